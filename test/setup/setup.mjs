@@ -1,0 +1,46 @@
+// Makes a fresh clone ready for whatever runs next: dependencies, then the build. Plain JavaScript, since nothing
+// is installed yet when it starts. Does nothing that is already done.
+import { spawnSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+requireVersion('node', process.version, 20, 'https://nodejs.org');
+requireCommand('git', ['--version'], 'https://git-scm.com');
+requireCommand('go', ['version'], 'https://go.dev/dl');
+
+if (!isNewer('node_modules/.package-lock.json', 'package-lock.json')) {
+  step('Installing dependencies (npm ci)');
+  run('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts']);
+}
+step('Building (npm run build)');
+run('npm', ['run', '--silent', 'build']);
+
+/** Whether `made` exists and is no older than what it is made from. */
+function isNewer(made, from) {
+  const [madePath, fromPath] = [made, from].map((path) => `${root}/${path}`);
+  return existsSync(madePath) && statSync(madePath).mtimeMs >= statSync(fromPath).mtimeMs;
+}
+
+function requireVersion(name, version, least, where) {
+  if (Number(/\d+/.exec(version)?.[0]) < least) fail(`${name} ${least} or newer is needed, this is ${version}: see ${where}`);
+}
+
+function requireCommand(name, args, where) {
+  if (spawnSync(name, args, { stdio: 'ignore' }).status !== 0) fail(`${name} is needed and was not found: see ${where}`);
+}
+
+function run(command, args) {
+  const { status } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' });
+  if (status !== 0) fail(`${command} ${args.join(' ')} failed`);
+}
+
+function step(text) {
+  process.stdout.write(`${text}\n`);
+}
+
+function fail(text) {
+  process.stderr.write(`${text}\n`);
+  process.exit(1);
+}
