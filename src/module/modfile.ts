@@ -1,0 +1,142 @@
+import { ModfileSyntaxError, parseStatements, unquoteGo, type Statement } from './modfile-syntax.ts';
+import { splitPathVersion } from './path.ts';
+import { canonicalVersion, matchesMajor } from './version.ts';
+
+/** What a go.mod file decides about its module, read exactly as laxly as the go command reads a dependency's. */
+
+/** Versions from `low` to `high`, both included, that the author took back with `retract`. */
+export interface Retraction {
+  readonly low: string;
+  readonly high: string;
+}
+
+/** The directives of a go.mod that matter for a dependency. */
+export interface Modfile {
+  /** Argument of the `go` directive, such as `1.24` or `1.21.0`. */
+  readonly go: string | undefined;
+  readonly retractions: readonly Retraction[];
+}
+
+/**
+ * The module path that a go.mod declares, by a scan for the first `module` line and nothing else
+ * (modfile.ModulePath): a syntax error further down does not matter. Empty when there is none.
+ */
+export function declaredPath(gomod: Buffer): string {
+  for (const raw of gomod.toString('utf8').split('\n')) {
+    const line = trimGo(raw.replace(/\/\/.*$/s, ''));
+    if (!line.startsWith('module')) continue;
+    const rest = line.slice('module'.length);
+    const path = trimGo(rest);
+    if (path === rest || path === '') continue;
+    if (path.startsWith('"')) return unquoteGo(path) ?? '';
+    if (path.startsWith('`')) return /^`([^`]*)`$/s.exec(path)?.[1]?.replaceAll('\r', '') ?? '';
+    return path;
+  }
+  return '';
+}
+
+/**
+ * Whether the newer vendor rule applies: the go version of the root go.mod is 1.24 or later. An unreadable go.mod,
+ * or one without a version, keeps the old rule (parseGoVers in x/mod/zip).
+ */
+export function usesVendorRule124(gomod: Buffer): boolean {
+  const match = /^([0-9]+)\.([0-9]+)(\.[0-9]+)?([a-z]+[0-9]+)?$/.exec(parseModfileLax(gomod)?.go ?? '');
+  if (!match) return false;
+  const [, major, minor, patch, kind] = match;
+  // internal/gover knows no pre-releases of patch releases: such a version counts as invalid.
+  if (patch !== undefined && kind !== undefined) return false;
+  return Number(major) > 1 || Number(minor) >= 24;
+}
+
+/** The retractions that a go.mod declares; none when it cannot be read. */
+export function retractions(gomod: Buffer): readonly Retraction[] {
+  return parseModfileLax(gomod)?.retractions ?? [];
+}
+
+/** Parses as modfile.ParseLax does: unknown directives are ignored, faults in known ones fail the file (undefined). */
+export function parseModfileLax(gomod: Buffer): Modfile | undefined {
+  try {
+    return readDirectives(parseStatements(gomod.toString('utf8')));
+  } catch (error) {
+    if (error instanceof ModfileSyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function readDirectives(statements: readonly Statement[]): Modfile {
+  let go: string | undefined;
+  let modules = 0;
+  const retracted: Retraction[] = [];
+  for (const { verb, args } of statements) {
+    switch (verb) {
+      case 'go':
+        if (go !== undefined || args.length !== 1) throw new ModfileSyntaxError('go takes one argument, once');
+        go = goVersion(args[0] ?? '');
+        break;
+      case 'module':
+        if (++modules > 1 || args.length !== 1) throw new ModfileSyntaxError('module takes one argument, once');
+        parseString(args[0] ?? '');
+        break;
+      case 'require':
+        checkRequirement(args);
+        break;
+      case 'retract':
+        retracted.push(...retractionsOf(args));
+        break;
+      case 'ignore':
+        if (args.length !== 1) throw new ModfileSyntaxError('ignore takes one argument');
+        parseString(args[0] ?? '');
+        break;
+      default:
+    }
+  }
+  return { go, retractions: retracted };
+}
+
+/** The patterns are GoVersionRE and laxGoVersionRE of x/mod/modfile. */
+function goVersion(text: string): string {
+  if (/^[1-9][0-9]*\.(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))?(?:[a-z]+[0-9]+)?$/.test(text)) return text;
+  const lax = /^v?([1-9][0-9]*\.(?:0|[1-9][0-9]*))[^0-9].*$/.exec(text)?.[1];
+  if (lax === undefined) throw new ModfileSyntaxError(`invalid go version ${text}`);
+  return lax;
+}
+
+function checkRequirement(args: readonly string[]): void {
+  const [path, version] = args.map(parseString);
+  if (args.length !== 2 || path === undefined || version === undefined) {
+    throw new ModfileSyntaxError('require takes a path and a version');
+  }
+  const canonical = canonicalVersion(version);
+  const split = splitPathVersion(path);
+  if (canonical === '' || !split || !matchesMajor(canonical, split.major)) {
+    throw new ModfileSyntaxError(`invalid requirement ${path} ${version}`);
+  }
+}
+
+/** `v1.2.3` or `[v1.0.0, v1.2.3]`. Anything else may be the syntax of a later go command: by x/mod no error, but nothing. */
+function retractionsOf(args: readonly string[]): Retraction[] {
+  const [first, second, comma, third, close] = args;
+  const bounds = first !== '[' ? [first, first] : comma === ',' && close === ']' ? [second, third] : [];
+  const [low, high] = bounds.map((bound) => (bound === undefined || bound === '(' ? undefined : unquoted(bound)));
+  return low === undefined || high === undefined ? [] : [{ low, high }];
+}
+
+function parseString(token: string): string {
+  const text = unquoted(token);
+  if (text === undefined) throw new ModfileSyntaxError(`invalid quoting: ${token}`);
+  return text;
+}
+
+/** A token's text; undefined for a bad string literal, or quotes anywhere but around the whole (parseString in x/mod/modfile). */
+function unquoted(token: string): string | undefined {
+  if (token.startsWith('"')) return unquoteGo(token);
+  return /["'`]/.test(token) ? undefined : token;
+}
+
+/** bytes.TrimSpace. JavaScript's own `trim` would take the byte order mark too. */
+function trimGo(text: string): string {
+  return text.replace(GO_SPACE, '');
+}
+
+const SPACE = '[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+';
+const GO_SPACE = new RegExp(`^${SPACE}|${SPACE}$`, 'g');

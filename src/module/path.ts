@@ -1,0 +1,110 @@
+import { isLetter } from './unicode.ts';
+
+/**
+ * Module paths and file paths, by the rules of golang.org/x/mod/module. Those rules reject with a reason; here
+ * too: every check returns the reason as a string, or undefined when all is well.
+ */
+
+declare const modulePathBrand: unique symbol;
+
+/** A module path that has passed `checkModulePath`. */
+export type ModulePath = string & { readonly [modulePathBrand]: true };
+
+/** A module path taken apart: `prefix + major` is the path; `major` is empty, `/vN` or, for gopkg.in, `.vN`. */
+export interface SplitPath {
+  readonly prefix: string;
+  readonly major: string;
+}
+
+/** Parses a module path from outside. Returns the path, or the reason why it is none. */
+export function parseModulePath(text: string): ModulePath | { reason: string } {
+  const reason = checkModulePath(text);
+  return reason === undefined ? (text as ModulePath) : { reason };
+}
+
+/** Why the text is not a module path (module.CheckPath), or undefined. */
+export function checkModulePath(path: string): string | undefined {
+  const reason = checkPath(path, 'module');
+  if (reason !== undefined) return reason;
+  const first = path.split('/', 1)[0] ?? '';
+  if (!first.includes('.')) return 'missing dot in first path element';
+  const invalid = /[^a-z0-9.-]/.exec(first);
+  if (invalid) return `invalid character ${JSON.stringify(invalid[0])} in first path element`;
+  if (splitPathVersion(path) === undefined) return 'invalid version suffix';
+  return undefined;
+}
+
+/** Why the text cannot name a file in a module zip (module.CheckFilePath), or undefined. */
+export function checkFilePath(path: string): string | undefined {
+  return checkPath(path, 'file');
+}
+
+/**
+ * Splits off the major version suffix (module.SplitPathVersion). Undefined when the last element looks like a
+ * version and is not a legal suffix: `/v1`, `/v02`, `/v1.2`.
+ */
+export function splitPathVersion(path: string): SplitPath | undefined {
+  if (path.startsWith('gopkg.in/')) {
+    const match = /^(.+)(\.v(?:0|[1-9][0-9]*(?:-unstable)?))$/s.exec(path);
+    return match ? { prefix: match[1] ?? '', major: match[2] ?? '' } : undefined;
+  }
+  const match = /^(.*)(\/v[0-9.]+)$/s.exec(path);
+  if (!match) return { prefix: path, major: '' };
+  const [, prefix = '', major = ''] = match;
+  return /^\/v[1-9][0-9]*$/.test(major) && major !== '/v1' ? { prefix, major } : undefined;
+}
+
+/** Escapes a module path for the proxy protocol and the store: upper case `X` becomes `!x`. */
+export function escapePath(path: ModulePath): string {
+  return escapeUpperCase(path);
+}
+
+/** Reads an escaped module path as it stands in a URL after percent-decoding. Returns the reason when it is none. */
+export function unescapePath(escaped: string): ModulePath | { reason: string } {
+  const path = unescapeUpperCase(escaped);
+  return path === undefined ? { reason: 'invalid escaping: upper case letters are written !x' } : parseModulePath(path);
+}
+
+/** `X` → `!x`, the escaping of module.EscapePath and EscapeVersion. */
+export function escapeUpperCase(text: string): string {
+  return text.replace(/[A-Z]/g, (char) => `!${char.toLowerCase()}`);
+}
+
+/** The inverse of `escapeUpperCase`, strict as Go's: no upper case, no lone `!`, ASCII only. */
+export function unescapeUpperCase(escaped: string): string | undefined {
+  if (/[A-Z]|\P{ASCII}|!(?![a-z])/u.test(escaped)) return undefined;
+  return escaped.replace(/!([a-z])/g, (_, char: string) => char.toUpperCase());
+}
+
+function checkPath(path: string, kind: 'module' | 'file'): string | undefined {
+  if (!path.isWellFormed() || path.includes('\ufffd')) return 'invalid UTF-8';
+  if (path === '') return 'empty string';
+  if (kind === 'module' && path.startsWith('-')) return 'leading dash';
+  if (path.includes('//')) return 'double slash';
+  if (path.endsWith('/')) return 'trailing slash';
+  for (const element of path.split('/')) {
+    const reason = checkElement(element, kind);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+/** Why one path element is illegal (checkElem in x/mod/module), or undefined. */
+export function checkElement(element: string, kind: 'module' | 'file'): string | undefined {
+  if (element === '') return 'empty path element';
+  if (/^\.+$/.test(element)) return `invalid path element ${JSON.stringify(element)}`;
+  if (kind === 'module' && element.startsWith('.')) return 'leading dot in path element';
+  if (element.endsWith('.')) return 'trailing dot in path element';
+  for (const char of element) {
+    if (!(kind === 'module' ? /[-._~0-9A-Za-z]/ : ALLOWED_ASCII).test(char) && !(kind === 'file' && isLetter(char))) {
+      return `invalid character ${JSON.stringify(char)}`;
+    }
+  }
+  const short = element.split('.', 1)[0] ?? '';
+  if (WINDOWS_NAMES.test(short)) return `${JSON.stringify(short)} disallowed as path element component on Windows`;
+  if (kind === 'module' && /~[0-9]+$/.test(short)) return 'trailing tilde and digits in path element';
+  return undefined;
+}
+
+const ALLOWED_ASCII = /[!#$%&()+,\-.=@[\]^_{}~ 0-9A-Za-z]/;
+const WINDOWS_NAMES = /^(?:CON|PRN|AUX|NUL|COM[1-9]|LPT[1-9])$/i;

@@ -1,0 +1,132 @@
+import { checkElement, escapeUpperCase, splitPathVersion, unescapeUpperCase, type ModulePath } from './path.ts';
+
+/** Semantic versions as Go reads them (golang.org/x/mod/semver and module): with a `v`, `+incompatible` kept. */
+
+declare const versionBrand: unique symbol;
+
+/** A canonical module version: `v1.2.3`, `v1.2.3-pre`, `v2.0.0+incompatible` or a pseudo-version. */
+export type Version = string & { readonly [versionBrand]: true };
+
+interface Semver {
+  readonly major: string;
+  readonly minor: string;
+  readonly patch: string;
+  /** With its `-`, or empty. */
+  readonly prerelease: string;
+  /** With its `+`, or empty. */
+  readonly build: string;
+}
+
+const NUMBER = '(?:0|[1-9][0-9]*)';
+const SEMVER = new RegExp(
+  `^v(${NUMBER})(?:\\.(${NUMBER})(?:\\.(${NUMBER})(-[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?(\\+[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?)?)?$`,
+);
+
+/** Parses a version from outside: the canonical form only. Undefined for everything else, `v1.2` and `v1.2.3+meta` too. */
+export function parseVersion(text: string): Version | undefined {
+  return text !== '' && canonicalVersion(text) === text ? (text as Version) : undefined;
+}
+
+/** Whether the text is a semantic version in Go's sense, `v1` and `v1.2` included (semver.IsValid). */
+export function isSemver(text: string): boolean {
+  return parseSemver(text) !== undefined;
+}
+
+/** The canonical form of a version: filled up to three numbers, build metadata dropped but for `+incompatible`; empty if it is none. */
+export function canonicalVersion(text: string): string {
+  const parsed = parseSemver(text);
+  if (!parsed) return '';
+  const suffix = parsed.build === '+incompatible' ? parsed.build : '';
+  return `v${parsed.major}.${parsed.minor}.${parsed.patch}${parsed.prerelease}${suffix}`;
+}
+
+/** `v2` of `v2.3.4`; empty for what is no version. */
+export function majorOf(version: string): string {
+  const parsed = parseSemver(version);
+  return parsed ? `v${parsed.major}` : '';
+}
+
+/** `-rc.1` of `v1.0.0-rc.1`; empty for a release. */
+export function prereleaseOf(version: string): string {
+  return parseSemver(version)?.prerelease ?? '';
+}
+
+/** Orders two versions by precedence (semver.Compare): negative, zero or positive; build metadata does not count. */
+export function compareVersions(a: string, b: string): number {
+  const [left, right] = [parseSemver(a), parseSemver(b)];
+  if (!left || !right) return left ? 1 : right ? -1 : 0;
+  return (
+    compareNumbers(left.major, right.major) ||
+    compareNumbers(left.minor, right.minor) ||
+    compareNumbers(left.patch, right.patch) ||
+    comparePrereleases(left.prerelease, right.prerelease)
+  );
+}
+
+/** Whether the version has the form of a pseudo-version (module.IsPseudoVersion). */
+export function isPseudoVersion(version: string): boolean {
+  return PSEUDO_VERSION.test(version) && parseSemver(version) !== undefined;
+}
+
+/** Whether a version may stand beside a path's major version suffix: empty, `/vN` or `.vN` (module.CheckPathMajor). */
+export function matchesMajor(version: string, pathMajor: string): boolean {
+  const suffix = pathMajor.replace(/-unstable$/, '');
+  // An old go command made v0.0.0 pseudo-versions for gopkg.in's .v1; those stay valid.
+  if (version.startsWith('v0.0.0-') && suffix === '.v1') return true;
+  const major = majorOf(version);
+  if (suffix === '') return major === 'v0' || major === 'v1' || version.endsWith('+incompatible');
+  return major === suffix.slice(1);
+}
+
+/** Why the two do not go together as module@version (module.Check), or undefined. */
+export function checkModuleVersion(path: ModulePath, version: Version): string | undefined {
+  const major = splitPathVersion(path)?.major ?? '';
+  if (matchesMajor(version, major)) return undefined;
+  return `version ${version} should be ${major === '' ? 'v0 or v1' : major.slice(1)}, not ${majorOf(version)}`;
+}
+
+/** Escapes a version for the proxy protocol and the store. */
+export function escapeVersion(version: Version): string {
+  return escapeUpperCase(version);
+}
+
+/**
+ * Reads an escaped version or revision name (`main`, `v1`, a commit) as it stands in a URL after percent-decoding
+ * (module.UnescapeVersion). Undefined when it is none.
+ */
+export function unescapeVersion(escaped: string): string | undefined {
+  const version = unescapeUpperCase(escaped);
+  return version === undefined || checkElement(version, 'file') !== undefined ? undefined : version;
+}
+
+const PSEUDO_VERSION = /^v[0-9]+\.(?:0\.0-|\d+\.\d+-(?:[^+]*\.)?0\.)\d{14}-[A-Za-z0-9]+(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/;
+
+function parseSemver(text: string): Semver | undefined {
+  const match = SEMVER.exec(text);
+  if (!match) return undefined;
+  const [, major = '0', minor = '0', patch = '0', prerelease = '', build = ''] = match;
+  // A numeric identifier of a pre-release has no leading zero.
+  if (/(?:^-|\.)0[0-9]+(?:\.|$)/.test(prerelease)) return undefined;
+  return { major, minor, patch, prerelease, build };
+}
+
+/** Compares decimal numbers of any length. */
+function compareNumbers(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+}
+
+function comparePrereleases(a: string, b: string): number {
+  if (a === b) return 0;
+  if (a === '') return 1;
+  if (b === '') return -1;
+  const [left, right] = [a.slice(1).split('.'), b.slice(1).split('.')];
+  for (const [i, x] of left.entries()) {
+    const y = right[i];
+    if (y === undefined) return 1;
+    if (x === y) continue;
+    const [xNumeric, yNumeric] = [/^[0-9]+$/.test(x), /^[0-9]+$/.test(y)];
+    if (xNumeric !== yNumeric) return xNumeric ? -1 : 1;
+    return xNumeric ? compareNumbers(x, y) : x < y ? -1 : 1;
+  }
+  return -1;
+}

@@ -1,0 +1,102 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import {
+  checkFilePath,
+  checkModulePath,
+  escapePath,
+  parseModulePath,
+  splitPathVersion,
+  unescapePath,
+} from '../../src/module/path.ts';
+import {
+  canonicalVersion,
+  compareVersions,
+  isPseudoVersion,
+  isSemver,
+  matchesMajor,
+  unescapeVersion,
+} from '../../src/module/version.ts';
+import { Oracle } from './oracle.ts';
+
+const oracle = new Oracle();
+afterAll(() => oracle.close());
+
+const MODULE_PATHS = [
+  'gitlab.example/group/lib', 'gitlab.example', 'example', 'example/x', '', '/', 'a.b/', '/a.b', 'a.b//c', 'a.b/c/', '-a.b/c', 'a.b/-c',
+  'a.b/.c', 'a.b/c.', 'a.b/..', 'a.b/...', 'a.b/c..d', 'A.b/c', 'a.b/C', 'a_b.c/d', 'a.b/c_d', 'a.b/c~d', 'a.b/c~1', 'a.b/c~12.d', 'a.b/c~1x',
+  'a.b/con', 'a.b/CON.txt', 'a.b/con1', 'a.b/com1', 'a.b/com0', 'a.b/lpt9.x', 'a.b/aux/x', 'a.b/v1', 'a.b/v2', 'a.b/v02', 'a.b/v2.0', 'a.b/v10',
+  'a.b/v', 'a.b/xv2', 'a.b/v2/v3', 'a.b/v0', 'a.b/c+d', 'a.b/c d', 'a.b/c@d', 'a.b/c!d', 'a.b/é', 'a.b/c:d', 'a.b:80/c', '127.0.0.1/x', 'a.b/日本',
+  'gopkg.in/yaml.v2', 'gopkg.in/yaml.v0', 'gopkg.in/yaml.v00', 'gopkg.in/yaml.v1-unstable', 'gopkg.in/yaml.v0-unstable', 'gopkg.in/yaml', 'gopkg.in/a/b.v3',
+  'gopkg.in/yaml.v2/x', 'gopkg.in/.v2', 'a.b/c.git', 'a.b/c.git/v2', 'a.b/c\u0000', 'a.b/\ufffd', 'a.b/K', 'a.b/c.v2', 'a.b/1', 'a.b/v1.2', 'a.b/v1.',
+];
+
+const FILE_PATHS = [
+  'go.mod', 'a/b/c.go', '', '/a', 'a/', 'a//b', './a', '../a', 'a/./b', 'a/../b', 'a.', '.a', '..a', 'a/.', '...', 'a b', ' a', 'a!b', "a'b", 'a"b', 'a*b',
+  'a<b', 'a>b', 'a?b', 'a|b', 'a\\b', 'a:b', 'a`b', 'a;b', '#$%&()+,-.=@[]^_{}~', 'café', 'cafe\u0301', '日本語', 'ñ/ü', '😀', 'a\u200bb', 'a\nb', 'a\tb',
+  'CON', 'con.go', 'aux', 'x/NUL.txt', 'COM1', 'com10', 'lpt0', 'LPT9', 'a~1', 'x~1.go', '-a', '-/b', 'ａ', 'ǅ', 'ℵ', 'Ⅷ', '²', 'ª', 'a\u00a0b', '\u{2ebf0}', '\u{323af}', 'ſ', 'K',
+];
+
+const VERSIONS = [
+  'v1.2.3', 'v1.2', 'v1', 'v0.0.0', 'v01.2.3', 'v1.02.3', 'v1.2.03', '1.2.3', 'V1.2.3', 'v1.2.3-pre', 'v1.2.3-pre.1', 'v1.2.3-0', 'v1.2.3-01', 'v1.2.3-0a', 'v1.2.3--', 'v1.2.3-a..b',
+  'v1.2.3-', 'v1.2.3+', 'v1.2.3+meta', 'v1.2.3+incompatible', 'v2.0.0+incompatible', 'v2.0.0-pre+incompatible', 'v1.2.3-a+b.c', 'v1-pre', 'v1.2-pre', 'v', '', 'v1.2.3.4', 'v1.2.3 ', ' v1.2.3', 'v1.2.3\n',
+  'v99999999999999999999.1.2', 'v1.10.0', 'v1.9.0', 'v1.2.3-alpha', 'v1.2.3-beta', 'v1.2.3-alpha.beta', 'v1.2.3-1', 'v1.2.3-10', 'v1.2.3-9', 'v1.2.3-a-b', 'v1.2.3-pre.01',
+  'v0.0.0-20200101000000-abcdefabcdef', 'v1.2.4-0.20200101000000-abcdefabcdef', 'v1.2.3-pre.0.20200101000000-abcdefabcdef', 'v2.0.1-0.20200101000000-abcdefabcdef+incompatible',
+  'v1.0.0-20200101000000-abcdefabcdef', 'v1.2.3-20200101000000-abcdefabcdef', 'v0.0.0-2020010100000-abcdefabcdef', 'v0.0.0-20200101000000-', 'v0.0.0-20200101000000-ABC', 'v1.2.3-x.20200101000000-abc',
+  'main', 'release-1.0', 'feature/x', 'latest', 'v1.2.3-é', 'a!b', 'a..b', '.x', 'x.', 'HEAD',
+];
+
+const MAJORS = ['', '/v2', '/v3', '.v1', '.v2', '.v0', '.v2-unstable', '/v99999999999999999999'];
+
+describe('module paths, as golang.org/x/mod/module has them', () => {
+  test.each(MODULE_PATHS)('%j is legal or not', async (path) => {
+    expect(checkModulePath(path) === undefined).toBe((await oracle.ask({ Op: 'checkPath', Text: path })).OK);
+  });
+
+  test.each(MODULE_PATHS)('%j splits into prefix and major version', async (path) => {
+    const { OK, Parts } = await oracle.ask({ Op: 'splitPathVersion', Text: path });
+    const split = splitPathVersion(path);
+    expect(split && [split.prefix, split.major]).toEqual(OK ? Parts : undefined);
+  });
+
+  test.each(MODULE_PATHS)('%j escapes and comes back', async (path) => {
+    const parsed = parseModulePath(path);
+    const { OK, Text } = await oracle.ask({ Op: 'escapePath', Text: path });
+    const escaped = typeof parsed === 'string' ? escapePath(parsed) : undefined;
+    expect(escaped).toBe(OK ? Text : undefined);
+    expect(escaped === undefined ? path : unescapePath(escaped)).toBe(path);
+  });
+
+  test.each(['a.b/!c', 'a.b/c', 'a.b/C', 'a.b/!C', 'a.b/!', 'a.b/!!c', 'a.b/c!', 'a.b/!1', 'a.b/é', '!a.b/c', '', 'a.b/!con'])('%j unescapes or not', async (text) => {
+    const { OK, Text } = await oracle.ask({ Op: 'unescapePath', Text: text });
+    expect(unescapePath(text)).toEqual(OK ? Text : { reason: expect.any(String) });
+  });
+});
+
+describe('file paths', () => {
+  test.each(FILE_PATHS)('%j is legal or not', async (path) => {
+    expect(checkFilePath(path) === undefined).toBe((await oracle.ask({ Op: 'checkFilePath', Text: path })).OK);
+  });
+});
+
+describe('versions, as golang.org/x/mod/semver has them', () => {
+  test.each(VERSIONS)('%j: validity, canonical form, pseudo-version, revision name', async (version) => {
+    expect(isSemver(version)).toBe((await oracle.ask({ Op: 'isSemver', Text: version })).OK);
+    expect(canonicalVersion(version)).toBe((await oracle.ask({ Op: 'canonicalVersion', Text: version })).Text);
+    expect(isPseudoVersion(version)).toBe((await oracle.ask({ Op: 'isPseudoVersion', Text: version })).OK);
+    const unescaped = await oracle.ask({ Op: 'unescapeVersion', Text: version });
+    expect(unescapeVersion(version)).toBe(unescaped.OK ? unescaped.Text : undefined);
+  });
+
+  test.each(VERSIONS)('%j compares with every other', async (version) => {
+    for (const other of VERSIONS) {
+      const { Int } = await oracle.ask({ Op: 'compareVersions', Text: version, Other: other });
+      expect(Math.sign(compareVersions(version, other)), `${version} and ${other}`).toBe(Int);
+    }
+  });
+
+  test.each(MAJORS)('path suffix %j takes some versions', async (major) => {
+    for (const version of VERSIONS.filter(isSemver)) {
+      const { OK } = await oracle.ask({ Op: 'matchesMajor', Text: version, Other: major });
+      expect(matchesMajor(version, major), version).toBe(OK);
+    }
+  });
+});

@@ -1,0 +1,56 @@
+import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+
+const answerSchema = z.object({
+  OK: z.boolean(),
+  Error: z.string(),
+  Text: z.string(),
+  Parts: z.array(z.string()).nullable(),
+  Int: z.number(),
+});
+
+/** What golang.org/x/mod says: `OK` and `Error` of a check, or the text, parts or number that a function gives. */
+export type OracleAnswer = z.infer<typeof answerSchema>;
+
+/** A question; see oracle/main.go for what each `Op` takes. */
+export interface Question {
+  readonly Op: string;
+  readonly Text?: string;
+  readonly Other?: string;
+  readonly Files?: readonly { Path: string; Symlink?: boolean; Content?: string }[];
+}
+
+/** The real golang.org/x/mod, as a process of its own that answers questions in order. */
+export class Oracle {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'modpress-oracle-'));
+  readonly #process: ChildProcessWithoutNullStreams;
+  readonly #lines: Interface;
+  readonly #waiting: ((line: string) => void)[] = [];
+
+  constructor() {
+    const binary = join(this.#folder, 'oracle');
+    const built = spawnSync('go', ['build', '-o', binary, '.'], { cwd: fileURLToPath(new URL('oracle', import.meta.url)), encoding: 'utf8' });
+    if (built.status !== 0) throw new Error(`the oracle does not build: ${built.stderr}`);
+    this.#process = spawn(binary);
+    this.#lines = createInterface(this.#process.stdout);
+    this.#lines.on('line', (line) => this.#waiting.shift()?.(line));
+  }
+
+  /** Asks one question. */
+  async ask(question: Question): Promise<OracleAnswer> {
+    const line = new Promise<string>((resolve) => void this.#waiting.push(resolve));
+    this.#process.stdin.write(`${JSON.stringify(question)}\n`);
+    return answerSchema.parse(JSON.parse(await line));
+  }
+
+  close(): void {
+    this.#process.stdin.end();
+    this.#lines.close();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}

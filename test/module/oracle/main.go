@@ -1,0 +1,177 @@
+// The oracle answers what golang.org/x/mod says. It reads one JSON question a line and writes one JSON answer a line.
+package main
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
+	"golang.org/x/mod/sumdb/dirhash"
+	modzip "golang.org/x/mod/zip"
+)
+
+type question struct {
+	Op    string
+	Text  string
+	Other string
+	Files []file
+}
+
+type file struct {
+	Path    string
+	Symlink bool
+	Content string
+}
+
+type answer struct {
+	OK    bool
+	Error string
+	Text  string
+	Parts []string
+	Int   int
+}
+
+func main() {
+	in := bufio.NewScanner(os.Stdin)
+	in.Buffer(nil, 64<<20)
+	out := bufio.NewWriter(os.Stdout)
+	for in.Scan() {
+		var q question
+		if err := json.Unmarshal(in.Bytes(), &q); err != nil {
+			panic(err)
+		}
+		line, err := json.Marshal(reply(q))
+		if err != nil {
+			panic(err)
+		}
+		out.Write(append(line, '\n'))
+		out.Flush()
+	}
+}
+
+func reply(q question) answer {
+	switch q.Op {
+	case "checkPath":
+		return check(module.CheckPath(q.Text))
+	case "checkFilePath":
+		return check(module.CheckFilePath(q.Text))
+	case "splitPathVersion":
+		prefix, major, ok := module.SplitPathVersion(q.Text)
+		return answer{OK: ok, Parts: []string{prefix, major}}
+	case "escapePath":
+		text, err := module.EscapePath(q.Text)
+		return withText(text, err)
+	case "unescapePath":
+		text, err := module.UnescapePath(q.Text)
+		return withText(text, err)
+	case "unescapeVersion":
+		text, err := module.UnescapeVersion(q.Text)
+		return withText(text, err)
+	case "isSemver":
+		return answer{OK: semver.IsValid(q.Text)}
+	case "canonicalVersion":
+		return answer{OK: true, Text: module.CanonicalVersion(q.Text)}
+	case "compareVersions":
+		return answer{OK: true, Int: semver.Compare(q.Text, q.Other)}
+	case "isPseudoVersion":
+		return answer{OK: module.IsPseudoVersion(q.Text)}
+	case "matchesMajor":
+		return answer{OK: module.MatchPathMajor(q.Text, q.Other)}
+	case "modulePath":
+		return answer{OK: true, Text: modfile.ModulePath([]byte(q.Text))}
+	case "parseLax":
+		return parseLax(q.Text)
+	case "zip":
+		return createZip(q.Text, q.Other, q.Files)
+	}
+	panic("unknown question " + q.Op)
+}
+
+func check(err error) answer {
+	if err != nil {
+		return answer{Error: err.Error()}
+	}
+	return answer{OK: true}
+}
+
+func withText(text string, err error) answer {
+	a := check(err)
+	a.Text = text
+	return a
+}
+
+func parseLax(text string) answer {
+	f, err := modfile.ParseLax("go.mod", []byte(text), nil)
+	if err != nil {
+		return answer{Error: err.Error()}
+	}
+	a := answer{OK: true}
+	if f.Go != nil {
+		a.Text = f.Go.Version
+	}
+	for _, r := range f.Retract {
+		a.Parts = append(a.Parts, r.Low, r.High)
+	}
+	return a
+}
+
+// createZip makes the module zip and answers with its h1 and the names in it.
+func createZip(path, version string, files []file) answer {
+	var list []modzip.File
+	for _, f := range files {
+		list = append(list, entry{f})
+	}
+	var buf bytes.Buffer
+	if err := modzip.Create(&buf, module.Version{Path: path, Version: version}, list); err != nil {
+		return answer{Error: err.Error()}
+	}
+	zr, err := zip.NewReader(bytes.NewReader(buf.Bytes()), int64(buf.Len()))
+	if err != nil {
+		return answer{Error: err.Error()}
+	}
+	a := answer{OK: true}
+	contents := map[string]*zip.File{}
+	for _, f := range zr.File {
+		a.Parts = append(a.Parts, strings.TrimPrefix(f.Name, path+"@"+version+"/"))
+		contents[f.Name] = f
+	}
+	names := make([]string, 0, len(contents))
+	for name := range contents {
+		names = append(names, name)
+	}
+	a.Text, err = dirhash.Hash1(names, func(name string) (io.ReadCloser, error) { return contents[name].Open() })
+	if err != nil {
+		return answer{Error: err.Error()}
+	}
+	return a
+}
+
+type entry struct{ file }
+
+func (e entry) Path() string                { return e.file.Path }
+func (e entry) Lstat() (os.FileInfo, error) { return info{e.file}, nil }
+func (e entry) Open() (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(e.Content)), nil
+}
+
+type info struct{ file }
+
+func (i info) Name() string { return i.file.Path[strings.LastIndex(i.file.Path, "/")+1:] }
+func (i info) Size() int64  { return int64(len(i.Content)) }
+func (i info) Mode() os.FileMode {
+	if i.Symlink {
+		return os.ModeSymlink | 0o777
+	}
+	return 0o644
+}
+func (i info) ModTime() time.Time { return time.Time{} }
+func (i info) IsDir() bool        { return false }
+func (i info) Sys() any           { return nil }

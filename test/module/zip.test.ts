@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { afterAll, describe, expect, test } from 'vitest';
+import { fromBufferPromise } from 'yauzl';
+import { checkFiles, type TreeFile } from '../../src/module/check.ts';
+import { usesVendorRule124 } from '../../src/module/modfile.ts';
+import type { ModulePath } from '../../src/module/path.ts';
+import type { Version } from '../../src/module/version.ts';
+import { ModuleZip } from '../../src/module/zip.ts';
+import { Oracle } from './oracle.ts';
+
+const oracle = new Oracle();
+afterAll(() => oracle.close());
+
+const path = 'gitlab.example/group/lib' as ModulePath;
+const version = 'v1.2.3' as Version;
+
+const nothing = { sha256: '', open: () => Readable.from([]) };
+
+/** A tree: names and contents; `null` is a symlink. */
+type Tree = Readonly<Record<string, string | null>>;
+
+const GO_123 = 'module a.b/c\n\ngo 1.23\n';
+const GO_124 = 'module a.b/c\n\ngo 1.24\n';
+
+const TREES: Readonly<Record<string, Tree>> = {
+  'a small module': { 'go.mod': GO_124, 'a.go': 'package a\n', 'sub/b.go': 'package b\n', LICENSE: 'x' },
+  'an empty file': { 'go.mod': GO_124, empty: '' },
+  'no go.mod': { 'a.go': 'package a\n' },
+  'symlinks are left out': { 'go.mod': GO_124, 'a.go': 'x', link: null, 'd/link': null },
+  'a badly named symlink': { 'go.mod': GO_124, 'bad:name': null },
+  'a symlink that collides': { 'go.mod': GO_124, a: 'x', A: null },
+  'a nested module': { 'go.mod': GO_124, 'n/go.mod': 'module n\n', 'n/x.go': 'x', 'n/deep/y.go': 'y', 'nx/z.go': 'z' },
+  'a nested module by GO.MOD': { 'go.mod': GO_124, 'caps/GO.MOD': 'x', 'caps/x.go': 'x' },
+  'a symlink called go.mod nests nothing': { 'go.mod': GO_124, 'n/go.mod': null, 'n/x.go': 'x' },
+  'a directory called go.mod': { 'go.mod': GO_124, 'n/go.mod/x.go': 'x', 'n/y.go': 'y' },
+  'a bad name in a nested module': { 'go.mod': GO_124, 'n/go.mod': 'x', 'n/bad:name': 'x' },
+  'root go.mod in capitals': { 'GO.MOD': GO_124, 'a.go': 'x' },
+  'root go.mod twice': { 'go.mod': GO_124, 'Go.mod': GO_124 },
+  'vendor before 1.24': { 'go.mod': GO_123, 'vendor/modules.txt': 'x', 'vendor/a.b/c/d.go': 'x', 'vendor/x.go': 'x', 'p/vendor/v.go': 'x', 'p/vendor/q/v.go': 'x', 'long/path/vendor/v.go': 'x' },
+  'vendor from 1.24': { 'go.mod': GO_124, 'vendor/modules.txt': 'x', 'vendor/a.b/c/d.go': 'x', 'vendor/x.go': 'x', 'p/vendor/v.go': 'x', 'p/vendor/q/v.go': 'x', 'long/path/vendor/v.go': 'x' },
+  'vendor with a broken go.mod': { 'go.mod': 'module a.b/c\ngo 1.24\nrequire x\n', 'vendor/modules.txt': 'x', 'p/vendor/v.go': 'x' },
+  'vendor without a go line': { 'go.mod': 'module a.b/c\n', 'vendor/modules.txt': 'x', 'a/b/vendor/v.go': 'x' },
+  'vendor below a name of two-byte letters, old rule': { 'go.mod': GO_123, 'éé/vendor/x.go': 'x', 'ééé/vendor/x.go': 'x', 'éééé/vendor/x.go': 'x' },
+  'vendor within vendor': { 'go.mod': GO_124, 'vendor/vendor/x.go': 'x', 'a/vendor/b/vendor/x.go': 'x', 'a/vendor/vendor/x.go': 'x' },
+  'a bad name in vendor': { 'go.mod': GO_124, 'vendor/a.b/bad:name': 'x' },
+  'a nested module in vendor': { 'go.mod': GO_124, 'vendor/go.mod': 'x', 'vendor/x.go': 'x' },
+  'not quite vendor': { 'go.mod': GO_124, 'vendor.go': 'x', 'vendored/x/y.go': 'x', 'xvendor/y/z.go': 'x', vendors: 'x' },
+  'hg archival text': { 'go.mod': GO_124, '.hg_archival.txt': 'x', 'd/.hg_archival.txt': 'x' },
+  'directories of version control': { 'go.mod': GO_124, '.hg/x': 'x', '.svn/y': 'y' },
+  'a case collision of files': { 'go.mod': GO_124, 'a.go': 'x', 'A.go': 'y' },
+  'a case collision of directories': { 'go.mod': GO_124, 'd/a.go': 'x', 'D/b.go': 'y' },
+  'a file and a directory alike but for case': { 'go.mod': GO_124, 'd/a.go': 'x', D: 'y' },
+  'the Kelvin sign collides with k': { 'go.mod': GO_124, 'k.go': 'x', '\u212a.go': 'y' },
+  'the long s collides with s': { 'go.mod': GO_124, 's.go': 'x', '\u017f.go': 'y' },
+  'sharp s and its capital collide': { 'go.mod': GO_124, 'ß.go': 'x', 'ẞ.go': 'y' },
+  'dotless and dotted i do not': { 'go.mod': GO_124, 'i.go': 'x', 'ı.go': 'y', 'İ.go': 'z' },
+  'three sigmas collide': { 'go.mod': GO_124, 'σ.go': 'x', 'ς.go': 'y' },
+  'sorted by bytes, not by UTF-16': { 'go.mod': GO_124, '\u{20000}.go': 'x', '\uff21.go': 'y', 'z.go': 'z' },
+  'a dash sorts before a slash': { 'go.mod': GO_124, 'a/b.go': 'x', 'a-b.go': 'y', 'a.go': 'z' },
+  'a LICENSE directory': { 'go.mod': GO_124, 'LICENSE/x': 'x' },
+  'LICENSE in two cases': { 'go.mod': GO_124, LICENSE: 'x', license: 'y' },
+  'a Windows name': { 'go.mod': GO_124, 'aux.go': 'x' },
+  'a trailing dot': { 'go.mod': GO_124, 'a.': 'x' },
+  'a colon': { 'go.mod': GO_124, 'a:b': 'x' },
+  'a backslash': { 'go.mod': GO_124, 'a\\b': 'x' },
+  'a quote': { 'go.mod': GO_124, 'a"b': 'x' },
+  'an emoji': { 'go.mod': GO_124, '😀': 'x' },
+  'a combining mark': { 'go.mod': GO_124, 'cafe\u0301': 'x' },
+  'letters of many scripts': { 'go.mod': GO_124, 'café': 'x', '日本語/文.go': 'y', 'ñ': 'z' },
+  'spaces and punctuation': { 'go.mod': GO_124, "a b/!#$%&()+,-.=@[]^_{}~": 'x' },
+  'a tilde and digits in a file': { 'go.mod': GO_124, 'a~1': 'x', '-x': 'y' },
+};
+
+describe('the zip of a tree, as golang.org/x/mod/zip makes it', () => {
+  test.each(Object.entries(TREES))('%s', async (_, tree) => {
+    // git lists names in byte order, and so finds the same one of two that collide.
+    const names = Object.keys(tree).toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    const Files = names.map((name) => ({ Path: name, Symlink: tree[name] === null, Content: tree[name] ?? 'target' }));
+    const truth = await oracle.ask({ Op: 'zip', Text: path, Other: version, Files });
+    expect(await ourZip(tree)).toEqual(
+      truth.OK
+        ? { h1: truth.Text, names: truth.Parts }
+        : { refused: expect.arrayContaining([expect.toSatisfy((name: string) => truth.Error.includes(name))]) },
+    );
+  });
+
+  test('equal trees give equal bytes', async () => {
+    const tree = TREES['a small module'] ?? {};
+    const files = checkFiles(treeFiles(tree), true).included;
+    expect((await writeZip(tree, files)).bytes.equals((await writeZip(tree, files)).bytes)).toBe(true);
+  });
+});
+
+test('a module beyond 500 MiB, or a LICENSE beyond 16, is refused by its size alone', async () => {
+  const zip = new ModuleZip(path, version);
+  zip.output.resume();
+  await expect(zip.add({ ...nothing, path: 'LICENSE', size: 16 * 2 ** 20 + 1 })).rejects.toThrow('LICENSE is too large');
+  await expect(zip.add({ ...nothing, path: 'big', size: 500 * 2 ** 20 })).rejects.toThrow('module source tree too large');
+});
+
+test('a reader that goes away ends the writing with an error instead of for ever', async () => {
+  const zip = new ModuleZip(path, version);
+  const bytes = Buffer.alloc(2 ** 22, 'x');
+  const adding = zip.add({ path: 'a', size: bytes.length, sha256: '', open: () => Readable.from([bytes, bytes]) });
+  zip.output.destroy();
+  await expect(adding).rejects.toThrow('closed before its end');
+});
+
+function treeFiles(tree: Tree): TreeFile[] {
+  return Object.entries(tree).map(([name, content]) => ({ path: name, kind: content === null ? 'symlink' : 'file' }));
+}
+
+async function ourZip(tree: Tree): Promise<{ h1: string; names: string[] } | { refused: string[] }> {
+  const { included, invalid } = checkFiles(treeFiles(tree), usesVendorRule124(Buffer.from(tree['go.mod'] ?? '')));
+  if (invalid.length > 0) return { refused: invalid.map((file) => file.path) };
+  const { bytes, h1 } = await writeZip(tree, included);
+  const prefix = `${path}@${version}/`.length;
+  return { h1, names: (await namesIn(bytes)).map((name) => name.slice(prefix)) };
+}
+
+async function writeZip(tree: Tree, files: readonly TreeFile[]): Promise<{ bytes: Buffer; h1: string }> {
+  const zip = new ModuleZip(path, version);
+  const bytes = buffer(zip.output);
+  for (const file of files) {
+    const content = Buffer.from(tree[file.path] ?? '');
+    const sha256 = createHash('sha256').update(content).digest('hex');
+    await zip.add({ path: file.path, size: content.length, sha256, open: () => Readable.from([content], { objectMode: false }) });
+  }
+  const h1 = zip.finish();
+  return { bytes: await bytes, h1 };
+}
+
+async function namesIn(bytes: Buffer): Promise<string[]> {
+  const zip = await fromBufferPromise(bytes);
+  const names: string[] = [];
+  for await (const entry of zip.eachEntry()) names.push(entry.fileName);
+  return names;
+}
