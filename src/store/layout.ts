@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import { escapePath, type ModulePath } from '../module/path.ts';
+import { escapeVersion, type Version } from '../module/version.ts';
+
+/**
+ * Where everything lives in the store. Nothing else in the project builds a key by hand.
+ * `modules/` by itself is a complete static GOPROXY.
+ */
+
+/** The three files of a module version, in the order in which they are written: `.info` is the commit point. */
+export type VersionFile = 'zip' | 'mod' | 'info';
+
+/** Key of one file of a published private module version. */
+export function moduleKey(path: ModulePath, version: Version, file: VersionFile): string {
+  return `${versionsPrefix(path)}${escapeVersion(version)}.${file}`;
+}
+
+/** Prefix of all files of a module's published versions, with the final `/`. */
+export function versionsPrefix(path: ModulePath): string {
+  return `modules/${escapePath(path)}/@v/`;
+}
+
+/** Key of the static copy of a module's version list. The listing of `.info` files is the truth, not this. */
+export function listKey(path: ModulePath): string {
+  return `${versionsPrefix(path)}list`;
+}
+
+/** Key of what became of a tag at a commit. */
+export function outcomeKey(projectId: number, tag: string, commit: string): string {
+  return `${outcomesPrefix(projectId)}${escapeTag(tag)}@${commit}.json`;
+}
+
+/** Prefix of all outcomes of a project, with the final `/`. */
+export function outcomesPrefix(projectId: number): string {
+  return `outcomes/${projectId}/`;
+}
+
+/**
+ * Key of an index entry. Keys sort by time: the ISO form in UTC has a fixed width. `unique` tells entries of one
+ * millisecond apart.
+ */
+export function indexKey(time: Date, unique: string): string {
+  return `index/${time.toISOString()}-${unique}.json`;
+}
+
+/**
+ * A tag name as one file name: lower case only, since some file systems ignore case, and no longer than a file
+ * name may be (255 bytes, of which the commit and the extension need 46).
+ */
+function escapeTag(tag: string): string {
+  const escaped = [...Buffer.from(tag)]
+    .map((byte) => {
+      const char = String.fromCharCode(byte);
+      if (/[a-z0-9._-]/.test(char)) return char;
+      if (/[A-Z]/.test(char)) return `!${char.toLowerCase()}`;
+      return `%${byte.toString(16).padStart(2, '0')}`;
+    })
+    .join('');
+  if (escaped.length <= 200) return escaped;
+  return `${escaped.slice(0, 130)}~${createHash('sha256').update(tag).digest('hex')}`;
+}

@@ -1,0 +1,25 @@
+import { DiskStore } from './disk.ts';
+import { S3Store } from './s3.ts';
+import type { Store } from './store.ts';
+
+/** Where the store is, as the settings say it. `endpoint` is a URL; without one it is Amazon's S3. */
+export type StoreLocation =
+  | { readonly kind: 'disk'; readonly folder: string }
+  | {
+      readonly kind: 's3';
+      readonly bucket: string;
+      /** First part of every key, with or without slashes around it; may be empty. */
+      readonly prefix: string;
+      readonly endpoint: string | undefined;
+      readonly accessKey: string;
+      readonly secretKey: string;
+      readonly region: string;
+    };
+
+/**
+ * Opens the store. A folder is created, and rejects with StoreUnavailable where that fails. A bucket is not asked for
+ * anything yet, so that a service can start during an outage: `check` tells, and creates the bucket.
+ */
+export async function openStore(location: StoreLocation): Promise<Store & AsyncDisposable> {
+  return location.kind === 'disk' ? await DiskStore.open(location.folder) : new S3Store(location);
+}

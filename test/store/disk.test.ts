@@ -1,0 +1,165 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { DiskStore } from '../../src/store/disk.ts';
+import { openStore } from '../../src/store/open.ts';
+import { StoreUnavailable } from '../../src/store/store.ts';
+import { describeStore, keys, pieces } from './contract.ts';
+
+describeStore('DiskStore', async () => {
+  const parent = await mkdtemp(join(tmpdir(), 'modpress-disk-'));
+  const folder = join(parent, 'data');
+  return {
+    store: await DiskStore.open(folder),
+    takeDown: async () => {
+      // As when a volume is not mounted: the mount point is there, and empty.
+      await rename(folder, `${folder}-away`);
+      await mkdir(folder);
+    },
+    bringBack: async () => {
+      await rm(folder, { recursive: true });
+      await rename(`${folder}-away`, folder);
+    },
+    close: async () => {
+      const left = await readdir(join(folder, '.tmp'));
+      await rm(parent, { recursive: true });
+      if (left.length > 0) throw new Error(`partial files were left behind: ${left.join(' ')}`);
+    },
+  };
+});
+
+describe('DiskStore', () => {
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'modpress-disk-'));
+  });
+
+  afterEach(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  it('creates its folder, with those above it', async () => {
+    const store = await openStore({ kind: 'disk', folder: join(folder, 'a', 'b') });
+    await store.put('modules/x/@v/list', Buffer.from('v1.0.0\n'));
+    expect(await readFile(join(folder, 'a', 'b', 'modules', 'x', '@v', 'list'), 'utf8')).toBe('v1.0.0\n');
+    await store[Symbol.asyncDispose]();
+  });
+
+  it('shows nothing of a put whose process was killed, and clears it away once it is old', async () => {
+    const script = fileURLToPath(new URL('interrupted-put.ts', import.meta.url));
+    const child = spawn(process.execPath, ['--import', 'tsx', script, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const gone = once(child, 'exit');
+    await once(child.stdout, 'data');
+    const during = await readdir(join(folder, '.tmp'));
+    expect(during).toHaveLength(1);
+    const partial = join(folder, '.tmp', during[0] ?? '');
+    await vi.waitFor(async () => expect((await stat(partial)).size).toBe(1024 * 1024));
+    child.kill('SIGKILL');
+    await gone;
+
+    const store = await DiskStore.open(folder);
+    expect(await store.get('crash/x')).toBeUndefined();
+    expect(await keys(store.list(''))).toEqual([]);
+    expect(await readdir(folder)).toEqual(['.tmp']);
+    // It could be another process's put that goes on: only its age tells.
+    expect(await readdir(join(folder, '.tmp'))).toEqual(during);
+
+    const longAgo = new Date(Date.now() - 61 * 60 * 1000);
+    await utimes(partial, longAgo, longAgo);
+    await DiskStore.open(folder);
+    expect(await readdir(join(folder, '.tmp'))).toEqual([]);
+  });
+
+  it('says which folder it may not write, and to whom to give it', async () => {
+    const store = await DiskStore.open(folder);
+    await store.put('modules/x', Buffer.from('x'));
+    await asOrdinaryUser(folder, async () => {
+      await chmod(join(folder, 'modules'), 0o500);
+      await chmod(join(folder, '.tmp'), 0o500);
+      await chmod(folder, 0o500);
+      const stream = pieces(1000);
+      for (const attempt of [() => store.put('modules/y', { stream }), () => store.check(), () => DiskStore.open(join(folder, 'sub')), () => store.delete('modules/x')]) {
+        await expect(attempt()).rejects.toThrow(StoreUnavailable);
+        await expect(attempt()).rejects.toThrow(folder);
+        await expect(attempt()).rejects.toThrow(/give the user of this process \(uid \d+\) read and write access/);
+      }
+      expect(stream.destroyed).toBe(true);
+      expect((await store.get('modules/x'))?.toString()).toBe('x');
+
+      await chmod(join(folder, 'modules'), 0);
+      await expect(store.get('modules/x')).rejects.toThrow(StoreUnavailable);
+      await expect(keys(store.list('modules/'))).rejects.toThrow(StoreUnavailable);
+      await chmod(join(folder, 'modules'), 0o700);
+    });
+  });
+
+  it('blames the key, not the disk, when one object is in the way of another', async () => {
+    const store = await DiskStore.open(folder);
+    await store.put('a/b', Buffer.from('x'));
+    for (const key of ['a', 'a/b/c', 'a/b/c/d']) {
+      const failure: unknown = await store.put(key, Buffer.from('y')).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(Error);
+      expect(failure).not.toBeInstanceOf(StoreUnavailable);
+      expect(String(failure)).toContain(JSON.stringify(key));
+    }
+    expect(await readdir(join(folder, '.tmp'))).toEqual([]);
+    expect(await keys(store.list(''))).toEqual(['a/b']);
+  });
+
+  it('lists only objects: no partial files, no links, no names that are no keys', async () => {
+    const store = await DiskStore.open(folder);
+    await store.put('a/x', Buffer.from('x'));
+    await writeFile(join(folder, '.tmp', 'partial'), 'x');
+    await writeFile(join(folder, 'a', 'back\\slash'), 'x');
+    await symlink(folder, join(folder, 'a', 'loop'));
+    expect(await keys(store.list(''))).toEqual(['a/x']);
+    expect(await keys(store.list('.t'))).toEqual([]);
+  });
+
+  it('does not look into the subtrees that `after` leaves out', async () => {
+    const store = await DiskStore.open(folder);
+    for (const key of ['a/x', 'b/x', 'b/y', 'c/x']) await store.put(key, Buffer.from('x'));
+    await asOrdinaryUser(folder, async () => {
+      // Looking into it would fail.
+      await chmod(join(folder, 'a'), 0);
+      await expect(keys(store.list(''))).rejects.toThrow(StoreUnavailable);
+      expect(await keys(store.list('', { after: 'b/x' }))).toEqual(['b/y', 'c/x']);
+      expect(await keys(store.list('b'))).toEqual(['b/x', 'b/y']);
+      await chmod(join(folder, 'a'), 0o700);
+    });
+  });
+
+  it('keeps no descriptor of bodies that were destroyed, or of ranges that were refused', async () => {
+    const store = await DiskStore.open(folder);
+    await store.put('x', Buffer.alloc(1024 * 1024));
+    await store.put('d/x', Buffer.alloc(1));
+    const before = (await readdir('/dev/fd')).length;
+    for (let index = 0; index < 50; index += 1) {
+      (await store.open('x'))?.body.destroy();
+      await expect(store.open('x', { first: 0, last: 1024 * 1024 })).rejects.toThrow(RangeError);
+      await store.open('d');
+    }
+    await vi.waitFor(async () => expect((await readdir('/dev/fd')).length).toBeLessThan(before + 10));
+  });
+});
+
+/** Runs `act` as somebody who owns the folder but, unlike the super-user, is bound by permissions. */
+async function asOrdinaryUser(folder: string, act: () => Promise<void>): Promise<void> {
+  if (process.geteuid?.() !== 0 || process.seteuid === undefined) {
+    await act();
+    return;
+  }
+  const nobody = 65_534;
+  for (const name of ['', ...(await readdir(folder, { recursive: true }))]) await chown(join(folder, name), nobody, nobody);
+  process.seteuid(nobody);
+  try {
+    await act();
+  } finally {
+    process.seteuid(0);
+  }
+}
