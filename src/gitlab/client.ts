@@ -1,0 +1,215 @@
+import { Gitlab } from '@gitbeaker/rest';
+import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
+import { z } from 'zod';
+import { Refuse, Retry } from '../errors.ts';
+import { collect } from './collect.ts';
+import { createRequester, NotFound, type RequesterOptions } from './requester.ts';
+
+declare const commitBrand: unique symbol;
+declare const blobBrand: unique symbol;
+
+/** A full commit id in lower-case hex. */
+export type CommitId = string & { readonly [commitBrand]: true };
+/** A full blob id in lower-case hex: the SHA-1 (or SHA-256) of the file's content as git stores it. */
+export type BlobId = string & { readonly [blobBrand]: true };
+
+const objectId = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
+const commitId = objectId.transform((id) => id as CommitId);
+
+const projectSchema = z
+  .object({
+    id: z.number().int(),
+    path_with_namespace: z.string(),
+    web_url: z.string(),
+    archived: z.boolean().optional(),
+    empty_repo: z.boolean().optional(),
+  })
+  .transform((project) => ({
+    id: project.id,
+    path: project.path_with_namespace,
+    webUrl: project.web_url,
+    archived: project.archived === true,
+    empty: project.empty_repo === true,
+  }));
+
+const tagSchema = z
+  .object({ name: z.string(), commit: z.object({ id: commitId, committed_date: z.coerce.date() }).nullable() })
+  .transform((tag) => ({ name: tag.name, commit: tag.commit?.id, committedAt: tag.commit?.committed_date }));
+
+const treeSchema = z.array(
+  z
+    .object({ path: z.string(), type: z.string(), mode: z.string(), id: objectId })
+    .transform((entry) => ({ path: entry.path, type: entry.type, mode: entry.mode, blob: entry.id as BlobId })),
+);
+
+const streamSchema = z.custom<ReadableStream>((body) => body instanceof globalThis.ReadableStream).nullable();
+
+/** A project as the API shows it; `path` is its full path, such as `group/sub/lib`. */
+export type Project = z.output<typeof projectSchema>;
+/** A tag; without commit if it points at something else (a blob, say). */
+export type Tag = z.output<typeof tagSchema>;
+/** An entry of a recursive tree listing; `type` is blob, tree, or commit for a submodule. */
+export type TreeEntry = z.output<typeof treeSchema>[number];
+
+/** How to reach GitLab. `url` is the base URL without a final slash, `token` one with the scope `read_api`. */
+export interface GitLabOptions extends RequesterOptions {
+  readonly url: string;
+  readonly token: string;
+}
+
+/**
+ * Everything modpress reads from GitLab. What does not exist is `undefined`; every other failure is a Retry, since
+ * an outage must never look like absence. Listings come page by page, so that their length costs no memory.
+ */
+export class GitLabClient {
+  readonly #api: InstanceType<typeof Gitlab>;
+
+  constructor(options: GitLabOptions) {
+    this.#api = new Gitlab({
+      host: options.url,
+      // As a bearer token: unlike PRIVATE-TOKEN, fetch does not carry it along to another host on a redirect.
+      oauthToken: options.token,
+      requesterFn: createRequester(options),
+      // The requester has its own time-outs and limits.
+      queryTimeout: null,
+      rateLimits: {},
+    });
+  }
+
+  /** A project by its id or full path. */
+  async project(id: number | string): Promise<Project | undefined> {
+    return parse(projectSchema, await orUndefined(this.#api.Projects.show(id)), `project ${id}`);
+  }
+
+  /** The projects of a group and all groups below it; undefined if there is no such group. */
+  async groupProjects(group: string): Promise<AsyncIterable<Project> | undefined> {
+    const found = await orUndefined(this.#api.Groups.show(group, { withProjects: false }));
+    if (found === undefined) return undefined;
+    return this.#items(z.array(projectSchema), `groups/${encodeURIComponent(group)}/projects`, {
+      include_subgroups: 'true',
+      with_shared: 'false',
+      archived: 'false',
+      order_by: 'id',
+      sort: 'asc',
+    });
+  }
+
+  /** All projects that the token's user is a member of. */
+  memberProjects(): AsyncIterable<Project> {
+    return this.#items(z.array(projectSchema), 'projects', {
+      membership: 'true',
+      archived: 'false',
+      order_by: 'id',
+      sort: 'asc',
+      pagination: 'keyset',
+    });
+  }
+
+  /** One tag, as it stands now. */
+  async tag(projectId: number, name: string): Promise<Tag | undefined> {
+    return parse(tagSchema, await orUndefined(this.#api.Tags.show(projectId, name)), `tag ${name} of project ${projectId}`);
+  }
+
+  /** All tags of a project; none if it is gone or has no repository. */
+  tags(projectId: number): AsyncIterable<Tag> {
+    return this.#items(z.array(tagSchema), `projects/${projectId}/repository/tags`, {
+      order_by: 'name',
+      sort: 'asc',
+      pagination: 'keyset',
+    });
+  }
+
+  /** Everything below a directory of a commit, recursively; `directory` is empty for the root. */
+  tree(projectId: number, commit: CommitId, directory: string): AsyncIterable<TreeEntry> {
+    return this.#items(treeSchema, `projects/${projectId}/repository/tree`, {
+      ref: commit,
+      recursive: 'true',
+      pagination: 'keyset',
+      ...(directory !== '' && { path: directory }),
+    });
+  }
+
+  /** A file's bytes as git stores them (a symlink's are its target), if there is one. Refuses more than `limit` bytes. */
+  async file(projectId: number, commit: CommitId, path: string, limit: number): Promise<Buffer | undefined> {
+    const options = { lfs: false, asStream: true };
+    const body = await orUndefined(this.#api.RepositoryFiles.showRaw(projectId, path, commit, options));
+    if (body === undefined) return undefined;
+    return readAtMost(toReadable(body, path), limit, path);
+  }
+
+  /** A blob's bytes as a stream. */
+  async blob(projectId: number, blob: BlobId): Promise<Readable> {
+    const options = { asStream: true, showExpanded: false } as const;
+    const body = await orUndefined(this.#api.Repositories.showBlobRaw(projectId, blob, options));
+    if (body === undefined) throw new Retry(`GitLab does not find blob ${blob} of project ${projectId}, which its tree names`);
+    return toReadable(body, `blob ${blob}`);
+  }
+
+  /**
+   * The tar.gz archive of a commit, or of one directory of it, as a stream. The caller has to reckon with an archive
+   * that ends early: GitLab has sent its 200 by then.
+   */
+  async archive(projectId: number, commit: CommitId, directory: string): Promise<Readable> {
+    const options = {
+      fileType: 'tar.gz',
+      sha: commit,
+      asStream: true,
+      // Large files stay pointers: that is what the go command sees.
+      includeLfsBlobs: false,
+      ...(directory !== '' && { path: directory }),
+    } as const;
+    const body = await orUndefined(this.#api.Repositories.showArchive(projectId, options));
+    if (body === undefined) throw new Retry(`GitLab has no archive of commit ${commit} of project ${projectId}`);
+    return toReadable(body, `archive of ${commit}`);
+  }
+
+  /**
+   * The items of a paginated list, following `Link: rel="next"` however GitLab pages it. A list that does not exist
+   * is empty; one that vanishes between two pages is a Retry, for half a list would pass as a whole one.
+   */
+  async *#items<T>(schema: z.ZodType<T[]>, endpoint: string, query: Record<string, string>): AsyncGenerator<T> {
+    const get = async (searchParams: Record<string, string>) =>
+      orUndefined(this.#api.Projects.requester.get(endpoint, { searchParams }));
+    let page = await get({ ...query, per_page: '100' });
+    while (page) {
+      yield* parse(schema, page.body, endpoint) ?? [];
+      const next = /<([^>]+)>;\s*rel="next"/.exec(page.headers['link'] ?? '')?.[1];
+      if (next === undefined) return;
+      page = await get(Object.fromEntries(new URL(next).searchParams));
+      if (!page) throw new Retry(`GitLab's list ${endpoint} vanished while it was read`);
+    }
+  }
+}
+
+async function orUndefined<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** A GitLab (or a proxy before it) that answers nonsense is treated as an outage: the tag waits. */
+function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T | undefined {
+  if (value === undefined) return undefined;
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new Retry(`GitLab's answer for ${what} is not what its API documents: ${z.prettifyError(result.error)}`);
+}
+
+function toReadable(body: unknown, what: string): Readable {
+  const stream = parse(streamSchema, body, what);
+  const readable = stream ? Readable.fromWeb(stream) : Readable.from([]);
+  // Whoever reads it finds the error. Until then, a connection that drops must not end the process.
+  return readable.on('error', () => undefined);
+}
+
+async function readAtMost(stream: Readable, limit: number, path: string): Promise<Buffer> {
+  try {
+    return await collect(stream, limit, path);
+  } catch (error) {
+    throw error instanceof Refuse ? error : new Retry(`reading ${path} from GitLab broke off`, { cause: error });
+  }
+}

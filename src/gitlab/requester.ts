@@ -1,0 +1,120 @@
+import { createRequesterFn, type RequestOptions } from '@gitbeaker/requester-utils';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, Retry } from '../errors.ts';
+
+/** GitLab says that what was asked for does not exist, or that the token may not see it. */
+export class NotFound extends Error {
+  override readonly name = 'NotFound';
+}
+
+/** What the requester needs from outside. */
+export interface RequesterOptions {
+  /** Resolves when the next call to GitLab may be made. */
+  readonly pace: () => Promise<void>;
+  /** Told of every answer: the route's shape, the status (0 for none), and seconds to the headers. */
+  readonly observe?: (status: number, seconds: number) => void;
+}
+
+interface GitLabResponse {
+  readonly body: unknown;
+  readonly headers: Record<string, string>;
+  readonly status: number;
+}
+
+/** A GitLab that has not begun to answer within a minute is down. */
+const HEADERS_TIMEOUT_MS = 60_000;
+/** An outage of a moment is waited out here, so that it does not cost a job its work so far. */
+const PATIENCE_MS = [300, 1500];
+const PASSING = new Set([500, 502, 503, 504]);
+/** The archive limit is counted by the minute, and its 429 says nothing about when to come back. */
+const RATE_LIMITED_MS = 60_000;
+/** A refused token or role needs a person: no use in asking again soon, but the tag must not be lost. */
+const REFUSED_MS = 5 * 60_000;
+
+/**
+ * The transport under @gitbeaker. Its own one asks ten times within half a second after a 429 and allows five
+ * archives a minute over all projects together; this one paces calls, waits where GitLab asks for it, and turns
+ * every failure into NotFound or Retry.
+ */
+export function createRequester(options: RequesterOptions): ReturnType<typeof createRequesterFn> {
+  return createRequesterFn(
+    (_, request) => Promise.resolve(request),
+    (endpoint, request) => send(endpoint, request ?? {}, options) as ReturnType<Parameters<typeof createRequesterFn>[1]>,
+  );
+}
+
+async function send(endpoint: string, request: Partial<RequestOptions>, options: RequesterOptions): Promise<GitLabResponse> {
+  for (let attempt = 0; ; attempt++) {
+    await options.pace();
+    const patience = request.method === 'GET' ? PATIENCE_MS[attempt] : undefined;
+    try {
+      const response = await fetchOnce(endpoint, request, options);
+      if (response.ok) return await read(response, request.asStream === true);
+      const problem = await describe(response, endpoint);
+      if (patience === undefined || !PASSING.has(response.status)) throw problem;
+    } catch (error) {
+      if (error instanceof NotFound || error instanceof Retry) throw error;
+      if (patience === undefined) throw new Retry(`GitLab does not answer (${endpoint})`, { cause: error });
+    }
+    await sleep(patience);
+  }
+}
+
+async function fetchOnce(endpoint: string, request: Partial<RequestOptions>, { observe }: RequesterOptions): Promise<Response> {
+  const { prefixUrl = '', searchParams, method = 'GET', headers, body } = request;
+  const url = new URL(endpoint, prefixUrl.endsWith('/') ? prefixUrl : `${prefixUrl}/`);
+  url.search = searchParams ?? '';
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(new Error(`no answer within ${HEADERS_TIMEOUT_MS / 1000} s`)), HEADERS_TIMEOUT_MS);
+  const started = performance.now();
+  let status = 0;
+  try {
+    const response = await fetch(url, {
+      method,
+      ...(headers && { headers }),
+      ...(body !== undefined && { body }),
+      // GitLab takes a cors request for hotlinking and answers the archive with 406.
+      mode: 'same-origin',
+      signal: timeout.signal,
+    });
+    ({ status } = response);
+    return response;
+  } finally {
+    clearTimeout(timer);
+    observe?.(status, (performance.now() - started) / 1000);
+  }
+}
+
+async function read(response: Response, asStream: boolean): Promise<GitLabResponse> {
+  const headers = Object.fromEntries(response.headers);
+  if (asStream) return { body: response.body, headers, status: response.status };
+  const isJson = headers['content-type']?.startsWith('application/json') === true;
+  return { body: isJson ? await response.json() : await response.arrayBuffer(), headers, status: response.status };
+}
+
+/** The error for an answer that is none, with what to do about it. */
+async function describe(response: Response, endpoint: string): Promise<NotFound | Retry> {
+  const text = (await response.text().catch(messageOf)).slice(0, 300);
+  const what = `GitLab answered ${response.status} for ${endpoint}: ${text}`;
+  switch (response.status) {
+    case 404:
+      return new NotFound(what);
+    case 401:
+      return new Retry(`${what} (is GITLAB_TOKEN still valid?)`, { afterMs: REFUSED_MS });
+    case 403:
+      return new Retry(`${what} (GITLAB_TOKEN needs the scope read_api and at least the role Reporter)`, { afterMs: REFUSED_MS });
+    case 429:
+      return new Retry(what, { afterMs: retryAfterMs(response) ?? RATE_LIMITED_MS });
+    default:
+      return new Retry(what, withDelay(retryAfterMs(response)));
+  }
+}
+
+function withDelay(afterMs: number | undefined): { afterMs?: number } {
+  return afterMs === undefined ? {} : { afterMs };
+}
+
+function retryAfterMs(response: Response): number | undefined {
+  const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
+  return Number.isFinite(seconds) && seconds >= 0 ? Math.ceil(seconds * 1000) : undefined;
+}

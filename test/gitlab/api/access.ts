@@ -1,0 +1,117 @@
+import type { IncomingMessage } from 'node:http';
+import type { Request } from 'express';
+import type { Group, Instance, ProjectRecord } from '../instance.ts';
+import type { Scope, Token, Tokens } from '../tokens.ts';
+import { ApiError, forbidden, notFound, unauthorized } from './error.ts';
+
+/** A request for a project under a path that it has left: answered by 301 (lib/api/helpers.rb, find_project!). */
+export class Moved extends Error {
+  override readonly name = 'Moved';
+  readonly project: ProjectRecord;
+
+  constructor(project: ProjectRecord) {
+    super(`moved to ${project.fullPath}`);
+    this.project = project;
+  }
+}
+
+/** How a credential came with a request, and its text. */
+export interface Credential {
+  readonly kind: 'private-token' | 'bearer' | 'basic';
+  readonly value: string;
+}
+
+/** Finds the credential of a request: a `PRIVATE-TOKEN`, a bearer, or the password of Basic auth, whose user name does not matter. */
+export function credentialOf(request: IncomingMessage): Credential | undefined {
+  const privateToken = request.headers['private-token'];
+  if (typeof privateToken === 'string' && privateToken !== '') return { kind: 'private-token', value: privateToken };
+  // A forward proxy's client sends its credential here; git and GitLab's own clients never do.
+  const authorization = request.headers.authorization ?? request.headers['proxy-authorization'] ?? '';
+  const [, scheme, value] = /^(bearer|basic) +(\S+)$/i.exec(authorization) ?? [];
+  if (scheme === undefined || value === undefined) return undefined;
+  if (scheme.toLowerCase() === 'bearer') return { kind: 'bearer', value };
+  const pair = Buffer.from(value, 'base64').toString();
+  return { kind: 'basic', value: pair.slice(pair.indexOf(':') + 1) };
+}
+
+/** Decides who asks, and what they may see. */
+export class Access {
+  readonly #instance: Instance;
+  readonly #tokens: Tokens;
+
+  constructor(instance: Instance, tokens: Tokens) {
+    this.#instance = instance;
+    this.#tokens = tokens;
+  }
+
+  /** The token of an API request, or undefined for one without. `also` are scopes that an endpoint accepts beyond the usual ones. */
+  token(request: Request, also: readonly Scope[] = []): Token | undefined {
+    const credential = credentialOf(request);
+    const parameter = request.query['private_token'];
+    const value = typeof parameter === 'string' ? parameter : credential?.value;
+    if (value === undefined) return undefined;
+    const token = this.#tokens.find(value);
+    if (token === undefined) throw unauthorized();
+    if (token.expired) {
+      throw oauthError(401, 'invalid_token', 'Token is expired. You can either do re-authorization or token refresh.');
+    }
+    const reading = request.method === 'GET' || request.method === 'HEAD';
+    const accepted: readonly Scope[] = reading ? ['api', 'read_api', ...also] : ['api'];
+    if (!token.scopes.some((scope) => accepted.includes(scope))) {
+      throw oauthError(403, 'insufficient_scope', 'The request requires higher privileges than provided by the access token.', {
+        scope: [...also, 'api', 'read_api'].join(' '),
+      });
+    }
+    return token;
+  }
+
+  /** The token of a request to an endpoint that answers nobody without one. */
+  requireToken(request: Request, also: readonly Scope[] = []): Token {
+    const token = this.token(request, also);
+    if (token === undefined) throw unauthorized();
+    return token;
+  }
+
+  requireAdmin(request: Request): Token {
+    const token = this.requireToken(request);
+    if (token.role !== 'admin') throw forbidden();
+    return token;
+  }
+
+  /** The project that a path parameter names. */
+  project(request: Request, id: string, also: readonly Scope[] = []): ProjectRecord {
+    const token = this.token(request, also);
+    const project = this.#instance.project(id);
+    if (project === undefined || !this.#instance.sees(token, project)) throw notFound('Project');
+    if (!/^\d+$/.test(id) && project.fullPath.toLowerCase() !== id.toLowerCase()) throw new Moved(project);
+    return project;
+  }
+
+  /** The same, for what only a maintainer may do. */
+  administeredProject(request: Request, id: string): ProjectRecord {
+    const token = this.requireToken(request);
+    const project = this.project(request, id);
+    if (token.role === 'reporter' || !this.#instance.isMember(token, project)) throw forbidden();
+    return project;
+  }
+
+  group(request: Request, id: string): Group {
+    const token = this.token(request);
+    const group = this.#instance.group(id);
+    if (group === undefined || !this.#instance.seesGroup(token, group)) throw notFound('Group');
+    return group;
+  }
+
+  administeredGroup(request: Request, id: string): Group {
+    const token = this.requireToken(request);
+    const group = this.group(request, id);
+    if (token.role === 'reporter') throw forbidden();
+    return group;
+  }
+}
+
+function oauthError(status: number, error: string, description: string, more: object = {}): ApiError {
+  const challenge = `Bearer realm="The API", error="${error}", error_description="${description}"`;
+  const headers = status === 401 ? { 'WWW-Authenticate': challenge } : {};
+  return new ApiError(status, { error, error_description: description, ...more }, headers);
+}

@@ -1,0 +1,12 @@
+import type { Instance } from '../instance.ts';
+import type { Access } from './access.ts';
+import type { Pagination } from './pagination.ts';
+import type { Present } from './present.ts';
+
+/** What every part of the API works with. */
+export interface ApiContext {
+  readonly instance: Instance;
+  readonly access: Access;
+  readonly pagination: Pagination;
+  readonly present: Present;
+}

@@ -1,0 +1,81 @@
+import type { Request, Response } from 'express';
+import { integer } from './query.ts';
+
+/** Above this, GitLab counts no longer: `X-Total`, `X-Total-Pages` and the `last` link are left out. */
+const countLimit = 10_000;
+
+/** Cuts lists into pages and writes the headers that lead to the next one. */
+export class Pagination {
+  readonly #externalUrl: string;
+  readonly #perPageMax: number;
+
+  constructor(externalUrl: string, perPageMax: number) {
+    this.#externalUrl = externalUrl;
+    this.#perPageMax = perPageMax;
+  }
+
+  perPage(request: Request): number {
+    return Math.max(1, Math.min(integer(request, 'per_page', 20), this.#perPageMax));
+  }
+
+  /**
+   * One page of a list by its number. `gitaly` is for lists that Gitaly pages on the first page: there GitLab always
+   * announces a page 2, and one page more than there is when the last is full (lib/gitlab/pagination/gitaly_keyset_pager.rb).
+   * `countless` leaves out the totals, as for commits.
+   */
+  page<T>(request: Request, response: Response, items: readonly T[], style: 'plain' | 'gitaly' | 'countless' = 'plain'): readonly T[] {
+    const perPage = this.perPage(request);
+    const page = Math.max(1, integer(request, 'page', 1));
+    const byGitaly = style === 'gitaly' && page === 1;
+    const pages = byGitaly ? Math.floor(items.length / perPage) + 1 : Math.max(1, Math.ceil(items.length / perPage));
+    const next = byGitaly ? 2 : page < pages ? page + 1 : undefined;
+    const previous = page > 1 ? page - 1 : undefined;
+    const counted = style !== 'countless' && items.length <= countLimit;
+
+    const links = [
+      ...(previous === undefined ? [] : [this.#link(request, { page: `${previous}` }, 'prev')]),
+      ...(next === undefined ? [] : [this.#link(request, { page: `${next}` }, 'next')]),
+      this.#link(request, { page: '1' }, 'first'),
+      ...(counted ? [this.#link(request, { page: `${pages}` }, 'last')] : []),
+    ];
+    response.setHeader('Link', links.join(', '));
+    response.setHeader('X-Next-Page', next ?? '');
+    response.setHeader('X-Page', page);
+    response.setHeader('X-Per-Page', perPage);
+    response.setHeader('X-Prev-Page', previous ?? '');
+    if (counted) {
+      response.setHeader('X-Total', items.length);
+      response.setHeader('X-Total-Pages', pages);
+    }
+    return items.slice((page - 1) * perPage, page * perPage);
+  }
+
+  /**
+   * The first page of what is left of a list. The only header is the `next` link, and it is there whenever the page
+   * is full, also if nothing follows: GitLab does not look ahead. `token` names the parameters that go on after an item.
+   */
+  keyset<T>(request: Request, response: Response, rest: readonly T[], token: (last: T) => Record<string, string>): readonly T[] {
+    const perPage = this.perPage(request);
+    const items = rest.slice(0, perPage);
+    const last = items.at(-1);
+    if (items.length === perPage && last !== undefined) {
+      response.setHeader('Link', this.#link(request, token(last), 'next'));
+    }
+    return items;
+  }
+
+  /** GitLab repeats all parameters in a link, those in the path as well, in alphabetical order. */
+  #link(request: Request, changed: Record<string, string>, relation: string): string {
+    const parameters: Record<string, string> = {
+      page: '1',
+      per_page: `${this.perPage(request)}`,
+      ...(request.query as Record<string, string>),
+      ...(request.params as Record<string, string>),
+      ...changed,
+    };
+    const query = new URLSearchParams(parameters);
+    query.sort();
+    const path = request.originalUrl.replace(/\?.*$/s, '');
+    return `<${new URL(this.#externalUrl).origin}${path}?${query.toString()}>; rel="${relation}"`;
+  }
+}

@@ -1,0 +1,76 @@
+import { Router } from 'express';
+import type { TreeEntry } from '../objects.ts';
+import type { Repository } from '../repository.ts';
+import type { ApiContext } from './context.ts';
+import { badParameter, notFound } from './error.ts';
+import { choice, flag, text } from './query.ts';
+
+interface Listed {
+  readonly entry: TreeEntry;
+  /** From the root of the repository. */
+  readonly path: string;
+}
+
+/** Gitaly's order for paged listings: all trees, then all blobs, then all submodules, each by the bytes of the path. */
+const rank = { tree: 0, blob: 1, commit: 2 } as const;
+
+/** `/projects/:id/repository/tree`. */
+export function treeRoutes({ access, pagination }: ApiContext): Router {
+  const router = Router();
+  const listings = new Map<string, Promise<readonly Listed[]>>();
+
+  router.get('/projects/:id/repository/tree', async (request, response) => {
+    const { repository } = access.project(request, request.params.id);
+    const commit = await repository.commit(text(request, 'ref') ?? 'HEAD');
+    if (commit === undefined) throw notFound('Tree');
+    const path = (text(request, 'path') ?? '').replace(/^\/+|\/+$/g, '');
+    const start = await repository.entry(commit, path);
+    if (start?.type !== 'tree') throw notFound(path === '' ? 'Tree' : 'invalid revision or path');
+
+    const recursive = flag(request, 'recursive') ?? false;
+    const listing = await remembered(repository, start.id, path, recursive);
+    const style = choice(request, 'pagination', ['legacy', 'keyset', 'none'], 'legacy');
+    if (style === 'none' && !recursive) throw badParameter('pagination cannot be "none" unless "recursive" is true');
+    let page = listing;
+    if (style === 'legacy') page = pagination.page(request, response, listing, 'gitaly');
+    if (style === 'keyset') {
+      const token = text(request, 'page_token');
+      const before = token === undefined ? -1 : listing.findIndex((listed) => pageToken(listed) === token);
+      if (token !== undefined && before < 0) throw notFound('invalid page token');
+      page = pagination.keyset(request, response, listing.slice(before + 1), (last) => ({ page_token: pageToken(last) }));
+    }
+    response.json(page.map(({ entry: { id, name, type, mode }, path: full }) => ({ id, name, type, path: full, mode })));
+  });
+
+  /** A listing is settled by the tree's id and place, so it is made once for all of its pages. */
+  function remembered(repository: Repository, id: string, path: string, recursive: boolean): Promise<readonly Listed[]> {
+    const key = `${repository.directory}\0${id}\0${path}\0${String(recursive)}`;
+    let listing = listings.get(key);
+    if (listing === undefined) {
+      listing = list(repository, id, path, recursive).then(ordered);
+      listings.set(key, listing);
+    }
+    return listing;
+  }
+
+  return router;
+}
+
+/** The place after an entry, in the opaque form Gitaly gives its cursors. */
+function pageToken({ path, entry }: Listed): string {
+  return Buffer.from(JSON.stringify({ FileName: path, Type: entry.type.toUpperCase() })).toString('base64');
+}
+
+async function list(repository: Repository, id: string, path: string, recursive: boolean): Promise<Listed[]> {
+  const here = (await repository.tree(id)).map((entry) => ({ entry, path: path === '' ? entry.name : `${path}/${entry.name}` }));
+  if (!recursive) return here;
+  const folders = here.filter(({ entry }) => entry.type === 'tree');
+  const below = await Promise.all(folders.map((folder) => list(repository, folder.entry.id, folder.path, true)));
+  return [...here, ...below.flat()];
+}
+
+function ordered(entries: readonly Listed[]): readonly Listed[] {
+  const keyed = entries.map((listed) => ({ listed, rank: rank[listed.entry.type], bytes: Buffer.from(listed.path) }));
+  keyed.sort((one, other) => one.rank - other.rank || Buffer.compare(one.bytes, other.bytes));
+  return keyed.map(({ listed }) => listed);
+}

@@ -1,0 +1,76 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { gunzipSync } from 'node:zlib';
+import { call } from './api-client.ts';
+import { startGitLab, type Project, type StandIn } from './stand-in.ts';
+import { WorkTree } from './work-tree.ts';
+
+describe('faults', () => {
+  let gitlab: StandIn;
+  let project: Project;
+  let file: string;
+  const content = Buffer.alloc(20_000, 'modpress ');
+  beforeAll(async () => {
+    gitlab = await startGitLab({ archiveLimit: 'off' });
+    project = await gitlab.createProject('group/lib');
+    const work = await WorkTree.create(project);
+    await work.write({ 'go.mod': 'module m\n', big: content }).commit('first');
+    await work.push();
+    file = `/projects/${project.id}/repository/files/big/raw?ref=main`;
+  });
+  afterAll(() => gitlab.close());
+  afterEach(() => gitlab.faults.clear());
+
+  test('a status comes as often as told, only where it matches', async () => {
+    const fault = gitlab.faults.add({ path: /repository\/files/, times: 2, kind: { status: 503, body: { message: 'down' }, headers: { 'Retry-After': '7' } } });
+    expect((await call(gitlab, `/projects/${project.id}`)).status).toBe(200);
+    const refused = await call(gitlab, file);
+    expect(refused).toMatchObject({ status: 503, json: { message: 'down' } });
+    expect(refused.headers.get('retry-after')).toBe('7');
+    expect((await call(gitlab, file)).status).toBe(503);
+    expect((await call(gitlab, file)).status).toBe(200);
+    expect(fault.hits).toBe(2);
+  });
+
+  test('a fault can be for one method, for ever, and removed', async () => {
+    const fault = gitlab.faults.add({ path: /hooks/, method: 'POST', times: Number.POSITIVE_INFINITY, kind: { status: 502 } });
+    const hooks = `/projects/${project.id}/hooks`;
+    expect((await call(gitlab, hooks)).status).toBe(200);
+    for (let attempt = 0; attempt < 3; attempt += 1) expect((await call(gitlab, hooks, { method: 'POST', body: {} })).status).toBe(502);
+    fault.remove();
+    expect((await call(gitlab, hooks, { method: 'POST', body: {} })).status).toBe(400);
+  });
+
+  test('a truncated archive is a 200 whose gzip is cut', async () => {
+    const address = `/projects/${project.id}/repository/archive.tar.gz`;
+    const whole = await call(gitlab, address);
+    gitlab.faults.add({ path: /archive/, kind: 'truncate' });
+    const cut = await call(gitlab, address);
+    expect([cut.status, cut.bytes.length]).toEqual([200, Math.floor(whole.bytes.length / 2)]);
+    expect(() => gunzipSync(cut.bytes)).toThrow('unexpected end of file');
+    gitlab.faults.add({ path: /files/, kind: 'truncate' });
+    expect((await call(gitlab, file)).bytes.length).toBe(content.length / 2);
+  });
+
+  test('a dropped connection breaks in the middle of the body', async () => {
+    gitlab.faults.add({ path: /files/, kind: 'drop' });
+    const response = await fetch(`${gitlab.url}/api/v4${file}`, { headers: { 'PRIVATE-TOKEN': gitlab.rootToken } });
+    expect(response.status).toBe(200);
+    await expect(response.arrayBuffer()).rejects.toThrow('terminated');
+  });
+
+  test('a delay and a trickle take their time and change nothing', async () => {
+    gitlab.faults.add({ path: /files/, kind: { delayMs: 120 } });
+    gitlab.faults.add({ path: /files/, kind: { trickleBytesPerSecond: 100_000 } });
+    const start = performance.now();
+    const answer = await call(gitlab, file);
+    expect(performance.now() - start).toBeGreaterThan(270);
+    expect(answer.bytes.equals(content)).toBe(true);
+  });
+
+  test('git feels them too', async () => {
+    const work = await WorkTree.create(project);
+    gitlab.faults.add({ path: /git-upload-pack/, kind: { status: 500 } });
+    await expect(work.git('fetch', '--quiet', project.gitUrl, 'main')).rejects.toThrow('500');
+    await expect(work.git('fetch', '--quiet', project.gitUrl, 'main')).resolves.toBeDefined();
+  });
+});

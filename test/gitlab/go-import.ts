@@ -1,0 +1,48 @@
+import type { RequestHandler } from 'express';
+import { credentialOf } from './api/access.ts';
+import type { Instance, ProjectRecord } from './instance.ts';
+import type { Token, Tokens } from './tokens.ts';
+
+/**
+ * Answers `?go-get=1` (lib/gitlab/middleware/go.rb): where the repository of an import path is. For a project that
+ * the asker does not see it names the first two elements of the path, so as not to tell what exists; that is why
+ * private projects in subgroups need a credential. `addressOf` gives the base URL by which the request reached us.
+ */
+export function goImport(instance: Instance, tokens: Tokens, addressOf: (request: Parameters<RequestHandler>[0]) => string): RequestHandler {
+  return (request, response, next) => {
+    if (Number(request.query['go-get']) !== 1) {
+      next();
+      return;
+    }
+    const parts = decodeURIComponent(request.path).split('/').filter((part) => part !== '');
+    if (parts.length < 2) {
+      // A group's page, which nobody sees without signing in.
+      response.redirect(302, `${request.baseUrl}/users/sign_in`);
+      return;
+    }
+    const value = credentialOf(request)?.value;
+    const found = projectAt(instance, tokens.find(value ?? ''), parts);
+    const path = found?.fullPath ?? parts.slice(0, 2).join('/');
+    const url = `${addressOf(request)}/${path}`;
+    const prefix = url.replace(/^https?:\/\//, '');
+    const source = `${prefix} ${url} ${url}/-/tree/HEAD{/dir} ${url}/-/blob/HEAD{/dir}/{file}#L{line}`;
+    const head = `<meta name="go-import" content="${escaped(`${prefix} git ${url}.git`)}"><meta name="go-source" content="${escaped(source)}">`;
+    response.type('html').send(`<html><head>${head}</head><body>go get ${escaped(url)}</body></html>`);
+  };
+}
+
+/** The project whose path is the longest beginning of the given one. Paths that a project has left do not count here. */
+function projectAt(instance: Instance, token: Token | undefined, parts: readonly string[]): ProjectRecord | undefined {
+  // A token for the repository only may fetch it, but not read about the project.
+  const reader = token !== undefined && !token.expired && token.scopes.some((scope) => scope !== 'read_repository') ? token : undefined;
+  for (let length = parts.length; length >= 2; length -= 1) {
+    const path = parts.slice(0, length).join('/');
+    const project = instance.project(path);
+    if (project?.fullPath.toLowerCase() === path.toLowerCase()) return instance.sees(reader, project) ? project : undefined;
+  }
+  return undefined;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}

@@ -1,0 +1,55 @@
+import { randomBytes } from 'node:crypto';
+
+export type Scope = 'api' | 'read_api' | 'read_repository';
+
+export interface TokenOptions {
+  readonly scopes: readonly Scope[];
+  /** Full paths of the projects and groups the token is a member of (of a group: all in it). Default: everything. */
+  readonly projects?: readonly string[];
+  readonly expired?: boolean;
+  /** What the membership allows; hooks need the maintainer. Default: `maintainer`. */
+  readonly role?: 'reporter' | 'maintainer';
+}
+
+/** An access token, which is a user of its own here, as a project's or a group's token is on GitLab. */
+export interface Token {
+  readonly id: number;
+  readonly value: string;
+  readonly scopes: readonly Scope[];
+  readonly memberOf: readonly string[] | 'everything';
+  readonly expired: boolean;
+  readonly role: 'reporter' | 'maintainer' | 'admin';
+  readonly createdAt: Date;
+}
+
+/** The tokens of an instance, found by their text. */
+export class Tokens {
+  readonly root: Token;
+  readonly #tokens = new Map<string, Token>();
+
+  constructor() {
+    this.root = this.#add({ scopes: ['api'] }, 'admin');
+  }
+
+  create(options: TokenOptions): Token {
+    return this.#add(options, options.role ?? 'maintainer');
+  }
+
+  find(value: string): Token | undefined {
+    return this.#tokens.get(value);
+  }
+
+  #add(options: TokenOptions, role: Token['role']): Token {
+    const token: Token = {
+      id: this.#tokens.size + 1,
+      value: `glpat-${randomBytes(15).toString('base64url')}`,
+      scopes: options.scopes,
+      memberOf: options.projects ?? 'everything',
+      expired: options.expired ?? false,
+      role,
+      createdAt: new Date(),
+    };
+    this.#tokens.set(token.value, token);
+    return token;
+  }
+}
