@@ -25,6 +25,7 @@ interface GitLabResponse {
 const HEADERS_TIMEOUT_MS = 60_000;
 /** An outage of a moment is waited out here, so that it does not cost a job its work so far. */
 const PATIENCE_MS = [300, 1500];
+const MAX_REDIRECTS = 3;
 const PASSING = new Set([500, 502, 503, 504]);
 /** The archive limit is counted by the minute, and its 429 says nothing about when to come back. */
 const RATE_LIMITED_MS = 60_000;
@@ -62,27 +63,42 @@ async function send(endpoint: string, request: Partial<RequestOptions>, options:
 
 async function fetchOnce(endpoint: string, request: Partial<RequestOptions>, { observe }: RequesterOptions): Promise<Response> {
   const { prefixUrl = '', searchParams, method = 'GET', headers, body } = request;
-  const url = new URL(endpoint, prefixUrl.endsWith('/') ? prefixUrl : `${prefixUrl}/`);
+  let url = new URL(endpoint, prefixUrl.endsWith('/') ? prefixUrl : `${prefixUrl}/`);
   url.search = searchParams ?? '';
   const timeout = new AbortController();
   const timer = setTimeout(() => timeout.abort(new Error(`no answer within ${HEADERS_TIMEOUT_MS / 1000} s`)), HEADERS_TIMEOUT_MS);
   const started = performance.now();
   let status = 0;
   try {
-    const response = await fetch(url, {
-      method,
-      ...(headers && { headers }),
-      ...(body !== undefined && { body }),
-      // GitLab takes a cors request for hotlinking and answers the archive with 406.
-      mode: 'same-origin',
-      signal: timeout.signal,
-    });
-    ({ status } = response);
-    return response;
+    for (let redirects = 0; ; redirects++) {
+      const response = await fetch(url, {
+        method,
+        ...(headers && { headers }),
+        ...(body !== undefined && { body }),
+        // GitLab takes a cors request for hotlinking and answers the archive with 406.
+        mode: 'same-origin',
+        redirect: 'manual',
+        signal: timeout.signal,
+      });
+      ({ status } = response);
+      const location = status >= 300 && status < 400 ? response.headers.get('location') : null;
+      if (location === null || redirects === MAX_REDIRECTS) return response;
+      await response.body?.cancel();
+      url = redirected(url, location);
+    }
   } finally {
     clearTimeout(timer);
     observe?.(status, (performance.now() - started) / 1000);
   }
+}
+
+/** Moved projects are redirected within GitLab. Any other host gets neither our token nor our trust. */
+function redirected(from: URL, location: string): URL {
+  const to = new URL(location, from);
+  if (to.origin === from.origin) return to;
+  throw new Retry(`GitLab redirects to ${to.origin}: GITLAB_URL has to be the address at which GitLab itself answers`, {
+    afterMs: REFUSED_MS,
+  });
 }
 
 async function read(response: Response, asStream: boolean): Promise<GitLabResponse> {

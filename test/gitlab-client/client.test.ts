@@ -1,0 +1,121 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { GitLabClient, type BlobId, type CommitId } from '../../src/gitlab/client.ts';
+import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
+import { WorkTree } from '../gitlab/work-tree.ts';
+
+let gitlab: StandIn;
+let project: Project;
+let commit: CommitId;
+let client: GitLabClient;
+
+beforeAll(async () => {
+  gitlab = await startGitLab({ relativeUrl: '/gitlab', archiveLimit: 'off' });
+  project = await gitlab.createProject('group/sub/lib');
+  await using tree = await WorkTree.create(project);
+  tree.write(Object.fromEntries(Array.from({ length: 350 }, (_, i) => [`d${i % 7}/f${i}`, `${i}`])));
+  tree.write({ 'big.bin': Buffer.alloc(8 << 20, 'x'), link: { symlink: 'big.bin' } });
+  commit = (await tree.commit('All', { committerZone: '-0730' })) as CommitId;
+  await tree.tag(Array.from({ length: 230 }, (_, i) => `t${i}`));
+  await tree.tag('v1.0.0', { annotated: true });
+  await tree.push();
+  client = clientFor(gitlab.url, gitlab.createToken({ scopes: ['read_api'] }));
+});
+afterAll(() => gitlab.close());
+
+test('a tag gives the commit, also for an annotated one, and its time in UTC', async () => {
+  expect(await client.tag(project.id, 'v1.0.0')).toEqual({ name: 'v1.0.0', commit, committedAt: new Date('2024-01-01T00:00:00Z') });
+  expect(await client.tag(project.id, 'v9.0.0')).toBeUndefined();
+});
+
+test('lists are complete over all pages', async () => {
+  expect(await all(client.tags(project.id))).toHaveLength(231);
+  const tree = await all(client.tree(project.id, commit, ''));
+  expect(tree.filter((entry) => entry.type === 'blob')).toHaveLength(352);
+  expect((await all(client.tree(project.id, commit, 'd3'))).every((entry) => entry.path.startsWith('d3/'))).toBe(true);
+});
+
+test('files and blobs come as git has them, and what is missing is undefined', async () => {
+  expect((await client.file(project.id, commit, 'link', 100))?.toString()).toBe('big.bin');
+  expect(await client.file(project.id, commit, 'nowhere', 100)).toBeUndefined();
+  await expect(client.file(project.id, commit, 'big.bin', 100)).rejects.toThrow('big.bin is larger than 100 bytes');
+  const entries = await all(client.tree(project.id, commit, ''));
+  const big = entries.find((entry) => entry.path === 'big.bin');
+  expect(await buffer(await client.blob(project.id, big?.blob ?? ("" as BlobId)))).toHaveLength(8 << 20);
+});
+
+test('an archive is a stream: its first bytes are there long before its last', async () => {
+  gitlab.faults.add({ path: /archive/, kind: { trickleBytesPerSecond: 2000 } });
+  const archive = await client.archive(project.id, commit, '');
+  const [first] = (await once(archive, 'data')) as [Buffer];
+  expect(first.length).toBeLessThan(8 << 20);
+  archive.destroy();
+  gitlab.faults.clear();
+});
+
+test('a moved project is found under its old path, and by its id', async () => {
+  const moving = await gitlab.createProject('group/old');
+  await gitlab.moveProject(moving, 'group/sub/new');
+  expect(await client.project('group/old')).toMatchObject({ id: moving.id, path: 'group/sub/new' });
+  expect(await client.project(moving.id)).toMatchObject({ path: 'group/sub/new' });
+  expect(await client.project('group/never')).toBeUndefined();
+});
+
+describe('what goes wrong is a Retry that says what to do', () => {
+  test.each([
+    [401, {}, 'is GITLAB_TOKEN still valid', 300_000],
+    [403, {}, 'read_api', 300_000],
+    [429, {}, 'answered 429', 60_000],
+    [429, { 'retry-after': '7' }, 'answered 429', 7_000],
+    [400, {}, 'answered 400', undefined],
+  ])('status %i with headers %j', async (status, headers, text, afterMs) => {
+    await using server = await serve((_, response) => response.writeHead(status, headers).end('{"message":"no"}'));
+    await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({ name: 'Retry', afterMs, message: expect.stringContaining(text) });
+  });
+
+  test('nonsense instead of JSON', async () => {
+    await using server = await serve((_, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>'));
+    await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining('not what its API documents') });
+  });
+
+  test('nobody there', async () => {
+    await expect(clientFor('http://127.0.0.1:9', 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining('does not answer') });
+  });
+
+  test('another host is not followed, and does not get the token', async () => {
+    const seen: unknown[] = [];
+    await using other = await serve((request, response) => {
+      seen.push(request.headers.authorization);
+      response.end('{}');
+    });
+    await using server = await serve((_, response) => response.writeHead(302, { location: `${other.url}/x` }).end());
+    await expect(clientFor(server.url, 'secret').tag(1, 'v1.0.0')).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining('GITLAB_URL has to be') });
+    expect(seen).toEqual([]);
+  });
+});
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}
+
+function clientFor(url: string, token: string): GitLabClient {
+  return new GitLabClient({ url, token, pace: async () => undefined });
+}
+
+async function serve(listener: RequestListener): Promise<{ url: string } & AsyncDisposable> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
