@@ -6,6 +6,7 @@ export default defineConfig({
     globalSetup: ['test/services/global.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 10_000 } },
     pool: 'forks',
     maxWorkers: 2,
     sequence: { shuffle: true },
