@@ -1,0 +1,34 @@
+import type { Pace } from './pace.ts';
+
+interface Window {
+  /** When each reservation still counting was made, oldest first, in milliseconds of a clock that never jumps. */
+  readonly taken: number[];
+  readonly windowMs: number;
+}
+
+/** Keeps the pace of one process: an exact sliding window for each key. */
+export class MemoryPace implements Pace {
+  /** Least recently used first. */
+  readonly #windows = new Map<string, Window>();
+
+  async reserve(key: string, limit: number, windowMs: number): Promise<number> {
+    const now = performance.now();
+    const taken = (this.#windows.get(key)?.taken ?? []).filter((time) => time + windowMs > now);
+    const free = taken.length < limit;
+    // The oldest of the newest `limit`: once it leaves, there is room, also if the limit was higher before.
+    const blocking = taken[taken.length - limit] ?? now;
+    if (free) taken.push(now);
+    this.#windows.delete(key);
+    this.#windows.set(key, { taken, windowMs });
+    this.#forgetIdle(now);
+    return free ? 0 : Math.min(windowMs, Math.max(1, Math.ceil(blocking + windowMs - now)));
+  }
+
+  #forgetIdle(now: number): void {
+    for (const [key, { taken, windowMs }] of this.#windows) {
+      const last = taken.at(-1);
+      if (last !== undefined && last + windowMs > now) return;
+      this.#windows.delete(key);
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { Retry } from '../errors.ts';
+import type { Pace } from './pace.ts';
+
+/**
+ * Reservations are members of a sorted set, scored by the time of Redis in microseconds, so that the clocks of the
+ * replicas do not matter. KEYS: the set. ARGV: limit, window in milliseconds, a unique name.
+ * Numbers go through string.format because Lua would round the time when printing it.
+ */
+const reserveScript = `
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local limit = tonumber(ARGV[1])
+local window = tonumber(ARGV[2]) * 1000
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - window))
+local count = redis.call('ZCARD', KEYS[1])
+if count < limit then
+  redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[3])
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return 0
+end
+local blocking = redis.call('ZRANGE', KEYS[1], count - limit, count - limit, 'WITHSCORES')[2] or now
+return math.max(1, math.ceil(math.min(window, blocking + window - now) / 1000))`;
+
+/** Keeps the pace of all processes that share a Redis and a prefix: an exact sliding window for each key. */
+export class RedisPace implements Pace {
+  readonly #redis: Redis;
+  readonly #prefix: string;
+
+  /** `redis` stays the caller's to end. */
+  constructor(redis: Redis, prefix = 'modpress') {
+    this.#redis = redis;
+    this.#prefix = prefix;
+  }
+
+  /** Rejects with Retry when Redis does not answer: without it nobody knows what the others have used. */
+  async reserve(key: string, limit: number, windowMs: number): Promise<number> {
+    try {
+      const pace = `${this.#prefix}:pace:${key}`;
+      return Number(await this.#redis.eval(reserveScript, 1, pace, limit, windowMs, randomUUID()));
+    } catch (error) {
+      throw new Retry('the call budget in Redis cannot be reached', { cause: error });
+    }
+  }
+}

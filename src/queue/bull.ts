@@ -1,0 +1,103 @@
+import Bull from 'bull';
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import type { QueueOptions } from './retry.ts';
+
+/** How the Bull queue is made. All times in milliseconds. */
+export interface BullQueueOptions extends QueueOptions {
+  /** `redis://` or `rediss://`. */
+  readonly redisUrl: string;
+  /** What all keys begin with; `modpress` unless given. */
+  readonly prefix?: string;
+  /** After how long a job whose worker is silent may be taken from it; ten seconds unless given. */
+  readonly lockMs?: number;
+  /** How often such jobs are looked for; five seconds unless given. A job is taken at the second look. */
+  readonly stalledCheckMs?: number;
+}
+
+/** A job as it lies in Redis. `nonce` tells which `add` made it. */
+export const storedJob = z.object({
+  projectId: z.number(),
+  tag: z.string(),
+  hint: z.string(),
+  failures: z.number(),
+  nonce: z.string(),
+});
+export type StoredJob = z.infer<typeof storedJob>;
+
+/** Thrown to Bull to have a job run again after `delayMs`. */
+export class Again extends Error {
+  override readonly name = 'Again';
+  readonly delayMs: number;
+
+  constructor(delayMs: number) {
+    super(`again in ${delayMs} ms`);
+    this.delayMs = delayMs;
+  }
+}
+
+/** What Bull is told about every job: our own id, no last attempt, and nothing left of it when it is done. */
+export function jobOptions(jobId: string): Bull.JobOptions {
+  return {
+    jobId,
+    attempts: Number.MAX_SAFE_INTEGER,
+    backoff: { type: 'asked' },
+    removeOnComplete: true,
+    removeOnFail: true,
+    stackTraceLimit: 1,
+  };
+}
+
+/** The connections that Bull asks for. */
+export type ConnectionType = 'client' | 'subscriber' | 'bclient';
+
+/** What all keys of a queue begin with. */
+export function prefixOf(options: BullQueueOptions): string {
+  return options.prefix ?? 'modpress';
+}
+
+/** For how long a lock holds without being renewed, in milliseconds. */
+export function lockMsOf(options: BullQueueOptions): number {
+  return options.lockMs ?? 10_000;
+}
+
+/** Opens Bull's queue `publish` on connections of ours; whoever made them ends them. */
+export function openBull(
+  options: BullQueueOptions,
+  createClient: (type: ConnectionType) => Redis,
+): Bull.Queue<StoredJob> {
+  const bull = new Bull<StoredJob>('publish', {
+    prefix: prefixOf(options),
+    createClient,
+    settings: {
+      lockDuration: lockMsOf(options),
+      stalledInterval: options.stalledCheckMs ?? 5_000,
+      // A job that keeps losing its worker would otherwise be dropped.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+      // Delayed jobs are announced by publish/subscribe; this is how late they can be if that gets lost.
+      guardInterval: 1_000,
+      retryProcessDelay: 1_000,
+      backoffStrategies: { asked: (_attempts, error) => (error instanceof Again ? error.delayMs : 1_000) },
+    },
+  });
+  bull.on('error', (error: Error, doing?: string) => {
+    // Errors of the connections come here too, one for each attempt, without `doing`: connectRedis reports those.
+    if (doing !== undefined) options.log.warn({ err: error, doing }, 'Bull reports an error');
+  });
+  // Bull names its connection without catching what may go wrong (CLIENT forbidden, connection lost), which
+  // would end the process as an unhandled rejection (bull 4.16 lib/queue.js, setHandler).
+  return Object.assign(bull, { setWorkerName: () => Promise.resolve() });
+}
+
+/**
+ * Has Bull take no more jobs, and resolves once it has recorded what became of those it had.
+ *
+ * Bull's own way of waiting for that reconnects in between without catching what may go wrong, which during an
+ * outage ends the process (bull 4.16 lib/queue.js, whenCurrentJobsFinished). Hence the look at `processing`, where
+ * it keeps what it is at.
+ */
+export async function windDown(bull: Bull.Queue<StoredJob>): Promise<void> {
+  const { processing } = bull as unknown as { processing: Record<string, Promise<unknown>> };
+  await bull.close(true);
+  await Promise.all(Object.values(processing));
+}

@@ -1,0 +1,250 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Retry } from '../../src/errors.ts';
+import type { BullQueueOptions } from '../../src/queue/bull.ts';
+import { idOf } from '../../src/queue/job-id.ts';
+import { BullQueue } from '../../src/queue/bull-queue.ts';
+import { type RedisService, removeKeys, startRedis } from '../services/redis.ts';
+import { aJob, deferred, idle } from './contract.ts';
+
+describe('a Bull queue shared by several processes', () => {
+  const all = `test-${randomUUID()}`;
+  let service: RedisService;
+  let redis: Redis;
+  let prefix: string;
+  let opened: BullQueue[];
+  let children: ChildProcess[];
+
+  beforeAll(async () => {
+    service = await startRedis();
+    redis = new Redis(service.url);
+  });
+  afterAll(async () => {
+    redis.disconnect();
+    await removeKeys(service.url, all);
+    await service.close();
+  });
+  beforeEach(() => {
+    prefix = `${all}:${randomUUID()}`;
+    opened = [];
+    children = [];
+  });
+  afterEach(async () => {
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(opened.map((queue) => queue.close()));
+  });
+
+  const openQueue = (options: Partial<BullQueueOptions> = {}): BullQueue => {
+    const queue = new BullQueue({ redisUrl: service.url, prefix, log: pino({ level: 'silent' }), ...options });
+    opened.push(queue);
+    return queue;
+  };
+  const startProcess = (mode: 'hang' | 'once'): ChildProcess => {
+    const file = fileURLToPath(new URL('queue-process.ts', import.meta.url));
+    const child = fork(file, [service.url, prefix, mode], { execArgv: ['--import', 'tsx'] });
+    children.push(child);
+    return child;
+  };
+
+  it('gives each job to one of the workers', async () => {
+    const [sink, first, second] = [openQueue(), openQueue(), openQueue()];
+    const ran: string[][] = [[], []];
+    first.process(5, async (job) => void ran[0]?.push(job.tag));
+    second.process(5, async (job) => void ran[1]?.push(job.tag));
+    const tags = Array.from({ length: 1_000 }, (_, index) => `v0.0.${index}`);
+    await Promise.all(tags.map((tag) => sink.add(aJob({ tag }))));
+    await idle(sink);
+    expect(ran[0]?.length).toBeGreaterThan(0);
+    expect(ran[1]?.length).toBeGreaterThan(0);
+    expect(ran.flat().toSorted()).toEqual(tags.toSorted());
+  });
+
+  it('folds what one process adds into what another added', async () => {
+    const [first, second, job] = [openQueue(), openQueue(), aJob()];
+    const added = await Promise.all([first, second, first, second].map((queue) => queue.add(job)));
+    expect(added.toSorted()).toEqual(['folded', 'folded', 'folded', 'queued']);
+  });
+
+  it('never runs two jobs of one tag at the same time, whichever worker has them', async () => {
+    const workers = [openQueue(), openQueue()];
+    let [now, most, runs] = [0, 0, 0];
+    for (const worker of workers) {
+      worker.process(2, async () => {
+        now += 1;
+        most = Math.max(most, now);
+        await sleep(50);
+        now -= 1;
+        runs += 1;
+      });
+    }
+    const tag = 'v1.0.0';
+    for (const hint of ['a', 'b', 'c', 'd']) await workers[0]?.add(aJob({ tag, hint }));
+    await expect.poll(() => runs, { timeout: 20_000 }).toBe(4);
+    expect(most).toBe(1);
+  });
+
+  it('keeps a tag to itself for longer than the lock lasts', async () => {
+    const [first, second] = [openQueue({ lockMs: 300, stalledCheckMs: 100 }), openQueue({ lockMs: 300, stalledCheckMs: 100 })];
+    let [now, most] = [0, 0];
+    const handler = async (): Promise<void> => {
+      now += 1;
+      most = Math.max(most, now);
+      await sleep(1_500);
+      now -= 1;
+    };
+    first.process(2, handler);
+    second.process(2, handler);
+    await first.add(aJob({ tag: 'v1.0.0', hint: 'a' }));
+    await first.add(aJob({ tag: 'v1.0.0', hint: 'b' }));
+    await idle(first);
+    expect(most).toBe(1);
+  });
+
+  it('does not take a busy tag for a failure', async () => {
+    const failures: number[] = [];
+    const queue = openQueue({ backoff: { firstMs: 10, maxMs: 10_000 }, onFailure: (_job, _error, attempt) => failures.push(attempt) });
+    const [started, finish] = [deferred(), deferred()];
+    let failed = false;
+    queue.process(2, async (job) => {
+      if (job.hint === 'slow') {
+        started.resolve();
+        await finish.promise;
+      } else if (!failed) {
+        failed = true;
+        throw new Retry('an outage');
+      }
+    });
+    await queue.add(aJob({ tag: 'v1.0.0', hint: 'slow' }));
+    await started.promise;
+    await queue.add(aJob({ tag: 'v1.0.0', hint: 'other' }));
+    // Bull counts each time the tag was busy as an attempt.
+    const key = `${prefix}:publish:${idOf(aJob({ tag: 'v1.0.0', hint: 'other' }))}`;
+    await expect
+      .poll(async () => Number(await redis.hget(key, 'attemptsMade')), { timeout: 10_000 })
+      .toBeGreaterThanOrEqual(2);
+    finish.resolve();
+    await idle(queue);
+    expect(failures).toEqual([1]);
+  });
+
+  it('has another worker finish what a killed process had begun', async () => {
+    const queue = openQueue({ lockMs: 1_000, stalledCheckMs: 300 });
+    const job = aJob();
+    const child = startProcess('hang');
+    await queue.add(job);
+    expect((await once(child, 'message'))[0]).toBe('started');
+    const ran: string[] = [];
+    queue.process(1, async ({ tag }) => void ran.push(tag));
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(ran).toEqual([]);
+    await expect.poll(() => ran, { timeout: 15_000 }).toEqual([job.tag]);
+    await idle(queue);
+  });
+
+  it('does not drop a job that has killed many workers', async () => {
+    const queue = openQueue({ lockMs: 300, stalledCheckMs: 100 });
+    const job = aJob();
+    await queue.add(job);
+    await redis.hset(`${prefix}:publish:${idOf(job)}`, 'stalledCounter', 1_000);
+    // What a worker leaves behind that dies with the job in its hands.
+    await redis.rpoplpush(`${prefix}:publish:wait`, `${prefix}:publish:active`);
+    const ran: string[] = [];
+    queue.process(1, async ({ tag }) => void ran.push(tag));
+    await expect.poll(() => ran, { timeout: 10_000 }).toEqual([job.tag]);
+  });
+
+  it('has its last job recorded as done before it is closed', async () => {
+    const [queue, other] = [openQueue(), openQueue()];
+    const started = deferred();
+    queue.process(2, async () => {
+      started.resolve();
+      // Longer than Bull takes to end its own connections.
+      await sleep(1_500);
+    });
+    await queue.add(aJob());
+    await started.promise;
+    await queue.close();
+    expect(await other.counts()).toEqual({ waiting: 0, active: 0, delayed: 0 });
+  });
+
+  it('leaves nothing in the way of the end of its process', async () => {
+    const child = startProcess('once');
+    const [status, signal] = await once(child, 'exit');
+    expect({ status, signal }).toEqual({ status: 0, signal: null });
+  });
+
+  it('leaves only the deliveries in Redis when all is done', async () => {
+    const queue = openQueue({ backoff: { firstMs: 1, maxMs: 1 } });
+    let failed = false;
+    queue.process(1, async () => {
+      if (failed) return;
+      failed = true;
+      throw new Retry('an outage');
+    });
+    await queue.add(aJob(), 'a delivery');
+    await idle(queue);
+    await queue.close();
+    const keys = await redis.keys(`${prefix}:*`);
+    const lasting = (await Promise.all(keys.map(async (key) => [key, await redis.pttl(key)] as const))).filter(([, ms]) => ms < 0);
+    expect(lasting.map(([key]) => key)).toEqual([`${prefix}:publish:id`]);
+    const delivery = await redis.pttl(`${prefix}:delivery:a%20delivery`);
+    expect(delivery).toBeGreaterThan(3_590_000);
+    expect(delivery).toBeLessThanOrEqual(3_600_000);
+  });
+
+  it('does not take a delivery for seen whose job could not be stored', async () => {
+    const [queue, job] = [openQueue(), aJob()];
+    // The counter that Bull begins with, made useless.
+    await redis.set(`${prefix}:publish:id`, 'no number');
+    await expect(queue.add(job, 'a delivery')).rejects.toThrow(/cannot be used/);
+    await redis.del(`${prefix}:publish:id`);
+    expect(await queue.add(job, 'a delivery')).toBe('queued');
+  });
+
+  it('does not fold a job into the remains of an earlier one', async () => {
+    const [queue, job] = [openQueue(), aJob()];
+    await redis.hset(`${prefix}:publish:${idOf(job)}`, 'processedOn', Date.now());
+    expect(await queue.add(job)).toBe('queued');
+    const ran: string[] = [];
+    queue.process(1, async ({ tag }) => void ran.push(tag));
+    await expect.poll(() => ran, { timeout: 10_000 }).toEqual([job.tag]);
+  });
+
+  it('clears away an id that has lost its job, and takes that job again afterwards', async () => {
+    const queue = openQueue({ lockMs: 300, stalledCheckMs: 100 });
+    const [lost, other] = [aJob(), aJob()];
+    await redis.lpush(`${prefix}:publish:wait`, idOf(lost));
+    const ran: string[] = [];
+    queue.process(1, async ({ tag }) => void ran.push(tag));
+    await queue.add(other);
+    await expect.poll(() => ran, { timeout: 10_000 }).toEqual([other.tag]);
+    await idle(queue);
+    expect(await redis.exists(`${prefix}:publish:${idOf(lost)}`)).toBe(0);
+    expect(await queue.add(lost)).toBe('queued');
+    await expect.poll(() => ran, { timeout: 10_000 }).toEqual([other.tag, lost.tag]);
+  });
+
+  it('speaks TLS to a rediss URL', async () => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('not listening');
+    const connected = once(server, 'connection');
+    openQueue({ redisUrl: `rediss://127.0.0.1:${address.port}` });
+    const [socket] = await connected;
+    const [bytes] = await once(socket, 'data');
+    socket.destroy();
+    server.close();
+    // The record type of a TLS handshake, where plain Redis would begin with `*`.
+    expect(bytes[0]).toBe(0x16);
+  });
+});

@@ -1,0 +1,375 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Retry } from '../../src/errors.ts';
+import type { Queue, TagJob } from '../../src/queue/queue.ts';
+import type { QueueOptions } from '../../src/queue/retry.ts';
+
+/** Opens a queue. Those opened with the same `space` share their jobs, if the implementation can share at all. */
+export type OpenQueue = (space: string, options: QueueOptions) => Queue;
+
+/** A promise to be settled by hand. */
+export function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let settle: (() => void) | undefined;
+  const promise = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  return { promise, resolve: () => settle?.() };
+}
+
+/** A job of its own, unless the test says otherwise. */
+export function aJob(parts: Partial<TagJob> = {}): TagJob {
+  return { projectId: 7, tag: `v1.0.0-${randomUUID()}`, hint: 'a'.repeat(40), ...parts };
+}
+
+/** What every Queue promises. */
+export function queueContract(open: OpenQueue): void {
+  let logged: Record<string, unknown>[];
+  let space: string;
+  let opened: Queue[];
+
+  beforeEach(() => {
+    logged = [];
+    space = randomUUID();
+    opened = [];
+  });
+  afterEach(async () => {
+    await Promise.all(opened.map((queue) => queue.close()));
+  });
+
+  const openQueue = (options: Partial<QueueOptions> = {}): Queue => {
+    const log = pino({ level: 'trace' }, { write: (line) => logged.push(JSON.parse(line)) });
+    const queue = open(space, { log, ...options });
+    opened.push(queue);
+    return queue;
+  };
+
+  it('runs a job with what it was given', async () => {
+    const queue = openQueue();
+    const job = aJob({ tag: 'sub/dir:x/v1.2.3-ü', hint: 'über:all/es@%' });
+    const ran: TagJob[] = [];
+    expect(await queue.add(job)).toBe('queued');
+    queue.process(1, async (given) => void ran.push(given));
+    await expect.poll(() => ran, { timeout: 10_000 }).toEqual([job]);
+  });
+
+  it('folds a job into one that waits', async () => {
+    const queue = openQueue();
+    const job = aJob();
+    expect(await queue.add(job)).toBe('queued');
+    expect(await queue.add({ ...job })).toBe('folded');
+    expect(await queue.counts()).toEqual({ waiting: 1, active: 0, delayed: 0 });
+    const ran: TagJob[] = [];
+    queue.process(4, async (given) => void ran.push(given));
+    await idle(queue);
+    expect(ran).toEqual([job]);
+  });
+
+  it('folds a job into one that runs', async () => {
+    const queue = openQueue();
+    const job = aJob();
+    const [started, finish] = [deferred(), deferred()];
+    let runs = 0;
+    queue.process(4, async () => {
+      runs += 1;
+      started.resolve();
+      await finish.promise;
+    });
+    await queue.add(job);
+    await started.promise;
+    expect(await queue.add(job)).toBe('folded');
+    expect(await queue.counts()).toEqual({ waiting: 0, active: 1, delayed: 0 });
+    finish.resolve();
+    await idle(queue);
+    expect(runs).toBe(1);
+  });
+
+  it('folds a job into one that is delayed', async () => {
+    const queue = openQueue();
+    const job = aJob();
+    queue.process(4, async () => {
+      throw new Retry('not yet', { afterMs: 60_000 });
+    });
+    await queue.add(job);
+    await expect.poll(() => queue.counts(), { timeout: 10_000 }).toEqual({ waiting: 0, active: 0, delayed: 1 });
+    expect(await queue.add(job)).toBe('folded');
+    expect(await queue.counts()).toEqual({ waiting: 0, active: 0, delayed: 1 });
+  });
+
+  it('does not fold a job into one that is done', async () => {
+    const queue = openQueue();
+    const job = aJob();
+    let runs = 0;
+    queue.process(1, async () => void (runs += 1));
+    await queue.add(job);
+    await idle(queue);
+    expect(await queue.add(job)).toBe('queued');
+    await expect.poll(() => runs, { timeout: 10_000 }).toBe(2);
+  });
+
+  it('queues one of many that are added at once', async () => {
+    const queue = openQueue();
+    const job = aJob();
+    const added = await Promise.all(Array.from({ length: 50 }, () => queue.add(job)));
+    expect(added.filter((result) => result === 'queued')).toHaveLength(1);
+    expect((await queue.counts()).waiting).toBe(1);
+  });
+
+  it('keeps jobs apart that differ in project, tag or hint only', async () => {
+    const queue = openQueue();
+    const jobs: TagJob[] = [
+      { projectId: 1, tag: 'v1', hint: 'a' },
+      { projectId: 2, tag: 'v1', hint: 'a' },
+      { projectId: 1, tag: 'V1', hint: 'a' },
+      { projectId: 1, tag: 'v1', hint: 'A' },
+      { projectId: 1, tag: 'v1@a', hint: '' },
+      { projectId: 1, tag: 'v1', hint: '@a' },
+      { projectId: 1, tag: 'v1%40a', hint: '' },
+      { projectId: 1, tag: 'v1:a', hint: '' },
+      { projectId: 1, tag: 'v1/a', hint: '' },
+    ];
+    for (const job of jobs) expect(await queue.add(job)).toBe('queued');
+    const ran: TagJob[] = [];
+    queue.process(3, async (job) => void ran.push(job));
+    await idle(queue);
+    expect(new Set(ran.map((job) => JSON.stringify(job)))).toEqual(new Set(jobs.map((job) => JSON.stringify(job))));
+  });
+
+  it('runs as many jobs at a time as it was told, and no more', async () => {
+    const queue = openQueue();
+    const finish = deferred();
+    let [now, most] = [0, 0];
+    queue.process(3, async () => {
+      now += 1;
+      most = Math.max(most, now);
+      await finish.promise;
+      now -= 1;
+    });
+    for (let count = 0; count < 10; count++) await queue.add(aJob());
+    await expect.poll(() => queue.counts(), { timeout: 10_000 }).toEqual({ waiting: 7, active: 3, delayed: 0 });
+    finish.resolve();
+    await idle(queue);
+    expect(most).toBe(3);
+  });
+
+  it('never runs two jobs of one tag at the same time, and does not let them hold up others', async () => {
+    const queue = openQueue();
+    const tag = `v1.0.0-${randomUUID()}`;
+    const finish = deferred();
+    const running: string[] = [];
+    let overlaps = 0;
+    queue.process(4, async (job) => {
+      if (job.tag === tag && running.includes(tag)) overlaps += 1;
+      running.push(job.tag);
+      await (job.tag === tag ? sleep(30) : finish.promise);
+      running.splice(running.indexOf(job.tag), 1);
+    });
+    for (const hint of ['first', 'second', 'third']) await queue.add(aJob({ tag, hint }));
+    await queue.add(aJob());
+    await expect.poll(() => running.filter((each) => each !== tag), { timeout: 10_000 }).toHaveLength(1);
+    finish.resolve();
+    await idle(queue);
+    expect(overlaps).toBe(0);
+  });
+
+  it('runs jobs of the same tag in different projects side by side', async () => {
+    const queue = openQueue();
+    const finish = deferred();
+    queue.process(2, () => finish.promise);
+    await queue.add({ projectId: 1, tag: 'v1.0.0', hint: '' });
+    await queue.add({ projectId: 2, tag: 'v1.0.0', hint: '' });
+    await expect.poll(async () => (await queue.counts()).active, { timeout: 10_000 }).toBe(2);
+    finish.resolve();
+  });
+
+  it('waits for as long as the handler asks before it runs the job again', async () => {
+    const queue = openQueue({ backoff: { firstMs: 1, maxMs: 1 } });
+    const starts: number[] = [];
+    queue.process(1, async () => {
+      starts.push(Date.now());
+      if (starts.length === 1) throw new Retry('rate limit', { afterMs: 400 });
+    });
+    await queue.add(aJob());
+    await expect.poll(() => starts.length, { timeout: 10_000 }).toBe(2);
+    const [first = 0, second = 0] = starts;
+    expect(second - first).toBeGreaterThanOrEqual(400);
+    expect(second - first).toBeLessThan(3_000);
+  });
+
+  it('doubles the wait after each failure up to the longest', async () => {
+    const seen: { attempt: number; delayMs: number }[] = [];
+    const job = aJob();
+    const queue = openQueue({
+      backoff: { firstMs: 20, maxMs: 160 },
+      onFailure: (given, error, attempt, delayMs) => {
+        expect(given).toEqual(job);
+        expect(error).toBeInstanceOf(Retry);
+        seen.push({ attempt, delayMs });
+      },
+    });
+    queue.process(1, async () => {
+      if (seen.length < 6) throw new Retry('an outage');
+    });
+    await queue.add(job);
+    await idle(queue);
+    expect(seen.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4, 5, 6]);
+    for (const [index, longest] of [20, 40, 80, 160, 160, 160].entries()) {
+      expect(seen[index]?.delayMs).toBeGreaterThanOrEqual(longest * 0.75);
+      expect(seen[index]?.delayMs).toBeLessThanOrEqual(longest);
+    }
+  });
+
+  it('has no last attempt', async () => {
+    const queue = openQueue({ backoff: { firstMs: 1, maxMs: 2 } });
+    let runs = 0;
+    queue.process(1, async () => {
+      runs += 1;
+      if (runs <= 60) throw new Retry('an outage');
+    });
+    await queue.add(aJob());
+    await expect.poll(() => runs, { timeout: 20_000 }).toBe(61);
+    await idle(queue);
+  });
+
+  it('retries after a bug as well, and logs it with its stack', async () => {
+    const queue = openQueue({ backoff: { firstMs: 1, maxMs: 1 } });
+    let runs = 0;
+    queue.process(1, async () => {
+      runs += 1;
+      if (runs === 1) throw new TypeError('a bug of ours');
+    });
+    await queue.add(aJob());
+    await expect.poll(() => runs, { timeout: 10_000 }).toBe(2);
+    const errors = logged.filter((line) => line['level'] === 50);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]?.['err']).toMatchObject({ type: 'TypeError', stack: expect.stringContaining('contract.ts') });
+  });
+
+  it('retries when the handler throws at once, or something that is not an error', async () => {
+    const queue = openQueue({ backoff: { firstMs: 1, maxMs: 1 } });
+    let runs = 0;
+    queue.process(1, () => {
+      runs += 1;
+      // eslint-disable-next-line typescript/only-throw-error -- this is what is tested
+      if (runs === 1) throw 'a string';
+      if (runs === 2) throw new Error('at once');
+      return Promise.resolve();
+    });
+    await queue.add(aJob());
+    await expect.poll(() => runs, { timeout: 10_000 }).toBe(3);
+  });
+
+  it('goes on when the report of a failure fails', async () => {
+    const queue = openQueue({
+      backoff: { firstMs: 1, maxMs: 1 },
+      onFailure: () => {
+        throw new Error('no metrics today');
+      },
+    });
+    let runs = 0;
+    queue.process(1, async () => {
+      runs += 1;
+      if (runs === 1) throw new Retry('an outage');
+    });
+    await queue.add(aJob());
+    await expect.poll(() => runs, { timeout: 10_000 }).toBe(2);
+  });
+
+  it('runs other jobs while one is delayed', async () => {
+    const queue = openQueue();
+    const [bad, good] = [aJob(), aJob()];
+    const ran: string[] = [];
+    queue.process(1, async (job) => {
+      if (job.tag === bad.tag) throw new Retry('an outage', { afterMs: 60_000 });
+      ran.push(job.tag);
+    });
+    await queue.add(bad);
+    await queue.add(good);
+    await expect.poll(() => ran, { timeout: 10_000 }).toEqual([good.tag]);
+  });
+
+  it('folds a delivery it has seen, also after its job is done', async () => {
+    const queue = openQueue();
+    const [job, delivery] = [aJob(), randomUUID()];
+    let runs = 0;
+    queue.process(1, async () => void (runs += 1));
+    expect(await queue.add(job, delivery)).toBe('queued');
+    await idle(queue);
+    expect(await queue.add(job, delivery)).toBe('folded');
+    expect(await queue.add(job, randomUUID())).toBe('queued');
+    await idle(queue);
+    expect(runs).toBe(2);
+  });
+
+  it('counts a delivery as seen also when its job was folded', async () => {
+    const queue = openQueue();
+    const [job, delivery] = [aJob(), randomUUID()];
+    await queue.add(job);
+    expect(await queue.add(job, delivery)).toBe('folded');
+    queue.process(1, async () => {});
+    await idle(queue);
+    expect(await queue.add(job, delivery)).toBe('folded');
+  });
+
+  it('closes after the running job is done, and starts no other', async () => {
+    const queue = openQueue();
+    const [started, finish] = [deferred(), deferred()];
+    const ran: string[] = [];
+    queue.process(1, async (job) => {
+      started.resolve();
+      await finish.promise;
+      ran.push(job.tag);
+    });
+    const [first, second] = [aJob(), aJob()];
+    await queue.add(first);
+    await queue.add(second);
+    await started.promise;
+    let closed = false;
+    const close = async (): Promise<void> => {
+      await queue.close();
+      closed = true;
+    };
+    const closing = close();
+    await expect(queue.add(aJob())).rejects.toThrow(/closed/);
+    await expect(queue.check()).rejects.toThrow(/closed/);
+    expect(closed).toBe(false);
+    finish.resolve();
+    await closing;
+    expect(ran).toEqual([first.tag]);
+  });
+
+  it('closes at once when nothing runs, also without ever having worked', async () => {
+    const [sink, worker] = [openQueue(), openQueue()];
+    worker.process(2, async () => {});
+    await sink.check();
+    const start = Date.now();
+    await Promise.all([sink.close(), worker.close()]);
+    expect(Date.now() - start).toBeLessThan(3_000);
+  });
+
+  it('loses none of five thousand jobs', { timeout: 60_000 }, async () => {
+    const queue = openQueue({ backoff: { firstMs: 1, maxMs: 1 } });
+    const wanted = new Set(Array.from({ length: 5_000 }, (_, index) => `v0.0.${index}`));
+    const done = new Map<string, number>();
+    const failedOnce = new Set<string>();
+    queue.process(50, async (job) => {
+      if (job.tag.endsWith('77') && !failedOnce.has(job.tag)) {
+        failedOnce.add(job.tag);
+        throw new Retry('an outage');
+      }
+      done.set(job.tag, (done.get(job.tag) ?? 0) + 1);
+    });
+    await Promise.all([...wanted].map((tag) => queue.add(aJob({ tag }))));
+    await expect.poll(() => done.size, { timeout: 50_000, interval: 100 }).toBe(5_000);
+    await idle(queue);
+    expect(failedOnce.size).toBe(50);
+    expect([...done.values()].every((runs) => runs === 1)).toBe(true);
+    expect(new Set(done.keys())).toEqual(wanted);
+  });
+}
+
+/** Waits until the queue has nothing left. */
+export async function idle(queue: Queue): Promise<void> {
+  await expect.poll(() => queue.counts(), { timeout: 20_000 }).toEqual({ waiting: 0, active: 0, delayed: 0 });
+}

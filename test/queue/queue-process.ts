@@ -1,0 +1,24 @@
+import { pino } from 'pino';
+import { BullQueue } from '../../src/queue/bull-queue.ts';
+
+/**
+ * A process of its own that works on a queue. `hang` takes a job and never ends it; `once` adds a job, runs it,
+ * closes the queue and is expected to end by itself.
+ */
+const [redisUrl, prefix, mode] = process.argv.slice(2);
+if (redisUrl === undefined || prefix === undefined) throw new Error('usage: queue-process REDIS_URL PREFIX hang|once');
+
+const queue = new BullQueue({ redisUrl, prefix, lockMs: 1_000, stalledCheckMs: 300, log: pino({ level: 'silent' }) });
+if (mode === 'hang') {
+  queue.process(1, () => {
+    process.send?.('started');
+    return new Promise(() => {});
+  });
+} else {
+  await new Promise<void>((resolve, reject) => {
+    queue.process(1, async () => resolve());
+    queue.add({ projectId: 1, tag: 'v1.0.0', hint: '' }).catch(reject);
+  });
+  await queue.close();
+  process.disconnect();
+}
