@@ -1,0 +1,168 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { commit, headers, repositoryUpdate, tagPush, zeros } from './deliveries.ts';
+import { useWebhookServer } from './server.ts';
+
+const tagObject = 'b'.repeat(40);
+
+describe('the webhook', () => {
+  const hook = useWebhookServer();
+
+  describe('queues', () => {
+    beforeEach(() => hook.serve());
+
+    it('a created tag', async () => {
+      const given = headers();
+      const response = await hook.post(tagPush(), given);
+      expect(response.status).toBe(202);
+      expect(await response.json()).toEqual({ queued: 1, folded: 0 });
+      expect(hook.jobs()).toEqual([{ projectId: 1, tag: 'v1.0.0', hint: commit }]);
+      expect(hook.added[0]?.delivery).toContain(given['Idempotency-Key']);
+      expect(hook.received).toEqual(['tag_push queued']);
+    });
+
+    it('a moved tag', async () => {
+      expect((await hook.post(tagPush({ before: tagObject }))).status).toBe(202);
+      expect(hook.jobs()).toEqual([{ projectId: 1, tag: 'v1.0.0', hint: commit }]);
+    });
+
+    it('an annotated tag, by the commit it stands for', async () => {
+      await hook.post(tagPush({ after: tagObject }));
+      expect(hook.jobs()[0]?.hint).toBe(commit);
+    });
+
+    it('a tag whose commit GitLab did not find, by what it points at', async () => {
+      await hook.post(tagPush({ after: tagObject, checkout_sha: null }));
+      expect(hook.jobs()[0]?.hint).toBe(tagObject);
+    });
+
+    it('a tag of a repository with SHA-256', async () => {
+      const after = 'c'.repeat(64);
+      await hook.post(tagPush({ after, checkout_sha: after }));
+      expect(hook.jobs()[0]?.hint).toBe(after);
+    });
+
+    it('a tag with slashes, other letters and 1,024 bytes', async () => {
+      for (const tag of ['sub/dir/v1.2.3', 'größe/v1.0.0', `v${'x'.repeat(1_023)}`]) {
+        expect((await hook.post(tagPush({ ref: `refs/tags/${tag}` }))).status).toBe(202);
+        expect(hook.jobs().at(-1)?.tag).toBe(tag);
+      }
+    });
+
+    it('what a group hook sends, which is the same', async () => {
+      const given = headers({ 'X-Gitlab-Webhook-UUID': randomUUID(), 'X-Gitlab-Instance': 'http://gitlab.example' });
+      expect((await hook.post(tagPush(), given)).status).toBe(202);
+    });
+
+    it('a tag push through a system hook', async () => {
+      const given = headers({ 'X-Gitlab-Event': 'System Hook' });
+      expect((await hook.post(tagPush(), given)).status).toBe(202);
+      expect(hook.jobs()).toEqual([{ projectId: 1, tag: 'v1.0.0', hint: commit }]);
+    });
+
+    it('every tag of a repository update that is still there', async () => {
+      const body = repositoryUpdate([
+        { before: zeros, after: commit, ref: 'refs/heads/main' },
+        { before: zeros, after: commit, ref: 'refs/tags/v1.0.0' },
+        { before: commit, after: zeros, ref: 'refs/tags/v0.9.0' },
+        { before: tagObject, after: commit, ref: 'refs/tags/sub/v1.1.0' },
+      ]);
+      const response = await hook.post(body, headers({ 'X-Gitlab-Event': 'System Hook' }));
+      expect(response.status).toBe(202);
+      expect(await response.json()).toEqual({ queued: 2, folded: 0 });
+      expect(hook.jobs()).toEqual([
+        { projectId: 1, tag: 'v1.0.0', hint: commit },
+        { projectId: 1, tag: 'sub/v1.1.0', hint: commit },
+      ]);
+      expect(new Set(hook.added.map(({ delivery }) => delivery)).size).toBe(2);
+    });
+
+    it('JSON with a charset', async () => {
+      const given = headers({ 'Content-Type': 'application/json; charset=utf-8' });
+      expect((await hook.post(tagPush(), given)).status).toBe(202);
+    });
+
+    it('what it is given piece by piece', async () => {
+      const body = JSON.stringify(tagPush({ message: 'ü'.repeat(50) }));
+      const sending = httpRequest(hook.url, { method: 'POST', headers: headers() });
+      const answered = once(sending, 'response');
+      const bytes = Buffer.from(body);
+      for (let at = 0; at < bytes.length; at += 101) {
+        sending.write(bytes.subarray(at, at + 101));
+        await sleep(1);
+      }
+      sending.end();
+      const [response] = await answered;
+      response.resume();
+      expect(response.statusCode).toBe(202);
+      expect(hook.added).toHaveLength(1);
+    });
+  });
+
+  describe('ignores with a 2xx', () => {
+    beforeEach(() => hook.serve());
+
+    const system = headers({ 'X-Gitlab-Event': 'System Hook' });
+    const deleted = { before: commit, after: zeros };
+    it.each([
+      ['a deleted tag', tagPush({ ...deleted, checkout_sha: null }), headers(), 'tag deleted'],
+      ['deleted tags', repositoryUpdate([{ ...deleted, ref: 'refs/tags/v1.0.0' }]), system, 'tag deleted'],
+      ['branches', repositoryUpdate([{ before: zeros, after: commit, ref: 'refs/heads/v1.0.0' }]), system, 'no tag is concerned'],
+      ['nothing at all', repositoryUpdate([]), system, 'no tag is concerned'],
+      ['other system events', { event_name: 'project_create', project_id: 4 }, system, 'only tag events are of interest'],
+      ['other events', { object_kind: 'merge_request' }, headers({ 'X-Gitlab-Event': 'Merge Request Hook' }), 'only tag events are of interest'],
+    ])('%s', async (_name, body, given, why) => {
+      const response = await hook.post(body, given);
+      expect(response.status).toBe(200);
+      expect(response.headers.get('Content-Type')).toContain('text/plain');
+      expect(await response.text()).toBe(`ignored: ${why}\n`);
+      expect(hook.added).toEqual([]);
+      expect(hook.received[0]).toMatch(/ ignored$/);
+    });
+  });
+
+  describe('refuses with 400', () => {
+    beforeEach(() => hook.serve());
+
+    const system = headers({ 'X-Gitlab-Event': 'System Hook' });
+    const { 'X-Gitlab-Event': _event, ...eventless } = headers();
+    const wrong: [string, unknown, Record<string, string>?][] = [
+      ['a body that is no JSON', '{"object_kind":'],
+      ['a body that is not UTF-8', Buffer.from([0x22, 0xff, 0x22])],
+      ['an empty body', ''],
+      ['JSON that is no object', '[]'],
+      ['null', 'null'],
+      ['a body without a project', tagPush({ project_id: undefined })],
+      ['a project that is no id', tagPush({ project_id: '1' })],
+      ['a negative project', tagPush({ project_id: -1 })],
+      ['a project that is no integer', tagPush({ project_id: 1.5 })],
+      ['a ref that is no text', tagPush({ ref: ['refs/tags/v1.0.0'] })],
+      ['an after that is no object id', tagPush({ after: 'main' })],
+      ['a checkout_sha that is no object id', tagPush({ checkout_sha: '../..' })],
+      ['another event than the header says', tagPush({ event_name: 'push' })],
+      ['a system hook without a name', {}, system],
+      ['changes that are none', { ...repositoryUpdate([]), changes: {} }, system],
+      ['one wrong tag among several', repositoryUpdate(['v1.0.0', 'v1..0'].map((tag) => ({ before: zeros, after: commit, ref: `refs/tags/${tag}` }))), system],
+      ['a delivery without an event', tagPush(), eventless],
+    ];
+    it.each(wrong)('%s', async (_name, body, given) => {
+      const response = await hook.post(body, given);
+      expect(response.status).toBe(400);
+      expect(response.headers.get('Content-Type')).toContain('text/plain');
+      expect((await response.text()).length).toBeGreaterThan(5);
+      expect(hook.added).toEqual([]);
+      expect(hook.received[0]).toMatch(/ malformed$/);
+    });
+
+    const names = ['', '/v1', 'v1/', 'a//b', '.v1', 'a/.b', 'v1.', 'v1.lock', 'a.lock/b', 'a..b', 'a b', 'a~b', 'a^b', 'a:b', 'a?b', 'a*b', 'a[b', 'a\\b', 'a@{b', 'a\nb', 'a\u0000b', 'a\u007fb', 'a\u0085b', '\ud800', 'ü'.repeat(513)];
+    it.each(names)('the tag name %j', async (name) => {
+      const response = await hook.post(tagPush({ ref: `refs/tags/${name}` }));
+      expect(response.status).toBe(400);
+      expect(await response.text()).toBe('ref: not a valid tag name\n');
+      expect(hook.added).toEqual([]);
+    });
+  });
+});

@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { createWebhookRouter } from '../../src/webhook/router.ts';
+import { headers, sign, signedHeaders, signingToken, tagPush } from './deliveries.ts';
+import { useWebhookServer } from './server.ts';
+
+describe('the secrets of the webhook', () => {
+  const hook = useWebhookServer();
+
+  it('refuses a wrong token and none at all, and shows neither', async () => {
+    await hook.serve({ tokens: ['the secret', 'the next one'] });
+    const { 'X-Gitlab-Token': _token, ...without } = headers();
+    for (const given of [headers({ 'X-Gitlab-Token': 'a guess' }), headers({ 'X-Gitlab-Token': '' }), without]) {
+      expect((await hook.post(tagPush(), given)).status).toBe(401);
+    }
+    expect(hook.added).toEqual([]);
+    expect(hook.received).toEqual(Array(3).fill('tag_push refused'));
+    expect(hook.logged).toContain('wrong or missing secret');
+    expect(hook.logged).not.toMatch(/the secret|the next one|a guess/);
+  });
+
+  it('takes each of several tokens while they are changed', async () => {
+    await hook.serve({ tokens: ['the secret', 'the next one, größer'] });
+    for (const token of ['the secret', Buffer.from('the next one, größer').toString('latin1')]) {
+      expect((await hook.post(tagPush(), headers({ 'X-Gitlab-Token': token }))).status).toBe(202);
+    }
+  });
+
+  it('refuses without waiting for the body', async () => {
+    await hook.serve();
+    const sending = httpRequest(hook.url, { method: 'POST', headers: headers({ 'X-Gitlab-Token': 'a guess', 'Content-Length': '20000000' }) });
+    sending.on('error', () => {
+      // The server may hang up on what it did not want.
+    });
+    sending.write('{');
+    const [response] = await once(sending, 'response');
+    expect(response.statusCode).toBe(401);
+    sending.destroy();
+  });
+
+  it('takes a signed delivery', async () => {
+    const token = signingToken();
+    await hook.serve({ tokens: [], signingTokens: [token] });
+    const body = JSON.stringify(tagPush({ message: 'größer' }));
+    const given = signedHeaders(token, body);
+    expect((await hook.post(body, given)).status).toBe(202);
+    expect(hook.added[0]?.delivery).toContain(given['webhook-id']);
+  });
+
+  it('takes each of several signing tokens, and one right signature among others', async () => {
+    const [first, second] = [signingToken(), signingToken()];
+    await hook.serve({ tokens: [], signingTokens: [first, second] });
+    const body = JSON.stringify(tagPush());
+    for (const token of [first, second]) expect((await hook.post(body, signedHeaders(token, body))).status).toBe(202);
+    const given = signedHeaders(first, body);
+    const other = sign(signingToken(), given['webhook-id'] ?? '', given['webhook-timestamp'] ?? '', body);
+    const signature = `v2,AAAA ${other} v1,AAAA ${given['webhook-signature']}`;
+    expect((await hook.post(body, { ...given, 'webhook-signature': signature })).status).toBe(202);
+  });
+
+  it('refuses what was signed with another key, or changed after it was signed', async () => {
+    const token = signingToken();
+    await hook.serve({ tokens: [], signingTokens: [token] });
+    const body = JSON.stringify(tagPush());
+    const given = signedHeaders(token, body);
+    const forged: [string, Record<string, string>][] = [
+      [body, signedHeaders(signingToken(), body)],
+      [JSON.stringify(tagPush({ project_id: 2 })), given],
+      [`${body} `, given],
+      [body, { ...given, 'webhook-id': randomUUID() }],
+      [body, { ...given, 'webhook-timestamp': String(Number(given['webhook-timestamp']) + 1) }],
+      [body, { ...given, 'webhook-signature': '' }],
+      [body, { ...given, 'webhook-signature': 'v1,' }],
+      [body, { ...given, 'webhook-signature': (given['webhook-signature'] ?? '').replace('v1,', 'v2,') }],
+      [body, { ...given, 'webhook-signature': (given['webhook-signature'] ?? '').slice(3) }],
+    ];
+    for (const [text, wrong] of forged) expect((await hook.post(text, wrong)).status).toBe(401);
+    expect(hook.added).toEqual([]);
+  });
+
+  it('refuses a signature older or newer than five minutes, or without a time', async () => {
+    const token = signingToken();
+    await hook.serve({ tokens: [], signingTokens: [token] });
+    const body = JSON.stringify(tagPush());
+    const minute = 60_000;
+    for (const [offset, status] of [[-4.9, 202], [4.9, 202], [-5.1, 401], [5.1, 401], [-60, 401]] as const) {
+      expect((await hook.post(body, signedHeaders(token, body, Date.now() + offset * minute))).status).toBe(status);
+    }
+    const { 'webhook-timestamp': _timestamp, ...timeless } = signedHeaders(token, body);
+    expect((await hook.post(body, timeless)).status).toBe(401);
+    for (const timestamp of ['', 'NaN', '1e10', '-1']) {
+      const id = randomUUID();
+      const given = { ...timeless, 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': sign(token, id, timestamp, body) };
+      expect((await hook.post(body, given)).status).toBe(401);
+    }
+  });
+
+  it('takes no plain token when only signing tokens are set, not even the signing token itself', async () => {
+    const token = signingToken();
+    await hook.serve({ tokens: [], signingTokens: [token] });
+    for (const plain of ['', token, 'undefined']) {
+      expect((await hook.post(tagPush(), headers({ 'X-Gitlab-Token': plain }))).status).toBe(401);
+    }
+  });
+
+  it('takes either when both are set', async () => {
+    const token = signingToken();
+    await hook.serve({ signingTokens: [token] });
+    const body = JSON.stringify(tagPush());
+    expect((await hook.post(body)).status).toBe(202);
+    expect((await hook.post(body, signedHeaders(token, body))).status).toBe(202);
+    expect((await hook.post(body, { ...signedHeaders(signingToken(), body), 'X-Gitlab-Token': 'the secret' })).status).toBe(202);
+    expect((await hook.post(body, signedHeaders(signingToken(), body))).status).toBe(401);
+  });
+
+  it('does not start without a secret, or with one that is none', () => {
+    const log = pino({ level: 'silent' });
+    const create = (tokens: string[], signingTokens: string[]) => () => createWebhookRouter({ tokens, signingTokens, queue: hook.recorder, log });
+    expect(create([], [])).toThrow(/needs a secret/);
+    expect(create([''], [])).toThrow(/needs a secret/);
+    for (const token of ['something', 'whsec_', 'whsec_not base64!', 'whsec_QUFB']) {
+      expect(create(['fine'], [token])).toThrow(/^a signing token is "whsec_" followed by/);
+    }
+  });
+});
