@@ -1,0 +1,288 @@
+import { EventEmitter, once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { RedirectedModules } from '../../src/proxy/external.ts';
+import { parseGoproxy } from '../../src/proxy/goproxy.ts';
+import { goEnv, startGo } from './go.ts';
+import { makeModule, type ModuleFiles } from './modules.ts';
+import { StoreUnavailable } from '../../src/store/store.ts';
+import { get, startProxy, withStore, type TestProxy, type TestProxyOptions } from './server.ts';
+import { startStub, type Routes, type Stub } from './stub.ts';
+
+const MODULE = 'outside.example/hello';
+const V = `/${MODULE}/@v`;
+
+let files: ModuleFiles;
+let routes: Routes;
+let upstream: Stub;
+const open: AsyncDisposable[] = [];
+
+beforeEach(async () => {
+  files = await makeModule(MODULE, 'v1.0.0');
+  routes = {
+    [`${V}/list`]: 'v1.0.0\n',
+    [`/${MODULE}/@latest`]: files.info,
+    [`${V}/main.info`]: files.info,
+    [`${V}/v1.0.0.info`]: files.info,
+    [`${V}/v1.0.0.mod`]: files.mod,
+    [`${V}/v1.0.0.zip`]: files.zip,
+  };
+  upstream = await startStub(routes);
+  open.push(upstream);
+});
+
+afterEach(async () => {
+  for (const each of open.splice(0).toReversed()) await each[Symbol.asyncDispose]();
+});
+
+async function start(options: TestProxyOptions = {}): Promise<TestProxy> {
+  const proxy = await startProxy({ upstream: upstream.url, ...options });
+  open.push(proxy);
+  return proxy;
+}
+
+/** Makes upstream send the first 100 bytes of the zip only; the test goes on with `response`. */
+function holdZip(): { response?: ServerResponse } {
+  const held: { response?: ServerResponse } = {};
+  routes[`${V}/v1.0.0.zip`] = (response) => {
+    response.write(files.zip.subarray(0, 100));
+    held.response = response;
+  };
+  return held;
+}
+
+/** What lies in the cache, without its prefix. */
+async function cached(proxy: TestProxy): Promise<string[]> {
+  await proxy.settled();
+  const keys: string[] = [];
+  for await (const { key } of proxy.store.list('upstream/')) keys.push(key.slice('upstream'.length));
+  return keys;
+}
+
+describe('external modules', () => {
+  test('come from upstream once, and then from the cache, also after a restart without upstream', async () => {
+    const first = await start();
+    for (const file of ['info', 'mod', 'zip'] as const) {
+      for (let times = 0; times < 2; times++) {
+        const { status, body, headers } = await get(`${first.url}${V}/v1.0.0.${file}`);
+        expect([status, body.equals(files[file])]).toEqual([200, true]);
+        expect(headers.get('cache-control')).toBe('public, max-age=604800, immutable');
+        await first.settled();
+      }
+    }
+    expect(upstream.asked).toEqual([`${V}/v1.0.0.info`, `${V}/v1.0.0.mod`, `${V}/v1.0.0.zip`]);
+    await upstream.close();
+
+    const second = await start({ folder: first.folder });
+    for (const file of ['info', 'mod', 'zip'] as const) {
+      expect((await get(`${second.url}${V}/v1.0.0.${file}`)).body.equals(files[file])).toBe(true);
+    }
+  });
+
+  test('that many clients ask for at once cost one request', async () => {
+    // Half of the zip comes only after every client is there.
+    let arrived = 0;
+    const held = holdZip();
+    const proxy = await start();
+    const clients = Array.from({ length: 8 }, async () => {
+      const response = await fetch(`${proxy.url}${V}/v1.0.0.zip`);
+      arrived++;
+      return Buffer.from(await response.arrayBuffer());
+    });
+    await vi.waitUntil(() => arrived === 8);
+    held.response?.end(files.zip.subarray(100));
+    for (const body of await Promise.all(clients)) expect(body.equals(files.zip)).toBe(true);
+    await Promise.all(Array.from({ length: 8 }, () => get(`${proxy.url}${V}/v1.0.0.mod`)));
+    expect(upstream.asked).toEqual([`${V}/v1.0.0.zip`, `${V}/v1.0.0.mod`]);
+  });
+
+  test('get into the cache although the client left in the middle', async () => {
+    const held = holdZip();
+    const proxy = await start();
+    const leaving = new AbortController();
+    const response = await fetch(`${proxy.url}${V}/v1.0.0.zip`, { signal: leaving.signal });
+    await response.body?.getReader().read();
+    leaving.abort();
+    await vi.waitUntil(() => proxy.observed.length === 1);
+    held.response?.end(files.zip.subarray(100));
+    expect(await cached(proxy)).toEqual([`${V}/v1.0.0.zip`]);
+    expect((await get(`${proxy.url}${V}/v1.0.0.zip`)).body.equals(files.zip)).toBe(true);
+    expect(upstream.asked).toHaveLength(1);
+  });
+
+  test('break off for clients that have begun when upstream breaks off', async () => {
+    const held = holdZip();
+    const proxy = await start();
+    const responses = await Promise.all([1, 2].map(() => fetch(`${proxy.url}${V}/v1.0.0.zip`)));
+    const bodies = Promise.allSettled(responses.map((response) => response.arrayBuffer()));
+    held.response?.destroy();
+    expect((await bodies).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(await cached(proxy)).toEqual([]);
+  });
+
+  test('are fetched for a HEAD as well, which gets the headers alone', async () => {
+    const proxy = await start();
+    const { status, headers, body } = await get(`${proxy.url}${V}/v1.0.0.zip`, { method: 'HEAD' });
+    expect([status, headers.get('content-type'), body.length]).toEqual([200, 'application/zip', 0]);
+    expect(await cached(proxy)).toEqual([`${V}/v1.0.0.zip`]);
+    const { status: part } = await get(`${proxy.url}${V}/v1.0.0.zip`, { headers: { range: 'bytes=0-9' } });
+    expect(part).toBe(206);
+  });
+
+  test.each<[string, (zip: Buffer) => Routes[string]]>([
+    ['less than its length', (zip) => (response) => {
+      response.setHeader('content-length', zip.length);
+      response.write(zip.subarray(0, 100), () => response.destroy());
+    }],
+    ['a chunked body that breaks off', (zip) => (response) => {
+      response.write(zip.subarray(0, 100), () => response.destroy());
+    }],
+    ['half a zip as if it were whole, without a length', (zip) => (response) => {
+      response.write(zip.subarray(0, 100), () => response.end());
+    }],
+    ['the zip of another module', () => async (response) => {
+      response.write((await makeModule('outside.example/other', 'v1.0.0')).zip, () => response.end());
+    }],
+    ['a page in HTML', () => '<html>Please log in</html>'.repeat(10)],
+  ])('are not cached when upstream sends %s, and fail the go command', async (_, route) => {
+    routes[`${V}/v1.0.0.zip`] = route(files.zip);
+    const proxy = await start();
+    await using go = await startGo(proxy.url, { GONOSUMDB: '*' });
+    const { ok } = await go.run('mod', 'download', `${MODULE}@v1.0.0`);
+    expect(ok).toBe(false);
+    expect((await cached(proxy)).filter((key) => key.endsWith('.zip'))).toEqual([]);
+    expect(upstream.asked.filter((path) => path.endsWith('.zip'))).toHaveLength(1);
+    routes[`${V}/v1.0.0.zip`] = files.zip;
+    expect(await go.run('mod', 'download', `${MODULE}@v1.0.0`)).toMatchObject({ ok: true });
+  });
+
+  test.each([
+    ['v1.0.0.info', '<html>Please log in</html>'],
+    ['v1.0.0.info', '{"Version":"v1.0.1"}'],
+    ['v1.0.0.mod', '<html>Please log in</html>'],
+    ['main.info', '<html>Please log in</html>'],
+  ])('are not cached when upstream sends nonsense for %s', async (file, body) => {
+    routes[`${V}/${file}`] = body;
+    const proxy = await start();
+    expect(await get(`${proxy.url}${V}/${file}`)).toMatchObject({ status: 502, text: expect.stringContaining('the upstream proxy sent, for outside.example/hello@') });
+    expect(await cached(proxy)).toEqual([]);
+  });
+
+  test('lists, @latest and branches are asked for each time; the last good answer helps out in an outage', async () => {
+    const proxy = await start();
+    const questions = [`${V}/list`, `/${MODULE}/@latest`, `${V}/main.info`];
+    for (const question of questions) await get(proxy.url + question);
+    routes[`${V}/list`] = 'v1.0.0\nv1.1.0\n';
+    const { text, headers } = await get(`${proxy.url}${V}/list`);
+    expect(text).toBe('v1.0.0\nv1.1.0\n');
+    expect(headers.get('cache-control')).toBe('public, max-age=60');
+    expect(headers.get('warning')).toBeNull();
+    await proxy.settled();
+    await upstream.close();
+
+    const restarted = await start({ folder: proxy.folder });
+    for (const each of [proxy, restarted]) {
+      for (const question of questions) {
+        const answer = await get(each.url + question);
+        expect(answer.status).toBe(200);
+        expect(answer.headers.get('warning')).toContain('110');
+        expect(answer.headers.get('cache-control')).toBe('no-cache');
+      }
+      expect((await get(`${each.url}${V}/list`)).text).toBe('v1.0.0\nv1.1.0\n');
+      expect(await get(`${each.url}/outside.example/unknown/@v/list`)).toMatchObject({ status: 502, text: expect.stringContaining('ECONNREFUSED') });
+    }
+  });
+
+  test('the last answer is the one that stays in the cache, however long an earlier one takes to get there', async () => {
+    const slow = new EventEmitter();
+    let writes = 0;
+    const proxy = await start({
+      wrap: (store) =>
+        withStore(store, {
+          async put(key, body) {
+            if (writes++ === 0) await once(slow, 'over');
+            await store.put(key, body);
+          },
+        }),
+    });
+    await get(`${proxy.url}${V}/list`);
+    routes[`${V}/list`] = 'v1.0.0\nv1.1.0\n';
+    await get(`${proxy.url}${V}/list`);
+    slow.emit('over');
+    await proxy.settled();
+    expect(String(await proxy.store.get(`upstream${V}/list`))).toBe('v1.0.0\nv1.1.0\n');
+  });
+
+  test('a 404 is believed, even where there was an answer before', async () => {
+    const proxy = await start();
+    await get(`${proxy.url}${V}/list`);
+    delete routes[`${V}/list`];
+    const { status, text, headers } = await get(`${proxy.url}${V}/list`);
+    expect([status, text]).toEqual([404, `not found: no ${V}/list here\n`]);
+    expect(headers.get('content-type')).toBe('text/plain; charset=utf-8');
+    expect(headers.get('cache-control')).toBe('public, max-age=60');
+  });
+
+  test('410 and its text are passed on, without control characters and shortened', async () => {
+    routes[`${V}/list`] = (response) => {
+      response.writeHead(410, { 'content-type': 'text/plain' }).end(`gone\u001b[31m for good\n${'line\n'.repeat(50)}`);
+    };
+    const proxy = await start();
+    const { status, text } = await get(`${proxy.url}${V}/list`);
+    expect(status).toBe(410);
+    expect(text.split('\n')[0]).toBe('gone: gone[31m for good');
+    expect(text.trim().split('\n').length).toBeLessThanOrEqual(8);
+  });
+
+  test('an HTML page is never passed on as the text of an error', async () => {
+    routes[`${V}/list`] = (response) => void response.writeHead(404, { 'content-type': 'text/html' }).end('<script>');
+    const proxy = await start();
+    expect((await get(`${proxy.url}${V}/list`)).text).not.toContain('script');
+  });
+
+  test('a store that fails costs requests upstream, and no client notices', async () => {
+    const proxy = await start({
+      wrap: (store) => withStore(store, { get: down, stat: down, open: down, put: down }),
+    });
+    for (let times = 0; times < 2; times++) {
+      for (const file of ['info', 'mod', 'zip'] as const) {
+        expect((await get(`${proxy.url}${V}/v1.0.0.${file}`)).body.equals(files[file])).toBe(true);
+      }
+      await proxy.settled();
+    }
+    // The small ones are in memory by then.
+    expect(upstream.asked).toEqual(['info', 'mod', 'zip', 'zip'].map((file) => `${V}/v1.0.0.${file}`));
+    expect(proxy.log.join('')).toContain('cannot write to the cache');
+  });
+
+  test('are redirected to the first upstream in redirect mode', async () => {
+    const entries = parseGoproxy(`${upstream.url}/,https://never.example`);
+    const proxy = await start({ externalModules: new RedirectedModules(entries) });
+    const { status, headers } = await get(`${proxy.url}/github.com/%21azure/sdk/@v/v1.0.0.zip`);
+    expect([status, headers.get('location')]).toEqual([302, `${upstream.url}/github.com/!azure/sdk/@v/v1.0.0.zip`]);
+    await using go = await startGo(proxy.url, { GONOSUMDB: '*' });
+    expect(await go.run('mod', 'download', `${MODULE}@v1.0.0`)).toMatchObject({ ok: true });
+    expect((await get(`${proxy.url}/gitlab.example/a/@v/list`)).status).toBe(404);
+    expect(await cached(proxy)).toEqual([]);
+  });
+
+  test('from the public proxy, with the real go command, and again without it', async () => {
+    const proxy = await start({ upstream: await goEnv('GOPROXY') });
+    const expected = { Sum: 'h1:w5fcysjrx7yqtD/aO+QwRjYZOKnaM9Uh2b40tElTs3Y=', GoModSum: 'h1:LzX7hefJvL54yjefDEDHNONDjII0t9xZLPXsUe+TKr0=' };
+    expect(await downloadQuote(proxy.url)).toMatchObject(expected);
+    await proxy.settled();
+    const cutOff = await start({ folder: proxy.folder, upstream: 'off' });
+    expect(await downloadQuote(cutOff.url)).toMatchObject(expected);
+  }, 60_000);
+});
+
+/** What `go mod download -json` says of a small public module. */
+async function downloadQuote(url: string): Promise<unknown> {
+  await using go = await startGo(url, { GONOSUMDB: '*' });
+  const { stdout } = await go.run('mod', 'download', '-json', 'rsc.io/quote@v1.5.2');
+  return JSON.parse(stdout);
+}
+
+async function down(): Promise<never> {
+  throw new StoreUnavailable('down for the test');
+}

@@ -1,0 +1,67 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+/** What a run of the go command gave. */
+export interface GoResult {
+  readonly ok: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The real go command, with an empty module cache and in an empty module of its own. */
+export interface Go extends AsyncDisposable {
+  /** Folder of the module in which it runs. */
+  readonly folder: string;
+  run(...args: string[]): Promise<GoResult>;
+}
+
+/** What this machine is set to use: `go env NAME`, at run time. */
+export async function goEnv(name: string): Promise<string> {
+  const { stdout } = await promisify(execFile)('go', ['env', name]);
+  return stdout.trim();
+}
+
+/** Makes one that uses the given GOPROXY. Private modules are not looked up in checksum databases; `env` adds to that. */
+export async function startGo(goproxy: string, env: Record<string, string> = {}): Promise<Go> {
+  const root = await mkdtemp(join(tmpdir(), 'modpress-go-'));
+  const folder = join(root, 'work');
+  await mkdir(folder);
+  const settings = {
+    ...process.env,
+    GOPROXY: goproxy,
+    GONOSUMDB: 'gitlab.example/*',
+    // With the go command's own memory of checksum databases.
+    GOPATH: join(root, 'path'),
+    GOMODCACHE: join(root, 'cache'),
+    // Else the files of the module cache cannot be removed at the end.
+    GOFLAGS: '-mod=mod -modcacherw',
+    GOTOOLCHAIN: 'local',
+    GOWORK: 'off',
+    GOPRIVATE: '',
+    GONOPROXY: '',
+    GOVCS: '*:off',
+    ...env,
+  };
+  const run = async (...args: string[]): Promise<GoResult> => {
+    try {
+      const { stdout, stderr } = await promisify(execFile)('go', args, { cwd: folder, env: settings });
+      return { ok: true, stdout, stderr };
+    } catch (error) {
+      const { stdout, stderr } = error as { stdout?: string; stderr?: string };
+      if (stdout === undefined || stderr === undefined) throw error;
+      return { ok: false, stdout, stderr };
+    }
+  };
+  const made = await run('mod', 'init', 'example.com/work');
+  if (!made.ok) throw new Error(made.stderr);
+  return {
+    folder,
+    run,
+    async [Symbol.asyncDispose]() {
+      await rm(root, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import { buffer } from 'node:stream/consumers';
+import { ZipFile } from 'yazl';
+import { parseModulePath, type ModulePath } from '../../src/module/path.ts';
+import { parseVersion, type Version } from '../../src/module/version.ts';
+import { moduleKey } from '../../src/store/layout.ts';
+import type { Store } from '../../src/store/store.ts';
+
+/** A module version as three files. */
+export interface ModuleFiles {
+  readonly info: Buffer;
+  readonly mod: Buffer;
+  readonly zip: Buffer;
+}
+
+/** A module path that the test knows to be one. */
+export function modulePath(text: string): ModulePath {
+  const path = parseModulePath(text);
+  if (typeof path !== 'string') throw new Error(`${text}: ${path.reason}`);
+  return path;
+}
+
+/** A version that the test knows to be one. */
+export function version(text: string): Version {
+  const parsed = parseVersion(text);
+  if (parsed === undefined) throw new Error(`${text} is no version`);
+  return parsed;
+}
+
+/** A module with a package of one function, and another one in `inner/`; `gomod` replaces its go.mod. */
+export async function makeModule(path: string, at: string, gomod = `module ${path}\n\ngo 1.21\n`): Promise<ModuleFiles> {
+  const name = (path.split('/').findLast((element) => !/^v[0-9]+$/.test(element)) ?? '').replace(/[^a-z]/gi, '').toLowerCase();
+  const zip = new ZipFile();
+  zip.addBuffer(Buffer.from(gomod), `${path}@${at}/go.mod`);
+  zip.addBuffer(Buffer.from(`package ${name}\n\nfunc Version() string { return "${at}" }\n`), `${path}@${at}/${name}.go`);
+  zip.addBuffer(Buffer.from('package inner\n'), `${path}@${at}/inner/inner.go`);
+  zip.end();
+  return {
+    info: Buffer.from(JSON.stringify({ Version: at, Time: '2024-02-03T04:05:06Z' })),
+    mod: Buffer.from(gomod),
+    zip: await buffer(zip.outputStream),
+  };
+}
+
+/** Puts a module version into the store as publishing does: `.info` last. */
+export async function publish(store: Store, path: string, at: string, gomod?: string): Promise<ModuleFiles> {
+  const files = await makeModule(path, at, gomod);
+  for (const file of ['zip', 'mod', 'info'] as const) await store.put(moduleKey(modulePath(path), version(at), file), files[file]);
+  return files;
+}

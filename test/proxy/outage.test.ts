@@ -1,0 +1,72 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { ReadStore } from '../../src/store/store.ts';
+import { StoreUnavailable } from '../../src/store/store.ts';
+import type { Answer } from '../../src/proxy/answer.ts';
+import { PrivateModules } from '../../src/proxy/private.ts';
+import { modulePath, publish } from './modules.ts';
+import { get, startProxy, withStore } from './server.ts';
+
+const MODULE = 'gitlab.example/team/hello';
+const FILES = ['@v/list', '@latest', '@v/v1.0.0.info', '@v/v1.0.0.mod'];
+
+test('when the store is down, what is in memory is served and the rest is 503, never 404', async () => {
+  await using proxy = await startProxy();
+  const files = await publish(proxy.store, MODULE, 'v1.0.0');
+  for (const file of FILES) expect((await get(`${proxy.url}/${MODULE}/${file}`)).status).toBe(200);
+  // As when a volume is no longer mounted.
+  await rm(join(proxy.folder, '.tmp'), { recursive: true });
+  await rm(join(proxy.folder, 'modules'), { recursive: true });
+
+  expect(await get(`${proxy.url}/${MODULE}/@v/list`)).toMatchObject({ status: 200, text: 'v1.0.0\n' });
+  expect((await get(`${proxy.url}/${MODULE}/@v/list`)).headers.get('warning')).toContain('110');
+  expect((await get(`${proxy.url}/${MODULE}/@latest`)).body.equals(files.info)).toBe(true);
+  expect((await get(`${proxy.url}/${MODULE}/@v/v1.0.0.mod`)).body.equals(files.mod)).toBe(true);
+  for (const missing of [`${MODULE}/@v/v1.0.0.zip`, `${MODULE}/@v/v1.1.0.info`, 'gitlab.example/other/@v/list', 'gitlab.example/other/@latest']) {
+    const { status, text, headers } = await get(`${proxy.url}/${missing}`);
+    expect([missing, status, text.split('\n')[0]]).toEqual([missing, 503, 'the module store cannot be reached right now']);
+    expect(headers.get('retry-after')).toBe('10');
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(text).not.toContain(proxy.folder);
+  }
+  expect(proxy.log.filter((line) => line.includes('request failed'))).toHaveLength(4);
+});
+
+test('what another process withdrew is gone here once memory is no longer fresh', async () => {
+  await using proxy = await startProxy({ freshMs: 0 });
+  await publish(proxy.store, MODULE, 'v1.0.0');
+  for (const file of FILES) expect((await get(`${proxy.url}/${MODULE}/${file}`)).status).toBe(200);
+  await proxy.store.delete(`modules/${MODULE}/@v/v1.0.0.info`);
+  for (const file of FILES) expect((await get(`${proxy.url}/${MODULE}/${file}`)).status).toBe(404);
+});
+
+test('identical questions at the same time become one listing', async () => {
+  await using proxy = await startProxy();
+  await publish(proxy.store, MODULE, 'v1.0.0');
+  let listings = 0;
+  const store: ReadStore = withStore(proxy.store, {
+    list: (prefix, options) => {
+      listings++;
+      return proxy.store.list(prefix, options);
+    },
+  });
+  const modules = new PrivateModules({ store, retractions: () => [] });
+  const ask = (): Promise<Answer> => modules.answer({ kind: 'list', module: modulePath(MODULE) });
+  const answers = await Promise.all(Array.from({ length: 20 }, ask));
+  expect(answers.every((answer) => answer.kind === 'bytes' && answer.body.toString() === 'v1.0.0\n')).toBe(true);
+  expect(listings).toBe(1);
+  await ask();
+  expect(listings).toBe(2);
+});
+
+const unforeseen = new Error('the password is hunter2', { cause: new StoreUnavailable('inner') });
+
+test('an error that nobody foresaw is a 500 that tells nothing, and is logged once with its cause', async () => {
+  await using proxy = await startProxy({ wrap: (store) => withStore(store, { get: () => Promise.reject(unforeseen) }) });
+  const { status, text } = await get(`${proxy.url}/${MODULE}/@v/v1.0.0.info`);
+  expect([status, text]).toEqual([500, 'internal error\nThe log of the service has the details.\n']);
+  const logged = proxy.log.filter((line) => line.includes('hunter2'));
+  expect(logged).toHaveLength(1);
+  expect(logged[0]).toContain('inner');
+});

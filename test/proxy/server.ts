@@ -1,0 +1,126 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import express from 'express';
+import pino from 'pino';
+import { retractions } from '../../src/module/modfile.ts';
+import { ExternalModules } from '../../src/proxy/external.ts';
+import type { ModuleSource } from '../../src/proxy/answer.ts';
+import type { Patience } from '../../src/proxy/download.ts';
+import { parseGoproxy } from '../../src/proxy/goproxy.ts';
+import { PrivateModules } from '../../src/proxy/private.ts';
+import { createProxyRouter } from '../../src/proxy/router.ts';
+import { Sumdb, type SumdbEntry } from '../../src/proxy/sumdb.ts';
+import { Upstream } from '../../src/proxy/upstream.ts';
+import { createCache } from '../../src/store/cache.ts';
+import { DiskStore } from '../../src/store/disk.ts';
+import type { Store } from '../../src/store/store.ts';
+import { listen } from './stub.ts';
+
+/** A proxy on a real store in a temporary folder, behind a real server. Private is what lies under gitlab.example. */
+export interface TestProxy extends AsyncDisposable {
+  readonly url: string;
+  readonly store: DiskStore;
+  readonly folder: string;
+  /** What the log said, one JSON object each. */
+  readonly log: string[];
+  /** What was observed: route and status. */
+  readonly observed: string[];
+  /** Resolves when nothing is being fetched or written any more. */
+  settled(): Promise<void>;
+}
+
+/** What a test may have otherwise. */
+export interface TestProxyOptions {
+  readonly upstream?: string;
+  /** An existing store folder, which is then left alone at the end. */
+  readonly folder?: string;
+  readonly patience?: Patience;
+  readonly databases?: readonly SumdbEntry[];
+  readonly freshMs?: number;
+  /** Put between the proxy and its store. */
+  readonly wrap?: (store: Store) => Store;
+  readonly externalModules?: ModuleSource;
+}
+
+function isPrivate(path: string): boolean {
+  return path === 'gitlab.example' || path.startsWith('gitlab.example/');
+}
+
+/** Starts one on a free port. */
+export async function startProxy(options: TestProxyOptions = {}): Promise<TestProxy> {
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'modpress-proxy-')));
+  const disk = await DiskStore.open(folder);
+  const store = options.wrap?.(disk) ?? disk;
+  const log: string[] = [];
+  const logger = pino({ level: 'debug' }, { write: (line: string) => void log.push(line) });
+  const observed: string[] = [];
+
+  const upstream = new Upstream({
+    entries: parseGoproxy(options.upstream ?? 'off'),
+    ...(options.patience && { patience: options.patience }),
+  });
+  const external = new ExternalModules({ upstream, cache: createCache(store, 'upstream/'), logger });
+  const sumdb = new Sumdb({
+    upstream,
+    cache: createCache(store, 'sumdb/'),
+    logger,
+    databases: options.databases,
+    isPrivate,
+    privatePrefixes: ['gitlab.example'],
+  });
+  const privateModules = new PrivateModules({
+    store,
+    retractions,
+    ...(options.freshMs !== undefined && { freshMs: options.freshMs }),
+  });
+  const app = express().use(
+    createProxyRouter({
+      isPrivate,
+      privateModules,
+      externalModules: options.externalModules ?? external,
+      sumdb,
+      logger,
+      observe: (route, status) => void observed.push(`${route} ${status}`),
+    }),
+  );
+  const server = await listen(app);
+  const settled = async (): Promise<void> => {
+    await Promise.all([external.settled(), sumdb.settled()]);
+  };
+  return {
+    url: server.url,
+    store: disk,
+    folder,
+    log,
+    observed,
+    settled,
+    async [Symbol.asyncDispose]() {
+      await server.close();
+      upstream.close();
+      await settled();
+      if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A response with its body read. */
+export async function get(url: string, init?: RequestInit): Promise<{ status: number; headers: Headers; body: Buffer; text: string }> {
+  const response = await fetch(url, { redirect: 'manual', ...init });
+  const body = Buffer.from(await response.arrayBuffer());
+  return { status: response.status, headers: response.headers, body, text: body.toString('utf8') };
+}
+
+/** A store of which some operations are replaced. */
+export function withStore(store: Store, replaced: Partial<Store>): Store {
+  return {
+    get: (key) => store.get(key),
+    stat: (key) => store.stat(key),
+    open: (key, range) => store.open(key, range),
+    list: (prefix, options) => store.list(prefix, options),
+    put: (key, body) => store.put(key, body),
+    delete: (key) => store.delete(key),
+    check: () => store.check(),
+    ...replaced,
+  };
+}

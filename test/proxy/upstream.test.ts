@@ -1,0 +1,145 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { get, startProxy, type TestProxy, type TestProxyOptions } from './server.ts';
+import { startStub, type Routes, type Stub } from './stub.ts';
+
+const V = '/outside.example/hello/@v';
+const MOD = 'module outside.example/hello\n';
+
+let upstream: Stub;
+const open: AsyncDisposable[] = [];
+
+beforeEach(async () => {
+  upstream = await stub({ [`${V}/v1.0.0.mod`]: MOD });
+});
+
+afterEach(async () => {
+  for (const each of open.splice(0).toReversed()) await each[Symbol.asyncDispose]();
+});
+
+describe('several upstream proxies', () => {
+  test.each([404, 410])('%s goes on at a comma', async (status) => {
+    expect(await ask(`${(await failing(status)).url},${upstream.url}`)).toMatchObject({ status: 200 });
+  });
+
+  test.each([500, 403, 429])('%s stops at a comma', async (status) => {
+    expect(await ask(`${(await failing(status)).url},${upstream.url}`)).toMatchObject({ status: status === 403 ? 403 : 502, text: expect.stringContaining('sorry') });
+    expect(upstream.asked).toEqual([]);
+  });
+
+  test('a refused connection stops at a comma and goes on at a bar', async () => {
+    expect(await ask(`${await refusing()},${upstream.url}`)).toMatchObject({ status: 502 });
+    expect(await ask(`${await refusing()}|${upstream.url}`)).toMatchObject({ status: 200 });
+  });
+
+  test.each([500, 403, 404])('%s goes on at a bar', async (status) => {
+    expect(await ask(`${(await failing(status)).url}|${upstream.url}`)).toMatchObject({ status: 200 });
+  });
+
+  test('a body that breaks off goes on at a bar', async () => {
+    const broken = await stub({ [`${V}/v1.0.0.mod`]: (response) => void response.write('module', () => response.destroy()) });
+    expect(await ask(`${broken.url}|${upstream.url}`)).toMatchObject({ status: 200, text: MOD });
+  });
+
+  test('an outage is reported rather than the 404 of another', async () => {
+    expect(await ask(`${(await failing(500)).url}|${(await failing(404)).url}`)).toMatchObject({ status: 502 });
+  });
+
+  test('direct is a 404 that says how to go on', async () => {
+    expect(await ask('direct')).toMatchObject({ status: 404, text: expect.stringContaining('GOPROXY=<this proxy>,direct') });
+    expect(await ask(`${(await failing(404)).url},direct`)).toMatchObject({ status: 404, text: expect.stringContaining('sorry') });
+    expect(await ask(`${(await failing(500)).url}|direct`)).toMatchObject({ status: 404 });
+    expect(await ask(`${(await failing(500)).url},direct`)).toMatchObject({ status: 502 });
+  });
+
+  test('off refuses, but leaves the 404 of a proxy before it alone', async () => {
+    expect(await ask('off')).toMatchObject({ status: 403, text: expect.stringMatching(/^refused: modules from outside are switched off/) });
+    expect(await ask(`${(await failing(404)).url},off`)).toMatchObject({ status: 404 });
+  });
+
+  test('a wait that upstream asks for is passed on', async () => {
+    const busy = await stub({ [`${V}/list`]: (response) => void response.writeHead(429, { 'retry-after': '17' }).end() });
+    const proxy = await start({ upstream: busy.url });
+    const { status, headers } = await get(`${proxy.url}${V}/list`);
+    expect([status, headers.get('retry-after')]).toEqual([502, '17']);
+  });
+
+  test('one that does not answer is given up, and so is one that falls silent', async () => {
+    const silent = await stub({ [`${V}/v1.0.0.mod`]: () => {}, [`${V}/v1.0.0.info`]: (response) => void response.write('{') });
+    const proxy = await start({ upstream: silent.url, patience: { headersMs: 300, idleMs: 300 } });
+    for (const file of ['mod', 'info']) {
+      expect(await get(`${proxy.url}${V}/v1.0.0.${file}`)).toMatchObject({ status: 504, text: expect.stringContaining('took too long') });
+    }
+  });
+
+  test('a connection that is lost before the answer is made once more', async () => {
+    let lost = 0;
+    const server = await stub({
+      [`${V}/v1.0.0.mod`]: (response) => {
+        if (lost++ === 0) response.destroy();
+        else response.end(MOD);
+      },
+      [`${V}/v1.0.0.info`]: (response) => void response.destroy(),
+    });
+    expect(await ask(server.url)).toMatchObject({ status: 200, text: MOD });
+    const proxy = await start({ upstream: server.url });
+    expect((await get(`${proxy.url}${V}/v1.0.0.info`)).status).toBe(502);
+    expect(server.asked).toEqual(['mod', 'mod', 'info', 'info'].map((file) => `${V}/v1.0.0.${file}`));
+  });
+
+  test('redirects are followed, ten of them, and credentials stay with their server', async () => {
+    const seen: (string | undefined)[] = [];
+    const other = await stub({ '/there': (response, request) => {
+      seen.push(request.headers.authorization);
+      response.end(MOD);
+    } });
+    const first = await stub({
+      [`${V}/v1.0.0.mod`]: (response, request) => {
+        seen.push(request.headers.authorization);
+        response.writeHead(302, { location: `${other.url}/there` }).end();
+      },
+      [`${V}/v1.0.0.info`]: (response, request) => void response.writeHead(302, { location: request.url }).end(),
+    });
+    const proxy = await start({ upstream: first.url.replace('//', '//me:secret@') });
+    expect((await get(`${proxy.url}${V}/v1.0.0.mod`)).text).toBe(MOD);
+    expect(seen).toEqual([`Basic ${Buffer.from('me:secret').toString('base64')}`, undefined]);
+    const { status, text } = await get(`${proxy.url}${V}/v1.0.0.info`);
+    expect([status, text]).toEqual([502, expect.stringContaining('more than 10 times')]);
+    expect(first.asked.filter((path) => path.endsWith('.info'))).toHaveLength(11);
+    expect(text + proxy.log.join('')).not.toContain('secret');
+  });
+
+  test('a redirect to something else than HTTP is not followed', async () => {
+    const odd = await stub({ [`${V}/v1.0.0.mod`]: (response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end() });
+    expect(await ask(odd.url)).toMatchObject({ status: 502, text: expect.stringContaining('file://') });
+  });
+});
+
+async function stub(routes: Routes): Promise<Stub> {
+  const server = await startStub(routes);
+  open.push(server);
+  return server;
+}
+
+async function start(options: TestProxyOptions): Promise<TestProxy> {
+  const proxy = await startProxy(options);
+  open.push(proxy);
+  return proxy;
+}
+
+/** Asks a proxy with the given list of upstream proxies for a go.mod. */
+async function ask(list: string): Promise<{ status: number; text: string }> {
+  const proxy = await start({ upstream: list });
+  return await get(`${proxy.url}${V}/v1.0.0.mod`);
+}
+
+/** An upstream proxy that answers with the status. */
+async function failing(status: number): Promise<Stub> {
+  return await stub({ [`${V}/v1.0.0.mod`]: (response) => void response.writeHead(status, { 'content-type': 'text/plain' }).end('sorry\n') });
+}
+
+/** The URL of a server that is not there. */
+async function refusing(): Promise<string> {
+  const server = await startStub();
+  await server.close();
+  return server.url;
+}
