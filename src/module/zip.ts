@@ -5,8 +5,9 @@ import { hashFiles, type H1, type HashedFile } from './hash.ts';
 import type { ModulePath } from './path.ts';
 import type { Version } from './version.ts';
 
-/** Limits of golang.org/x/mod/zip, in bytes: the sum of all files, and also the zip; go.mod and LICENSE each. */
-const MAX_ZIP = 500 * 2 ** 20;
+/** MaxZipFile of golang.org/x/mod/zip, in bytes: for the sum of all files, and for the zip. */
+export const MAX_ZIP = 500 * 2 ** 20;
+/** MaxGoMod and MaxLICENSE, in bytes. */
 const MAX_SPECIAL = 16 * 2 ** 20;
 
 /** A file on its way into a module zip. `path` is relative to the module's directory, `size` in bytes. */

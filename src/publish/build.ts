@@ -1,0 +1,119 @@
+import { createWriteStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { Refuse, Retry } from '../errors.ts';
+import type { BlobId, CommitId, GitLabClient } from '../gitlab/client.ts';
+import type { H1 } from '../module/hash.ts';
+import { checkZipSize, MAX_ZIP, ModuleZip } from '../module/zip.ts';
+import { Spool } from '../spool.ts';
+import type { AttributesFile } from './attributes.ts';
+import { convert } from './convert.ts';
+import type { LocatedModule } from './locate.ts';
+import type { Pace } from '../pace/pace.ts';
+import type { ZipPlan } from './plan.ts';
+
+/** What a build works with. */
+export interface BuildParts {
+  readonly gitlab: GitLabClient;
+  readonly pace: Pace;
+  readonly archivesPerMinute: number;
+}
+
+/** Which version to build. */
+export interface BuildRequest {
+  readonly projectId: number;
+  readonly commit: CommitId;
+  readonly module: LocatedModule;
+  readonly plan: ZipPlan;
+  /** A folder for temporary files, which the caller removes. */
+  readonly scratch: string;
+}
+
+/** A finished module zip in the scratch folder; `size` in bytes. */
+export interface BuiltZip {
+  readonly path: string;
+  readonly size: number;
+  readonly h1: H1;
+}
+
+/** GitLab counts archives by the minute from the first; a second more lets clocks and networks differ. */
+const ARCHIVE_WINDOW_MS = 61_000;
+/** No .gitattributes file is larger. */
+const MAX_ATTRIBUTES = 2 ** 20;
+
+/** Builds the module zip of a version while its archive is still arriving. Throws Refuse or Retry. */
+export async function buildZip(parts: BuildParts, request: BuildRequest): Promise<BuiltZip> {
+  const { gitlab, pace, archivesPerMinute } = parts;
+  const { projectId, commit, module, scratch } = request;
+  const waitMs = await pace.reserve(`archive:${projectId}`, archivesPerMinute, ARCHIVE_WINDOW_MS);
+  if (waitMs > 0) throw new Retry(`GitLab allows ${archivesPerMinute} archives a minute for a project`, { afterMs: waitMs });
+
+  const archive = await gitlab.archive(projectId, commit, module.directory);
+  try {
+    // GitLab's connection is read as fast as it comes: one that stands still, while blobs are fetched for files that
+    // the archive lacks, would be cut off by any proxy in between.
+    const spool = await Spool.create(scratch);
+    try {
+      const download = fill(spool, archive);
+      const built = await convertTo(join(scratch, 'module.zip'), spool.reader(), parts, request);
+      await download;
+      return built;
+    } finally {
+      await spool.release();
+    }
+  } finally {
+    archive.destroy();
+  }
+}
+
+async function convertTo(path: string, archive: Readable, { gitlab }: BuildParts, request: BuildRequest): Promise<BuiltZip> {
+  const { projectId, module, plan, scratch } = request;
+  const zip = new ModuleZip(module.path, module.version);
+  const written = pipeline(zip.output, createWriteStream(path));
+  let attributes: Promise<AttributesFile[]> | undefined;
+  const source = {
+    archive,
+    blob: (id: BlobId) => gitlab.blob(projectId, id),
+    attributes: () => (attributes ??= readAttributes(gitlab, request)),
+    scratch,
+  };
+  const converted = convert(plan.files, source, zip).catch((error: unknown) => {
+    // Ends the writing; its error is but an echo of this one.
+    zip.output.destroy();
+    throw error;
+  });
+  const [conversion, writing] = await Promise.allSettled([converted, written]);
+  if (conversion.status === 'rejected') throw conversion.reason;
+  if (writing.status === 'rejected') throw writing.reason;
+  const { size } = await stat(path);
+  checkZipSize(size);
+  return { path, size, h1: conversion.value };
+}
+
+/** Copies the archive into the spool; whatever goes wrong is for its reader to find. */
+async function fill(spool: Spool, archive: Readable): Promise<void> {
+  try {
+    for await (const chunk of archive as AsyncIterable<Buffer>) {
+      // A zip is hardly ever smaller than the tar.gz of the same files.
+      if (spool.bytes > MAX_ZIP) throw new Refuse(`the archive is larger than ${MAX_ZIP} bytes, the go command's limit for a zip`);
+      await spool.write(chunk);
+    }
+    spool.finish();
+  } catch (error) {
+    spool.fail(error);
+  }
+}
+
+/** The .gitattributes files from the root of the repository down to the module, and those within it. */
+async function readAttributes(gitlab: GitLabClient, { projectId, commit, module, plan }: BuildRequest): Promise<AttributesFile[]> {
+  const elements = module.directory === '' ? [] : module.directory.split('/');
+  const above = elements.map((_, depth) => [...elements.slice(0, depth), '.gitattributes'].join('/'));
+  const files: AttributesFile[] = [];
+  for (const path of [...above, ...plan.attributes]) {
+    const bytes = await gitlab.file(projectId, commit, path, MAX_ATTRIBUTES);
+    if (bytes) files.push({ directory: path.slice(0, -'/.gitattributes'.length), text: bytes.toString('utf8') });
+  }
+  return files;
+}

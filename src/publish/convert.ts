@@ -1,0 +1,90 @@
+import { Refuse, Retry } from '../errors.ts';
+import { readArchive, type ArchivedFile } from '../gitlab/archive.ts';
+import type { BlobId } from '../gitlab/client.ts';
+import { collect } from '../gitlab/collect.ts';
+import { compareBytes, type H1 } from '../module/hash.ts';
+import type { ModuleZip } from '../module/zip.ts';
+import type { Readable } from 'node:stream';
+import { mayConvert, type AttributesFile } from './attributes.ts';
+import type { PlannedFile } from './plan.ts';
+import { canonicalBytes } from './repair.ts';
+import { takeBytes, takeFile, takeUnsized, type TakenFile } from './taken.ts';
+
+/** Where the bytes of a version come from. */
+export interface ContentSource {
+  /** The tar.gz archive that holds the module's directory. */
+  readonly archive: Readable;
+  /** Fetches a blob: for files that the archive lacks or changed. */
+  readonly blob: (id: BlobId) => Promise<Readable>;
+  /** Every .gitattributes file that governs the module's files. */
+  readonly attributes: () => Promise<readonly AttributesFile[]>;
+  /** A folder for what is too large to hold in memory; the caller removes it. */
+  readonly scratch: string;
+}
+
+/** A changed file has to be compared as a whole, in memory; nobody substitutes in one this large. */
+const MAX_REPAIR = 32 * 2 ** 20;
+
+/**
+ * Feeds the zip with the planned files, in order, from one pass over the archive: both are in byte order of the
+ * paths, so this is a merge. Each file is proved against its blob id before it goes in. Returns the h1.
+ *
+ * Throws Retry for an archive that breaks off or is damaged, Refuse for a module that is too large or whose
+ * conversion cannot be told.
+ */
+export async function convert(plan: readonly PlannedFile[], source: ContentSource, zip: ModuleZip): Promise<H1> {
+  let next = 0;
+  const add = (file: PlannedFile, taken: TakenFile): Promise<void> => zip.add({ path: file.path, ...taken });
+  for await (const archived of readArchive(source.archive)) {
+    for (let file = plan[next]; file; file = plan[next]) {
+      const order = compareBytes(file.treePath, archived.path);
+      if (order > 0) break;
+      next++;
+      if (order < 0) {
+        await add(file, await missing(file, source));
+        continue;
+      }
+      await add(file, await proved(archived, file, source));
+      break;
+    }
+  }
+  for (const file of plan.slice(next)) await add(file, await missing(file, source));
+  return zip.finish();
+}
+
+/** A file of the archive, repaired where GitLab changed what the go command does not. */
+async function proved(archived: ArchivedFile, file: PlannedFile, source: ContentSource): Promise<TakenFile> {
+  if (!('blob' in file.content)) throw new Error(`${file.treePath} is both in the archive and inherited`);
+  const { blob } = file.content;
+  const taken = await takeFile(archived.body, archived.size, blob.length, source.scratch);
+  if (taken.blob === blob) return taken;
+  if (archived.size > MAX_REPAIR) {
+    throw new Refuse(`${archived.path} differs from its blob and, with ${archived.size} bytes, is too large to find out why`);
+  }
+  const raw = await collect(await source.blob(blob), MAX_REPAIR, file.treePath);
+  if (takeBytes(raw, blob.length).blob !== blob) throw otherBytes(file, blob);
+  const canonical = canonicalBytes(raw, await collect(taken.open(), MAX_REPAIR, file.treePath), blob);
+  if (!canonical) {
+    throw new Retry(`${archived.path} in the archive is not blob ${blob}, nor any conversion of it that modpress knows`);
+  }
+  return takeBytes(canonical, blob.length);
+}
+
+/** A file that the archive lacks: the go command ignores export-ignore, so it belongs in the zip all the same. */
+async function missing(file: PlannedFile, source: ContentSource): Promise<TakenFile> {
+  if ('bytes' in file.content) return takeBytes(file.content.bytes, 40);
+  const { blob } = file.content;
+  if (mayConvert(await source.attributes(), file.treePath)) {
+    throw new Refuse(
+      `${file.treePath} is export-ignore, and .gitattributes also converts it (eol, ident or working-tree-encoding): ` +
+        'modpress cannot tell the bytes that the go command would see',
+    );
+  }
+  const taken = await takeUnsized(await source.blob(blob), blob.length, source.scratch);
+  if (taken.blob !== blob) throw otherBytes(file, blob);
+  return taken;
+}
+
+function otherBytes(file: PlannedFile, blob: BlobId): Retry {
+  return new Retry(`GitLab sent other bytes than those of blob ${blob} for ${file.treePath}`);
+}

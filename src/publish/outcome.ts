@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { CommitId } from '../gitlab/client.ts';
+import type { ModulePath } from '../module/path.ts';
+import type { Version } from '../module/version.ts';
+import { indexKey, outcomeKey } from '../store/layout.ts';
+import type { ReadStore, Store } from '../store/store.ts';
+
+/** What became of a tag at a commit. It is final: only a moved tag, or a new commit, gives a new one. */
+export const outcomeSchema = z.object({
+  status: z.enum(['published', 'skipped', 'refused']),
+  projectId: z.number(),
+  /** Full path of the project when it was looked at; absent if the tag was dismissed before that. */
+  project: z.string().optional(),
+  tag: z.string(),
+  commit: z.string(),
+  /** Why it was skipped or refused, in words for a person. */
+  reason: z.string().optional(),
+  /** What a person should know though it was published. */
+  note: z.string().optional(),
+  module: z.string().transform((path) => path as ModulePath).optional(),
+  version: z.string().transform((version) => version as Version).optional(),
+  h1: z.string().optional(),
+  goModH1: z.string().optional(),
+  /** Bytes of the zip. */
+  size: z.number().optional(),
+  /** When the job began and when the version was visible, or the decision was made. */
+  startedAt: z.iso.datetime(),
+  finishedAt: z.iso.datetime(),
+});
+
+/** What became of a tag at a commit. */
+export type Outcome = z.infer<typeof outcomeSchema>;
+
+/** The outcome of a tag at a commit, if there is a readable one: a damaged one counts as none, and is made again. */
+export async function readOutcome(store: ReadStore, projectId: number, tag: string, commit: CommitId): Promise<Outcome | undefined> {
+  const bytes = await store.get(outcomeKey(projectId, tag, commit));
+  return bytes && parseOutcome(bytes);
+}
+
+/** Records an outcome and, for a published version, its entry in the index, in that order. */
+export async function writeOutcome(store: Store, outcome: Outcome): Promise<void> {
+  await store.put(outcomeKey(outcome.projectId, outcome.tag, outcome.commit), toJson(outcome));
+  await writeIndexEntry(store, outcome);
+}
+
+/**
+ * Writes the index entry of a published outcome unless it is there. Its key follows from the outcome, so that a job
+ * which died between the two writes can make up for it without a second entry.
+ */
+export async function writeIndexEntry(store: Store, outcome: Outcome): Promise<void> {
+  const { status, module, version, finishedAt } = outcome;
+  if (status !== 'published' || module === undefined || version === undefined) return;
+  const unique = createHash('sha256').update(`${module}@${version}`).digest('hex').slice(0, 16);
+  const key = indexKey(new Date(finishedAt), unique);
+  if (await store.stat(key)) return;
+  await store.put(key, toJson({ Path: module, Version: version, Timestamp: finishedAt }));
+}
+
+function parseOutcome(bytes: Buffer): Outcome | undefined {
+  try {
+    return outcomeSchema.safeParse(JSON.parse(bytes.toString('utf8'))).data;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function toJson(value: unknown): Buffer {
+  return Buffer.from(`${JSON.stringify(value)}\n`);
+}

@@ -1,0 +1,75 @@
+import { Refuse } from '../errors.ts';
+
+/** One entry of MODULE_MAP: modules under `modulePrefix` are the projects under `projectPrefix`. */
+export interface PathMapping {
+  readonly modulePrefix: string;
+  readonly projectPrefix: string;
+}
+
+/**
+ * Which module paths belong to which project. The path is computed from the project and never taken from a go.mod,
+ * so that no project can publish under another's name; and what lies under our prefixes is never asked for
+ * anywhere else, so that nobody outside can answer for a private module.
+ */
+export class Ownership {
+  readonly #mappings: readonly PathMapping[];
+  /** The prefixes of all private module paths, for people and for GONOSUMDB. */
+  readonly prefixes: readonly string[];
+
+  readonly #scope: readonly string[];
+
+  /** `modulePrefix` is MODULE_PREFIX; `map` is MODULE_MAP, which comes before it; `scope` is GITLAB_SCOPE, empty for all. */
+  constructor(modulePrefix: string, map: readonly PathMapping[] = [], scope: readonly string[] = []) {
+    this.#scope = scope.map((path) => path.toLowerCase());
+    this.#mappings = [...map, { modulePrefix, projectPrefix: '' }];
+    this.prefixes = [...new Set(this.#mappings.map((mapping) => mapping.modulePrefix))];
+  }
+
+  /** Whether a module path is ours to answer: one of our prefixes, or anything below. */
+  isPrivate(modulePath: string): boolean {
+    return this.prefixes.some((prefix) => below(modulePath, prefix) !== undefined);
+  }
+
+  /** Whether a project is to be published from. GitLab ignores the case of paths. */
+  isInScope(projectPath: string): boolean {
+    return this.#scope.length === 0 || this.#scope.some((path) => below(projectPath.toLowerCase(), path) !== undefined);
+  }
+
+  /**
+   * The module path of a project's root, without major version suffix. `projectPath` is its full path in GitLab.
+   * Throws Refuse where MODULE_MAP gives that path to another project.
+   */
+  modulePathOf(projectPath: string): string {
+    const mapping = longest(this.#mappings, (candidate) => candidate.projectPrefix, projectPath);
+    const path = join(mapping?.modulePrefix ?? '', below(projectPath, mapping?.projectPrefix ?? '') ?? '');
+    const owner = this.projectPathOf(path);
+    if (owner !== projectPath) {
+      throw new Refuse(`MODULE_MAP gives the module path ${path} of project ${projectPath} to ${owner ?? 'nobody'}`);
+    }
+    return path;
+  }
+
+  /** The project path that a module path stands for, were the module at a project's root; undefined outside our prefixes. */
+  projectPathOf(modulePath: string): string | undefined {
+    const mapping = longest(this.#mappings, (candidate) => candidate.modulePrefix, modulePath);
+    return mapping && join(mapping.projectPrefix, below(modulePath, mapping.modulePrefix) ?? '');
+  }
+}
+
+/** The mapping with the longest prefix that covers the path. */
+function longest(mappings: readonly PathMapping[], prefixOf: (mapping: PathMapping) => string, path: string): PathMapping | undefined {
+  return mappings
+    .filter((mapping) => below(path, prefixOf(mapping)) !== undefined)
+    .toSorted((a, b) => prefixOf(b).length - prefixOf(a).length)[0];
+}
+
+/** What is left of a path below a prefix of whole elements; undefined if it is not below it. */
+function below(path: string, prefix: string): string | undefined {
+  if (prefix === '') return path;
+  if (path === prefix) return '';
+  return path.startsWith(`${prefix}/`) ? path.slice(prefix.length + 1) : undefined;
+}
+
+function join(prefix: string, rest: string): string {
+  return prefix === '' || rest === '' ? prefix + rest : `${prefix}/${rest}`;
+}

@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { Refuse } from '../errors.ts';
+import { collect } from '../gitlab/collect.ts';
+
+/** A file's content, taken in and hashed, ready to be read once more. */
+export interface TakenFile {
+  readonly size: number;
+  /** Hex SHA-256 of the bytes, for the h1. */
+  readonly sha256: string;
+  /** The id that git would give these bytes. */
+  readonly blob: string;
+  /** Opens the bytes; valid until the next file is taken in with the same scratch folder. */
+  readonly open: () => Readable;
+}
+
+/** Files up to this many bytes are held in memory, larger ones go through a file on disk. */
+const IN_MEMORY = 2 ** 20;
+/** No file of a module is larger than a module may be. */
+const MAX_FILE = 500 * 2 ** 20;
+
+/** Takes in a file of known size. `idLength` is the number of hex digits of the repository's object ids: 40 or 64. */
+export async function takeFile(body: AsyncIterable<Buffer>, size: number, idLength: number, scratch: string): Promise<TakenFile> {
+  if (size <= IN_MEMORY) return takeBytes(await collect(body, IN_MEMORY, 'a file of the archive'), idLength);
+  const path = join(scratch, 'large-file');
+  const git = gitHash(idLength, size);
+  const sha256 = createHash('sha256');
+  await spool(body, path, (chunk) => {
+    git.update(chunk);
+    sha256.update(chunk);
+  });
+  return { size, sha256: sha256.digest('hex'), blob: git.digest('hex'), open: () => createReadStream(path) };
+}
+
+/** Takes in a file whose size shows only at its end; git's id of it starts from the size, hence the detour over the disk. */
+export async function takeUnsized(body: AsyncIterable<Buffer>, idLength: number, scratch: string): Promise<TakenFile> {
+  const path = join(scratch, 'unsized-file');
+  let size = 0;
+  await spool(body, path, (chunk) => {
+    size += chunk.length;
+  });
+  return takeFile(createReadStream(path), size, idLength, scratch);
+}
+
+/** Takes in bytes that are in memory already. */
+export function takeBytes(bytes: Buffer, idLength: number): TakenFile {
+  return {
+    size: bytes.length,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    blob: gitHash(idLength, bytes.length).update(bytes).digest('hex'),
+    open: () => Readable.from([bytes], { objectMode: false }),
+  };
+}
+
+async function spool(body: AsyncIterable<Buffer>, path: string, see: (chunk: Buffer) => void): Promise<void> {
+  await rm(path, { force: true });
+  const file = await open(path, 'wx');
+  let size = 0;
+  try {
+    for await (const chunk of body) {
+      size += chunk.length;
+      if (size > MAX_FILE) throw new Refuse(`a file is larger than ${MAX_FILE} bytes, the limit of a module`);
+      see(chunk);
+      await file.write(chunk);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** The hash behind a git object id of so many hex digits, begun with the header of a blob. */
+function gitHash(idLength: number, size: number): ReturnType<typeof createHash> {
+  return createHash(idLength === 64 ? 'sha256' : 'sha1').update(`blob ${size}\0`);
+}

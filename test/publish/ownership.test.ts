@@ -1,0 +1,36 @@
+import { describe, expect, test } from 'vitest';
+import { Ownership } from '../../src/publish/ownership.ts';
+
+describe('who owns a module path', () => {
+  const ownership = new Ownership('gitlab.example', [
+    { modulePrefix: 'go.corp.example', projectPrefix: 'platform/go' },
+    { modulePrefix: 'go.corp.example/tool', projectPrefix: 'build/tool' },
+  ]);
+
+  test.each([
+    ['group/lib', 'gitlab.example/group/lib'],
+    ['platform/go/log', 'go.corp.example/log'],
+    ['platform/go/deep/er', 'go.corp.example/deep/er'],
+    ['platform/gopher', 'gitlab.example/platform/gopher'],
+    ['build/tool', 'go.corp.example/tool'],
+  ])('project %s is %s, and back', (project, path) => {
+    expect(ownership.modulePathOf(project)).toBe(path);
+    expect(ownership.projectPathOf(path)).toBe(project);
+  });
+
+  test('a project whose path the map gives to another publishes nothing', () => {
+    expect(() => ownership.modulePathOf('platform/go/tool')).toThrow('go.corp.example/tool of project platform/go/tool to build/tool');
+  });
+
+  test('everything at or below a prefix is private, and nothing that only looks like it', () => {
+    expect(['gitlab.example', 'gitlab.example/x', 'go.corp.example', 'go.corp.example/x/y'].every((path) => ownership.isPrivate(path))).toBe(true);
+    expect(['gitlab.example.org/x', 'example', 'go.corp.examples/x', 'x/gitlab.example'].some((path) => ownership.isPrivate(path))).toBe(false);
+  });
+
+  test('a scope lets in its groups and projects, whatever the case, and nothing else', () => {
+    const scoped = new Ownership('gitlab.example', [], ['Group', 'other/lib']);
+    expect(['group/lib', 'GROUP/sub/lib', 'other/lib'].every((path) => scoped.isInScope(path))).toBe(true);
+    expect(['groups/lib', 'other/library', 'other'].some((path) => scoped.isInScope(path))).toBe(false);
+    expect(ownership.isInScope('anything/at/all')).toBe(true);
+  });
+});

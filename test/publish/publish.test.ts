@@ -1,0 +1,237 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Retry } from '../../src/errors.ts';
+import { Ownership } from '../../src/publish/ownership.ts';
+import { MemoryPace } from '../../src/pace/memory-pace.ts';
+import type { Outcome } from '../../src/publish/outcome.ts';
+import { hashStoredZip } from '../../src/publish/stored-hash.ts';
+import { DiskStore } from '../../src/store/disk.ts';
+import { StoreUnavailable, type Store } from '../../src/store/store.ts';
+import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
+import { WorkTree } from '../gitlab/work-tree.ts';
+import { startPublishing, type Publishing } from './publishing.ts';
+
+const HOST = 'gitlab.example';
+const GO_MOD = 'module gitlab.example/x\n\ngo 1.24\n';
+
+let gitlab: StandIn;
+let folder: string;
+let publishing: Publishing;
+let count = 0;
+
+beforeAll(async () => {
+  gitlab = await startGitLab({ archiveLimit: 'off' });
+});
+afterAll(async () => {
+  await gitlab.close();
+});
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'modpress-publish-'));
+  publishing = await startPublishing(gitlab, folder, { modulePrefix: HOST });
+  gitlab.clearRequests();
+  gitlab.faults.clear();
+  return () => rm(folder, { recursive: true, force: true });
+});
+
+describe('an outcome', () => {
+  test('tells what was published, and the index and the list have it', async () => {
+    const { project } = await library('v1.0.0', 'v1.1.0');
+    const outcome = await publish(project, 'v1.0.0');
+    await publish(project, 'v1.1.0');
+    expect(outcome).toMatchObject({ status: 'published', projectId: project.id, project: project.path, module: `${HOST}/${project.path}`, version: 'v1.0.0', tag: 'v1.0.0' });
+    expect(await keys('index/')).toHaveLength(2);
+    const list = await publishing.store.get(`modules/${HOST}/${project.path}/@v/list`);
+    expect(list?.toString()).toBe('v1.0.0\nv1.1.0\n');
+    const [first] = await keys('index/');
+    expect(JSON.parse((await publishing.store.get(first ?? ''))?.toString() ?? '')).toEqual({ Path: outcome.module, Version: 'v1.0.0', Timestamp: outcome.finishedAt });
+  });
+
+  test('is recorded once: the second look costs one call and changes nothing', async () => {
+    const { project } = await library('v1.0.0');
+    const first = await publish(project, 'v1.0.0');
+    gitlab.clearRequests();
+    const before = await keys('');
+    expect(await publish(project, 'v1.0.0')).toEqual(first);
+    expect(await keys('')).toEqual(before);
+    expect(apiCalls()).toHaveLength(1);
+  });
+
+  test('of a tag that is no version costs one call, of a repository without go.mod at most three', async () => {
+    const { project, tree } = await library('nightly', 'v1.2');
+    tree.write({ 'go.mod': null, 'lib.go': 'package lib\n' });
+    await tree.commit('No module');
+    await tree.tag(['v1.0.0', 'v2.0.0']);
+    await tree.push();
+    for (const [tag, calls] of [['nightly', 1], ['v1.2', 1], ['v1.0.0', 2], ['v2.0.0', 3]] as const) {
+      gitlab.clearRequests();
+      expect(await publish(project, tag)).toMatchObject({ status: 'skipped' });
+      expect(apiCalls(), tag).toHaveLength(calls);
+    }
+  });
+
+  test('is not made for a tag that is gone, nor for a project outside of GITLAB_SCOPE', async () => {
+    const { project } = await library('v1.0.0');
+    expect(await publishing.publisher.publish({ projectId: project.id, tag: 'v9.9.9' })).toEqual({ dismissed: expect.stringContaining('v9.9.9') });
+    const scoped = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { ownership: new Ownership(HOST, [], ['other/group']) } });
+    expect(await scoped.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).toEqual({ dismissed: expect.stringContaining('GITLAB_SCOPE') });
+    expect(await keys('')).toEqual([]);
+  });
+
+  test('is made anew when the version it tells of is gone from the store', async () => {
+    const { project } = await library('v1.0.0');
+    const { h1 } = await publish(project, 'v1.0.0');
+    await publishing.store.delete(`modules/${HOST}/${project.path}/@v/v1.0.0.info`);
+    expect(await publish(project, 'v1.0.0')).toMatchObject({ status: 'published', h1 });
+    expect(await keys(`modules/${HOST}/${project.path}/@v/v1.0.0.info`)).toHaveLength(1);
+  });
+});
+
+describe('a moved tag', () => {
+  test('is refused: the published version stays, and the reason says what to do', async () => {
+    const { project, tree } = await library('v1.0.0');
+    const first = await publish(project, 'v1.0.0');
+    await move(tree);
+    const second = await publish(project, 'v1.0.0');
+    expect(second).toMatchObject({ status: 'refused', reason: expect.stringContaining('Tag a new version instead') });
+    expect(second.reason).toContain(first.h1);
+    expect(await h1InStore(project)).toBe(first.h1);
+  });
+
+  test('with equal content is no moved version', async () => {
+    const { project, tree } = await library('v1.0.0');
+    const first = await publish(project, 'v1.0.0');
+    await tree.commit('Nothing changed');
+    await tree.tag('v1.0.0', { force: true });
+    await tree.push('+v1.0.0');
+    expect(await publish(project, 'v1.0.0')).toMatchObject({ status: 'published', h1: first.h1 });
+  });
+
+  test('replaces the version with RETAG=replace', async () => {
+    const { project, tree } = await library('v1.0.0');
+    const first = await publish(project, 'v1.0.0');
+    await move(tree);
+    const replacing = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { retag: 'replace' } });
+    const result = await replacing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' });
+    const outcome = 'outcome' in result ? result.outcome : undefined;
+    expect(outcome).toMatchObject({ status: 'published' });
+    expect(outcome?.h1).not.toBe(first.h1);
+    expect(await h1InStore(project)).toBe(outcome?.h1);
+  });
+});
+
+describe('GitLab in trouble', () => {
+  test.each([
+    ['a truncated archive', { path: /archive/, kind: 'truncate' as const }],
+    ['a connection dropped in the archive', { path: /archive/, kind: 'drop' as const }],
+    ['an archive that answers 500', { path: /archive/, kind: { status: 500 }, times: 10 }],
+    ['a tree that answers 502', { path: /\/tree/, kind: { status: 502 }, times: 10 }],
+    ['a token that is refused', { path: /\/tags\//, kind: { status: 401 }, times: 10 }],
+  ])('%s is a Retry that leaves nothing behind, and the next attempt works', async (_, fault) => {
+    const { project } = await library('v1.0.0');
+    gitlab.faults.add(fault);
+    await expect(publishing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).rejects.toBeInstanceOf(Retry);
+    expect(await keys('')).toEqual([]);
+    expect(await readdir(join(folder, 'temporary'))).toEqual([]);
+    gitlab.faults.clear();
+    expect(await publish(project, 'v1.0.0')).toMatchObject({ status: 'published' });
+  });
+
+  test('a 502 of a moment is waited out within the attempt', async () => {
+    const { project } = await library('v1.0.0');
+    const fault = gitlab.faults.add({ path: /repository\/tree/, kind: { status: 502 }, times: 1 });
+    expect(await publish(project, 'v1.0.0')).toMatchObject({ status: 'published' });
+    expect(fault.hits).toBe(1);
+  });
+
+  test('a 429 without Retry-After asks for a minute of rest', async () => {
+    const { project } = await library('v1.0.0');
+    gitlab.faults.add({ path: /archive/, kind: { status: 429 } });
+    await expect(publishing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).rejects.toMatchObject({ afterMs: 60_000 });
+  });
+
+  test('the sixth archive of a minute is not asked for', async () => {
+    const paced = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { pace: new MemoryPace(), archivesPerMinute: 5 } });
+    const tags = ['v1.0.0', 'v1.0.1', 'v1.0.2', 'v1.0.3', 'v1.0.4', 'v1.0.5'];
+    const { project } = await library(...tags);
+    for (const tag of tags.slice(0, 5)) await paced.publisher.publish({ projectId: project.id, tag });
+    gitlab.clearRequests();
+    await expect(paced.publisher.publish({ projectId: project.id, tag: 'v1.0.5' })).rejects.toMatchObject({ name: 'Retry', afterMs: expect.any(Number) });
+    expect(apiCalls().filter((path) => path.includes('archive'))).toEqual([]);
+  });
+});
+
+describe('a store in trouble', () => {
+  test.each(['.zip', '.mod', '.info', 'outcomes/', 'index/'])('that fails at %s shows nothing half, and the next attempt completes it', async (where) => {
+    const { project } = await library('v1.0.0');
+    const disk = await DiskStore.open(join(folder, 'failing'));
+    const failing = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { store: failingAt(disk, where) } });
+    await expect(failing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).rejects.toThrow('the store is away');
+    const visible = await keysOf(disk);
+    expect(visible.some((key) => key.endsWith('.info'))).toBe(visible.some((key) => key.endsWith('/list')));
+    const working = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { store: disk } });
+    expect(await working.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).toMatchObject({ outcome: { status: 'published' } });
+    const kinds = (await keysOf(disk)).map((key) => key.replace(/^(\w+)\/.*?(\.\w+|list)$/, '$1 $2')).toSorted();
+    expect(kinds).toEqual(['index .json', 'modules .info', 'modules .mod', 'modules .zip', 'modules list', 'outcomes .json']);
+  });
+});
+
+/** A project with a small module and these tags on it. */
+async function library(...tags: string[]): Promise<{ project: Project; tree: WorkTree }> {
+  const project = await gitlab.createProject(`group/lib${count++}`);
+  const tree = await WorkTree.create(project);
+  tree.write({ 'go.mod': GO_MOD.replace('/x', `/${project.path}`), 'lib.go': 'package lib\n' });
+  await tree.commit('Library');
+  await tree.tag(tags);
+  await tree.push();
+  gitlab.clearRequests();
+  return { project, tree };
+}
+
+async function move(tree: WorkTree): Promise<void> {
+  tree.write({ 'lib.go': 'package lib // moved\n' });
+  await tree.commit('Moved');
+  await tree.tag('v1.0.0', { force: true });
+  await tree.push('+v1.0.0');
+}
+
+async function publish(project: Project, tag: string): Promise<Outcome> {
+  const result = await publishing.publisher.publish({ projectId: project.id, tag });
+  if ('dismissed' in result) throw new Error(result.dismissed);
+  return result.outcome;
+}
+
+async function h1InStore(project: Project): Promise<string | undefined> {
+  return hashStoredZip(publishing.store, `modules/${HOST}/${project.path}/@v/v1.0.0.zip`, folder);
+}
+
+function apiCalls(): string[] {
+  return gitlab.requests.map((request) => request.path).filter((path) => path.startsWith('/api/'));
+}
+
+async function keys(prefix: string): Promise<string[]> {
+  return (await keysOf(publishing.store)).filter((key) => key.startsWith(prefix));
+}
+
+async function keysOf(store: Store): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { key } of store.list('')) found.push(key);
+  return found;
+}
+
+/** The store, but for puts of keys that contain `where`. */
+function failingAt(store: Store, where: string): Store {
+  return {
+    get: (key) => store.get(key),
+    stat: (key) => store.stat(key),
+    open: (key, range) => store.open(key, range),
+    list: (prefix, options) => store.list(prefix, options),
+    delete: (key) => store.delete(key),
+    check: () => store.check(),
+    put: async (key, body) => {
+      if (key.includes(where)) throw new StoreUnavailable('the store is away');
+      await store.put(key, body);
+    },
+  };
+}

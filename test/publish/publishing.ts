@@ -1,0 +1,51 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { GitLabClient } from '../../src/gitlab/client.ts';
+import type { ModulePath } from '../../src/module/path.ts';
+import type { Version } from '../../src/module/version.ts';
+import { Ownership } from '../../src/publish/ownership.ts';
+import { MemoryPace } from '../../src/pace/memory-pace.ts';
+import { Publisher, type PublisherParts } from '../../src/publish/publish.ts';
+import { DiskStore } from '../../src/store/disk.ts';
+import { moduleKey, type VersionFile } from '../../src/store/layout.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { StandIn } from '../gitlab/stand-in.ts';
+
+/** A publisher on a stand-in and a store, without a queue around it. */
+export interface Publishing {
+  readonly publisher: Publisher;
+  readonly store: Store;
+  /** A file of a published version; rejects if it is not there. */
+  read(path: string, version: string, file: VersionFile): Promise<Buffer>;
+}
+
+/** Makes a publisher that keeps everything below `folder`. Archives are not rationed unless `parts` says so. */
+export async function startPublishing(
+  gitlab: StandIn,
+  folder: string,
+  options: { modulePrefix: string; parts?: Partial<PublisherParts> },
+): Promise<Publishing> {
+  const temporary = join(folder, 'temporary');
+  await mkdir(temporary, { recursive: true });
+  const store = options.parts?.store ?? (await DiskStore.open(join(folder, 'store')));
+  const publisher = new Publisher({
+    gitlab: new GitLabClient({ url: gitlab.url, token: gitlab.createToken({ scopes: ['read_api'] }), pace: async () => undefined }),
+    ownership: new Ownership(options.modulePrefix),
+    pace: new MemoryPace(),
+    retag: 'refuse',
+    temporary,
+    archivesPerMinute: 1000,
+    ...options.parts,
+    store,
+  });
+  return {
+    publisher,
+    store,
+    read: async (path, version, file) => {
+      const key = moduleKey(path as ModulePath, version as Version, file);
+      const bytes = await store.get(key);
+      if (!bytes) throw new Error(`${key} is not in the store`);
+      return bytes;
+    },
+  };
+}
