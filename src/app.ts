@@ -1,0 +1,207 @@
+import express, { type Express } from 'express';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import type { Logger } from 'pino';
+import type { Config, Role } from './config.ts';
+import { messageOf } from './errors.ts';
+import { GitLabClient } from './gitlab/client.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import { retractions } from './module/modfile.ts';
+import { createOperationsRouter } from './operations.ts';
+import { ExternalModules, RedirectedModules } from './proxy/external.ts';
+import { PrivateModules } from './proxy/private.ts';
+import { createProxyRouter } from './proxy/router.ts';
+import { Sumdb } from './proxy/sumdb.ts';
+import { Upstream } from './proxy/upstream.ts';
+import { Ownership } from './publish/ownership.ts';
+import { MemoryPace } from './pace/memory-pace.ts';
+import { RedisPace } from './pace/redis-pace.ts';
+import { waitForPace } from './pace/wait.ts';
+import type { Pace } from './pace/pace.ts';
+import { Publisher } from './publish/publish.ts';
+import { BullQueue } from './queue/bull-queue.ts';
+import { MemoryQueue } from './queue/memory-queue.ts';
+import type { Queue } from './queue/queue.ts';
+import { connectRedis, endRedis, watchHeartbeat } from './queue/redis.ts';
+import { startSweeping } from './publish/sweeping.ts';
+import { createHandler } from './publish/worker.ts';
+import { createCache } from './store/cache.ts';
+import { openStore } from './store/open.ts';
+import type { ReadStore, Store } from './store/store.ts';
+import { createPagesRouter } from './web/home.ts';
+import { createWebhookRouter } from './webhook/router.ts';
+
+/** A running service. */
+export interface App {
+  /** The port it listens on. */
+  readonly port: number;
+  /** Stops taking requests and jobs, lets what runs finish, and releases everything. */
+  close(): Promise<void>;
+}
+
+/** What the composition takes from outside the settings. */
+export interface AppContext {
+  readonly roles: readonly Role[];
+  readonly log: Logger;
+  /** The version of modpress. */
+  readonly version: string;
+}
+
+/** Ends one part; run in the reverse order of creation. */
+type Closer = () => void | PromiseLike<void>;
+
+/** Tags that one process publishes at a time. */
+const CONCURRENCY = 4;
+/** How long a request may take to arrive: GitLab gives up on a webhook after 10 s. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** How long a stop waits for requests in progress. */
+const STOP_PATIENCE_MS = 20_000;
+
+/** Builds the service from its settings and starts it: the one place where parts meet. */
+export async function startApp(config: Config, context: AppContext): Promise<App> {
+  const closers: Closer[] = [];
+  const close = async (): Promise<void> => {
+    for (let closer = closers.pop(); closer; closer = closers.pop()) await closer();
+  };
+  try {
+    const server = await build(config, context, closers);
+    const { port } = server.address() as AddressInfo;
+    return { port, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Creates the parts in the order in which they need each other; each leaves behind how to close it. */
+async function build(config: Config, context: AppContext, closers: Closer[]): Promise<Server> {
+  const { log, roles, version } = context;
+  const metrics = createMetrics();
+  const store = await openStore(config.store);
+  closers.push(() => store[Symbol.asyncDispose]());
+  const ownership = new Ownership(config.modulePrefix, config.moduleMap, config.gitlabScope);
+  // TLS ends in a proxy nearby, which says so in X-Forwarded-Proto; nobody further away is believed.
+  const web = express().disable('x-powered-by').disable('etag').set('trust proxy', 'loopback, linklocal, uniquelocal');
+
+  const needsQueue = roles.includes('webhook') || roles.includes('worker');
+  const queue = needsQueue ? createQueue(config, log, metrics) : undefined;
+  if (queue) closers.push(() => queue.close());
+  if (queue) metrics.watchQueue(() => queue.counts());
+  if (queue && roles.includes('worker')) {
+    await checkStore(store, log);
+    startWorker({ config, log, metrics, store, ownership, queue }, closers);
+  }
+
+  web.use(
+    createOperationsRouter({
+      version,
+      metrics,
+      store,
+      log,
+      checks: {
+        store: () => (roles.includes('worker') ? store.check() : store.stat('modules/ready').then(() => undefined)),
+        ...(queue && { queue: () => queue.check() }),
+      },
+    }),
+  );
+  if (queue && roles.includes('webhook')) {
+    const received = metrics.webhookReceived;
+    web.use(createWebhookRouter({ tokens: [...config.webhookTokens], signingTokens: [...config.webhookSigningTokens], queue, log, metrics: { received } }));
+  }
+  web.use(createPagesRouter({ publicUrl: config.publicUrl, privatePrefixes: ownership.prefixes, version }));
+  if (roles.includes('proxy')) addProxy(web, { config, log, metrics, store, ownership }, closers);
+
+  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, web).listen(config.listen);
+  closers.push(() => stopServer(server));
+  await once(server, 'listening');
+  return server;
+}
+
+/** Creates the bucket where there is none. An outage is no reason not to start: jobs wait for its end. */
+async function checkStore(store: Store, log: Logger): Promise<void> {
+  try {
+    await store.check();
+  } catch (error) {
+    log.error({ reason: messageOf(error) }, 'the store cannot be used yet; publishing waits for it');
+  }
+}
+
+interface Common {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly ownership: Ownership;
+}
+
+function createQueue({ redisUrl }: Config, log: Logger, metrics: Metrics): Queue {
+  const options = { log, onFailure: metrics.jobRetried };
+  return redisUrl === undefined ? new MemoryQueue(options) : new BullQueue({ ...options, redisUrl });
+}
+
+function startWorker(parts: Common & { store: Store; queue: Queue }, closers: Closer[]): void {
+  const { config, log, metrics, store, ownership, queue } = parts;
+  const pace = createPace(config, log, closers);
+  const gitlab = new GitLabClient({
+    url: config.gitlabUrl,
+    token: config.gitlabToken,
+    pace: () => waitForPace(pace, 'gitlab', config.gitlabRate, 1000),
+    observe: metrics.gitlabAnswered,
+  });
+  const publisher = new Publisher({ gitlab, store, ownership, pace, retag: config.retag, temporary: tmpdir() });
+  queue.process(CONCURRENCY, createHandler({ publisher, log, onDone: metrics.tagDone }));
+  const sweeping = startSweeping({ gitlab, store, queue, log, scope: config.gitlabScope, pace, minutes: config.sweepMinutes, onRecovered: metrics.tagsRecovered });
+  closers.push(() => sweeping.stop());
+}
+
+function createPace({ redisUrl }: Config, log: Logger, closers: Closer[]): Pace {
+  if (redisUrl === undefined) return new MemoryPace();
+  const redis = connectRedis(redisUrl, log);
+  watchHeartbeat(redis);
+  closers.push(() => endRedis(redis));
+  return new RedisPace(redis);
+}
+
+/** The proxy reads the store, and writes nothing but the caches. */
+function addProxy(web: Express, parts: Common & { store: Store }, closers: Closer[]): void {
+  const { config, log, metrics, ownership } = parts;
+  const store: ReadStore = parts.store;
+  const upstream = new Upstream({ entries: config.upstream });
+  const external =
+    config.upstreamMode === 'redirect'
+      ? new RedirectedModules(config.upstream)
+      : new ExternalModules({ upstream, cache: createCache(parts.store, 'upstream/'), logger: log });
+  const sumdb = new Sumdb({
+    upstream,
+    cache: createCache(parts.store, 'sumdb/'),
+    logger: log,
+    databases: config.sumdb,
+    isPrivate: (path) => ownership.isPrivate(path),
+    privatePrefixes: ownership.prefixes,
+  });
+  closers.push(async () => {
+    upstream.close();
+    await sumdb.settled();
+    if (external instanceof ExternalModules) await external.settled();
+  });
+  web.use(
+    createProxyRouter({
+      isPrivate: (path) => ownership.isPrivate(path),
+      privateModules: new PrivateModules({ store, retractions }),
+      externalModules: external,
+      sumdb,
+      logger: log,
+      observe: metrics.httpAnswered,
+    }),
+  );
+}
+
+/** Lets requests in progress finish, for a while; a client that reads too slowly is cut off. */
+async function stopServer(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  const timer = setTimeout(() => server.closeAllConnections(), STOP_PATIENCE_MS);
+  await closed;
+  clearTimeout(timer);
+}

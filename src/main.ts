@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+import { serve } from './cli/serve.ts';
+import { packageVersion } from './version.ts';
+
+const USAGE = `modpress: push a tag, get a module
+
+Usage:
+  modpress serve [--roles webhook,worker,proxy]   run the service
+  modpress serve --help                           every setting
+  modpress --version
+`;
+
+/** Runs the command line; resolves to the exit status. */
+async function main(args: readonly string[]): Promise<number> {
+  const [command, ...rest] = args;
+  switch (command) {
+    case 'serve':
+      return serve(rest);
+    case '--version':
+    case 'version':
+      process.stdout.write(`${packageVersion()}\n`);
+      return 0;
+    case undefined:
+    case '--help':
+    case 'help':
+      process.stdout.write(USAGE);
+      return 0;
+    default:
+      process.stderr.write(`modpress: unknown command ${JSON.stringify(command)}\n\n${USAGE}`);
+      return 2;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

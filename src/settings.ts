@@ -1,0 +1,63 @@
+/** One environment variable: what `modpress serve --help` and a fault say of it. */
+interface Setting {
+  /** What holds without it, in words. */
+  readonly fallback: string;
+  readonly expects: string;
+  /** Also read from the file that NAME_FILE names, and never shown. */
+  readonly secret: boolean;
+}
+
+function setting(fallback: string, expects: string): Setting {
+  return { fallback, expects, secret: false };
+}
+
+function secret(fallback: string, expects: string): Setting {
+  return { fallback, expects, secret: true };
+}
+
+/** Every setting there is, in the order in which the help lists them. */
+export const settings = {
+  GITLAB_URL: setting('required', 'base URL of GitLab, with its path if it has one'),
+  GITLAB_TOKEN: secret('required', 'a token with the scope read_api, best a group access token with the role Reporter'),
+  GITLAB_SCOPE: setting('all the token is a member of', 'groups and projects to publish from, separated by commas'),
+  MODULE_PREFIX: setting('host and path of GITLAB_URL', 'first part of private module paths'),
+  MODULE_MAP: setting('none', 'vanity paths: go.corp.example=platform/go makes go.corp.example/x the project platform/go/x'),
+  WEBHOOK_TOKEN: secret('this or the next, for webhook', 'secret tokens of the webhooks, separated by commas'),
+  WEBHOOK_SIGNING_TOKEN: secret('this or the last, for webhook', 'signing tokens of the webhooks (whsec_…), separated by commas'),
+  LISTEN: setting(':8080', 'address to listen on'),
+  PUBLIC_URL: setting('from the request', 'how people reach the service'),
+  STORE: setting('file:./data', 'file:FOLDER or s3://BUCKET[/PREFIX]'),
+  S3_ENDPOINT: setting("Amazon's", 'URL of the S3 service, such as http://minio:9000'),
+  AWS_ACCESS_KEY_ID: secret('required for s3', 'access key of the bucket'),
+  AWS_SECRET_ACCESS_KEY: secret('required for s3', 'secret key of the bucket'),
+  AWS_REGION: setting('us-east-1', 'region of the bucket'),
+  REDIS_URL: secret('none: queue in the process', 'redis:// or rediss:// URL: a queue for several processes'),
+  UPSTREAM: secret('GOPROXY of the environment, else https://goproxy.io', 'where other modules come from, in GOPROXY syntax'),
+  UPSTREAM_MODE: setting('cache', 'cache keeps what was asked for, redirect sends clients there'),
+  SUMDB: setting('those the upstream knows', 'checksum databases to pass through: NAME or NAME=URL, separated by commas'),
+  FILTER: setting('none', 'rules for external modules'),
+  ACCESS: setting('required for proxy', 'who may read: open is everyone on the network'),
+  ACCESS_USERS: secret('none', 'users of ACCESS=basic'),
+  ON_DEMAND: setting('off', 'off serves what is published'),
+  RETAG: setting('refuse', 'what a moved tag does to a published version: refuse or replace'),
+  ADMIN_TOKEN: secret('none', 'who may start a backfill'),
+  ADMIN_OIDC: setting('none', 'which CI jobs may start a backfill'),
+  GITLAB_RATE: setting('20', 'calls a second to GitLab, all replicas together'),
+  SWEEP_MINUTES: setting('15', 'how often tags are compared with the store'),
+  LOG_LEVEL: setting('info', 'fatal, error, warn, info, debug, trace or silent'),
+} as const satisfies Record<string, Setting>;
+
+/** Name of a setting. */
+export type SettingName = keyof typeof settings;
+
+/** The settings as a table for a terminal. */
+export function settingsTable(): string {
+  const rows = Object.entries(settings).map(([name, { fallback, expects, secret: isSecret }]) => [
+    isSecret ? `${name} *` : name,
+    fallback,
+    expects,
+  ]);
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+  return [...lines, '', '* also as NAME_FILE: the path of a file with the value'].map((line) => `  ${line}`.trimEnd()).join('\n');
+}
