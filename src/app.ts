@@ -85,20 +85,22 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   // TLS ends in a proxy nearby, which says so in X-Forwarded-Proto; nobody further away is believed.
   const web = express().disable('x-powered-by').disable('etag').set('trust proxy', 'loopback, linklocal, uniquelocal');
 
-  const needsQueue = roles.includes('webhook') || roles.includes('worker');
-  const queue = needsQueue ? createQueue(config, log, metrics) : undefined;
-  if (queue) closers.push(() => queue.close());
-  if (queue) metrics.watchQueue(() => queue.counts());
+  // Before the queue, since jobs that a stop waits for still need it.
+  const pace = createPace(config, log, closers);
+  const queue = roles.includes('webhook') || roles.includes('worker') ? createQueue(config, log, metrics) : undefined;
+  if (queue) {
+    closers.push(() => queue.close());
+    metrics.watchQueue(() => queue.counts());
+  }
   if (queue && roles.includes('worker')) {
     await checkStore(store, log);
-    startWorker({ config, log, metrics, store, ownership, queue }, closers);
+    startWorker({ config, log, metrics, store, ownership, queue, pace }, closers);
   }
 
   web.use(
     createOperationsRouter({
       version,
       metrics,
-      store,
       log,
       checks: {
         store: () => (roles.includes('worker') ? store.check() : store.stat('modules/ready').then(() => undefined)),
@@ -140,9 +142,8 @@ function createQueue({ redisUrl }: Config, log: Logger, metrics: Metrics): Queue
   return redisUrl === undefined ? new MemoryQueue(options) : new BullQueue({ ...options, redisUrl });
 }
 
-function startWorker(parts: Common & { store: Store; queue: Queue }, closers: Closer[]): void {
-  const { config, log, metrics, store, ownership, queue } = parts;
-  const pace = createPace(config, log, closers);
+function startWorker(parts: Common & { store: Store; queue: Queue; pace: Pace }, closers: Closer[]): void {
+  const { config, log, metrics, store, ownership, queue, pace } = parts;
   const gitlab = new GitLabClient({
     url: config.gitlabUrl,
     token: config.gitlabToken,

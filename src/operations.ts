@@ -2,13 +2,11 @@ import { Router } from 'express';
 import type { Logger } from 'pino';
 import { messageOf } from './errors.ts';
 import type { Metrics } from './metrics.ts';
-import type { ReadStore } from './store/store.ts';
 
 /** What the routes for operators report on. */
 export interface OperationsParts {
   readonly version: string;
   readonly metrics: Metrics;
-  readonly store: ReadStore;
   readonly log: Logger;
   /** What must work for this process to be of use, by name; each resolves or rejects with the reason. */
   readonly checks: Readonly<Record<string, () => Promise<void>>>;
