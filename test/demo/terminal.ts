@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+/** Where the demo is shown. */
+export interface Screen {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+}
+
+/** How a command ended, and what it printed to either of its outputs. */
+export interface Finished {
+  readonly ok: boolean;
+  readonly output: string;
+}
+
+/** Shows what is typed and what comes of it. Commands begin in the first column, so that they can be copied. */
+export class Terminal {
+  readonly #screen: Screen;
+  readonly #colours: boolean;
+  readonly #signal: AbortSignal;
+  #steps = 0;
+
+  /** `signal` ends the command that runs. */
+  constructor(screen: Screen, environment: NodeJS.ProcessEnv, signal: AbortSignal) {
+    this.#screen = screen;
+    this.#colours = screen.isTTY === true && !environment['NO_COLOR'];
+    this.#signal = signal;
+  }
+
+  title(text: string): void {
+    this.#screen.write(`${this.#style(1, text)}\n`);
+  }
+
+  /** Begins a numbered step. */
+  step(text: string): void {
+    this.#steps += 1;
+    this.#screen.write(`\n${this.#style(1, `${this.#steps}. ${text}`)}\n`);
+  }
+
+  /** Something said about what is going on. */
+  note(text: string): void {
+    this.#indented(text, (line) => line);
+  }
+
+  /** A command as a person would type it. */
+  command(text: string): void {
+    const [first = '', ...rest] = text.split('\n');
+    this.#screen.write(`${[`$ ${this.#style(36, first)}`, ...rest.map((line) => this.#style(36, line))].join('\n')}\n`);
+  }
+
+  /** What a command has printed. */
+  output(text: string): void {
+    this.#indented(text, (line) => this.#style(2, line));
+  }
+
+  /** What went well, for the eye. */
+  success(text: string): void {
+    this.#indented(text, (line) => this.#style(32, line));
+  }
+
+  /** What did not. */
+  failure(text: string): void {
+    this.#indented(text, (line) => this.#style(31, line));
+  }
+
+  /** Shows a command, runs it in a POSIX shell and shows its output. Rejects if it fails. */
+  async run(command: string, place: { folder: string; environment: NodeJS.ProcessEnv }): Promise<string> {
+    const { ok, output } = await this.attempt(command, place);
+    if (!ok) throw new Error(`this command failed: ${command}`);
+    return output;
+  }
+
+  /** The same for a command that may fail, and is given `patienceMs` milliseconds. */
+  async attempt(command: string, { folder, environment, patienceMs }: { folder: string; environment: NodeJS.ProcessEnv; patienceMs?: number }): Promise<Finished> {
+    this.#signal.throwIfAborted();
+    this.command(command);
+    // With a process group of its own, whatever the shell has started ends together with it.
+    const child = spawn('sh', ['-c', command], { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const kill = (): void => {
+      if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGKILL');
+    };
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    const timer = patienceMs === undefined ? undefined : setTimeout(kill, patienceMs);
+    this.#signal.addEventListener('abort', kill);
+    process.once('exit', kill);
+    try {
+      await once(child, 'close');
+    } finally {
+      clearTimeout(timer);
+      this.#signal.removeEventListener('abort', kill);
+      process.removeListener('exit', kill);
+    }
+    this.#signal.throwIfAborted();
+    this.output(output.trimEnd());
+    return { ok: child.exitCode === 0, output };
+  }
+
+  #indented(text: string, style: (line: string) => string): void {
+    for (const line of text === '' ? [] : text.split('\n')) this.#screen.write(`  ${style(line)}\n`);
+  }
+
+  #style(code: number, text: string): string {
+    return this.#colours && text !== '' ? `\u001B[${code}m${text}\u001B[0m` : text;
+  }
+}

@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Retry } from '../../src/errors.ts';
+import { GitLabClient, type CommitId } from '../../src/gitlab/client.ts';
+import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
+import { WorkTree } from '../gitlab/work-tree.ts';
+
+describe('an archive that GitLab refuses for asking too often', () => {
+  let gitlab: StandIn;
+  let client: GitLabClient;
+  let project: Project;
+  let commit: CommitId;
+
+  beforeAll(async () => {
+    gitlab = await startGitLab({ archiveLimit: 0 });
+    project = await gitlab.createProject('group/library');
+    const tree = await WorkTree.create(project);
+    commit = (await tree.write({ 'go.mod': 'module m\n' }).commit('Only')) as CommitId;
+    await tree.push();
+    client = new GitLabClient({ url: gitlab.url, token: gitlab.createToken({ scopes: ['read_api'] }), pace: async () => undefined });
+  });
+  afterAll(() => gitlab?.close());
+
+  async function refusal(): Promise<Retry> {
+    gitlab.clearRequests();
+    const error: unknown = await client.archive(project.id, commit, '').catch((reason: unknown) => reason);
+    if (!(error instanceof Retry)) throw new Error('not refused', { cause: error });
+    // Asking again at once would count against the limit as well.
+    expect(gitlab.requests.filter(({ status }) => status === 429)).toHaveLength(1);
+    return error;
+  }
+
+  test('is asked for again after a minute, since GitLab does not say when', async () => {
+    expect((await refusal()).afterMs).toBe(60_000);
+  });
+
+  test('is asked for again when a proxy before GitLab says so', async () => {
+    gitlab.faults.add({ path: /archive/, kind: { status: 429, headers: { 'Retry-After': '7' } } });
+    expect((await refusal()).afterMs).toBe(7_000);
+  });
+});

@@ -1,0 +1,131 @@
+import { createHash, generateKeyPairSync } from 'node:crypto';
+import { request } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startGo } from '../proxy/go.ts';
+import { listen, type Stub } from '../proxy/stub.ts';
+import { startInProcess, type InProcess } from './in-process.ts';
+import { addHook, library, newProject, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { watchVersion } from './version-watch.ts';
+
+const VANITY = 'go.corp.example';
+const MODULE = `${PREFIX}/group/secret`;
+const SUMDB = 'sum.example';
+
+/** Every way in, with and without the escapes of the protocol and of HTTP. None of these is published. */
+const PATHS = [PREFIX, VANITY, PREFIX.replace('e', '%65')].flatMap((prefix) => [
+  `/${prefix}/@v/list`,
+  `/${prefix}/@latest`,
+  `/${prefix}/group/hidden/@v/list`,
+  `/${prefix}/group/hidden/@latest`,
+  `/${prefix}/group/hidden/v2/@v/list`,
+  `/${prefix}/group/hidden/@v/v1.0.0.info`,
+  `/${prefix}/group/hidden/@v/v1.0.0.mod`,
+  `/${prefix}/group/hidden/@v/v1.0.0.zip`,
+  `/${prefix}/group/hidden/@v/v0.0.0-20240101000000-0123456789ab.info`,
+  `/${prefix}/group/hidden/@v/main.info`,
+  `/${prefix}/group/hidden/@v/v1.0.0%2Bincompatible.info`,
+  `/${prefix}/group/!hidden/@v/list`,
+  `/${prefix}/group/%21hidden/@v/list`,
+  `/${prefix}/group%2Fhidden/@v/list`,
+  `//${prefix}/group/hidden/@v/list`,
+  `/./${prefix}/group/hidden/@v/list`,
+  `/other.example/../${prefix}/group/hidden/@v/list`,
+  `/other.example/%2e%2e/${prefix}/group/hidden/@v/list`,
+  `/sumdb/${SUMDB}/lookup/${prefix}/group/hidden@v1.0.0`,
+  `/sumdb/${SUMDB}/lookup/${prefix}/group/!hidden@v1.0.0`,
+  `/sumdb/${SUMDB}/lookup/${prefix}@v1.0.0`,
+]);
+
+/** A source of modules that says yes to everything and remembers what it was asked. */
+interface Greedy extends Pick<Stub, 'url' | 'close'> {
+  readonly asked: string[];
+}
+
+describe.each(['cache', 'redirect'])('private stays private, with an upstream that claims to have everything (%s)', (mode) => {
+  let office: Office;
+  let upstream: Greedy;
+  let service: InProcess;
+
+  beforeAll(async () => {
+    office = await openOffice();
+    const asked: string[] = [];
+    const server = await listen((incoming, response) => {
+      asked.push(decodeURIComponent(incoming.url ?? ''));
+      response.end('v9.9.9\n');
+    });
+    upstream = { ...server, asked };
+    service = await startInProcess({
+      ...office.settings,
+      MODULE_MAP: `${VANITY}=platform/go`,
+      UPSTREAM: upstream.url,
+      UPSTREAM_MODE: mode,
+    });
+  });
+  afterAll(async () => {
+    await service?.[Symbol.asyncDispose]();
+    await upstream?.close();
+    await office?.[Symbol.asyncDispose]();
+  });
+
+  test('it is not asked, and nobody is sent to it, whatever the route', async () => {
+    for (const path of PATHS) {
+      const { status, location, body } = await get(service.url, path);
+      expect([400, 403, 404], `${path} answered ${status}`).toContain(status);
+      expect(location).toBeUndefined();
+      expect(body).not.toContain('v9.9.9');
+    }
+    expect(upstream.asked.filter(isPrivate)).toEqual([]);
+
+    // The routes do lead there, for what is not private.
+    const list = await get(service.url, '/other.example/module/@v/list');
+    expect(mode === 'cache' ? list.body : list.location).toMatch(mode === 'cache' ? 'v9.9.9' : `${upstream.url}/other.example/module/@v/list`);
+    // A name that only begins like a private one is a stranger's.
+    const lookalike = await get(service.url, `/${PREFIX}.org/x/@v/list`);
+    expect(lookalike.status).toBe(mode === 'cache' ? 200 : 302);
+  });
+
+  test('the go command learns of nothing but what is published, even without GONOSUMDB', async () => {
+    const project = await newProject(office.gitlab, 'group/secret');
+    await addHook(office.gitlab, '/groups/group', service.url, { token: 'the secret of the hook' });
+    await using watch = watchVersion(service.url, MODULE, 'v1.0.0');
+    await pushTags(project, library(MODULE, 'secret'), 'v1.0.0');
+    await watch.published;
+
+    upstream.asked.length = 0;
+    await using go = await startGo(service.url, { GONOSUMDB: '', GOSUMDB: verifierKey(SUMDB) });
+    const published = await go.run('get', `${MODULE}@v1.0.0`);
+    // The go command has turned to the checksum database, and was told to leave private modules alone.
+    expect(published).toMatchObject({ ok: false, stderr: expect.stringMatching(/is private[^]*go env -w GONOSUMDB=/) });
+    expect(upstream.asked.filter((path) => !isPrivate(path))).toContain(`/sumdb/${SUMDB}/supported`);
+    for (const query of [`${MODULE}@v1.9.9`, `${PREFIX}/group/other@latest`, `${VANITY}/secret/package@v9.9.9`]) {
+      expect(await go.run('get', query)).toMatchObject({ ok: false });
+    }
+    expect(upstream.asked.filter(isPrivate)).toEqual([]);
+  }, 60_000);
+});
+
+/** A public key as GOSUMDB takes it: of a database that nobody has to answer for here. */
+function verifierKey(name: string): string {
+  const { publicKey } = generateKeyPairSync('ed25519');
+  // 1 stands for Ed25519; the last 32 bytes of the DER are the key.
+  const key = Buffer.concat([Buffer.of(1), publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)]);
+  const hash = createHash('sha256').update(`${name}\n`).update(key).digest().subarray(0, 4);
+  return `${name}+${hash.toString('hex')}+${key.toString('base64')}`;
+}
+
+function isPrivate(path: string): boolean {
+  return path.includes(`${PREFIX}/`) || path.includes(`${PREFIX}@`) || path.includes(VANITY);
+}
+
+/** A request with the path as it is: fetch would tidy it up. */
+async function get(url: string, path: string): Promise<{ status: number; location: string | undefined; body: string }> {
+  return await new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(url);
+    request({ hostname, port, path, agent: false }, (response) => {
+      text(response).then((body) => resolve({ status: response.statusCode ?? 0, location: response.headers.location, body }), reject);
+    })
+      .once('error', reject)
+      .end();
+  });
+}

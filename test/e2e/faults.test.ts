@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { FaultKind } from '../gitlab/faults.ts';
+import { startInProcess, type InProcess } from './in-process.ts';
+import { addHook, checksumsDirect, checksumsThrough, library, newProject, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { watchVersion } from './version-watch.ts';
+
+/** Something that goes wrong with the first requests of one kind. `retries` is how often the job has to be begun again. */
+interface Trouble {
+  readonly name: string;
+  readonly faults: readonly { readonly path: string; readonly times: number; readonly kind: FaultKind }[];
+  readonly retries: number;
+}
+
+const ARCHIVE = 'repository/archive';
+const TAG = 'repository/tags/';
+const TREE = 'repository/tree';
+const maintenance = { status: 502, body: '<html>GitLab is not responding</html>', headers: { 'Content-Type': 'text/html' } };
+
+/** An answer of 5xx is waited out twice within a call, so only the third in a row costs the job its attempt. */
+const TROUBLES: readonly Trouble[] = [
+  { name: 'an archive that is cut off, twice', faults: [{ path: ARCHIVE, times: 2, kind: 'truncate' }], retries: 2 },
+  { name: 'an archive whose connection drops', faults: [{ path: ARCHIVE, times: 1, kind: 'drop' }], retries: 1 },
+  {
+    name: 'an archive that is rationed',
+    faults: [{ path: ARCHIVE, times: 1, kind: { status: 429, body: { message: {} }, headers: { 'Retry-After': '1' } } }],
+    retries: 1,
+  },
+  { name: 'an archive that GitLab is down for', faults: [{ path: ARCHIVE, times: 3, kind: maintenance }], retries: 1 },
+  { name: 'a tag that GitLab is down for', faults: [{ path: TAG, times: 3, kind: maintenance }], retries: 1 },
+  { name: 'a tree that GitLab is down for', faults: [{ path: TREE, times: 3, kind: maintenance }], retries: 1 },
+  { name: 'an outage of a moment', faults: [{ path: TREE, times: 1, kind: maintenance }], retries: 0 },
+  { name: 'a page for people in place of the tag', faults: [{ path: TAG, times: 1, kind: { status: 200, body: '<html>Sign in</html>' } }], retries: 1 },
+  { name: 'a tree that is cut off', faults: [{ path: TREE, times: 1, kind: 'truncate' }], retries: 0 },
+  {
+    name: 'a GitLab that is slow',
+    faults: [
+      { path: TREE, times: 1, kind: { delayMs: 700 } },
+      { path: ARCHIVE, times: 1, kind: { trickleBytesPerSecond: 30_000 } },
+    ],
+    retries: 0,
+  },
+  {
+    name: 'one trouble after the other',
+    faults: [
+      { path: TAG, times: 1, kind: { status: 200, body: '<html>Sign in</html>' } },
+      { path: TREE, times: 3, kind: maintenance },
+      { path: ARCHIVE, times: 1, kind: 'truncate' },
+    ],
+    retries: 3,
+  },
+];
+
+describe.concurrent('a tag is published in the end, and never in part', () => {
+  let office: Office;
+  let service: InProcess;
+
+  beforeAll(async () => {
+    office = await openOffice();
+    office.gitlab.createGroup('troubled');
+    service = await startInProcess(office.settings);
+    await addHook(office.gitlab, '/groups/troubled', service.url, { token: 'the secret of the hook' });
+  });
+  afterAll(async () => {
+    await service?.[Symbol.asyncDispose]();
+    await office?.[Symbol.asyncDispose]();
+  });
+
+  test.each(TROUBLES)('$name', async ({ name, faults, retries }) => {
+    const project = await newProject(office.gitlab, `troubled/${name.toLowerCase().replaceAll(/[^a-z]+/g, '-')}`);
+    const module = `${PREFIX}/${project.path}`;
+    const added = faults.map(({ path, times, kind }) => office.gitlab.faults.add({ path: new RegExp(`/projects/${project.id}/${path}`), times, kind }));
+    await using watch = watchVersion(service.url, module, 'v1.0.0');
+    await pushTags(project, { ...library(module, 'late'), 'data.bin': randomBytes(20_000) }, 'v1.0.0');
+    await watch.published;
+
+    expect(watch.absences).toBeGreaterThan(0);
+    expect(added.map(({ hits }) => hits)).toEqual(faults.map(({ times }) => times));
+    const failures = service.log.filter(({ projectId, attempt }) => projectId === project.id && attempt !== undefined);
+    expect(failures.map(({ msg }) => msg)).toEqual(Array.from({ length: retries }, () => 'the job failed and will be retried'));
+    const version = `${module}@v1.0.0`;
+    expect(await checksumsThrough(service.url, version)).toEqual(await checksumsDirect(office.gitlab, version));
+  }, 60_000);
+
+  test('a zip and a go.mod that a dead process has left behind are not shown, and make way for the right ones', async ({ expect: here }) => {
+    const project = await newProject(office.gitlab, 'troubled/left-behind');
+    const module = `${PREFIX}/${project.path}`;
+    const folder = join(office.folder, 'data', 'modules', module, '@v');
+    await mkdir(folder, { recursive: true });
+    await Promise.all(['zip', 'mod'].map((file) => writeFile(join(folder, `v1.0.0.${file}`), 'left behind')));
+    await using watch = watchVersion(service.url, module, 'v1.0.0');
+    await here.poll(() => watch.absences).toBeGreaterThan(0);
+    await pushTags(project, library(module, 'right'), 'v1.0.0');
+    await watch.published;
+    const version = `${module}@v1.0.0`;
+    expect(await checksumsThrough(service.url, version)).toEqual(await checksumsDirect(office.gitlab, version));
+  });
+});

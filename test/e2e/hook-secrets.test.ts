@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startInProcess, type InProcess } from './in-process.ts';
+import { addHook, archiveRequests, library, newProject, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { metric } from './metric.ts';
+import { watchVersion } from './version-watch.ts';
+
+describe('what GitLab calls', () => {
+  const current = signingToken();
+  let office: Office;
+  let service: InProcess;
+
+  beforeAll(async () => {
+    office = await openOffice();
+    const [before, next] = [signingToken(), 'the next secret'];
+    // Several, as while rotating.
+    service = await startInProcess({
+      ...office.settings,
+      WEBHOOK_TOKEN: `${office.settings['WEBHOOK_TOKEN']},${next}`,
+      WEBHOOK_SIGNING_TOKEN: `${before},${current}`,
+    });
+  });
+  afterAll(async () => {
+    await service?.[Symbol.asyncDispose]();
+    await office?.[Symbol.asyncDispose]();
+  });
+
+  test.each([
+    ['a wrong token', { token: 'a guess' }],
+    ['a wrong signing token', { signing_token: signingToken() }],
+  ])('with %s is refused, and publishes nothing', async (name, secret) => {
+    const project = await newProject(office.gitlab, `refused/${name.replaceAll(' ', '-')}`);
+    await addHook(office.gitlab, `/projects/${project.id}`, service.url, secret);
+    const before = office.gitlab.deliveries.length;
+    await pushTags(project, library(`${PREFIX}/${project.path}`, 'no'), 'v1.0.0');
+    await office.gitlab.settled();
+    expect(office.gitlab.deliveries.slice(before).map(({ event, status }) => [event, status])).toEqual([['Tag Push Hook', 401]]);
+
+    // A tag that is announced properly afterwards overtakes nothing: had the first one been queued, it would be there.
+    await addHook(office.gitlab, `/projects/${project.id}`, service.url, { token: 'the next secret' });
+    const module = `${PREFIX}/${project.path}`;
+    await using watch = watchVersion(service.url, module, 'v1.0.1');
+    await pushTags(project, library(module, 'yes'), 'v1.0.1');
+    await watch.published;
+    expect((await fetch(`${service.url}/${module}/@v/v1.0.0.info`)).status).toBe(404);
+    expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
+  });
+
+  test('with a signature is believed without any token', async () => {
+    const project = await newProject(office.gitlab, 'signed/hello');
+    await addHook(office.gitlab, '/groups/signed', service.url, { signing_token: current });
+    const module = `${PREFIX}/signed/hello`;
+    await using watch = watchVersion(service.url, module, 'v1.0.0');
+    await pushTags(project, library(module, 'signed'), 'v1.0.0');
+    await watch.published;
+    const delivery = office.gitlab.deliveries.find(({ body }) => body.includes(project.path));
+    expect(delivery).toMatchObject({ status: 202, headers: { 'webhook-signature': expect.stringMatching(/^v1,/) } });
+    expect(delivery?.headers).not.toHaveProperty('X-Gitlab-Token');
+  });
+
+  test('three times over for one push publishes once', async () => {
+    await using crowd = await openOffice();
+    await using listener = await startInProcess(crowd.settings);
+    const project = await newProject(crowd.gitlab, 'crowd/hello');
+    for (const owner of ['/groups/crowd', `/projects/${project.id}`, '']) {
+      await addHook(crowd.gitlab, owner, listener.url, { token: 'the secret of the hook' });
+    }
+    const module = `${PREFIX}/crowd/hello`;
+    await using watch = watchVersion(listener.url, module, 'v1.0.0');
+    await pushTags(project, library(module, 'once'), 'v1.0.0');
+    await watch.published;
+    await crowd.gitlab.settled();
+    // The system hook also tells of the push as a whole.
+    const calls = crowd.gitlab.deliveries.map(({ event, status }) => `${event} ${status}`);
+    expect(calls.toSorted()).toEqual(['System Hook 202', 'System Hook 202', 'Tag Push Hook 202', 'Tag Push Hook 202']);
+    await expect.poll(() => jobsOf(listener)).toBe(0);
+    expect(archiveRequests(crowd.gitlab, project)).toHaveLength(1);
+    expect(listener.log.filter(({ msg }) => msg === 'version published')).toHaveLength(1);
+  });
+});
+
+/** As GitLab makes them. */
+function signingToken(): string {
+  return `whsec_${randomBytes(32).toString('base64')}`;
+}
+
+/** Jobs that wait, run or are to be run again. */
+async function jobsOf({ url }: InProcess): Promise<number> {
+  return await metric(url, 'modpress_queue_jobs');
+}

@@ -1,0 +1,25 @@
+import { pino } from 'pino';
+import { startApp } from '../../src/app.ts';
+import { loadConfig, ROLES } from '../../src/config.ts';
+import { ServiceLog, type LogLine } from './service-log.ts';
+
+/** The whole of modpress within the test, for what needs no process of its own. */
+export interface InProcess extends AsyncDisposable {
+  /** Base URL, `http://127.0.0.1:<port>`. */
+  readonly url: string;
+  /** Every line logged so far, from `debug` up. */
+  readonly log: readonly LogLine[];
+}
+
+/**
+ * Starts all roles on a free port of 127.0.0.1 with these settings and no others. Resolves after the first sweep, so
+ * that whatever is published later was not found by it.
+ */
+export async function startInProcess(settings: Readonly<Record<string, string>>): Promise<InProcess> {
+  const log = new ServiceLog();
+  const logger = pino({ level: 'debug' }, { write: (line) => log.add(line) });
+  const config = loadConfig({ LISTEN: '127.0.0.1:0', ...settings }, ROLES);
+  const app = await startApp(config, { roles: ROLES, log: logger, version: '0.0.0' });
+  await log.logged('compared tags with the store');
+  return { url: `http://127.0.0.1:${app.port}`, log: log.lines, [Symbol.asyncDispose]: () => app.close() };
+}

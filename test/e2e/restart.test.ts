@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Project } from '../gitlab/stand-in.ts';
+import { addHook, archiveRequests, archiveUnderWay, checksumsDirect, checksumsThrough, library, newProject, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { startService } from './service.ts';
+import { watchVersion } from './version-watch.ts';
+
+describe('one process with a queue of its own', () => {
+  let office: Office;
+  beforeAll(async () => {
+    office = await openOffice();
+  });
+  afterAll(() => office?.[Symbol.asyncDispose]());
+
+  test('what it missed, and what it was killed over, is published by the next start', async () => {
+    const [broken, missed] = await Promise.all([newProject(office.gitlab, 'killed/broken'), newProject(office.gitlab, 'killed/missed')]);
+    const service = await startService(office.settings);
+    await service.logged('compared tags with the store');
+    await addHook(office.gitlab, '/groups/killed', service.url, { token: 'the secret of the hook' });
+    office.gitlab.faults.add({ path: new RegExp(`/projects/${broken.id}/repository/archive`), kind: { trickleBytesPerSecond: 1000 } });
+    await pushTags(broken, heavyLibrary(broken), 'v1.0.0');
+    await archiveUnderWay(office.gitlab, broken);
+    await service.kill();
+
+    const deliveries = office.gitlab.deliveries.length;
+    const tags = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'sub/v0.3.0'];
+    const files = library(pathOf(missed), 'missed');
+    await pushTags(missed, { ...files, 'sub/go.mod': `module ${pathOf(missed)}/sub\n` }, ...tags);
+    await office.gitlab.settled();
+    // GitLab is silent about pushes of more than three tags.
+    expect(office.gitlab.deliveries).toHaveLength(deliveries);
+
+    await using next = await startService(office.settings);
+    await using watch = watchVersion(next.url, pathOf(broken), 'v1.0.0');
+    await watch.published;
+    const versions = [
+      `${pathOf(broken)}@v1.0.0`,
+      ...['v1.0.0', 'v1.1.0', 'v1.2.0'].map((version) => `${pathOf(missed)}@${version}`),
+      `${pathOf(missed)}/sub@v0.3.0`,
+    ];
+    await expect.poll(() => next.log.filter(({ msg }) => msg === 'version published').length, { timeout: 20_000 }).toBe(5);
+    expect(await checksumsThrough(next.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
+  }, 60_000);
+
+  test('asked to stop, it finishes what it publishes, and leaves the next start nothing to do', async () => {
+    const project = await newProject(office.gitlab, 'stopped/slow');
+    const service = await startService({ ...office.settings, GITLAB_SCOPE: 'stopped' });
+    await service.logged('compared tags with the store');
+    await addHook(office.gitlab, '/groups/stopped', service.url, { token: 'the secret of the hook' });
+    office.gitlab.faults.add({ path: new RegExp(`/projects/${project.id}/repository/archive`), kind: { trickleBytesPerSecond: 50_000 } });
+    await pushTags(project, heavyLibrary(project), 'v1.0.0');
+    await archiveUnderWay(office.gitlab, project);
+    const filesAtRest = await readdir(office.temporary);
+    expect(service.log.some(({ msg }) => msg === 'version published')).toBe(false);
+    await service.stop();
+
+    const messages = service.log.map(({ msg }) => msg);
+    const end = ['stopping: what runs is finished first', 'version published', 'stopped'];
+    expect(messages.filter((message) => end.includes(message))).toEqual(end);
+    expect((await readdir(office.temporary)).length).toBeLessThan(filesAtRest.length);
+
+    await using next = await startService({ ...office.settings, GITLAB_SCOPE: 'stopped' });
+    expect(await next.logged('compared tags with the store')).toMatchObject({ tags: 1, queued: 0 });
+    expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
+    const version = `${pathOf(project)}@v1.0.0`;
+    expect(await checksumsThrough(next.url, version)).toEqual(await checksumsDirect(office.gitlab, version));
+  }, 60_000);
+});
+
+function pathOf(project: Project): string {
+  return `${PREFIX}/${project.path}`;
+}
+
+/** A library whose archive takes a while to come, if it comes slowly. */
+function heavyLibrary(project: Project): ReturnType<typeof library> {
+  return { ...library(pathOf(project), 'heavy'), 'data.bin': randomBytes(100_000) };
+}

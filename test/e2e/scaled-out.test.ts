@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startGo } from '../proxy/go.ts';
+import { startMinio, type Minio } from '../services/minio.ts';
+import { startRedis, type RedisService } from '../services/redis.ts';
+import { metric } from './metric.ts';
+import { addHook, archiveUnderWay, checksumsDirect, checksumsThrough, library, newProject, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { startService, type Service } from './service.ts';
+import { watchVersion } from './version-watch.ts';
+
+/** One process for each role, on MinIO and Redis; and a second worker. */
+describe('scaled out', () => {
+  let office: Office;
+  let minio: Minio;
+  let redis: RedisService;
+  let webhook: Service;
+  let workers: readonly Service[];
+  let proxy: Service;
+
+  beforeAll(async () => {
+    [office, minio, redis] = await Promise.all([openOffice(), startMinio(), startRedis({ own: true })]);
+    const settings = {
+      ...office.settings,
+      STORE: `s3://${await minio.bucket()}/some/prefix`,
+      S3_ENDPOINT: minio.endpoint,
+      AWS_ACCESS_KEY_ID: minio.accessKey,
+      AWS_SECRET_ACCESS_KEY: minio.secretKey,
+      AWS_REGION: minio.region,
+      REDIS_URL: redis.url,
+    };
+    const worker = await startService(settings, ['worker']);
+    // The workers take turns with the sweep: it is not to come in between later.
+    await worker.logged('compared tags with the store');
+    const others = await Promise.all([startService(settings, ['webhook']), startService(settings, ['worker']), startService(settings, ['proxy'])]);
+    [webhook, , proxy] = others;
+    workers = [worker, others[1]];
+    office.gitlab.createGroup('platform');
+    await addHook(office.gitlab, '/groups/platform', webhook.url, { token: 'the secret of the hook' });
+  });
+  afterAll(async () => {
+    await Promise.all([webhook, proxy, ...(workers ?? [])].map((service) => service?.stop()));
+    await Promise.all([minio?.close(), redis?.close(), office?.[Symbol.asyncDispose]()]);
+  });
+
+  test('a pushed tag goes from the webhook through Redis, a worker and MinIO to a build; and the death of its worker costs it only time', async () => {
+    const hello = await newProject(office.gitlab, 'platform/hello');
+    const module = `${PREFIX}/${hello.path}`;
+    await using first = watchVersion(proxy.url, module, 'v1.0.0');
+    await pushTags(hello, library(module, 'one'), 'v1.0.0');
+    await first.published;
+    expect(await run(module)).toBe('one\n');
+
+    const heavy = await newProject(office.gitlab, 'platform/heavy');
+    const heavyModule = `${PREFIX}/${heavy.path}`;
+    await using second = watchVersion(proxy.url, heavyModule, 'v0.1.0');
+    const before = await Promise.all(workers.map(callsToGitLab));
+    const slow = office.gitlab.faults.add({ path: /\/repository\/archive/, kind: { trickleBytesPerSecond: 1000 } });
+    await pushTags(heavy, { ...library(heavyModule, 'heavy'), 'data.bin': randomBytes(100_000) }, 'v0.1.0');
+    await archiveUnderWay(office.gitlab, heavy);
+
+    const after = await Promise.all(workers.map(callsToGitLab));
+    const busy = workers.filter((_, index) => after[index] !== before[index]);
+    const idle = workers.filter((worker) => !busy.includes(worker));
+    expect([busy.length, idle.length]).toEqual([1, 1]);
+    await busy[0]?.kill();
+    workers = idle;
+    expect(second.absences).toBeGreaterThan(0);
+    await second.published;
+
+    expect(slow.hits).toBe(1);
+    await idle[0]?.logged('version published', { module: heavyModule, version: 'v0.1.0' });
+    const versions = [`${module}@v1.0.0`, `${heavyModule}@v0.1.0`];
+    expect(await checksumsThrough(proxy.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
+  }, 90_000);
+
+  async function run(module: string): Promise<string> {
+    await using go = await startGo(proxy.url, { GOSUMDB: 'off' });
+    await writeFile(join(go.folder, 'main.go'), `package main\n\nimport "${module}"\n\nfunc main() { println(hello.Word()) }\n`);
+    expect(await go.run('get', `${module}@latest`)).toMatchObject({ ok: true });
+    return (await go.run('run', '.')).stderr;
+  }
+});
+
+async function callsToGitLab(worker: Service): Promise<number> {
+  return await metric(worker.url, 'modpress_gitlab_seconds_count');
+}

@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import { devNull } from 'node:os';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import type { Role } from '../../src/config.ts';
+import { ServiceLog, type LogLine } from './service-log.ts';
+
+/** modpress as a process of its own. */
+export interface Service extends AsyncDisposable {
+  /** Base URL, `http://127.0.0.1:<port>`. */
+  readonly url: string;
+  /** Every line logged so far. */
+  readonly log: readonly LogLine[];
+  /** The first line with this message and these facts, as soon as there is one; rejects if the process ends without it. */
+  logged(message: string, facts?: Readonly<Record<string, unknown>>): Promise<LogLine>;
+  /** SIGTERM, and waits for the end. Rejects if it takes too long, is no success, or if anything but log lines was printed. */
+  stop(): Promise<void>;
+  /** SIGKILL, and waits for the end. */
+  kill(): Promise<void>;
+}
+
+/** What a command printed, and its exit status. */
+export interface CommandResult {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+/** Longer than the service itself waits for slow clients. In milliseconds. */
+const STOP_MS = 30_000;
+
+/** Starts `modpress serve` on a free port of 127.0.0.1 with these settings and no others; resolves when it is ready. */
+export async function startService(settings: Readonly<Record<string, string>>, roles?: readonly Role[]): Promise<Service> {
+  const args = roles === undefined ? ['serve'] : ['serve', '--roles', roles.join(',')];
+  const child = await startMain(args, { LISTEN: '127.0.0.1:0', ...settings });
+  const log = new ServiceLog();
+  createInterface({ input: child.stdout }).on('line', (line) => log.add(line));
+  child.stderr.on('data', (chunk: Buffer) => (log.complaints += chunk.toString()));
+  const closed = once(child, 'close').then(() => log.end());
+
+  const stop = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    await closed;
+    clearTimeout(timer);
+    if (child.exitCode !== 0 || log.complaints !== '') {
+      throw new Error(`modpress was stopped and ended with ${child.signalCode ?? child.exitCode}:\n${log.text()}`);
+    }
+  };
+  const ready = await log.logged('modpress is ready');
+  return {
+    url: `http://127.0.0.1:${String(ready['port'])}`,
+    log: log.lines,
+    logged: (message, facts) => log.logged(message, facts),
+    stop,
+    kill: async () => {
+      child.kill('SIGKILL');
+      await closed;
+    },
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** Runs a command of modpress to its end, with these environment variables and no others. */
+export async function runModpress(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<CommandResult> {
+  const child = await startMain(args, env);
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { status: child.exitCode, stdout, stderr };
+}
+
+async function startMain(args: readonly string[], env: Readonly<Record<string, string>>) {
+  await access(MAIN).catch((cause: unknown) => {
+    throw new Error('dist/main.js is missing: npm run build makes it', { cause });
+  });
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...surroundings(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  endWithUs(child);
+  return child;
+}
+
+/** Of what is set on this machine, only how the world outside is reached has a say. */
+function surroundings(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => /^(?:PATH|NODE_EXTRA_CA_CERTS|(?:HTTPS?|NO)_PROXY)$/i.test(name));
+  return { ...Object.fromEntries(kept), HOME: devNull };
+}
+
+/** A test run that is ended in the middle leaves no process behind. */
+function endWithUs(child: ChildProcess): void {
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  child.once('exit', () => process.removeListener('exit', kill));
+}
