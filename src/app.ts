@@ -1,6 +1,7 @@
 import express, { type Express } from 'express';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import type { Logger } from 'pino';
@@ -25,6 +26,7 @@ import { BullQueue } from './queue/bull-queue.ts';
 import { MemoryQueue } from './queue/memory-queue.ts';
 import type { Queue } from './queue/queue.ts';
 import { connectRedis, endRedis, watchHeartbeat } from './queue/redis.ts';
+import { clearAbandonedScratch } from './publish/scratch.ts';
 import { startSweeping } from './publish/sweeping.ts';
 import { createHandler } from './publish/worker.ts';
 import { createCache } from './store/cache.ts';
@@ -52,6 +54,8 @@ export interface AppContext {
 /** Ends one part; run in the reverse order of creation. */
 type Closer = () => void | PromiseLike<void>;
 
+/** Where zips are made before they are stored. */
+const SCRATCH = join(tmpdir(), 'modpress');
 /** Tags that one process publishes at a time. */
 const CONCURRENCY = 4;
 /** How long a request may take to arrive: GitLab gives up on a webhook after 10 s. */
@@ -94,6 +98,7 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   }
   if (queue && roles.includes('worker')) {
     await checkStore(store, log);
+    await clearAbandonedScratch(SCRATCH);
     startWorker({ config, log, metrics, store, ownership, queue, pace }, closers);
   }
 
@@ -150,7 +155,7 @@ function startWorker(parts: Common & { store: Store; queue: Queue; pace: Pace },
     pace: () => waitForPace(pace, 'gitlab', config.gitlabRate, 1000),
     observe: metrics.gitlabAnswered,
   });
-  const publisher = new Publisher({ gitlab, store, ownership, pace, retag: config.retag, temporary: tmpdir() });
+  const publisher = new Publisher({ gitlab, store, ownership, pace, retag: config.retag, temporary: SCRATCH });
   queue.process(CONCURRENCY, createHandler({ publisher, log, onDone: metrics.tagDone }));
   const sweeping = startSweeping({ gitlab, store, queue, log, scope: config.gitlabScope, pace, minutes: config.sweepMinutes, onRecovered: metrics.tagsRecovered });
   closers.push(() => sweeping.stop());

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { serve } from './cli/serve.ts';
 import { packageVersion } from './version.ts';
 
 const USAGE = `modpress: push a tag, get a module
@@ -15,7 +14,8 @@ async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
   switch (command) {
     case 'serve':
-      return serve(rest);
+      // Loaded when it is needed: all of the service hangs on it, and help should come at once.
+      return (await import('./cli/serve.ts')).serve(rest);
     case '--version':
     case 'version':
       process.stdout.write(`${packageVersion()}\n`);

@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Refuse, Retry } from '../errors.ts';
 import type { BlobId, CommitId, GitLabClient } from '../gitlab/client.ts';
@@ -12,7 +12,7 @@ import type { AttributesFile } from './attributes.ts';
 import { convert } from './convert.ts';
 import type { LocatedModule } from './locate.ts';
 import type { Pace } from '../pace/pace.ts';
-import type { ZipPlan } from './plan.ts';
+import { planZip, type ZipPlan } from './plan.ts';
 
 /** What a build works with. */
 export interface BuildParts {
@@ -26,7 +26,6 @@ export interface BuildRequest {
   readonly projectId: number;
   readonly commit: CommitId;
   readonly module: LocatedModule;
-  readonly plan: ZipPlan;
   /** A folder for temporary files, which the caller removes. */
   readonly scratch: string;
 }
@@ -43,40 +42,40 @@ const ARCHIVE_WINDOW_MS = 61_000;
 /** No .gitattributes file is larger. */
 const MAX_ATTRIBUTES = 2 ** 20;
 
-/** Builds the module zip of a version while its archive is still arriving. Throws Refuse or Retry. */
+/**
+ * Builds the module zip of a version. The archive arrives while the tree is read and the zip written. Throws Refuse
+ * or Retry.
+ */
 export async function buildZip(parts: BuildParts, request: BuildRequest): Promise<BuiltZip> {
   const { gitlab, pace, archivesPerMinute } = parts;
   const { projectId, commit, module, scratch } = request;
   const waitMs = await pace.reserve(`archive:${projectId}`, archivesPerMinute, ARCHIVE_WINDOW_MS);
   if (waitMs > 0) throw new Retry(`GitLab allows ${archivesPerMinute} archives a minute for a project`, { afterMs: waitMs });
 
-  const archive = await gitlab.archive(projectId, commit, module.directory);
+  // GitLab's connection is read as fast as it comes, from before the tree is known: one that stands still would be
+  // cut off by any proxy in between.
+  const spool = await Spool.create(scratch);
+  const stop = new AbortController();
+  const download = fill(spool, () => gitlab.archive(projectId, commit, module.directory), stop.signal);
   try {
-    // GitLab's connection is read as fast as it comes: one that stands still, while blobs are fetched for files that
-    // the archive lacks, would be cut off by any proxy in between.
-    const spool = await Spool.create(scratch);
-    try {
-      const download = fill(spool, archive);
-      const built = await convertTo(join(scratch, 'module.zip'), spool.reader(), parts, request);
-      await download;
-      return built;
-    } finally {
-      await spool.release();
-    }
+    const plan = await planZip(gitlab, projectId, commit, module);
+    return await convertTo(join(scratch, 'module.zip'), plan, spool.reader(), parts, request);
   } finally {
-    archive.destroy();
+    stop.abort();
+    await download;
+    await spool.release();
   }
 }
 
-async function convertTo(path: string, archive: Readable, { gitlab }: BuildParts, request: BuildRequest): Promise<BuiltZip> {
-  const { projectId, module, plan, scratch } = request;
+async function convertTo(path: string, plan: ZipPlan, archive: Readable, { gitlab }: BuildParts, request: BuildRequest): Promise<BuiltZip> {
+  const { projectId, module, scratch } = request;
   const zip = new ModuleZip(module.path, module.version);
   const written = pipeline(zip.output, createWriteStream(path));
   let attributes: Promise<AttributesFile[]> | undefined;
   const source = {
     archive,
     blob: (id: BlobId) => gitlab.blob(projectId, id),
-    attributes: () => (attributes ??= readAttributes(gitlab, request)),
+    attributes: () => (attributes ??= readAttributes(gitlab, plan, request)),
     scratch,
   };
   const converted = convert(plan.files, source, zip).catch((error: unknown) => {
@@ -93,9 +92,9 @@ async function convertTo(path: string, archive: Readable, { gitlab }: BuildParts
 }
 
 /** Copies the archive into the spool; whatever goes wrong is for its reader to find. */
-async function fill(spool: Spool, archive: Readable): Promise<void> {
+async function fill(spool: Spool, open: () => Promise<Readable>, signal: AbortSignal): Promise<void> {
   try {
-    for await (const chunk of archive as AsyncIterable<Buffer>) {
+    for await (const chunk of addAbortSignal(signal, await open()) as AsyncIterable<Buffer>) {
       // A zip is hardly ever smaller than the tar.gz of the same files.
       if (spool.bytes > MAX_ZIP) throw new Refuse(`the archive is larger than ${MAX_ZIP} bytes, the go command's limit for a zip`);
       await spool.write(chunk);
@@ -107,7 +106,7 @@ async function fill(spool: Spool, archive: Readable): Promise<void> {
 }
 
 /** The .gitattributes files from the root of the repository down to the module, and those within it. */
-async function readAttributes(gitlab: GitLabClient, { projectId, commit, module, plan }: BuildRequest): Promise<AttributesFile[]> {
+async function readAttributes(gitlab: GitLabClient, plan: ZipPlan, { projectId, commit, module }: BuildRequest): Promise<AttributesFile[]> {
   const elements = module.directory === '' ? [] : module.directory.split('/');
   const above = elements.map((_, depth) => [...elements.slice(0, depth), '.gitattributes'].join('/'));
   const files: AttributesFile[] = [];

@@ -25,9 +25,12 @@ export class Ownership {
     this.prefixes = [...new Set(this.#mappings.map((mapping) => mapping.modulePrefix))];
   }
 
-  /** Whether a module path is ours to answer: one of our prefixes, or anything below. */
+  /**
+   * Whether a module path is ours to answer: one of our prefixes, anything below, or what stands above one. The go
+   * command, looking for a package, asks for every prefix of its path.
+   */
   isPrivate(modulePath: string): boolean {
-    return this.prefixes.some((prefix) => below(modulePath, prefix) !== undefined);
+    return this.prefixes.some((prefix) => below(modulePath, prefix) !== undefined || below(prefix, modulePath) !== undefined);
   }
 
   /** Whether a project is to be published from. GitLab ignores the case of paths. */

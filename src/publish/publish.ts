@@ -1,6 +1,4 @@
 import { createReadStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Refuse, Retry, Skip } from '../errors.ts';
 import type { CommitId, GitLabClient, Project } from '../gitlab/client.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
@@ -12,8 +10,8 @@ import { locateModule, parseTag, type LocatedModule } from './locate.ts';
 import { readOutcome, writeIndexEntry, writeOutcome, type Outcome } from './outcome.ts';
 import type { Ownership } from './ownership.ts';
 import type { Pace } from '../pace/pace.ts';
-import { planZip } from './plan.ts';
 import type { TagJob } from '../queue/queue.ts';
+import { withScratch } from './scratch.ts';
 import { hashStoredZip } from './stored-hash.ts';
 
 /** What the publisher works with. */
@@ -112,16 +110,12 @@ export class Publisher {
       (directory) => gitlab.file(projectId, commit, directory === '' ? 'go.mod' : `${directory}/go.mod`, MAX_GOMOD),
     );
     found.module = module;
-    const plan = await planZip(gitlab, projectId, commit, module);
-    const scratch = await mkdtemp(join(this.#parts.temporary, 'modpress-'));
-    try {
+    return withScratch(this.#parts.temporary, async (scratch) => {
       const parts = { archivesPerMinute: GITLAB_ARCHIVES_PER_MINUTE, ...this.#parts };
-      const zip = await buildZip(parts, { projectId, commit, module, plan, scratch });
+      const zip = await buildZip(parts, { projectId, commit, module, scratch });
       await this.#storeVersion(found, module, zip, scratch);
       return { status: 'published', h1: zip.h1, goModH1: hashGoMod(module.gomod), size: zip.size };
-    } finally {
-      await rm(scratch, { recursive: true, force: true });
-    }
+    });
   }
 
   /** Stores zip, mod and info, in that order: a reader takes a version for there once its .info is. */

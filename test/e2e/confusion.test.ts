@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startGo } from '../proxy/go.ts';
 import { listen, type Stub } from '../proxy/stub.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
-import { addHook, library, newProject, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { addHook, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
 import { watchVersion } from './version-watch.ts';
 
 const VANITY = 'go.corp.example';
@@ -86,7 +86,7 @@ describe.each(['cache', 'redirect'])('private stays private, with an upstream th
   });
 
   test('the go command learns of nothing but what is published, even without GONOSUMDB', async () => {
-    const project = await newProject(office.gitlab, 'group/secret');
+    const project = await office.gitlab.createProject('group/secret');
     await addHook(office.gitlab, '/groups/group', service.url, { token: 'the secret of the hook' });
     await using watch = watchVersion(service.url, MODULE, 'v1.0.0');
     await pushTags(project, library(MODULE, 'secret'), 'v1.0.0');

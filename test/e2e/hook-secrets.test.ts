@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startInProcess, type InProcess } from './in-process.ts';
-import { addHook, archiveRequests, library, newProject, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { addHook, archiveRequests, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
 import { metric } from './metric.ts';
 import { watchVersion } from './version-watch.ts';
 
@@ -29,7 +29,7 @@ describe('what GitLab calls', () => {
     ['a wrong token', { token: 'a guess' }],
     ['a wrong signing token', { signing_token: signingToken() }],
   ])('with %s is refused, and publishes nothing', async (name, secret) => {
-    const project = await newProject(office.gitlab, `refused/${name.replaceAll(' ', '-')}`);
+    const project = await office.gitlab.createProject(`refused/${name.replaceAll(' ', '-')}`);
     await addHook(office.gitlab, `/projects/${project.id}`, service.url, secret);
     const before = office.gitlab.deliveries.length;
     await pushTags(project, library(`${PREFIX}/${project.path}`, 'no'), 'v1.0.0');
@@ -47,7 +47,7 @@ describe('what GitLab calls', () => {
   });
 
   test('with a signature is believed without any token', async () => {
-    const project = await newProject(office.gitlab, 'signed/hello');
+    const project = await office.gitlab.createProject('signed/hello');
     await addHook(office.gitlab, '/groups/signed', service.url, { signing_token: current });
     const module = `${PREFIX}/signed/hello`;
     await using watch = watchVersion(service.url, module, 'v1.0.0');
@@ -61,7 +61,7 @@ describe('what GitLab calls', () => {
   test('three times over for one push publishes once', async () => {
     await using crowd = await openOffice();
     await using listener = await startInProcess(crowd.settings);
-    const project = await newProject(crowd.gitlab, 'crowd/hello');
+    const project = await crowd.gitlab.createProject('crowd/hello');
     for (const owner of ['/groups/crowd', `/projects/${project.id}`, '']) {
       await addHook(crowd.gitlab, owner, listener.url, { token: 'the secret of the hook' });
     }

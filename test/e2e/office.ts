@@ -50,13 +50,6 @@ export async function openOffice(options: StandInOptions = {}): Promise<Office> 
   };
 }
 
-/** Makes a project and has the stand-in look at its refs: it tells of what a push changed by what it saw before. */
-export async function newProject(gitlab: StandIn, path: string): Promise<Project> {
-  const project = await gitlab.createProject(path);
-  await project.reload();
-  return project;
-}
-
 /** Registers a webhook for tags through the API. `owner` is `/groups/a%2Fb`, `/projects/1`, or empty for the system. */
 export async function addHook(gitlab: StandIn, owner: string, serviceUrl: string, secret: { token: string } | { signing_token: string }): Promise<void> {
   const body = { url: `${serviceUrl}/-/webhook`, tag_push_events: true, push_events: false, ...secret };

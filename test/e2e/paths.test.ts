@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { WorkTree } from '../gitlab/work-tree.ts';
 import { startGo } from '../proxy/go.ts';
 import { startInProcess } from './in-process.ts';
-import { addHook, checksumsDirect, checksumsThrough, library, newProject, openOffice, PREFIX, pushTags } from './office.ts';
+import { addHook, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags } from './office.ts';
 import { watchVersion } from './version-watch.ts';
 
 const secret = { token: 'the secret of the hook' };
@@ -14,7 +14,7 @@ describe('which path a module has', () => {
     await using office = await openOffice({ relativeUrl: '/gitlab' });
     const { MODULE_PREFIX: _, ...settings } = office.settings;
     await using service = await startInProcess(settings);
-    const project = await newProject(office.gitlab, 'team/sub/hello');
+    const project = await office.gitlab.createProject('team/sub/hello');
     await addHook(office.gitlab, '/groups/team', service.url, secret);
     const module = '127.0.0.1/gitlab/team/sub/hello';
     await using watch = watchVersion(service.url, module, 'v1.0.0');
@@ -26,7 +26,7 @@ describe('which path a module has', () => {
   test('a project that moves publishes under its new path, and what it has published stays', async () => {
     await using office = await openOffice();
     await using service = await startInProcess(office.settings);
-    const project = await newProject(office.gitlab, 'old/hello');
+    const project = await office.gitlab.createProject('old/hello');
     await addHook(office.gitlab, `/projects/${project.id}`, service.url, secret);
     const [before, after] = [`${PREFIX}/old/hello`, `${PREFIX}/new/place/hello`];
     await using first = watchVersion(service.url, before, 'v1.0.0');
@@ -47,7 +47,7 @@ describe('which path a module has', () => {
   test('a vanity path is the only one of the projects it is given to', async () => {
     await using office = await openOffice();
     await using service = await startInProcess({ ...office.settings, MODULE_MAP: 'go.corp.example=platform/go' });
-    const [mapped, plain] = [await newProject(office.gitlab, 'platform/go/hello'), await newProject(office.gitlab, 'platform/plain')];
+    const [mapped, plain] = [await office.gitlab.createProject('platform/go/hello'), await office.gitlab.createProject('platform/plain')];
     await addHook(office.gitlab, '/groups/platform', service.url, secret);
     await using first = watchVersion(service.url, 'go.corp.example/hello', 'v1.0.0-rc.1');
     await using second = watchVersion(service.url, `${PREFIX}/platform/plain`, 'v1.0.0');
@@ -61,7 +61,7 @@ describe('which path a module has', () => {
   test('no go.mod can take the path of another project', async () => {
     await using office = await openOffice();
     await using service = await startInProcess(office.settings);
-    const thief = await newProject(office.gitlab, 'evil/copy');
+    const thief = await office.gitlab.createProject('evil/copy');
     await addHook(office.gitlab, '/groups/evil', service.url, secret);
     await using watch = watchVersion(service.url, `${PREFIX}/evil/copy`, 'v1.0.0');
     const tree = await WorkTree.create(thief);

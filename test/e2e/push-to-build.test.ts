@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WorkTree } from '../gitlab/work-tree.ts';
 import { goEnv, startGo, type Go } from '../proxy/go.ts';
-import { addHook, checksumsDirect, library, newProject, openOffice, PREFIX, type Office } from './office.ts';
+import { addHook, checksumsDirect, library, openOffice, PREFIX, type Office } from './office.ts';
 import { metric } from './metric.ts';
 import { startService, type Service } from './service.ts';
 import { watchVersion } from './version-watch.ts';
@@ -24,7 +24,7 @@ describe('from git push to go build, with the defaults', () => {
     service = await startService({ ...office.settings, UPSTREAM: upstream });
     // Else it could be the first sweep that finds the tag, and not the webhook.
     await service.logged('compared tags with the store');
-    tree = await WorkTree.create(await newProject(office.gitlab, 'platform/hello'));
+    tree = await WorkTree.create(await office.gitlab.createProject('platform/hello'));
     await addHook(office.gitlab, '/groups/platform', service.url, { token: 'the secret of the hook' });
     go = await startGo(service.url, { GOSUMDB: sumdb, GONOSUMDB: `${PREFIX}/*` });
   });
@@ -78,7 +78,7 @@ describe('from git push to go build, with the defaults', () => {
     expect(await readFile(join(offline.folder, '../cache/cache/download', MODULE, '@v/v1.1.0.ziphash'), 'utf8')).toBe(
       direct[`${MODULE}@v1.1.0`]?.sum,
     );
-    expect(await readdir(office.temporary)).toEqual([]);
+    expect(await readdir(join(office.temporary, 'modpress'))).toEqual([]);
   }, 90_000);
 
   async function succeed(...args: string[]): Promise<string> {

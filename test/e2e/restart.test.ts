@@ -1,9 +1,10 @@
+import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Project } from '../gitlab/stand-in.ts';
-import { addHook, archiveRequests, archiveUnderWay, checksumsDirect, checksumsThrough, library, newProject, openOffice, PREFIX, pushTags, type Office } from './office.ts';
-import { startService } from './service.ts';
+import { addHook, archiveRequests, archiveUnderWay, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { startService, type Service } from './service.ts';
 import { watchVersion } from './version-watch.ts';
 
 describe('one process with a queue of its own', () => {
@@ -14,8 +15,8 @@ describe('one process with a queue of its own', () => {
   afterAll(() => office?.[Symbol.asyncDispose]());
 
   test('what it missed, and what it was killed over, is published by the next start', async () => {
-    const [broken, missed] = await Promise.all([newProject(office.gitlab, 'killed/broken'), newProject(office.gitlab, 'killed/missed')]);
-    const service = await startService(office.settings);
+    const [broken, missed] = await Promise.all([office.gitlab.createProject('killed/broken'), office.gitlab.createProject('killed/missed')]);
+    const service = await start(office.settings);
     await service.logged('compared tags with the store');
     await addHook(office.gitlab, '/groups/killed', service.url, { token: 'the secret of the hook' });
     office.gitlab.faults.add({ path: new RegExp(`/projects/${broken.id}/repository/archive`), kind: { trickleBytesPerSecond: 1000 } });
@@ -31,7 +32,7 @@ describe('one process with a queue of its own', () => {
     // GitLab is silent about pushes of more than three tags.
     expect(office.gitlab.deliveries).toHaveLength(deliveries);
 
-    await using next = await startService(office.settings);
+    const next = await start(office.settings);
     await using watch = watchVersion(next.url, pathOf(broken), 'v1.0.0');
     await watch.published;
     const versions = [
@@ -41,32 +42,41 @@ describe('one process with a queue of its own', () => {
     ];
     await expect.poll(() => next.log.filter(({ msg }) => msg === 'version published').length, { timeout: 20_000 }).toBe(5);
     expect(await checksumsThrough(next.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
+    await next.stop();
   }, 60_000);
 
   test('asked to stop, it finishes what it publishes, and leaves the next start nothing to do', async () => {
-    const project = await newProject(office.gitlab, 'stopped/slow');
-    const service = await startService({ ...office.settings, GITLAB_SCOPE: 'stopped' });
+    const project = await office.gitlab.createProject('stopped/slow');
+    const service = await start({ ...office.settings, GITLAB_SCOPE: 'stopped' });
     await service.logged('compared tags with the store');
     await addHook(office.gitlab, '/groups/stopped', service.url, { token: 'the secret of the hook' });
     office.gitlab.faults.add({ path: new RegExp(`/projects/${project.id}/repository/archive`), kind: { trickleBytesPerSecond: 50_000 } });
     await pushTags(project, heavyLibrary(project), 'v1.0.0');
     await archiveUnderWay(office.gitlab, project);
-    const filesAtRest = await readdir(office.temporary);
+    const filesAtRest = await readdir(join(office.temporary, 'modpress'));
     expect(service.log.some(({ msg }) => msg === 'version published')).toBe(false);
     await service.stop();
 
     const messages = service.log.map(({ msg }) => msg);
     const end = ['stopping: what runs is finished first', 'version published', 'stopped'];
     expect(messages.filter((message) => end.includes(message))).toEqual(end);
-    expect((await readdir(office.temporary)).length).toBeLessThan(filesAtRest.length);
+    expect((await readdir(join(office.temporary, 'modpress'))).length).toBeLessThan(filesAtRest.length);
 
-    await using next = await startService({ ...office.settings, GITLAB_SCOPE: 'stopped' });
+    const next = await start({ ...office.settings, GITLAB_SCOPE: 'stopped' });
     expect(await next.logged('compared tags with the store')).toMatchObject({ tags: 1, queued: 0 });
     expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
     const version = `${pathOf(project)}@v1.0.0`;
     expect(await checksumsThrough(next.url, version)).toEqual(await checksumsDirect(office.gitlab, version));
+    await next.stop();
   }, 60_000);
 });
+
+/** Starts a service that the end of the test ends, whatever becomes of it. */
+async function start(settings: Readonly<Record<string, string>>): Promise<Service> {
+  const service = await startService(settings);
+  onTestFinished(() => service.kill());
+  return service;
+}
 
 function pathOf(project: Project): string {
   return `${PREFIX}/${project.path}`;

@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Role } from '../../src/config.ts';
 import { startGo } from '../proxy/go.ts';
 import { startMinio, type Minio } from '../services/minio.ts';
 import { startRedis, type RedisService } from '../services/redis.ts';
 import { metric } from './metric.ts';
-import { addHook, archiveUnderWay, checksumsDirect, checksumsThrough, library, newProject, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { addHook, archiveUnderWay, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
 import { startService, type Service } from './service.ts';
 import { watchVersion } from './version-watch.ts';
 
@@ -15,7 +16,7 @@ describe('scaled out', () => {
   let office: Office;
   let minio: Minio;
   let redis: RedisService;
-  let webhook: Service;
+  const services: Service[] = [];
   let workers: readonly Service[];
   let proxy: Service;
 
@@ -30,29 +31,35 @@ describe('scaled out', () => {
       AWS_REGION: minio.region,
       REDIS_URL: redis.url,
     };
-    const worker = await startService(settings, ['worker']);
+    const start = async (role: Role): Promise<Service> => {
+      const service = await startService(settings, [role]);
+      services.push(service);
+      return service;
+    };
+    const worker = await start('worker');
     // The workers take turns with the sweep: it is not to come in between later.
     await worker.logged('compared tags with the store');
-    const others = await Promise.all([startService(settings, ['webhook']), startService(settings, ['worker']), startService(settings, ['proxy'])]);
-    [webhook, , proxy] = others;
-    workers = [worker, others[1]];
+    const [webhook, second] = await Promise.all([start('webhook'), start('worker')]);
+    proxy = await start('proxy');
+    workers = [worker, second];
     office.gitlab.createGroup('platform');
     await addHook(office.gitlab, '/groups/platform', webhook.url, { token: 'the secret of the hook' });
   });
   afterAll(async () => {
-    await Promise.all([webhook, proxy, ...(workers ?? [])].map((service) => service?.stop()));
+    const stopped = await Promise.allSettled(services.map((service) => service.stop()));
     await Promise.all([minio?.close(), redis?.close(), office?.[Symbol.asyncDispose]()]);
+    for (const result of stopped) if (result.status === 'rejected') throw result.reason;
   });
 
   test('a pushed tag goes from the webhook through Redis, a worker and MinIO to a build; and the death of its worker costs it only time', async () => {
-    const hello = await newProject(office.gitlab, 'platform/hello');
+    const hello = await office.gitlab.createProject('platform/hello');
     const module = `${PREFIX}/${hello.path}`;
     await using first = watchVersion(proxy.url, module, 'v1.0.0');
     await pushTags(hello, library(module, 'one'), 'v1.0.0');
     await first.published;
     expect(await run(module)).toBe('one\n');
 
-    const heavy = await newProject(office.gitlab, 'platform/heavy');
+    const heavy = await office.gitlab.createProject('platform/heavy');
     const heavyModule = `${PREFIX}/${heavy.path}`;
     await using second = watchVersion(proxy.url, heavyModule, 'v0.1.0');
     const before = await Promise.all(workers.map(callsToGitLab));
@@ -65,7 +72,6 @@ describe('scaled out', () => {
     const idle = workers.filter((worker) => !busy.includes(worker));
     expect([busy.length, idle.length]).toEqual([1, 1]);
     await busy[0]?.kill();
-    workers = idle;
     expect(second.absences).toBeGreaterThan(0);
     await second.published;
 

@@ -30,6 +30,8 @@ export interface CommandResult {
 }
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+/** Who is not ready by then is ended. In milliseconds. */
+const START_MS = 30_000;
 /** Longer than the service itself waits for slow clients. In milliseconds. */
 const STOP_MS = 30_000;
 
@@ -52,7 +54,9 @@ export async function startService(settings: Readonly<Record<string, string>>, r
       throw new Error(`modpress was stopped and ended with ${child.signalCode ?? child.exitCode}:\n${log.text()}`);
     }
   };
+  const impatience = setTimeout(() => child.kill('SIGKILL'), START_MS);
   const ready = await log.logged('modpress is ready');
+  clearTimeout(impatience);
   return {
     url: `http://127.0.0.1:${String(ready['port'])}`,
     log: log.lines,

@@ -102,6 +102,8 @@ export class SmartHttp {
     }
     const { repository } = project;
     const changes = await repository.exclusive(async () => {
+      // What changes is told from what was there before.
+      await repository.refs();
       await this.#exchange(request, response, project, service);
       const changed = await repository.reload();
       await adoptDefaultBranch(project);

@@ -27,6 +27,12 @@ describe('who owns a module path', () => {
     expect(['gitlab.example.org/x', 'example', 'go.corp.examples/x', 'x/gitlab.example'].some((path) => ownership.isPrivate(path))).toBe(false);
   });
 
+  test('what stands above a prefix is private too: the go command asks for it on its way', () => {
+    const relative = new Ownership('corp.example/gitlab');
+    expect(['corp.example', 'corp.example/gitlab', 'corp.example/gitlab/x'].every((path) => relative.isPrivate(path))).toBe(true);
+    expect(['corp.example/other', 'example'].some((path) => relative.isPrivate(path))).toBe(false);
+  });
+
   test('a scope lets in its groups and projects, whatever the case, and nothing else', () => {
     const scoped = new Ownership('gitlab.example', [], ['Group', 'other/lib']);
     expect(['group/lib', 'GROUP/sub/lib', 'other/lib'].every((path) => scoped.isInScope(path))).toBe(true);
