@@ -10,6 +10,9 @@ export interface ArchivedFile {
   readonly body: AsyncIterable<Buffer>;
 }
 
+/** Archives are unpacked in pieces of this many bytes: each piece is a trip to another thread and back. */
+const PIECE = 256 * 2 ** 10;
+
 /**
  * The regular files of a tar.gz archive as they arrive. GitLab has sent status 200 long before it knows that it can
  * finish, so the end of gzip and tar is the only proof that an archive is whole: one that breaks off is a Retry.
@@ -18,7 +21,7 @@ export interface ArchivedFile {
 export async function* readArchive(archive: Readable): AsyncGenerator<ArchivedFile> {
   const entries = extract();
   let broken: Error | undefined;
-  pipeline(archive, createGunzip(), entries, (error) => {
+  pipeline(archive, createGunzip({ chunkSize: PIECE }), entries, (error) => {
     broken ??= error ?? undefined;
   });
   try {

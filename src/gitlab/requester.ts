@@ -1,6 +1,7 @@
 import { createRequesterFn, type RequestOptions } from '@gitbeaker/requester-utils';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retry } from '../errors.ts';
+import { download } from './download.ts';
 
 /** GitLab says that what was asked for does not exist, or that the token may not see it. */
 export class NotFound extends Error {
@@ -71,15 +72,10 @@ async function fetchOnce(endpoint: string, request: Partial<RequestOptions>, { o
   let status = 0;
   try {
     for (let redirects = 0; ; redirects++) {
-      const response = await fetch(url, {
-        method,
-        ...(headers && { headers }),
-        ...(body !== undefined && { body }),
-        // GitLab takes a cors request for hotlinking and answers the archive with 406.
-        mode: 'same-origin',
-        redirect: 'manual',
-        signal: timeout.signal,
-      });
+      const { signal } = timeout;
+      const response = request.asStream === true
+        ? await download(url, { headers: headers ?? {}, signal })
+        : await fetch(url, { method, ...(headers && { headers }), ...(body !== undefined && { body }), redirect: 'manual', signal });
       ({ status } = response);
       const location = status >= 300 && status < 400 ? response.headers.get('location') : null;
       if (location === null || redirects === MAX_REDIRECTS) return response;

@@ -1,13 +1,13 @@
-import { Readable } from 'node:stream';
-import { ZipFile } from 'yazl';
+import { PassThrough, type Readable } from 'node:stream';
 import { Refuse } from '../errors.ts';
+import { deflate } from './deflate.ts';
 import { hashFiles, type H1, type HashedFile } from './hash.ts';
 import type { ModulePath } from './path.ts';
 import type { Version } from './version.ts';
+import { centralDirectory, dataDescriptor, localHeader, type WrittenEntry } from './zip-format.ts';
 
-/** MaxZipFile of golang.org/x/mod/zip, in bytes: for the sum of all files, and for the zip. */
+/** Limits of golang.org/x/mod/zip, in bytes: the sum of all files, and also the zip; go.mod and LICENSE each. */
 export const MAX_ZIP = 500 * 2 ** 20;
-/** MaxGoMod and MaxLICENSE, in bytes. */
 const MAX_SPECIAL = 16 * 2 ** 20;
 
 /** A file on its way into a module zip. `path` is relative to the module's directory, `size` in bytes. */
@@ -16,9 +16,12 @@ export interface ZipEntry {
   readonly size: number;
   /** Hex SHA-256 of the bytes. */
   readonly sha256: string;
-  /** Gives the bytes; called once, when their turn has come. */
-  readonly open: () => Readable;
+  /** The bytes, or what gives them when their turn has come; called once. */
+  readonly content: Buffer | (() => Readable);
 }
+
+/** Bytes go on in portions of at least this size: thousands of small writes would cost more than the compression. */
+const PORTION = 64 * 2 ** 10;
 
 /**
  * Writes a module zip: `output` carries its bytes while `add` is being called. Equal entries in equal order give
@@ -26,53 +29,66 @@ export interface ZipEntry {
  */
 export class ModuleZip {
   readonly output: Readable;
-  readonly #zip = new ZipFile();
+  readonly #output = new PassThrough();
   readonly #prefix: string;
   readonly #level: number;
   readonly #hashes: HashedFile[] = [];
-  readonly #failure: Promise<never>;
+  readonly #entries: WrittenEntry[] = [];
+  /** Bytes on their way to `output`, and how many. */
+  readonly #waiting: Buffer[] = [];
+  #waitingBytes = 0;
   #total = 0;
+  /** All bytes so far, waiting or not. */
+  #written = 0;
 
   /** `level` is that of deflate, 1 to 9. */
   constructor(path: ModulePath, version: Version, level = 6) {
     this.#prefix = `${path}@${version}/`;
     this.#level = level;
-    // yazl's own type is the interface of old streams; what it makes is a PassThrough.
-    this.output = this.#zip.outputStream as Readable;
-    this.#failure = new Promise((_, reject) => {
-      this.#zip.once('error', reject);
-      this.output.once('error', reject);
-      this.output.once('close', () => reject(new Error('the zip was closed before its end')));
-    });
-    // It is only ever awaited in a race; losing one must not count as unhandled.
-    this.#failure.catch(() => undefined);
+    this.output = this.#output;
+    // A failure is reported by the next write.
+    this.#output.on('error', () => undefined);
   }
 
   /**
-   * Adds a file and resolves once its bytes are taken in, so that awaiting it keeps memory bounded. Rejects with
-   * Refuse if a limit is passed, or with whatever reading or writing fails with.
+   * Adds a file and resolves once its bytes are taken in, so that awaiting it keeps memory bounded; the next one has
+   * to wait for that. Rejects with Refuse if a limit is passed, or with whatever reading or writing fails with.
    */
   async add(entry: ZipEntry): Promise<void> {
     this.#checkSize(entry);
-    const name = this.#prefix + entry.path;
-    this.#hashes.push({ name, sha256: entry.sha256 });
-    let open: ZipEntry['open'] | undefined = entry.open;
-    const taken = new Promise<void>((resolve, reject) => {
-      // yazl keeps this function until the end: it must not keep the file's bytes with it.
-      this.#zip.addReadStreamLazy(name, { ...FIXED, size: entry.size, compressionLevel: this.#level }, (give) => {
-        const source = open?.() ?? Readable.from([]);
-        open = undefined;
-        source.once('error', reject).once('end', resolve);
-        give(null, source);
-      });
-    });
-    await Promise.race([taken, this.#failure]);
+    const { path, size, sha256, content } = entry;
+    const name = this.#prefix + path;
+    const offset = this.#written;
+    const deflation = { size: 0, crc32: 0, compressedSize: 0 };
+    await this.#write(localHeader(name));
+    const source = Buffer.isBuffer(content) ? content : content();
+    for await (const bytes of deflate(source, size, this.#level, deflation)) await this.#write(bytes);
+    await this.#write(dataDescriptor(deflation));
+    if (deflation.size !== size) throw new Error(`${path} has ${deflation.size} bytes instead of ${size}`);
+    this.#entries.push({ name, offset, ...deflation });
+    this.#hashes.push({ name, sha256 });
   }
 
   /** Ends the zip and returns its h1. `output` ends after it. */
   finish(): H1 {
-    this.#zip.end();
+    this.#output.write(this.#takeWaiting());
+    this.#output.end(centralDirectory(this.#entries, this.#written));
     return hashFiles(this.#hashes);
+  }
+
+  async #write(bytes: Buffer): Promise<void> {
+    this.#written += bytes.length;
+    checkZipSize(this.#written);
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (this.#waitingBytes < PORTION) return;
+    if (!this.#output.destroyed && this.#output.write(this.#takeWaiting())) return;
+    await writable(this.#output);
+  }
+
+  #takeWaiting(): Buffer {
+    this.#waitingBytes = 0;
+    return Buffer.concat(this.#waiting.splice(0));
   }
 
   #checkSize({ path, size }: ZipEntry): void {
@@ -84,10 +100,20 @@ export class ModuleZip {
   }
 }
 
-/** Zip times are local times: midnight of 1980-01-01, their zero, whatever the time zone. */
-const FIXED = { mtime: new Date(1980, 0, 1), mode: 0o100644, forceDosTimestamp: true } as const;
-
-/** Throws Refuse if a finished zip is larger than the go command accepts. */
+/** Throws Refuse if a zip is larger than the go command accepts. */
 export function checkZipSize(bytes: number): void {
   if (bytes > MAX_ZIP) throw new Refuse(`module zip too large: ${bytes} bytes, the limit is ${MAX_ZIP}`);
+}
+
+/** Resolves when the stream takes more; rejects once it is closed. */
+function writable(output: PassThrough): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      output.off('drain', settle).off('close', settle);
+      if (output.destroyed) reject(output.errored ?? new Error('the zip was closed before its end'));
+      else resolve();
+    };
+    if (output.destroyed) settle();
+    else output.once('drain', settle).once('close', settle);
+  });
 }

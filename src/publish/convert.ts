@@ -63,7 +63,7 @@ async function proved(archived: ArchivedFile, file: PlannedFile, source: Content
   }
   const raw = await collect(await source.blob(blob), MAX_REPAIR, file.treePath);
   if (takeBytes(raw, blob.length).blob !== blob) throw otherBytes(file, blob);
-  const canonical = canonicalBytes(raw, await collect(taken.open(), MAX_REPAIR, file.treePath), blob);
+  const canonical = canonicalBytes(raw, await bytesOf(taken, file), blob);
   if (!canonical) {
     throw new Retry(`${archived.path} in the archive is not blob ${blob}, nor any conversion of it that modpress knows`);
   }
@@ -83,6 +83,10 @@ async function missing(file: PlannedFile, source: ContentSource): Promise<TakenF
   const taken = await takeUnsized(await source.blob(blob), blob.length, source.scratch);
   if (taken.blob !== blob) throw otherBytes(file, blob);
   return taken;
+}
+
+async function bytesOf({ content }: TakenFile, file: PlannedFile): Promise<Buffer> {
+  return Buffer.isBuffer(content) ? content : collect(content(), MAX_REPAIR, file.treePath);
 }
 
 function otherBytes(file: PlannedFile, blob: BlobId): Retry {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { Refuse } from '../errors.ts';
 import { collect } from '../gitlab/collect.ts';
 
@@ -13,8 +13,8 @@ export interface TakenFile {
   readonly sha256: string;
   /** The id that git would give these bytes. */
   readonly blob: string;
-  /** Opens the bytes; valid until the next file is taken in with the same scratch folder. */
-  readonly open: () => Readable;
+  /** The bytes, or what opens them; valid until the next file is taken in with the same scratch folder. */
+  readonly content: Buffer | (() => Readable);
 }
 
 /** Files up to this many bytes are held in memory, larger ones go through a file on disk. */
@@ -32,7 +32,7 @@ export async function takeFile(body: AsyncIterable<Buffer>, size: number, idLeng
     git.update(chunk);
     sha256.update(chunk);
   });
-  return { size, sha256: sha256.digest('hex'), blob: git.digest('hex'), open: () => createReadStream(path) };
+  return { size, sha256: sha256.digest('hex'), blob: git.digest('hex'), content: () => createReadStream(path) };
 }
 
 /** Takes in a file whose size shows only at its end; git's id of it starts from the size, hence the detour over the disk. */
@@ -51,7 +51,7 @@ export function takeBytes(bytes: Buffer, idLength: number): TakenFile {
     size: bytes.length,
     sha256: createHash('sha256').update(bytes).digest('hex'),
     blob: gitHash(idLength, bytes.length).update(bytes).digest('hex'),
-    open: () => Readable.from([bytes], { objectMode: false }),
+    content: bytes,
   };
 }
 

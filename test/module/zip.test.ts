@@ -1,8 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, describe, expect, test } from 'vitest';
-import { fromBufferPromise } from 'yauzl';
 import { checkFiles, type TreeFile } from '../../src/module/check.ts';
 import { usesVendorRule124 } from '../../src/module/modfile.ts';
 import type { ModulePath } from '../../src/module/path.ts';
@@ -11,12 +14,16 @@ import { ModuleZip } from '../../src/module/zip.ts';
 import { Oracle } from './oracle.ts';
 
 const oracle = new Oracle();
-afterAll(() => oracle.close());
+const folder = mkdtempSync(join(tmpdir(), 'modpress-zip-'));
+afterAll(() => {
+  oracle.close();
+  rmSync(folder, { recursive: true });
+});
 
 const path = 'gitlab.example/group/lib' as ModulePath;
 const version = 'v1.2.3' as Version;
 
-const nothing = { sha256: '', open: () => Readable.from([]) };
+const nothing = { sha256: '', content: Buffer.of() };
 
 /** A tree: names and contents; `null` is a symlink. */
 type Tree = Readonly<Record<string, string | null>>;
@@ -93,6 +100,39 @@ describe('the zip of a tree, as golang.org/x/mod/zip makes it', () => {
   });
 });
 
+test.each([
+  ['one byte below what is deflated at once', 64 * 2 ** 10 - 1],
+  ['one byte above', 64 * 2 ** 10 + 1],
+  ['exactly one block', 2 ** 20],
+  ['one byte above a block', 2 ** 20 + 1],
+  ['many blocks', 9 * 2 ** 20 + 12_345],
+])('a file of %s comes out as it went in, from memory and as a stream', async (_, size) => {
+  const content = Buffer.concat([randomBytes(size / 2), Buffer.alloc(size - Math.floor(size / 2), 'compressible text\n')]);
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  const pieces = Array.from({ length: Math.ceil(size / 70_001) }, (_piece, i) => content.subarray(i * 70_001, (i + 1) * 70_001));
+  const forms = [content, () => Readable.from(pieces, { objectMode: false })];
+  const zips = [];
+  for (const form of forms) {
+    const zip = new ModuleZip(path, version);
+    const bytes = buffer(zip.output);
+    await zip.add({ path: 'file', size, sha256, content: form });
+    const h1 = zip.finish();
+    zips.push(await bytes);
+    expect(await readByGo(await bytes)).toEqual({ h1, names: ['file'] });
+  }
+  expect(zips[0]?.equals(zips[1] ?? Buffer.of()), 'the same bytes either way').toBe(true);
+});
+
+test('more files than a zip without 64-bit records can count', async () => {
+  const zip = new ModuleZip(path, version);
+  const bytes = buffer(zip.output);
+  const empty = createHash('sha256').digest('hex');
+  const names = Array.from({ length: 66_000 }, (_, i) => `d${i % 100}/f${i}`);
+  for (const name of names) await zip.add({ path: name, size: 0, sha256: empty, content: Buffer.of() });
+  const h1 = zip.finish();
+  expect(await readByGo(await bytes)).toEqual({ h1, names });
+});
+
 test('a module beyond 500 MiB, or a LICENSE beyond 16, is refused by its size alone', async () => {
   const zip = new ModuleZip(path, version);
   zip.output.resume();
@@ -102,8 +142,8 @@ test('a module beyond 500 MiB, or a LICENSE beyond 16, is refused by its size al
 
 test('a reader that goes away ends the writing with an error instead of for ever', async () => {
   const zip = new ModuleZip(path, version);
-  const bytes = Buffer.alloc(2 ** 22, 'x');
-  const adding = zip.add({ path: 'a', size: bytes.length, sha256: '', open: () => Readable.from([bytes, bytes]) });
+  const bytes = randomBytes(2 ** 22);
+  const adding = zip.add({ path: 'a', size: bytes.length, sha256: '', content: bytes });
   zip.output.destroy();
   await expect(adding).rejects.toThrow('closed before its end');
 });
@@ -112,12 +152,22 @@ function treeFiles(tree: Tree): TreeFile[] {
   return Object.entries(tree).map(([name, content]) => ({ path: name, kind: content === null ? 'symlink' : 'file' }));
 }
 
+/** What Go reads from the zip that we make of a tree, or the files for which we refuse. */
 async function ourZip(tree: Tree): Promise<{ h1: string; names: string[] } | { refused: string[] }> {
   const { included, invalid } = checkFiles(treeFiles(tree), usesVendorRule124(Buffer.from(tree['go.mod'] ?? '')));
   if (invalid.length > 0) return { refused: invalid.map((file) => file.path) };
   const { bytes, h1 } = await writeZip(tree, included);
-  const prefix = `${path}@${version}/`.length;
-  return { h1, names: (await namesIn(bytes)).map((name) => name.slice(prefix)) };
+  const read = await readByGo(bytes);
+  expect(read.h1).toBe(h1);
+  return read;
+}
+
+async function readByGo(bytes: Buffer): Promise<{ h1: string; names: string[] }> {
+  const file = join(folder, 'module.zip');
+  await writeFile(file, bytes);
+  const { OK, Error: error, Text, Parts } = await oracle.ask({ Op: 'checkZip', Text: path, Other: version, Files: [{ Path: file }] });
+  if (!OK) throw new Error(`go does not read the zip: ${error}`);
+  return { h1: Text, names: Parts ?? [] };
 }
 
 async function writeZip(tree: Tree, files: readonly TreeFile[]): Promise<{ bytes: Buffer; h1: string }> {
@@ -126,15 +176,8 @@ async function writeZip(tree: Tree, files: readonly TreeFile[]): Promise<{ bytes
   for (const file of files) {
     const content = Buffer.from(tree[file.path] ?? '');
     const sha256 = createHash('sha256').update(content).digest('hex');
-    await zip.add({ path: file.path, size: content.length, sha256, open: () => Readable.from([content], { objectMode: false }) });
+    await zip.add({ path: file.path, size: content.length, sha256, content });
   }
   const h1 = zip.finish();
   return { bytes: await bytes, h1 };
-}
-
-async function namesIn(bytes: Buffer): Promise<string[]> {
-  const zip = await fromBufferPromise(bytes);
-  const names: string[] = [];
-  for await (const entry of zip.eachEntry()) names.push(entry.fileName);
-  return names;
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-requireVersion('node', process.version, 20, 'https://nodejs.org');
+requireNode(20, 15);
 requireCommand('git', ['--version'], 'https://git-scm.com');
 requireCommand('go', ['version'], 'https://go.dev/dl');
 
@@ -23,8 +23,10 @@ function isNewer(made, from) {
   return existsSync(madePath) && statSync(madePath).mtimeMs >= statSync(fromPath).mtimeMs;
 }
 
-function requireVersion(name, version, least, where) {
-  if (Number(/\d+/.exec(version)?.[0]) < least) fail(`${name} ${least} or newer is needed, this is ${version}: see ${where}`);
+function requireNode(major, minor) {
+  const [, actualMajor, actualMinor] = /^v(\d+)\.(\d+)/.exec(process.version).map(Number);
+  if (actualMajor > major || (actualMajor === major && actualMinor >= minor)) return;
+  fail(`node ${major}.${minor} or newer is needed, this is ${process.version}: see https://nodejs.org`);
 }
 
 function requireCommand(name, args, where) {

@@ -91,6 +91,8 @@ func reply(q question) answer {
 		return parseLax(q.Text)
 	case "zip":
 		return createZip(q.Text, q.Other, q.Files)
+	case "checkZip":
+		return checkZip(q.Text, q.Other, q.Files[0].Path)
 	}
 	panic("unknown question " + q.Op)
 }
@@ -150,6 +152,23 @@ func createZip(path, version string, files []file) answer {
 	a.Text, err = dirhash.Hash1(names, func(name string) (io.ReadCloser, error) { return contents[name].Open() })
 	if err != nil {
 		return answer{Error: err.Error()}
+	}
+	return a
+}
+
+// checkZip reads a zip file as the go command does after a download, and answers with its h1 and the names in it.
+func checkZip(path, version, name string) answer {
+	checked, err := modzip.CheckZip(module.Version{Path: path, Version: version}, name)
+	if err == nil {
+		err = checked.Err()
+	}
+	if err != nil {
+		return answer{Error: err.Error()}
+	}
+	text, err := dirhash.HashZip(name, dirhash.Hash1)
+	a := withText(text, err)
+	for _, valid := range checked.Valid {
+		a.Parts = append(a.Parts, strings.TrimPrefix(valid, path+"@"+version+"/"))
 	}
 	return a
 }
