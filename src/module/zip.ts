@@ -42,7 +42,7 @@ export class ModuleZip {
   #written = 0;
 
   /** `level` is that of deflate, 1 to 9. */
-  constructor(path: ModulePath, version: Version, level = 6) {
+  constructor(path: ModulePath, version: Version, level = 5) {
     this.#prefix = `${path}@${version}/`;
     this.#level = level;
     this.output = this.#output;

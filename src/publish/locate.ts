@@ -50,6 +50,10 @@ export async function locateModule(
   const major = majorOf(version);
   const suffix = major === 'v0' || major === 'v1' ? '' : `/${major}`;
   const versioned = joinPath(directory, major);
+  // Three questions at most, tag included, for what turns out to be no module: the path can be asked for at once only
+  // where there is no second go.mod to ask for.
+  const early = suffix === '' ? root() : undefined;
+  early?.catch(() => undefined);
   const [here, below] = await Promise.all([readGoMod(directory), suffix === '' ? undefined : readGoMod(versioned)]);
   if (!here && !below) throw new Skip(`there is no ${joinPath(directory, 'go.mod')} at this tag`);
 
@@ -67,7 +71,7 @@ export async function locateModule(
     throw new Refuse(`${joinPath(directory, 'go.mod')} declares ${gomod ? describe(gomod) : 'nothing'}, which ${wanted}, while the tag says ${version}`);
   }
 
-  const path = modulePathFor(await root(), directory, suffix, declaredPath(gomod));
+  const path = modulePathFor(await (early ?? root()), directory, suffix, declaredPath(gomod));
   const mismatch = checkModuleVersion(path, version);
   if (mismatch !== undefined) throw new Skip(`${path}: ${mismatch}`);
   return { path, version, directory: below ? versioned : directory, gomod, note: noteOn(path, declaredPath(gomod)) };

@@ -1,0 +1,88 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import type { Bench } from './bench.ts';
+import type { Conversion } from './converting.ts';
+import { commitModule, type Shape } from './repository.ts';
+import { MODULE_PREFIX } from './service.ts';
+import { median } from './statistics.ts';
+
+/** How long modpress takes from archive to zip, and git for a zip of the same commit. Medians. */
+export interface ConversionFigures {
+  readonly files: number;
+  readonly seconds: number;
+  readonly gitSeconds: number;
+  /** Of the two within each run, since what else the machine does changes from run to run. Below 1, modpress is faster. */
+  readonly ratio: number;
+}
+
+/** So many MB are converted first and not counted: a service is not measured while its code is being compiled. */
+const WARM_UP_MEGABYTES = 50;
+
+/** Runs the product's conversion and `git archive --format=zip` on the same commit, in turns. */
+export async function measureConversion(bench: Bench, shape: Shape, megabytes: number, runs: number): Promise<ConversionFigures> {
+  const { gitlab, git, content, deadline } = bench;
+  const folder = join(bench.folder, `conversion-${shape}`);
+  await mkdir(folder);
+  const project = await gitlab.createProject(`conversion/${shape}`);
+  const module = `${MODULE_PREFIX}/${project.path}`;
+  const commit = await commitModule(git, project.repositoryDir, module, shape, megabytes, content);
+  await project.reload();
+  const archive = join(folder, 'archive.tar.gz');
+  const tar = git.start(['archive', '--format=tar', `--prefix=module-${commit}/`, commit], { cwd: project.repositoryDir });
+  tar.stderr.resume();
+  await pipeline(tar.stdout, createGzip(), createWriteStream(archive));
+
+  const conversion: Conversion = { gitlabUrl: gitlab.url, token: gitlab.rootToken, projectId: project.id, commit, module, archive, folder };
+  const converting = fork(new URL('converting.ts', import.meta.url), [JSON.stringify(conversion)]);
+  const exited = once(converting, 'exit');
+  try {
+    const files = await answer(converting, deadline);
+    const convert = async (): Promise<number> => {
+      converting.send('convert');
+      return answer(converting, deadline);
+    };
+    for (let done = 0; done < WARM_UP_MEGABYTES; done += megabytes) await convert();
+    const pairs: { ours: number; theirs: number }[] = [];
+    for (let run = 0; run < runs; run++) {
+      const ours = await convert();
+      const started = performance.now();
+      await git.run(['archive', '--format=zip', `--prefix=module-${commit}/`, `--output=${join(folder, 'git.zip')}`, commit], { cwd: project.repositoryDir });
+      pairs.push({ ours, theirs: (performance.now() - started) / 1000 });
+    }
+    return {
+      files,
+      seconds: median(pairs.map(({ ours }) => ours)),
+      gitSeconds: median(pairs.map(({ theirs }) => theirs)),
+      ratio: median(pairs.map(({ ours, theirs }) => ours / theirs)),
+    };
+  } finally {
+    converting.kill('SIGKILL');
+    await exited;
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** The number that the process sends next. */
+async function answer(converting: ChildProcess, deadline: AbortSignal): Promise<number> {
+  const exit = new AbortController();
+  const gone = (): void => exit.abort(new Error('the converting process ended'));
+  const over = (): void => exit.abort(deadline.reason);
+  converting.once('exit', gone);
+  deadline.addEventListener('abort', over);
+  try {
+    deadline.throwIfAborted();
+    const [number] = (await once(converting, 'message', { signal: exit.signal })) as [number];
+    if (number < 0) throw new Error('the conversion failed');
+    return number;
+  } catch (error) {
+    throw exit.signal.aborted ? exit.signal.reason : error;
+  } finally {
+    converting.off('exit', gone);
+    deadline.removeEventListener('abort', over);
+  }
+}

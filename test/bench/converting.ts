@@ -1,0 +1,60 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { GitLabClient, type CommitId } from '../../src/gitlab/client.ts';
+import type { ModulePath } from '../../src/module/path.ts';
+import type { Version } from '../../src/module/version.ts';
+import { ModuleZip } from '../../src/module/zip.ts';
+import { convert } from '../../src/publish/convert.ts';
+import { planZip } from '../../src/publish/plan.ts';
+
+/** What a converting process is told. */
+export interface Conversion {
+  readonly gitlabUrl: string;
+  readonly token: string;
+  readonly projectId: number;
+  readonly commit: string;
+  readonly module: string;
+  /** The archive, as a file. */
+  readonly archive: string;
+  /** Where the zip goes, and what is too large for memory. */
+  readonly folder: string;
+}
+
+/**
+ * The product's conversion (tar.gz from disk, every file proved, zip to disk, h1) in a process that does nothing
+ * else: each message runs it once and is answered with the seconds it took, or with -1 if it failed. It has to be a
+ * process of its own, because one that starts others, git for instance, pays for that with slower memory for a while.
+ */
+async function serve(conversion: Conversion): Promise<void> {
+  const { gitlabUrl, token, projectId, archive, folder } = conversion;
+  const path = conversion.module as ModulePath;
+  const version = 'v1.0.0' as Version;
+  const gomod = Buffer.from(`module ${path}\n\ngo 1.24\n`);
+  const client = new GitLabClient({ url: gitlabUrl, token, pace: async () => undefined });
+  const plan = await planZip(client, projectId, conversion.commit as CommitId, { path, version, directory: '', gomod, note: undefined });
+  const convertOnce = async (): Promise<void> => {
+    const zip = new ModuleZip(path, version);
+    const written = pipeline(zip.output, createWriteStream(join(folder, 'modpress.zip')));
+    await convert(plan.files, { archive: createReadStream(archive), blob: askGitLab, attributes: askGitLab, scratch: folder }, zip);
+    await written;
+  };
+  process.on('message', () => {
+    const started = performance.now();
+    convertOnce().then(
+      () => process.send?.((performance.now() - started) / 1000),
+      (error: unknown) => {
+        process.stderr.write(`${String(error)}\n`);
+        process.send?.(-1);
+      },
+    );
+  });
+  process.once('disconnect', () => process.exit());
+  process.send?.(plan.files.length);
+}
+
+function askGitLab(): never {
+  throw new Error('the archive has every file as it is in git, so there is nothing to ask GitLab for');
+}
+
+await serve(JSON.parse(process.argv[2] ?? '') as Conversion);

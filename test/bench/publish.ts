@@ -1,0 +1,101 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Git } from '../gitlab/git.ts';
+import { startGitLab } from '../gitlab/stand-in.ts';
+import type { Bench } from './bench.ts';
+import { Content } from './content.ts';
+import { measureConversion } from './conversion.ts';
+import { measurePublish } from './whole.ts';
+import { measurePushes } from './push.ts';
+import type { Shape } from './repository.ts';
+
+/**
+ * How fast modpress publishes, and with how much memory: `npm run bench:publish`, or with `-- --quick` in less than
+ * a minute with small modules. The exit status is 1 if a target is missed, or anything fails. Needs Linux, for
+ * /proc.
+ */
+
+/** MB of memory over the idle service, for the largest module. */
+const MEMORY_TARGET = 100;
+/** Seconds of the conversion by seconds of git archive. */
+const RATIO_TARGET = 1;
+/** Milliseconds from the hook to `.info`, median. */
+const PUSH_TARGET = 150;
+
+const quick = process.argv.includes('--quick');
+const SIZES = quick ? [1, 10] : [1, 10, 100, 400];
+const CONVERSION = quick ? { megabytes: 10, runs: 5 } : { megabytes: 40, runs: 5 };
+const PUSHES = quick ? 10 : 20;
+const LIMIT_MS = (quick ? 2 : 6) * 60_000;
+const SHAPES: readonly Shape[] = ['small', 'large'];
+
+let missed = 0;
+
+process.exitCode = await run();
+
+async function run(): Promise<number> {
+  const over = new AbortController();
+  const timer = setTimeout(() => over.abort(new Error(`it took longer than ${LIMIT_MS / 60_000} minutes`)), LIMIT_MS);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => over.abort(new Error(signal)));
+  const folder = await mkdtemp(join(tmpdir(), 'modpress-bench-'));
+  const git = new Git();
+  const started = performance.now();
+  try {
+    await using gitlab = await startGitLab({ archiveLimit: 'off' });
+    await measure({ gitlab, git, content: new Content(), folder, deadline: over.signal });
+  } catch (error) {
+    print(`\nThe benchmark failed: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  } finally {
+    clearTimeout(timer);
+    await git.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+  const [load = 0] = loadavg();
+  if (load > availableParallelism() + 1) print(`\nThe load of this machine is ${load.toFixed(1)}: something else is running, and the figures are noisy.`);
+  print(`\n${missed === 0 ? 'Every target is met' : `Targets missed: ${missed}`} (${((performance.now() - started) / 1000).toFixed(0)} s).`);
+  return missed === 0 ? 0 : 1;
+}
+
+async function measure(bench: Bench): Promise<void> {
+  print(`Publishing with modpress: Node ${process.versions.node}, ${availableParallelism()} cores`);
+
+  print("\nConversion of GitLab's archive into the module zip, beside git archive --format=zip");
+  for (const shape of SHAPES) {
+    const figures = await measureConversion(bench, shape, CONVERSION.megabytes, CONVERSION.runs);
+    const times = `${figures.seconds.toFixed(2)} s, git ${figures.gitSeconds.toFixed(2)} s`;
+    row([`  ${CONVERSION.megabytes} MB, ${figures.files} files`, times, `ratio ${figures.ratio.toFixed(2)}  ${verdict(figures.ratio <= RATIO_TARGET, `at most ${RATIO_TARGET}`)}`]);
+  }
+
+  print('\nPush to available: a tag in a module of 1 MB, from the call of the hook to .info 200; medians');
+  for (const archive of ['cached', 'made'] as const) {
+    const { median, p95, pushes, requests } = await measurePushes(bench, archive, PUSHES);
+    const name = archive === 'cached' ? '  GitLab has the archive' : '  GitLab makes it first';
+    const time = `${median} ms (95 %: ${p95} ms)`;
+    row([name, time, archive === 'cached' ? verdict(median < PUSH_TARGET, `below ${PUSH_TARGET} ms`) : `of ${pushes} pushes; no target: most of it is GitLab's time`]);
+    print(`    GitLab was asked, after the hook, for ${requests.map((request) => `${request.name} at ${request.after} ms`).join(', ')}`);
+  }
+
+  print('\nPublishing as a whole, each with a fresh service; memory over the idle service (resident, highest)');
+  for (const megabytes of SIZES) {
+    for (const shape of SHAPES) {
+      const { seconds, overIdle, idle } = await measurePublish(bench, shape, megabytes);
+      const memory = `+${overIdle.toFixed(0)} MB over ${idle.toFixed(0)}`;
+      row([`  ${megabytes} MB, ${shape} files`, `${seconds.toFixed(2)} s`, `${memory}  ${verdict(overIdle < MEMORY_TARGET, `below ${MEMORY_TARGET} MB`)}`]);
+    }
+  }
+}
+
+function verdict(met: boolean, target: string): string {
+  if (!met) missed++;
+  return `${met ? 'ok' : 'MISSED'} (target: ${target})`;
+}
+
+function row([name = '', figure = '', rest = '']: readonly string[]): void {
+  print(`${name.padEnd(26)}${figure.padEnd(24)}${rest}`);
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,126 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ModulePath } from '../../src/module/path.ts';
+import type { Version } from '../../src/module/version.ts';
+import { moduleKey } from '../../src/store/layout.ts';
+import type { RequestRecord } from '../gitlab/requests.ts';
+import type { Project } from '../gitlab/stand-in.ts';
+import { WorkTree } from '../gitlab/work-tree.ts';
+import type { Bench } from './bench.ts';
+import { MODULE_PREFIX, startService, WEBHOOK_TOKEN, type Service } from './service.ts';
+import { median, quantile } from './statistics.ts';
+
+/** How long pushed tags take to be available, from GitLab's call of the hook to `.info` with 200. In milliseconds. */
+export interface PushFigures {
+  readonly pushes: number;
+  readonly median: number;
+  readonly p95: number;
+  /** When, after the hook, each request reached GitLab: medians, in the order of time. */
+  readonly requests: readonly { readonly name: string; readonly after: number }[];
+}
+
+/**
+ * Whether GitLab has the archive in its cache when the tag arrives, which leaves the time that modpress itself takes,
+ * or makes it when it is asked for, as it does for the first tag of a commit.
+ */
+export type Archive = 'cached' | 'made';
+
+const FILES = 85;
+const BYTES = 2 ** 20;
+/** Pushes that come first and are not counted: a service is not measured while it is being compiled. */
+const WARM_UP = 5;
+const LOOK_EVERY_MS = 2;
+
+/** Pushes a first tag in as many projects, one after the other, each a module of 1 MB, through real git and real hooks. */
+export async function measurePushes(bench: Bench, archive: Archive, pushes: number): Promise<PushFigures> {
+  const { gitlab, folder, deadline } = bench;
+  const group = `push-${archive}`;
+  gitlab.createGroup(group);
+  const place = join(folder, `service-${group}`);
+  await using service = await startService(gitlab, group, place, deadline);
+  await addHook(bench, group, service);
+
+  const times: number[] = [];
+  const requests = new Map<string, number[]>();
+  for (let push = -WARM_UP; push < pushes; push++) {
+    deadline.throwIfAborted();
+    const { available, hook } = await pushOnce(bench, service, place, archive, `${group}/module${push + WARM_UP}`);
+    if (push < 0) continue;
+    times.push(available - hook);
+    for (const request of gitlab.requests) {
+      const name = nameOf(request);
+      if (name !== undefined) requests.set(name, [...(requests.get(name) ?? []), request.at.getTime() - hook]);
+    }
+  }
+  return {
+    pushes,
+    median: median(times),
+    p95: quantile(times, 0.95),
+    requests: Array.from(requests, ([name, after]) => ({ name, after: median(after) })).sort((one, other) => one.after - other.after),
+  };
+}
+
+/** Pushes one tag. Resolves to the times, in milliseconds since 1970, of the hook's call and of the first 200. */
+async function pushOnce(bench: Bench, service: Service, place: string, archive: Archive, path: string): Promise<{ hook: number; available: number }> {
+  const { gitlab, content, deadline } = bench;
+  const project = await gitlab.createProject(path);
+  await using tree = await WorkTree.create(project);
+  const files = Array.from({ length: FILES }, (_, index) => [`internal/part${index % 7}/source${index}.go`, content.text(Math.floor(BYTES / FILES))] as const);
+  tree.write({ 'go.mod': `module ${MODULE_PREFIX}/${path}\n\ngo 1.24\n`, ...Object.fromEntries(files) });
+  const commit = await tree.commit('First');
+  await tree.push('main');
+  if (archive === 'cached') await haveArchiveMade(bench, project, commit);
+  await tree.tag('v1.0.0');
+  gitlab.clearRequests();
+  const info = moduleKey(`${MODULE_PREFIX}/${path}` as ModulePath, 'v1.0.0' as Version, 'info');
+  const url = `${service.url}/${MODULE_PREFIX}/${path}/@v/v1.0.0.info`;
+  const [available] = await Promise.all([untilAvailable(join(place, 'store', info), url, deadline), tree.push('v1.0.0')]);
+  await gitlab.settled();
+  const hook = gitlab.deliveries.findLast((delivery) => delivery.event === 'Tag Push Hook');
+  if (hook?.status !== 202) throw new Error(`the hook was answered with ${String(hook?.status)}`);
+  return { hook: hook.at.getTime(), available };
+}
+
+/** Looks for the file before it asks for it: a service that answers 404 all the time has less left for publishing. */
+async function untilAvailable(file: string, url: string, deadline: AbortSignal): Promise<number> {
+  while (!(await exists(file))) await sleep(LOOK_EVERY_MS, undefined, { signal: deadline });
+  const response = await fetch(url, { signal: deadline });
+  await response.arrayBuffer();
+  if (response.status !== 200) throw new Error(`${url} answered ${response.status}, though ${file} is there`);
+  return Date.now();
+}
+
+async function exists(file: string): Promise<boolean> {
+  return stat(file).then(() => true, () => false);
+}
+
+/** Asks for the archive, as modpress will, until it comes from the cache: then its length is known beforehand. */
+async function haveArchiveMade({ gitlab, deadline }: Bench, { id }: Project, commit: string): Promise<void> {
+  for (let cached = false; !cached; ) {
+    const response = await fetch(`${gitlab.url}/api/v4/projects/${id}/repository/archive.tar.gz?sha=${commit}`, {
+      headers: { Authorization: `Bearer ${gitlab.rootToken}` },
+      mode: 'same-origin',
+      signal: deadline,
+    });
+    if (response.status !== 200) throw new Error(`the archive was answered with ${response.status}`);
+    await response.arrayBuffer();
+    cached = response.headers.has('content-length');
+  }
+}
+
+async function addHook({ gitlab }: Bench, group: string, service: Service): Promise<void> {
+  const response = await fetch(`${gitlab.url}/api/v4/groups/${group}/hooks`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${gitlab.rootToken}` },
+    body: JSON.stringify({ url: `${service.url}/-/webhook`, token: WEBHOOK_TOKEN, tag_push_events: true, push_events: false }),
+  });
+  if (response.status !== 201) throw new Error(`the stand-in answered ${response.status}: ${await response.text()}`);
+}
+
+/** What a request of the API asks for, in a word. */
+function nameOf({ path }: RequestRecord): string | undefined {
+  const [, thing] = /\/repository\/(tags|files|tree|archive)\b/.exec(path) ?? [];
+  if (thing !== undefined) return { tags: 'tag', files: 'go.mod' }[thing] ?? thing;
+  return /^\/api\/v4\/projects\/\d+$/.test(path) ? 'project' : undefined;
+}

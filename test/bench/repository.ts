@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import type { Git } from '../gitlab/git.ts';
+import type { Content } from './content.ts';
+
+/** Many small files like those of a Go module, or few large ones like its pictures and tables. */
+export type Shape = 'small' | 'large';
+
+const MB = 2 ** 20;
+/** Of small files, in bytes: 12 KB on average. */
+const SMALL = { least: 2048, limit: 22 * 1024 };
+/** Of large files; a module smaller than a few of them has smaller ones. */
+const LARGE = 40 * MB;
+const FILES_PER_DIRECTORY = 40;
+
+/** A file in parts, so that a large one is never in memory as a whole. */
+interface SourceFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly parts: () => Iterable<Buffer>;
+}
+
+/**
+ * Commits a module of so many MB to the branch `main` of a bare repository and returns the commit's id. The bytes
+ * stream into `git fast-import`: their amount costs no memory.
+ */
+export async function commitModule(git: Git, directory: string, module: string, shape: Shape, megabytes: number, content: Content): Promise<string> {
+  const child = git.start(['-c', 'core.bigFileThreshold=1m', '-c', 'core.compression=1', 'fast-import', '--quiet', '--force', '--depth=0'], { cwd: directory });
+  const output = child.stdout.setEncoding('utf8').toArray();
+  const complaints = child.stderr.setEncoding('utf8').toArray();
+  const closed = once(child, 'close');
+  const write = async (part: string | Buffer): Promise<void> => {
+    if (!child.stdin.write(part)) await Promise.race([once(child.stdin, 'drain'), closed]);
+  };
+  await write('commit refs/heads/main\nmark :1\ncommitter Carl Committer <carl@example.com> 1704067200 +0000\ndata 6\nModule\n');
+  for (const { path, bytes, parts } of [goMod(module), ...sourceFiles(shape, megabytes * MB, content)]) {
+    await write(`M 100644 inline ${path}\ndata ${bytes}\n`);
+    for (const part of parts()) await write(part);
+    await write('\n');
+  }
+  await write('\nget-mark :1\n');
+  child.stdin.end();
+  const [status] = (await closed) as [number | null];
+  if (status !== 0) throw new Error(`git fast-import ended with ${String(status)}: ${(await complaints).join('')}`);
+  return (await output).join('').trim();
+}
+
+function goMod(module: string): SourceFile {
+  const text = Buffer.from(`module ${module}\n\ngo 1.24\n`);
+  return { path: 'go.mod', bytes: text.length, parts: () => [text] };
+}
+
+function sourceFiles(shape: Shape, total: number, content: Content): Iterable<SourceFile> {
+  return shape === 'small' ? smallFiles(total, content) : largeFiles(total, content);
+}
+
+function* smallFiles(total: number, content: Content): Generator<SourceFile> {
+  let left = total;
+  for (let index = 0; left > 0; index++) {
+    const bytes = Math.min(left, content.number(SMALL.least, SMALL.limit));
+    const directory = String(Math.floor(index / FILES_PER_DIRECTORY)).padStart(4, '0');
+    yield { path: `internal/part${directory}/source${index}.go`, bytes, parts: () => [content.text(bytes)] };
+    left -= bytes;
+  }
+}
+
+/** Half of the bytes is text, half does not compress. */
+function* largeFiles(total: number, content: Content): Generator<SourceFile> {
+  const each = Math.min(LARGE, Math.ceil(total / 2));
+  for (let index = 0, left = total; left > 0; index++, left -= each) {
+    const bytes = Math.min(left, each);
+    yield { path: `assets/table${index}.bin`, bytes, parts: () => mixed(bytes, content) };
+  }
+}
+
+function* mixed(total: number, content: Content): Generator<Buffer> {
+  let isText = true;
+  for (let left = total; left > 0; isText = !isText) {
+    const bytes = Math.min(left, content.number(MB / 4, MB));
+    yield isText ? content.text(bytes) : content.noise(bytes);
+    left -= bytes;
+  }
+}

@@ -1,0 +1,138 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { StandIn } from '../gitlab/stand-in.ts';
+
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+
+/** A line of the service's log. */
+export type LogLine = Readonly<Record<string, unknown>>;
+
+/** Resident memory of a process in MB (2^20 bytes): now, and at its highest so far. */
+export interface Memory {
+  readonly now: number;
+  readonly peak: number;
+}
+
+/** The built service in a process of its own. */
+export interface Service extends AsyncDisposable {
+  readonly url: string;
+  /** The first line of the log that matches, earlier or later. Rejects when the service or the time ends before it. */
+  logged(matches: (line: LogLine) => boolean): Promise<LogLine>;
+  memory(): Promise<Memory>;
+  /** Tells the service of a tag, as GitLab would. */
+  announce(project: { id: number; path: string }, tag: string, commit: string): Promise<void>;
+}
+
+/** The secret of the webhook. */
+export const WEBHOOK_TOKEN = 'bench-webhook-token';
+/** First part of all module paths. */
+export const MODULE_PREFIX = 'gitlab.example';
+
+/**
+ * Starts `modpress serve` for one group of the stand-in: all roles, queue in the process, everything in `folder`. Calls to
+ * GitLab are not rationed: it is the program that is measured, not the setting. `deadline` ends all waiting.
+ */
+export async function startService(gitlab: StandIn, group: string, folder: string, deadline: AbortSignal): Promise<Service> {
+  await mkdir(folder, { recursive: true });
+  const child = spawn(process.execPath, [MAIN, 'serve'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      PATH: process.env['PATH'],
+      // What a killed process leaves there goes away with everything else.
+      TMPDIR: folder,
+      GITLAB_URL: gitlab.url,
+      GITLAB_TOKEN: gitlab.createToken({ scopes: ['read_api'] }),
+      GITLAB_SCOPE: group,
+      GITLAB_RATE: '100000',
+      MODULE_PREFIX,
+      WEBHOOK_TOKEN,
+      LISTEN: '127.0.0.1:0',
+      STORE: `file:${join(folder, 'store')}`,
+      ACCESS: 'open',
+      UPSTREAM: 'off',
+      SWEEP_MINUTES: '1000',
+    },
+  });
+  const closed = once(child, 'close');
+  const lines: LogLine[] = [];
+  const waiting = new Set<() => void>();
+  let over: Error | undefined;
+  const wake = (): void => {
+    for (const look of waiting) look();
+  };
+  const end = (reason: string): void => {
+    over ??= new Error(reason);
+    wake();
+  };
+  deadline.addEventListener('abort', () => end(String(deadline.reason)), { once: true });
+  child.once('close', () => end('modpress ended'));
+  createInterface(child.stdout).on('line', (text) => {
+    lines.push(JSON.parse(text) as LogLine);
+    wake();
+  });
+
+  const logged = (matches: (line: LogLine) => boolean): Promise<LogLine> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        const line = lines.find(matches);
+        if (line) resolve(line);
+        else if (over) reject(new Error(`${over.message}; the last lines of its log: ${JSON.stringify(lines.slice(-3))}`));
+        else return;
+        waiting.delete(look);
+      };
+      waiting.add(look);
+      look();
+    });
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
+    await closed;
+    clearTimeout(timer);
+  };
+
+  try {
+    const { port } = await logged((line) => line['msg'] === 'modpress is ready');
+    const url = `http://127.0.0.1:${String(port)}`;
+    // The first comparison with GitLab must find nothing to do, and be over before anything is measured.
+    await logged((line) => line['msg'] === 'compared tags with the store');
+    return {
+      url,
+      logged,
+      memory: () => readMemory(child.pid ?? 0),
+      announce: (project, tag, commit) => announce(url, project, tag, commit),
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Linux keeps account of the highest resident size of every process. */
+async function readMemory(pid: number): Promise<Memory> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const megabytes = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024;
+  return { now: megabytes('VmRSS'), peak: megabytes('VmHWM') };
+}
+
+async function announce(url: string, project: { id: number; path: string }, tag: string, commit: string): Promise<void> {
+  const response = await fetch(`${url}/-/webhook`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'X-Gitlab-Event': 'Tag Push Hook', 'X-Gitlab-Token': WEBHOOK_TOKEN },
+    body: JSON.stringify({
+      object_kind: 'tag_push',
+      event_name: 'tag_push',
+      before: '0'.repeat(40),
+      after: commit,
+      ref: `refs/tags/${tag}`,
+      checkout_sha: commit,
+      project_id: project.id,
+      project: { id: project.id, path_with_namespace: project.path },
+    }),
+  });
+  if (response.status !== 202) throw new Error(`the webhook answered ${response.status}: ${await response.text()}`);
+}
