@@ -27,7 +27,7 @@ const quick = process.argv.includes('--quick');
 const SIZES = quick ? [1, 10] : [1, 10, 100, 400];
 const CONVERSION = quick ? { megabytes: 10, runs: 5 } : { megabytes: 40, runs: 5 };
 const PUSHES = quick ? 10 : 20;
-const LIMIT_MS = (quick ? 2 : 6) * 60_000;
+const LIMIT_MS = (quick ? 3 : 10) * 60_000;
 const SHAPES: readonly Shape[] = ['small', 'large'];
 
 let missed = 0;
