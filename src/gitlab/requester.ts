@@ -1,7 +1,7 @@
 import { createRequesterFn, type RequestOptions } from '@gitbeaker/requester-utils';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retry } from '../errors.ts';
-import { download } from './download.ts';
+import { httpGet } from '../http-get.ts';
 
 /** GitLab says that what was asked for does not exist, or that the token may not see it. */
 export class NotFound extends Error {
@@ -74,7 +74,7 @@ async function fetchOnce(endpoint: string, request: Partial<RequestOptions>, { o
     for (let redirects = 0; ; redirects++) {
       const { signal } = timeout;
       const response = request.asStream === true
-        ? await download(url, { headers: headers ?? {}, signal })
+        ? await httpGet(url, { headers: headers ?? {}, signal })
         : await fetch(url, { method, ...(headers && { headers }), ...(body !== undefined && { body }), redirect: 'manual', signal });
       ({ status } = response);
       const location = status >= 300 && status < 400 ? response.headers.get('location') : null;

@@ -1,3 +1,4 @@
+import { httpGet } from '../http-get.ts';
 import { UpstreamFailed } from './answer.ts';
 
 /** How long to wait for another server, in milliseconds. */
@@ -116,7 +117,7 @@ async function follow(url: string, options: DownloadOptions, watch: Watch): Prom
   let target = new URL(url);
   for (let hops = 0; ; hops++) {
     const headers = headersFor(target.origin === origin ? options.authorization : undefined);
-    const response = await fetchAgainIfLost(target, { redirect: 'manual', signal: watch.signal, headers });
+    const response = await getAgainIfLost(target, { signal: watch.signal, headers });
     const location = REDIRECTS.has(response.status) ? response.headers.get('location') : null;
     if (location === null) return response;
     await response.body?.cancel();
@@ -126,13 +127,12 @@ async function follow(url: string, options: DownloadOptions, watch: Watch): Prom
 }
 
 /** A server may close an idle connection at the moment we send on it; that says nothing about the server, so once more. */
-async function fetchAgainIfLost(target: URL, init: RequestInit): Promise<Response> {
+async function getAgainIfLost(target: URL, init: Parameters<typeof httpGet>[1]): Promise<Response> {
   try {
-    return await fetch(target, init);
+    return await httpGet(target, init);
   } catch (error) {
-    const reason = reasonOf(error);
-    if (reason !== 'UND_ERR_SOCKET' && reason !== 'ECONNRESET') throw error;
-    return await fetch(target, init);
+    if (reasonOf(error) !== 'ECONNRESET') throw error;
+    return await httpGet(target, init);
   }
 }
 
@@ -168,8 +168,9 @@ async function* read(response: Response, watch: Watch, { idleMs }: Patience): As
 
 /** The system's word for it where there is one: the full text may hold addresses, which go to the log only. */
 function reasonOf(error: unknown): string {
+  if (error instanceof Error && error.name === 'AbortError') return 'stopped';
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if ('code' in cause && typeof cause.code === 'string') return cause.code;
   }
-  return error instanceof Error && error.name === 'AbortError' ? 'stopped' : 'no connection';
+  return 'no connection';
 }

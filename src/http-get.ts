@@ -12,7 +12,7 @@ const IDLE_MS = 120_000;
  * it holds for every chunk. Redirects are not followed. Rejects when no answer comes; a body that breaks off fails in
  * its reader.
  */
-export async function download(url: URL, { headers, signal }: { headers: Record<string, string>; signal: AbortSignal }): Promise<Response> {
+export async function httpGet(url: URL, { headers, signal }: { headers: Record<string, string>; signal: AbortSignal }): Promise<Response> {
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
   const message = await new Promise<IncomingMessage>((resolve, reject) => {
     const request = send(url, { headers, signal, timeout: IDLE_MS }, resolve);
