@@ -63,11 +63,23 @@ async function proved(archived: ArchivedFile, file: PlannedFile, source: Content
   }
   const raw = await collect(await source.blob(blob), MAX_REPAIR, file.treePath);
   if (takeBytes(raw, blob.length).blob !== blob) throw otherBytes(file, blob);
-  const canonical = canonicalBytes(raw, await bytesOf(taken, file), blob);
+  const archivedBytes = await bytesOf(taken, file);
+  const canonical = canonicalBytes(raw, archivedBytes, blob) ?? (await reencoded(raw, archivedBytes, file, source));
   if (!canonical) {
     throw new Retry(`${archived.path} in the archive is not blob ${blob}, nor any conversion of it that modpress knows`);
   }
   return takeBytes(canonical, blob.length);
+}
+
+/**
+ * The bytes of a file with a working-tree-encoding, which git and so the go command recode: nobody else can derive
+ * them, so the archive is taken at its word, unless export-subst may have changed them as well. Undefined for a file
+ * that no attribute converts: then it is damaged.
+ */
+async function reencoded(raw: Buffer, archived: Buffer, file: PlannedFile, source: ContentSource): Promise<Buffer | undefined> {
+  if (!mayConvert(await source.attributes(), file.treePath)) return undefined;
+  if (!raw.includes('$Format:')) return archived;
+  throw new Refuse(`${file.treePath} is converted by .gitattributes and has $Format:$ in it: modpress cannot tell the bytes that the go command would see`);
 }
 
 /** A file that the archive lacks: the go command ignores export-ignore, so it belongs in the zip all the same. */

@@ -75,6 +75,7 @@ export const CASES: readonly Case[] = [
   { name: 'CRLF committed', files: { 'go.mod': mod().replaceAll('\n', '\r\n'), 'a.txt': 'one\r\ntwo\r\n' }, tags: ['v1.0.0'], modules: ['PROJECT@v1.0.0'] },
   { name: 'a large file with CRLF by attribute', files: { 'go.mod': mod(), 'big.txt': 'a line of text\n'.repeat(150_000), '.gitattributes': '*.txt eol=crlf\n' }, tags: ['v1.0.0'], modules: ['PROJECT@v1.0.0'] },
   { name: 'ident', files: { 'go.mod': mod(), 'a.go': 'package a // $Id$\n', 'b.go': 'package a // $Id: old $\n', '.gitattributes': '*.go ident\n' }, tags: ['v1.0.0'], modules: ['PROJECT@v1.0.0'] },
+  { name: 'another encoding by attribute', files: { 'go.mod': mod(), 'a.txt': 'caf\u00e9\nnext\n', '.gitattributes': '*.txt text working-tree-encoding=UTF-16LE eol=crlf\n' }, tags: ['v1.0.0'], modules: ['PROJECT@v1.0.0'] },
   { name: 'LFS pointers', files: { 'go.mod': mod(), 'a.bin': 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n', '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n' }, tags: ['v1.0.0'], modules: ['PROJECT@v1.0.0'] },
   { name: 'names in many scripts', files: { 'go.mod': mod(), 'café.go': CODE, '日本語/文.go': CODE, '\u{20000}.go': CODE, '\uff21.go': CODE, 'z.go': CODE }, tags: ['v1.0.0'], modules: ['PROJECT@v1.0.0'] },
   { name: 'names with spaces and punctuation', files: { 'go.mod': mod(), "a b/!#$%&()+,-.=@[]^_{}~": 'x', '-dash': 'x', 'til~1': 'x' }, tags: ['v1.0.0'], modules: ['PROJECT@v1.0.0'] },
