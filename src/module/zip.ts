@@ -6,9 +6,12 @@ import type { ModulePath } from './path.ts';
 import type { Version } from './version.ts';
 import { centralDirectory, dataDescriptor, localHeader, type WrittenEntry } from './zip-format.ts';
 
-/** Limits of golang.org/x/mod/zip, in bytes: the sum of all files, and also the zip; go.mod and LICENSE each. */
+/** MaxZipFile of golang.org/x/mod/zip, in bytes: for the sum of all files, and for the zip. */
 export const MAX_ZIP = 500 * 2 ** 20;
-const MAX_SPECIAL = 16 * 2 ** 20;
+/** MaxGoMod of golang.org/x/mod/zip, in bytes. */
+export const MAX_GOMOD = 16 * 2 ** 20;
+/** MaxLICENSE of golang.org/x/mod/zip, in bytes. */
+export const MAX_LICENSE = 16 * 2 ** 20;
 
 /** A file on its way into a module zip. `path` is relative to the module's directory, `size` in bytes. */
 export interface ZipEntry {
@@ -94,9 +97,8 @@ export class ModuleZip {
   #checkSize({ path, size }: ZipEntry): void {
     this.#total += size;
     if (this.#total > MAX_ZIP) throw new Refuse(`module source tree too large: the limit is ${MAX_ZIP} bytes`);
-    if ((path === 'go.mod' || path === 'LICENSE') && size > MAX_SPECIAL) {
-      throw new Refuse(`${path} is too large: ${size} bytes, the limit is ${MAX_SPECIAL}`);
-    }
+    const limit = path === 'go.mod' ? MAX_GOMOD : path === 'LICENSE' ? MAX_LICENSE : MAX_ZIP;
+    if (size > limit) throw new Refuse(`${path} is too large: ${size} bytes, the limit is ${limit}`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
+import { MAX_ZIP } from '../module/zip.ts';
 import { StoreUnavailable, type StoredObject } from '../store/store.ts';
 import type { Cache } from '../store/cache.ts';
 import { UpstreamFailed, describe, type Answer } from './answer.ts';
@@ -12,9 +13,6 @@ import { checkZip } from './validate.ts';
 
 /** A zip that is in the cache, or one that is on its way into it. */
 type Opened = { readonly object: StoredObject } | { readonly spool: Spool; readonly size: number | undefined };
-
-/** The go command's limit for module zips (MaxZipFile in golang.org/x/mod/zip), in bytes. */
-const MAX_ZIP = 500 * 2 ** 20;
 
 /**
  * Zips of external modules. The first request for one starts a download into a temporary file, which every client

@@ -1,7 +1,8 @@
 import { moduleKey, versionsPrefix } from '../store/layout.ts';
+import { publishedVersions } from '../store/published.ts';
 import { StoreUnavailable, type ReadStore } from '../store/store.ts';
 import type { ModulePath } from '../module/path.ts';
-import { parseVersion, unescapeVersion, type Version } from '../module/version.ts';
+import { parseVersion, type Version } from '../module/version.ts';
 import { NotFound, describe, type Answer, type BytesAnswer, type ModuleSource } from './answer.ts';
 import { Fold } from './fold.ts';
 import { Memory } from './memory.ts';
@@ -75,13 +76,8 @@ export class PrivateModules implements ModuleSource {
 
   /** The listing of `.info` files is the truth, not the static copy under `list`. */
   async #versions(module: ModulePath): Promise<Version[]> {
-    const prefix = versionsPrefix(module);
     const published: Version[] = [];
-    for await (const { key } of this.#store.list(prefix)) {
-      if (!key.endsWith('.info')) continue;
-      const version = parseVersion(unescapeVersion(key.slice(prefix.length, -'.info'.length)) ?? '');
-      if (version !== undefined) published.push(version);
-    }
+    for await (const version of publishedVersions(this.#store, module)) published.push(version);
     return await listedVersions(published, async (version) => {
       const gomod = await this.#small(module, version, 'mod');
       // What the go command makes up for a repository without go.mod is exactly this line.

@@ -2,6 +2,7 @@ import { Refuse, Retry } from '../errors.ts';
 import type { BlobId, CommitId, GitLabClient, TreeEntry } from '../gitlab/client.ts';
 import { checkFiles, type TreeFile } from '../module/check.ts';
 import { usesVendorRule124 } from '../module/modfile.ts';
+import { MAX_LICENSE } from '../module/zip.ts';
 import type { LocatedModule } from './locate.ts';
 
 /** A file that belongs in the zip. */
@@ -20,8 +21,6 @@ export interface ZipPlan {
   readonly attributes: readonly string[];
 }
 
-/** The go command's limit for a LICENSE, in bytes. */
-const MAX_LICENSE = 16 * 2 ** 20;
 const SYMLINK_MODE = '120000';
 /** So many faults are told; more help nobody. */
 const TOLD_FAULTS = 5;

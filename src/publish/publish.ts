@@ -3,7 +3,9 @@ import { Refuse, Retry, Skip } from '../errors.ts';
 import type { CommitId, GitLabClient, Project } from '../gitlab/client.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
 import { isPseudoVersion } from '../module/version.ts';
-import { listKey, moduleKey, versionsPrefix } from '../store/layout.ts';
+import { MAX_GOMOD } from '../module/zip.ts';
+import { listKey, moduleKey } from '../store/layout.ts';
+import { publishedVersions } from '../store/published.ts';
 import type { Store } from '../store/store.ts';
 import { buildZip, type BuiltZip } from './build.ts';
 import { locateModule, parseTag, type LocatedModule } from './locate.ts';
@@ -36,8 +38,6 @@ export type Published = { readonly outcome: Outcome; readonly known: boolean } |
 
 /** GitLab's limit for each project and user (reference: application limits, repository archives). */
 const GITLAB_ARCHIVES_PER_MINUTE = 5;
-/** The go command's limit for a go.mod, in bytes. */
-const MAX_GOMOD = 16 * 2 ** 20;
 
 /** Turns a tag into the three files of a module version. */
 export class Publisher {
@@ -142,11 +142,8 @@ export class Publisher {
   /** Refreshes the list for static serving: a copy, which the next publish makes anew. */
   async #writeList({ path }: LocatedModule): Promise<void> {
     const { store } = this.#parts;
-    const prefix = versionsPrefix(path);
     const versions: string[] = [];
-    for await (const { key } of store.list(prefix)) {
-      if (!key.endsWith('.info')) continue;
-      const version = key.slice(prefix.length, -'.info'.length).replace(/!([a-z])/g, (_, char: string) => char.toUpperCase());
+    for await (const version of publishedVersions(store, path)) {
       if (!isPseudoVersion(version)) versions.push(version);
     }
     await store.put(listKey(path), Buffer.from(versions.map((version) => `${version}\n`).join('')));

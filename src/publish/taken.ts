@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Refuse } from '../errors.ts';
 import { collect } from '../gitlab/collect.ts';
+import { MAX_ZIP } from '../module/zip.ts';
 
 /** A file's content, taken in and hashed, ready to be read once more. */
 export interface TakenFile {
@@ -19,8 +20,6 @@ export interface TakenFile {
 
 /** Files up to this many bytes are held in memory, larger ones go through a file on disk. */
 const IN_MEMORY = 2 ** 20;
-/** No file of a module is larger than a module may be. */
-const MAX_FILE = 500 * 2 ** 20;
 
 /** Takes in a file of known size. `idLength` is the number of hex digits of the repository's object ids: 40 or 64. */
 export async function takeFile(body: AsyncIterable<Buffer>, size: number, idLength: number, scratch: string): Promise<TakenFile> {
@@ -62,7 +61,7 @@ async function spool(body: AsyncIterable<Buffer>, path: string, see: (chunk: Buf
   try {
     for await (const chunk of body) {
       size += chunk.length;
-      if (size > MAX_FILE) throw new Refuse(`a file is larger than ${MAX_FILE} bytes, the limit of a module`);
+      if (size > MAX_ZIP) throw new Refuse(`a file is larger than ${MAX_ZIP} bytes, the limit of a module`);
       see(chunk);
       await file.write(chunk);
     }
