@@ -21,21 +21,27 @@ const projectSchema = z
   .object({
     id: z.number().int(),
     path_with_namespace: z.string(),
-    web_url: z.string(),
+    http_url_to_repo: z.string(),
     archived: z.boolean().optional(),
     empty_repo: z.boolean().optional(),
   })
   .transform((project) => ({
     id: project.id,
     path: project.path_with_namespace,
-    webUrl: project.web_url,
+    httpUrl: project.http_url_to_repo,
     archived: project.archived === true,
     empty: project.empty_repo === true,
   }));
 
+const commitSchema = z
+  .object({ id: commitId, committed_date: z.coerce.date() })
+  .transform((commit) => ({ id: commit.id, committedAt: commit.committed_date }));
+
 const tagSchema = z
-  .object({ name: z.string(), commit: z.object({ id: commitId, committed_date: z.coerce.date() }).nullable() })
-  .transform((tag) => ({ name: tag.name, commit: tag.commit?.id, committedAt: tag.commit?.committed_date }));
+  .object({ name: z.string(), commit: commitSchema.nullable() })
+  .transform((tag) => ({ name: tag.name, commit: tag.commit?.id, committedAt: tag.commit?.committedAt }));
+
+const branchSchema = z.object({ commit: commitSchema.nullable() }).transform((branch) => branch.commit ?? undefined);
 
 const treeSchema = z.array(
   z
@@ -45,7 +51,9 @@ const treeSchema = z.array(
 
 const streamSchema = z.custom<ReadableStream>((body) => body instanceof globalThis.ReadableStream).nullable();
 
-/** A project as the API shows it; `path` is its full path, such as `group/sub/lib`. */
+/** A commit, and when it was committed: the time that Go goes by. */
+export type Commit = z.output<typeof commitSchema>;
+/** A project as the API shows it; `path` is its full path, such as `group/sub/lib`, `httpUrl` the address for git. */
 export type Project = z.output<typeof projectSchema>;
 /** A tag; without commit if it points at something else (a blob, say). */
 export type Tag = z.output<typeof tagSchema>;
@@ -111,13 +119,45 @@ export class GitLabClient {
     return parse(tagSchema, await orUndefined(this.#api.Tags.show(projectId, name)), `tag ${name} of project ${projectId}`);
   }
 
-  /** All tags of a project; none if it is gone or has no repository. */
+  /**
+   * All tags of a project; none if it is gone or has no repository. Without GitLab's `search`, which some of its versions
+   * apply within each page and then take the page for the last (app/finders/tags_finder.rb).
+   */
   tags(projectId: number): AsyncIterable<Tag> {
     return this.#items(z.array(tagSchema), `projects/${projectId}/repository/tags`, {
       order_by: 'name',
       sort: 'asc',
       pagination: 'keyset',
     });
+  }
+
+  /** The commit at the tip of a branch, as it stands now. */
+  async branch(projectId: number, name: string): Promise<Commit | undefined> {
+    return parse(branchSchema, await orUndefined(this.#api.Branches.show(projectId, name)), `branch ${name} of project ${projectId}`);
+  }
+
+  /** The commit that a commit id, whole or abbreviated, or `HEAD` names, whether anything leads to it or not. */
+  async commit(projectId: number, id: string): Promise<Commit | undefined> {
+    return parse(commitSchema, await orUndefined(this.#api.Commits.show(projectId, id)), `commit ${id} of project ${projectId}`);
+  }
+
+  /** Whether a branch or tag leads to a commit. One that was only ever offered in a merge request has none. */
+  async isReachable(projectId: number, commit: CommitId): Promise<boolean> {
+    const endpoint = `projects/${projectId}/repository/commits/${commit}/refs`;
+    const first = await this.#items(z.array(z.unknown()), endpoint, { type: 'all' }).next();
+    return first.done !== true;
+  }
+
+  /** The names of the tags from which a commit can be reached, that on the commit itself included. */
+  async *tagsContaining(projectId: number, commit: CommitId): AsyncGenerator<string> {
+    const endpoint = `projects/${projectId}/repository/commits/${commit}/refs`;
+    for await (const { name } of this.#items(z.array(z.object({ name: z.string() })), endpoint, { type: 'tag' })) yield name;
+  }
+
+  /** The best common ancestor of two commits, if they have one. */
+  async mergeBase(projectId: number, one: CommitId, other: CommitId): Promise<CommitId | undefined> {
+    const found = await orUndefined(this.#api.Repositories.mergeBase(projectId, [one, other]));
+    return parse(commitSchema, found, `merge base of ${one} and ${other}`)?.id;
   }
 
   /** Everything below a directory of a commit, recursively; `directory` is empty for the root. */

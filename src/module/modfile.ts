@@ -1,6 +1,6 @@
 import { ModfileSyntaxError, parseStatements, unquoteGo, type Statement } from './modfile-syntax.ts';
 import { splitPathVersion } from './path.ts';
-import { canonicalVersion, matchesMajor } from './version.ts';
+import { canonicalVersion, compareVersions, matchesMajor } from './version.ts';
 
 /** What a go.mod file decides about its module, read exactly as laxly as the go command reads a dependency's. */
 
@@ -51,6 +51,11 @@ export function usesVendorRule124(gomod: Buffer): boolean {
 /** The retractions that a go.mod declares; none when it cannot be read. */
 export function retractions(gomod: Buffer): readonly Retraction[] {
   return parseModfileLax(gomod)?.retractions ?? [];
+}
+
+/** Whether a version lies in one of the ranges. */
+export function isRetracted(version: string, ranges: readonly Retraction[]): boolean {
+  return ranges.some(({ low, high }) => compareVersions(low, version) <= 0 && compareVersions(version, high) <= 0);
 }
 
 /** Parses as modfile.ParseLax does: unknown directives are ignored, faults in known ones fail the file (undefined). */

@@ -2,18 +2,17 @@ import { moduleKey, versionsPrefix } from '../store/layout.ts';
 import { publishedVersions } from '../store/published.ts';
 import { StoreUnavailable, type ReadStore } from '../store/store.ts';
 import type { ModulePath } from '../module/path.ts';
+import { isRetracted, retractions } from '../module/modfile.ts';
 import { parseVersion, type Version } from '../module/version.ts';
 import { NotFound, describe, type Answer, type BytesAnswer, type ModuleSource } from './answer.ts';
 import { Fold } from './fold.ts';
 import { Memory } from './memory.ts';
 import type { ModuleRequest } from './request.ts';
-import { byPreference, isRetracted, listedVersions, type RetractedRange } from './versions.ts';
+import { byPreference, listedVersions } from './versions.ts';
 
 /** What private modules are served from. */
 export interface PrivateParts {
   readonly store: ReadStore;
-  /** The retractions that a go.mod declares. */
-  readonly retractions: (gomod: Buffer) => readonly RetractedRange[];
   /** Bound of what is kept in memory, in bytes; 64 MiB by default. */
   readonly memoryBytes?: number;
   /** How long a file in memory is served without a look at the store, in milliseconds; 10 s by default. */
@@ -29,14 +28,12 @@ export interface PrivateParts {
  */
 export class PrivateModules implements ModuleSource {
   readonly #store: ReadStore;
-  readonly #retractions: PrivateParts['retractions'];
   readonly #memory: Memory;
   readonly #freshMs: number;
   readonly #reads = new Fold<BytesAnswer | undefined>();
 
   constructor(parts: PrivateParts) {
     this.#store = parts.store;
-    this.#retractions = parts.retractions;
     this.#memory = new Memory(parts.memoryBytes ?? 64 * 2 ** 20);
     this.#freshMs = parts.freshMs ?? 10_000;
   }
@@ -68,7 +65,7 @@ export class PrivateModules implements ModuleSource {
     const [highest] = preferred;
     if (highest === undefined) return undefined;
     const gomod = await this.#small(module, highest, 'mod');
-    const ranges = gomod ? this.#retractions(gomod.body) : [];
+    const ranges = gomod ? retractions(gomod.body) : [];
     const latest = preferred.find((version) => !isRetracted(version, ranges));
     if (latest === undefined) throw new NotFound(`every version of ${module} is retracted\nName a version to get it all the same.`);
     return (await this.#small(module, latest, 'info'))?.body;

@@ -1,11 +1,5 @@
 import { compareVersions, isPseudoVersion, prereleaseOf, type Version } from '../module/version.ts';
 
-/** Versions that an author withdrew by `retract`: from `low` to `high`, both included. */
-export interface RetractedRange {
-  readonly low: string;
-  readonly high: string;
-}
-
 /**
  * The versions that `@v/list` shows, in ascending order: no pseudo-versions, and no `+incompatible` ones once the
  * highest compatible version has a go.mod of its own (modfetch's appendIncompatibleVersions). Retracted ones stay,
@@ -32,11 +26,6 @@ export function byPreference(listed: readonly Version[]): Version[] {
     ...descending.filter((version) => prereleaseOf(version) === ''),
     ...descending.filter((version) => prereleaseOf(version) !== ''),
   ];
-}
-
-/** Whether a version lies in one of the ranges. */
-export function isRetracted(version: Version, ranges: readonly RetractedRange[]): boolean {
-  return ranges.some(({ low, high }) => compareVersions(low, version) <= 0 && compareVersions(version, high) <= 0);
 }
 
 function isIncompatible(version: Version): boolean {

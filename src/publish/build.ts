@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Refuse, Retry } from '../errors.ts';
-import type { BlobId, CommitId, GitLabClient } from '../gitlab/client.ts';
+import type { BlobId, GitLabClient } from '../gitlab/client.ts';
 import type { H1 } from '../module/hash.ts';
 import { checkZipSize, MAX_ZIP, ModuleZip } from '../module/zip.ts';
+import type { Pace } from '../pace/pace.ts';
+import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { Spool } from '../spool.ts';
 import type { AttributesFile } from './attributes.ts';
 import { convert } from './convert.ts';
-import type { LocatedModule } from './locate.ts';
-import type { Pace } from '../pace/pace.ts';
 import { planZip, type ZipPlan } from './plan.ts';
 
 /** What a build works with. */
@@ -19,15 +19,6 @@ export interface BuildParts {
   readonly gitlab: GitLabClient;
   readonly pace: Pace;
   readonly archivesPerMinute: number;
-}
-
-/** Which version to build. */
-export interface BuildRequest {
-  readonly projectId: number;
-  readonly commit: CommitId;
-  readonly module: LocatedModule;
-  /** A folder for temporary files, which the caller removes. */
-  readonly scratch: string;
 }
 
 /** A finished module zip in the scratch folder; `size` in bytes. */
@@ -43,23 +34,23 @@ const ARCHIVE_WINDOW_MS = 61_000;
 const MAX_ATTRIBUTES = 2 ** 20;
 
 /**
- * Builds the module zip of a version. The archive arrives while the tree is read and the zip written. Throws Refuse
+ * Builds the module zip of a version in `scratch`, a folder which the caller removes. The archive arrives while the tree is read and the zip written. Throws Refuse
  * or Retry.
  */
-export async function buildZip(parts: BuildParts, request: BuildRequest): Promise<BuiltZip> {
+export async function buildZip(parts: BuildParts, version: ResolvedVersion, scratch: string): Promise<BuiltZip> {
   const { gitlab, pace, archivesPerMinute } = parts;
-  const { projectId, commit, module, scratch } = request;
-  const waitMs = await pace.reserve(`archive:${projectId}`, archivesPerMinute, ARCHIVE_WINDOW_MS);
+  const { project, commit, directory } = version;
+  const waitMs = await pace.reserve(`archive:${project.id}`, archivesPerMinute, ARCHIVE_WINDOW_MS);
   if (waitMs > 0) throw new Retry(`GitLab allows ${archivesPerMinute} archives a minute for a project`, { afterMs: waitMs });
 
   // GitLab's connection is read as fast as it comes, from before the tree is known: one that stands still would be
   // cut off by any proxy in between.
   const spool = await Spool.create(scratch);
   const stop = new AbortController();
-  const download = fill(spool, () => gitlab.archive(projectId, commit, module.directory), stop.signal);
+  const download = fill(spool, () => gitlab.archive(project.id, commit, directory), stop.signal);
   try {
-    const plan = await planZip(gitlab, projectId, commit, module);
-    return await convertTo(join(scratch, 'module.zip'), plan, spool.reader(), parts, request);
+    const plan = await planZip(gitlab, { projectId: version.project.id, ...version });
+    return await convertTo(join(scratch, 'module.zip'), plan, spool.reader(), gitlab, version, scratch);
   } finally {
     stop.abort();
     await download;
@@ -67,15 +58,21 @@ export async function buildZip(parts: BuildParts, request: BuildRequest): Promis
   }
 }
 
-async function convertTo(path: string, plan: ZipPlan, archive: Readable, { gitlab }: BuildParts, request: BuildRequest): Promise<BuiltZip> {
-  const { projectId, module, scratch } = request;
-  const zip = new ModuleZip(module.path, module.version);
+async function convertTo(
+  path: string,
+  plan: ZipPlan,
+  archive: Readable,
+  gitlab: GitLabClient,
+  version: ResolvedVersion,
+  scratch: string,
+): Promise<BuiltZip> {
+  const zip = new ModuleZip(version.path, version.version);
   const written = pipeline(zip.output, createWriteStream(path));
   let attributes: Promise<AttributesFile[]> | undefined;
   const source = {
     archive,
-    blob: (id: BlobId) => gitlab.blob(projectId, id),
-    attributes: () => (attributes ??= readAttributes(gitlab, plan, request)),
+    blob: (id: BlobId) => gitlab.blob(version.project.id, id),
+    attributes: () => (attributes ??= readAttributes(gitlab, plan, version)),
     scratch,
   };
   const converted = convert(plan.files, source, zip).catch((error: unknown) => {
@@ -106,12 +103,13 @@ async function fill(spool: Spool, open: () => Promise<Readable>, signal: AbortSi
 }
 
 /** The .gitattributes files from the root of the repository down to the module, and those within it. */
-async function readAttributes(gitlab: GitLabClient, plan: ZipPlan, { projectId, commit, module }: BuildRequest): Promise<AttributesFile[]> {
-  const elements = module.directory === '' ? [] : module.directory.split('/');
+async function readAttributes(gitlab: GitLabClient, plan: ZipPlan, version: ResolvedVersion): Promise<AttributesFile[]> {
+  const { project, commit, directory } = version;
+  const elements = directory === '' ? [] : directory.split('/');
   const above = elements.map((_, depth) => [...elements.slice(0, depth), '.gitattributes'].join('/'));
   const files: AttributesFile[] = [];
   for (const path of [...above, ...plan.attributes]) {
-    const bytes = await gitlab.file(projectId, commit, path, MAX_ATTRIBUTES);
+    const bytes = await gitlab.file(project.id, commit, path, MAX_ATTRIBUTES);
     if (bytes) files.push({ directory: path.slice(0, -'/.gitattributes'.length), text: bytes.toString('utf8') });
   }
   return files;

@@ -3,7 +3,17 @@ import type { BlobId, CommitId, GitLabClient, TreeEntry } from '../gitlab/client
 import { checkFiles, type TreeFile } from '../module/check.ts';
 import { usesVendorRule124 } from '../module/modfile.ts';
 import { MAX_LICENSE } from '../module/zip.ts';
-import type { LocatedModule } from './locate.ts';
+import { joinPath } from '../resolve/place.ts';
+
+/** Which module to plan for. */
+interface PlannedModule {
+  readonly projectId: number;
+  readonly commit: CommitId;
+  /** Empty for the root of the repository. */
+  readonly directory: string;
+  /** Undefined for a repository without one. */
+  readonly gomod: Buffer | undefined;
+}
 
 /** A file that belongs in the zip. */
 export interface PlannedFile extends TreeFile {
@@ -26,23 +36,23 @@ const SYMLINK_MODE = '120000';
 const TOLD_FAULTS = 5;
 
 /** Reads the tree of a module and decides what belongs in its zip. Throws Refuse for one that the go command refuses. */
-export async function planZip(gitlab: GitLabClient, projectId: number, commit: CommitId, module: LocatedModule): Promise<ZipPlan> {
+export async function planZip(gitlab: GitLabClient, { projectId, commit, directory, gomod }: PlannedModule): Promise<ZipPlan> {
   const files: PlannedFile[] = [];
   const attributes: string[] = [];
-  for await (const entry of gitlab.tree(projectId, commit, module.directory)) {
+  for await (const entry of gitlab.tree(projectId, commit, directory)) {
     if (entry.type !== 'blob') continue;
-    const file = plannedFile(entry, module.directory);
+    const file = plannedFile(entry, directory);
     files.push(file);
     if (file.path === '.gitattributes' || file.path.endsWith('/.gitattributes')) attributes.push(entry.path);
   }
-  if (!files.some((file) => file.path === 'go.mod')) {
-    throw new Retry(`GitLab's tree of ${commit} lacks ${module.directory}/go.mod, which its files API has`);
+  if (gomod && !files.some((file) => file.path === 'go.mod')) {
+    throw new Retry(`GitLab's tree of ${commit} lacks ${joinPath(directory, 'go.mod')}, which its files API has`);
   }
-  if (module.directory !== '' && !files.some((file) => file.path === 'LICENSE')) {
+  if (directory !== '' && !files.some((file) => file.path === 'LICENSE')) {
     const license = await gitlab.file(projectId, commit, 'LICENSE', MAX_LICENSE);
-    if (license) files.push({ path: 'LICENSE', treePath: `${module.directory}/LICENSE`, kind: 'file', content: { bytes: license } });
+    if (license) files.push({ path: 'LICENSE', treePath: `${directory}/LICENSE`, kind: 'file', content: { bytes: license } });
   }
-  const checked = checkFiles(files, usesVendorRule124(module.gomod));
+  const checked = checkFiles(files, gomod !== undefined && usesVendorRule124(gomod));
   if (checked.invalid.length > 0) {
     const told = checked.invalid.slice(0, TOLD_FAULTS).map((file) => `${file.path}: ${file.reason}`);
     const more = checked.invalid.length - told.length;

@@ -32,14 +32,27 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
     if (signal.aborted) break;
     result.projects++;
     if (project.empty) continue;
-    const known = await knownOutcomes(parts.store, project.id);
-    for await (const { name, commit } of parts.gitlab.tags(project.id)) {
-      if (signal.aborted) break;
-      result.tags++;
-      if (!commit || known.has(outcomeKey(project.id, name, commit))) continue;
-      await parts.queue.add({ projectId: project.id, tag: name, hint: commit });
-      result.queued++;
-    }
+    const { tags, queued } = await sweepProject(parts, project.id, signal);
+    result.tags += tags;
+    result.queued += queued;
+  }
+  return result;
+}
+
+/** The same for one project. */
+export async function sweepProject(
+  { gitlab, store, queue }: Pick<SweepParts, 'gitlab' | 'store' | 'queue'>,
+  projectId: number,
+  signal: AbortSignal,
+): Promise<Omit<SweepResult, 'projects'>> {
+  const result = { tags: 0, queued: 0 };
+  const known = await knownOutcomes(store, projectId);
+  for await (const { name, commit } of gitlab.tags(projectId)) {
+    if (signal.aborted) break;
+    result.tags++;
+    if (!commit || known.has(outcomeKey(projectId, name, commit))) continue;
+    await queue.add({ projectId, tag: name, hint: commit });
+    result.queued++;
   }
   return result;
 }

@@ -32,7 +32,7 @@ async function serve(conversion: Conversion): Promise<void> {
   const version = 'v1.0.0' as Version;
   const gomod = Buffer.from(`module ${path}\n\ngo 1.24\n`);
   const client = new GitLabClient({ url: gitlabUrl, token, pace: async () => undefined });
-  const plan = await planZip(client, projectId, conversion.commit as CommitId, { path, version, directory: '', gomod, note: undefined });
+  const plan = await planZip(client, { projectId, commit: conversion.commit as CommitId, directory: '', gomod });
   const convertOnce = async (): Promise<void> => {
     const zip = new ModuleZip(path, version);
     const written = pipeline(zip.output, createWriteStream(join(folder, 'modpress.zip')));

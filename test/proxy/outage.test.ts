@@ -51,7 +51,7 @@ test('identical questions at the same time become one listing', async () => {
       return proxy.store.list(prefix, options);
     },
   });
-  const modules = new PrivateModules({ store, retractions: () => [] });
+  const modules = new PrivateModules({ store });
   const ask = (): Promise<Answer> => modules.answer({ kind: 'list', module: modulePath(MODULE) });
   const answers = await Promise.all(Array.from({ length: 20 }, ask));
   expect(answers.every((answer) => answer.kind === 'bytes' && answer.body.toString() === 'v1.0.0\n')).toBe(true);

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import pino from 'pino';
-import { retractions } from '../../src/module/modfile.ts';
 import { ExternalModules } from '../../src/proxy/external.ts';
 import type { ModuleSource } from '../../src/proxy/answer.ts';
 import type { Patience } from '../../src/proxy/download.ts';
@@ -71,7 +70,6 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
   });
   const privateModules = new PrivateModules({
     store,
-    retractions,
     ...(options.freshMs !== undefined && { freshMs: options.freshMs }),
   });
   const app = express().use(

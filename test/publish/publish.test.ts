@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Retry } from '../../src/errors.ts';
-import { Ownership } from '../../src/publish/ownership.ts';
+import { Ownership } from '../../src/resolve/ownership.ts';
 import { MemoryPace } from '../../src/pace/memory-pace.ts';
 import type { Outcome } from '../../src/publish/outcome.ts';
 import { hashStoredZip } from '../../src/publish/stored-hash.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
-import { Ownership } from '../../src/publish/ownership.ts';
+import { Ownership } from '../../src/resolve/ownership.ts';
 import { MemoryPace } from '../../src/pace/memory-pace.ts';
 import { Publisher, type PublisherParts } from '../../src/publish/publish.ts';
 import { DiskStore } from '../../src/store/disk.ts';

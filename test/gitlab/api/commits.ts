@@ -3,10 +3,10 @@ import type { Git } from '../git.ts';
 import type { Commit } from '../objects.ts';
 import type { Repository } from '../repository.ts';
 import type { ApiContext } from './context.ts';
-import { notFound } from './error.ts';
+import { ApiError, notFound } from './error.ts';
 import { choice, text } from './query.ts';
 
-/** Commits: one, the history of a ref, and the refs that contain one. */
+/** Commits: one, the history of a ref, the refs that contain one, and where two have parted. */
 export function commitRoutes({ access, pagination, present }: ApiContext, git: Git): Router {
   const router = Router();
 
@@ -41,6 +41,18 @@ export function commitRoutes({ access, pagination, present }: ApiContext, git: G
     response.json(pagination.page(request, response, refs));
   });
 
+  router.get('/projects/:id/repository/merge_base', async (request, response) => {
+    const project = access.project(request, request.params.id);
+    const names = [request.query['refs[]']].flat().filter((name) => typeof name === 'string');
+    if (names.length < 2) throw new ApiError(400, { message: '400 Bad request - Provide at least 2 refs' });
+    const commits = await Promise.all(names.map((name) => project.repository.commit(name)));
+    const unknown = names.filter((_, index) => commits[index] === undefined);
+    if (unknown.length > 0) throw new ApiError(400, { message: `400 Bad request - Could not find ref: ${unknown.join(', ')}` });
+    const base = await mergeBase(git, project.repository, commits.flatMap((commit) => commit?.id ?? []));
+    if (base === undefined) throw notFound('Merge Base');
+    response.json(present.commit(project, await found(project.repository, base)));
+  });
+
   return router;
 }
 
@@ -53,4 +65,15 @@ async function found(repository: Repository, revision: string): Promise<Commit> 
 async function lines(git: Git, repository: Repository, args: readonly string[]): Promise<string[]> {
   const output = await git.run(args, { cwd: repository.directory });
   return output.toString().split('\n').slice(0, -1);
+}
+
+/** git's status 1 means that there is none. */
+async function mergeBase(git: Git, repository: Repository, ids: readonly string[]): Promise<string | undefined> {
+  try {
+    const [base] = await lines(git, repository, ['merge-base', ...ids]);
+    return base;
+  } catch (error) {
+    if (error instanceof Error && /ended with 1:/.test(error.message)) return undefined;
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Ownership } from '../../src/publish/ownership.ts';
+import { Ownership } from '../../src/resolve/ownership.ts';
 
 describe('who owns a module path', () => {
   const ownership = new Ownership('gitlab.example', [
@@ -14,12 +14,21 @@ describe('who owns a module path', () => {
     ['platform/gopher', 'gitlab.example/platform/gopher'],
     ['build/tool', 'go.corp.example/tool'],
   ])('project %s is %s, and back', (project, path) => {
-    expect(ownership.modulePathOf(project)).toBe(path);
+    expect(ownership.rootsOf(project)).toEqual([path]);
     expect(ownership.projectPathOf(path)).toBe(project);
   });
 
   test('a project whose path the map gives to another publishes nothing', () => {
-    expect(() => ownership.modulePathOf('platform/go/tool')).toThrow('go.corp.example/tool of project platform/go/tool to build/tool');
+    expect(() => ownership.rootsOf('platform/go/tool')).toThrow('go.corp.example/tool of project platform/go/tool to build/tool');
+  });
+
+  test('a project that the map names twice has two paths', () => {
+    const versioned = new Ownership('gitlab.example', [
+      { modulePrefix: 'gopkg.in/yaml.v2', projectPrefix: 'mirrors/yaml' },
+      { modulePrefix: 'gopkg.in/yaml.v3', projectPrefix: 'mirrors/yaml' },
+    ]);
+    expect(versioned.rootsOf('mirrors/yaml')).toEqual(['gopkg.in/yaml.v2', 'gopkg.in/yaml.v3']);
+    expect(versioned.projectPathOf('gopkg.in/yaml.v3')).toBe('mirrors/yaml');
   });
 
   test('everything at or below a prefix is private, and nothing that only looks like it', () => {

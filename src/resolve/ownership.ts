@@ -39,17 +39,18 @@ export class Ownership {
   }
 
   /**
-   * The module path of a project's root, without major version suffix. `projectPath` is its full path in GitLab.
-   * Throws Refuse where MODULE_MAP gives that path to another project.
+   * The module paths that a project's root can have, without the `/vN` of its go.mod; several where MODULE_MAP names the
+   * project several times, as for gopkg.in/x.v1 and gopkg.in/x.v2. `projectPath` is its full path in GitLab. Throws
+   * Refuse where MODULE_MAP gives them all to other projects.
    */
-  modulePathOf(projectPath: string): string {
+  rootsOf(projectPath: string): readonly string[] {
     const mapping = longest(this.#mappings, (candidate) => candidate.projectPrefix, projectPath);
-    const path = join(mapping?.modulePrefix ?? '', below(projectPath, mapping?.projectPrefix ?? '') ?? '');
-    const owner = this.projectPathOf(path);
-    if (owner !== projectPath) {
-      throw new Refuse(`MODULE_MAP gives the module path ${path} of project ${projectPath} to ${owner ?? 'nobody'}`);
-    }
-    return path;
+    const equal = this.#mappings.filter((candidate) => candidate.projectPrefix === mapping?.projectPrefix);
+    const roots = equal.map(({ modulePrefix, projectPrefix }) => join(modulePrefix, below(projectPath, projectPrefix) ?? ''));
+    const owned = roots.filter((root) => this.projectPathOf(root) === projectPath);
+    if (owned.length > 0) return owned;
+    const [root = ''] = roots;
+    throw new Refuse(`MODULE_MAP gives the module path ${root} of project ${projectPath} to ${this.projectPathOf(root) ?? 'nobody'}`);
   }
 
   /** The project path that a module path stands for, were the module at a project's root; undefined outside our prefixes. */

@@ -1,0 +1,107 @@
+import { Refuse, Skip } from '../errors.ts';
+import type { Commit, Project } from '../gitlab/client.ts';
+import { declaredPath } from '../module/modfile.ts';
+import { parseModulePath, splitPathVersion } from '../module/path.ts';
+import { checkModuleVersion, isPseudoVersion, majorOf, parseVersion, type Version } from '../module/version.ts';
+import { chooseGoMod, versionedDirectory, type GoModFiles } from './go-mod.ts';
+import { originOf } from './origin.ts';
+import { joinPath, placeIn, type ModulePlace } from './place.ts';
+import type { ResolvedVersion } from './resolver.ts';
+
+/** A tag that names a module version: `sub/dir/v1.2.3` is version v1.2.3 of the module in sub/dir. */
+interface VersionTag {
+  /** Empty for the root of the repository. */
+  readonly directory: string;
+  readonly version: Version;
+}
+
+/** A tag that was pushed, and how to find out more. */
+export interface PushedTag {
+  readonly name: string;
+  readonly commit: Commit;
+  /** The tag's project, and the module paths that its root can have (Ownership.rootsOf). */
+  readonly owner: () => Promise<{ readonly project: Project; readonly roots: readonly string[] }>;
+  /** The bytes of the go.mod in a directory of the commit. */
+  readonly readGoMod: (directory: string) => Promise<Buffer | undefined>;
+}
+
+/** A tag's version, and what a person should know although it can be published. */
+export interface LocatedTag extends ResolvedVersion {
+  readonly note: string | undefined;
+}
+
+/**
+ * Finds the module version that a tag is. The path comes from the project. go.mod has a say in two things alone: the major
+ * version suffix, and whether `.git` follows the project, as it must where the go command cannot ask GitLab for the root
+ * of the repository. Throws Skip for what is no version and for a directory without go.mod, Refuse for a go.mod that
+ * contradicts the tag.
+ */
+export async function locateTag({ name, commit, owner, readGoMod }: PushedTag): Promise<LocatedTag> {
+  const tag = parseTag(name);
+  const { directory, version } = tag;
+  const major = majorOf(version);
+  const isVersioned = major !== 'v0' && major !== 'v1';
+  // Three questions at most, tag included, for what turns out to be no module: the owner can be asked for at once only
+  // where there is no second go.mod to ask for.
+  const early = isVersioned ? undefined : owner();
+  early?.catch(() => undefined);
+  const [here, below] = await Promise.all([readGoMod(directory), isVersioned ? readGoMod(joinPath(directory, major)) : undefined]);
+  if (!here && !below) throw new Skip(`there is no ${joinPath(directory, 'go.mod')} at this tag`);
+
+  const { project, roots } = await (early ?? owner());
+  const place = placeOf(tag, project, roots, { here, below });
+  const found = chooseGoMod(place, { here, below: versionedDirectory(place) === undefined ? undefined : below });
+  if (!found.gomod) throw new Skip(`there is no go.mod at this tag`);
+  const origin = originOf(place, { ...commit, ref: `refs/tags/${name}`, tag: name }, version);
+  const declared = declaredPath(found.gomod);
+  return {
+    ...found,
+    path: place.path,
+    version,
+    project,
+    commit: commit.id,
+    committedAt: commit.committedAt,
+    tag: name,
+    origin,
+    note: declared === place.path ? undefined : `go.mod declares ${declared}: usable only through a replace directive`,
+  };
+}
+
+/** Reads a tag as a module version (codeRepo.Versions in cmd/go). Throws Skip if it is none. */
+function parseTag(tag: string): VersionTag {
+  const slash = tag.lastIndexOf('/');
+  const version = parseVersion(tag.slice(slash + 1));
+  if (version === undefined || version.includes('+')) {
+    throw new Skip(`tag ${tag} is not a version: the go command takes v1.2.3 or v1.2.3-pre, in full`);
+  }
+  if (isPseudoVersion(version)) throw new Skip(`tag ${tag} looks like a pseudo-version, which the go command ignores`);
+  return { directory: slash < 0 ? '' : tag.slice(0, slash), version };
+}
+
+/** The first of the project's module paths under which the version can stand; with `.git` if go.mod says so. */
+function placeOf({ directory, version }: VersionTag, project: Project, roots: readonly string[], files: GoModFiles): ModulePlace {
+  const declared = new Set([files.here, files.below].map((file) => file && declaredPath(file)));
+  let problem: Error | undefined;
+  for (const plain of roots) {
+    const withGit = `${plain}.git`;
+    const root = declared.has(pathAt(withGit, directory, version)) ? withGit : plain;
+    const path = parseModulePath(pathAt(root, directory, version));
+    if (typeof path !== 'string') {
+      problem ??= new Refuse(`${pathAt(root, directory, version)} is not a legal module path: ${path.reason}`);
+      continue;
+    }
+    const mismatch = checkModuleVersion(path, version);
+    if (mismatch === undefined) return placeIn(path, project, root);
+    problem ??= new Skip(`${path}: ${mismatch}`);
+  }
+  throw problem ?? new Refuse(`project ${project.path} has no module path`);
+}
+
+function pathAt(root: string, directory: string, version: Version): string {
+  const major = majorOf(version);
+  const path = joinPath(root, directory);
+  // A project called v2, or a path like gopkg.in/yaml.v2, carries its suffix already.
+  const own = splitPathVersion(root)?.major ?? '';
+  if (major === 'v0' || major === 'v1' || own.startsWith('.') || (directory === '' && own === `/${major}`)) return path;
+  return `${path}/${major}`;
+}
