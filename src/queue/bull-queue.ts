@@ -39,7 +39,7 @@ export class BullQueue implements Queue {
     this.#options = options;
     this.#redis = connectRedis(options.redisUrl, options.log);
     watchHeartbeat(this.#redis);
-    this.#bull = openBull(options, () => this.#redis);
+    this.#bull = openBull('publish', options, () => this.#redis);
   }
 
   async add(job: TagJob, delivery?: string): Promise<Added> {

@@ -1,32 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type Bull from 'bull';
-import type { Redis, RedisOptions } from 'ioredis';
-import {
-  Again,
-  type BullQueueOptions,
-  type ConnectionType,
-  lockMsOf,
-  openBull,
-  prefixOf,
-  type StoredJob,
-  storedJob,
-  windDown,
-} from './bull.ts';
+import type { Redis } from 'ioredis';
+import { Again, type BullQueueOptions, lockMsOf, prefixOf, type StoredJob, storedJob } from './bull.ts';
+import { BullConsumer } from './bull-consumer.ts';
 import { subjectOf } from './job-id.ts';
 import type { Handler } from './queue.ts';
-import { connectRedis, endRedis, watchHeartbeat } from './redis.ts';
 import { failureRule } from './retry.ts';
 import { takeLock } from './tag-lock.ts';
-import { within } from './within.ts';
 
 /** How long a job waits whose tag is being worked on, in milliseconds. */
 const busyMs = 1_000;
-/** How long `close` waits for Redis to take note of the last jobs, in milliseconds. */
-const farewellMs = 5_000;
-/** A worker has nobody waiting for it: its commands sit an outage out. */
-const patient: RedisOptions = { maxRetriesPerRequest: null, commandTimeout: 15_000 };
-/** Commands that wait by design must not be timed; Bull insists on the ready check being off for them. */
-const blocking: RedisOptions = { ...patient, commandTimeout: undefined, enableReadyCheck: false };
 
 /** Takes a job away that has no data, unless it has got some in the meantime. */
 const discardScript = `
@@ -35,57 +17,29 @@ redis.call('SREM', KEYS[3], ARGV[1])
 if redis.call('HEXISTS', KEYS[1], 'data') == 0 then redis.call('DEL', KEYS[1]) end
 return 0`;
 
-type Connections = Record<ConnectionType, Redis>;
-
-/** The half of the Bull queue that runs jobs. It has connections of its own, since it waits where others must not. */
+/** The half of the Bull queue that runs jobs. */
 export class BullWorker {
   readonly #options: BullQueueOptions;
   readonly #handler: Handler;
   readonly #failed: ReturnType<typeof failureRule>;
   readonly #running = new Set<Promise<void>>();
-  readonly #closing = new AbortController();
-  #connections: Connections | undefined;
-  #bull: Bull.Queue<StoredJob> | undefined;
+  readonly #consumer: BullConsumer<StoredJob>;
 
   constructor(options: BullQueueOptions, handler: Handler) {
     this.#options = options;
     this.#handler = handler;
     this.#failed = failureRule(options);
+    this.#consumer = new BullConsumer('publish', options, (job, redis) => this.#run(job, redis));
   }
 
   /** Runs jobs until `close`, as soon as Redis is there, at most `concurrency` at a time. */
-  async start(concurrency: number): Promise<void> {
-    const { signal } = this.#closing;
-    while (!signal.aborted) {
-      const connections = this.#connect();
-      try {
-        // Bull never starts if Redis fails it at the start (loading, say), so it is begun only when all is well.
-        await Promise.all(Object.values(connections).map((connection) => connection.ping()));
-        if (signal.aborted) return;
-        this.#bull = openBull(this.#options, (type) => connections[type]);
-        await this.#bull.process(concurrency, (job) => this.#run(job, connections.client));
-        return;
-      } catch (error) {
-        if (signal.aborted) return;
-        this.#options.log.warn({ err: error }, 'the worker cannot start yet; trying again');
-        this.#disconnect();
-        await sleep(1_000);
-      }
-    }
+  start(concurrency: number): Promise<void> {
+    return this.#consumer.start(concurrency);
   }
 
   /** Takes no more jobs, waits for those that run, and ends the connections. */
-  async close(): Promise<void> {
-    this.#closing.abort();
-    const recorded = this.#bull && windDown(this.#bull);
-    await Promise.allSettled(this.#running);
-    try {
-      // Without Redis the last jobs cannot be recorded, and nobody knows for how long.
-      if (recorded) await within(farewellMs, recorded);
-    } catch (error) {
-      this.#options.log.warn({ err: error }, 'the last jobs could not be recorded as done and may run once more');
-    }
-    this.#disconnect();
+  close(): Promise<void> {
+    return this.#consumer.close(this.#running);
   }
 
   async #run(job: Bull.Job<StoredJob>, redis: Redis): Promise<void> {
@@ -99,7 +53,7 @@ export class BullWorker {
     const lock = await takeLock(redis, key, lockMs, this.#options.log, () => job.extendLock(lockMs));
     if (lock === undefined) throw new Again(busyMs);
     try {
-      if (this.#closing.signal.aborted) throw new Again(1);
+      if (this.#consumer.closing.aborted) throw new Again(1);
       await this.#track(this.#handler(tagJob));
     } catch (error) {
       if (error instanceof Again) throw error;
@@ -127,27 +81,5 @@ export class BullWorker {
   #track(run: Promise<void>): Promise<void> {
     this.#running.add(run);
     return run.finally(() => this.#running.delete(run));
-  }
-
-  #connect(): Connections {
-    const { redisUrl, log } = this.#options;
-    const connections = {
-      client: connectRedis(redisUrl, log, patient),
-      subscriber: connectRedis(redisUrl, log, blocking),
-      bclient: connectRedis(redisUrl, log, blocking),
-    };
-    watchHeartbeat(connections.client);
-    // The other two cannot be asked whether they live. They lead to the same place, so they share its fate.
-    connections.client.on('reconnecting', () => {
-      for (const other of [connections.subscriber, connections.bclient]) {
-        if (other.status === 'ready') other.disconnect(true);
-      }
-    });
-    this.#connections = connections;
-    return connections;
-  }
-
-  #disconnect(): void {
-    for (const connection of Object.values(this.#connections ?? {})) endRedis(connection);
   }
 }

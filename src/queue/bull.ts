@@ -1,10 +1,12 @@
 import Bull from 'bull';
 import type { Redis } from 'ioredis';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { QueueOptions } from './retry.ts';
 
-/** How the Bull queue is made. All times in milliseconds. */
-export interface BullQueueOptions extends QueueOptions {
+/** How a queue on Bull is made. All times in milliseconds. */
+export interface BullOptions {
+  readonly log: Logger;
   /** `redis://` or `rediss://`. */
   readonly redisUrl: string;
   /** What all keys begin with; `modpress` unless given. */
@@ -14,6 +16,9 @@ export interface BullQueueOptions extends QueueOptions {
   /** How often such jobs are looked for; five seconds unless given. A job is taken at the second look. */
   readonly stalledCheckMs?: number;
 }
+
+/** How the queue of tags is made. */
+export type BullQueueOptions = BullOptions & QueueOptions;
 
 /** A job as it lies in Redis. `nonce` tells which `add` made it. */
 export const storedJob = z.object({
@@ -52,21 +57,18 @@ export function jobOptions(jobId: string): Bull.JobOptions {
 export type ConnectionType = 'client' | 'subscriber' | 'bclient';
 
 /** What all keys of a queue begin with. */
-export function prefixOf(options: BullQueueOptions): string {
+export function prefixOf(options: BullOptions): string {
   return options.prefix ?? 'modpress';
 }
 
 /** For how long a lock holds without being renewed, in milliseconds. */
-export function lockMsOf(options: BullQueueOptions): number {
+export function lockMsOf(options: BullOptions): number {
   return options.lockMs ?? 10_000;
 }
 
-/** Opens Bull's queue `publish` on connections of ours; whoever made them ends them. */
-export function openBull(
-  options: BullQueueOptions,
-  createClient: (type: ConnectionType) => Redis,
-): Bull.Queue<StoredJob> {
-  const bull = new Bull<StoredJob>('publish', {
+/** Opens one of Bull's queues on connections of ours; whoever made them ends them. */
+export function openBull<T>(name: 'publish' | 'questions', options: BullOptions, createClient: (type: ConnectionType) => Redis): Bull.Queue<T> {
+  const bull = new Bull<T>(name, {
     prefix: prefixOf(options),
     createClient,
     settings: {
@@ -96,7 +98,7 @@ export function openBull(
  * outage ends the process (bull 4.16 lib/queue.js, whenCurrentJobsFinished). Hence the look at `processing`, where
  * it keeps what it is at.
  */
-export async function windDown(bull: Bull.Queue<StoredJob>): Promise<void> {
+export async function windDown<T>(bull: Bull.Queue<T>): Promise<void> {
   const { processing } = bull as unknown as { processing: Record<string, Promise<unknown>> };
   await bull.close(true);
   await Promise.all(Object.values(processing));

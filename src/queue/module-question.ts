@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { parseModulePath, type ModulePath } from '../module/path.ts';
+import { parseVersion, type Version } from '../module/version.ts';
+
+/** What the proxy asks a worker, and what it is answered, as they pass through a queue. */
+
+const modulePath = z.string().transform((text, context): ModulePath => {
+  const path = parseModulePath(text);
+  if (typeof path === 'string') return path;
+  context.addIssue(path.reason);
+  return z.NEVER;
+});
+const version = z.string().transform((text, context): Version => {
+  const parsed = parseVersion(text);
+  if (parsed !== undefined) return parsed;
+  context.addIssue('not a canonical version');
+  return z.NEVER;
+});
+
+/**
+ * `info`: what does this query mean, such as a branch, a commit or `latest`. `list`: which versions do tags name.
+ * `publish`: have this version built and stored.
+ */
+export const questionSchema = z.discriminatedUnion('ask', [
+  z.object({ ask: z.literal('info'), module: modulePath, query: z.string() }),
+  z.object({ ask: z.literal('list'), module: modulePath }),
+  z.object({ ask: z.literal('publish'), module: modulePath, version }),
+]);
+
+/**
+ * `absent` is what the go command would not find or not accept, with the reason; `later` what cannot be told or done now,
+ * and in how many milliseconds it is worth asking again.
+ */
+export const answerSchema = z.discriminatedUnion('is', [
+  z.object({ is: z.literal('info'), text: z.string() }),
+  z.object({ is: z.literal('list'), versions: z.array(version) }),
+  z.object({ is: z.literal('published') }),
+  z.object({ is: z.literal('absent'), reason: z.string() }),
+  z.object({ is: z.literal('later'), reason: z.string(), afterMs: z.number() }),
+]);
+
+/** A question about a private module that the store alone cannot answer. */
+export type ModuleQuestion = z.output<typeof questionSchema>;
+/** The answer to a question. */
+export type ModuleAnswer = z.output<typeof answerSchema>;
+
+/**
+ * For how long an answer goes for everybody who asks the same, in milliseconds. What exists is kept for the moment that
+ * one command takes, since a branch moves and a published version is in the store; what does not exist for longer, since
+ * the go command asks for every prefix of every path.
+ */
+export function keepMs(answer: ModuleAnswer): number {
+  return KEEP_MS[answer.is];
+}
+
+const KEEP_MS: Readonly<Record<ModuleAnswer['is'], number>> = { info: 5_000, list: 5_000, published: 0, absent: 30_000, later: 2_000 };

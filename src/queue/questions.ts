@@ -1,0 +1,41 @@
+import type { Logger } from 'pino';
+
+/** Whoever has a question. */
+export interface Asker<Q, A> {
+  /**
+   * The answer, or undefined if there was none within `patienceMs`; the work goes on then, and its answer is kept for whoever
+   * asks again. Rejects with QuestionFailed if the handler failed unexpectedly, or if the queue cannot be used.
+   */
+  ask(question: Q, patienceMs: number): Promise<A | undefined>;
+}
+
+/**
+ * Questions to a worker, in this process or another. Promises, for both implementations:
+ * - equal questions, asked at the same time in all processes together, are handled once, and everybody gets the answer;
+ * - an answer is kept for `keepMs(answer)`, and given to whoever asks the same within that time;
+ * - a handler that rejects fails the question for all who wait; nothing is kept, and the next one who asks has it run again;
+ * - if the process that works on a question dies, another one takes it up within 20 seconds.
+ */
+export interface Questions<Q, A> extends Asker<Q, A> {
+  /** Starts answering in this process, at most `concurrency` at a time. To be called once. */
+  answer(concurrency: number, handler: (question: Q) => Promise<A>): void;
+  /** Takes no new question, waits for those being answered, and releases every connection and timer. */
+  close(): Promise<void>;
+}
+
+/** What both implementations are made with. */
+export interface QuestionsOptions<A> {
+  readonly log: Logger;
+  /** For how long an answer goes for everybody who asks the same, in milliseconds; 0 for those alone who wait already. */
+  readonly keepMs: (answer: A) => number;
+}
+
+/** The question could not be answered, for a reason that has nothing to do with it. The details are in `cause`, or in the log. */
+export class QuestionFailed extends Error {
+  override readonly name = 'QuestionFailed';
+}
+
+/** What makes two questions the same: their fields, in whatever order. */
+export function questionId(question: object): string {
+  return JSON.stringify(Object.entries(question).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
