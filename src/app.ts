@@ -9,26 +9,33 @@ import type { Config, Role } from './config.ts';
 import { messageOf } from './errors.ts';
 import { GitLabClient } from './gitlab/client.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
-import { retractions } from './module/modfile.ts';
 import { createOperationsRouter } from './operations.ts';
 import { ExternalModules, RedirectedModules } from './proxy/external.ts';
 import { PrivateModules } from './proxy/private.ts';
+import { OnDemandModules } from './proxy/on-demand.ts';
 import { createProxyRouter } from './proxy/router.ts';
 import { Sumdb } from './proxy/sumdb.ts';
 import { Upstream } from './proxy/upstream.ts';
-import { Ownership } from './publish/ownership.ts';
 import { MemoryPace } from './pace/memory-pace.ts';
 import { RedisPace } from './pace/redis-pace.ts';
 import { waitForPace } from './pace/wait.ts';
 import type { Pace } from './pace/pace.ts';
+import { CatchUp } from './publish/catch-up.ts';
+import { OnDemand } from './publish/on-demand.ts';
 import { Publisher } from './publish/publish.ts';
+import { BullQuestions } from './queue/bull-questions.ts';
 import { BullQueue } from './queue/bull-queue.ts';
+import { MemoryQuestions } from './queue/memory-questions.ts';
 import { MemoryQueue } from './queue/memory-queue.ts';
+import { answerSchema, keepMs, questionSchema, type ModuleAnswer, type ModuleQuestion } from './queue/module-question.ts';
+import type { Asker, Questions } from './queue/questions.ts';
 import type { Queue } from './queue/queue.ts';
 import { connectRedis, endRedis, watchHeartbeat } from './queue/redis.ts';
 import { clearAbandonedScratch } from './publish/scratch.ts';
 import { startSweeping } from './publish/sweeping.ts';
 import { createHandler } from './publish/worker.ts';
+import { Ownership } from './resolve/ownership.ts';
+import { Resolver } from './resolve/resolver.ts';
 import { createCache } from './store/cache.ts';
 import { openStore } from './store/open.ts';
 import type { ReadStore, Store } from './store/store.ts';
@@ -58,6 +65,8 @@ type Closer = () => void | PromiseLike<void>;
 const SCRATCH = join(tmpdir(), 'modpress');
 /** Tags that one process publishes at a time. */
 const CONCURRENCY = 4;
+/** Questions that one process answers at a time. Most only wait for GitLab's API; those that build take as much memory as a tag. */
+const ANSWERS = 8;
 /** How long a request may take to arrive: GitLab gives up on a webhook after 10 s. */
 const REQUEST_TIMEOUT_MS = 30_000;
 /** How long a stop waits for requests in progress. */
@@ -96,10 +105,12 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
     closers.push(() => queue.close());
     metrics.watchQueue(() => queue.counts());
   }
+  const questions = config.onDemand && (roles.includes('worker') || roles.includes('proxy')) ? createQuestions(config, log) : undefined;
+  if (questions) closers.push(() => questions.close());
   if (queue && roles.includes('worker')) {
     await checkStore(store, log);
     await clearAbandonedScratch(SCRATCH);
-    startWorker({ config, log, metrics, store, ownership, queue, pace }, closers);
+    startWorker({ config, log, metrics, store, ownership, queue, pace, questions }, closers);
   }
 
   web.use(
@@ -118,10 +129,12 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
     web.use(createWebhookRouter({ tokens: [...config.webhookTokens], signingTokens: [...config.webhookSigningTokens], queue, log, metrics: { received } }));
   }
   web.use(createPagesRouter({ publicUrl: config.publicUrl, privatePrefixes: ownership.prefixes, version }));
-  if (roles.includes('proxy')) addProxy(web, { config, log, metrics, store, ownership }, closers);
+  const stopWaiting = roles.includes('proxy') ? addProxy(web, { config, log, metrics, store, ownership, asker: questions }, closers) : undefined;
 
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, web).listen(config.listen);
   closers.push(() => stopServer(server));
+  // The first thing of all: requests that wait for GitLab would hold up the stop.
+  if (stopWaiting) closers.push(stopWaiting);
   await once(server, 'listening');
   return server;
 }
@@ -147,18 +160,33 @@ function createQueue({ redisUrl }: Config, log: Logger, metrics: Metrics): Queue
   return redisUrl === undefined ? new MemoryQueue(options) : new BullQueue({ ...options, redisUrl });
 }
 
-function startWorker(parts: Common & { store: Store; queue: Queue; pace: Pace }, closers: Closer[]): void {
-  const { config, log, metrics, store, ownership, queue, pace } = parts;
+function createQuestions({ redisUrl }: Config, log: Logger): Questions<ModuleQuestion, ModuleAnswer> {
+  const options = { log, keepMs };
+  if (redisUrl === undefined) return new MemoryQuestions(options);
+  return new BullQuestions({ ...options, redisUrl, question: questionSchema, answer: answerSchema });
+}
+
+type WorkerParts = Common & { store: Store; queue: Queue; pace: Pace; questions: Questions<ModuleQuestion, ModuleAnswer> | undefined };
+
+function startWorker(parts: WorkerParts, closers: Closer[]): void {
+  const { config, log, metrics, store, ownership, queue, pace, questions } = parts;
   const gitlab = new GitLabClient({
     url: config.gitlabUrl,
     token: config.gitlabToken,
     pace: () => waitForPace(pace, 'gitlab', config.gitlabRate, 1000),
     observe: metrics.gitlabAnswered,
   });
-  const publisher = new Publisher({ gitlab, store, ownership, pace, retag: config.retag, temporary: SCRATCH });
+  const writing = { gitlab, store, pace, retag: config.retag, temporary: SCRATCH };
+  const publisher = new Publisher({ ...writing, ownership });
   queue.process(CONCURRENCY, createHandler({ publisher, log, onDone: metrics.tagDone }));
   const sweeping = startSweeping({ gitlab, store, queue, log, scope: config.gitlabScope, pace, minutes: config.sweepMinutes, onRecovered: metrics.tagsRecovered });
   closers.push(() => sweeping.stop());
+  if (questions) {
+    const catchUp = new CatchUp({ gitlab, store, queue, log });
+    closers.push(() => catchUp.close());
+    const onDemand = new OnDemand({ ...writing, resolver: new Resolver(gitlab, ownership), log, onMissed: (projectId) => catchUp.add(projectId) });
+    questions.answer(ANSWERS, (question) => onDemand.answer(question));
+  }
 }
 
 function createPace({ redisUrl }: Config, log: Logger, closers: Closer[]): Pace {
@@ -169,9 +197,9 @@ function createPace({ redisUrl }: Config, log: Logger, closers: Closer[]): Pace 
   return new RedisPace(redis);
 }
 
-/** The proxy reads the store, and writes nothing but the caches. */
-function addProxy(web: Express, parts: Common & { store: Store }, closers: Closer[]): void {
-  const { config, log, metrics, ownership } = parts;
+/** The proxy reads the store, and writes nothing but the caches. Returns what ends its waiting for others. */
+function addProxy(web: Express, parts: Common & { store: Store; asker: Asker<ModuleQuestion, ModuleAnswer> | undefined }, closers: Closer[]): Closer {
+  const { config, log, metrics, ownership, asker } = parts;
   const store: ReadStore = parts.store;
   const upstream = new Upstream({ entries: config.upstream });
   const external =
@@ -191,16 +219,19 @@ function addProxy(web: Express, parts: Common & { store: Store }, closers: Close
     await sumdb.settled();
     if (external instanceof ExternalModules) await external.settled();
   });
+  const published = new PrivateModules({ store });
+  const onDemand = asker && new OnDemandModules({ published, asker });
   web.use(
     createProxyRouter({
       isPrivate: (path) => ownership.isPrivate(path),
-      privateModules: new PrivateModules({ store, retractions }),
+      privateModules: onDemand ?? published,
       externalModules: external,
       sumdb,
       logger: log,
       observe: metrics.httpAnswered,
     }),
   );
+  return () => onDemand?.close();
 }
 
 /** Lets requests in progress finish, for a while; a client that reads too slowly is cut off. */

@@ -4,7 +4,7 @@ import { messageOf } from './errors.ts';
 import { checkModulePath } from './module/path.ts';
 import { parseGoproxy, type GoproxyEntry } from './proxy/goproxy.ts';
 import { parseSumdbs, type SumdbEntry } from './proxy/sumdb.ts';
-import type { PathMapping } from './publish/ownership.ts';
+import type { PathMapping } from './resolve/ownership.ts';
 import { settings, type SettingName } from './settings.ts';
 import type { StoreLocation } from './store/open.ts';
 
@@ -35,6 +35,8 @@ export interface Config {
   readonly upstreamMode: 'cache' | 'redirect';
   /** The checksum databases to pass through; undefined lets the upstream decide. */
   readonly sumdb: readonly SumdbEntry[] | undefined;
+  /** Whether branches, commits and unpublished tags are resolved when they are asked for. */
+  readonly onDemand: boolean;
   readonly retag: 'refuse' | 'replace';
   readonly sweepMinutes: number;
   readonly logLevel: string;
@@ -74,6 +76,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
     upstream: reader.optional('UPSTREAM', parseGoproxy) ?? upstreamOfEnvironment(env, reader),
     upstreamMode: reader.optional('UPSTREAM_MODE', oneOf('cache', 'redirect')) ?? 'cache',
     sumdb: reader.optional('SUMDB', parseSumdbs),
+    onDemand: (reader.optional('ON_DEMAND', oneOf('on', 'off')) ?? 'on') === 'on',
     retag: reader.optional('RETAG', oneOf('refuse', 'replace')) ?? 'refuse',
     sweepMinutes: reader.optional('SWEEP_MINUTES', positive) ?? 15,
     logLevel: reader.optional('LOG_LEVEL', oneOf(...LOG_LEVELS)) ?? 'info',
@@ -90,6 +93,10 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
     if (!roles.includes('worker') && redisUrl === undefined && !reader.failed(/^REDIS_URL/)) {
       reader.fault('REDIS_URL', 'is missing: a webhook without a worker in the same process hands its jobs over in Redis');
     }
+  }
+  const asksElsewhere = config.onDemand && roles.includes('proxy') && !roles.includes('worker');
+  if (asksElsewhere && redisUrl === undefined && !reader.failed(/^(?:REDIS_URL|ON_DEMAND)/)) {
+    reader.fault('REDIS_URL', 'is missing: a proxy without a worker in the same process asks for what is not published in Redis; ON_DEMAND=off does without');
   }
   if (reader.faults.length > 0) throw new ConfigError(reader.faults);
   return config;
@@ -138,9 +145,6 @@ class Reader {
       this.fault('ACCESS', 'is missing: say who may read the modules; open means everyone on the network');
     } else if (access !== undefined && access !== 'open') {
       this.fault('ACCESS', `cannot be ${access} yet: this version has only open`);
-    }
-    if (this.optional('ON_DEMAND', oneOf('on', 'off')) === 'on') {
-      this.fault('ON_DEMAND', 'cannot be on yet: this version serves what is published, and nothing on demand');
     }
     for (const name of ['ACCESS_USERS', 'FILTER', 'ADMIN_TOKEN', 'ADMIN_OIDC'] as const) {
       if (this.#raw(name) !== undefined) this.fault(name, 'is not supported by this version yet: leave it out');

@@ -38,7 +38,7 @@ export const settings = {
   FILTER: setting('none', 'rules for external modules'),
   ACCESS: setting('required for proxy', 'who may read: open is everyone on the network'),
   ACCESS_USERS: secret('none', 'users of ACCESS=basic'),
-  ON_DEMAND: setting('off', 'off serves what is published'),
+  ON_DEMAND: setting('on', 'on resolves branches, commits and unpublished tags when asked, off serves what is published'),
   RETAG: setting('refuse', 'what a moved tag does to a published version: refuse or replace'),
   ADMIN_TOKEN: secret('none', 'who may start a backfill'),
   ADMIN_OIDC: setting('none', 'which CI jobs may start a backfill'),

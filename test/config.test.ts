@@ -22,6 +22,7 @@ describe('settings', () => {
       redisUrl: undefined,
       upstream: [{ kind: 'proxy', url: 'https://goproxy.io' }],
       upstreamMode: 'cache',
+      onDemand: true,
       retag: 'refuse',
       sweepMinutes: 15,
       logLevel: 'info',
@@ -39,7 +40,7 @@ describe('settings', () => {
     [{ ACCESS: 'basic' }, 'ACCESS cannot be basic yet'],
     [{ ACCESS: 'gitlab' }, 'ACCESS cannot be gitlab yet'],
     [{ ACCESS: '' }, 'ACCESS is missing'],
-    [{ ON_DEMAND: 'on' }, 'ON_DEMAND cannot be on yet'],
+    [{ ON_DEMAND: 'yes' }, 'ON_DEMAND must be one of on, off'],
     [{ FILTER: 'x' }, 'FILTER is not supported'],
     [{ ADMIN_TOKEN: 'x' }, 'ADMIN_TOKEN is not supported'],
     [{ ADMIN_OIDC: 'x' }, 'ADMIN_OIDC is not supported'],
@@ -60,7 +61,9 @@ describe('settings', () => {
 
   test('a process needs what its roles need', () => {
     expect(faultsOf({ ...GOOD, ACCESS: '', WEBHOOK_TOKEN: '' }, ['worker'])).toEqual([]);
-    expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '' }, ['proxy'])).toEqual([]);
+    expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '' }, ['proxy'])).toEqual([expect.stringContaining('ON_DEMAND=off does without')]);
+    expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '', ON_DEMAND: 'off' }, ['proxy'])).toEqual([]);
+    expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '', REDIS_URL: 'redis://127.0.0.1' }, ['proxy'])).toEqual([]);
     expect(faultsOf({ ...GOOD, ACCESS: '' }, ['webhook'])).toEqual([expect.stringContaining('REDIS_URL is missing')]);
     expect(faultsOf({ ...GOOD, ACCESS: '', REDIS_URL: 'redis://127.0.0.1' }, ['webhook'])).toEqual([]);
   });

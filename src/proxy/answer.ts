@@ -75,6 +75,21 @@ export class UpstreamFailed extends Error {
   }
 }
 
+/** It may exist, but that cannot be told, or it cannot be given, right now. The message is shown to the developer. */
+export class NotYet extends Error {
+  override readonly name = 'NotYet';
+  /** Whether it was waited for in vain, rather than known that waiting is of no use. */
+  readonly timedOut: boolean;
+  /** When to ask again, in seconds. */
+  readonly retryAfter: number;
+
+  constructor(message: string, options: { timedOut: boolean; retryAfter: number; cause?: unknown }) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.timedOut = options.timedOut;
+    this.retryAfter = options.retryAfter;
+  }
+}
+
 /** How a message names what was asked for: `module` or `module@version`. */
 export function describe(request: ModuleRequest): string {
   return request.kind === 'file' ? `${request.module}@${request.version}` : request.module;

@@ -2,7 +2,7 @@ import { Router, type Request, type Response } from 'express';
 import type { Logger } from 'pino';
 import { Retry } from '../errors.ts';
 import { StoreUnavailable } from '../store/store.ts';
-import { Forbidden, Gone, NotFound, UpstreamFailed, type Answer, type ModuleSource } from './answer.ts';
+import { Forbidden, Gone, NotFound, NotYet, UpstreamFailed, type Answer, type ModuleSource } from './answer.ts';
 import { parseRequest, type ModuleRequest, type SumdbRequest } from './request.ts';
 import { respond } from './respond.ts';
 import type { Sumdb } from './sumdb.ts';
@@ -154,6 +154,9 @@ function failureOf(error: unknown): Failure {
   if (error instanceof UpstreamFailed) {
     const text = `upstream failure: ${error.message}\nModules that were fetched before, and private ones, are not affected.`;
     return { status: error.timedOut ? 504 : 502, text, retryAfter: error.retryAfter };
+  }
+  if (error instanceof NotYet) {
+    return { status: error.timedOut ? 504 : 503, text: `not available yet: ${error.message}`, retryAfter: error.retryAfter };
   }
   if (error instanceof StoreUnavailable) {
     return { status: 503, text: 'the module store cannot be reached right now\nTry again in a moment.', retryAfter: 10 };

@@ -39,6 +39,8 @@ export async function openOffice(options: StandInOptions = {}): Promise<Office> 
       MODULE_PREFIX: PREFIX,
       WEBHOOK_TOKEN: 'the secret of the hook',
       ACCESS: 'open',
+      // What is asked for must have been published by a tag, unless a test is about the opposite.
+      ON_DEMAND: 'off',
       STORE: `file:${join(folder, 'data')}`,
       UPSTREAM: 'off',
       TMPDIR: temporary,

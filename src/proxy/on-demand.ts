@@ -1,0 +1,147 @@
+import { setMaxListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseModulePath, type ModulePath } from '../module/path.ts';
+import { parseVersion } from '../module/version.ts';
+import type { ModuleAnswer, ModuleQuestion } from '../queue/module-question.ts';
+import type { Asker } from '../queue/questions.ts';
+import { Gone, NotFound, NotYet, describe, type Answer, type ModuleSource } from './answer.ts';
+import type { FileRequest, ModuleRequest } from './request.ts';
+
+/** What answers on demand are made with. */
+export interface OnDemandParts {
+  /** What is published. */
+  readonly published: ModuleSource;
+  readonly asker: Asker<ModuleQuestion, ModuleAnswer>;
+  /** How long an answer and a version are waited for, in milliseconds; 30 and 75 s by default. */
+  readonly patience?: { readonly answerMs: number; readonly publishMs: number };
+}
+
+/** Building a version may have to wait for a minute, which is how GitLab rations archives. */
+const PATIENCE = { answerMs: 30_000, publishMs: 75_000 };
+
+/**
+ * Private modules with all that GitLab has besides what is published: branches, commits, and tags that no webhook has told
+ * of. The store comes first; only what it lacks is asked of a worker, and waited for.
+ */
+export class OnDemandModules implements ModuleSource {
+  readonly #published: ModuleSource;
+  readonly #asker: OnDemandParts['asker'];
+  readonly #patience: NonNullable<OnDemandParts['patience']>;
+  readonly #closing = new AbortController();
+
+  constructor(parts: OnDemandParts) {
+    this.#published = parts.published;
+    this.#asker = parts.asker;
+    this.#patience = parts.patience ?? PATIENCE;
+    // One for each who waits.
+    setMaxListeners(0, this.#closing.signal);
+  }
+
+  async answer(request: ModuleRequest): Promise<Answer> {
+    try {
+      return await this.#published.answer(request);
+    } catch (error) {
+      // What was taken out of service is not brought back.
+      if (!(error instanceof NotFound) || error instanceof Gone) throw error;
+    }
+    try {
+      return await this.#ask(request);
+    } catch (error) {
+      if (error instanceof NotYet && (await this.#isPartOfPublished(request.module))) {
+        throw new NotFound(`${describe(request)} is not published here, and it cannot be asked for right now`);
+      }
+      throw error;
+    }
+  }
+
+  /** Ends all waiting: whoever waits is told to try again. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  async #ask(request: ModuleRequest): Promise<Answer> {
+    const { module } = request;
+    if (request.kind === 'list') return lines(await this.#answerTo({ ask: 'list', module }, request));
+    if (request.kind === 'latest') return info(await this.#answerTo({ ask: 'info', module, query: 'latest' }, request));
+    if (request.file === 'info') return info(await this.#answerTo({ ask: 'info', module, query: request.version }, request));
+    return await this.#publish(request);
+  }
+
+  async #publish(request: FileRequest): Promise<Answer> {
+    const version = parseVersion(request.version);
+    if (version === undefined) throw new NotFound(`${request.version} is not a version`);
+    await this.#answerTo({ ask: 'publish', module: request.module, version }, request);
+    return await this.#published.answer(request);
+  }
+
+  async #answerTo(question: ModuleQuestion, request: ModuleRequest): Promise<ModuleAnswer> {
+    const isBuilt = question.ask === 'publish';
+    const deadline = performance.now() + (isBuilt ? this.#patience.publishMs : this.#patience.answerMs);
+    for (;;) {
+      const answer = await this.#once(question, deadline - performance.now(), request);
+      if (answer.is === 'absent') throw new NotFound(`${describe(request)}: ${answer.reason}`);
+      if (answer.is !== 'later') return answer;
+      if (!isBuilt || performance.now() + answer.afterMs > deadline) {
+        const retryAfter = Math.ceil(answer.afterMs / 1000);
+        throw new NotYet(`${answer.reason}\n${describe(request)} was not published before. Try again in ${retryAfter} s.`, { timedOut: isBuilt, retryAfter });
+      }
+      await this.#unlessClosed(sleep(answer.afterMs));
+    }
+  }
+
+  async #once(question: ModuleQuestion, patienceMs: number, request: ModuleRequest): Promise<ModuleAnswer> {
+    let answer: ModuleAnswer | undefined;
+    try {
+      answer = await this.#unlessClosed(this.#asker.ask(question, patienceMs));
+    } catch (cause) {
+      if (cause instanceof NotYet) throw cause;
+      throw new NotYet(`${describe(request)} was not published before, and GitLab cannot be asked for it right now`, { timedOut: false, retryAfter: 10, cause });
+    }
+    if (answer !== undefined) return answer;
+    const doing = question.ask === 'publish' ? 'is being built from GitLab' : 'is being looked up in GitLab';
+    throw new NotYet(`${describe(request)} ${doing}, which goes on\nTry again in a moment.`, { timedOut: true, retryAfter: 10 });
+  }
+
+  #unlessClosed<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#closing;
+    return new Promise((resolve, reject) => {
+      const stop = (): void => reject(new NotYet('the service is being restarted\nTry again in a moment.', { timedOut: false, retryAfter: 10 }));
+      if (signal.aborted) stop();
+      signal.addEventListener('abort', stop, { once: true });
+      void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+    });
+  }
+
+  /**
+   * Whether the module lies within one that is published. Then it is most likely a package of it, and the go command, which
+   * asks for every prefix of a package's path, must not fail at this one while GitLab is down: it takes what the published
+   * module has, and checks that the package is there.
+   */
+  async #isPartOfPublished(module: ModulePath): Promise<boolean> {
+    for (let slash = module.lastIndexOf('/'); slash > 0; slash = module.lastIndexOf('/', slash - 1)) {
+      const parent = parseModulePath(module.slice(0, slash));
+      if (typeof parent === 'string' && (await this.#isPublished(parent))) return !(await this.#isPublished(module));
+    }
+    return false;
+  }
+
+  async #isPublished(module: ModulePath): Promise<boolean> {
+    try {
+      await this.#published.answer({ kind: 'list', module });
+      return true;
+    } catch (error) {
+      if (error instanceof NotFound) return false;
+      throw error;
+    }
+  }
+}
+
+function lines(answer: ModuleAnswer): Answer {
+  const versions = answer.is === 'list' ? answer.versions : [];
+  return { kind: 'bytes', body: Buffer.from(versions.map((version) => `${version}\n`).join('')), immutable: false };
+}
+
+function info(answer: ModuleAnswer): Answer {
+  if (answer.is !== 'info') throw new Error(`the answer to a query is ${answer.is}`);
+  return { kind: 'bytes', body: Buffer.from(answer.text), immutable: false };
+}

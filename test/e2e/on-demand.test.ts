@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Project } from '../gitlab/stand-in.ts';
+import { WorkTree } from '../gitlab/work-tree.ts';
+import { get } from '../proxy/server.ts';
+import { startInProcess, type InProcess } from './in-process.ts';
+import { archiveRequests, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, type Office } from './office.ts';
+
+let office: Office;
+let service: InProcess;
+let project: Project;
+let tree: WorkTree;
+let module: string;
+let count = 0;
+
+beforeAll(async () => {
+  office = await openOffice();
+  service = await startInProcess({ ...office.settings, ON_DEMAND: 'on', SWEEP_MINUTES: '1000' });
+});
+afterAll(async () => {
+  await service?.[Symbol.asyncDispose]();
+  await office?.[Symbol.asyncDispose]();
+});
+/** A project of its own, pushed without a hook and after the sweep: nobody has told modpress of it. */
+beforeEach(async () => {
+  project = await office.gitlab.createProject(`group/lib${++count}`);
+  module = `${PREFIX}/${project.path}`;
+  tree = await WorkTree.create(project);
+  await tree.write(library(module, 'one')).commit('First');
+  await tree.tag('v1.0.0');
+  await tree.write({ 'pkg/pkg.go': 'package pkg\n' }).commit('Second');
+  await tree.push();
+  office.gitlab.clearRequests();
+  office.gitlab.faults.clear();
+  return () => tree.remove();
+});
+
+describe('what is in GitLab and not in the store', () => {
+  test('is resolved without an archive, built when it is fetched, and from then on published', async () => {
+    const { Version: version } = JSON.parse((await ask('main.info')).text) as { Version: string };
+    expect(version).toMatch(/^v1\.0\.1-0\.\d{14}-[0-9a-f]{12}$/);
+    expect(archiveRequests(office.gitlab, project)).toHaveLength(0);
+    expect(await checksumsThrough(service.url, `${module}@${version}`)).toEqual(await checksumsDirect(office.gitlab, `${module}@${version}`));
+    expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
+    office.gitlab.clearRequests();
+    for (const file of ['info', 'mod', 'zip']) expect((await ask(`${version}.${file}`)).status).toBe(200);
+    expect(office.gitlab.requests).toEqual([]);
+  });
+
+  test('costs one archive however many ask at once', async () => {
+    const answers = await Promise.all(Array.from({ length: 30 }, (_, index) => ask(index % 2 ? 'v1.0.0.zip' : 'v1.0.0.mod')));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+    expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
+  });
+
+  test('makes the list of a module of which nothing is published, and the other tags follow', async () => {
+    await tree.tag('v1.1.0');
+    await tree.push();
+    expect((await ask('list')).text).toBe('v1.0.0\nv1.1.0\n');
+    await expect.poll(() => service.log.filter(({ msg, project: path }) => msg === 'version published' && path === project.path).length).toBe(2);
+    office.gitlab.clearRequests();
+    expect((await ask('list')).text).toBe('v1.0.0\nv1.1.0\n');
+    expect(office.gitlab.requests).toEqual([]);
+  });
+
+  test('gives an empty list for a module without tags, and 404 where there is no module', async () => {
+    const untagged = await office.gitlab.createProject(`group/untagged${count}`);
+    await using other = await WorkTree.create(untagged);
+    await other.write(library(`${PREFIX}/${untagged.path}`, 'x')).commit('Only');
+    await other.push();
+    expect(await get(`${service.url}/${PREFIX}/${untagged.path}/@v/list`)).toMatchObject({ status: 200, text: '' });
+    expect(JSON.parse((await get(`${service.url}/${PREFIX}/${untagged.path}/@latest`)).text)).toMatchObject({ Version: expect.stringMatching(/^v0\.0\.0-/) });
+    for (const path of ['group', `${project.path}/pkg`, 'group/none', `${project.path}/v2`]) {
+      expect(await get(`${service.url}/${PREFIX}/${path}/@v/list`), path).toMatchObject({ status: 404, text: expect.stringMatching(/^not found: /) });
+    }
+  });
+});
+
+describe('nonsense', () => {
+  test('costs no archive, and nothing at all when it is repeated', async () => {
+    const paths = [`${project.path}/pkg/@v/main.info`, `${project.path}/@v/none.info`, `${project.path}/@v/v9.9.9.zip`, 'group/@v/list', 'group/none/@latest', `${project.path}/@v/v1.0.1-0.20200101000000-abcdefabcdef.mod`];
+    for (const path of paths) expect((await get(`${service.url}/${PREFIX}/${path}`)).status, path).toBe(404);
+    expect(office.gitlab.requests.length).toBeGreaterThan(0);
+    expect(archiveRequests(office.gitlab, project)).toHaveLength(0);
+    office.gitlab.clearRequests();
+    for (const path of paths) expect((await get(`${service.url}/${PREFIX}/${path}`)).status, path).toBe(404);
+    expect(office.gitlab.requests).toEqual([]);
+  });
+
+  test('has a reason that a developer can read', async () => {
+    const commit = tree.head().slice(0, 12);
+    expect(await ask(`v1.0.1-0.20200101000000-${commit}.info`)).toMatchObject({
+      status: 404,
+      text: expect.stringMatching(/its time is not that of the commit, which is 2024\d{10}\n$/),
+    });
+    expect((await ask('v2.0.0.info')).text).toContain(`${project.path} has no tag v2.0.0`);
+  });
+
+  test('that the go command would refuse is refused once, and remembered without another archive', async () => {
+    await tree.write({ 'a.go': 'package lib\n', 'A.go': 'package lib\n' }).commit('Bad');
+    await tree.tag('v1.9.0');
+    await tree.push();
+    expect(await ask('v1.9.0.zip')).toMatchObject({ status: 404, text: expect.stringContaining('case-insensitive file name collision') });
+    expect(await ask('v1.9.0.mod')).toMatchObject({ status: 404, text: expect.stringContaining('case-insensitive file name collision') });
+    expect(archiveRequests(office.gitlab, project).length).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('GitLab in trouble', () => {
+  test('is 503 with a reason for what is not published, and no obstacle for what is', async () => {
+    expect((await ask('v1.0.0.zip')).status).toBe(200);
+    office.gitlab.faults.add({ path: /^\/api\//, times: 1000, kind: { status: 503 } });
+    expect(await ask('v1.0.0.zip')).toMatchObject({ status: 200 });
+    expect(await ask('other.info')).toMatchObject({ status: 503, text: expect.stringContaining('GitLab does not answer') });
+    // A package of a published module: the go command asks for it as if it were a module.
+    expect((await get(`${service.url}/${module}/pkg/@v/v1.0.0.info`)).status).toBe(404);
+  });
+});
+
+async function ask(file: string): ReturnType<typeof get> {
+  return await get(`${service.url}/${module}/@v/${file}`);
+}
