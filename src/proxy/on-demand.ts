@@ -1,9 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseModulePath, type ModulePath } from '../module/path.ts';
-import { parseVersion } from '../module/version.ts';
+import { compareVersions, parseVersion } from '../module/version.ts';
 import type { ModuleAnswer, ModuleQuestion } from '../queue/module-question.ts';
-import type { Asker } from '../queue/questions.ts';
+import { QuestionFailed, type Asker } from '../queue/questions.ts';
 import { Gone, NotFound, NotYet, describe, type Answer, type ModuleSource } from './answer.ts';
 import type { FileRequest, ModuleRequest } from './request.ts';
 
@@ -12,12 +12,12 @@ export interface OnDemandParts {
   /** What is published. */
   readonly published: ModuleSource;
   readonly asker: Asker<ModuleQuestion, ModuleAnswer>;
-  /** How long an answer and a version are waited for, in milliseconds; 30 and 75 s by default. */
-  readonly patience?: { readonly answerMs: number; readonly publishMs: number };
+  /** How long an answer is waited for, a version to be built, and what is missing of a list, in milliseconds; 30, 75 and 3 s by default. */
+  readonly patience?: { readonly answerMs: number; readonly publishMs: number; readonly listMs: number };
 }
 
 /** Building a version may have to wait for a minute, which is how GitLab rations archives. */
-const PATIENCE = { answerMs: 30_000, publishMs: 75_000 };
+const PATIENCE = { answerMs: 30_000, publishMs: 75_000, listMs: 3_000 };
 
 /**
  * Private modules with all that GitLab has besides what is published: branches, commits, and tags that no webhook has told
@@ -38,12 +38,9 @@ export class OnDemandModules implements ModuleSource {
   }
 
   async answer(request: ModuleRequest): Promise<Answer> {
-    try {
-      return await this.#published.answer(request);
-    } catch (error) {
-      // What was taken out of service is not brought back.
-      if (!(error instanceof NotFound) || error instanceof Gone) throw error;
-    }
+    const published = await this.#find(request);
+    if (request.kind === 'list' && published) return await this.#completed(request.module, published);
+    if (published) return published;
     try {
       return await this.#ask(request);
     } catch (error) {
@@ -59,9 +56,42 @@ export class OnDemandModules implements ModuleSource {
     this.#closing.abort();
   }
 
+  /** What is published, if it is. */
+  async #find(request: ModuleRequest): Promise<Answer | undefined> {
+    try {
+      return await this.#published.answer(request);
+    } catch (error) {
+      // What was taken out of service is not brought back.
+      if (!(error instanceof NotFound) || error instanceof Gone) throw error;
+      return undefined;
+    }
+  }
+
+  /**
+   * A list with what is tagged and not published yet: while a project's tags are being published one after the other, the
+   * newest would be hidden. If GitLab takes too long, what is published has to do.
+   */
+  async #completed(module: ModulePath, published: Answer): Promise<Answer> {
+    if (published.kind !== 'bytes') return published;
+    let tagged: ModuleAnswer | undefined;
+    try {
+      tagged = await this.#unlessClosed(this.#asker.ask({ ask: 'list', module }, this.#patience.listMs));
+    } catch (error) {
+      if (!(error instanceof QuestionFailed || error instanceof NotYet)) throw error;
+    }
+    if (tagged?.is !== 'list') return published;
+    const known = new Set<string>(tagged.versions);
+    // Whether there are +incompatible versions is for GitLab's tags to say: it depends on all of them.
+    const others = published.body.toString().split('\n').filter((version) => version !== '' && !known.has(version) && !version.endsWith('+incompatible'));
+    return lines([...tagged.versions, ...others].toSorted(compareVersions));
+  }
+
   async #ask(request: ModuleRequest): Promise<Answer> {
     const { module } = request;
-    if (request.kind === 'list') return lines(await this.#answerTo({ ask: 'list', module }, request));
+    if (request.kind === 'list') {
+      const answer = await this.#answerTo({ ask: 'list', module }, request);
+      return lines(answer.is === 'list' ? answer.versions : []);
+    }
     if (request.kind === 'latest') return info(await this.#answerTo({ ask: 'info', module, query: 'latest' }, request));
     if (request.file === 'info') return info(await this.#answerTo({ ask: 'info', module, query: request.version }, request));
     return await this.#publish(request);
@@ -136,8 +166,7 @@ export class OnDemandModules implements ModuleSource {
   }
 }
 
-function lines(answer: ModuleAnswer): Answer {
-  const versions = answer.is === 'list' ? answer.versions : [];
+function lines(versions: readonly string[]): Answer {
   return { kind: 'bytes', body: Buffer.from(versions.map((version) => `${version}\n`).join('')), immutable: false };
 }
 

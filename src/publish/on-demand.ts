@@ -4,6 +4,7 @@ import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 import { moduleKey } from '../store/layout.ts';
+import { publishedVersions } from '../store/published.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import { readOutcome, writeOutcome, type Outcome } from './outcome.ts';
 import type { ModuleAnswer, ModuleQuestion } from '../queue/module-question.ts';
@@ -43,12 +44,19 @@ export class OnDemand {
   }
 
   async #find(question: ModuleQuestion): Promise<ModuleAnswer> {
-    const { resolver, onMissed } = this.#parts;
-    if (question.ask === 'info') return { is: 'info', text: await resolver.info(question.module, question.query) };
+    if (question.ask === 'info') return { is: 'info', text: await this.#parts.resolver.info(question.module, question.query) };
     if (question.ask === 'publish') return await this.#publish(question.module, question.version);
-    const { project, versions } = await resolver.list(question.module);
-    if (versions.length > 0) onMissed(project.id);
-    return { is: 'list', versions: [...versions] };
+    return await this.#list(question.module);
+  }
+
+  async #list(module: ModulePath): Promise<ModuleAnswer> {
+    const { store, resolver, onMissed } = this.#parts;
+    const { project, versions } = await resolver.list(module);
+    const published = new Set<string>();
+    for await (const version of publishedVersions(store, module)) published.add(version);
+    const complete = versions.every((version) => published.has(version));
+    if (!complete) onMissed(project.id);
+    return { is: 'list', versions: [...versions], complete };
   }
 
   async #publish(module: ModulePath, version: Version): Promise<ModuleAnswer> {

@@ -1,6 +1,6 @@
 import type Bull from 'bull';
 import type { Redis } from 'ioredis';
-import { Again, type BullQueueOptions, lockMsOf, prefixOf, type StoredJob, storedJob } from './bull.ts';
+import { Again, type BullQueueOptions, discard, lockMsOf, prefixOf, type StoredJob, storedJob } from './bull.ts';
 import { BullConsumer } from './bull-consumer.ts';
 import { subjectOf } from './job-id.ts';
 import type { Handler } from './queue.ts';
@@ -9,13 +9,6 @@ import { takeLock } from './tag-lock.ts';
 
 /** How long a job waits whose tag is being worked on, in milliseconds. */
 const busyMs = 1_000;
-
-/** Takes a job away that has no data, unless it has got some in the meantime. */
-const discardScript = `
-redis.call('LREM', KEYS[2], 1, ARGV[1])
-redis.call('SREM', KEYS[3], ARGV[1])
-if redis.call('HEXISTS', KEYS[1], 'data') == 0 then redis.call('DEL', KEYS[1]) end
-return 0`;
 
 /** The half of the Bull queue that runs jobs. */
 export class BullWorker {
@@ -44,7 +37,7 @@ export class BullWorker {
 
   async #run(job: Bull.Job<StoredJob>, redis: Redis): Promise<void> {
     const stored = storedJob.safeParse(job.data);
-    if (!stored.success) return this.#discard(job, redis);
+    if (!stored.success) return discard(job, redis, this.#options.log, busyMs);
 
     const { failures, nonce, ...tagJob } = stored.data;
     const key = `${prefixOf(this.#options)}:running:${subjectOf(tagJob)}`;
@@ -64,18 +57,6 @@ export class BullWorker {
     } finally {
       await lock.release();
     }
-  }
-
-  /**
-   * Bull can hand out an id whose job is gone, and in doing so leaves a job without data, into which all later
-   * ones of that id would fold (bull 4.16 lib/commands: moveToActive and others write to the hash unasked).
-   */
-  async #discard(job: Bull.Job<StoredJob>, redis: Redis): Promise<void> {
-    const { queue } = job;
-    const id = String(job.id);
-    this.#options.log.warn({ id }, 'a job without data is discarded');
-    await redis.eval(discardScript, 3, queue.toKey(id), queue.toKey('active'), queue.toKey('stalled'), id);
-    throw new Again(busyMs);
   }
 
   #track(run: Promise<void>): Promise<void> {

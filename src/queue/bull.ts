@@ -53,6 +53,27 @@ export function jobOptions(jobId: string): Bull.JobOptions {
   };
 }
 
+/** Takes a job away that has no data, unless it has got some in the meantime. */
+const discardScript = `
+redis.call('LREM', KEYS[2], 1, ARGV[1])
+redis.call('SREM', KEYS[3], ARGV[1])
+if redis.call('HEXISTS', KEYS[1], 'data') == 0 then redis.call('DEL', KEYS[1]) end
+return 0`;
+
+/**
+ * Takes away a job without data, and then throws Again, for the case that it has got some in the meantime.
+ *
+ * Bull can hand out an id whose job is gone, and in doing so leaves a job without data, into which all later
+ * ones of that id would fold (bull 4.16 lib/commands: moveToActive and others write to the hash unasked).
+ */
+export async function discard<T>(job: Bull.Job<T>, redis: Redis, log: Logger, againMs: number): Promise<never> {
+  const { queue } = job;
+  const id = String(job.id);
+  log.warn({ id }, 'a job without data is discarded');
+  await redis.eval(discardScript, 3, queue.toKey(id), queue.toKey('active'), queue.toKey('stalled'), id);
+  throw new Again(againMs);
+}
+
 /** The connections that Bull asks for. */
 export type ConnectionType = 'client' | 'subscriber' | 'bclient';
 

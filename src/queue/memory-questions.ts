@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { LRUCache } from 'lru-cache';
-import { QuestionFailed, questionId, type Questions, type QuestionsOptions } from './questions.ts';
+import { MAX_WAITING, QuestionFailed, questionId, type Questions, type QuestionsOptions } from './questions.ts';
 
 interface Waiting<Q, A> {
   readonly question: Q;
@@ -37,6 +37,7 @@ export class MemoryQuestions<Q extends object, A extends object> implements Ques
     if (kept) return kept;
     let open = this.#open.get(id);
     if (!open) {
+      if (this.#waiting.length >= MAX_WAITING) throw new QuestionFailed('too many questions wait');
       open = new Promise<A>((resolve, reject) => this.#waiting.push({ question, resolve, reject })).finally(() => this.#open.delete(id));
       this.#open.set(id, open);
       this.#start();
@@ -74,7 +75,7 @@ export class MemoryQuestions<Q extends object, A extends object> implements Ques
     try {
       const answer = await handler(question);
       const keepMs = this.#options.keepMs(answer);
-      if (keepMs > 0) this.#kept.set(questionId(question), answer, { ttl: keepMs });
+      if (keepMs > 0) this.#kept.set(questionId(question), answer, { ttl: Math.ceil(keepMs) });
       resolve(answer);
     } catch (error) {
       this.#options.log.error({ question, err: error }, 'a question could not be answered');

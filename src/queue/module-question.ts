@@ -28,12 +28,12 @@ export const questionSchema = z.discriminatedUnion('ask', [
 ]);
 
 /**
- * `absent` is what the go command would not find or not accept, with the reason; `later` what cannot be told or done now,
+ * A list is `complete` if all of it is published. `absent` is what the go command would not find or not accept, with the reason; `later` what cannot be told or done now,
  * and in how many milliseconds it is worth asking again.
  */
 export const answerSchema = z.discriminatedUnion('is', [
   z.object({ is: z.literal('info'), text: z.string() }),
-  z.object({ is: z.literal('list'), versions: z.array(version) }),
+  z.object({ is: z.literal('list'), versions: z.array(version), complete: z.boolean() }),
   z.object({ is: z.literal('published') }),
   z.object({ is: z.literal('absent'), reason: z.string() }),
   z.object({ is: z.literal('later'), reason: z.string(), afterMs: z.number() }),
@@ -45,12 +45,13 @@ export type ModuleQuestion = z.output<typeof questionSchema>;
 export type ModuleAnswer = z.output<typeof answerSchema>;
 
 /**
- * For how long an answer goes for everybody who asks the same, in milliseconds. What exists is kept for the moment that
- * one command takes, since a branch moves and a published version is in the store; what does not exist for longer, since
- * the go command asks for every prefix of every path.
+ * For how long an answer goes for everybody who asks the same, in milliseconds. What exists is kept for the moment that one
+ * command takes, since a branch moves; a complete list for longer, since what is tagged later comes into the store, and so
+ * into the list, by itself. What does not exist is kept because the go command asks for every prefix of every path.
  */
 export function keepMs(answer: ModuleAnswer): number {
-  return KEEP_MS[answer.is];
+  return answer.is === 'list' && answer.complete ? COMPLETE_LIST_MS : KEEP_MS[answer.is];
 }
 
+const COMPLETE_LIST_MS = 600_000;
 const KEEP_MS: Readonly<Record<ModuleAnswer['is'], number>> = { info: 5_000, list: 5_000, published: 0, absent: 30_000, later: 2_000 };

@@ -14,7 +14,8 @@ export interface Asker<Q, A> {
  * - equal questions, asked at the same time in all processes together, are handled once, and everybody gets the answer;
  * - an answer is kept for `keepMs(answer)`, and given to whoever asks the same within that time;
  * - a handler that rejects fails the question for all who wait; nothing is kept, and the next one who asks has it run again;
- * - if the process that works on a question dies, another one takes it up within 20 seconds.
+ * - if the process that works on a question dies, another one takes it up within 20 seconds, once somebody asks;
+ * - if 10,000 questions wait already, a new one is rejected with QuestionFailed.
  */
 export interface Questions<Q, A> extends Asker<Q, A> {
   /** Starts answering in this process, at most `concurrency` at a time. To be called once. */
@@ -35,7 +36,11 @@ export class QuestionFailed extends Error {
   override readonly name = 'QuestionFailed';
 }
 
-/** What makes two questions the same: their fields, in whatever order. */
+/** How many questions may wait for somebody to answer them: clients make them up, and perhaps nobody answers. */
+export const MAX_WAITING = 10_000;
+
+/** What makes two questions the same: their fields, in whatever order. A field that is undefined is none, as in JSON. */
 export function questionId(question: object): string {
-  return JSON.stringify(Object.entries(question).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  const fields = Object.entries(question).filter(([, value]) => value !== undefined);
+  return JSON.stringify(fields.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -57,9 +57,20 @@ describe('what is in GitLab and not in the store', () => {
     await tree.push();
     expect((await ask('list')).text).toBe('v1.0.0\nv1.1.0\n');
     await expect.poll(() => service.log.filter(({ msg, project: path }) => msg === 'version published' && path === project.path).length).toBe(2);
-    office.gitlab.clearRequests();
-    expect((await ask('list')).text).toBe('v1.0.0\nv1.1.0\n');
-    expect(office.gitlab.requests).toEqual([]);
+    // Once all of it is published, the list does not cost anything more.
+    await expect.poll(async () => {
+      office.gitlab.clearRequests();
+      return [(await ask('list')).text, office.gitlab.requests.length];
+    }, { interval: 500 }).toEqual(['v1.0.0\nv1.1.0\n', 0]);
+  });
+
+  test('is in the list even when older versions are published already', async () => {
+    expect((await ask('v1.0.0.zip')).status).toBe(200);
+    await tree.tag(['v1.1.0', 'v1.2.0-rc.1']);
+    await tree.push();
+    expect((await ask('list')).text).toBe('v1.0.0\nv1.1.0\nv1.2.0-rc.1\n');
+    office.gitlab.faults.add({ path: /^\/api\//, times: 1000, kind: { status: 503 } });
+    await expect.poll(async () => (await ask('list')).status).toBe(200);
   });
 
   test('gives an empty list for a module without tags, and 404 where there is no module', async () => {
