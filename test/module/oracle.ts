@@ -22,6 +22,7 @@ export interface Question {
   readonly Op: string;
   readonly Text?: string;
   readonly Other?: string;
+  readonly Int?: number;
   readonly Files?: readonly { Path: string; Symlink?: boolean; Content?: string }[];
 }
 

@@ -101,7 +101,7 @@ async function severalModules(make: Maker): Promise<void> {
 }
 
 async function retracted(make: Maker): Promise<void> {
-  await make.commit('retracted-1', { 'go.mod': mod('retracted') }, 'v1.0.0');
+  await make.commit('retracted-1', { 'go.mod': mod('retracted') }, 'v1.0.0', 'v1.0.10', 'v1.0.9', 'v1.1.3');
   await make.commit('retracted-bad', { 'a.go': 'package retracted\n' }, 'v1.1.0');
   await make.commit('retracted-2', { 'go.mod': mod('retracted', '\nretract [v1.1.0, v1.1.9] // wrong\n') }, 'v1.1.5');
   await make.commit('retracted-3', { 'b.go': 'package retracted\n' });

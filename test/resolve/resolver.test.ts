@@ -24,7 +24,7 @@ const ACCEPTED = [
   'two/v2@main', 'two/v2@v2.0.0', 'two/v2@v2.1.0', 'two@v1.0.0', 'two/v2@{two-after}',
   'three/v3@dir', 'three@dir',
   'mono/sub@main', 'mono/sub@sub-tag', 'mono/sub@v0.3.0', 'mono@main', 'mono/sub/deep@main', 'mono/sub@{mono}',
-  'retracted@main', 'retracted@{retracted-bad}',
+  'retracted@main', 'retracted@{retracted-bad}', 'retracted@{retracted-1}',
   'legacy@main', 'legacy@v1.0.0', 'legacy@v2.0.0+incompatible', 'legacy@{legacy-2}', 'legacy@v2.0.0', 'legacy@{legacy-after}',
   'meta@{meta}', 'meta@main',
 ] as const;

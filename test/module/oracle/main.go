@@ -22,6 +22,7 @@ type question struct {
 	Op    string
 	Text  string
 	Other string
+	Int   int64
 	Files []file
 }
 
@@ -85,12 +86,20 @@ func reply(q question) answer {
 		return answer{OK: module.IsPseudoVersion(q.Text)}
 	case "matchesMajor":
 		return answer{OK: module.MatchPathMajor(q.Text, q.Other)}
+	case "check":
+		return check(module.Check(q.Text, q.Other))
+	case "pseudoVersion":
+		return pseudoVersion(q.Text, q.Other, q.Int)
+	case "parsePseudoVersion":
+		return parsePseudoVersion(q.Text)
 	case "modulePath":
 		return answer{OK: true, Text: modfile.ModulePath([]byte(q.Text))}
 	case "parseLax":
 		return parseLax(q.Text)
 	case "zip":
 		return createZip(q.Text, q.Other, q.Files)
+	case "checkFiles":
+		return checkFiles(q.Files)
 	case "checkZip":
 		return checkZip(q.Text, q.Other, q.Files[0].Path)
 	}
@@ -107,6 +116,23 @@ func check(err error) answer {
 func withText(text string, err error) answer {
 	a := check(err)
 	a.Text = text
+	return a
+}
+
+// pseudoVersion makes the pseudo-version after base, of a commit at so many seconds since 1970.
+func pseudoVersion(major, base string, seconds int64) answer {
+	return answer{OK: true, Text: module.PseudoVersion(major, base, time.Unix(seconds, 0), "abcdef012345")}
+}
+
+// parsePseudoVersion answers with revision, timestamp and base; without a base that there can be, OK is false.
+func parsePseudoVersion(version string) answer {
+	rev, err := module.PseudoVersionRev(version)
+	if err != nil {
+		return answer{Error: err.Error()}
+	}
+	base, err := module.PseudoVersionBase(version)
+	a := check(err)
+	a.Parts = []string{rev, base}
 	return a
 }
 
@@ -152,6 +178,21 @@ func createZip(path, version string, files []file) answer {
 	a.Text, err = dirhash.Hash1(names, func(name string) (io.ReadCloser, error) { return contents[name].Open() })
 	if err != nil {
 		return answer{Error: err.Error()}
+	}
+	return a
+}
+
+// checkFiles answers with the valid files, and after an empty string the invalid ones.
+func checkFiles(files []file) answer {
+	var list []modzip.File
+	for _, f := range files {
+		list = append(list, entry{f})
+	}
+	checked, err := modzip.CheckFiles(list)
+	a := check(err)
+	a.Parts = append(append(a.Parts, checked.Valid...), "")
+	for _, invalid := range checked.Invalid {
+		a.Parts = append(a.Parts, invalid.Path)
 	}
 	return a
 }

@@ -1,0 +1,36 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import { Oracle } from './oracle.ts';
+import { PROPERTIES } from './properties.ts';
+import { REGRESSIONS, regressionSchema } from './regressions.ts';
+
+const oracle = new Oracle();
+afterAll(() => oracle.close());
+
+describe('whatever the input, the rules say what golang.org/x/mod says', () => {
+  test.each(PROPERTIES)('$runs $name', { timeout: 120_000 }, async ({ input, answers, runs }) => {
+    await fc.assert(
+      fc.asyncProperty(input, async (value) => {
+        const { ours, theirs } = await answers(oracle, value);
+        expect(ours).toEqual(theirs);
+      }),
+      { numRuns: runs },
+    );
+  });
+});
+
+describe('what was once found wrong stays right', () => {
+  const cases = readdirSync(REGRESSIONS).map((file) => ({ file, ...regressionSchema.parse(JSON.parse(readFileSync(new URL(file, REGRESSIONS), 'utf8'))) }));
+
+  test('there is a property for each', () => {
+    const names = new Set(PROPERTIES.map(({ name }) => name));
+    expect(cases.filter(({ property }) => !names.has(property))).toEqual([]);
+  });
+
+  test.each(cases)('$file', async ({ property, input }) => {
+    const found = PROPERTIES.find(({ name }) => name === property);
+    const answers = await found?.answers(oracle, input);
+    expect(answers?.ours).toEqual(answers?.theirs);
+  });
+});

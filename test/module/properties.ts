@@ -1,0 +1,107 @@
+import fc from 'fast-check';
+import { checkFiles, type TreeFile } from '../../src/module/check.ts';
+import { declaredPath, parseModfileLax, usesVendorRule124 } from '../../src/module/modfile.ts';
+import { checkFilePath, checkModulePath, escapePath, parseModulePath, splitPathVersion, unescapePath, type ModulePath } from '../../src/module/path.ts';
+import { parsePseudoVersion, pseudoVersion } from '../../src/module/pseudo.ts';
+import { canonicalVersion, checkModuleVersion, compareVersions, isPseudoVersion, isSemver, matchesMajor, parseVersion, unescapeVersion } from '../../src/module/version.ts';
+import { hashOf } from './hash-of.ts';
+import { modfileText, modulePathText, tellingText, tree, treePath, versionText, type FuzzTree } from './arbitraries.ts';
+import type { Oracle } from './oracle.ts';
+
+/** A rule for which golang.org/x/mod gives the truth: what we say and what it says of one input must be equal. */
+export interface Property {
+  readonly name: string;
+  /** JSON values only, so that a counter-example can be kept in a file. */
+  readonly input: fc.Arbitrary<unknown>;
+  /** Our answer and the true one. */
+  readonly answers: (oracle: Oracle, input: unknown) => Promise<{ ours: unknown; theirs: unknown }>;
+  /** How many inputs the tests try. */
+  readonly runs: number;
+}
+
+/** All of them. */
+export const PROPERTIES: readonly Property[] = [
+  property('trees', tree, 10_000, zipAnswers),
+  property('module paths', modulePathText, 3_000, async (oracle, text) => {
+    const [legal, split, escaped] = await Promise.all([oracle.ask({ Op: 'checkPath', Text: text }), oracle.ask({ Op: 'splitPathVersion', Text: text }), oracle.ask({ Op: 'escapePath', Text: text })]);
+    const path = parseModulePath(text);
+    const parts = splitPathVersion(text);
+    return {
+      ours: [checkModulePath(text) === undefined, parts && [parts.prefix, parts.major], typeof path === 'string' ? escapePath(path) : undefined],
+      theirs: [legal.OK, split.OK ? split.Parts : undefined, escaped.OK ? escaped.Text : undefined],
+    };
+  }),
+  property('escaped paths', fc.oneof(modulePathText, modulePathText.map((text) => text.replaceAll(/[A-Z]/g, (char) => `!${char.toLowerCase()}`)), fc.constantFrom('a.b/!', 'a.b/!!c', '!a.b')), 3_000, async (oracle, text) => {
+    const { OK, Text } = await oracle.ask({ Op: 'unescapePath', Text: text });
+    const path = unescapePath(text);
+    return { ours: typeof path === 'string' ? path : undefined, theirs: OK ? Text : undefined };
+  }),
+  property('file paths', fc.oneof(treePath, tellingText), 5_000, async (oracle, text) => ({ ours: checkFilePath(text) === undefined, theirs: (await oracle.ask({ Op: 'checkFilePath', Text: text })).OK })),
+  property('versions', versionText, 5_000, versionAnswers),
+  property('escaped versions', fc.oneof(versionText, versionText.map((text) => text.replaceAll(/[A-Z]/g, (char) => `!${char.toLowerCase()}`)), fc.tuple(versionText, fc.constantFrom('!', '!!', '!!a', '!1', '!a', '!é')).map(([text, end]) => text + end)), 2_000, async (oracle, text) => {
+    const { OK, Text } = await oracle.ask({ Op: 'unescapeVersion', Text: text });
+    return { ours: unescapeVersion(text), theirs: OK ? Text : undefined };
+  }),
+  property('pairs of versions', fc.tuple(versionText, versionText), 5_000, async (oracle, [one, other]) => ({
+    ours: Math.sign(compareVersions(one, other)),
+    theirs: (await oracle.ask({ Op: 'compareVersions', Text: one, Other: other })).Int,
+  })),
+  property('versions of a path', fc.tuple(fc.constantFrom('a.b/c', 'a.b/c/v2', 'gopkg.in/c.v1', 'gopkg.in/c.v2', 'gopkg.in/c.v2-unstable', 'a.b/c/v3'), versionText), 3_000, async (oracle, [path, text]) => {
+    const version = parseVersion(text);
+    if (version === undefined) return { ours: false, theirs: (await oracle.ask({ Op: 'canonicalVersion', Text: text })).Text === text && text !== '' };
+    return { ours: checkModuleVersion(path as ModulePath, version) === undefined, theirs: (await oracle.ask({ Op: 'check', Text: path, Other: version })).OK };
+  }),
+  property('pseudo-versions', fc.tuple(fc.constantFrom('', 'v0', 'v1', 'v2'), versionText, fc.integer({ min: 0, max: 4_102_444_800 })), 3_000, async (oracle, [major, base, seconds]) => ({
+    ours: pseudoVersion(major, isSemver(base) ? base : '', new Date(seconds * 1000), 'abcdef012345'),
+    theirs: (await oracle.ask({ Op: 'pseudoVersion', Text: major, Other: isSemver(base) ? base : '', Int: seconds })).Text,
+  })),
+  property('go.mod files', modfileText, 5_000, async (oracle, text) => {
+    const [path, lax] = await Promise.all([oracle.ask({ Op: 'modulePath', Text: text }), oracle.ask({ Op: 'parseLax', Text: text })]);
+    const ours = parseModfileLax(Buffer.from(text));
+    return {
+      ours: [declaredPath(Buffer.from(text)), ours && [ours.go ?? '', ours.retractions.flatMap(({ low, high }) => [low, high])]],
+      theirs: [path.Text, lax.OK ? [lax.Text, lax.Parts ?? []] : undefined],
+    };
+  }),
+];
+
+/** Types the input of one property, which `PROPERTIES` cannot. */
+function property<T>(name: string, input: fc.Arbitrary<T>, runs: number, answers: (oracle: Oracle, input: T) => Promise<{ ours: unknown; theirs: unknown }>): Property {
+  return { name, input, runs, answers: (oracle, value) => answers(oracle, value as T) };
+}
+
+async function zipAnswers(oracle: Oracle, { module, version, files }: FuzzTree): Promise<{ ours: unknown; theirs: unknown }> {
+  // In the order of git, which is that of an archive: which of two colliding files is at fault depends on it.
+  const inOrder = files.toSorted((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+  const theirFiles = inOrder.map(({ path, symlink, content }) => ({ Path: path, Symlink: symlink, Content: content }));
+  const asked = Promise.all([oracle.ask({ Op: 'zip', Text: module, Other: version, Files: theirFiles }), oracle.ask({ Op: 'checkFiles', Files: theirFiles })]);
+  const gomod = files.find(({ path }) => path === 'go.mod');
+  const listed = files.map(({ path, symlink, content }): TreeFile & { content: string } => ({ path, kind: symlink ? 'symlink' : 'file', content }));
+  const checked = checkFiles(listed, gomod !== undefined && usesVendorRule124(Buffer.from(gomod.content)));
+  const included = checked.included.map(({ path }) => path);
+  const [zip, { Parts: verdict }] = await asked;
+  const end = verdict?.indexOf('') ?? -1;
+  return {
+    ours: { included, invalid: checked.invalid.map(({ path }) => path), h1: checked.invalid.length > 0 ? 'refused' : await hashOf(module, version, checked.included) },
+    theirs: { included: verdict?.slice(0, end), invalid: verdict?.slice(end + 1), h1: zip.OK ? zip.Text : 'refused' },
+  };
+}
+
+async function versionAnswers(oracle: Oracle, text: string): Promise<{ ours: unknown; theirs: unknown }> {
+  const [valid, canonical, pseudo, parts, ...majors] = await Promise.all([
+    oracle.ask({ Op: 'isSemver', Text: text }),
+    oracle.ask({ Op: 'canonicalVersion', Text: text }),
+    oracle.ask({ Op: 'isPseudoVersion', Text: text }),
+    oracle.ask({ Op: 'parsePseudoVersion', Text: text }),
+    ...MAJORS.map((major) => oracle.ask({ Op: 'matchesMajor', Text: text, Other: major })),
+  ]);
+  const parsed = parsePseudoVersion(text);
+  const theirParts = parts.Parts ?? [];
+  return {
+    ours: [isSemver(text), canonicalVersion(text), isPseudoVersion(text), parsed && [parsed.revision, typeof parsed.base === 'string' ? parsed.base : 'none'], isSemver(text) && MAJORS.map((major) => matchesMajor(text, major))],
+    theirs: [valid.OK, canonical.Text, pseudo.OK, theirParts.length === 0 ? undefined : [theirParts[0], parts.OK ? theirParts[1] : 'none'], valid.OK && majors.map(({ OK }) => OK)],
+  };
+}
+
+const MAJORS = ['', '/v2', '.v1', '.v2', '.v0', '.v2-unstable'];
+

@@ -1,0 +1,84 @@
+/** A rule, broken on purpose: one passage of one file, replaced. */
+export interface Mutant {
+  /** What no longer holds. */
+  readonly breaks: string;
+  readonly file: string;
+  /** Occurs exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+  /** Folder of the tests that must notice. */
+  readonly tests: 'test/module' | 'test/resolve' | 'test/publish';
+}
+
+function module(file: string, breaks: string, find: string, replace: string): Mutant {
+  return { file: `src/module/${file}`, breaks, find, replace, tests: 'test/module' };
+}
+
+function resolve(file: string, breaks: string, find: string, replace: string): Mutant {
+  return { file: `src/resolve/${file}`, breaks, find, replace, tests: 'test/resolve' };
+}
+
+/** Each has to turn the suite red. A find that is no longer there means that the rule has moved: move the mutant too. */
+export const MUTANTS: readonly Mutant[] = [
+  module('check.ts', 'vendored files are left out', 'if (isVendored(file.path, vendorRule124) || ', 'if ('),
+  module('check.ts', 'nested modules are left out', 'isInside(file.path, nested) || ', ''),
+  module('check.ts', 'GO.MOD nests a module as well', "path.slice(slash).toLowerCase() === 'go.mod'", "path.slice(slash) === 'go.mod'"),
+  module('check.ts', 'a symlink called go.mod nests nothing', "slash > 0 && kind === 'file' && path", 'slash > 0 && path'),
+  module('check.ts', '.hg_archival.txt is left out', " || file.path === '.hg_archival.txt'", ''),
+  module('check.ts', 'symlinks are left out', "else if (file.kind === 'file') included.push(file);", 'else included.push(file);'),
+  module('check.ts', 'vendor/modules.txt is left out from go 1.24', "if (vendorRule124 && path === 'vendor/modules.txt') return true;", ''),
+  module('check.ts', 'before go 1.24, a deeper vendor counts from the eighth byte', 'if (!vendorRule124) return', 'if (false as boolean) return'),
+  module('check.ts', 'files directly in vendor stay', "return path.includes('/', offset);", 'return true;'),
+  module('check.ts', 'the root go.mod is in lower case', "path !== 'go.mod' && path.toLowerCase() === 'go.mod' ?", "path !== path && path.toLowerCase() === 'go.mod' ?"),
+  module('check.ts', 'directories collide too', 'reason = this.#check(path.slice(0, slash), true);', 'reason = undefined;'),
+  module('check.ts', 'a name is a file or a directory', 'if (other.isDirectory !== isDirectory) return', 'if (false as boolean) return'),
+  module('check.ts', 'files come in byte order', 'files.toSorted((a, b) => compareBytes(a.path, b.path))', 'files.toSorted()'),
+  module('unicode.ts', 'names fold by Unicode, not by lower-casing', 'return Array.from(text, (char) => {', 'if (text !== "") return text.toLowerCase();\n  return Array.from(text, (char) => {'),
+  module('unicode.ts', 'letters are those of Go', 'return inRanges(letters, char.codePointAt(0) ?? 0);', 'return /\\p{L}|\\p{M}|\\p{N}/u.test(char);'),
+  module('hash.ts', 'checksums are over names in byte order', 'return Buffer.compare(Buffer.from(a), Buffer.from(b));', 'return a < b ? -1 : 1;'),
+  module('hash.ts', 'a checksum line has two spaces', '${file.sha256}  ${file.name}', '${file.sha256} ${file.name}'),
+  module('zip.ts', 'names in a zip begin with module@version', 'this.#prefix = `${path}@${version}/`;', 'this.#prefix = `${path}/`;'),
+  module('zip.ts', 'LICENSE has at most 16 MiB', "path === 'LICENSE' ? MAX_LICENSE : MAX_ZIP", 'MAX_ZIP'),
+  module('zip.ts', 'a module has at most 500 MiB', 'if (this.#total > MAX_ZIP)', 'if (this.#total < 0)'),
+  module('path.ts', 'no name ends in a dot', "if (element.endsWith('.')) return 'trailing dot in path element';", ''),
+  module('path.ts', 'no name is reserved on Windows', 'if (WINDOWS_NAMES.test(short)) return', 'if (false as boolean) return'),
+  module('path.ts', 'no module path has a tilde and digits at its end', "if (kind === 'module' && /~[0-9]+$/.test(short))", 'if (false as boolean)'),
+  module('path.ts', 'no element of a module path begins with a dot', "if (kind === 'module' && element.startsWith('.'))", 'if (false as boolean)'),
+  module('path.ts', 'no module path begins with a dash', "if (kind === 'module' && path.startsWith('-'))", 'if (false as boolean)'),
+  module('path.ts', 'the first element has a dot', "if (!first.includes('.')) return 'missing dot in first path element';", ''),
+  module('path.ts', '/v1 is no suffix', "&& major !== '/v1' ?", '?'),
+  module('path.ts', 'gopkg.in has suffixes of its own', "if (path.startsWith('gopkg.in/')) {", "if (path.startsWith('gopkg.invalid/')) {"),
+  module('path.ts', 'upper case is escaped', '`!${char.toLowerCase()}`', 'char.toLowerCase()'),
+  module('path.ts', 'a lone ! is no escape', '|!(?![a-z])', ''),
+  module('version.ts', 'numbers have no leading zeros', "const NUMBER = '(?:0|[1-9][0-9]*)';", "const NUMBER = '[0-9]+';"),
+  module('version.ts', 'numeric identifiers of a pre-release neither', 'if (/(?:^-|\\.)0[0-9]+(?:\\.|$)/.test(prerelease)) return undefined;', ''),
+  module('version.ts', 'of build metadata, +incompatible alone stays', "parsed.build === '+incompatible' ? parsed.build : ''", 'parsed.build'),
+  module('version.ts', 'a release comes after its pre-releases', "if (a === '') return 1;", "if (a === '') return -1;"),
+  module('version.ts', 'numbers compare as numbers', 'return a.length - b.length || (a < b', 'return (a < b'),
+  module('version.ts', 'numeric identifiers come before others', 'return xNumeric ? -1 : 1;', 'return xNumeric ? 1 : -1;'),
+  module('version.ts', '+incompatible goes without a suffix', " || version.endsWith('+incompatible');", ';'),
+  module('version.ts', 'v0.0.0- pseudo-versions stay valid for .v1', "if (version.startsWith('v0.0.0-') && suffix === '.v1') return true;", ''),
+  module('version.ts', 'a pseudo-version has fourteen digits', '\\d{14}', '\\d{8,14}'),
+  module('pseudo.ts', 'a pseudo-version comes after its base', '+ 1n}-0.', '}-0.'),
+  module('pseudo.ts', 'a pre-release base keeps its name', "if (prereleaseOf(canonical) !== '') return", 'if (false as boolean) return'),
+  module('pseudo.ts', 'there is no version before v1.0.0-0', 'return before < 0n ?', 'return before < -1n ?'),
+  module('pseudo.ts', 'times are in UTC', "time.toISOString().replace(/\\D/g, '').slice(0, 14)", "new Date(time.getTime() + 3_600_000).toISOString().replace(/\\D/g, '').slice(0, 14)"),
+  module('modfile.ts', 'go 1.24 is the boundary of the vendor rule', 'Number(minor) >= 24', 'Number(minor) >= 25'),
+  module('modfile.ts', 'a malformed require spoils the file', "if (canonical === '' || !split || !matchesMajor(canonical, split.major)) {", 'if (false as boolean) {'),
+  module('modfile.ts', 'a retraction takes in its upper bound', '? [second, third] : []', '? [second, second] : []'),
+  module('modfile.ts', 'a comment ends the module line', "raw.replace(/\\/\\/.*$/s, '')", 'raw'),
+  module('modfile-syntax.ts', 'comments in C style are refused', "if (text.startsWith('/*', length)) throw", 'if (false as boolean) throw'),
+  resolve('choose-version.ts', 'a version of a commit is its highest tag', 'compareVersions(highest, version) < 0)', 'compareVersions(highest, version) > 0)'),
+  resolve('choose-version.ts', 'retracted versions do not count', '!isRetracted(version) && (', '('),
+  resolve('choose-version.ts', 'only tags before a commit are a base', 'if ((await allows(version)) && (await repositories.isAncestor(place.project.id, tag.commit, revision.id))) return version;', 'if (await allows(version)) return version;'),
+  resolve('choose-version.ts', '+incompatible needs a repository without go.mod', "if (await repositories.goMod(place.project.id, revision.id, '')) return false;", ''),
+  resolve('check-pseudo-version.ts', 'the time of a pseudo-version is checked', 'if (timestamp !== timestampOf(committedAt)) return', 'if (false as boolean) return'),
+  resolve('check-pseudo-version.ts', 'the length of the commit is checked', 'if (revision !== short) {', 'if (!short.startsWith(revision) && !revision.startsWith(short)) {'),
+  resolve('check-pseudo-version.ts', 'the base of a pseudo-version comes before it', 'if (await repositories.isAncestor(place.project.id, candidate.commit, commit)) return undefined;', 'return undefined;'),
+  resolve('check-pseudo-version.ts', 'v1 needs a base', "place.major === '' && majorOf(version) === 'v1' ?", "place.major === 'x' ?"),
+  resolve('repository.ts', 'a commit is reachable from a branch or tag', 'return (await this.#gitlab.isReachable(projectId, commit.id)) ? commit : undefined;', 'return commit;'),
+  resolve('revision.ts', 'seven digits at least name a commit', '{7,40}', '{4,40}'),
+  resolve('go-mod.ts', 'go.mod and v2/go.mod do not both claim v2', 'if (claimsHere && claimsBelow) throw', 'if (false as boolean) throw'),
+  resolve('tag.ts', 'the project decides on .git only if go.mod says so', 'const root = declared.has(pathAt(withGit, directory, version)) ? withGit : plain;', 'const root = withGit;'),
+  { file: 'src/publish/plan.ts', breaks: 'a module in a directory inherits LICENSE', find: "if (directory !== '' && !", replace: "if (directory === '/' && !", tests: 'test/publish' },
+];
