@@ -126,10 +126,8 @@ export class BullQuestions<Q extends object, A extends object> implements Questi
     if (this.#consumer !== undefined) throw new Error('answer() is called once');
     this.#consumer = new BullConsumer('questions', this.#options, async (job, redis) => {
       const asked = questionJob.safeParse(job.data);
-      if (!asked.success) return await discard(job, redis, this.#options.log, 1_000);
-      const run = this.#work(asked.data, redis, handler);
-      this.#running.add(run);
-      await run.finally(() => this.#running.delete(run));
+      if (asked.success) await this.#track(this.#work(asked.data, redis, handler));
+      else await discard(job, redis, this.#options.log, 1_000);
     });
     void this.#consumer.start(concurrency);
   }
@@ -208,6 +206,11 @@ export class BullQuestions<Q extends object, A extends object> implements Questi
 
   async #hold(redis: Redis, id: string, from: string, to: string, ifNone: string): Promise<boolean> {
     return (await redis.eval(holdScript, 1, this.#leaseKey(id), from, to, lockMsOf(this.#options), ifNone)) === 1;
+  }
+
+  #track(run: Promise<void>): Promise<void> {
+    this.#running.add(run);
+    return run.finally(() => this.#running.delete(run));
   }
 
   #answerKey(id: string): string {

@@ -17,11 +17,17 @@ export interface QuestionsUnderTest {
   readonly errors: readonly string[];
 }
 
-/** A logger that notes what is logged as an error. */
-export function errorLog(): { log: pino.Logger; errors: string[] } {
-  const errors: string[] = [];
-  return { errors, log: pino({ level: 'error' }, { write: (line) => void errors.push((JSON.parse(line) as { msg: string }).msg) }) };
+/** A logger that notes what is logged as a warning, and what as an error. */
+export function errorLog(): { log: pino.Logger; warnings: string[]; errors: string[] } {
+  const [warnings, errors]: [string[], string[]] = [[], []];
+  const write = (line: string): void => {
+    const { level, msg } = logLine.parse(JSON.parse(line));
+    (level >= 50 ? errors : warnings).push(msg);
+  };
+  return { warnings, errors, log: pino({ level: 'warn' }, { write }) };
 }
+
+const logLine = z.object({ level: z.number(), msg: z.string() });
 
 const PATIENCE_MS = 10_000;
 
@@ -86,6 +92,18 @@ export function describeQuestions(create: () => Promise<QuestionsUnderTest>): vo
       release();
       expect(await questions.ask({ name: 'slow' }, PATIENCE_MS)).toEqual({ text: 'slow', keepMs: 60_000 });
       expect(handled).toEqual(['slow']);
+    });
+
+    test('are the same whether a field is undefined or not there', async () => {
+      answerWith(({ name }) => ({ text: name, keepMs: 60_000 }));
+      await questions.ask({ name: 'a', extra: undefined }, PATIENCE_MS);
+      await questions.ask({ name: 'a' }, PATIENCE_MS);
+      expect(handled).toEqual(['a']);
+    });
+
+    test('are refused once the queue is closed', async () => {
+      await questions.close();
+      await expect(questions.ask({ name: 'a' }, PATIENCE_MS)).rejects.toBeInstanceOf(QuestionFailed);
     });
 
     test('that nobody answers are given up', async () => {
