@@ -68,7 +68,7 @@ export async function startModpress({ terminal, gitlab, folder }: Stage): Promis
   return { service, secret };
 }
 
-/** Everything after the start of modpress: two versions of a library, and a program that is built with both. */
+/** Everything after the start of modpress: two versions of a library and what is not tagged yet, and a program that is built with each. */
 export async function play(stage: Stage, service: Service, secret: string): Promise<Finale> {
   const { terminal, gitlab, folder } = stage;
   const token = gitlab.rootToken;
@@ -114,6 +114,12 @@ export async function play(stage: Stage, service: Service, secret: string): Prom
   await terminal.run(`go get ${LIBRARY}@latest`, inProgram);
   await expectOutput(terminal, inProgram, 'Hello again, from v1.1.0', outside.ok);
   await terminal.run(`go list -m -versions ${LIBRARY}`, inProgram);
+
+  terminal.step('Not tagged yet? A branch or a commit will do');
+  await terminal.run(file('hello.go', greeting('Hello from a branch')), inLibrary);
+  await terminal.run("git commit --quiet --all --message 'Not released' && git push --quiet origin main", inLibrary);
+  await terminal.run(`go get ${LIBRARY}@main`, inProgram);
+  await expectOutput(terminal, inProgram, 'Hello from a branch', outside.ok);
 
   await proveChecksums(stage, { 'v1.0.0': first, 'v1.1.0': second });
   return { modpressUrl: service.url, gitlabUrl: gitlab.url, library, program, moduleCache: settings.GOMODCACHE, token, missing };

@@ -127,6 +127,15 @@ describe('GitLab in trouble', () => {
   });
 });
 
+test('with ON_DEMAND=off, it is strictly the store: GitLab is not asked because of a request', async () => {
+  await using strict = await startInProcess({ ...office.settings, ON_DEMAND: 'off', SWEEP_MINUTES: '1000', STORE: `file:${office.folder}/strict`, GITLAB_SCOPE: 'another/group' });
+  office.gitlab.clearRequests();
+  for (const file of ['@v/list', '@latest', '@v/main.info', '@v/v1.0.0.info', '@v/v1.0.0.mod', '@v/v1.0.0.zip']) {
+    expect((await get(`${strict.url}/${module}/${file}`)).status, file).toBe(404);
+  }
+  expect(office.gitlab.requests).toEqual([]);
+});
+
 async function ask(file: string): ReturnType<typeof get> {
   return await get(`${service.url}/${module}/@v/${file}`);
 }
