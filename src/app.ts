@@ -184,7 +184,13 @@ function startWorker(parts: WorkerParts, closers: Closer[]): void {
   if (questions) {
     const catchUp = new CatchUp({ gitlab, store, queue, log });
     closers.push(() => catchUp.close());
-    const onDemand = new OnDemand({ ...writing, resolver: new Resolver(gitlab, ownership), log, onMissed: (projectId) => catchUp.add(projectId) });
+    const onDemand = new OnDemand({
+      ...writing,
+      resolver: new Resolver(gitlab, ownership),
+      log,
+      onMissed: (projectId) => catchUp.add(projectId),
+      onAnswered: metrics.questionAnswered,
+    });
     questions.answer(ANSWERS, (question) => onDemand.answer(question));
   }
 }

@@ -7,6 +7,8 @@ export interface Metrics {
   readonly webhookReceived: (event: string, result: string) => void;
   /** A tag was looked at; `outcome` is published, skipped, refused, known or dismissed. */
   readonly tagDone: (outcome: string, seconds: number) => void;
+  /** A question of the proxy was answered; both words are those of module-question.ts. */
+  readonly questionAnswered: (ask: string, answer: string, seconds: number) => void;
   /** A job failed and will be retried. */
   readonly jobRetried: () => void;
   /** GitLab answered; `status` is 0 where it did not. */
@@ -26,6 +28,7 @@ export function createMetrics(): Metrics {
   collectDefaultMetrics({ register: registry });
   const webhooks = new Counter({ name: 'modpress_webhook_deliveries_total', help: 'Webhook deliveries by event and result', labelNames: ['event', 'result'], registers });
   const tags = new Histogram({ name: 'modpress_tag_seconds', help: 'Time from the start of a job to its outcome', labelNames: ['outcome'], buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300], registers });
+  const questions = new Histogram({ name: 'modpress_question_seconds', help: 'Time to answer what is asked on demand, by question and answer', labelNames: ['ask', 'answer'], buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120], registers });
   const retries = new Counter({ name: 'modpress_job_retries_total', help: 'Jobs that failed and wait to be run again', registers });
   const gitlab = new Histogram({ name: 'modpress_gitlab_seconds', help: "Time to the headers of GitLab's answers, by status", labelNames: ['status'], registers });
   const http = new Histogram({ name: 'modpress_http_seconds', help: 'Time of answers by route and status', labelNames: ['route', 'status'], registers });
@@ -34,6 +37,7 @@ export function createMetrics(): Metrics {
     registry,
     webhookReceived: (event, result) => webhooks.inc({ event, result }),
     tagDone: (outcome, seconds) => tags.observe({ outcome }, seconds),
+    questionAnswered: (ask, answer, seconds) => questions.observe({ ask, answer }, seconds),
     jobRetried: () => retries.inc(),
     gitlabAnswered: (status, seconds) => gitlab.observe({ status: String(status) }, seconds),
     httpAnswered: (route, status, seconds) => http.observe({ route, status: String(status) }, seconds),

@@ -16,6 +16,8 @@ export interface OnDemandParts extends WriterParts {
   readonly log: Logger;
   /** Told of a project that has versions which should have been published long ago. */
   readonly onMissed: (projectId: number) => void;
+  /** Told of every answer, and the seconds that it took. */
+  readonly onAnswered: (ask: ModuleQuestion['ask'], answer: ModuleAnswer['is'], seconds: number) => void;
 }
 
 /** When the other side did not say when to ask again, in milliseconds. */
@@ -31,6 +33,13 @@ export class OnDemand {
 
   /** The answer to a question. Rejects only for what is a bug. */
   async answer(question: ModuleQuestion): Promise<ModuleAnswer> {
+    const started = performance.now();
+    const answer = await this.#answer(question);
+    this.#parts.onAnswered(question.ask, answer.is, (performance.now() - started) / 1000);
+    return answer;
+  }
+
+  async #answer(question: ModuleQuestion): Promise<ModuleAnswer> {
     try {
       return await this.#find(question);
     } catch (error) {
