@@ -30,6 +30,8 @@ import { MemoryQueue } from './queue/memory-queue.ts';
 import { answerSchema, keepMs, questionSchema, type ModuleAnswer, type ModuleQuestion } from './queue/module-question.ts';
 import type { Asker, Questions } from './queue/questions.ts';
 import type { Queue } from './queue/queue.ts';
+import { redisLock } from './queue/redis-version-lock.ts';
+import { memoryLock, type VersionLock } from './queue/version-lock.ts';
 import { connectRedis, endRedis, watchHeartbeat } from './queue/redis.ts';
 import { clearAbandonedScratch } from './publish/scratch.ts';
 import { startSweeping } from './publish/sweeping.ts';
@@ -99,7 +101,7 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   const web = express().disable('x-powered-by').disable('etag').set('trust proxy', 'loopback, linklocal, uniquelocal');
 
   // Before the queue, since jobs that a stop waits for still need it.
-  const pace = createPace(config, log, closers);
+  const agreement = createAgreement(config, log, closers);
   const queue = roles.includes('webhook') || roles.includes('worker') ? createQueue(config, log, metrics) : undefined;
   if (queue) {
     closers.push(() => queue.close());
@@ -110,7 +112,7 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   if (queue && roles.includes('worker')) {
     await checkStore(store, log);
     await clearAbandonedScratch(SCRATCH);
-    startWorker({ config, log, metrics, store, ownership, queue, pace, questions }, closers);
+    startWorker({ config, log, metrics, store, ownership, queue, agreement, questions }, closers);
   }
 
   web.use(
@@ -166,17 +168,18 @@ function createQuestions({ redisUrl }: Config, log: Logger): Questions<ModuleQue
   return new BullQuestions({ ...options, redisUrl, question: questionSchema, answer: answerSchema });
 }
 
-type WorkerParts = Common & { store: Store; queue: Queue; pace: Pace; questions: Questions<ModuleQuestion, ModuleAnswer> | undefined };
+type WorkerParts = Common & { store: Store; queue: Queue; agreement: Agreement; questions: Questions<ModuleQuestion, ModuleAnswer> | undefined };
 
 function startWorker(parts: WorkerParts, closers: Closer[]): void {
-  const { config, log, metrics, store, ownership, queue, pace, questions } = parts;
+  const { config, log, metrics, store, ownership, queue, questions } = parts;
+  const { pace, lock } = parts.agreement;
   const gitlab = new GitLabClient({
     url: config.gitlabUrl,
     token: config.gitlabToken,
     pace: () => waitForPace(pace, 'gitlab', config.gitlabRate, 1000),
     observe: metrics.gitlabAnswered,
   });
-  const writing = { gitlab, store, pace, retag: config.retag, temporary: SCRATCH };
+  const writing = { gitlab, store, pace, lock, retag: config.retag, temporary: SCRATCH };
   const publisher = new Publisher({ ...writing, ownership });
   queue.process(CONCURRENCY, createHandler({ publisher, log, onDone: metrics.tagDone }));
   const sweeping = startSweeping({ gitlab, store, queue, log, scope: config.gitlabScope, pace, minutes: config.sweepMinutes, onRecovered: metrics.tagsRecovered });
@@ -195,12 +198,18 @@ function startWorker(parts: WorkerParts, closers: Closer[]): void {
   }
 }
 
-function createPace({ redisUrl }: Config, log: Logger, closers: Closer[]): Pace {
-  if (redisUrl === undefined) return new MemoryPace();
+/** What all processes have to agree on. */
+interface Agreement {
+  readonly pace: Pace;
+  readonly lock: VersionLock;
+}
+
+function createAgreement({ redisUrl }: Config, log: Logger, closers: Closer[]): Agreement {
+  if (redisUrl === undefined) return { pace: new MemoryPace(), lock: memoryLock() };
   const redis = connectRedis(redisUrl, log);
   watchHeartbeat(redis);
   closers.push(() => endRedis(redis));
-  return new RedisPace(redis);
+  return { pace: new RedisPace(redis), lock: redisLock(redis, log) };
 }
 
 /** The proxy reads the store, and writes nothing but the caches. Returns what ends its waiting for others. */

@@ -94,12 +94,16 @@ export class OnDemandModules implements ModuleSource {
     }
     if (request.kind === 'latest') return info(await this.#answerTo({ ask: 'info', module, query: 'latest' }, request));
     if (request.file === 'info') return info(await this.#answerTo({ ask: 'info', module, query: request.version }, request));
-    return await this.#publish(request);
+    return await this.#file(request);
   }
 
-  async #publish(request: FileRequest): Promise<Answer> {
+  async #file(request: FileRequest): Promise<Answer> {
     const version = parseVersion(request.version);
     if (version === undefined) throw new NotFound(`${request.version} is not a version`);
+    if (request.file === 'mod') {
+      const answer = await this.#answerTo({ ask: 'mod', module: request.module, version }, request);
+      return { kind: 'bytes', body: Buffer.from(answer.is === 'mod' ? answer.base64 : '', 'base64'), immutable: false };
+    }
     await this.#answerTo({ ask: 'publish', module: request.module, version }, request);
     return await this.#published.answer(request);
   }

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { messageOf, Refuse, Retry, Skip } from '../errors.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
+import { madeUpGoMod } from '../resolve/go-mod.ts';
 import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 import { moduleKey } from '../store/layout.ts';
 import { publishedVersions } from '../store/published.ts';
@@ -55,7 +56,21 @@ export class OnDemand {
   async #find(question: ModuleQuestion): Promise<ModuleAnswer> {
     if (question.ask === 'info') return { is: 'info', text: await this.#parts.resolver.info(question.module, question.query) };
     if (question.ask === 'publish') return await this.#publish(question.module, question.version);
+    if (question.ask === 'mod') return await this.#goMod(question.module, question.version);
     return await this.#list(question.module);
+  }
+
+  /** The go.mod alone: who only wants to know what a version requires does not have to wait for its zip. */
+  async #goMod(module: ModulePath, version: Version): Promise<ModuleAnswer> {
+    const { gomod = madeUpGoMod(module), tag, project } = await this.#resolve(module, version);
+    if (tag !== undefined) this.#parts.onMissed(project.id);
+    return { is: 'mod', base64: gomod.toString('base64') };
+  }
+
+  async #resolve(module: ModulePath, version: Version): Promise<ResolvedVersion> {
+    const resolved = await this.#parts.resolver.resolve(module, version);
+    if (resolved.version !== version) throw new Skip(`${module}@${version} is ${resolved.version}`);
+    return resolved;
   }
 
   async #list(module: ModulePath): Promise<ModuleAnswer> {
@@ -69,11 +84,10 @@ export class OnDemand {
   }
 
   async #publish(module: ModulePath, version: Version): Promise<ModuleAnswer> {
-    const { store, resolver, log, onMissed } = this.#parts;
+    const { store, log, onMissed } = this.#parts;
     if (await store.stat(moduleKey(module, version, 'info'))) return { is: 'published' };
     const startedAt = new Date().toISOString();
-    const resolved = await resolver.resolve(module, version);
-    if (resolved.version !== version) throw new Skip(`${module}@${version} is ${resolved.version}`);
+    const resolved = await this.#resolve(module, version);
     const record = await this.#recordOf(resolved, startedAt);
     const known = await readOutcome(store, record.projectId, record.tag, resolved.commit);
     if (known?.status === 'refused') throw new Refuse(known.reason ?? 'it was refused before');

@@ -4,8 +4,9 @@ import type { GitLabClient } from '../gitlab/client.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
 import { isPseudoVersion } from '../module/version.ts';
 import type { Pace } from '../pace/pace.ts';
+import type { VersionLock } from '../queue/version-lock.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
-import { infoText } from '../resolve/origin.ts';
+import { infoText, originIn } from '../resolve/origin.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { listKey, moduleKey } from '../store/layout.ts';
 import { publishedVersions } from '../store/published.ts';
@@ -19,6 +20,8 @@ export interface WriterParts {
   readonly gitlab: GitLabClient;
   readonly store: Store;
   readonly pace: Pace;
+  /** Keeps two from building the same version at once. */
+  readonly lock: VersionLock;
   /** RETAG: what a moved tag does to a published version. */
   readonly retag: 'refuse' | 'replace';
   /** Folder for temporary files. */
@@ -38,17 +41,32 @@ export interface WrittenVersion {
 const GITLAB_ARCHIVES_PER_MINUTE = 5;
 
 /**
- * Builds a module version and stores its three files. Doing it again changes nothing. Throws Refuse for a module that the
- * go command would not accept, and for one that is published already with another checksum; Retry, or an error of the
- * store, when it has to be done again.
+ * Builds a module version and stores its three files. Doing it again changes nothing, and costs no archive where it was
+ * stored from the same commit. Throws Refuse for a module that the go command would not accept, and for one that is
+ * published already with another checksum; Retry, or an error of the store, when it has to be done again.
  */
 export async function writeVersion(parts: WriterParts, version: ResolvedVersion): Promise<WrittenVersion> {
-  return withScratch(parts.temporary, async (scratch) => {
-    const zip = await buildZip({ archivesPerMinute: GITLAB_ARCHIVES_PER_MINUTE, ...parts }, version, scratch);
-    const gomod = version.gomod ?? madeUpGoMod(version.path);
-    await storeFiles(parts, version, gomod, zip, scratch);
-    return { h1: zip.h1, goModH1: hashGoMod(gomod), size: zip.size };
-  });
+  return await parts.lock(`${version.path}@${version.version}`, () =>
+    withScratch(parts.temporary, async (scratch) => (await storedVersion(parts.store, version, scratch)) ?? (await build(parts, version, scratch))),
+  );
+}
+
+async function build(parts: WriterParts, version: ResolvedVersion, scratch: string): Promise<WrittenVersion> {
+  const zip = await buildZip({ archivesPerMinute: GITLAB_ARCHIVES_PER_MINUTE, ...parts }, version, scratch);
+  const gomod = version.gomod ?? madeUpGoMod(version.path);
+  await storeFiles(parts, version, gomod, zip, scratch);
+  return { h1: zip.h1, goModH1: hashGoMod(gomod), size: zip.size };
+}
+
+/** What is stored of a version, if it is from the same commit: a commit gives one zip, so there is nothing to build. */
+async function storedVersion(store: Store, { path, version, commit, origin }: ResolvedVersion, scratch: string): Promise<WrittenVersion | undefined> {
+  const info = await store.get(moduleKey(path, version, 'info'));
+  const stored = info && originIn(info.toString());
+  if (stored?.Hash !== commit || stored.URL !== origin.URL) return undefined;
+  const zip = await store.stat(moduleKey(path, version, 'zip'));
+  const gomod = await store.get(moduleKey(path, version, 'mod'));
+  const h1 = await hashStoredZip(store, moduleKey(path, version, 'zip'), scratch);
+  return zip && gomod && h1 && { h1, goModH1: hashGoMod(gomod), size: zip.size };
 }
 
 /** Stores zip, mod and info, in that order: a reader takes a version for there once its .info is. */

@@ -18,12 +18,13 @@ const version = z.string().transform((text, context): Version => {
 });
 
 /**
- * `info`: what does this query mean, such as a branch, a commit or `latest`. `list`: which versions do tags name.
- * `publish`: have this version built and stored.
+ * `info`: what does this query mean, such as a branch, a commit or `latest`. `list`: which versions do tags name. `mod`: what
+ * is this version's go.mod. `publish`: have this version built and stored.
  */
 export const questionSchema = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('info'), module: modulePath, query: z.string() }),
   z.object({ ask: z.literal('list'), module: modulePath }),
+  z.object({ ask: z.literal('mod'), module: modulePath, version }),
   z.object({ ask: z.literal('publish'), module: modulePath, version }),
 ]);
 
@@ -34,6 +35,7 @@ export const questionSchema = z.discriminatedUnion('ask', [
 export const answerSchema = z.discriminatedUnion('is', [
   z.object({ is: z.literal('info'), text: z.string() }),
   z.object({ is: z.literal('list'), versions: z.array(version), complete: z.boolean() }),
+  z.object({ is: z.literal('mod'), base64: z.base64() }),
   z.object({ is: z.literal('published') }),
   z.object({ is: z.literal('absent'), reason: z.string() }),
   z.object({ is: z.literal('later'), reason: z.string(), afterMs: z.number() }),
@@ -54,4 +56,4 @@ export function keepMs(answer: ModuleAnswer): number {
 }
 
 const COMPLETE_LIST_MS = 600_000;
-const KEEP_MS: Readonly<Record<ModuleAnswer['is'], number>> = { info: 5_000, list: 5_000, published: 0, absent: 30_000, later: 2_000 };
+const KEEP_MS: Readonly<Record<ModuleAnswer['is'], number>> = { info: 5_000, list: 5_000, mod: 5_000, published: 0, absent: 30_000, later: 2_000 };

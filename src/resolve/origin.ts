@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import { compareBytes } from '../module/hash.ts';
 import { canonicalVersion, isPseudoVersion, type Version } from '../module/version.ts';
 import type { ModulePlace } from './place.ts';
@@ -52,6 +53,18 @@ export function originWithTags(place: ModulePlace, revision: Revision, version: 
 /** The text of `.info`: what json.Marshal makes of modfetch.RevInfo. */
 export function infoText(version: Version, time: Date, origin: Origin): string {
   return JSON.stringify({ Version: version, Time: time.toISOString().replace(/\.\d+Z$/, 'Z'), Origin: origin });
+}
+
+const originSchema = z.object({ Origin: z.object({ URL: z.string(), Hash: z.string() }) });
+
+/** Where an `.info` says that its version comes from; undefined if it does not, as those from before there was an Origin. */
+export function originIn(info: string): { readonly URL: string; readonly Hash: string } | undefined {
+  try {
+    return originSchema.safeParse(JSON.parse(info)).data?.Origin;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /** gitRepo.Tags in cmd/go. Names with anything but printable ASCII would need Go's quoting; a version has none. */

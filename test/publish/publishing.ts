@@ -4,6 +4,7 @@ import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
 import { Ownership } from '../../src/resolve/ownership.ts';
+import { memoryLock } from '../../src/queue/version-lock.ts';
 import { MemoryPace } from '../../src/pace/memory-pace.ts';
 import { Publisher, type PublisherParts } from '../../src/publish/publish.ts';
 import { DiskStore } from '../../src/store/disk.ts';
@@ -32,6 +33,7 @@ export async function startPublishing(
     gitlab: new GitLabClient({ url: gitlab.url, token: gitlab.createToken({ scopes: ['read_api'] }), pace: async () => undefined }),
     ownership: new Ownership(options.modulePrefix),
     pace: new MemoryPace(),
+    lock: memoryLock(),
     retag: 'refuse',
     temporary,
     archivesPerMinute: 1000,
