@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 /** Random and adversarial input for the module rules. Everything can come out of a git repository or over the wire. */
 
@@ -28,6 +28,9 @@ const NAMES = [
   'v2', 'testdata', 'con', 'CON.txt', 'prn', 'aux.go', 'nul', 'com1', 'COM0', 'lpt9.x', 'x~1', '~1', 'a.', '..a', '...', '.a', '-a', 'k', '\u212a', 'i', '\u0131', 'caf\u00e9', 'cafe\u0301', '\u{1f600}.go',
 ];
 
+/** One text in most cases, one of the others in some. */
+const usually = (text: string, ...others: readonly string[]) => fc.oneof({ weight: 4, arbitrary: fc.constant(text) }, { weight: 1, arbitrary: fc.constantFrom(...others) });
+
 /** A text of telling characters. */
 export const tellingText = fc.array(fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...TELLING) }, { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 1 }) }), { maxLength: 8 }).map((parts) => parts.join(''));
 
@@ -52,36 +55,55 @@ const ordinaryPath = fc
   });
 
 const GO_LINES = ['', 'go 1.23', 'go 1.24', 'go 1.24rc1', 'go 1.24.0', 'go 1.23.9', 'go 1.25', 'go 2.0', 'go v1.24', 'go 1', 'go 1.024', 'go 1.24-x', 'go 1.24.1rc1', 'go 9.99', 'go 1.24 // new', 'go (\n\t1.24\n)', 'go 1.23\ngo 1.24'];
-const REST = ['', 'require a.b/c v1.0.0\n', 'require a.b/c\n', 'require a.b/c v2.0.0\n', 'require (\n\ta.b/c v1.2.3 // indirect\n)\n', 'retract v1.0.0\n', 'unknown thing\n', 'exclude a.b/c v1.0.0\n', 'require (\n', '"\n', 'replace a.b/c => ../c\n', 'tool a.b/c/cmd\n', 'ignore ./x\n', '/* no */\n'];
+const REST = ['require a.b/c v1.0.0\n', 'require a.b/c\n', 'require a.b/c v2.0.0\n', 'require (\n\ta.b/c v1.2.3 // indirect\n)\n', 'retract v1.0.0\n', 'unknown thing\n', 'exclude a.b/c v1.0.0\n', 'require (\n', '"\n', 'replace a.b/c => ../c\n', 'tool a.b/c/cmd\n', 'ignore ./x\n', '/* no */\n'];
 
 /** A go.mod that differs in what the vendor rule looks at. */
-const vendorGoMod = fc.tuple(fc.constantFrom('module a.b/c', 'module "a.b/c"', '', '\ufeffmodule a.b/c'), fc.constantFrom(...GO_LINES), fc.constantFrom(...REST), fc.constantFrom('\n', '\r\n')).map(([module, go, rest, end]) => [module, '', go, rest].join('\n').replaceAll('\n', end));
+const vendorGoMod = fc.tuple(usually('module a.b/c', 'module "a.b/c"', '', '\ufeffmodule a.b/c'), fc.constantFrom(...GO_LINES), usually('', ...REST), usually('\n', '\r\n')).map(([module, go, rest, end]) => [module, '', go, rest].join('\n').replaceAll('\n', end));
 
-const file = fc.record<FuzzFile>({ path: fc.oneof({ weight: 15, arbitrary: ordinaryPath }, { weight: 1, arbitrary: treePath }), symlink: fc.integer({ min: 0, max: 9 }).map((die) => die === 0), content: fc.constantFrom('', 'x', 'package a\n', '\u0000\u00ff') });
+/** Names that fold to each other, or nearly. With few of them, files collide with files, directories and both. */
+const lookalike = fc.array(fc.oneof(fc.constantFrom('k', 'K', '\u212a'), fc.constantFrom('s', 'S', '\u017f'), fc.constantFrom('i', 'I', '\u0131', '\u0130'), fc.constantFrom('\u00df', '\u1e9e', '\u03c3', '\u03c2', '\u03a3', '\u{10400}', '\u{10428}')), { minLength: 1, maxLength: 2 }).map((chars) => chars.join(''));
+const lookalikePath = fc.array(lookalike, { minLength: 1, maxLength: 3 }).map((elements) => elements.join('/'));
 
-/** A tree, in most cases with a go.mod at its root. No path comes twice; a file may stand where a directory is, which git rules out and the rules do not. */
+/** Files of which one in ten is a symlink. No path comes twice; a file may stand where a directory is, which git rules out and the rules do not. */
+const filesAt = (path: fc.Arbitrary<string>, maxLength: number) =>
+  fc.uniqueArray(
+    fc.record<FuzzFile>({ path, symlink: fc.nat({ max: 9 }).map((die) => die === 0), content: fc.constantFrom('', 'x', 'package a\n', '\u0000\u00ff') }),
+    { maxLength, selector: (file) => file.path },
+  );
+
+/** A tree, in most cases with a go.mod at its root. Most are legal, but for those of lookalikes and wild names. */
 export const tree = fc
-  .record<FuzzTree & { gomod: string | undefined }>({
+  .record({
     module: fc.constantFrom('gitlab.example/g/lib', 'gitlab.example/g/lib/v2', 'gopkg.in/yaml.v2'),
     version: fc.constantFrom('v2.1.0', 'v2.0.0-pre.1'),
-    files: fc.uniqueArray(file, { maxLength: 14, selector: ({ path }) => path }),
-    gomod: fc.option(vendorGoMod, { nil: undefined, freq: 10 }),
+    files: fc.oneof(
+      { weight: 12, arbitrary: filesAt(fc.oneof({ weight: 15, arbitrary: ordinaryPath }, { weight: 1, arbitrary: treePath }), 14) },
+      { weight: 4, arbitrary: filesAt(lookalikePath, 8) },
+      { weight: 2, arbitrary: filesAt(treePath, 4) },
+    ),
+    gomod: fc.option(fc.record({ content: vendorGoMod, symlink: fc.nat({ max: 19 }).map((die) => die === 0) }), { nil: undefined, freq: 10 }),
   })
-  .map(({ gomod, ...rest }): FuzzTree => {
-    const files = rest.files.filter(({ path }) => path !== 'go.mod');
-    const version = rest.module === 'gitlab.example/g/lib' ? rest.version.replace('v2', 'v1') : rest.version;
-    return { ...rest, version, files: gomod === undefined ? files : [{ path: 'go.mod', symlink: false, content: gomod }, ...files] };
+  .map(({ gomod, module, version, files }): FuzzTree => {
+    const others = files.filter(({ path }) => path !== 'go.mod');
+    return {
+      module,
+      version: module === 'gitlab.example/g/lib' ? version.replace('v2', 'v1') : version,
+      files: gomod === undefined ? others : [{ path: 'go.mod', ...gomod }, ...others],
+    };
   });
 
 /** Something like a module path, often a legal one. */
 export const modulePathText = fc
-  .tuple(fc.constantFrom('a.b', 'gitlab.example', 'gopkg.in', 'A.b', 'ab', 'a_b.c', '127.0.0.1', '', 'a.b:80', '-a.b', 'a.b.'), fc.array(fc.oneof(fc.constantFrom('c', 'C', 'lib.git', 'yaml.v2', 'yaml.v1-unstable', 'x.v0', 'y.v02', 'v1', 'v2', 'v02', 'v2.0', 'v10', 'con', 'a~1', '.a', 'a.', 'a..b', '', 'x+y', 'u_v', '-d'), tellingText), { maxLength: 4 }), fc.constantFrom('', '/v2', '/v3', '.v2', '/v1', '/', '/v2/v3', '.v2-unstable'))
+  .tuple(
+    usually('gitlab.example', 'a.b', 'gopkg.in', 'A.b', 'ab', 'a_b.c', '127.0.0.1', '', 'a.b:80', '-a.b', 'a.b.', '.a.b', 'gopkg.in.'),
+    fc.array(fc.oneof({ weight: 8, arbitrary: fc.constantFrom('c', 'C', 'Lib', 'lib.git', 'u_v', 'x+y', 'yaml.v2', 'a~', 'v', 'x2', 'a..b') }, { weight: 2, arbitrary: fc.constantFrom('yaml.v1-unstable', 'x.v0', 'y.v02', 'v1', 'v2', 'v02', 'v2.0', 'v10', 'con', 'a~1', '.a', 'a.', '', '-d', '.v2') }, { weight: 1, arbitrary: tellingText }), { maxLength: 3 }),
+    usually('', '/v2', '/v3', '.v2', '/v1', '/v0', '/v02', '/v2.0', '/', '/v2/v3', '.v2-unstable', '.v0-unstable', '.v1', '.v00'),
+  )
   .map(([host, elements, major]) => [host, ...elements].join('/') + major);
 
 const number = fc.oneof({ weight: 12, arbitrary: fc.nat({ max: 12 }).map(String) }, { weight: 1, arbitrary: fc.constantFrom('00', '01', '', '99999999999999999999', 'x') });
 const identifier = fc.oneof({ weight: 8, arbitrary: fc.constantFrom('pre', 'rc', '1', '0', '10', '9', 'a-b', '-', 'RC', '0a') }, { weight: 1, arbitrary: fc.constantFrom('01', '', '20200101000000', '0.20200101000000', 'é') });
 const suffix = (sign: string) => fc.array(identifier, { maxLength: 3 }).map((parts) => (parts.length === 0 ? '' : sign + parts.join('.')));
-const usually = (text: string, ...others: readonly string[]) => fc.oneof({ weight: 10, arbitrary: fc.constant(text) }, { weight: 1, arbitrary: fc.constantFrom(...others) });
 
 /** Something like a version: a release, a pre-release, a pseudo-version, or nearly one. */
 export const versionText = fc.oneof(
@@ -101,7 +123,7 @@ export const versionText = fc.oneof(
 );
 
 const modfileToken = fc.oneof(
-  { weight: 6, arbitrary: fc.constantFrom('a.b/c', 'v1.0.0', 'v1.2.3', '[', ']', ',', '(', ')', '=>', '../x', 'v2.0.0', 'a.b/c/v2', 'gopkg.in/yaml.v2', '1.24', '1.21.0', 'v1.24', '1.24rc1', '"a.b/c"', '`a.b/c`', '"v1.0.0"', '"a', '`a', '"\\x61.b"', '"\\u00e9"', "'x'", '{', '}', '//', '// Deprecated: x', '/* x */', '\\', 'é', '\u{1f600}', '\u200b', 'a"b"', '0', '01.2') },
+  { weight: 9, arbitrary: fc.constantFrom('a.b/c', 'v1.0.0', 'v1.2.3', '[', ']', ',', '(', ')', '=>', '../x', 'v2.0.0', 'a.b/c/v2', 'gopkg.in/yaml.v2', '1.24', '1.21.0', 'v1.24', '1.24rc1', '"a.b/c"', '`a.b/c`', '"v1.0.0"', '"a', '`a', '"\\x61.b"', '"\\u00e9"', "'x'", '{', '}', '//', '// Deprecated: x', '/* x */', '\\', 'é', '\u{1f600}', '\u200b', 'a"b"', '0', '01.2') },
   { weight: 1, arbitrary: tellingText },
 );
 const modfileVerb = fc.constantFrom('module', 'go', 'require', 'retract', 'replace', 'exclude', 'toolchain', 'godebug', 'tool', 'ignore', 'unknown', '', 'Module', 'module(', 'retract(');
@@ -109,4 +131,15 @@ const wildLine = fc.tuple(fc.constantFrom('', '', ' ', '\t', '\u00a0'), modfileV
 const legalLine = fc.constantFrom('go 1.24', 'go 1.21.0', 'require a.b/c v1.0.0', 'require gopkg.in/yaml.v2 v2.1.0 // indirect', 'retract v1.0.0', 'retract [v1.0.0, v1.9.9] // bad', 'retract [ v1.1.0 , v1.2.0 ]', 'retract (\n\tv1.0.0\n\t[v1.2.0, v1.3.0]\n)', 'require (\n\ta.b/c v1.0.0\n\n\t// note\n\t"a.b/d" v0.1.0\n)', 'replace a.b/c => ../c', 'exclude a.b/c v1.0.0', 'toolchain go1.24.1', 'tool a.b/c', '// Deprecated: use a.b/d', 'retract v1.0', 'retract "v1.0.0"', 'godebug default=go1.21');
 
 /** Something like a go.mod. */
-export const modfileText = fc.tuple(fc.constantFrom('', '\ufeff', 'module a.b/c\n', 'module a.b/c\n', 'module "a.b/c"\n', 'module `a.b/c`\n'), fc.array(fc.oneof({ weight: 8, arbitrary: legalLine }, { weight: 2, arbitrary: wildLine }, { weight: 1, arbitrary: fc.constantFrom('retract (', 'require (', ')', 'module (', 'go (', '\tv1.0.0', '\t[v1.0.0, v1.9.9]', '\ta.b/c v1.0.0') }), { maxLength: 8 }), fc.constantFrom('\n', '\r\n', '\n\n')).map(([start, lines, end]) => start + lines.join(end) + end);
+export const modfileText = fc.tuple(fc.constantFrom('', '\ufeff', 'module a.b/c\n', 'module a.b/c\ngo 1.24\n', 'module "a.b/c"\n', 'module `a.b/c`\n'), fc.array(fc.oneof({ weight: 24, arbitrary: legalLine }, { weight: 2, arbitrary: wildLine }, { weight: 1, arbitrary: fc.constantFrom('retract (', 'require (', ')', 'module (', 'go (', '\tv1.0.0', '\t[v1.0.0, v1.9.9]', '\ta.b/c v1.0.0') }), { maxLength: 8 }), fc.constantFrom('\n', '\r\n', '\n\n')).map(([start, lines, end]) => start + lines.join(end) + end);
+
+/** The same, in base64, with bytes in it that are no UTF-8. */
+export const brokenUtf8 = (text: fc.Arbitrary<string>) =>
+  fc.tuple(text, fc.array(fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom('ff', 'e282', 'c0af', 'eda080', 'f09f98', '80', '00')), { minLength: 1, maxLength: 3 })).map(([whole, breaks]) => {
+    let bytes = Buffer.from(whole);
+    for (const [where, hex] of breaks) {
+      const at = Math.floor(where * bytes.length);
+      bytes = Buffer.concat([bytes.subarray(0, at), Buffer.from(hex, 'hex'), bytes.subarray(at)]);
+    }
+    return bytes.toString('base64');
+  });

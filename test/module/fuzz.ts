@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util';
-import fc from 'fast-check';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
+import * as fc from 'fast-check';
 import { Oracle } from './oracle.ts';
 import { PROPERTIES, type Property } from './properties.ts';
 import { keepRegression } from './regressions.ts';
@@ -9,44 +9,59 @@ const USAGE = 'Usage: npm run fuzz -- [--seconds N] [--seed N] [--only NAME]\n';
 /** So many inputs of a property are tried before the next one has its turn. */
 const ROUND = 1_000;
 
-/** Tries random input against golang.org/x/mod until time is over. Resolves to the exit status: 1 for a counter-example. */
-async function fuzz(seconds: number, firstSeed: number, properties: readonly Property[]): Promise<number> {
+/**
+ * Tries random input against golang.org/x/mod until the time is over or the signal comes. Resolves to the exit status: 1 for
+ * a counter-example.
+ */
+async function fuzz(seconds: number, firstSeed: number, properties: readonly Property[], interrupted: AbortSignal): Promise<number> {
   const oracle = new Oracle();
-  const started = performance.now();
-  const tried = new Map<string, number>();
+  const end = performance.now() + seconds * 1000;
+  const tried = new Map(properties.map((property) => [property, { inputs: 0, milliseconds: 0 }]));
   try {
-    for (let seed = firstSeed; performance.now() - started < seconds * 1000; seed++) {
-      for (const { name, input, answers } of properties) {
-        const result = await fc.check(fc.asyncProperty(input, async (value) => sameAnswers(await answers(oracle, value))), { numRuns: ROUND, seed });
-        tried.set(name, (tried.get(name) ?? 0) + result.numRuns);
+    for (let seed = firstSeed; performance.now() < end && !interrupted.aborted; seed++) {
+      for (const [property, count] of tried) {
+        const { name, input, answers } = property;
+        const from = performance.now();
+        if (from >= end || interrupted.aborted) break;
+        const result = await fc.check(fc.asyncProperty(input, async (value) => sameAnswers(await answers(oracle, value))), { numRuns: ROUND, seed, interruptAfterTimeLimit: Math.ceil(end - from) });
+        count.inputs += result.numRuns;
+        count.milliseconds += performance.now() - from;
         if (!result.failed) continue;
         const [value] = result.counterexample ?? [];
+        process.stdout.write(`${name}, seed ${seed}: ${JSON.stringify(value)}\nkept as test/module/regressions/${keepRegression(name, value)}\n`);
         const { ours, theirs } = await answers(oracle, value);
-        process.stdout.write(`${name}, seed ${seed}: ${JSON.stringify(value)}\n  modpress says ${JSON.stringify(ours)}\n  x/mod says    ${JSON.stringify(theirs)}\n`);
-        process.stdout.write(`kept as test/module/regressions/${keepRegression(name, value)}\n`);
+        process.stdout.write(`modpress says ${JSON.stringify(ours)}\nx/mod says    ${JSON.stringify(theirs)}\n`);
         return 1;
       }
     }
-    const took = (performance.now() - started) / 1000;
-    for (const [name, count] of tried) process.stdout.write(`${String(count).padStart(9)} ${name}\n`);
-    const all = [...tried.values()].reduce((sum, count) => sum + count, 0);
-    process.stdout.write(`no difference in ${all} inputs, ${Math.round(all / took)} a second; seeds ${firstSeed} and up\n`);
-    return 0;
   } finally {
     oracle.close();
   }
+  const counts = [...tried.values()];
+  for (const [{ name }, { inputs, milliseconds }] of tried) process.stdout.write(`${String(inputs).padStart(9)} ${name}, ${perSecond(inputs, milliseconds)} a second\n`);
+  const all = counts.reduce((sum, { inputs }) => sum + inputs, 0);
+  const took = counts.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+  process.stdout.write(`no difference in ${all} inputs, ${perSecond(all, took)} a second; seeds ${firstSeed} and up\n`);
+  return 0;
 }
 
 function sameAnswers({ ours, theirs }: { ours: unknown; theirs: unknown }): boolean {
-  return JSON.stringify(ours) === JSON.stringify(theirs);
+  return isDeepStrictEqual(ours, theirs);
+}
+
+function perSecond(inputs: number, milliseconds: number): number {
+  return milliseconds === 0 ? 0 : Math.round((inputs * 1000) / milliseconds);
 }
 
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string' }, only: { type: 'string' } } });
 const seconds = Number(values.seconds);
 const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
 const chosen = PROPERTIES.filter(({ name }) => values.only === undefined || name === values.only);
-if (Number.isFinite(seconds) && seconds > 0 && Number.isInteger(seed) && chosen.length > 0) process.exitCode = await fuzz(seconds, seed, chosen);
-else {
+if (Number.isFinite(seconds) && seconds > 0 && Number.isInteger(seed) && chosen.length > 0) {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
+  process.exitCode = await fuzz(seconds, seed, chosen, stop.signal);
+} else {
   process.stderr.write(`${USAGE}NAME is one of: ${PROPERTIES.map(({ name }) => name).join(', ')}\n`);
   process.exitCode = 2;
 }

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { declaredPath, parseModfileLax, usesVendorRule124 } from '../../src/module/modfile.ts';
+import { declaredPath, isRetracted, parseModfileLax, usesVendorRule124 } from '../../src/module/modfile.ts';
 import { Oracle } from './oracle.ts';
 
 const oracle = new Oracle();
@@ -32,6 +32,12 @@ describe('a go.mod, read as golang.org/x/mod/modfile reads it', () => {
     expect(['go 1.24', 'go 1.24.0', 'go 1.24rc1', 'go 1.24.x', 'go 1.100', 'go 2.0'].filter((go) => !asksForNewRule(go))).toEqual([]);
     expect(['', 'go 1.23.9', 'go 1.9', 'go v1.24', 'go 1.24.1rc1', 'go 1.24\nrequire x'].filter(asksForNewRule)).toEqual([]);
   });
+});
+
+test.each(['v1.0.0', 'v1.2.0', 'v1.2.0-pre', 'v1.1.0', 'v0.9.9', 'v1.2.1', 'v1.0.0-pre', 'v1.10.0', 'v1.2.0+incompatible', 'main', ''])('whether %j lies in a retraction', async (version) => {
+  for (const [low, high] of [['v1.0.0', 'v1.2.0'], ['v1.0.0', 'v1.0.0'], ['v1.2.0', 'v1.0.0'], ['v1', 'v1.9'], ['', 'v9.0.0'], ['nonsense', 'nonsense']] as const) {
+    expect(isRetracted(version, [{ low: 'v5.0.0', high: 'v5.0.0' }, { low, high }]), `${low} to ${high}`).toBe((await oracle.ask({ Op: 'isRetracted', Text: version, Parts: [low, high] })).OK);
+  }
 });
 
 function asksForNewRule(goLine: string): boolean {

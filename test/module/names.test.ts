@@ -9,10 +9,12 @@ import {
 } from '../../src/module/path.ts';
 import {
   canonicalVersion,
+  checkModuleVersion,
   compareVersions,
   isPseudoVersion,
   isSemver,
   matchesMajor,
+  parseVersion,
   unescapeVersion,
 } from '../../src/module/version.ts';
 import { Oracle } from './oracle.ts';
@@ -20,16 +22,22 @@ import { Oracle } from './oracle.ts';
 const oracle = new Oracle();
 afterAll(() => oracle.close());
 
+/** Each may stand in some places of a path and not in others. */
+const PUNCTUATION = Array.from('!"#$%&\'()*+,-.:;<=>?@[\\]^_`{|}~');
+
 const MODULE_PATHS = [
+  ...PUNCTUATION.flatMap((char) => [`a.b${char}/c`, `a.b/c${char}`, `a.b/${char}c`]),
   'gitlab.example/group/lib', 'gitlab.example', 'example', 'example/x', '', '/', 'a.b/', '/a.b', 'a.b//c', 'a.b/c/', '-a.b/c', 'a.b/-c',
   'a.b/.c', 'a.b/c.', 'a.b/..', 'a.b/...', 'a.b/c..d', 'A.b/c', 'a.b/C', 'a_b.c/d', 'a.b/c_d', 'a.b/c~d', 'a.b/c~1', 'a.b/c~12.d', 'a.b/c~1x',
   'a.b/con', 'a.b/CON.txt', 'a.b/con1', 'a.b/com1', 'a.b/com0', 'a.b/lpt9.x', 'a.b/aux/x', 'a.b/v1', 'a.b/v2', 'a.b/v02', 'a.b/v2.0', 'a.b/v10',
   'a.b/v', 'a.b/xv2', 'a.b/v2/v3', 'a.b/v0', 'a.b/c+d', 'a.b/c d', 'a.b/c@d', 'a.b/c!d', 'a.b/é', 'a.b/c:d', 'a.b:80/c', '127.0.0.1/x', 'a.b/日本',
   'gopkg.in/yaml.v2', 'gopkg.in/yaml.v0', 'gopkg.in/yaml.v00', 'gopkg.in/yaml.v1-unstable', 'gopkg.in/yaml.v0-unstable', 'gopkg.in/yaml', 'gopkg.in/a/b.v3',
   'gopkg.in/yaml.v2/x', 'gopkg.in/.v2', 'a.b/c.git', 'a.b/c.git/v2', 'a.b/c\u0000', 'a.b/\ufffd', 'a.b/K', 'a.b/c.v2', 'a.b/1', 'a.b/v1.2', 'a.b/v1.',
+  '.a/b', '-a/b', 'a..b/c', 'a./b', 'a.b//c', 'a.b/c/../../d', '../a', './a', 'a:b', '\\a\\b', '.gitignore', 'a☺b', 'a.b/!123/c', 'a.b/prn2', 'a.b/com', 'a.b/com1.txt', 'a.b/aux.c', 'a.b/c~', 'a.b/c~0', 'a.b/c09~', 'a.b/c09~09c', 'a.b/c09~09c~09', 'a.b/испытание',
 ];
 
 const FILE_PATHS = [
+  ...PUNCTUATION.flatMap((char) => [`a${char}/b`, `a/${char}b`, char]),
   'go.mod', 'a/b/c.go', '', '/a', 'a/', 'a//b', './a', '../a', 'a/./b', 'a/../b', 'a.', '.a', '..a', 'a/.', '...', 'a b', ' a', 'a!b', "a'b", 'a"b', 'a*b',
   'a<b', 'a>b', 'a?b', 'a|b', 'a\\b', 'a:b', 'a`b', 'a;b', '#$%&()+,-.=@[]^_{}~', 'café', 'cafe\u0301', '日本語', 'ñ/ü', '😀', 'a\u200bb', 'a\nb', 'a\tb',
   'CON', 'con.go', 'aux', 'x/NUL.txt', 'COM1', 'com10', 'lpt0', 'LPT9', 'a~1', 'x~1.go', '-a', '-/b', 'ａ', 'ǅ', 'ℵ', 'Ⅷ', '²', 'ª', 'a\u00a0b', '\u{2ebf0}', '\u{323af}', 'ſ', 'K',
@@ -41,6 +49,7 @@ const VERSIONS = [
   'v99999999999999999999.1.2', 'v1.10.0', 'v1.9.0', 'v1.2.3-alpha', 'v1.2.3-beta', 'v1.2.3-alpha.beta', 'v1.2.3-1', 'v1.2.3-10', 'v1.2.3-9', 'v1.2.3-a-b', 'v1.2.3-pre.01',
   'v0.0.0-20200101000000-abcdefabcdef', 'v1.2.4-0.20200101000000-abcdefabcdef', 'v1.2.3-pre.0.20200101000000-abcdefabcdef', 'v2.0.1-0.20200101000000-abcdefabcdef+incompatible',
   'v1.0.0-20200101000000-abcdefabcdef', 'v1.2.3-20200101000000-abcdefabcdef', 'v0.0.0-2020010100000-abcdefabcdef', 'v0.0.0-20200101000000-', 'v0.0.0-20200101000000-ABC', 'v1.2.3-x.20200101000000-abc',
+  'v1-alpha.beta.c', 'v1+meta', 'v1-pre+meta', 'v1.2+meta', 'v1.2-pre+meta', 'v1.2.3-456', 'v1.2.3-456.789', 'v1.2.3-456-789', 'v1.2.3-456a', 'v1.2.3+meta-pre.sha.256a', 'v1.2.3-beta.2', 'v1.2.3-beta.11', 'a!!b', '!!a', '!a', '!', 'a!',
   'main', 'release-1.0', 'feature/x', 'latest', 'v1.2.3-é', 'a!b', 'a..b', '.x', 'x.', 'HEAD',
 ];
 
@@ -98,5 +107,17 @@ describe('versions, as golang.org/x/mod/semver has them', () => {
       const { OK } = await oracle.ask({ Op: 'matchesMajor', Text: version, Other: major });
       expect(matchesMajor(version, major), version).toBe(OK);
     }
+  });
+});
+
+describe('a path and a version go together, as module.Check and CanonicalVersion have it', () => {
+  const paths = ['a.b/c', 'a.b/c/v2', 'gopkg.in/c.v0', 'gopkg.in/c.v1', 'gopkg.in/c.v2', 'gopkg.in/c.v2-unstable', 'a.b', 'b/c', 'a b/c', 'a.b/c/v1'];
+  const versions = ['v0.0.0', 'v0.8.0', 'v1.0.0', 'v2.0.0', 'v2.1.5', 'v3.0.0', 'v17.0.0', 'v17.0.0+incompatible', 'v1.0.0+incompatible', '0.1.0', 'v1.0', 'v1.0.0+meta', 'v0.0.0-20160102150405-abcdef123456', 'v0.0.0-pre', 'v1.0.0-pre'];
+
+  test.each(paths.flatMap((path) => versions.map((version) => ({ path, version }))))('$path@$version', async ({ path, version }) => {
+    const [parsedPath, parsedVersion] = [parseModulePath(path), parseVersion(version)];
+    const ours = typeof parsedPath === 'string' && parsedVersion !== undefined && checkModuleVersion(parsedPath, parsedVersion) === undefined;
+    const [together, canonical] = [await oracle.ask({ Op: 'check', Text: path, Other: version }), await oracle.ask({ Op: 'canonicalVersion', Text: version })];
+    expect(ours).toBe(together.OK && canonical.Text === version);
   });
 });

@@ -23,6 +23,9 @@ export interface Question {
   readonly Text?: string;
   readonly Other?: string;
   readonly Int?: number;
+  /** In base64, instead of `Text`, for what JSON cannot say. */
+  readonly Bytes?: string;
+  readonly Parts?: readonly string[];
   readonly Files?: readonly { Path: string; Symlink?: boolean; Content?: string }[];
 }
 
@@ -31,7 +34,8 @@ export class Oracle {
   readonly #folder = mkdtempSync(join(tmpdir(), 'modpress-oracle-'));
   readonly #process: ChildProcessWithoutNullStreams;
   readonly #lines: Interface;
-  readonly #waiting: ((line: string) => void)[] = [];
+  readonly #waiting: { readonly resolve: (line: string) => void; readonly reject: (error: Error) => void }[] = [];
+  #errors = '';
 
   constructor() {
     const binary = join(this.#folder, 'oracle');
@@ -39,12 +43,16 @@ export class Oracle {
     if (built.status !== 0) throw new Error(`the oracle does not build: ${built.stderr}`);
     this.#process = spawn(binary);
     this.#lines = createInterface(this.#process.stdout);
-    this.#lines.on('line', (line) => this.#waiting.shift()?.(line));
+    this.#lines.on('line', (line) => this.#waiting.shift()?.resolve(line));
+    this.#process.stderr.on('data', (text) => (this.#errors += String(text)));
+    this.#process.on('close', () => {
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error(`the oracle is gone: ${this.#errors}`));
+    });
   }
 
   /** Asks one question. */
   async ask(question: Question): Promise<OracleAnswer> {
-    const line = new Promise<string>((resolve) => void this.#waiting.push(resolve));
+    const line = new Promise<string>((resolve, reject) => void this.#waiting.push({ resolve, reject }));
     this.#process.stdin.write(`${JSON.stringify(question)}\n`);
     return answerSchema.parse(JSON.parse(await line));
   }

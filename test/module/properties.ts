@@ -1,11 +1,11 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { checkFiles, type TreeFile } from '../../src/module/check.ts';
-import { declaredPath, parseModfileLax, usesVendorRule124 } from '../../src/module/modfile.ts';
+import { declaredPath, isRetracted, parseModfileLax, usesVendorRule124 } from '../../src/module/modfile.ts';
 import { checkFilePath, checkModulePath, escapePath, parseModulePath, splitPathVersion, unescapePath, type ModulePath } from '../../src/module/path.ts';
 import { parsePseudoVersion, pseudoVersion } from '../../src/module/pseudo.ts';
-import { canonicalVersion, checkModuleVersion, compareVersions, isPseudoVersion, isSemver, matchesMajor, parseVersion, unescapeVersion } from '../../src/module/version.ts';
+import { canonicalVersion, checkModuleVersion, compareVersions, escapeVersion, isPseudoVersion, isSemver, majorOf, matchesMajor, parseVersion, prereleaseOf, unescapeVersion } from '../../src/module/version.ts';
 import { hashOf } from './hash-of.ts';
-import { modfileText, modulePathText, tellingText, tree, treePath, versionText, type FuzzTree } from './arbitraries.ts';
+import { brokenUtf8, modfileText, modulePathText, tellingText, tree, treePath, versionText, type FuzzTree } from './arbitraries.ts';
 import type { Oracle } from './oracle.ts';
 
 /** A rule for which golang.org/x/mod gives the truth: what we say and what it says of one input must be equal. */
@@ -42,6 +42,11 @@ export const PROPERTIES: readonly Property[] = [
     const { OK, Text } = await oracle.ask({ Op: 'unescapeVersion', Text: text });
     return { ours: unescapeVersion(text), theirs: OK ? Text : undefined };
   }),
+  property('versions to escape', versionText, 2_000, async (oracle, text) => {
+    const version = parseVersion(text);
+    if (version === undefined) return { ours: false, theirs: (await oracle.ask({ Op: 'canonicalVersion', Text: text })).Text === text && text !== '' };
+    return { ours: escapeVersion(version), theirs: (await oracle.ask({ Op: 'escapeVersion', Text: version })).Text };
+  }),
   property('pairs of versions', fc.tuple(versionText, versionText), 5_000, async (oracle, [one, other]) => ({
     ours: Math.sign(compareVersions(one, other)),
     theirs: (await oracle.ask({ Op: 'compareVersions', Text: one, Other: other })).Int,
@@ -55,6 +60,16 @@ export const PROPERTIES: readonly Property[] = [
     ours: pseudoVersion(major, isSemver(base) ? base : '', new Date(seconds * 1000), 'abcdef012345'),
     theirs: (await oracle.ask({ Op: 'pseudoVersion', Text: major, Other: isSemver(base) ? base : '', Int: seconds })).Text,
   })),
+  property('retractions', fc.tuple(versionText, versionText, versionText), 2_000, async (oracle, [low, version, high]) => ({
+    ours: isRetracted(version, [{ low, high }]),
+    theirs: (await oracle.ask({ Op: 'isRetracted', Text: version, Parts: [low, high] })).OK,
+  })),
+  property('go.mod files with any bytes', brokenUtf8(modfileText), 2_000, async (oracle, base64) => {
+    const gomod = Buffer.from(base64, 'base64');
+    const [path, lax] = await Promise.all([oracle.ask({ Op: 'modulePath', Bytes: base64 }), oracle.ask({ Op: 'parseLax', Bytes: base64 })]);
+    const ours = parseModfileLax(gomod);
+    return { ours: [inOne(declaredPath(gomod)), ours && (ours.go ?? '')], theirs: [inOne(path.Text), lax.OK ? lax.Text : undefined] };
+  }),
   property('go.mod files', modfileText, 5_000, async (oracle, text) => {
     const [path, lax] = await Promise.all([oracle.ask({ Op: 'modulePath', Text: text }), oracle.ask({ Op: 'parseLax', Text: text })]);
     const ours = parseModfileLax(Buffer.from(text));
@@ -64,6 +79,11 @@ export const PROPERTIES: readonly Property[] = [
     };
   }),
 ];
+
+/** Go replaces each byte that is no UTF-8, JavaScript some at once. Neither gives a legal path. */
+function inOne(text: string): string {
+  return text.replaceAll(/\ufffd+/g, '\ufffd');
+}
 
 /** Types the input of one property, which `PROPERTIES` cannot. */
 function property<T>(name: string, input: fc.Arbitrary<T>, runs: number, answers: (oracle: Oracle, input: T) => Promise<{ ours: unknown; theirs: unknown }>): Property {
@@ -77,7 +97,7 @@ async function zipAnswers(oracle: Oracle, { module, version, files }: FuzzTree):
   const asked = Promise.all([oracle.ask({ Op: 'zip', Text: module, Other: version, Files: theirFiles }), oracle.ask({ Op: 'checkFiles', Files: theirFiles })]);
   const gomod = files.find(({ path }) => path === 'go.mod');
   const listed = files.map(({ path, symlink, content }): TreeFile & { content: string } => ({ path, kind: symlink ? 'symlink' : 'file', content }));
-  const checked = checkFiles(listed, gomod !== undefined && usesVendorRule124(Buffer.from(gomod.content)));
+  const checked = checkFiles(listed, gomod !== undefined && !gomod.symlink && usesVendorRule124(Buffer.from(gomod.content)));
   const included = checked.included.map(({ path }) => path);
   const [zip, { Parts: verdict }] = await asked;
   const end = verdict?.indexOf('') ?? -1;
@@ -88,20 +108,21 @@ async function zipAnswers(oracle: Oracle, { module, version, files }: FuzzTree):
 }
 
 async function versionAnswers(oracle: Oracle, text: string): Promise<{ ours: unknown; theirs: unknown }> {
-  const [valid, canonical, pseudo, parts, ...majors] = await Promise.all([
+  const [valid, canonical, major, prerelease, pseudo, parts, ...majors] = await Promise.all([
     oracle.ask({ Op: 'isSemver', Text: text }),
     oracle.ask({ Op: 'canonicalVersion', Text: text }),
+    oracle.ask({ Op: 'majorOf', Text: text }),
+    oracle.ask({ Op: 'prereleaseOf', Text: text }),
     oracle.ask({ Op: 'isPseudoVersion', Text: text }),
     oracle.ask({ Op: 'parsePseudoVersion', Text: text }),
-    ...MAJORS.map((major) => oracle.ask({ Op: 'matchesMajor', Text: text, Other: major })),
+    ...MAJORS.map((suffix) => oracle.ask({ Op: 'matchesMajor', Text: text, Other: suffix })),
   ]);
   const parsed = parsePseudoVersion(text);
   const theirParts = parts.Parts ?? [];
   return {
-    ours: [isSemver(text), canonicalVersion(text), isPseudoVersion(text), parsed && [parsed.revision, typeof parsed.base === 'string' ? parsed.base : 'none'], isSemver(text) && MAJORS.map((major) => matchesMajor(text, major))],
-    theirs: [valid.OK, canonical.Text, pseudo.OK, theirParts.length === 0 ? undefined : [theirParts[0], parts.OK ? theirParts[1] : 'none'], valid.OK && majors.map(({ OK }) => OK)],
+    ours: [isSemver(text), canonicalVersion(text), majorOf(text), prereleaseOf(text), isPseudoVersion(text), parsed && [parsed.revision, typeof parsed.base === 'string' ? parsed.base : 'none', parsed.timestamp], isSemver(text) && MAJORS.map((suffix) => matchesMajor(text, suffix))],
+    theirs: [valid.OK, canonical.Text, major.Text, prerelease.Text, pseudo.OK, theirParts.length === 0 ? undefined : [theirParts[0], parts.OK ? theirParts[1] : 'none', theirParts[2]], valid.OK && majors.map(({ OK }) => OK)],
   };
 }
 
 const MAJORS = ['', '/v2', '.v1', '.v2', '.v0', '.v2-unstable'];
-

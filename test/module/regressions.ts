@@ -1,17 +1,28 @@
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 
-/** The folder of inputs that were once judged wrongly. */
-export const REGRESSIONS = new URL('regressions/', import.meta.url);
+/** The folder of inputs that were once judged wrongly. It is there once there is one. */
+const REGRESSIONS = new URL('regressions/', import.meta.url);
+
+const regressionSchema = z.object({ property: z.string(), input: z.unknown() });
 
 /** An input that was once judged wrongly, and by which property that shows. */
-export const regressionSchema = z.object({ property: z.string(), input: z.unknown() });
+export interface Regression extends z.infer<typeof regressionSchema> {
+  readonly file: string;
+}
+
+/** All that are kept. */
+export function regressions(): readonly Regression[] {
+  const files = existsSync(REGRESSIONS) ? readdirSync(REGRESSIONS) : [];
+  return files.map((file) => Object.assign(regressionSchema.parse(JSON.parse(readFileSync(new URL(file, REGRESSIONS), 'utf8'))), { file }));
+}
 
 /** Keeps a counter-example; the tests replay it from then on. Returns its file's name. */
 export function keepRegression(property: string, input: unknown): string {
   const text = `${JSON.stringify({ property, input }, undefined, 2)}\n`;
-  const name = `${property.replaceAll(/[^a-z]+/g, '-')}-${createHash('sha256').update(text).digest('hex').slice(0, 8)}.json`;
-  writeFileSync(new URL(name, REGRESSIONS), text);
-  return name;
+  const file = `${property.replaceAll(/[^a-z]+/g, '-')}-${createHash('sha256').update(text).digest('hex').slice(0, 8)}.json`;
+  mkdirSync(REGRESSIONS, { recursive: true });
+  writeFileSync(new URL(file, REGRESSIONS), text);
+  return file;
 }

@@ -6,8 +6,10 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +25,8 @@ type question struct {
 	Text  string
 	Other string
 	Int   int64
+	Bytes []byte
+	Parts []string
 	Files []file
 }
 
@@ -76,10 +80,17 @@ func reply(q question) answer {
 	case "unescapeVersion":
 		text, err := module.UnescapeVersion(q.Text)
 		return withText(text, err)
+	case "escapeVersion":
+		text, err := module.EscapeVersion(q.Text)
+		return withText(text, err)
 	case "isSemver":
 		return answer{OK: semver.IsValid(q.Text)}
 	case "canonicalVersion":
 		return answer{OK: true, Text: module.CanonicalVersion(q.Text)}
+	case "majorOf":
+		return answer{OK: true, Text: semver.Major(q.Text)}
+	case "prereleaseOf":
+		return answer{OK: true, Text: semver.Prerelease(q.Text)}
 	case "compareVersions":
 		return answer{OK: true, Int: semver.Compare(q.Text, q.Other)}
 	case "isPseudoVersion":
@@ -93,11 +104,19 @@ func reply(q question) answer {
 	case "parsePseudoVersion":
 		return parsePseudoVersion(q.Text)
 	case "modulePath":
-		return answer{OK: true, Text: modfile.ModulePath([]byte(q.Text))}
+		return answer{OK: true, Text: modfile.ModulePath(textOf(q))}
 	case "parseLax":
-		return parseLax(q.Text)
+		return parseLax(textOf(q))
+	case "isRetracted":
+		low, high := q.Parts[0], q.Parts[1]
+		return answer{OK: semver.Compare(low, q.Text) <= 0 && semver.Compare(q.Text, high) <= 0}
 	case "zip":
 		return createZip(q.Text, q.Other, q.Files)
+	case "goModSum":
+		text, err := dirhash.Hash1([]string{"go.mod"}, func(string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(textOf(q))), nil })
+		return withText(text, err)
+	case "limits":
+		return answer{OK: true, Parts: []string{strconv.Itoa(modzip.MaxZipFile), strconv.Itoa(modzip.MaxGoMod), strconv.Itoa(modzip.MaxLICENSE)}}
 	case "checkFiles":
 		return checkFiles(q.Files)
 	case "checkZip":
@@ -124,20 +143,45 @@ func pseudoVersion(major, base string, seconds int64) answer {
 	return answer{OK: true, Text: module.PseudoVersion(major, base, time.Unix(seconds, 0), "abcdef012345")}
 }
 
-// parsePseudoVersion answers with revision, timestamp and base; without a base that there can be, OK is false.
+// parsePseudoVersion answers with revision, base and timestamp; without a base that there can be, OK is false.
 func parsePseudoVersion(version string) answer {
 	rev, err := module.PseudoVersionRev(version)
 	if err != nil {
 		return answer{Error: err.Error()}
 	}
+	at, err := timestamp(version)
+	if err != nil {
+		return answer{Error: err.Error()}
+	}
 	base, err := module.PseudoVersionBase(version)
 	a := check(err)
-	a.Parts = []string{rev, base}
+	a.Parts = []string{rev, base, at}
 	return a
 }
 
-func parseLax(text string) answer {
-	f, err := modfile.ParseLax("go.mod", []byte(text), nil)
+// timestamp is the time of a pseudo-version. PseudoVersionTime refuses digits that are no time, and names them in its error.
+func timestamp(version string) (string, error) {
+	at, err := module.PseudoVersionTime(version)
+	var invalid *module.InvalidVersionError
+	if !errors.As(err, &invalid) {
+		return at.Format(module.PseudoVersionTimestampFormat), err
+	}
+	digits, found := strings.CutPrefix(invalid.Err.Error(), "malformed time ")
+	if !found {
+		return "", err
+	}
+	return strconv.Unquote(digits)
+}
+
+func textOf(q question) []byte {
+	if q.Bytes != nil {
+		return q.Bytes
+	}
+	return []byte(q.Text)
+}
+
+func parseLax(text []byte) answer {
+	f, err := modfile.ParseLax("go.mod", text, nil)
 	if err != nil {
 		return answer{Error: err.Error()}
 	}
