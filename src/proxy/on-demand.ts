@@ -19,18 +19,21 @@ export interface OnDemandParts {
 /** Building a version may have to wait for a minute, which is how GitLab rations archives. */
 const PATIENCE = { answerMs: 30_000, publishMs: 75_000, listMs: 3_000 };
 
+/** How often one looks whether a version has appeared, in milliseconds. */
+const LOOK_MS = 1_000;
+
 /**
  * Private modules with all that GitLab has besides what is published: branches, commits, and tags that no webhook has told
  * of. The store comes first; only what it lacks is asked of a worker, and waited for.
  */
 export class OnDemandModules implements ModuleSource {
-  readonly #published: ModuleSource;
+  readonly #modules: ModuleSource;
   readonly #asker: OnDemandParts['asker'];
   readonly #patience: NonNullable<OnDemandParts['patience']>;
   readonly #closing = new AbortController();
 
   constructor(parts: OnDemandParts) {
-    this.#published = parts.published;
+    this.#modules = parts.published;
     this.#asker = parts.asker;
     this.#patience = parts.patience ?? PATIENCE;
     // One for each who waits.
@@ -59,7 +62,7 @@ export class OnDemandModules implements ModuleSource {
   /** What is published, if it is. */
   async #find(request: ModuleRequest): Promise<Answer | undefined> {
     try {
-      return await this.#published.answer(request);
+      return await this.#modules.answer(request);
     } catch (error) {
       // What was taken out of service is not brought back.
       if (!(error instanceof NotFound) || error instanceof Gone) throw error;
@@ -105,7 +108,7 @@ export class OnDemandModules implements ModuleSource {
       return { kind: 'bytes', body: Buffer.from(answer.is === 'mod' ? answer.base64 : '', 'base64'), immutable: false };
     }
     await this.#answerTo({ ask: 'publish', module: request.module, version }, request);
-    return await this.#published.answer(request);
+    return await this.#modules.answer(request);
   }
 
   async #answerTo(question: ModuleQuestion, request: ModuleRequest): Promise<ModuleAnswer> {
@@ -119,8 +122,17 @@ export class OnDemandModules implements ModuleSource {
         const retryAfter = Math.ceil(answer.afterMs / 1000);
         throw new NotYet(`${answer.reason}\n${describe(request)} was not published before. Try again in ${retryAfter} s.`, { timedOut: isBuilt, retryAfter });
       }
-      await this.#unlessClosed(sleep(answer.afterMs));
+      if (await this.#appears(request, answer.afterMs)) return { is: 'published' };
     }
+  }
+
+  /** Waits, and looks whether the version has been published meanwhile in another way: by its tag, say. */
+  async #appears(request: ModuleRequest, waitMs: number): Promise<boolean> {
+    for (const end = performance.now() + waitMs; performance.now() < end; ) {
+      await this.#unlessClosed(sleep(Math.min(LOOK_MS, Math.max(0, end - performance.now()))));
+      if (await this.#find(request)) return true;
+    }
+    return false;
   }
 
   async #once(question: ModuleQuestion, patienceMs: number, request: ModuleRequest): Promise<ModuleAnswer> {
@@ -161,7 +173,7 @@ export class OnDemandModules implements ModuleSource {
 
   async #isPublished(module: ModulePath): Promise<boolean> {
     try {
-      await this.#published.answer({ kind: 'list', module });
+      await this.#modules.answer({ kind: 'list', module });
       return true;
     } catch (error) {
       if (error instanceof NotFound) return false;

@@ -34,13 +34,12 @@ export function chooseGoMod(place: ModulePlace, { here, below }: GoModFiles): Fo
   if (versioned !== undefined && below) {
     const claimsBelow = claimsMajor(below, major);
     if (claimsHere && claimsBelow) throw new Refuse(`both ${file} and ${versioned}/go.mod claim ${major}: keep one`);
-    if (!claimsBelow) throw new Refuse(`${versioned}/go.mod declares ${describe(below)}, which does not end in ${major}`);
+    if (!claimsBelow) throw new Refuse(`${versioned}/go.mod declares ${describe(below)}${contradiction(below, major)}`);
     return { directory: versioned, gomod: below };
   }
   if (claimsHere) return { directory, gomod: here };
   if (here) {
-    const problem = major === '' ? 'has a major version suffix' : `does not end in ${major}`;
-    throw new Refuse(`${file} declares ${describe(here)}, which ${problem}, while the module path is ${place.path}`);
+    throw new Refuse(`${file} declares ${describe(here)}${contradiction(here, major)}, while the module path is ${place.path}`);
   }
   if (directory === '' && !major.startsWith('/')) return { directory, gomod: undefined };
   throw new Skip(versioned === undefined ? `there is no ${file}` : `there is neither ${file} nor ${versioned}/go.mod`);
@@ -64,4 +63,10 @@ function claimsMajor(gomod: Buffer, major: string): boolean {
 function describe(gomod: Buffer): string {
   const declared = declaredPath(gomod);
   return declared === '' ? 'no module path' : `module path ${declared}`;
+}
+
+/** What is wrong with a declared path, as the rest of a sentence. */
+function contradiction(gomod: Buffer, major: string): string {
+  if (declaredPath(gomod) === '') return '';
+  return major === '' ? ', which has a major version suffix' : `, which does not end in ${major}`;
 }

@@ -16,14 +16,17 @@ import type { StandIn } from './stand-in.ts';
  *
  * Both carry the administrator's token, so private projects work too, in subgroups as well. A path with `.git` in it
  * needs the second detour only. With a relative URL the module path contains it: `gitlab.example/gitlab/group/project`.
+ *
+ * There may be several hosts: those of vanity paths, which the stand-in has to know of (`StandInOptions.vanity`), and those
+ * of which the go command knows by itself where repositories are, such as github.com.
  */
-export function directEnv(standIn: StandIn, host: string): NodeJS.ProcessEnv {
+export function directEnv(standIn: StandIn, host: string | readonly string[]): NodeJS.ProcessEnv {
+  const hosts = [host].flat();
   const address = (url: string): string => url.replace('http://', `http://oauth2:${standIn.rootToken}@`);
   const rewrite = `url.${address(standIn.proxyUrl)}/.insteadOf`;
-  const settings: readonly (readonly [string, string])[] = [
-    [rewrite, `https://${host}/`],
-    [rewrite, `http://${host}/`],
-  ];
+  // The stand-in's own address is what its answers for vanity paths name.
+  const origins = [standIn.proxyUrl, ...hosts.flatMap((name) => [`https://${name}`, `http://${name}`])];
+  const settings = origins.map((origin) => [rewrite, `${origin}/`] as const);
   return {
     ...withoutGoSettings(gitEnvironment()),
     GIT_CONFIG_COUNT: `${settings.length}`,
@@ -41,7 +44,7 @@ export function directEnv(standIn: StandIn, host: string): NodeJS.ProcessEnv {
     GOPROXY: 'direct',
     GOSUMDB: 'off',
     GONOSUMDB: '*',
-    GOINSECURE: host,
+    GOINSECURE: hosts.join(','),
     GOVCS: '*:all',
     GOTOOLCHAIN: 'local',
     GOTELEMETRY: 'off',
@@ -86,8 +89,13 @@ export class DirectDownload implements AsyncDisposable {
  * its reason in `Error`; that is no rejection.
  */
 export async function downloadDirect(standIn: StandIn, host: string, ...queries: readonly string[]): Promise<DirectDownload> {
+  return await downloadWith(directEnv(standIn, host), ...queries);
+}
+
+/** The same in an environment that `directEnv` made and somebody changed. */
+export async function downloadWith(env: NodeJS.ProcessEnv, ...queries: readonly string[]): Promise<DirectDownload> {
   const folder = await mkdtemp(join(tmpdir(), 'go-direct-'));
-  const environment = { ...directEnv(standIn, host), GOMODCACHE: join(folder, 'mod'), GOPATH: join(folder, 'path'), GOCACHE: join(folder, 'build') };
+  const environment = { ...env, GOMODCACHE: join(folder, 'mod'), GOPATH: join(folder, 'path'), GOCACHE: join(folder, 'build') };
   const run = promisify(execFile)('go', ['mod', 'download', '-json', ...queries], { cwd: folder, env: environment, maxBuffer: 64 << 20 });
   try {
     const output = await run.then(

@@ -31,6 +31,33 @@ export function goImport(instance: Instance, tokens: Tokens, addressOf: (request
   };
 }
 
+/**
+ * Answers `?go-get=1` for import paths of other hosts, which in truth another web server does. `vanity` has the project's full
+ * path for the import path of each repository's root; `url` is the base URL of its repository; `hostOf` gives scheme and host
+ * that a request through the forward proxy was meant for.
+ */
+export function vanityImport(
+  vanity: ReadonlyMap<string, string>,
+  url: string,
+  hostOf: (request: Parameters<RequestHandler>[0]) => string | undefined,
+): RequestHandler {
+  return (request, response, next) => {
+    const host = hostOf(request)?.replace(/^https?:\/\//, '');
+    const root = host === undefined ? undefined : longestRoot(vanity, `${host}${decodeURIComponent(request.path)}`.replace(/\/$/, ''));
+    if (Number(request.query['go-get']) !== 1 || root === undefined) {
+      next();
+      return;
+    }
+    const content = `${root} git ${url}/${vanity.get(root)}.git`;
+    response.type('html').send(`<html><head><meta name="go-import" content="${escaped(content)}"></head></html>`);
+  };
+}
+
+/** The longest of the roots that the import path is or lies below. */
+function longestRoot(vanity: ReadonlyMap<string, string>, importPath: string): string | undefined {
+  return [...vanity.keys()].filter((root) => `${importPath}/`.startsWith(`${root}/`)).toSorted((a, b) => b.length - a.length)[0];
+}
+
 /** The project whose path is the longest beginning of the given one. Paths that a project has left do not count here. */
 function projectAt(instance: Instance, token: Token | undefined, parts: readonly string[]): ProjectRecord | undefined {
   // A token for the repository only may fetch it, but not read about the project.

@@ -14,4 +14,6 @@ export interface StandInOptions {
   readonly latencyMs?: number;
   /** How long a hook may take to answer; default 10,000 milliseconds, as GitLab's. */
   readonly hookTimeoutMs?: number;
+  /** Full paths of projects by the import path of their root on another host: `?go-get=1` is answered for these too. */
+  readonly vanity?: ReadonlyMap<string, string>;
 }

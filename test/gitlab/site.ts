@@ -14,7 +14,7 @@ import { apiRouter } from './api/router.ts';
 import { treeRoutes } from './api/tree.ts';
 import { Archives } from './archive.ts';
 import type { Git } from './git.ts';
-import { goImport } from './go-import.ts';
+import { goImport, vanityImport } from './go-import.ts';
 import { HookList } from './hook.ts';
 import type { HookDelivery } from './hook-delivery.ts';
 import { HookPayload } from './hook-payload.ts';
@@ -73,6 +73,7 @@ export function createSite(parts: {
       options.latencyMs ?? 0,
     ),
   );
+  site.use(vanityImport(options.vanity ?? new Map(), url, (request) => proxiedHosts.get(request)));
   site.use(goImport(instance, tokens, (request: Request) => (proxiedHosts.get(request) ?? new URL(url).origin) + base));
   site.use(new SmartHttp(instance, tokens, git, events).handler());
   site.use((request, response) => {

@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { goEnv } from '../proxy/go.ts';
+import { builtInProxy, downloadBothWays, type BothWays } from './both-ways.ts';
+import { readCorpus, type CorpusModule } from './corpus.ts';
+import { kindOfDirect, kindOfModpress } from './reason.ts';
+import { dealOut } from './repositories.ts';
+
+const { modules, leftOut } = readCorpus(await goEnv('GOROOT'));
+const SAME = 'the same module';
+const results = new Map<CorpusModule, BothWays>();
+
+beforeAll(async () => {
+  const agent = await builtInProxy();
+  const waiting = [...dealOut(modules)];
+  const work = async (): Promise<void> => {
+    for (let share = waiting.shift(); share; share = waiting.shift()) {
+      for (const [module, both] of await downloadBothWays(share, agent)) results.set(module, both);
+    }
+  };
+  await Promise.all([work(), work()]);
+}, 600_000);
+afterAll(() => {
+  process.stdout.write(`${table()}\n`);
+});
+
+test('every archive is a module, but for those that cannot be', () => {
+  expect(leftOut).toEqual([
+    { name: 'example.com_invalidpath_v1_v1.0.0', reason: 'not a module path: invalid version suffix' },
+    ...['ambiguous_nested_v0.1.0', 'ambiguous_v0.1.0', 'ambiguous_v0.2.0', 'pkgadded_v1.0.0', 'pkgadded_v1.1.0', 'pkgadded_v1.2.0'].map((name) => ({
+      name: `example.net_${name}`,
+      reason: 'direct mode finds no modules on example.net',
+    })),
+    { name: 'rsc.io_badzip_v1.0.0', reason: 'a file that lies outside of the module: /rsc.io/badzip@v1.0.0.txt' },
+  ]);
+  expect(results.size).toBe(modules.length);
+});
+
+test('there is something of everything', () => {
+  const counts = countsOf();
+  expect(counts.get(SAME), table()).toBeGreaterThan(200);
+  expect(
+    [...counts.keys()].filter((kind) => kind !== SAME).toSorted(),
+    table(),
+  ).toEqual([
+    'a file has a name that is not allowed',
+    'a newer Go is needed',
+    'go.mod names no module path',
+    'names differ in case alone',
+    'the major version asks for another path',
+    'there is no go.mod',
+  ]);
+});
+
+describe('what the go command gets of modpress is what it gets in direct mode', () => {
+  test.each(modules.map((module) => [module.name, module] as const))('%s', (_, module) => {
+    const { direct, modpress } = resultOf(module);
+    if (direct.reason === undefined) expect(modpress).toEqual(direct);
+    else expect(kindOfModpress(modpress.reason ?? 'it is served'), modpress.reason).toBe(kindOfDirect(direct.reason));
+  });
+});
+
+function resultOf(module: CorpusModule): BothWays {
+  const both = results.get(module);
+  if (both === undefined) throw new Error(`${module.name} was not downloaded`);
+  return both;
+}
+
+/** How many modules direct mode gives, and how many it refuses for each kind of reason. */
+function countsOf(): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { direct } of results.values()) {
+    const kind = direct.reason === undefined ? SAME : kindOfDirect(direct.reason);
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function table(): string {
+  const rows = [...countsOf(), ['left out', leftOut.length] as const].toSorted(([, a], [, b]) => b - a);
+  return rows.map(([kind, count]) => `${`${count}`.padStart(5)}  ${kind}`).join('\n');
+}
