@@ -42,6 +42,16 @@ export interface Config {
   readonly logLevel: string;
 }
 
+/** How to reach GitLab, and which modules its projects are. */
+export type GitLabConfig = Pick<Config, 'gitlabUrl' | 'gitlabToken' | 'gitlabScope' | 'gitlabRate' | 'modulePrefix' | 'moduleMap' | 'redisUrl'>;
+
+/** What `modpress verify` works with. */
+export interface VerifyConfig {
+  readonly store: StoreLocation;
+  /** Undefined where the store alone is looked at. */
+  readonly gitlab: GitLabConfig | undefined;
+}
+
 /** Every fault of the settings, each a line that names its variable. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -58,21 +68,15 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
 /** Reads the settings for these roles from environment variables. Throws ConfigError with all faults at once. */
 export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Config {
   const reader = new Reader(env);
-  const gitlabUrl = reader.required('GITLAB_URL', baseUrl) ?? '';
-  const redisUrl = reader.optional('REDIS_URL', redis);
+  const gitlab = readGitLab(reader);
+  const { redisUrl } = gitlab;
   const config: Config = {
-    gitlabUrl,
-    gitlabToken: reader.required('GITLAB_TOKEN', text) ?? '',
-    gitlabScope: reader.optional('GITLAB_SCOPE', list) ?? [],
-    gitlabRate: reader.optional('GITLAB_RATE', positive) ?? 20,
-    modulePrefix: reader.optional('MODULE_PREFIX', modulePrefix) ?? defaultModulePrefix(gitlabUrl, reader),
-    moduleMap: reader.optional('MODULE_MAP', moduleMap) ?? [],
+    ...gitlab,
     webhookTokens: reader.optional('WEBHOOK_TOKEN', list) ?? [],
     webhookSigningTokens: reader.optional('WEBHOOK_SIGNING_TOKEN', signingTokens) ?? [],
     listen: reader.optional('LISTEN', listenAddress) ?? { host: undefined, port: 8080 },
     publicUrl: reader.optional('PUBLIC_URL', baseUrl),
     store: readStore(reader),
-    redisUrl,
     upstream: reader.optional('UPSTREAM', parseGoproxy) ?? upstreamOfEnvironment(env, reader),
     upstreamMode: reader.optional('UPSTREAM_MODE', oneOf('cache', 'redirect')) ?? 'cache',
     sumdb: reader.optional('SUMDB', parseSumdbs),
@@ -98,6 +102,14 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
   if (asksElsewhere && redisUrl === undefined && !reader.failed(/^(?:REDIS_URL|ON_DEMAND)/)) {
     reader.fault('REDIS_URL', 'is missing: a proxy without a worker in the same process asks for what is not published in Redis; ON_DEMAND=off does without');
   }
+  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
+  return config;
+}
+
+/** Reads the settings that `modpress verify` needs; those of GitLab only if it is asked. Throws ConfigError with all faults at once. */
+export function loadVerifyConfig(env: NodeJS.ProcessEnv, fromGitLab: boolean): VerifyConfig {
+  const reader = new Reader(env);
+  const config = { store: readStore(reader), gitlab: fromGitLab ? readGitLab(reader) : undefined };
   if (reader.faults.length > 0) throw new ConfigError(reader.faults);
   return config;
 }
@@ -164,6 +176,19 @@ class Reader {
       return undefined;
     }
   }
+}
+
+function readGitLab(reader: Reader): GitLabConfig {
+  const gitlabUrl = reader.required('GITLAB_URL', baseUrl) ?? '';
+  return {
+    gitlabUrl,
+    redisUrl: reader.optional('REDIS_URL', redis),
+    gitlabToken: reader.required('GITLAB_TOKEN', text) ?? '',
+    gitlabScope: reader.optional('GITLAB_SCOPE', list) ?? [],
+    gitlabRate: reader.optional('GITLAB_RATE', positive) ?? 20,
+    modulePrefix: reader.optional('MODULE_PREFIX', modulePrefix) ?? defaultModulePrefix(gitlabUrl, reader),
+    moduleMap: reader.optional('MODULE_MAP', moduleMap) ?? [],
+  };
 }
 
 function readStore(reader: Reader): StoreLocation {

@@ -4,8 +4,9 @@ import { packageVersion } from './version.ts';
 const USAGE = `modpress: push a tag, get a module
 
 Usage:
-  modpress serve [--roles webhook,worker,proxy]   run the service
-  modpress serve --help                           every setting
+  modpress serve [--roles webhook,worker,proxy]                     run the service
+  modpress serve --help                                             every setting
+  modpress verify [MODULE[@VERSION] ...] [--from-gitlab] [--json]   compute the checksums in the store again
   modpress --version
 `;
 
@@ -16,6 +17,8 @@ async function main(args: readonly string[]): Promise<number> {
     case 'serve':
       // Loaded when it is needed: all of the service hangs on it, and help should come at once.
       return (await import('./cli/serve.ts')).serve(rest);
+    case 'verify':
+      return (await import('./cli/verify.ts')).verify(rest);
     case '--version':
     case 'version':
       process.stdout.write(`${packageVersion()}\n`);

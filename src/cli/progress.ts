@@ -1,0 +1,123 @@
+import { SingleBar } from 'cli-progress';
+
+/** Where progress is shown: standard error, or what stands for it. */
+export interface ProgressStream extends NodeJS.WritableStream {
+  readonly isTTY?: boolean;
+}
+
+/** How far a command has come, as a person sees it. */
+export interface Progress {
+  /** So many are done, of so many that are known by now. */
+  update(done: number, found: number): void;
+  /** Nothing goes on for a while, and why; the next update takes it back. */
+  wait(reason: string, ms: number): void;
+  /** Prints something, on whichever stream, without the bar running into it. */
+  print(write: () => void): void;
+  /** Takes the bar away. Nothing is shown from then on. */
+  stop(): void;
+}
+
+/** How it is shown. */
+export interface ProgressOptions {
+  /** What is counted: `versions`. */
+  readonly unit: string;
+  /** How often a line is written where there is no terminal, in milliseconds. */
+  readonly intervalMs?: number;
+}
+
+/** Shows progress: a bar on a terminal, elsewhere a line every few seconds. */
+export function showProgress(stream: ProgressStream, { unit, intervalMs = 5_000 }: ProgressOptions): Progress {
+  const count = new Count(unit);
+  return stream.isTTY === true ? showBar(stream, count) : showLines(stream, count, intervalMs);
+}
+
+function showBar(stream: ProgressStream, count: Count): Progress {
+  const format = '{bar} {text}';
+  // The bar's own handling of signals would keep the command from its own.
+  const bar = new SingleBar({ stream, format, barsize: 24, clearOnComplete: true, linewrap: true, gracefulExit: false, emptyOnZero: true });
+  const start = (): void => bar.start(count.found, count.done, { text: count.text() });
+  const show = (): void => {
+    bar.setTotal(count.found);
+    bar.update(count.done, { text: count.text() });
+  };
+  let stopped = false;
+  start();
+  return {
+    update(done, found) {
+      count.update(done, found);
+      if (!stopped) show();
+    },
+    wait(reason, ms) {
+      count.waitsFor(reason, ms);
+      if (!stopped) show();
+    },
+    print(write) {
+      // The bar takes itself away from where it was begun: what is printed in between would be overwritten.
+      if (!stopped) bar.stop();
+      write();
+      if (!stopped) start();
+    },
+    stop() {
+      if (!stopped) bar.stop();
+      stopped = true;
+    },
+  };
+}
+
+function showLines(stream: ProgressStream, count: Count, intervalMs: number): Progress {
+  const line = (): void => void stream.write(`${count.text()}\n`);
+  const timer = setInterval(line, intervalMs);
+  timer.unref();
+  return {
+    update: (done, found) => count.update(done, found),
+    wait(reason, ms) {
+      const isNews = count.waitsFor(reason, ms);
+      if (isNews) line();
+    },
+    print: (write) => write(),
+    stop: () => clearInterval(timer),
+  };
+}
+
+/** What is counted, and how fast. */
+class Count {
+  readonly #unit: string;
+  readonly #started = performance.now();
+  #waiting = '';
+  done = 0;
+  found = 0;
+
+  constructor(unit: string) {
+    this.#unit = unit;
+  }
+
+  update(done: number, found: number): void {
+    this.done = done;
+    this.found = found;
+    this.#waiting = '';
+  }
+
+  /** Returns whether it is said for the first time since the last update. */
+  waitsFor(reason: string, ms: number): boolean {
+    const waiting = `waiting ${Math.ceil(ms / 1000)} s: ${reason.replaceAll(/\s+/g, ' ')}`;
+    const isNews = waiting !== this.#waiting;
+    this.#waiting = waiting;
+    return isNews;
+  }
+
+  /** `12 of 340 versions, 3.1/s, 1 min 46 s left`. */
+  text(): string {
+    const rate = this.done / Math.max(0.001, (performance.now() - this.#started) / 1000);
+    const parts = [`${this.done} of ${this.found} ${this.#unit}`];
+    if (this.done > 0) parts.push(`${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`, `${duration((this.found - this.done) / rate)} left`);
+    if (this.#waiting !== '') parts.push(this.#waiting);
+    return parts.join(', ');
+  }
+}
+
+function duration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}

@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Refuse, Retry, Skip, messageOf } from '../errors.ts';
+import type { CommitId, GitLabClient } from '../gitlab/client.ts';
+import { hashGoMod, type H1 } from '../module/hash.ts';
+import type { ModulePath } from '../module/path.ts';
+import type { Version } from '../module/version.ts';
+import type { Pace } from '../pace/pace.ts';
+import { buildZip } from '../publish/build.ts';
+import { withScratch } from '../publish/scratch.ts';
+import { madeUpGoMod } from '../resolve/go-mod.ts';
+import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
+
+/** What building a version again needs. */
+export interface RebuilderParts {
+  readonly gitlab: GitLabClient;
+  readonly resolver: Resolver;
+  readonly pace: Pace;
+  /** Folder for temporary files. */
+  readonly temporary: string;
+  /** Archives a minute for each project; GitLab's own limit by default. */
+  readonly archivesPerMinute?: number;
+  /** Told that nothing goes on for so many milliseconds, and why. */
+  readonly onWait?: (reason: string, ms: number) => void;
+  /** Waits so many milliseconds, or rejects once the signal is aborted. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** What the repository gives, or why it gives nothing. */
+export type Rebuilt = { readonly is: 'built'; readonly h1: H1; readonly goModH1: H1 } | { readonly is: 'impossible'; readonly reason: string };
+
+/** GitLab's limit for each project and user (reference: application limits, repository archives). */
+const GITLAB_ARCHIVES_PER_MINUTE = 5;
+/** How often a version is tried while GitLab says when to come back: somebody else may be using up the archives. */
+const TOLD_ATTEMPTS = 10;
+/** How often it is tried during an outage. */
+const UNTOLD_ATTEMPTS = 5;
+/** The first wait during an outage; each further one is twice as long. */
+const FIRST_WAIT_MS = 5_000;
+/** Who says to come back later than this wants a person to do something, such as renewing the token. */
+const LONGEST_WAIT_MS = 2 * 60_000;
+
+/** Builds versions again from their repositories, for a comparison. Nothing is stored. */
+export class Rebuilder {
+  readonly #parts: RebuilderParts;
+  /** Whether the last version was given up: the next ones are not waited for until GitLab works again. */
+  #down = false;
+
+  constructor(parts: RebuilderParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Builds a version at a commit, or without one where its tag is now. Waits for GitLab where it asks for that, and a
+   * bounded time when it is down. Rejects once `signal` is aborted during such a wait, or for what is a bug.
+   */
+  async rebuild(module: ModulePath, version: Version, commit: CommitId | undefined, signal: AbortSignal): Promise<Rebuilt> {
+    for (let attempt = 1; ; attempt++) {
+      signal.throwIfAborted();
+      try {
+        const built = await this.#build(module, version, commit);
+        this.#down = false;
+        return { is: 'built', ...built };
+      } catch (error) {
+        if (error instanceof Skip) return { is: 'impossible', reason: `it is gone from GitLab: ${error.message}` };
+        if (error instanceof Refuse) return { is: 'impossible', reason: `GitLab gives no such module: ${error.message}` };
+        if (!(error instanceof Retry)) throw error;
+        const waitMs = this.#waitAfter(error, attempt);
+        if (waitMs === undefined) return { is: 'impossible', reason: messageOf(error) };
+        await this.#wait(messageOf(error), waitMs, signal);
+      }
+    }
+  }
+
+  async #build(module: ModulePath, version: Version, commit: CommitId | undefined): Promise<{ h1: H1; goModH1: H1 }> {
+    const { gitlab, pace, temporary, archivesPerMinute = GITLAB_ARCHIVES_PER_MINUTE } = this.#parts;
+    const resolved = await this.#resolve(module, version, commit);
+    const { h1 } = await withScratch(temporary, (scratch) => buildZip({ gitlab, pace, archivesPerMinute }, resolved, scratch));
+    return { h1, goModH1: hashGoMod(resolved.gomod ?? madeUpGoMod(module)) };
+  }
+
+  async #resolve(module: ModulePath, version: Version, commit: CommitId | undefined): Promise<ResolvedVersion> {
+    const { resolver } = this.#parts;
+    if (commit !== undefined) return await resolver.at(module, version, commit);
+    const resolved = await resolver.resolve(module, version);
+    if (resolved.version !== version) throw new Skip(`${module}@${version} is ${resolved.version} there`);
+    return resolved;
+  }
+
+  /** How long to wait before the next attempt, in milliseconds; undefined to give up. */
+  #waitAfter({ afterMs }: Retry, attempt: number): number | undefined {
+    if (afterMs !== undefined) return attempt < TOLD_ATTEMPTS && afterMs <= LONGEST_WAIT_MS ? afterMs : undefined;
+    if (attempt < UNTOLD_ATTEMPTS && !this.#down) return FIRST_WAIT_MS * 2 ** (attempt - 1);
+    this.#down = true;
+    return undefined;
+  }
+
+  async #wait(reason: string, ms: number, signal: AbortSignal): Promise<void> {
+    const { onWait, wait = waitFor } = this.#parts;
+    onWait?.(reason, ms);
+    await wait(ms, signal);
+  }
+}
+
+async function waitFor(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal });
+}

@@ -1,0 +1,191 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Store } from '../../src/store/store.ts';
+import { DiskStore } from '../../src/store/disk.ts';
+import { S3Store } from '../../src/store/s3.ts';
+import { runModpress, type CommandResult } from '../e2e/service.ts';
+import { startMinio } from '../services/minio.ts';
+import { startRedis } from '../services/redis.ts';
+import { bytesOf, HOST, keyOf, openWorkshop, type Workshop } from './verification.ts';
+
+const LIB = `${HOST}/group/lib`;
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+
+let workshop: Workshop;
+let temporary: string;
+/** For each test its own. */
+let folder: string;
+let store: Store;
+
+beforeAll(async () => {
+  workshop = await openWorkshop();
+  await workshop.publish('group/lib', ['v1.0.0', 'v1.1.0']);
+  temporary = join(workshop.folder, 'of-the-command');
+  await mkdir(temporary);
+});
+afterAll(() => workshop?.[Symbol.asyncDispose]());
+beforeEach(async () => {
+  folder = await workshop.copyFolder();
+  store = await DiskStore.open(folder);
+  workshop.gitlab.faults.clear();
+});
+afterEach(async () => {
+  // A folder for scratch work may be there; nothing may be in it.
+  const left = (await readdir(temporary, { recursive: true })).filter((path) => path !== 'modpress');
+  if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
+});
+
+describe('the store alone', () => {
+  test('needs no setting but STORE, and says that all is well', async () => {
+    const { status, stdout, stderr } = await verify();
+    expect(stdout).toMatch(/^2 versions: 2 ok, 0 different, 0 missing, 0 without record, 0 could not be checked; \d+\.\d s\n$/);
+    expect([status, stderr]).toEqual([0, '']);
+  });
+
+  test('a difference is a line, with what to do, and status 1', async () => {
+    await store.put(keyOf(LIB, 'v1.0.0', 'mod'), Buffer.from(`module ${LIB}\n`));
+    const { status, stdout, stderr } = await verify();
+    const [line, summary, ...rest] = stdout.split('\n');
+    expect(line).toMatch(new RegExp(`^DIFFERENT ${LIB}@v1.0.0: .mod is not what was published: expected h1:\\S+=, found h1:\\S+=; put it back from a backup, or delete modules/`));
+    expect(summary).toMatch(/^2 versions: 1 ok, 1 different/);
+    expect([status, stderr, rest]).toEqual([1, '', ['']]);
+    expect((await verify(`${LIB}@v1.1.0`)).status).toBe(0);
+  });
+
+  test('what is only told is no failure', async () => {
+    for await (const { key } of store.list('outcomes/')) await store.delete(key);
+    await store.put(keyOf(LIB, 'v1.9.0', 'zip'), Buffer.from('half'));
+    const { status, stdout } = await verify();
+    expect(stdout).toMatch(/^no record .*v1\.0\.0/m);
+    expect(stdout).toMatch(/^note .*v1\.9\.0/m);
+    expect(stdout).toMatch(/^2 versions: 0 ok, 0 different, 0 missing, 2 without record/m);
+    expect(status).toBe(0);
+  });
+
+  test('--json is an object a line, with the counts in the last', async () => {
+    await store.delete(keyOf(LIB, 'v1.0.0', 'zip'));
+    const { status, stdout, stderr } = await verify('--json');
+    expect([status, stderr]).toEqual([1, '']);
+    const lines = stdout.trimEnd().split('\n').map((line): unknown => JSON.parse(line));
+    expect(lines).toEqual([
+      { kind: 'missing', module: LIB, version: 'v1.0.0', file: 'zip', problem: '.zip is missing', advice: expect.any(String) },
+      { kind: 'summary', versions: 2, ok: 1, different: 0, missing: 1, unrecorded: 0, unchecked: 0, seconds: expect.any(Number), complete: true, allWell: false },
+    ]);
+  });
+
+  test('in a bucket', async () => {
+    await using minio = await startMinio();
+    const { endpoint, accessKey, secretKey, region } = minio;
+    const name = await minio.bucket();
+    await using bucket = new S3Store({ bucket: name, prefix: 'some/where', endpoint, accessKey, secretKey, region });
+    for await (const { key } of store.list('')) await bucket.put(key, await bytesOf(store, key));
+    const settings = { STORE: `s3://${name}/some/where`, S3_ENDPOINT: endpoint, AWS_ACCESS_KEY_ID: accessKey, AWS_SECRET_ACCESS_KEY: secretKey };
+    expect(await run([], settings)).toMatchObject({ status: 0, stdout: expect.stringMatching(/^2 versions: 2 ok/) });
+    await bucket.put(keyOf(LIB, 'v1.1.0', 'zip'), await bytesOf(bucket, keyOf(LIB, 'v1.0.0', 'zip')));
+    const { status, stdout } = await run([], settings);
+    expect(stdout).toMatch(new RegExp(`^DIFFERENT ${LIB}@v1.1.0: .zip is not a zip of this version`));
+    expect(status).toBe(1);
+    const missing = await run([], { ...settings, STORE: 's3://no-such-bucket' });
+    expect(missing).toMatchObject({ status: 1, stdout: '', stderr: expect.stringMatching(/^modpress: cannot verify: .*the bucket does not exist.*\n$/) });
+  });
+});
+
+describe('--from-gitlab', () => {
+  test('keeps within the limits of the service that shares its Redis', async () => {
+    await using redis = await startRedis({ own: true });
+    expect(await verifyFromGitLab({ REDIS_URL: redis.url })).toMatchObject({ status: 0, stdout: expect.stringMatching(/^2 versions: 2 ok/), stderr: '' });
+    const connection = new Redis(redis.url);
+    try {
+      expect(await connection.keys('*pace:archive:*')).toHaveLength(1);
+    } finally {
+      connection.disconnect();
+    }
+  });
+
+  test('a GitLab that refuses is told of, and status 1', async () => {
+    workshop.gitlab.faults.add({ path: /\/api\/v4\//, kind: { status: 401 }, times: 1000 });
+    const { status, stdout, stderr } = await verifyFromGitLab({});
+    expect(stdout).toMatch(new RegExp(`^UNCHECKED ${LIB}@v1.0.0: could not be checked at commit [0-9a-f]{40}: GitLab answered 401 .*GITLAB_TOKEN.*; if it should be there`));
+    expect([status, stderr]).toEqual([1, '']);
+  });
+});
+
+describe('what is wrong with the call is told in a line, with status 2', () => {
+  test.each([
+    ['no module path', ['group/lib'], /^modpress: "group\/lib" is not a module path: missing dot/],
+    ['no version', [`${LIB}@v1`], /^modpress: "v1" of ".*" is not a version/],
+    ['a version that does not go with the path', [`${LIB}@v2.0.0`], /^modpress: ".*" cannot be a module version: .*v0 or v1/],
+    ['an unknown option', ['--from-gitlap'], /^modpress: .*--from-gitlap/],
+    ['a module that is not there', [`${HOST}/group/none`], /^modpress: there is no version of gitlab\.example\/group\/none in the store/],
+    ['a version that is not there', [`${LIB}@v1.7.0`], /^modpress: gitlab\.example\/group\/lib@v1\.7\.0 is not in the store/],
+  ])('%s', async (_, args, complaint) => {
+    const { status, stdout, stderr } = await verify(...args);
+    expect(stderr).toMatch(complaint);
+    expect(stderr.split('\n').slice(1)).toEqual(['modpress: see modpress verify --help', '']);
+    expect([status, stdout]).toEqual([2, '']);
+  });
+
+  test('settings', async () => {
+    const [nowhere, gitlab] = await Promise.all([
+      run([], { STORE: `file:${join(workshop.folder, 'nowhere')}` }),
+      run(['--from-gitlab'], { STORE: `file:${folder}`, MODULE_PREFIX: 'x' }),
+    ]);
+    expect(nowhere).toMatchObject({ status: 2, stdout: '', stderr: expect.stringMatching(/^modpress: STORE names no store/) });
+    await expect(readdir(join(workshop.folder, 'nowhere'))).rejects.toThrow('ENOENT');
+    expect(gitlab).toMatchObject({ status: 2, stdout: '' });
+    expect(gitlab.stderr.match(/^modpress: [A-Z_]+ /gm)?.toSorted()).toEqual(['modpress: GITLAB_TOKEN ', 'modpress: GITLAB_URL ', 'modpress: MODULE_PREFIX ']);
+  });
+});
+
+test('--help explains it', async () => {
+  const { status, stdout, stderr } = await run(['--help'], {});
+  expect([status, stderr]).toEqual([0, '']);
+  for (const word of ['MODULE[@VERSION]', '--from-gitlab', '--json', 'Exit status', 'STORE']) expect(stdout).toContain(word);
+  expect((await runModpress(['--help'])).stdout).toContain('modpress verify');
+});
+
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('%s ends it with the counts so far', async (signal, status) => {
+  workshop.gitlab.faults.add({ path: /\/archive/, kind: { status: 429 }, times: 1000 });
+  const env = { ...process.env, TMPDIR: temporary, STORE: `file:${folder}`, ...fromGitLab() };
+  const child = spawn(process.execPath, [MAIN, 'verify', '--from-gitlab', '--json'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  try {
+    const ended = Promise.all([text(child.stdout), once(child, 'close')]);
+    for await (const chunk of child.stderr as AsyncIterable<Buffer>) {
+      // GitLab's limit is waited for, which is a minute.
+      if (chunk.includes('waiting 60 s')) child.kill(signal);
+    }
+    const [stdout] = await ended;
+    expect(JSON.parse(stdout)).toMatchObject({ kind: 'summary', versions: 0, complete: false, allWell: false });
+    expect(child.exitCode).toBe(status);
+  } finally {
+    kill();
+    process.removeListener('exit', kill);
+  }
+});
+
+function verify(...args: readonly string[]): Promise<CommandResult> {
+  return run(args, { STORE: `file:${folder}` });
+}
+
+function verifyFromGitLab(settings: Readonly<Record<string, string>>): Promise<CommandResult> {
+  return run(['--from-gitlab'], { STORE: `file:${folder}`, ...fromGitLab(), ...settings });
+}
+
+function fromGitLab(): Readonly<Record<string, string>> {
+  return { GITLAB_URL: workshop.gitlab.url, GITLAB_TOKEN: workshop.gitlab.createToken({ scopes: ['read_api'] }), GITLAB_RATE: '1000', MODULE_PREFIX: HOST };
+}
+
+function run(args: readonly string[], settings: Readonly<Record<string, string>>): Promise<CommandResult> {
+  return runModpress(['verify', ...args], { TMPDIR: temporary, ...settings });
+}

@@ -1,0 +1,124 @@
+import { PassThrough } from 'node:stream';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { showProgress } from '../../src/cli/progress.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => {
+  const timers = vi.getTimerCount();
+  vi.useRealTimers();
+  if (timers > 0) throw new Error('the progress keeps the command from ending');
+});
+
+test('on a terminal it is a bar: how many, how fast, how long', () => {
+  const screen = new Screen(true);
+  const progress = showProgress(screen, { unit: 'versions' });
+  progress.update(0, 40);
+  vi.advanceTimersByTime(2_000);
+  progress.update(10, 40);
+  vi.advanceTimersByTime(1_000);
+  expect(screen.line()).toMatch(/^=+-+ 10 of 40 versions, 5.0\/s, 6 s left$/);
+  const [bar = ''] = /^[=-]+/.exec(screen.line()) ?? [];
+  expect(bar.lastIndexOf('=') + 1).toBe(bar.length / 4);
+  progress.stop();
+  expect(screen.line()).toBe('');
+});
+
+test('on a terminal what is printed stands above the bar, and both stay whole', () => {
+  const screen = new Screen(true);
+  const progress = showProgress(screen, { unit: 'versions' });
+  progress.update(3, 40);
+  progress.print(() => screen.write('DIFFERENT something\n'));
+  expect(screen.lines().slice(0, -1)).toEqual(['DIFFERENT something']);
+  expect(screen.line()).toMatch(/3 of 40 versions/);
+  progress.stop();
+  progress.print(() => screen.write('the end\n'));
+  expect(screen.lines()).toEqual(['DIFFERENT something', 'the end', '']);
+});
+
+test('on a terminal it says what is waited for, until something is done', () => {
+  const screen = new Screen(true);
+  const progress = showProgress(screen, { unit: 'versions' });
+  progress.update(1, 2);
+  progress.wait('GitLab allows 5 archives a minute for a project', 59_001);
+  vi.advanceTimersByTime(1_000);
+  expect(screen.line()).toContain('waiting 60 s: GitLab allows 5 archives');
+  progress.update(2, 2);
+  vi.advanceTimersByTime(1_000);
+  expect(screen.line()).not.toContain('waiting');
+  progress.stop();
+});
+
+test('a line never is longer than the terminal', () => {
+  const screen = new Screen(true, 40);
+  const progress = showProgress(screen, { unit: 'versions' });
+  progress.wait('a very long reason that would go on over the edge of the terminal', 1_000);
+  vi.advanceTimersByTime(1_000);
+  expect(screen.line()).toHaveLength(40);
+  progress.stop();
+});
+
+test('elsewhere it is a plain line every few seconds, and one at once for what is waited for', () => {
+  const screen = new Screen(false);
+  const progress = showProgress(screen, { unit: 'versions' });
+  progress.update(1, 400);
+  vi.advanceTimersByTime(4_999);
+  expect(screen.text).toBe('');
+  progress.update(10, 4_000_000);
+  vi.advanceTimersByTime(1);
+  expect(screen.text).toBe('10 of 4000000 versions, 2.0/s, 555 h 33 min left\n');
+  progress.print(() => screen.write('DIFFERENT something\n'));
+  progress.wait('GitLab does not answer', 5_000);
+  progress.wait('GitLab does not answer', 5_000);
+  progress.stop();
+  vi.advanceTimersByTime(60_000);
+  expect(screen.text.split('\n').slice(1)).toEqual(['DIFFERENT something', expect.stringMatching(/left, waiting 5 s: GitLab does not answer$/), '']);
+});
+
+const ESCAPE = '\u001B';
+/** A code of the terminal, the end of a line, or text. */
+const TOKEN = new RegExp(`${ESCAPE}\\[\\??\\d*[A-Za-z]|${ESCAPE}[78]|\n|[^\n${ESCAPE}]+`, 'g');
+
+/** A stream that keeps what is written, and shows it as a terminal would. */
+class Screen extends PassThrough {
+  readonly isTTY: boolean;
+  readonly columns: number;
+  text = '';
+
+  constructor(isTTY: boolean, columns = 120) {
+    super();
+    this.isTTY = isTTY;
+    this.columns = columns;
+    this.on('data', (chunk: Buffer) => (this.text += chunk.toString()));
+  }
+
+  /** The lines on the screen. Of the terminal's codes it knows those that are used. */
+  lines(): string[] {
+    const lines = [''];
+    let column = 0;
+    let saved = { row: 0, column: 0 };
+    let row = 0;
+    for (const [token] of this.text.matchAll(TOKEN)) {
+      const line = lines[row] ?? '';
+      if (token === '\n') {
+        row += 1;
+        column = 0;
+        lines[row] ??= '';
+      } else if (token === `${ESCAPE}7`) saved = { row, column };
+      else if (token === `${ESCAPE}8`) ({ row, column } = saved);
+      else if (token === `${ESCAPE}[1G`) column = 0;
+      else if (token === `${ESCAPE}[0K`) lines[row] = line.slice(0, column);
+      else if (token === `${ESCAPE}[2K`) lines[row] = '';
+      else if (token.startsWith(ESCAPE)) throw new Error(`unknown code ${JSON.stringify(token)}`);
+      else {
+        lines[row] = line.slice(0, column) + token + line.slice(column + token.length);
+        column += token.length;
+      }
+    }
+    return lines;
+  }
+
+  /** The last of them. */
+  line(): string {
+    return this.lines().at(-1) ?? '';
+  }
+}
