@@ -44,15 +44,56 @@ export function checkFiles<T extends TreeFile>(files: readonly T[], vendorRule12
   return { included, invalid };
 }
 
-/** Directories, with their final `/`, of the modules below this one: those with a regular file go.mod in any case. */
+/**
+ * Takes in the files of a tree one by one and holds those that `checkFiles` has to see: its verdict on `files()` is that
+ * on the whole tree. Vendored files and nested modules, of which a tree may have many more than the module has files,
+ * are forgotten at once if the tree comes in git's order, in which what is in a directory stands together. In
+ * another order they only cost memory until `files()`.
+ */
+export class TreeSieve<T extends TreeFile> {
+  readonly #vendorRule124: boolean;
+  readonly #nested = new Set<string>();
+  readonly #held: T[] = [];
+
+  /** `vendorRule124` as for `checkFiles`. */
+  constructor(vendorRule124: boolean) {
+    this.#vendorRule124 = vendorRule124;
+  }
+
+  /** Takes in the next file. */
+  add(file: T): void {
+    // A go.mod among vendored files changes nothing: all that is in its directory is vendored as well.
+    if (isVendored(file.path, this.#vendorRule124) || isInside(file.path, this.#nested)) return;
+    const directory = nestedModule(file);
+    if (directory === undefined) {
+      this.#held.push(file);
+      return;
+    }
+    this.#nested.add(directory);
+    this.#held.length = this.#held.findLastIndex((held) => !held.path.startsWith(directory)) + 1;
+  }
+
+  /** Those of the files so far that are not vendored and in no nested module, in the order in which they came. */
+  files(): T[] {
+    return this.#held.filter((file) => !isInside(file.path, this.#nested));
+  }
+}
+
+/** Directories of the modules below this one. */
 function nestedModules(files: readonly TreeFile[]): ReadonlySet<string> {
   const directories = new Set<string>();
-  for (const { path, kind } of files) {
-    const slash = path.lastIndexOf('/') + 1;
-    // strings.EqualFold and lower-casing agree on go.mod: no other letter folds to one of its.
-    if (slash > 0 && kind === 'file' && path.slice(slash).toLowerCase() === 'go.mod') directories.add(path.slice(0, slash));
+  for (const file of files) {
+    const directory = nestedModule(file);
+    if (directory !== undefined) directories.add(directory);
   }
   return directories;
+}
+
+/** The directory, with its final `/`, that a file makes a module of its own: a regular file go.mod in any case does. */
+function nestedModule({ path, kind }: TreeFile): string | undefined {
+  const slash = path.lastIndexOf('/') + 1;
+  // strings.EqualFold and lower-casing agree on go.mod: no other letter folds to one of its.
+  return slash > 0 && kind === 'file' && path.slice(slash).toLowerCase() === 'go.mod' ? path.slice(0, slash) : undefined;
 }
 
 function isInside(path: string, directories: ReadonlySet<string>): boolean {
@@ -91,7 +132,9 @@ function checkGoModCase(path: string): string | undefined {
 
 /** Finds names that some file system would take for one another, and names that are both file and directory. */
 class CollisionChecker {
-  readonly #seen = new Map<string, { path: string; isDirectory: boolean }>();
+  /** The first path of each folded name. Two maps of strings: an object for each name would cost memory. */
+  readonly #files = new Map<string, string>();
+  readonly #directories = new Map<string, string>();
 
   /** Adds a file and its directories; returns the reason if one of them collides with an earlier name. */
   add(path: string): string | undefined {
@@ -104,13 +147,15 @@ class CollisionChecker {
 
   #check(path: string, isDirectory: boolean): string | undefined {
     const fold = foldCase(path);
-    const other = this.#seen.get(fold);
-    if (!other) {
-      this.#seen.set(fold, { path, isDirectory });
+    const [same, different] = isDirectory ? [this.#directories, this.#files] : [this.#files, this.#directories];
+    const sameKind = same.get(fold);
+    const other = sameKind ?? different.get(fold);
+    if (other === undefined) {
+      same.set(fold, path);
       return undefined;
     }
-    if (other.path !== path) return `case-insensitive file name collision: ${JSON.stringify(other.path)} and ${JSON.stringify(path)}`;
-    if (other.isDirectory !== isDirectory) return `${JSON.stringify(path)} is both a file and a directory`;
+    if (other !== path) return `case-insensitive file name collision: ${JSON.stringify(other)} and ${JSON.stringify(path)}`;
+    if (sameKind === undefined) return `${JSON.stringify(path)} is both a file and a directory`;
     return isDirectory ? undefined : `multiple entries for file ${JSON.stringify(path)}`;
   }
 }

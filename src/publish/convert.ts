@@ -5,9 +5,9 @@ import { collect } from '../gitlab/collect.ts';
 import { compareBytes, type H1 } from '../module/hash.ts';
 import type { ModuleZip } from '../module/zip.ts';
 import type { Readable } from 'node:stream';
-import { mayConvert, type AttributesFile } from './attributes.ts';
+import { conversionOf, type AttributesFile } from './attributes.ts';
 import type { PlannedFile } from './plan.ts';
-import { canonicalBytes } from './repair.ts';
+import { canonicalBytes, convertedBytes } from './repair.ts';
 import { takeBytes, takeFile, takeUnsized, type TakenFile } from './taken.ts';
 
 /** Where the bytes of a version come from. */
@@ -54,8 +54,8 @@ export async function convert(plan: readonly PlannedFile[], source: ContentSourc
 
 /** A file of the archive, repaired where GitLab changed what the go command does not. */
 async function proved(archived: ArchivedFile, file: PlannedFile, source: ContentSource): Promise<TakenFile> {
-  if (!('blob' in file.content)) throw new Error(`${file.treePath} is both in the archive and inherited`);
-  const { blob } = file.content;
+  const blob = file.content;
+  if (typeof blob !== 'string') throw new Error(`${file.treePath} is both in the archive and inherited`);
   const taken = await takeFile(archived.body, archived.size, blob.length, source.scratch);
   if (taken.blob === blob) return taken;
   if (archived.size > MAX_REPAIR) {
@@ -74,23 +74,30 @@ async function proved(archived: ArchivedFile, file: PlannedFile, source: Content
 /**
  * The bytes of a file with a working-tree-encoding, which git and so the go command recode: nobody else can derive
  * them, so the archive is taken at its word, unless export-subst may have changed them as well. Undefined for a file
- * that no attribute converts: then it is damaged.
+ * that no attribute recodes: then it is damaged.
  */
 async function reencoded(raw: Buffer, archived: Buffer, file: PlannedFile, source: ContentSource): Promise<Buffer | undefined> {
-  if (!mayConvert(await source.attributes(), file.treePath)) return undefined;
+  const conversion = conversionOf(await source.attributes(), file.treePath);
+  if (conversion !== 'unsure' && !conversion.recoded) return undefined;
   if (!raw.includes('$Format:')) return archived;
   throw new Refuse(`${file.treePath} is converted by .gitattributes and has $Format:$ in it: modpress cannot tell the bytes that the go command would see`);
 }
 
-/** A file that the archive lacks: the go command ignores export-ignore, so it belongs in the zip all the same. */
+/** A file that the archive lacks: the go command ignores export-ignore, so it belongs in the zip all the same, converted as any other. */
 async function missing(file: PlannedFile, source: ContentSource): Promise<TakenFile> {
-  if ('bytes' in file.content) return takeBytes(file.content.bytes, 40);
-  const { blob } = file.content;
-  if (mayConvert(await source.attributes(), file.treePath)) {
+  const blob = file.content;
+  if (typeof blob !== 'string') return takeBytes(blob, 40);
+  const conversion = conversionOf(await source.attributes(), file.treePath);
+  if (conversion === 'unsure' || conversion.recoded) {
     throw new Refuse(
       `${file.treePath} is export-ignore, and .gitattributes also converts it (eol, ident or working-tree-encoding): ` +
         'modpress cannot tell the bytes that the go command would see',
     );
+  }
+  if (conversion.ident || conversion.crlf !== 'never') {
+    const raw = await collect(await source.blob(blob), MAX_REPAIR, file.treePath);
+    if (takeBytes(raw, blob.length).blob !== blob) throw otherBytes(file, blob);
+    return takeBytes(convertedBytes(raw, blob, conversion), blob.length);
   }
   const taken = await takeUnsized(await source.blob(blob), blob.length, source.scratch);
   if (taken.blob !== blob) throw otherBytes(file, blob);

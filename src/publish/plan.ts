@@ -1,6 +1,6 @@
 import { Refuse, Retry } from '../errors.ts';
 import type { BlobId, CommitId, GitLabClient, TreeEntry } from '../gitlab/client.ts';
-import { checkFiles, type TreeFile } from '../module/check.ts';
+import { checkFiles, TreeSieve, type TreeFile } from '../module/check.ts';
 import { usesVendorRule124 } from '../module/modfile.ts';
 import { MAX_LICENSE } from '../module/zip.ts';
 import { joinPath } from '../resolve/place.ts';
@@ -19,15 +19,15 @@ interface PlannedModule {
 export interface PlannedFile extends TreeFile {
   /** Path in the repository, or for an inherited LICENSE where it would stand; `path` is the one in the module. */
   readonly treePath: string;
-  /** What the file is in git: its bytes, or the blob that has them. */
-  readonly content: { readonly blob: BlobId } | { readonly bytes: Buffer };
+  /** The blob that has its bytes, or the bytes of an inherited LICENSE. */
+  readonly content: BlobId | Buffer;
 }
 
 /** Everything that a version's zip is made of, known before the archive is read. */
 export interface ZipPlan {
   /** In byte order of the paths, which is also git's order within an archive. */
   readonly files: readonly PlannedFile[];
-  /** The paths in the repository of the .gitattributes files in the module's directory and below. */
+  /** The paths in the repository of the .gitattributes files among the module's files. */
   readonly attributes: readonly string[];
 }
 
@@ -35,24 +35,27 @@ const SYMLINK_MODE = '120000';
 /** So many faults are told; more help nobody. */
 const TOLD_FAULTS = 5;
 
-/** Reads the tree of a module and decides what belongs in its zip. Throws Refuse for one that the go command refuses. */
+/**
+ * Reads the tree of a module and decides what belongs in its zip. Files of nested modules and vendored ones cost no memory,
+ * however many there are. Throws Refuse for a module that the go command refuses.
+ */
 export async function planZip(gitlab: GitLabClient, { projectId, commit, directory, gomod }: PlannedModule): Promise<ZipPlan> {
-  const files: PlannedFile[] = [];
-  const attributes: string[] = [];
+  const vendorRule124 = gomod !== undefined && usesVendorRule124(gomod);
+  const sieve = new TreeSieve<PlannedFile>(vendorRule124);
   for await (const entry of gitlab.tree(projectId, commit, directory)) {
-    if (entry.type !== 'blob') continue;
-    const file = plannedFile(entry, directory);
-    files.push(file);
-    if (file.path === '.gitattributes' || file.path.endsWith('/.gitattributes')) attributes.push(entry.path);
+    if (entry.type === 'blob') sieve.add(plannedFile(entry, directory));
   }
+  const files = sieve.files();
+  // Those that the sieve let fall govern only files which it let fall as well.
+  const attributes = files.filter(({ path }) => path === '.gitattributes' || path.endsWith('/.gitattributes')).map(({ treePath }) => treePath);
   if (gomod && !files.some((file) => file.path === 'go.mod')) {
     throw new Retry(`GitLab's tree of ${commit} lacks ${joinPath(directory, 'go.mod')}, which its files API has`);
   }
   if (directory !== '' && !files.some((file) => file.path === 'LICENSE')) {
     const license = await gitlab.file(projectId, commit, 'LICENSE', MAX_LICENSE);
-    if (license) files.push({ path: 'LICENSE', treePath: `${directory}/LICENSE`, kind: 'file', content: { bytes: license } });
+    if (license) files.push({ path: 'LICENSE', treePath: `${directory}/LICENSE`, kind: 'file', content: license });
   }
-  const checked = checkFiles(files, gomod !== undefined && usesVendorRule124(gomod));
+  const checked = checkFiles(files, vendorRule124);
   if (checked.invalid.length > 0) {
     const told = checked.invalid.slice(0, TOLD_FAULTS).map((file) => `${file.path}: ${file.reason}`);
     const more = checked.invalid.length - told.length;
@@ -63,9 +66,10 @@ export async function planZip(gitlab: GitLabClient, { projectId, commit, directo
 
 function plannedFile(entry: TreeEntry, directory: string): PlannedFile {
   return {
+    // A piece of the other path: both together take the memory of one.
     path: directory === '' ? entry.path : entry.path.slice(directory.length + 1),
     treePath: entry.path,
     kind: entry.mode === SYMLINK_MODE ? 'symlink' : 'file',
-    content: { blob: entry.blob },
+    content: entry.blob,
   };
 }

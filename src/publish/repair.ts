@@ -1,32 +1,83 @@
 import type { BlobId } from '../gitlab/client.ts';
+import type { Conversion } from './attributes.ts';
 
 /**
  * GitLab's archive obeys .gitattributes in two ways that the go command does not: it leaves out `export-ignore`
  * files and expands `$Format:…$` in `export-subst` files. The conversions of a checkout (`eol`, `ident`,
- * `working-tree-encoding`) it applies as the go command does. These functions work out a file's canonical bytes
- * from its blob and what the archive made of it, without reading attributes: they accept only bytes that follow
- * from the blob.
+ * `working-tree-encoding`) it applies as the go command does.
  */
 
 /**
- * The canonical bytes of a file whose archived bytes are not those of its blob; undefined if no conversion explains
- * the difference, which then is damage.
+ * The canonical bytes of a file whose archived bytes are not those of its blob, worked out without reading attributes: only
+ * bytes that follow from the blob are accepted. Undefined if no conversion explains the difference, which then is damage.
  */
 export function canonicalBytes(raw: Buffer, archived: Buffer, blob: BlobId): Buffer | undefined {
   return conversions(raw, blob).find((candidate) => candidate.equals(archived) || isExpansionOf(archived, candidate));
 }
 
-/** Every form that git's checkout conversions can give a blob, in git's order: ident first, then line ends. */
-function conversions(raw: Buffer, blob: BlobId): Buffer[] {
+/** The bytes that git makes of a blob; `conversion` must not recode it. Ident comes first, then line ends (convert_to_working_tree). */
+export function convertedBytes(raw: Buffer, blob: BlobId, { ident, crlf }: Omit<Conversion, 'recoded'>): Buffer {
   const text = raw.toString('latin1');
-  const withIdent = text.replace(/\$Id(?::[^$\n]*)?\$/g, `$Id: ${blob} $`);
-  const forms = [text, withIdent, withCrlf(text), withCrlf(withIdent)];
-  return forms.map((form) => Buffer.from(form, 'latin1'));
+  const withId = ident ? withIdent(text, blob) : text;
+  const converted = crlf === 'always' || (crlf === 'auto' && isConvertedByAuto(withId)) ? withCrlf(withId) : withId;
+  return converted === text ? raw : Buffer.from(converted, 'latin1');
+}
+
+/** Every form that git's checkout conversions can give a blob. */
+function conversions(raw: Buffer, blob: BlobId): Buffer[] {
+  const forms = [[false, 'never'], [true, 'never'], [false, 'always'], [true, 'always']] as const;
+  return forms.map(([ident, crlf]) => convertedBytes(raw, blob, { ident, crlf }));
+}
+
+/** Expands every `$Id$` and `$Id: …$`, except those of another version control system (ident_to_worktree). */
+function withIdent(text: string, blob: BlobId): string {
+  const keyword = /\$Id(?::([^$\n]*))?\$/g;
+  const parts: string[] = [];
+  let done = 0;
+  for (let match = keyword.exec(text); match; match = keyword.exec(text)) {
+    if (isForeign(match[1] ?? '')) {
+      // Its final dollar may begin the next keyword.
+      keyword.lastIndex = match.index + 1;
+      continue;
+    }
+    parts.push(text.slice(done, match.index), `$Id: ${blob} $`);
+    done = keyword.lastIndex;
+  }
+  return parts.join('') + text.slice(done);
+}
+
+/** A space anywhere but at the beginning and the end is in no id of git's. */
+function isForeign(id: string): boolean {
+  const space = id.indexOf(' ', 1);
+  return space >= 0 && space < id.length - 1;
 }
 
 function withCrlf(text: string): string {
   return text.replace(/\r?\n/g, '\r\n');
 }
+
+/** Whether `text=auto eol=crlf` converts this: text without any CR (will_convert_lf_to_crlf and convert_is_binary). */
+function isConvertedByAuto(text: string): boolean {
+  if (/[\r\0]/.test(text)) return false;
+  let printable = 0;
+  let others = 0;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code === LINE_FEED) continue;
+    if (code === DELETE || (code < SPACE && !PRINTABLE_CONTROLS.has(code))) others++;
+    else printable++;
+  }
+  if (text.endsWith(END_OF_FILE)) others--;
+  return Math.floor(printable / 128) >= others;
+}
+
+const LINE_FEED = 10;
+const SPACE = 32;
+const DELETE = 127;
+/** Backspace, tab, form feed, escape. */
+const PRINTABLE_CONTROLS: ReadonlySet<number> = new Set([8, 9, 12, 27]);
+/** Of DOS: one at the end does not count. */
+const END_OF_FILE = '\u001a';
 
 /** Whether `archived` is `text` with every `$Format:…$` expanded to something (format_subst in git's archive.c). */
 function isExpansionOf(archived: Buffer, text: Buffer): boolean {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { Bench } from './bench.ts';
-import type { Conversion } from './converting.ts';
+import type { Conversion, Way } from './converting.ts';
 import { commitModule, type Shape } from './repository.ts';
 import { MODULE_PREFIX } from './service.ts';
 import { median } from './statistics.ts';
@@ -23,8 +23,56 @@ export interface ConversionFigures {
 /** So many MB are converted first and not counted: a service is not measured while its code is being compiled. */
 const WARM_UP_MEGABYTES = 50;
 
+/** What the proof adds to a conversion: medians of seconds with it and without it, and of their ratio within each run. */
+export interface ProofFigures {
+  readonly files: number;
+  readonly seconds: number;
+  readonly withoutSeconds: number;
+  readonly ratio: number;
+}
+
 /** Runs the product's conversion and `git archive --format=zip` on the same commit, in turns. */
 export async function measureConversion(bench: Bench, shape: Shape, megabytes: number, runs: number): Promise<ConversionFigures> {
+  return withArchive(bench, shape, megabytes, async ({ files, convert, makeZip }) => {
+    const pairs: { ours: number; theirs: number }[] = [];
+    for (let run = 0; run < runs; run++) pairs.push({ ours: await convert('proved'), theirs: await makeZip() });
+    return {
+      files,
+      seconds: median(pairs.map(({ ours }) => ours)),
+      gitSeconds: median(pairs.map(({ theirs }) => theirs)),
+      ratio: median(pairs.map(({ ours, theirs }) => ours / theirs)),
+    };
+  });
+}
+
+/** Runs the product's conversion, and the same without a proof, on the same archive: in turns, each as often first as second. */
+export async function measureProof(bench: Bench, megabytes: number, runs: number): Promise<ProofFigures> {
+  return withArchive(bench, 'smaller', megabytes, async ({ files, convert }) => {
+    const pairs: { proved: number; taken: number }[] = [];
+    for (let run = 0; run < runs; run++) {
+      if (run % 2 === 0) pairs.push({ proved: await convert('proved'), taken: await convert('taken') });
+      else {
+        const taken = await convert('taken');
+        pairs.push({ proved: await convert('proved'), taken });
+      }
+    }
+    return {
+      files,
+      seconds: median(pairs.map(({ proved }) => proved)),
+      withoutSeconds: median(pairs.map(({ taken }) => taken)),
+      ratio: median(pairs.map(({ proved, taken }) => proved / taken)),
+    };
+  });
+}
+
+/** A commit with its archive, and what can be done with them. Both resolve to seconds. */
+interface Archived {
+  readonly files: number;
+  readonly convert: (way: Way) => Promise<number>;
+  readonly makeZip: () => Promise<number>;
+}
+
+async function withArchive<T>(bench: Bench, shape: Shape, megabytes: number, measure: (archived: Archived) => Promise<T>): Promise<T> {
   const { gitlab, git, content, deadline } = bench;
   const folder = join(bench.folder, `conversion-${shape}`);
   await mkdir(folder);
@@ -42,24 +90,23 @@ export async function measureConversion(bench: Bench, shape: Shape, megabytes: n
   const exited = once(converting, 'exit');
   try {
     const files = await answer(converting, deadline);
-    const convert = async (): Promise<number> => {
-      converting.send('convert');
+    const convert = async (way: Way): Promise<number> => {
+      converting.send(way);
       return answer(converting, deadline);
     };
-    for (let done = 0; done < WARM_UP_MEGABYTES; done += megabytes) await convert();
-    const pairs: { ours: number; theirs: number }[] = [];
-    for (let run = 0; run < runs; run++) {
-      const ours = await convert();
-      const started = performance.now();
-      await git.run(['archive', '--format=zip', `--prefix=module-${commit}/`, `--output=${join(folder, 'git.zip')}`, commit], { cwd: project.repositoryDir });
-      pairs.push({ ours, theirs: (performance.now() - started) / 1000 });
+    for (let done = 0; done < WARM_UP_MEGABYTES; done += megabytes) {
+      await convert('proved');
+      await convert('taken');
     }
-    return {
+    return await measure({
       files,
-      seconds: median(pairs.map(({ ours }) => ours)),
-      gitSeconds: median(pairs.map(({ theirs }) => theirs)),
-      ratio: median(pairs.map(({ ours, theirs }) => ours / theirs)),
-    };
+      convert,
+      makeZip: async () => {
+        const started = performance.now();
+        await git.run(['archive', '--format=zip', `--prefix=module-${commit}/`, `--output=${join(folder, 'git.zip')}`, commit], { cwd: project.repositoryDir });
+        return (performance.now() - started) / 1000;
+      },
+    });
   } finally {
     converting.kill('SIGKILL');
     await exited;

@@ -1,10 +1,14 @@
+import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { readArchive } from '../../src/gitlab/archive.ts';
+import { collect } from '../../src/gitlab/collect.ts';
 import { GitLabClient, type CommitId } from '../../src/gitlab/client.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
-import { ModuleZip } from '../../src/module/zip.ts';
+import { MAX_ZIP, ModuleZip } from '../../src/module/zip.ts';
 import { convert } from '../../src/publish/convert.ts';
 import { planZip } from '../../src/publish/plan.ts';
 
@@ -21,6 +25,9 @@ export interface Conversion {
   readonly folder: string;
 }
 
+/** The product's conversion, or one that takes the archive at its word. */
+export type Way = 'proved' | 'taken';
+
 /**
  * The product's conversion (tar.gz from disk, every file proved, zip to disk, h1) in a process that does nothing
  * else: each message runs it once and is answered with the seconds it took, or with -1 if it failed. It has to be a
@@ -33,15 +40,18 @@ async function serve(conversion: Conversion): Promise<void> {
   const gomod = Buffer.from(`module ${path}\n\ngo 1.24\n`);
   const client = new GitLabClient({ url: gitlabUrl, token, pace: async () => undefined });
   const plan = await planZip(client, { projectId, commit: conversion.commit as CommitId, directory: '', gomod });
-  const convertOnce = async (): Promise<void> => {
+  const sums = new Set<string>();
+  const convertOnce = async (way: Way): Promise<void> => {
     const zip = new ModuleZip(path, version);
     const written = pipeline(zip.output, createWriteStream(join(folder, 'modpress.zip')));
-    await convert(plan.files, { archive: createReadStream(archive), blob: askGitLab, attributes: askGitLab, scratch: folder }, zip);
+    const source = { archive: createReadStream(archive), blob: askGitLab, attributes: askGitLab, scratch: folder };
+    sums.add(way === 'proved' ? await convert(plan.files, source, zip) : await take(source.archive, zip));
     await written;
+    if (sums.size !== 1) throw new Error('the two ways gave different modules');
   };
-  process.on('message', () => {
+  process.on('message', (way: Way) => {
     const started = performance.now();
-    convertOnce().then(
+    convertOnce(way).then(
       () => process.send?.((performance.now() - started) / 1000),
       (error: unknown) => {
         process.stderr.write(`${String(error)}\n`);
@@ -51,6 +61,15 @@ async function serve(conversion: Conversion): Promise<void> {
   });
   process.once('disconnect', () => process.exit());
   process.send?.(plan.files.length);
+}
+
+/** The conversion without git's ids and without the plan: all else is done by the same code. */
+async function take(archive: Readable, zip: ModuleZip): Promise<string> {
+  for await (const { path, size, body } of readArchive(archive)) {
+    const bytes = await collect(body, MAX_ZIP, path);
+    await zip.add({ path, size, sha256: createHash('sha256').update(bytes).digest('hex'), content: bytes });
+  }
+  return zip.finish();
 }
 
 function askGitLab(): never {

@@ -5,8 +5,9 @@ import { Git } from '../gitlab/git.ts';
 import { startGitLab } from '../gitlab/stand-in.ts';
 import type { Bench } from './bench.ts';
 import { Content } from './content.ts';
-import { measureConversion } from './conversion.ts';
-import { measurePublish } from './whole.ts';
+import { measureConversion, measureProof } from './conversion.ts';
+import { HUGE_TREE_OWN } from './huge-tree.ts';
+import { measureHugeTree, measurePublish } from './whole.ts';
 import { measurePushes } from './push.ts';
 import type { Shape } from './repository.ts';
 
@@ -20,12 +21,18 @@ import type { Shape } from './repository.ts';
 const MEMORY_TARGET = 100;
 /** Seconds of the conversion by seconds of git archive. */
 const RATIO_TARGET = 1;
+/** Seconds of the conversion by seconds of one that does not look at blob ids and plan. */
+const PROOF_TARGET = 1.1;
+/** MB of memory over the idle service, for a small module in a huge tree. */
+const HUGE_TREE_TARGET = 60;
 /** Milliseconds from the hook to `.info`, median. */
 const PUSH_TARGET = 150;
 
 const quick = process.argv.includes('--quick');
 const SIZES = quick ? [1, 10] : [1, 10, 100, 400];
 const CONVERSION = quick ? { megabytes: 10, runs: 5 } : { megabytes: 40, runs: 5 };
+const PROOF = quick ? { megabytes: 10, runs: 10 } : { megabytes: 40, runs: 10 };
+const HUGE_TREE = quick ? 30_000 : 300_000;
 const PUSHES = quick ? 10 : 20;
 const LIMIT_MS = (quick ? 3 : 10) * 60_000;
 const SHAPES: readonly Shape[] = ['small', 'large'];
@@ -68,6 +75,11 @@ async function measure(bench: Bench): Promise<void> {
     row([`  ${CONVERSION.megabytes} MB, ${figures.files} files`, times, `ratio ${figures.ratio.toFixed(2)}  ${verdict(figures.ratio <= RATIO_TARGET, `at most ${RATIO_TARGET}`)}`]);
   }
 
+  print('\nWhat the proof costs: the same conversion with and without git blob ids and the plan');
+  const proof = await measureProof(bench, PROOF.megabytes, PROOF.runs);
+  const proofTimes = `${proof.seconds.toFixed(2)} s, without ${proof.withoutSeconds.toFixed(2)} s`;
+  row([`  ${PROOF.megabytes} MB, ${proof.files} files`, proofTimes, `ratio ${proof.ratio.toFixed(2)}  ${verdict(proof.ratio <= PROOF_TARGET, `at most ${PROOF_TARGET}`)}`]);
+
   print('\nPush to available: a tag in a module of 1 MB, from the call of the hook to .info 200; medians');
   for (const archive of ['cached', 'made'] as const) {
     const { median, p95, pushes, requests } = await measurePushes(bench, archive, PUSHES);
@@ -85,6 +97,10 @@ async function measure(bench: Bench): Promise<void> {
       row([`  ${megabytes} MB, ${shape} files`, `${seconds.toFixed(2)} s`, `${memory}  ${verdict(overIdle < MEMORY_TARGET, `below ${MEMORY_TARGET} MB`)}`]);
     }
   }
+
+  const huge = await measureHugeTree(bench, HUGE_TREE);
+  const hugeMemory = `+${huge.overIdle.toFixed(0)} MB over ${huge.idle.toFixed(0)}`;
+  row([`  ${HUGE_TREE_OWN} of ${HUGE_TREE} files`, `${huge.seconds.toFixed(2)} s`, `${hugeMemory}  ${verdict(huge.overIdle < HUGE_TREE_TARGET, `below ${HUGE_TREE_TARGET} MB`)}, with a heap of 64 MB`]);
 }
 
 function verdict(met: boolean, target: string): string {

@@ -2,12 +2,14 @@ import { once } from 'node:events';
 import type { Git } from '../gitlab/git.ts';
 import type { Content } from './content.ts';
 
-/** Many small files like those of a Go module, or few large ones like its pictures and tables. */
-export type Shape = 'small' | 'large';
+/** Many small files like those of a Go module, more and smaller ones, or few large ones like its pictures and tables. */
+export type Shape = 'small' | 'smaller' | 'large';
 
 const MB = 2 ** 20;
 /** Of small files, in bytes: 12 KB on average. */
 const SMALL = { least: 2048, limit: 22 * 1024 };
+/** Of smaller ones: 8 KB on average, which makes 5,000 files of 40 MB. */
+const SMALLER = { least: 1024, limit: 15 * 1024 };
 /** Of large files; a module smaller than a few of them has smaller ones. */
 const LARGE = 40 * MB;
 const FILES_PER_DIRECTORY = 40;
@@ -24,6 +26,15 @@ interface SourceFile {
  * stream into `git fast-import`: their amount costs no memory.
  */
 export async function commitModule(git: Git, directory: string, module: string, shape: Shape, megabytes: number, content: Content): Promise<string> {
+  return commitFiles(git, directory, module, sourceFiles(shape, megabytes * MB, content));
+}
+
+/** Commits a module whose other files all have the same bytes: any number of paths, next to nothing in the repository. */
+export async function commitPaths(git: Git, directory: string, module: string, paths: Iterable<string>, bytes: Buffer): Promise<string> {
+  return commitFiles(git, directory, module, sameFiles(paths, bytes));
+}
+
+async function commitFiles(git: Git, directory: string, module: string, files: Iterable<SourceFile>): Promise<string> {
   const child = git.start(['-c', 'core.bigFileThreshold=1m', '-c', 'core.compression=1', 'fast-import', '--quiet', '--force', '--depth=0'], { cwd: directory });
   const output = child.stdout.setEncoding('utf8').toArray();
   const complaints = child.stderr.setEncoding('utf8').toArray();
@@ -32,7 +43,7 @@ export async function commitModule(git: Git, directory: string, module: string, 
     if (!child.stdin.write(part)) await Promise.race([once(child.stdin, 'drain'), closed]);
   };
   await write('commit refs/heads/main\nmark :1\ncommitter Carl Committer <carl@example.com> 1704067200 +0000\ndata 6\nModule\n');
-  for (const { path, bytes, parts } of [goMod(module), ...sourceFiles(shape, megabytes * MB, content)]) {
+  for (const { path, bytes, parts } of [goMod(module), ...files]) {
     await write(`M 100644 inline ${path}\ndata ${bytes}\n`);
     for (const part of parts()) await write(part);
     await write('\n');
@@ -50,13 +61,17 @@ function goMod(module: string): SourceFile {
 }
 
 function sourceFiles(shape: Shape, total: number, content: Content): Iterable<SourceFile> {
-  return shape === 'small' ? smallFiles(total, content) : largeFiles(total, content);
+  return shape === 'large' ? largeFiles(total, content) : smallFiles(total, content, shape === 'small' ? SMALL : SMALLER);
 }
 
-function* smallFiles(total: number, content: Content): Generator<SourceFile> {
+function* sameFiles(paths: Iterable<string>, bytes: Buffer): Generator<SourceFile> {
+  for (const path of paths) yield { path, bytes: bytes.length, parts: () => [bytes] };
+}
+
+function* smallFiles(total: number, content: Content, sizes: { least: number; limit: number }): Generator<SourceFile> {
   let left = total;
   for (let index = 0; left > 0; index++) {
-    const bytes = Math.min(left, content.number(SMALL.least, SMALL.limit));
+    const bytes = Math.min(left, content.number(sizes.least, sizes.limit));
     const directory = String(Math.floor(index / FILES_PER_DIRECTORY)).padStart(4, '0');
     yield { path: `internal/part${directory}/source${index}.go`, bytes, parts: () => [content.text(bytes)] };
     left -= bytes;

@@ -34,11 +34,11 @@ export const MODULE_PREFIX = 'gitlab.example';
 
 /**
  * Starts `modpress serve` for one group of the stand-in: all roles, queue in the process, everything in `folder`. Calls to
- * GitLab are not rationed: it is the program that is measured, not the setting. `deadline` ends all waiting.
+ * GitLab are not rationed: it is the program that is measured, not the setting. `deadline` ends all waiting; `flags` are Node's.
  */
-export async function startService(gitlab: StandIn, group: string, folder: string, deadline: AbortSignal): Promise<Service> {
+export async function startService(gitlab: StandIn, group: string, folder: string, deadline: AbortSignal, flags: readonly string[] = []): Promise<Service> {
   await mkdir(folder, { recursive: true });
-  const child = spawn(process.execPath, [MAIN, 'serve'], {
+  const child = spawn(process.execPath, [...flags, MAIN, 'serve'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env['PATH'],

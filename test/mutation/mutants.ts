@@ -31,7 +31,7 @@ export const MUTANTS: readonly Mutant[] = [
   module('check.ts', 'files directly in vendor stay', "return path.includes('/', offset);", 'return true;'),
   module('check.ts', 'the root go.mod is in lower case', "path !== 'go.mod' && path.toLowerCase() === 'go.mod' ?", "path !== path && path.toLowerCase() === 'go.mod' ?"),
   module('check.ts', 'directories collide too', 'reason = this.#check(path.slice(0, slash), true);', 'reason = undefined;'),
-  module('check.ts', 'a name is a file or a directory', 'if (other.isDirectory !== isDirectory) return', 'if (false as boolean) return'),
+  module('check.ts', 'a name is a file or a directory', 'if (sameKind === undefined) return', 'if (false as boolean) return'),
   module('check.ts', 'files come in byte order', 'files.toSorted((a, b) => compareBytes(a.path, b.path))', 'files.toSorted()'),
   module('unicode.ts', 'names fold by Unicode, not by lower-casing', 'return Array.from(text, (char) => {', 'if (text !== "") return text.toLowerCase();\n  return Array.from(text, (char) => {'),
   module('unicode.ts', 'letters are those of Go', 'return inRanges(letters, char.codePointAt(0) ?? 0);', 'return /\\p{L}|\\p{M}|\\p{N}/u.test(char);'),

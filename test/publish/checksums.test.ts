@@ -1,10 +1,20 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readArchive } from '../../src/gitlab/archive.ts';
+import type { BlobId } from '../../src/gitlab/client.ts';
+import { collect } from '../../src/gitlab/collect.ts';
 import { hashGoMod } from '../../src/module/hash.ts';
+import { conversionOf, type AttributesFile } from '../../src/publish/attributes.ts';
 import type { Outcome } from '../../src/publish/outcome.ts';
+import { convertedBytes } from '../../src/publish/repair.ts';
+import { takeBytes } from '../../src/publish/taken.ts';
 import { downloadDirect, type DirectDownload, type DownloadedModule } from '../gitlab/direct-mode.ts';
+import { Git } from '../gitlab/git.ts';
 import { startGitLab, type StandIn } from '../gitlab/stand-in.ts';
 import { WorkTree, type FileContent } from '../gitlab/work-tree.ts';
 import { CASES, REJECTIONS } from './cases.ts';
@@ -79,6 +89,65 @@ describe('what the go command refuses, modpress does not publish, and says why',
     const errors = queriesOf(shape).map((query) => answerFor(query).Error);
     expect(errors).not.toContain(undefined);
   });
+});
+
+describe('what attributes make of a file', () => {
+  const elements = ['a', 'b', 'ab', 'a.txt', 'b.txt', 'a.c', 'x.h', 'foo', 'foo.txt', 'café', 'a b', '-', '[x]', 'A'];
+  const path = fc.tuple(fc.array(fc.constantFrom('d', 'dd', 'd/e', 'e', 'd e'), { maxLength: 2 }), fc.constantFrom(...elements)).map(([directories, name]) => [...directories, name].join('/'));
+  const piece = fc.constantFrom('a', 'b', 'd', 'e', 'foo', '.txt', '.c', 'x', '*', '*', '**', '/', '/', '**/', '/**', '?', '[ab]', '[!a]', '[a-f]', '[^x-z]', '[f-a]', '[a-', '[[:alpha:]]', '[]a]', '\\a', '\\*', '\\', 'é', '!', '#', '-', 'A');
+  const pattern = fc.oneof({ weight: 3, arbitrary: fc.constantFrom('*', '*', '*', '*.txt', '*.c', '/a', 'd/*', 'd/**', '**/a', 'a.txt', 'd/e/a', '"a b"', '"a\\tb"', '"a', 'd/', '*.[ch]', '/**/a', '**') }, { weight: 2, arbitrary: fc.array(piece, { minLength: 1, maxLength: 4 }).map((pieces) => pieces.join('')) });
+  const attribute = fc.constantFrom('text', '-text', '!text', 'text=auto', 'text=input', 'text=x', 'eol=crlf', 'eol=crlf', 'eol=crlf', 'eol=crlf', 'eol=crlf', 'eol=lf', '-eol', '!eol', 'crlf', '-crlf', '!crlf', 'crlf=input', 'crlf=auto', 'ident', 'ident', 'ident', '-ident', '!ident', 'ident=x', 'binary', '-binary', '!binary', 'one', 'two', '-one', '!two', 'working-tree-encoding=UTF-8', '-', 'x=y=z', 'eol=', 'builtin_x');
+  const assignments = fc.array(attribute, { maxLength: 3 }).map((words) => words.join(' '));
+  const line = fc.oneof({ weight: 8, arbitrary: fc.tuple(fc.constantFrom('', '', '', ' ', '\ufeff'), pattern, fc.constantFrom(' ', '\t', '  '), assignments).map((parts) => parts.join('')) }, { weight: 1, arbitrary: fc.tuple(fc.constantFrom('one', 'two', 'binary', 'b-', '-b'), assignments).map(([name, rest]) => `[attr]${name} ${rest}`) });
+  const attributes = fc.tuple(fc.array(line, { maxLength: 5 }), fc.constantFrom('\n', '\n', '\r\n')).map(([lines, end]) => lines.join(end));
+  const bytes = fc.oneof(
+    { weight: 6, arbitrary: fc.constantFrom('one\n$Id$\n', 'one\n$Id$\n', 'two\n$Id$\n', 'three\n$Id$\n', '\n', '', 'one', '$Id$', 'a\r\nb\n', 'a\r\n', 'a\rb\n', '$Id: old $\n', '$Id: a b $Id$\n', '$Id: a\n$Id:x$', '$Id:$ $Id: $ $Id:  $ $Id:x $ $Id: x$ $Id: x y$\n', '$$Id$$Id\n', '\0\n', 'one\n\u001a', '\u0001\n\u001a', `${'x'.repeat(127)}\u0001\n`, `${'x'.repeat(128)}\u0001\n`, '\u0008\t\u000c\u001b\n', '\u007f\n').map((text) => Buffer.from(text)) },
+    { weight: 1, arbitrary: fc.array(fc.constantFrom('$', 'Id', ':', ' ', '\n', '\r', 'x', '\u0001', '\u00e9'), { maxLength: 40 }).map((parts) => Buffer.from(parts.join(''), 'latin1')) },
+  );
+  const room = fc.record({ here: attributes, below: fc.dictionary(fc.constantFrom('d', 'e', 'd/e', 'dd'), attributes, { maxKeys: 2 }), files: fc.dictionary(path, bytes, { minKeys: 8, maxKeys: 16 }) });
+  // Git takes longer to start than to make hundreds of files.
+  const repository = fc.record({ root: attributes, rooms: fc.array(room, { minLength: 30, maxLength: 40, size: 'max' }) });
+
+  test('is what git archive, as the go command calls it, makes of it', async () => {
+    const project = await gitlab.createProject('attributes/random');
+    const git = new Git();
+    const compared = { same: 0, changed: 0, unsure: 0 };
+    const property = fc.asyncProperty(repository, async ({ root, rooms }) => {
+      const governing: AttributesFile[] = [{ directory: '', text: root }];
+      const files = new Map<string, Buffer>();
+      for (const [index, { here, below, files: named }] of rooms.entries()) {
+        governing.push({ directory: `r${index}`, text: here }, ...Object.entries(below).map(([directory, text]) => ({ directory: `r${index}/${directory}`, text })));
+        const names = Object.keys(named).filter((name) => !Object.keys(named).some((other) => other.startsWith(`${name}/`)));
+        for (const name of names) files.set(`r${index}/${name}`, named[name] ?? Buffer.alloc(0));
+      }
+      await using tree = await WorkTree.create(project);
+      tree.write(Object.fromEntries(files));
+      tree.write(Object.fromEntries(governing.map(({ directory, text }) => [directory === '' ? '.gitattributes' : `${directory}/.gitattributes`, text])));
+      const head = await tree.commit('Random');
+      const cwd = (await tree.git('rev-parse', '--absolute-git-dir')).trim();
+      const archive = await git.run(['-c', 'core.autocrlf=input', '-c', 'core.eol=lf', 'archive', '--format=tar', '--prefix=prefix/', head], { cwd });
+      for await (const { path: name, body, size } of readArchive(Readable.from([gzipSync(archive)]))) {
+        const truth = await collect(body, size, name);
+        const raw = files.get(name);
+        if (raw === undefined) continue;
+        // In whatever order the files come.
+        const conversion = conversionOf(governing.toReversed(), name);
+        compared[conversion === 'unsure' ? 'unsure' : truth.equals(raw) ? 'same' : 'changed']++;
+        if (conversion === 'unsure') continue;
+        const lines = governing.filter(({ directory }) => directory === '' || name.startsWith(`${directory}/`));
+        const ours = convertedBytes(raw, takeBytes(raw, 40).blob as BlobId, conversion);
+        expect(ours.toString('latin1'), JSON.stringify({ name, conversion, lines })).toBe(truth.toString('latin1'));
+      }
+    });
+    try {
+      await fc.assert(property, { numRuns: 15, endOnFailure: true });
+    } finally {
+      await git.close();
+    }
+    // Else it would prove nothing.
+    expect(compared.changed).toBeGreaterThan(100);
+    expect(compared.same).toBeGreaterThan(500);
+  }, 120_000);
 });
 
 async function publish(name: string, tag: string): Promise<Outcome> {

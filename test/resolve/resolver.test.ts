@@ -30,7 +30,7 @@ const ACCEPTED = [
 ] as const;
 
 const REFUSED = [
-  'lib@none', 'lib@v9.9.9', 'lib@v1.9.9', 'lib@feature', 'lib@{merge-request}', 'lib@{merge-request:12}', 'lib@0123456', 'lib@01234',
+  'lib@none', 'lib@v9.9.9', 'lib@v1.9.9', 'lib@feature', 'lib@{merge-request}', 'lib@{merge-request:12}', 'lib@0123456', 'lib@{after:6}',
   'lib@v1.1.1-0.20200101000000-{after:12}', 'lib@v1.1.1-0.{after:time}-{after:11}', 'lib@v1.1.1-0.{after:time}-{after:13}', 'lib@v1.5.1-0.{after:time}-{after:12}',
   'lib@v1.2.0-rc.1.0.{after:time}-{after:12}', 'lib@v1.0.0-{after:time}-{after:12}', 'lib@v1.0.1-0.{first:time}-{first:12}', 'lib@v1.0.0-0.{after:time}-{after:12}', 'lib@v2.0.0-{after:time}-{after:12}',
   'lib@v0.0.0-20241301000000-{after:12}', 'lib@v1.0.0+incompatible', 'lib/v2@main', 'lib/pkg@main', 'none@main', 'lib/v2@v2.0.0',

@@ -1,0 +1,117 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startGitLab, type StandIn } from '../gitlab/stand-in.ts';
+import { WorkTree, type FileContent } from '../gitlab/work-tree.ts';
+import { startPublishing, type Publishing } from './publishing.ts';
+
+const HOST = 'gitlab.example';
+const GO_MOD = 'module gitlab.example/x\n\ngo 1.24\n';
+
+/** What publishing one tag asks GitLab for: how many requests of each kind, and which files by name. */
+interface Cost {
+  readonly project: number;
+  readonly tag: number;
+  readonly tree: number;
+  readonly archive: number;
+  readonly blob: number;
+  readonly files: readonly string[];
+}
+
+/** Of a module at the root of a repository, with less than a hundred entries in its tree. */
+const PLAIN: Cost = { project: 1, tag: 1, tree: 1, archive: 1, blob: 0, files: ['go.mod'] };
+
+let gitlab: StandIn;
+let folder: string;
+let publishing: Publishing;
+
+beforeAll(async () => {
+  gitlab = await startGitLab({ archiveLimit: 'off' });
+  folder = await mkdtemp(join(tmpdir(), 'modpress-api-cost-'));
+  publishing = await startPublishing(gitlab, folder, { modulePrefix: HOST });
+});
+afterAll(async () => {
+  await gitlab.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('publishing asks GitLab for', () => {
+  test.each([
+    [1, 1],
+    [99, 1],
+    [100, 2],
+    [101, 2],
+    [199, 2],
+    [200, 3],
+    [250, 3],
+  ])('the tag, the project, go.mod, the archive, and with %i files %i pages of the tree', async (count, pages) => {
+    // A full page does not tell that it is the last one.
+    expect(pages).toBe(Math.floor(count / 100) + 1);
+    const files = Object.fromEntries(Array.from({ length: count - 1 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]));
+    expect(await costOf({ 'go.mod': GO_MOD, ...files })).toEqual({ ...PLAIN, tree: pages });
+  });
+
+  test('directories and submodules count as entries of the tree', async () => {
+    const files = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`d${index}/f.go`, 'package x\n']));
+    expect(await costOf({ 'go.mod': GO_MOD, ...files, third: { submodule: '82b3d5ae55f7080f1e6022629cdb57bfae7cccc7' } })).toEqual({ ...PLAIN, tree: 2 });
+  });
+
+  test('the blob of each export-ignored file, and each .gitattributes of the module once', async () => {
+    const files = { 'go.mod': GO_MOD, '.gitattributes': '*.txt export-ignore\n', 'a.txt': 'a\n', 'x/b.txt': 'b\n', 'x/.gitattributes': '*.txt eol=crlf\n' };
+    expect(await costOf(files)).toEqual({ ...PLAIN, blob: 2, files: ['go.mod', '.gitattributes', 'x/.gitattributes'] });
+  });
+
+  test('no .gitattributes of nested modules and vendored files', async () => {
+    const files = { 'go.mod': GO_MOD, '.gitattributes': '*.txt export-ignore\n', 'a.txt': 'a\n', 'n/go.mod': 'x', 'n/.gitattributes': '', 'vendor/a/.gitattributes': '' };
+    expect(await costOf(files)).toEqual({ ...PLAIN, blob: 1, files: ['go.mod', '.gitattributes'] });
+  });
+
+  test('the blob of each file that the archive changes, and no attributes', async () => {
+    const subst = { 'go.mod': GO_MOD, '.gitattributes': '*.txt export-subst\n', 'a.txt': '$Format:%H$\n', 'b.txt': '$Format:%h$\n', 'c.txt': 'nothing to expand\n' };
+    expect(await costOf(subst)).toEqual({ ...PLAIN, blob: 2 });
+    expect(await costOf({ 'go.mod': GO_MOD, '.gitattributes': '*.bat eol=crlf\n', 'a.bat': 'a\n', 'b.sh': 'b\n' })).toEqual({ ...PLAIN, blob: 1 });
+  });
+
+  test('the attributes as well, if a changed file has another encoding', async () => {
+    const files = { 'go.mod': GO_MOD, '.gitattributes': '*.txt working-tree-encoding=UTF-16LE\n', 'a.txt': 'a\n', 'b.txt': 'b\n' };
+    expect(await costOf(files)).toEqual({ ...PLAIN, blob: 2, files: ['go.mod', '.gitattributes'] });
+  });
+
+  test('LICENSE of the root, if a module in a directory has none', async () => {
+    const files = { 'sub/go.mod': `module gitlab.example/x/sub\n\ngo 1.24\n`, 'sub/x.go': 'package sub\n', LICENSE: 'x\n' };
+    expect(await costOf(files, 'sub/v1.0.0')).toEqual({ ...PLAIN, files: ['sub/go.mod', 'LICENSE'] });
+    expect(await costOf({ ...files, 'sub/LICENSE': 'y\n' }, 'sub/v1.0.0')).toEqual({ ...PLAIN, files: ['sub/go.mod'] });
+  });
+
+  test('each .gitattributes above a module in a directory, if one of its files is export-ignored', async () => {
+    const files = { 'a/b/go.mod': 'module gitlab.example/x/a/b\n', 'a/b/LICENSE': 'x\n', 'a/b/x.txt': 'x\n', '.gitattributes': '*.txt export-ignore\n' };
+    expect(await costOf(files, 'a/b/v1.0.0')).toEqual({ ...PLAIN, blob: 1, files: ['a/b/go.mod', '.gitattributes', 'a/.gitattributes'] });
+  });
+});
+
+let count = 0;
+
+async function costOf(files: Readonly<Record<string, FileContent>>, tag = 'v1.0.0'): Promise<Cost> {
+  const project = await gitlab.createProject(`cost/project${count++}`);
+  await using tree = await WorkTree.create(project);
+  await tree.write(files).commit('Only');
+  await tree.tag(tag);
+  await tree.push();
+  gitlab.clearRequests();
+  const result = await publishing.publisher.publish({ projectId: project.id, tag });
+  expect(result).toMatchObject({ outcome: { status: 'published' } });
+  const paths = gitlab.requests.map(({ path }) => decodeURIComponent(path.replace(`/api/v4/projects/${project.id}`, '')));
+  const many = (pattern: RegExp): number => paths.filter((path) => pattern.test(path)).length;
+  const cost: Cost = {
+    project: many(/^$/),
+    tag: many(/^\/repository\/tags\//),
+    tree: many(/^\/repository\/tree$/),
+    archive: many(/^\/repository\/archive/),
+    blob: many(/^\/repository\/blobs\//),
+    files: paths.flatMap((path) => /^\/repository\/files\/(.*)\/raw$/.exec(path)?.[1] ?? []),
+  };
+  const { files: named, ...numbers } = cost;
+  expect(paths, 'nothing else').toHaveLength(named.length + Object.values(numbers).reduce((sum, number) => sum + number, 0));
+  return cost;
+}
