@@ -33,7 +33,7 @@ describe('the demo', () => {
     const demo = start([], {});
     expect(await demo.ended).toBe(0);
     const steps = demo.output.match(/^\d+\. .*$/gm)?.map((line) => Number(line.split('.')[0]));
-    expect(steps).toEqual(Array.from({ length: 9 }, (_, index) => index + 1));
+    expect(steps).toEqual(Array.from({ length: 10 }, (_, index) => index + 1));
     inOrder(demo.output, [
       '$ git tag v1.0.0 && git push origin v1.0.0',
       /published gitlab\.example\/platform\/hello@v1\.0\.0, h1:\S{43}=\n {2}push → available in \d+ ms/,
@@ -43,6 +43,8 @@ describe('the demo', () => {
       '$ go get gitlab.example/platform/hello@latest',
       '$ go run .\n  Hello again, from v1.1.0\n',
       'gitlab.example/platform/hello v1.0.0 v1.1.0\n',
+      '$ go get gitlab.example/platform/hello@main',
+      '$ go run .\n  Hello from a branch\n',
       /hello@v1\.1\.0, h1:\S{43}=: the same/,
       /start page {2}http:\/\/127\.0\.0\.1:\d+\//,
     ]);
