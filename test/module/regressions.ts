@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 
 /** The folder of inputs that were once judged wrongly. It is there once there is one. */
@@ -14,7 +14,7 @@ export interface Regression extends z.infer<typeof regressionSchema> {
 
 /** All that are kept. */
 export function regressions(): readonly Regression[] {
-  const files = existsSync(REGRESSIONS) ? readdirSync(REGRESSIONS) : [];
+  const files = readdirSync(REGRESSIONS).filter((file) => file.endsWith('.json'));
   return files.map((file) => Object.assign(regressionSchema.parse(JSON.parse(readFileSync(new URL(file, REGRESSIONS), 'utf8'))), { file }));
 }
 
@@ -22,7 +22,6 @@ export function regressions(): readonly Regression[] {
 export function keepRegression(property: string, input: unknown): string {
   const text = `${JSON.stringify({ property, input }, undefined, 2)}\n`;
   const file = `${property.replaceAll(/[^a-z]+/g, '-')}-${createHash('sha256').update(text).digest('hex').slice(0, 8)}.json`;
-  mkdirSync(REGRESSIONS, { recursive: true });
   writeFileSync(new URL(file, REGRESSIONS), text);
   return file;
 }
