@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 
-/** The folder of inputs that were once judged wrongly. It is there once there is one. */
+/** The folder of inputs that were once judged wrongly. */
 const REGRESSIONS = new URL('regressions/', import.meta.url);
 
 const regressionSchema = z.object({ property: z.string(), input: z.unknown() });
