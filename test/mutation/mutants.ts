@@ -6,8 +6,8 @@ export interface Mutant {
   /** Occurs exactly once in the file. */
   readonly find: string;
   readonly replace: string;
-  /** Folder of the tests that must notice. */
-  readonly tests: 'test/module' | 'test/resolve' | 'test/publish';
+  /** Folder or file of the tests that must notice. */
+  readonly tests: 'test/module' | 'test/resolve' | 'test/publish/checksums.test.ts';
 }
 
 function module(file: string, breaks: string, find: string, replace: string): Mutant {
@@ -105,5 +105,5 @@ export const MUTANTS: readonly Mutant[] = [
   resolve('revision.ts', 'seven digits at least name a commit', '{7,40}', '{4,40}'),
   resolve('go-mod.ts', 'go.mod and v2/go.mod do not both claim v2', 'if (claimsHere && claimsBelow) throw', 'if (false as boolean) throw'),
   resolve('tag.ts', 'the project decides on .git only if go.mod says so', 'const root = declared.has(pathAt(withGit, directory, version)) ? withGit : plain;', 'const root = withGit;'),
-  { file: 'src/publish/plan.ts', breaks: 'a module in a directory inherits LICENSE', find: "if (directory !== '' && !", replace: "if (directory === '/' && !", tests: 'test/publish' },
+  { file: 'src/publish/plan.ts', breaks: 'a module in a directory inherits LICENSE', find: "if (directory !== '' && !", replace: "if (directory === '/' && !", tests: 'test/publish/checksums.test.ts' },
 ];

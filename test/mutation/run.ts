@@ -11,7 +11,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** As many as the machine has cores to spare. */
 const SIDE_BY_SIDE = 2;
 /** A mutant that makes the tests run for ever is noticed as well. In milliseconds. */
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 600_000;
 
 /** Files that take longer than the rest of their folder together: their turn comes last. */
 const SLOW = '**/properties.test.ts';
