@@ -3,6 +3,7 @@ import type { Commit, Project } from '../gitlab/client.ts';
 import { MAX_GOMOD } from '../module/zip.ts';
 import type { TagJob } from '../queue/queue.ts';
 import type { Ownership } from '../resolve/ownership.ts';
+import { joinPath } from '../resolve/place.ts';
 import { locateTag, type LocatedTag } from '../resolve/tag.ts';
 import { moduleKey } from '../store/layout.ts';
 import { readOutcome, writeIndexEntry, writeOutcome, type Outcome } from './outcome.ts';
@@ -87,7 +88,7 @@ export class Publisher {
         if (!ownership.isInScope(found.project.path)) throw new OutOfScope(found.project.path);
         return { project: found.project, roots: ownership.rootsOf(found.project.path) };
       },
-      readGoMod: (directory) => gitlab.file(projectId, commit.id, directory === '' ? 'go.mod' : `${directory}/go.mod`, MAX_GOMOD),
+      readGoMod: (directory) => gitlab.file(projectId, commit.id, joinPath(directory, 'go.mod'), MAX_GOMOD),
     });
     return writeVersion(this.#parts, found.located);
   }

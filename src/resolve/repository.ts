@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Commit, CommitId, GitLabClient } from '../gitlab/client.ts';
 import { MAX_GOMOD } from '../module/zip.ts';
+import { joinPath } from './place.ts';
 
 /** A tag that comes to a commit. */
 export interface RepositoryTag {
@@ -66,7 +67,7 @@ export class Repositories {
 
   /** The bytes of a go.mod as git stores them, if the directory has one at this commit. */
   async goMod(projectId: number, commit: CommitId, directory: string): Promise<Buffer | undefined> {
-    const path = directory === '' ? 'go.mod' : `${directory}/go.mod`;
+    const path = joinPath(directory, 'go.mod');
     const key = `${projectId} ${commit} ${path}`;
     const known = this.#files.get(key);
     if (known) return known.bytes;
