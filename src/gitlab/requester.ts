@@ -2,16 +2,31 @@ import { createRequesterFn, type RequestOptions } from '@gitbeaker/requester-uti
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retry } from '../errors.ts';
 import { httpGet } from '../http-get.ts';
+import { restMs, retryAfterMs } from './rate-limit.ts';
 
 /** GitLab says that what was asked for does not exist, or that the token may not see it. */
 export class NotFound extends Error {
   override readonly name = 'NotFound';
 }
 
+/** GitLab answers a call with an error. `status` is that of its answer, `text` the beginning of its body. */
+export class ErrorAnswer extends Retry {
+  readonly status: number;
+  readonly text: string;
+
+  constructor(status: number, text: string, message: string, afterMs?: number) {
+    super(message, withDelay(afterMs));
+    this.status = status;
+    this.text = text;
+  }
+}
+
 /** What the requester needs from outside. */
 export interface RequesterOptions {
   /** Resolves when the next call to GitLab may be made. */
   readonly pace: () => Promise<void>;
+  /** Told for how many milliseconds GitLab wants no further calls; `pace` should not resolve before. */
+  readonly hold?: (ms: number) => void | Promise<void>;
   /** Told of every answer: the route's shape, the status (0 for none), and seconds to the headers. */
   readonly observe?: (status: number, seconds: number) => void;
 }
@@ -26,6 +41,9 @@ interface GitLabResponse {
 const HEADERS_TIMEOUT_MS = 60_000;
 /** An outage of a moment is waited out here, so that it does not cost a job its work so far. */
 const PATIENCE_MS = [300, 1500];
+/** A rate limit is waited out here as well, so that a long listing does not begin anew: up to so long, and so often. */
+const RATE_PATIENCE_MS = 120_000;
+const RATE_REPEATS = 5;
 const MAX_REDIRECTS = 3;
 const PASSING = new Set([500, 502, 503, 504]);
 /** The archive limit is counted by the minute, and its 429 says nothing about when to come back. */
@@ -46,19 +64,42 @@ export function createRequester(options: RequesterOptions): ReturnType<typeof cr
 }
 
 async function send(endpoint: string, request: Partial<RequestOptions>, options: RequesterOptions): Promise<GitLabResponse> {
-  for (let attempt = 0; ; attempt++) {
+  const isArchive = /\/repository\/archive(?:\.[a-z0-9.]+)?$/.test(endpoint);
+  let failures = 0;
+  let limited = 0;
+  for (;;) {
     await options.pace();
-    const patience = request.method === 'GET' ? PATIENCE_MS[attempt] : undefined;
+    const patience = request.method === 'GET' ? PATIENCE_MS[failures] : undefined;
     try {
       const response = await fetchOnce(endpoint, request, options);
+      await holdAll(response, isArchive, options);
       if (response.ok) return await read(response, request.asStream === true);
       const problem = await describe(response, endpoint);
+      const waitMs = response.status === 429 && request.method === 'GET' && !isArchive ? retryAfterMs(response.headers) : undefined;
+      if (waitMs !== undefined && waitMs <= RATE_PATIENCE_MS && limited < RATE_REPEATS) {
+        limited += 1;
+        await sleep(waitMs);
+        continue;
+      }
       if (patience === undefined || !PASSING.has(response.status)) throw problem;
     } catch (error) {
       if (error instanceof NotFound || error instanceof Retry) throw error;
       if (patience === undefined) throw new Retry(`GitLab does not answer (${endpoint})`, { cause: error });
     }
+    failures += 1;
     await sleep(patience);
+  }
+}
+
+/** Passes on that GitLab wants no calls for a while. Rejects as `hold` does; the answer is then given up. */
+async function holdAll(response: Response, isArchive: boolean, { hold }: RequesterOptions): Promise<void> {
+  const ms = restMs(response, isArchive);
+  if (ms === 0) return;
+  try {
+    await hold?.(ms);
+  } catch (error) {
+    await response.body?.cancel();
+    throw error;
   }
 }
 
@@ -105,28 +146,24 @@ async function read(response: Response, asStream: boolean): Promise<GitLabRespon
 }
 
 /** The error for an answer that is none, with what to do about it. */
-async function describe(response: Response, endpoint: string): Promise<NotFound | Retry> {
+async function describe(response: Response, endpoint: string): Promise<NotFound | ErrorAnswer> {
   const text = (await response.text().catch(messageOf)).slice(0, 300);
-  const what = `GitLab answered ${response.status} for ${endpoint}: ${text}`;
-  switch (response.status) {
+  const { status } = response;
+  const what = `GitLab answered ${status} for ${endpoint}: ${text}`;
+  switch (status) {
     case 404:
       return new NotFound(what);
     case 401:
-      return new Retry(`${what} (is GITLAB_TOKEN still valid?)`, { afterMs: REFUSED_MS });
+      return new ErrorAnswer(status, text, `${what} (is GITLAB_TOKEN still valid?)`, REFUSED_MS);
     case 403:
-      return new Retry(`${what} (GITLAB_TOKEN needs the scope read_api and at least the role Reporter)`, { afterMs: REFUSED_MS });
+      return new ErrorAnswer(status, text, `${what} (GITLAB_TOKEN needs the scope read_api and at least the role Reporter)`, REFUSED_MS);
     case 429:
-      return new Retry(what, { afterMs: retryAfterMs(response) ?? RATE_LIMITED_MS });
+      return new ErrorAnswer(status, text, what, retryAfterMs(response.headers) ?? RATE_LIMITED_MS);
     default:
-      return new Retry(what, withDelay(retryAfterMs(response)));
+      return new ErrorAnswer(status, text, what, retryAfterMs(response.headers));
   }
 }
 
 function withDelay(afterMs: number | undefined): { afterMs?: number } {
   return afterMs === undefined ? {} : { afterMs };
-}
-
-function retryAfterMs(response: Response): number | undefined {
-  const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
-  return Number.isFinite(seconds) && seconds >= 0 ? Math.ceil(seconds * 1000) : undefined;
 }

@@ -10,9 +10,14 @@ interface Window {
 export class MemoryPace implements Pace {
   /** Least recently used first. */
   readonly #windows = new Map<string, Window>();
+  /** Until when nothing is to be had, by the same clock. Apart, because a hold may outlive all reservations. */
+  readonly #holds = new Map<string, number>();
 
   async reserve(key: string, limit: number, windowMs: number): Promise<number> {
     const now = performance.now();
+    const held = (this.#holds.get(key) ?? 0) - now;
+    if (held > 0) return Math.ceil(held);
+    this.#holds.delete(key);
     const taken = (this.#windows.get(key)?.taken ?? []).filter((time) => time + windowMs > now);
     const free = taken.length < limit;
     // The oldest of the newest `limit`: once it leaves, there is room, also if the limit was higher before.
@@ -22,6 +27,10 @@ export class MemoryPace implements Pace {
     this.#windows.set(key, { taken, windowMs });
     this.#forgetIdle(now);
     return free ? 0 : Math.min(windowMs, Math.max(1, Math.ceil(blocking + windowMs - now)));
+  }
+
+  async hold(key: string, ms: number): Promise<void> {
+    this.#holds.set(key, Math.max(this.#holds.get(key) ?? 0, performance.now() + ms));
   }
 
   #forgetIdle(now: number): void {

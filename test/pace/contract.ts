@@ -78,6 +78,38 @@ export function paceContract(open: () => Pace): void {
     expect(await open().reserve(randomUUID(), 0, 1_000)).toBe(1_000);
   });
 
+  it('gives nothing while it is held, to nobody', async () => {
+    const [first, second, key] = [open(), open(), randomUUID()];
+    expect(await first.reserve(key, 5, 60_000)).toBe(0);
+    await first.hold(key, 40_000);
+    for (const pace of [first, second]) {
+      const wait = await pace.reserve(key, 5, 60_000);
+      expect(wait).toBeGreaterThan(30_000);
+      expect(wait).toBeLessThanOrEqual(40_000);
+    }
+    expect(await second.reserve(randomUUID(), 5, 60_000)).toBe(0);
+  });
+
+  it('takes the longest hold', async () => {
+    const [first, second, key] = [open(), open(), randomUUID()];
+    await first.hold(key, 40_000);
+    await second.hold(key, 1);
+    await second.hold(key, 0);
+    expect(await second.reserve(key, 5, 60_000)).toBeGreaterThan(30_000);
+    await second.hold(key, 80_000);
+    expect(await first.reserve(key, 5, 60_000)).toBeGreaterThan(70_000);
+  });
+
+  it('goes on after a hold, and knows what was taken before', async () => {
+    const [pace, key] = [open(), randomUUID()];
+    await pace.reserve(key, 2, 60_000);
+    await pace.hold(key, 100.5);
+    const started = performance.now();
+    await waitForPace(pace, key, 2, 60_000);
+    expect(performance.now() - started).toBeGreaterThan(80);
+    expect(await pace.reserve(key, 2, 60_000)).toBeGreaterThan(50_000);
+  });
+
   it('stops waiting when told to', async () => {
     const [pace, key, stop] = [open(), randomUUID(), new AbortController()];
     await pace.reserve(key, 1, 60_000);

@@ -36,14 +36,18 @@ describe('the pace on Redis', () => {
     return new RedisPace(connection, prefix);
   });
 
-  it('leaves no key behind once the window is over', async () => {
+  it('leaves no key behind once window and hold are over', async () => {
     const [redis] = connections;
     const key = randomUUID();
     if (redis === undefined) throw new Error('not connected');
-    await new RedisPace(redis, prefix).reserve(key, 3, 20_000);
-    const expiry = await redis.pttl(`${prefix}:pace:${key}`);
-    expect(expiry).toBeGreaterThan(0);
-    expect(expiry).toBeLessThanOrEqual(20_000);
+    const pace = new RedisPace(redis, prefix);
+    await pace.reserve(key, 3, 20_000);
+    await pace.hold(key, 20_000);
+    for (const name of [`${prefix}:pace:${key}`, `${prefix}:pace-hold:${key}`]) {
+      const expiry = await redis.pttl(name);
+      expect(expiry).toBeGreaterThan(0);
+      expect(expiry).toBeLessThanOrEqual(20_000);
+    }
   });
 
   it('asks for a retry when Redis is gone', async () => {
@@ -54,6 +58,7 @@ describe('the pace on Redis', () => {
       expect(await pace.reserve('calls', 1, 1_000)).toBe(0);
       await own.stop();
       await expect(pace.reserve('calls', 1, 1_000)).rejects.toBeInstanceOf(Retry);
+      await expect(pace.hold('calls', 1_000)).rejects.toBeInstanceOf(Retry);
       await own.start();
       await expect.poll(() => pace.reserve('calls', 1, 1_000).catch(() => 'down'), { timeout: 10_000 }).toBe(0);
     } finally {
