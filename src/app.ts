@@ -5,6 +5,13 @@ import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import type { Logger } from 'pino';
+import { AdminAccess } from './admin/access.ts';
+import { createAgreement, gitlabOptions, type Agreement } from './agreement.ts';
+import { backfill, findBackfillTargets, type BackfillParts } from './backfill/backfill.ts';
+import { MemoryRuns } from './backfill/memory-runs.ts';
+import { RedisRuns } from './backfill/redis-runs.ts';
+import { createBackfillRouter } from './backfill/router.ts';
+import type { BackfillRuns } from './backfill/runs.ts';
 import type { Config, Role } from './config.ts';
 import { messageOf } from './errors.ts';
 import { GitLabClient } from './gitlab/client.ts';
@@ -16,11 +23,8 @@ import { OnDemandModules } from './proxy/on-demand.ts';
 import { createProxyRouter } from './proxy/router.ts';
 import { Sumdb } from './proxy/sumdb.ts';
 import { Upstream } from './proxy/upstream.ts';
-import { MemoryPace } from './pace/memory-pace.ts';
-import { RedisPace } from './pace/redis-pace.ts';
-import { waitForPace } from './pace/wait.ts';
-import type { Pace } from './pace/pace.ts';
-import { CatchUp } from './publish/catch-up.ts';
+import { BlobCache } from './publish/blob-cache.ts';
+import { Blobs } from './publish/blobs.ts';
 import { OnDemand } from './publish/on-demand.ts';
 import { Publisher } from './publish/publish.ts';
 import { BullQuestions } from './queue/bull-questions.ts';
@@ -30,17 +34,16 @@ import { MemoryQueue } from './queue/memory-queue.ts';
 import { answerSchema, keepMs, questionSchema, type ModuleAnswer, type ModuleQuestion } from './queue/module-question.ts';
 import type { Asker, Questions } from './queue/questions.ts';
 import type { Queue } from './queue/queue.ts';
-import { redisLock } from './queue/redis-version-lock.ts';
-import { memoryLock, type VersionLock } from './queue/version-lock.ts';
-import { connectRedis, endRedis, watchHeartbeat } from './queue/redis.ts';
 import { clearAbandonedScratch } from './publish/scratch.ts';
-import { startSweeping } from './publish/sweeping.ts';
 import { createHandler } from './publish/worker.ts';
 import { Ownership } from './resolve/ownership.ts';
 import { Resolver } from './resolve/resolver.ts';
 import { createCache } from './store/cache.ts';
 import { openStore } from './store/open.ts';
 import type { ReadStore, Store } from './store/store.ts';
+import { withdrawnVersions } from './store/withdrawn.ts';
+import { CatchUp } from './sweep/catch-up.ts';
+import { startSweeping } from './sweep/sweeping.ts';
 import { createPagesRouter } from './web/home.ts';
 import { createWebhookRouter } from './webhook/router.ts';
 
@@ -101,7 +104,11 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   const web = express().disable('x-powered-by').disable('etag').set('trust proxy', 'loopback, linklocal, uniquelocal');
 
   // Before the queue, since jobs that a stop waits for still need it.
-  const agreement = createAgreement(config, log, closers);
+  const agreement = createAgreement(config.redisUrl, log);
+  closers.push(() => agreement[Symbol.dispose]());
+  const cache = new BlobCache(SCRATCH);
+  closers.push(() => cache.close());
+  const gitlab = new GitLabClient(gitlabOptions(config, agreement.pace, metrics.gitlabAnswered));
   const queue = roles.includes('webhook') || roles.includes('worker') ? createQueue(config, log, metrics) : undefined;
   if (queue) {
     closers.push(() => queue.close());
@@ -109,10 +116,12 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   }
   const questions = config.onDemand && (roles.includes('worker') || roles.includes('proxy')) ? createQuestions(config, log) : undefined;
   if (questions) closers.push(() => questions.close());
+  const runs = queue && createRuns(config, log, roles);
+  if (runs) closers.push(() => runs.close());
   if (queue && roles.includes('worker')) {
     await checkStore(store, log);
     await clearAbandonedScratch(SCRATCH);
-    startWorker({ config, log, metrics, store, ownership, queue, agreement, questions }, closers);
+    startWorker({ config, log, metrics, store, ownership, gitlab, queue, agreement, cache, questions, runs }, closers);
   }
 
   web.use(
@@ -129,6 +138,11 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   if (queue && roles.includes('webhook')) {
     const received = metrics.webhookReceived;
     web.use(createWebhookRouter({ tokens: [...config.webhookTokens], signingTokens: [...config.webhookSigningTokens], queue, log, metrics: { received } }));
+  }
+  if (runs) {
+    const access = new AdminAccess({ tokens: config.adminTokens, oidc: config.adminOidc });
+    const walk = { gitlab, scope: config.gitlabScope, isInScope: (path: string) => ownership.isInScope(path) };
+    web.use(createBackfillRouter({ access, runs, log, checkTargets: (request) => findBackfillTargets(walk, request) }));
   }
   web.use(createPagesRouter({ publicUrl: config.publicUrl, privatePrefixes: ownership.prefixes, version }));
   const stopWaiting = roles.includes('proxy') ? addProxy(web, { config, log, metrics, store, ownership, asker: questions }, closers) : undefined;
@@ -168,48 +182,46 @@ function createQuestions({ redisUrl }: Config, log: Logger): Questions<ModuleQue
   return new BullQuestions({ ...options, redisUrl, question: questionSchema, answer: answerSchema });
 }
 
-type WorkerParts = Common & { store: Store; queue: Queue; agreement: Agreement; questions: Questions<ModuleQuestion, ModuleAnswer> | undefined };
+/** Without Redis, only a process that has the worker can have backfills. */
+function createRuns({ redisUrl }: Config, log: Logger, roles: readonly Role[]): BackfillRuns | undefined {
+  if (redisUrl !== undefined) return new RedisRuns({ redisUrl, log });
+  return roles.includes('worker') ? new MemoryRuns() : undefined;
+}
+
+type WorkerParts = Common & {
+  store: Store;
+  gitlab: GitLabClient;
+  queue: Queue;
+  agreement: Agreement;
+  cache: BlobCache;
+  questions: Questions<ModuleQuestion, ModuleAnswer> | undefined;
+  runs: BackfillRuns | undefined;
+};
 
 function startWorker(parts: WorkerParts, closers: Closer[]): void {
-  const { config, log, metrics, store, ownership, queue, questions } = parts;
+  const { config, log, metrics, store, ownership, gitlab, queue, cache, questions, runs } = parts;
   const { pace, lock } = parts.agreement;
-  const gitlab = new GitLabClient({
-    url: config.gitlabUrl,
-    token: config.gitlabToken,
-    pace: () => waitForPace(pace, 'gitlab', config.gitlabRate, 1000),
-    observe: metrics.gitlabAnswered,
-  });
-  const writing = { gitlab, store, pace, lock, retag: config.retag, temporary: SCRATCH };
+  const blobs = new Blobs({ gitlab, cache, temporary: SCRATCH });
+  const writing = { gitlab, store, pace, lock, retag: config.retag, temporary: SCRATCH, blobs };
   const publisher = new Publisher({ ...writing, ownership });
-  queue.process(CONCURRENCY, createHandler({ publisher, log, onDone: metrics.tagDone }));
-  const sweeping = startSweeping({ gitlab, store, queue, log, scope: config.gitlabScope, pace, minutes: config.sweepMinutes, onRecovered: metrics.tagsRecovered });
+  const publish = createHandler({ publisher, log, onDone: metrics.tagDone });
+  queue.process(CONCURRENCY, async (job) => void (await publish(job)));
+  const backfillParts: BackfillParts = { gitlab, store, scope: config.gitlabScope, isInScope: (path) => ownership.isInScope(path), publish };
+  runs?.process((request, onProgress, signal) => backfill(backfillParts, request, onProgress, signal));
+  const sweeping = startSweeping({ gitlab, store, queue, log, scope: config.gitlabScope, pace, minutes: config.sweepMinutes, onSwept: metrics.sweepDone });
   closers.push(() => sweeping.stop());
   if (questions) {
     const catchUp = new CatchUp({ gitlab, store, queue, log });
     closers.push(() => catchUp.close());
     const onDemand = new OnDemand({
       ...writing,
-      resolver: new Resolver(gitlab, ownership),
+      resolver: new Resolver(gitlab, ownership, { withdrawnOf: (module) => withdrawnVersions(store, module) }),
       log,
       onMissed: (projectId) => catchUp.add(projectId),
       onAnswered: metrics.questionAnswered,
     });
     questions.answer(ANSWERS, (question) => onDemand.answer(question));
   }
-}
-
-/** What all processes have to agree on. */
-interface Agreement {
-  readonly pace: Pace;
-  readonly lock: VersionLock;
-}
-
-function createAgreement({ redisUrl }: Config, log: Logger, closers: Closer[]): Agreement {
-  if (redisUrl === undefined) return { pace: new MemoryPace(), lock: memoryLock() };
-  const redis = connectRedis(redisUrl, log);
-  watchHeartbeat(redis);
-  closers.push(() => endRedis(redis));
-  return { pace: new RedisPace(redis), lock: redisLock(redis, log) };
 }
 
 /** The proxy reads the store, and writes nothing but the caches. Returns what ends its waiting for others. */
@@ -235,7 +247,7 @@ function addProxy(web: Express, parts: Common & { store: Store; asker: Asker<Mod
     if (external instanceof ExternalModules) await external.settled();
   });
   const published = new PrivateModules({ store });
-  const onDemand = asker && new OnDemandModules({ published, asker });
+  const onDemand = asker && new OnDemandModules({ published, asker, withdrawnOf: (module) => withdrawnVersions(store, module) });
   web.use(
     createProxyRouter({
       isPrivate: (path) => ownership.isPrivate(path),

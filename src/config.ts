@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { type OidcRules, parseOidcRules } from './admin/oidc-rules.ts';
 import { messageOf } from './errors.ts';
 import { checkModulePath } from './module/path.ts';
 import { parseGoproxy, type GoproxyEntry } from './proxy/goproxy.ts';
@@ -38,6 +39,10 @@ export interface Config {
   /** Whether branches, commits and unpublished tags are resolved when they are asked for. */
   readonly onDemand: boolean;
   readonly retag: 'refuse' | 'replace';
+  /** The tokens that allow admin calls; empty for none. */
+  readonly adminTokens: readonly string[];
+  /** The CI jobs that may make admin calls; undefined for none. */
+  readonly adminOidc: OidcRules | undefined;
   readonly sweepMinutes: number;
   readonly logLevel: string;
 }
@@ -51,6 +56,20 @@ export interface VerifyConfig {
   /** Undefined where the store alone is looked at. */
   readonly gitlab: GitLabConfig | undefined;
 }
+
+/** What `modpress withdraw` works with. */
+export interface WithdrawConfig {
+  readonly store: StoreLocation;
+  readonly redisUrl: string | undefined;
+  /** How private module paths begin; empty where no setting says so. */
+  readonly privatePrefixes: readonly string[];
+}
+
+/** What `modpress hooks` works with. */
+export type HooksConfig = Pick<Config, 'gitlabUrl' | 'gitlabToken' | 'gitlabScope' | 'gitlabRate' | 'redisUrl' | 'webhookTokens' | 'webhookSigningTokens'>;
+
+/** What publishing works with, in whichever process. */
+export type PublishConfig = GitLabConfig & Pick<Config, 'store' | 'retag'>;
 
 /** Every fault of the settings, each a line that names its variable. */
 export class ConfigError extends Error {
@@ -70,18 +89,21 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
   const reader = new Reader(env);
   const gitlab = readGitLab(reader);
   const { redisUrl } = gitlab;
+  const publicUrl = reader.optional('PUBLIC_URL', baseUrl);
   const config: Config = {
     ...gitlab,
     webhookTokens: reader.optional('WEBHOOK_TOKEN', list) ?? [],
     webhookSigningTokens: reader.optional('WEBHOOK_SIGNING_TOKEN', signingTokens) ?? [],
     listen: reader.optional('LISTEN', listenAddress) ?? { host: undefined, port: 8080 },
-    publicUrl: reader.optional('PUBLIC_URL', baseUrl),
+    publicUrl,
     store: readStore(reader),
     upstream: reader.optional('UPSTREAM', parseGoproxy) ?? upstreamOfEnvironment(env, reader),
     upstreamMode: reader.optional('UPSTREAM_MODE', oneOf('cache', 'redirect')) ?? 'cache',
     sumdb: reader.optional('SUMDB', parseSumdbs),
     onDemand: (reader.optional('ON_DEMAND', oneOf('on', 'off')) ?? 'on') === 'on',
-    retag: reader.optional('RETAG', oneOf('refuse', 'replace')) ?? 'refuse',
+    retag: readRetag(reader),
+    adminTokens: reader.optional('ADMIN_TOKEN', adminTokens) ?? [],
+    adminOidc: reader.optional('ADMIN_OIDC', (value) => parseOidcRules(value, { issuer: gitlab.gitlabUrl, audience: publicUrl })),
     sweepMinutes: reader.optional('SWEEP_MINUTES', positive) ?? 15,
     logLevel: reader.optional('LOG_LEVEL', oneOf(...LOG_LEVELS)) ?? 'info',
   };
@@ -106,10 +128,63 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
   return config;
 }
 
+/** Reads the settings that publishing needs, without those of a service. Throws ConfigError with all faults at once. */
+export function loadPublishConfig(env: NodeJS.ProcessEnv): PublishConfig {
+  const reader = new Reader(env);
+  const config = { ...readGitLab(reader), store: readStore(reader), retag: readRetag(reader) };
+  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
+  return config;
+}
+
+/** Reads the token for a service that is asked to do something: ADMIN_TOKEN, or MODPRESS_ID_TOKEN of a CI job. Throws ConfigError. */
+export function loadAdminToken(env: NodeJS.ProcessEnv): string {
+  const reader = new Reader(env);
+  const [token = env['MODPRESS_ID_TOKEN']] = reader.optional('ADMIN_TOKEN', adminTokens) ?? [];
+  if (!token && reader.faults.length === 0) {
+    reader.fault('ADMIN_TOKEN', 'is missing: the service wants it, or in a CI job MODPRESS_ID_TOKEN, an id_token (see deploy/ci/backfill.yml)');
+  }
+  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
+  return token ?? '';
+}
+
 /** Reads the settings that `modpress verify` needs; those of GitLab only if it is asked. Throws ConfigError with all faults at once. */
 export function loadVerifyConfig(env: NodeJS.ProcessEnv, fromGitLab: boolean): VerifyConfig {
   const reader = new Reader(env);
   const config = { store: readStore(reader), gitlab: fromGitLab ? readGitLab(reader) : undefined };
+  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
+  return config;
+}
+
+/** Reads the settings that `modpress withdraw` needs; GitLab itself is not asked. Throws ConfigError with all faults at once. */
+export function loadWithdrawConfig(env: NodeJS.ProcessEnv): WithdrawConfig {
+  const reader = new Reader(env);
+  const gitlabUrl = reader.optional('GITLAB_URL', baseUrl);
+  const prefix = reader.optional('MODULE_PREFIX', modulePrefix) ?? (gitlabUrl === undefined ? undefined : defaultModulePrefix(gitlabUrl, reader));
+  const mapped = (reader.optional('MODULE_MAP', moduleMap) ?? []).map((mapping) => mapping.modulePrefix);
+  const config = {
+    store: readStore(reader),
+    redisUrl: reader.optional('REDIS_URL', redis),
+    privatePrefixes: [...mapped, ...(prefix === undefined ? [] : [prefix])],
+  };
+  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
+  return config;
+}
+
+/** Reads the settings that `modpress hooks` needs. Throws ConfigError with all faults at once. */
+export function loadHooksConfig(env: NodeJS.ProcessEnv): HooksConfig {
+  const reader = new Reader(env);
+  const config = {
+    gitlabUrl: reader.required('GITLAB_URL', baseUrl) ?? '',
+    gitlabToken: reader.required('GITLAB_TOKEN', text) ?? '',
+    gitlabScope: reader.optional('GITLAB_SCOPE', list) ?? [],
+    gitlabRate: reader.optional('GITLAB_RATE', positive) ?? 20,
+    redisUrl: reader.optional('REDIS_URL', redis),
+    webhookTokens: reader.optional('WEBHOOK_TOKEN', list) ?? [],
+    webhookSigningTokens: reader.optional('WEBHOOK_SIGNING_TOKEN', signingTokens) ?? [],
+  };
+  if (config.webhookTokens.length + config.webhookSigningTokens.length === 0 && !reader.failed(/^WEBHOOK_/)) {
+    reader.fault('WEBHOOK_TOKEN', 'is missing: a hook needs the secret of the service, this or WEBHOOK_SIGNING_TOKEN');
+  }
   if (reader.faults.length > 0) throw new ConfigError(reader.faults);
   return config;
 }
@@ -158,7 +233,7 @@ class Reader {
     } else if (access !== undefined && access !== 'open') {
       this.fault('ACCESS', `cannot be ${access} yet: this version has only open`);
     }
-    for (const name of ['ACCESS_USERS', 'FILTER', 'ADMIN_TOKEN', 'ADMIN_OIDC'] as const) {
+    for (const name of ['ACCESS_USERS', 'FILTER'] as const) {
       if (this.#raw(name) !== undefined) this.fault(name, 'is not supported by this version yet: leave it out');
     }
   }
@@ -189,6 +264,10 @@ function readGitLab(reader: Reader): GitLabConfig {
     modulePrefix: reader.optional('MODULE_PREFIX', modulePrefix) ?? defaultModulePrefix(gitlabUrl, reader),
     moduleMap: reader.optional('MODULE_MAP', moduleMap) ?? [],
   };
+}
+
+function readRetag(reader: Reader): Config['retag'] {
+  return reader.optional('RETAG', oneOf('refuse', 'replace')) ?? 'refuse';
 }
 
 function readStore(reader: Reader): StoreLocation {
@@ -248,6 +327,15 @@ function signingTokens(value: string): string[] {
   return tokens;
 }
 
+/** Not by `list`, which takes slashes off: a token in base64 may end with one. */
+function adminTokens(value: string): string[] {
+  const tokens = value.split(',').map((token) => token.trim());
+  if (!tokens.every((token) => /^[!-~]{16,}$/.test(token))) {
+    throw new Error('must be tokens of at least 16 characters, without spaces or letters beyond ASCII, separated by commas');
+  }
+  return tokens;
+}
+
 function positive(value: string): number {
   const number = Number(value);
   if (!Number.isFinite(number) || number <= 0) throw new Error('must be a number greater than 0');
@@ -262,7 +350,8 @@ function oneOf<const T extends string>(...values: readonly T[]): (value: string)
   };
 }
 
-function baseUrl(value: string): string {
+/** An http or https URL without its final slash. Throws Error for every other text. */
+export function baseUrl(value: string): string {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   if (!url || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
     throw new Error('must be an http:// or https:// URL without a query');

@@ -6,7 +6,10 @@ const USAGE = `modpress: push a tag, get a module
 Usage:
   modpress serve [--roles webhook,worker,proxy]                     run the service
   modpress serve --help                                             every setting
+  modpress backfill [GROUP|PROJECT ...] [--since DATE] [--url URL]   publish every tag not yet published
   modpress verify [MODULE[@VERSION] ...] [--from-gitlab] [--json]   compute the checksums in the store again
+  modpress withdraw MODULE@VERSION --reason TEXT                    take a version out of service
+  modpress hooks add|check [GROUP|PROJECT ...] --public-url URL     register webhooks, or see how they are
   modpress --version
 `;
 
@@ -17,8 +20,14 @@ async function main(args: readonly string[]): Promise<number> {
     case 'serve':
       // Loaded when it is needed: all of the service hangs on it, and help should come at once.
       return (await import('./cli/serve.ts')).serve(rest);
+    case 'backfill':
+      return (await import('./cli/backfill.ts')).backfill(rest);
     case 'verify':
       return (await import('./cli/verify.ts')).verify(rest);
+    case 'withdraw':
+      return (await import('./cli/withdraw.ts')).withdraw(rest);
+    case 'hooks':
+      return (await import('./cli/hooks.ts')).hooks(rest);
     case '--version':
     case 'version':
       process.stdout.write(`${packageVersion()}\n`);

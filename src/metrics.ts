@@ -15,8 +15,8 @@ export interface Metrics {
   readonly gitlabAnswered: (status: number, seconds: number) => void;
   /** A request was answered; `route` is its kind, not its path. */
   readonly httpAnswered: (route: string, status: number, seconds: number) => void;
-  /** Tags that a comparison with GitLab found without an outcome. */
-  readonly tagsRecovered: (count: number) => void;
+  /** A comparison of tags with the store is over, which found so many tags that no webhook had told of. */
+  readonly sweepDone: (recovered: number, seconds: number) => void;
   /** Reads the depth of the queue whenever the metrics are asked for. */
   readonly watchQueue: (counts: () => Promise<{ waiting: number; active: number; delayed: number }>) => void;
 }
@@ -33,6 +33,7 @@ export function createMetrics(): Metrics {
   const gitlab = new Histogram({ name: 'modpress_gitlab_seconds', help: "Time to the headers of GitLab's answers, by status", labelNames: ['status'], registers });
   const http = new Histogram({ name: 'modpress_http_seconds', help: 'Time of answers by route and status', labelNames: ['route', 'status'], registers });
   const recovered = new Counter({ name: 'modpress_sweep_recovered_total', help: 'Tags that no webhook had told of', registers });
+  const sweeps = new Histogram({ name: 'modpress_sweep_seconds', help: 'Time of a comparison of tags with the store', buckets: [1, 5, 15, 60, 300, 900, 3600], registers });
   return {
     registry,
     webhookReceived: (event, result) => webhooks.inc({ event, result }),
@@ -41,7 +42,10 @@ export function createMetrics(): Metrics {
     jobRetried: () => retries.inc(),
     gitlabAnswered: (status, seconds) => gitlab.observe({ status: String(status) }, seconds),
     httpAnswered: (route, status, seconds) => http.observe({ route, status: String(status) }, seconds),
-    tagsRecovered: (count) => recovered.inc(count),
+    sweepDone: (count, seconds) => {
+      recovered.inc(count);
+      sweeps.observe(seconds);
+    },
     watchQueue: (counts) => {
       const jobs: Gauge = new Gauge({
         name: 'modpress_queue_jobs',

@@ -78,14 +78,18 @@ export class Spool {
     return buffer;
   }
 
-  /** The content from the start, what is yet to be written included. Has to be read to its end or destroyed. */
-  reader(): Readable {
+  /**
+   * The content from `start` to before `end`, positions in bytes: by default all of it, what is yet to be written included. Has
+   * to be read to its end or destroyed.
+   */
+  reader(start = 0, end = Number.POSITIVE_INFINITY): Readable {
     this.#users++;
-    let position = 0;
+    let position = start;
     const next = async (size: number): Promise<Buffer | null> => {
+      if (position === end) return null;
       while (position === this.#bytes && this.#end === 'open') await this.#progress();
       if (position === this.#bytes && this.#end instanceof Error) throw this.#end;
-      const chunk = await this.peek(position, size);
+      const chunk = await this.peek(position, Math.min(size, end - position));
       position += chunk.length;
       return chunk.length === 0 ? null : chunk;
     };

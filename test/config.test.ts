@@ -24,6 +24,8 @@ describe('settings', () => {
       upstreamMode: 'cache',
       onDemand: true,
       retag: 'refuse',
+      adminTokens: [],
+      adminOidc: undefined,
       sweepMinutes: 15,
       logLevel: 'info',
     });
@@ -42,8 +44,10 @@ describe('settings', () => {
     [{ ACCESS: '' }, 'ACCESS is missing'],
     [{ ON_DEMAND: 'yes' }, 'ON_DEMAND must be one of on, off'],
     [{ FILTER: 'x' }, 'FILTER is not supported'],
-    [{ ADMIN_TOKEN: 'x' }, 'ADMIN_TOKEN is not supported'],
-    [{ ADMIN_OIDC: 'x' }, 'ADMIN_OIDC is not supported'],
+    [{ ADMIN_TOKEN: 'fifteen-letters' }, 'ADMIN_TOKEN must be tokens of at least 16 characters'],
+    [{ ADMIN_TOKEN: 'sixteen-letters-,' }, 'ADMIN_TOKEN must be tokens of at least 16 characters'],
+    [{ ADMIN_OIDC: 'x' }, 'ADMIN_OIDC must be entries issuer=…'],
+    [{ ADMIN_OIDC: 'operators=platform' }, 'ADMIN_OIDC has no audience=, and PUBLIC_URL is not set'],
     [{ WEBHOOK_TOKEN: '' }, 'WEBHOOK_TOKEN is missing'],
     [{ GITLAB_URL: 'https://user:pass@gitlab.example' }, 'GITLAB_URL must not contain credentials'],
     [{ GITLAB_URL: 'http://localhost:3000' }, 'MODULE_PREFIX is missing'],
@@ -87,10 +91,17 @@ describe('settings', () => {
     ['GITLAB_SCOPE', 'group, other/project/', { gitlabScope: ['group', 'other/project'] }],
     ['MODULE_MAP', 'go.corp.example=platform/go', { moduleMap: [{ modulePrefix: 'go.corp.example', projectPrefix: 'platform/go' }] }],
     ['STORE', 'file:///srv/modpress', { store: { kind: 'disk', folder: '/srv/modpress' } }],
+    ['ADMIN_TOKEN', 'new-token-in-base64/, old-token-in-base64=', { adminTokens: ['new-token-in-base64/', 'old-token-in-base64='] }],
+    ['ADMIN_OIDC', 'audience=modpress projects=group', { adminOidc: { issuer: 'https://gitlab.example', audience: 'modpress', operators: [], projects: ['group'] } }],
     ['WEBHOOK_TOKEN', 'new,old', { webhookTokens: ['new', 'old'] }],
     ['GOPROXY', 'https://proxy.corp.example,direct', { upstream: [{ url: 'https://proxy.corp.example' }, { kind: 'direct' }] }],
   ])('%s=%s is understood', (name, value, expected) => {
     expect(loadConfig({ ...GOOD, [name]: value }, ROLES)).toMatchObject(expected);
+  });
+
+  test('the audience of id_tokens is PUBLIC_URL', () => {
+    const env = { ...GOOD, PUBLIC_URL: 'https://go.corp.example/', ADMIN_OIDC: 'operators=platform' };
+    expect(loadConfig(env, ROLES).adminOidc).toMatchObject({ audience: 'https://go.corp.example' });
   });
 
   test('a bucket has prefix, endpoint and keys', () => {

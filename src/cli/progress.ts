@@ -3,12 +3,22 @@ import { SingleBar } from 'cli-progress';
 /** Where progress is shown: standard error, or what stands for it. */
 export interface ProgressStream extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+/** What is shown besides how much is done. */
+export interface ProgressDetail {
+  readonly detail?: string;
+  /** The same for a terminal that is less than 120 characters wide, of which the end of a line is cut off. */
+  readonly short?: string;
+  /** How much of all is done, from 0 to 1, where that is known better than by the numbers. */
+  readonly fraction?: number;
 }
 
 /** How far a command has come, as a person sees it. */
 export interface Progress {
   /** So many are done, of so many that are known by now. */
-  update(done: number, found: number): void;
+  update(done: number, found: number, more?: ProgressDetail): void;
   /** Nothing goes on for a while, and why; the next update takes it back. */
   wait(reason: string, ms: number): void;
   /** Prints something, on whichever stream, without the bar running into it. */
@@ -31,20 +41,24 @@ export function showProgress(stream: ProgressStream, { unit, intervalMs = 5_000 
   return stream.isTTY === true ? showBar(stream, count) : showLines(stream, count, intervalMs);
 }
 
+/** In characters. */
+const WIDE = 120;
+
 function showBar(stream: ProgressStream, count: Count): Progress {
   const format = '{bar} {text}';
+  const narrow = (stream.columns ?? 80) < WIDE;
   // The bar's own handling of signals would keep the command from its own.
-  const bar = new SingleBar({ stream, format, barsize: 24, clearOnComplete: true, linewrap: true, gracefulExit: false, emptyOnZero: true });
-  const start = (): void => bar.start(count.found, count.done, { text: count.text() });
+  const bar = new SingleBar({ stream, format, barsize: narrow ? 6 : 24, clearOnComplete: true, linewrap: true, gracefulExit: false, emptyOnZero: true });
+  const start = (): void => bar.start(count.found, count.done, { text: count.text(narrow) });
   const show = (): void => {
     bar.setTotal(count.found);
-    bar.update(count.done, { text: count.text() });
+    bar.update(count.done, { text: count.text(narrow) });
   };
   let stopped = false;
   start();
   return {
-    update(done, found) {
-      count.update(done, found);
+    update(done, found, more) {
+      count.update(done, found, more);
       if (!stopped) show();
     },
     wait(reason, ms) {
@@ -69,7 +83,7 @@ function showLines(stream: ProgressStream, count: Count, intervalMs: number): Pr
   const timer = setInterval(line, intervalMs);
   timer.unref();
   return {
-    update: (done, found) => count.update(done, found),
+    update: (done, found, more) => count.update(done, found, more),
     wait(reason, ms) {
       const isNews = count.waitsFor(reason, ms);
       if (isNews) line();
@@ -84,6 +98,7 @@ class Count {
   readonly #unit: string;
   readonly #started = performance.now();
   #waiting = '';
+  #more: ProgressDetail = {};
   done = 0;
   found = 0;
 
@@ -91,9 +106,10 @@ class Count {
     this.#unit = unit;
   }
 
-  update(done: number, found: number): void {
+  update(done: number, found: number, more: ProgressDetail = {}): void {
     this.done = done;
     this.found = found;
+    this.#more = more;
     this.#waiting = '';
   }
 
@@ -106,10 +122,15 @@ class Count {
   }
 
   /** `12 of 340 versions, 3.1/s, 1 min 46 s left`. */
-  text(): string {
-    const rate = this.done / Math.max(0.001, (performance.now() - this.#started) / 1000);
+  text(narrow = false): string {
+    const { detail, short = detail, fraction = this.done / Math.max(1, this.found) } = this.#more;
+    const shown = narrow ? short : detail;
+    const seconds = Math.max(0.001, (performance.now() - this.#started) / 1000);
+    const rate = this.done / seconds;
     const parts = [`${this.done} of ${this.found} ${this.#unit}`];
-    if (this.done > 0) parts.push(`${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`, `${duration((this.found - this.done) / rate)} left`);
+    if (shown !== undefined) parts.push(shown);
+    if (this.done > 0) parts.push(`${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`);
+    if (fraction > 0) parts.push(`${duration((seconds * (1 - fraction)) / fraction)} left`);
     if (this.#waiting !== '') parts.push(this.#waiting);
     return parts.join(', ');
   }

@@ -6,6 +6,7 @@ import { messageOf } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { settingsTable } from '../settings.ts';
 import { packageVersion } from '../version.ts';
+import { complain } from './complain.ts';
 
 const HELP = `Usage: modpress serve [--roles webhook,worker,proxy]
 
@@ -21,7 +22,7 @@ export async function serve(args: readonly string[]): Promise<number> {
     process.stdout.write(roles);
     return 0;
   }
-  if (roles instanceof Error) return complain([roles.message]);
+  if (roles instanceof Error) return complain('serve', [roles.message]);
   // Listened for from the start: a process that is PID 1 has no default for them, and a stop during the start counts.
   const stopped = Promise.race(['SIGTERM', 'SIGINT'].map(async (signal) => once(process, signal).then(() => signal)));
   try {
@@ -35,7 +36,7 @@ export async function serve(args: readonly string[]): Promise<number> {
     log.info('stopped');
     return 0;
   } catch (error) {
-    if (error instanceof ConfigError) return complain(error.faults);
+    if (error instanceof ConfigError) return complain('serve', error.faults);
     process.stderr.write(`modpress: cannot start: ${messageOf(error)}\n`);
     return 1;
   }
@@ -54,10 +55,4 @@ function readArguments(args: readonly string[]): readonly Role[] | string | Erro
   } catch (error) {
     return new Error(messageOf(error));
   }
-}
-
-function complain(faults: readonly string[]): number {
-  for (const fault of faults) process.stderr.write(`modpress: ${fault}\n`);
-  process.stderr.write('modpress: see modpress serve --help\n');
-  return 2;
 }

@@ -1,17 +1,18 @@
-import { access } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ConfigError, loadVerifyConfig, type VerifyConfig } from '../config.ts';
 import { messageOf } from '../errors.ts';
-import { RESERVED } from '../store/key.ts';
-import { openStore, type StoreLocation } from '../store/open.ts';
+import { openStore } from '../store/open.ts';
 import { allWell, type Counts } from '../verify/finding.ts';
 import { openGitLabSource } from '../verify/gitlab-source.ts';
 import { jsonReport, textReport, type Report } from '../verify/report.ts';
 import { parseSelection, type Selection } from '../verify/selection.ts';
 import { NothingThere, verifyStore } from '../verify/verify.ts';
+import { demandFolder } from './demand-folder.ts';
 import { showProgress, type Progress } from './progress.ts';
+import { untilStopped } from './stop-signal.ts';
+import { complain } from './complain.ts';
 
 const HELP = `Usage: modpress verify [MODULE[@VERSION] ...] [--from-gitlab] [--json]
 
@@ -23,7 +24,8 @@ published. Without arguments all versions are verified, else those named. Nothin
   --json         one JSON object a line for everything found, and a last one with the counts
 
 Exit status: 0 all is well, 1 something differs, is missing or could not be checked, 2 wrong arguments or settings,
-130 interrupted. A version without a record, or a file left by an unfinished publish, is told and no reason for 1.
+130 interrupted. A version without a record, one that was withdrawn, or a file left by an unfinished publish, is told and
+no reason for 1.
 
 Settings are those of modpress serve: STORE, with S3_ENDPOINT, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION
 for a bucket; with --from-gitlab also GITLAB_URL and GITLAB_TOKEN, and GITLAB_SCOPE, GITLAB_RATE, MODULE_PREFIX,
@@ -39,8 +41,6 @@ interface Options {
 
 /** Where zips are copied to, and built. */
 const SCRATCH = join(tmpdir(), 'modpress');
-/** What a shell calls the end by these signals. */
-const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /** `modpress verify`: resolves to the exit status, as its help tells. */
 export async function verify(args: readonly string[]): Promise<number> {
@@ -49,15 +49,15 @@ export async function verify(args: readonly string[]): Promise<number> {
     process.stdout.write(options);
     return 0;
   }
-  if (options instanceof Error) return complain([options.message]);
+  if (options instanceof Error) return complain('verify', [options.message]);
   const report = options.json ? jsonReport(process.stdout) : textReport(process.stdout);
   try {
     const config = loadVerifyConfig(process.env, options.fromGitLab);
     await demandFolder(config.store);
     return await run(config, options.selection, report);
   } catch (error) {
-    if (error instanceof ConfigError) return complain(error.faults);
-    if (error instanceof NothingThere) return complain([error.message]);
+    if (error instanceof ConfigError) return complain('verify', error.faults);
+    if (error instanceof NothingThere) return complain('verify', [error.message]);
     process.stderr.write(`modpress: cannot verify: ${messageOf(error)}\n`);
     return 1;
   }
@@ -65,24 +65,15 @@ export async function verify(args: readonly string[]): Promise<number> {
 
 /** Verifies, shows how far it is, and reports; a signal ends it early, with what is known by then. */
 async function run(config: VerifyConfig, selection: Selection, report: Report): Promise<number> {
-  const stopped = new AbortController();
-  let signalStatus: number | undefined;
-  const stop = (signal: keyof typeof SIGNAL_STATUS): void => {
-    signalStatus = SIGNAL_STATUS[signal];
-    stopped.abort();
-  };
-  // Once: who presses Ctrl-C again does not want to wait for what is being built.
-  process.once('SIGINT', stop).once('SIGTERM', stop);
   const started = performance.now();
   const progress = showProgress(process.stderr, { unit: 'versions' });
   try {
-    const counts = await withParts(config, selection, report, progress, stopped.signal);
+    const { result: counts, signalStatus } = await untilStopped((signal) => withParts(config, selection, report, progress, signal));
     progress.stop();
     report.finish(counts, (performance.now() - started) / 1000, signalStatus === undefined);
     return signalStatus ?? (allWell(counts) ? 0 : 1);
   } finally {
     progress.stop();
-    process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
   }
 }
 
@@ -108,16 +99,6 @@ async function withParts(config: VerifyConfig, selection: Selection, report: Rep
   }
 }
 
-/** Opening a folder as a store makes it one: an empty one, in which all is well, is no answer to a mistyped path. */
-async function demandFolder(location: StoreLocation): Promise<void> {
-  if (location.kind !== 'disk') return;
-  try {
-    await access(join(location.folder, RESERVED));
-  } catch (error) {
-    throw new ConfigError([`STORE names no store: ${messageOf(error)}`]);
-  }
-}
-
 /** What the arguments ask for, the help text, or what is wrong with them. */
 function readArguments(args: readonly string[]): Options | string | Error {
   try {
@@ -131,10 +112,4 @@ function readArguments(args: readonly string[]): Options | string | Error {
   } catch (error) {
     return new Error(messageOf(error));
   }
-}
-
-function complain(faults: readonly string[]): number {
-  for (const fault of faults) process.stderr.write(`modpress: ${fault}\n`);
-  process.stderr.write('modpress: see modpress verify --help\n');
-  return 2;
 }

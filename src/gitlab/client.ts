@@ -17,6 +17,11 @@ export type BlobId = string & { readonly [blobBrand]: true };
 const objectId = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
 const commitId = objectId.transform((id) => id as CommitId);
 
+/** A whole commit id: anything else would be looked up as the name of a branch or tag. */
+export function parseCommit(text: string | undefined): CommitId | undefined {
+  return text !== undefined && /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text) ? (text as CommitId) : undefined;
+}
+
 const projectSchema = z
   .object({
     id: z.number().int(),
@@ -24,6 +29,8 @@ const projectSchema = z
     http_url_to_repo: z.string(),
     archived: z.boolean().optional(),
     empty_repo: z.boolean().optional(),
+    created_at: z.coerce.date().optional(),
+    last_activity_at: z.coerce.date().optional(),
   })
   .transform((project) => ({
     id: project.id,
@@ -31,6 +38,8 @@ const projectSchema = z
     httpUrl: project.http_url_to_repo,
     archived: project.archived === true,
     empty: project.empty_repo === true,
+    createdAt: project.created_at,
+    lastActivityAt: project.last_activity_at,
   }));
 
 const commitSchema = z
@@ -38,8 +47,8 @@ const commitSchema = z
   .transform((commit) => ({ id: commit.id, committedAt: commit.committed_date }));
 
 const tagSchema = z
-  .object({ name: z.string(), commit: commitSchema.nullable() })
-  .transform((tag) => ({ name: tag.name, commit: tag.commit?.id, committedAt: tag.commit?.committedAt }));
+  .object({ name: z.string(), commit: commitSchema.nullable(), created_at: z.coerce.date().nullish() })
+  .transform((tag) => ({ name: tag.name, commit: tag.commit?.id, committedAt: tag.commit?.committedAt, createdAt: tag.created_at ?? undefined }));
 
 const branchSchema = z.object({ commit: commitSchema.nullable() }).transform((branch) => branch.commit ?? undefined);
 
@@ -53,9 +62,12 @@ const streamSchema = z.custom<ReadableStream>((body) => body instanceof globalTh
 
 /** A commit, and when it was committed: the time that Go goes by. */
 export type Commit = z.output<typeof commitSchema>;
-/** A project as the API shows it; `path` is its full path, such as `group/sub/lib`, `httpUrl` the address for git. */
+/**
+ * A project as the API shows it; `path` is its full path, such as `group/sub/lib`, `httpUrl` the address for git. GitLab
+ * notes activity once an hour: a push moves `lastActivityAt` only if it lies an hour back (app/models/event.rb).
+ */
 export type Project = z.output<typeof projectSchema>;
-/** A tag; without commit if it points at something else (a blob, say). */
+/** A tag; without commit if it points at something else (a blob, say). Only an annotated one has a time of its own. */
 export type Tag = z.output<typeof tagSchema>;
 /** An entry of a recursive tree listing; `type` is blob, tree, or commit for a submodule. */
 export type TreeEntry = z.output<typeof treeSchema>[number];
@@ -90,24 +102,25 @@ export class GitLabClient {
     return parse(projectSchema, await orUndefined(this.#api.Projects.show(id)), `project ${id}`);
   }
 
-  /** The projects of a group and all groups below it; undefined if there is no such group. */
-  async groupProjects(group: string): Promise<AsyncIterable<Project> | undefined> {
-    const found = await orUndefined(this.#api.Groups.show(group, { withProjects: false }));
-    if (found === undefined) return undefined;
+  /** Whether there is a group of this full path. */
+  async hasGroup(path: string): Promise<boolean> {
+    return (await orUndefined(this.#api.Groups.show(path, { withProjects: false }))) !== undefined;
+  }
+
+  /** The projects of a group and all groups below it, archived ones included; none if there is no such group. */
+  groupProjects(group: string): AsyncIterable<Project> {
     return this.#items(z.array(projectSchema), `groups/${encodeURIComponent(group)}/projects`, {
       include_subgroups: 'true',
       with_shared: 'false',
-      archived: 'false',
       order_by: 'id',
       sort: 'asc',
     });
   }
 
-  /** All projects that the token's user is a member of. */
+  /** All projects that the token's user is a member of, archived ones included. */
   memberProjects(): AsyncIterable<Project> {
     return this.#items(z.array(projectSchema), 'projects', {
       membership: 'true',
-      archived: 'false',
       order_by: 'id',
       sort: 'asc',
       pagination: 'keyset',
@@ -232,7 +245,7 @@ async function orUndefined<T>(call: Promise<T>): Promise<T | undefined> {
 }
 
 /** A GitLab (or a proxy before it) that answers nonsense is treated as an outage: the tag waits. */
-function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T | undefined {
+export function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T | undefined {
   if (value === undefined) return undefined;
   const result = schema.safeParse(value);
   if (result.success) return result.data;

@@ -4,6 +4,7 @@ import { parseModulePath, type ModulePath } from '../module/path.ts';
 import { compareVersions, parseVersion } from '../module/version.ts';
 import type { ModuleAnswer, ModuleQuestion } from '../queue/module-question.ts';
 import { QuestionFailed, type Asker } from '../queue/questions.ts';
+import { StoreUnavailable } from '../store/store.ts';
 import { Gone, NotFound, NotYet, describe, type Answer, type ModuleSource } from './answer.ts';
 import type { FileRequest, ModuleRequest } from './request.ts';
 
@@ -12,6 +13,8 @@ export interface OnDemandParts {
   /** What is published. */
   readonly published: ModuleSource;
   readonly asker: Asker<ModuleQuestion, ModuleAnswer>;
+  /** The versions of a module that were withdrawn. Rejects with errors of the store. */
+  readonly withdrawnOf: (module: ModulePath) => Promise<ReadonlySet<string>>;
   /** How long an answer is waited for, a version to be built, and what is missing of a list, in milliseconds; 30, 75 and 3 s by default. */
   readonly patience?: { readonly answerMs: number; readonly publishMs: number; readonly listMs: number };
 }
@@ -29,12 +32,14 @@ const LOOK_MS = 1_000;
 export class OnDemandModules implements ModuleSource {
   readonly #modules: ModuleSource;
   readonly #asker: OnDemandParts['asker'];
+  readonly #withdrawnOf: OnDemandParts['withdrawnOf'];
   readonly #patience: NonNullable<OnDemandParts['patience']>;
   readonly #closing = new AbortController();
 
   constructor(parts: OnDemandParts) {
     this.#modules = parts.published;
     this.#asker = parts.asker;
+    this.#withdrawnOf = parts.withdrawnOf;
     this.#patience = parts.patience ?? PATIENCE;
     // One for each who waits.
     setMaxListeners(0, this.#closing.signal);
@@ -83,17 +88,34 @@ export class OnDemandModules implements ModuleSource {
       if (!(error instanceof QuestionFailed || error instanceof NotYet)) throw error;
     }
     if (tagged?.is !== 'list') return published;
+    const here = published.body.toString().split('\n').filter((version) => version !== '');
     const known = new Set<string>(tagged.versions);
     // Whether there are +incompatible versions is for GitLab's tags to say: it depends on all of them.
-    const others = published.body.toString().split('\n').filter((version) => version !== '' && !known.has(version) && !version.endsWith('+incompatible'));
-    return lines([...tagged.versions, ...others].toSorted(compareVersions));
+    const others = here.filter((version) => !known.has(version) && !version.endsWith('+incompatible'));
+    try {
+      return lines([...(await this.#inService(module, tagged.versions, here)), ...others].toSorted(compareVersions));
+    } catch (error) {
+      if (error instanceof StoreUnavailable) return published;
+      throw error;
+    }
+  }
+
+  /**
+   * The tagged versions without those that were withdrawn since the worker's answer, which may be minutes old. It matters
+   * only where some of them are not `here`, among the published ones.
+   */
+  async #inService(module: ModulePath, tagged: readonly string[], here: readonly string[]): Promise<readonly string[]> {
+    const published = new Set(here);
+    if (tagged.every((version) => published.has(version))) return tagged;
+    const withdrawn = await this.#withdrawnOf(module);
+    return tagged.filter((version) => !withdrawn.has(version));
   }
 
   async #ask(request: ModuleRequest): Promise<Answer> {
     const { module } = request;
     if (request.kind === 'list') {
       const answer = await this.#answerTo({ ask: 'list', module }, request);
-      return lines(answer.is === 'list' ? answer.versions : []);
+      return lines(answer.is === 'list' ? await this.#inService(module, answer.versions, []) : []);
     }
     if (request.kind === 'latest') return info(await this.#answerTo({ ask: 'info', module, query: 'latest' }, request));
     if (request.file === 'info') return info(await this.#answerTo({ ask: 'info', module, query: request.version }, request));

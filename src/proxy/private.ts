@@ -1,13 +1,14 @@
 import { moduleKey, versionsPrefix } from '../store/layout.ts';
 import { publishedVersions } from '../store/published.ts';
 import { StoreUnavailable, type ReadStore } from '../store/store.ts';
+import { describeWithdrawal, readWithdrawal } from '../store/withdrawn.ts';
 import type { ModulePath } from '../module/path.ts';
 import { isRetracted, retractions } from '../module/modfile.ts';
 import { parseVersion, type Version } from '../module/version.ts';
-import { NotFound, describe, type Answer, type BytesAnswer, type ModuleSource } from './answer.ts';
+import { Gone, NotFound, describe, type Answer, type BytesAnswer, type ModuleSource } from './answer.ts';
 import { Fold } from './fold.ts';
 import { Memory } from './memory.ts';
-import type { ModuleRequest } from './request.ts';
+import type { FileRequest, ModuleRequest } from './request.ts';
 import { byPreference, listedVersions } from './versions.ts';
 
 /** What private modules are served from. */
@@ -41,6 +42,7 @@ export class PrivateModules implements ModuleSource {
   async answer(request: ModuleRequest): Promise<Answer> {
     const answer = await this.#find(request);
     if (answer) return answer;
+    if (request.kind === 'file') await this.#refuseWithdrawn(request);
     throw new NotFound(`${describe(request)} is not published here\n${ADVICE[request.kind]}`);
   }
 
@@ -52,6 +54,13 @@ export class PrivateModules implements ModuleSource {
     const version = parseVersion(request.version);
     if (version === undefined) return undefined;
     return request.file === 'zip' ? await this.#zip(module, version) : await this.#small(module, version, request.file);
+  }
+
+  /** Asked only about what is not there, so that what is published costs nothing more. */
+  async #refuseWithdrawn({ module, version: text }: FileRequest): Promise<void> {
+    const version = parseVersion(text);
+    const withdrawal = version && (await readWithdrawal(this.#store, module, version));
+    if (withdrawal) throw new Gone(`${describeWithdrawal(withdrawal)}\nUse another version.`);
   }
 
   async #list(module: ModulePath): Promise<Buffer | undefined> {

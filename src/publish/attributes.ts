@@ -63,11 +63,11 @@ function isRecoded(value: Value | undefined): boolean {
 
 /** Deeper files go before those above, later lines before earlier ones, and what is said first stays (fill in git's attr.c). */
 function attributesOf(files: readonly AttributesFile[], path: string): ReadonlyMap<string, Value> {
-  const macros = new Map([['binary', BINARY]]);
   const governing = files
     .filter(({ directory }) => directory === '' || path.startsWith(`${directory}/`))
-    .toSorted((one, other) => one.directory.length - other.directory.length)
-    .map(({ directory, text }) => ({ directory, lines: readLines(text, directory === '' ? macros : new Map<string, Assignment[]>()) }));
+    .toSorted((one, other) => one.directory.length - other.directory.length);
+  // Below the root, none can be defined.
+  const macros = governing[0]?.directory === '' ? readOnce(governing[0]).macros : new Map([['binary', BINARY]]);
   const values = new Map<string, Value>();
   const assign = (assignments: readonly Assignment[], sure: boolean): void => {
     for (const [name, value] of assignments.toReversed()) {
@@ -78,13 +78,30 @@ function attributesOf(files: readonly AttributesFile[], path: string): ReadonlyM
       else if (macro && value === true) assign(macro, true);
     }
   };
-  for (const { directory, lines } of governing.toReversed()) {
-    const name = bytesOf(directory === '' ? path : path.slice(directory.length + 1));
-    for (const { pattern, assignments } of lines.toReversed()) {
+  for (const file of governing.toReversed()) {
+    const name = bytesOf(file.directory === '' ? path : path.slice(file.directory.length + 1));
+    for (const { pattern, assignments } of readOnce(file).lines.toReversed()) {
       if (matches(pattern, name)) assign(assignments, pattern.exact);
     }
   }
   return values;
+}
+
+/** What a file says: it is asked for by thousands of paths. */
+interface ReadFile {
+  readonly lines: readonly Line[];
+  readonly macros: ReadonlyMap<string, readonly Assignment[]>;
+}
+
+const readFiles = new WeakMap<AttributesFile, ReadFile>();
+
+function readOnce(file: AttributesFile): ReadFile {
+  const known = readFiles.get(file);
+  if (known) return known;
+  const macros = new Map<string, readonly Assignment[]>([['binary', BINARY]]);
+  const read = { lines: readLines(file.text, macros), macros };
+  readFiles.set(file, read);
+  return read;
 }
 
 /** The lines that git does not ignore (parse_attr_line). Macros are put into `macros`. */

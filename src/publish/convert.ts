@@ -1,29 +1,19 @@
 import { Refuse, Retry } from '../errors.ts';
 import { readArchive, type ArchivedFile } from '../gitlab/archive.ts';
-import type { BlobId } from '../gitlab/client.ts';
 import { collect } from '../gitlab/collect.ts';
 import { compareBytes, type H1 } from '../module/hash.ts';
 import type { ModuleZip } from '../module/zip.ts';
 import type { Readable } from 'node:stream';
-import { conversionOf, type AttributesFile } from './attributes.ts';
+import { conversionOf } from './attributes.ts';
+import { fromBlob, MAX_REPAIR, rawBytes, type BlobSource } from './from-blob.ts';
 import type { PlannedFile } from './plan.ts';
-import { canonicalBytes, convertedBytes } from './repair.ts';
-import { takeBytes, takeFile, takeUnsized, type TakenFile } from './taken.ts';
+import { canonicalBytes } from './repair.ts';
+import { takeBytes, takeFile, type TakenFile } from './taken.ts';
 
-/** Where the bytes of a version come from. */
-export interface ContentSource {
-  /** The tar.gz archive that holds the module's directory. */
+/** Where the bytes of a version come from: the tar.gz archive that holds the module's directory, and blobs for what it lacks or changed. */
+export interface ContentSource extends BlobSource {
   readonly archive: Readable;
-  /** Fetches a blob: for files that the archive lacks or changed. */
-  readonly blob: (id: BlobId) => Promise<Readable>;
-  /** Every .gitattributes file that governs the module's files. */
-  readonly attributes: () => Promise<readonly AttributesFile[]>;
-  /** A folder for what is too large to hold in memory; the caller removes it. */
-  readonly scratch: string;
 }
-
-/** A changed file has to be compared as a whole, in memory; nobody substitutes in one this large. */
-const MAX_REPAIR = 32 * 2 ** 20;
 
 /**
  * Feeds the zip with the planned files, in order, from one pass over the archive: both are in byte order of the
@@ -61,8 +51,7 @@ async function proved(archived: ArchivedFile, file: PlannedFile, source: Content
   if (archived.size > MAX_REPAIR) {
     throw new Refuse(`${archived.path} differs from its blob and, with ${archived.size} bytes, is too large to find out why`);
   }
-  const raw = await collect(await source.blob(blob), MAX_REPAIR, file.treePath);
-  if (takeBytes(raw, blob.length).blob !== blob) throw otherBytes(file, blob);
+  const raw = await rawBytes(file.treePath, blob, source);
   const archivedBytes = await bytesOf(taken, file);
   const canonical = canonicalBytes(raw, archivedBytes, blob) ?? (await reencoded(raw, archivedBytes, file, source));
   if (!canonical) {
@@ -85,29 +74,14 @@ async function reencoded(raw: Buffer, archived: Buffer, file: PlannedFile, sourc
 
 /** A file that the archive lacks: the go command ignores export-ignore, so it belongs in the zip all the same, converted as any other. */
 async function missing(file: PlannedFile, source: ContentSource): Promise<TakenFile> {
-  const blob = file.content;
-  if (typeof blob !== 'string') return takeBytes(blob, 40);
-  const conversion = conversionOf(await source.attributes(), file.treePath);
-  if (conversion === 'unsure' || conversion.recoded) {
-    throw new Refuse(
-      `${file.treePath} is export-ignore, and .gitattributes also converts it (eol, ident or working-tree-encoding): ` +
-        'modpress cannot tell the bytes that the go command would see',
-    );
-  }
-  if (conversion.ident || conversion.crlf !== 'never') {
-    const raw = await collect(await source.blob(blob), MAX_REPAIR, file.treePath);
-    if (takeBytes(raw, blob.length).blob !== blob) throw otherBytes(file, blob);
-    return takeBytes(convertedBytes(raw, blob, conversion), blob.length);
-  }
-  const taken = await takeUnsized(await source.blob(blob), blob.length, source.scratch);
-  if (taken.blob !== blob) throw otherBytes(file, blob);
-  return taken;
+  const taken = await fromBlob(file, source);
+  if (taken) return taken;
+  throw new Refuse(
+    `${file.treePath} is export-ignore, and .gitattributes also converts it (eol, ident or working-tree-encoding): ` +
+      'modpress cannot tell the bytes that the go command would see',
+  );
 }
 
 async function bytesOf({ content }: TakenFile, file: PlannedFile): Promise<Buffer> {
   return Buffer.isBuffer(content) ? content : collect(content(), MAX_REPAIR, file.treePath);
-}
-
-function otherBytes(file: PlannedFile, blob: BlobId): Retry {
-  return new Retry(`GitLab sent other bytes than those of blob ${blob} for ${file.treePath}`);
 }

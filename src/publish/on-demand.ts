@@ -7,6 +7,7 @@ import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 import { moduleKey } from '../store/layout.ts';
 import { publishedVersions } from '../store/published.ts';
 import { StoreUnavailable } from '../store/store.ts';
+import { describeWithdrawal, readWithdrawal } from '../store/withdrawn.ts';
 import { readOutcome, writeOutcome, type Outcome } from './outcome.ts';
 import type { ModuleAnswer, ModuleQuestion } from '../queue/module-question.ts';
 import { writeVersion, type WriterParts } from './write-version.ts';
@@ -68,6 +69,8 @@ export class OnDemand {
   }
 
   async #resolve(module: ModulePath, version: Version): Promise<ResolvedVersion> {
+    const withdrawal = await readWithdrawal(this.#parts.store, module, version);
+    if (withdrawal) throw new Refuse(describeWithdrawal(withdrawal));
     const resolved = await this.#parts.resolver.resolve(module, version);
     if (resolved.version !== version) throw new Skip(`${module}@${version} is ${resolved.version}`);
     return resolved;

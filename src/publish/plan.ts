@@ -1,13 +1,13 @@
 import { Refuse, Retry } from '../errors.ts';
-import type { BlobId, CommitId, GitLabClient, TreeEntry } from '../gitlab/client.ts';
+import type { BlobId, CommitId, TreeEntry } from '../gitlab/client.ts';
 import { checkFiles, TreeSieve, type TreeFile } from '../module/check.ts';
 import { usesVendorRule124 } from '../module/modfile.ts';
 import { MAX_LICENSE } from '../module/zip.ts';
 import { joinPath } from '../resolve/place.ts';
+import type { CommitFiles } from './commit-files.ts';
 
 /** Which module to plan for. */
 interface PlannedModule {
-  readonly projectId: number;
   readonly commit: CommitId;
   /** Empty for the root of the repository. */
   readonly directory: string;
@@ -39,10 +39,10 @@ const TOLD_FAULTS = 5;
  * Reads the tree of a module and decides what belongs in its zip. Files of nested modules and vendored ones cost no memory,
  * however many there are. Throws Refuse for a module that the go command refuses.
  */
-export async function planZip(gitlab: GitLabClient, { projectId, commit, directory, gomod }: PlannedModule): Promise<ZipPlan> {
+export async function planZip(commitFiles: CommitFiles, { commit, directory, gomod }: PlannedModule): Promise<ZipPlan> {
   const vendorRule124 = gomod !== undefined && usesVendorRule124(gomod);
   const sieve = new TreeSieve<PlannedFile>(vendorRule124);
-  for await (const entry of gitlab.tree(projectId, commit, directory)) {
+  for await (const entry of commitFiles.tree(directory)) {
     if (entry.type === 'blob') sieve.add(plannedFile(entry, directory));
   }
   const files = sieve.files();
@@ -52,7 +52,7 @@ export async function planZip(gitlab: GitLabClient, { projectId, commit, directo
     throw new Retry(`GitLab's tree of ${commit} lacks ${joinPath(directory, 'go.mod')}, which its files API has`);
   }
   if (directory !== '' && !files.some((file) => file.path === 'LICENSE')) {
-    const license = await gitlab.file(projectId, commit, 'LICENSE', MAX_LICENSE);
+    const license = await commitFiles.file('LICENSE', MAX_LICENSE);
     if (license) files.push({ path: 'LICENSE', treePath: `${directory}/LICENSE`, kind: 'file', content: license });
   }
   const checked = checkFiles(files, vendorRule124);

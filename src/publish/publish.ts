@@ -1,11 +1,16 @@
+import { LRUCache } from 'lru-cache';
 import { Refuse, Retry, Skip } from '../errors.ts';
-import type { Commit, Project } from '../gitlab/client.ts';
+import { parseCommit, type Commit, type Project, type Tag } from '../gitlab/client.ts';
 import { MAX_GOMOD } from '../module/zip.ts';
-import type { TagJob } from '../queue/queue.ts';
+import type { ListedTag, TagJob } from '../queue/queue.ts';
 import type { Ownership } from '../resolve/ownership.ts';
 import { joinPath } from '../resolve/place.ts';
 import { locateTag, type LocatedTag } from '../resolve/tag.ts';
 import { moduleKey } from '../store/layout.ts';
+import { readWithdrawal } from '../store/withdrawn.ts';
+import { GITLAB_ARCHIVES_PER_MINUTE } from './archive-limit.ts';
+import { filesInGitLab, type CommitFiles } from './commit-files.ts';
+import { CommitTrees } from './commit-tree.ts';
 import { readOutcome, writeIndexEntry, writeOutcome, type Outcome } from './outcome.ts';
 import { writeVersion, type WriterParts, type WrittenVersion } from './write-version.ts';
 
@@ -20,31 +25,41 @@ export interface PublisherParts extends WriterParts {
  */
 export type Published = { readonly outcome: Outcome; readonly known: boolean } | { readonly dismissed: string };
 
+/** What a listing said of a tag is taken for true for so long, in milliseconds: a tag that moves is another job. */
+const LISTED_FRESH_MS = 10 * 60_000;
+/** For how long a project is taken to be as it was, when many of its tags are published. In milliseconds. */
+const PROJECT_FRESH_MS = 20_000;
+
 /** Turns a tag into the three files of a module version. */
 export class Publisher {
   readonly #parts: PublisherParts;
+  readonly #trees: CommitTrees | undefined;
+  readonly #projects = new LRUCache<string, Promise<Project | undefined>>({ max: 1000, ttl: PROJECT_FRESH_MS });
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
+    const { blobs } = parts;
+    this.#trees = blobs && new CommitTrees({ archivesPerMinute: GITLAB_ARCHIVES_PER_MINUTE, ...parts, blobs });
   }
 
   /**
    * Looks at a tag and publishes it if it is a module version. Whatever it finds is recorded as an outcome, and
    * doing it again changes nothing. Rejects with Retry, or with an error of the store, when it has to be done again.
+   * A tag that was `listed` is one of many, which share what is read for them.
    */
-  async publish({ projectId, tag: name }: Pick<TagJob, 'projectId' | 'tag'>): Promise<Published> {
+  async publish({ projectId, tag: name, listed }: Pick<TagJob, 'projectId' | 'tag' | 'listed'>): Promise<Published> {
     const { gitlab, store } = this.#parts;
     const startedAt = new Date().toISOString();
-    const tag = await gitlab.tag(projectId, name);
+    const tag = (listed && fromListing(listed)) ?? (await gitlab.tag(projectId, name));
     if (!tag) return { dismissed: `tag ${name} of project ${projectId} does not exist, or GITLAB_TOKEN may not see it` };
     if (!tag.commit || !tag.committedAt) return { dismissed: `tag ${name} of project ${projectId} points at no commit` };
 
     const known = await readOutcome(store, projectId, name, tag.commit);
-    if (known && (await this.#stillStands(known))) {
+    if (known && (await this.#stillStands(known)) && !hasMoved(known, listed)) {
       await writeIndexEntry(store, known);
       return { outcome: known, known: true };
     }
-    const found: Finding = { projectId, tag: name, commit: { id: tag.commit, committedAt: tag.committedAt } };
+    const found: Finding = { projectId, tag: name, listed, commit: { id: tag.commit, committedAt: tag.committedAt } };
     let verdict: Verdict;
     try {
       verdict = { status: 'published', ...(await this.#publishVersion(found)) };
@@ -57,7 +72,7 @@ export class Publisher {
     const outcome: Outcome = {
       ...verdict,
       projectId,
-      tag: name,
+      tag: located && isOfAnotherModule(known, located) ? `${located.path}@${located.version}` : name,
       commit: tag.commit,
       ...(project && { project: project.path }),
       ...(located && { module: located.path, version: located.version }),
@@ -69,29 +84,70 @@ export class Publisher {
     return { outcome, known: false };
   }
 
-  /** A published outcome counts for nothing when the version itself is gone from the store. */
+  /** A published outcome counts for nothing when the version itself is gone from the store, unless it was withdrawn. */
   async #stillStands({ status, module, version }: Outcome): Promise<boolean> {
     if (status !== 'published') return true;
     if (module === undefined || version === undefined) return false;
-    return (await this.#parts.store.stat(moduleKey(module, version, 'info'))) !== undefined;
+    if (await this.#parts.store.stat(moduleKey(module, version, 'info'))) return true;
+    return (await readWithdrawal(this.#parts.store, module, version)) !== undefined;
   }
 
   async #publishVersion(found: Finding): Promise<WrittenVersion> {
     const { gitlab, ownership } = this.#parts;
-    const { projectId, tag, commit } = found;
+    const { projectId, tag, commit, listed } = found;
+    let many: Promise<CommitFiles> | undefined;
+    const filesOfMany = (): Promise<CommitFiles> | undefined => listed && (many ??= this.#filesOfMany(projectId, commit, listed));
     found.located = await locateTag({
       name: tag,
       commit,
       owner: async () => {
-        found.project = await gitlab.project(projectId);
+        found.project = await (listed ? this.#projectOfMany(projectId, listed) : gitlab.project(projectId));
         if (!found.project) throw new Retry(`project ${projectId} vanished while its tag ${tag} was read`);
         if (!ownership.isInScope(found.project.path)) throw new OutOfScope(found.project.path);
         return { project: found.project, roots: ownership.rootsOf(found.project.path) };
       },
-      readGoMod: (directory) => gitlab.file(projectId, commit.id, joinPath(directory, 'go.mod'), MAX_GOMOD),
+      readGoMod: async (directory) => {
+        const files = (await filesOfMany()) ?? filesInGitLab(gitlab, projectId, commit.id);
+        return await files.file(joinPath(directory, 'go.mod'), MAX_GOMOD);
+      },
     });
-    return writeVersion(this.#parts, found.located);
+    return writeVersion(this.#parts, found.located, await filesOfMany());
   }
+
+  /** The files of the commit of a tag that was listed with others. */
+  async #filesOfMany(projectId: number, commit: Commit, { sharesCommit }: ListedTag): Promise<CommitFiles> {
+    const tree = sharesCommit ? await this.#trees?.of(projectId, commit.id) : undefined;
+    return tree ?? filesInGitLab(this.#parts.gitlab, projectId, commit.id);
+  }
+
+  /** The project, as it was a moment ago. A single push is not served from here: the project may have been moved just before it. */
+  #projectOfMany(projectId: number, { projectPath }: ListedTag): Promise<Project | undefined> {
+    const key = `${projectId} ${projectPath ?? ''}`;
+    const known = this.#projects.get(key);
+    if (known) return known;
+    const project = this.#parts.gitlab.project(projectId);
+    this.#projects.set(key, project);
+    project.catch(() => this.#projects.delete(key));
+    return project;
+  }
+}
+
+/** What GitLab's listing said of a tag, unless that is too long ago. */
+function fromListing({ commit, committedAt, at }: ListedTag): Pick<Tag, 'commit' | 'committedAt'> | undefined {
+  const listedMsAgo = Date.now() - Date.parse(at);
+  const found = { commit: parseCommit(commit), committedAt: new Date(committedAt) };
+  const isFresh = listedMsAgo >= 0 && listedMsAgo < LISTED_FRESH_MS;
+  return isFresh && found.commit && !Number.isNaN(found.committedAt.getTime()) ? found : undefined;
+}
+
+/** What a project published stays where it was; under a new path its tags are other modules, as they are for the go command. */
+function hasMoved({ project }: Outcome, listed: ListedTag | undefined): boolean {
+  return project !== undefined && listed?.projectPath !== undefined && project !== listed.projectPath;
+}
+
+/** Then the outcome of the tag stays as it is, and this one has the module in place of the tag, as one without a tag has. */
+function isOfAnotherModule(known: Outcome | undefined, located: LocatedTag): boolean {
+  return known?.status === 'published' && known.module !== located.path;
 }
 
 /** GITLAB_SCOPE leaves the project out. That leaves no outcome: it may be let in tomorrow. */
@@ -107,6 +163,7 @@ class OutOfScope extends Error {
 interface Finding {
   readonly projectId: number;
   readonly tag: string;
+  readonly listed: ListedTag | undefined;
   readonly commit: Commit;
   project?: Project | undefined;
   located?: LocatedTag;

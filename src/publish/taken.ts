@@ -34,13 +34,26 @@ export async function takeFile(body: AsyncIterable<Buffer>, size: number, idLeng
   return { size, sha256: sha256.digest('hex'), blob: git.digest('hex'), content: () => createReadStream(path) };
 }
 
-/** Takes in a file whose size shows only at its end; git's id of it starts from the size, hence the detour over the disk. */
+/** Takes in a file whose size shows only at its end; git's id of it starts from the size, hence for a large one the detour over the disk. */
 export async function takeUnsized(body: AsyncIterable<Buffer>, idLength: number, scratch: string): Promise<TakenFile> {
   const path = join(scratch, 'unsized-file');
+  const start: Buffer[] = [];
   let size = 0;
-  await spool(body, path, (chunk) => {
-    size += chunk.length;
-  });
+  const chunks = body[Symbol.asyncIterator]();
+  try {
+    while (size <= IN_MEMORY) {
+      const next = await chunks.next();
+      if (next.done === true) return takeBytes(Buffer.concat(start), idLength);
+      start.push(next.value);
+      size += next.value.length;
+    }
+    size = 0;
+    await spool(joined(start, chunks), path, (chunk) => {
+      size += chunk.length;
+    });
+  } finally {
+    await chunks.return?.();
+  }
   return takeFile(createReadStream(path), size, idLength, scratch);
 }
 
@@ -52,6 +65,11 @@ export function takeBytes(bytes: Buffer, idLength: number): TakenFile {
     blob: gitHash(idLength, bytes.length).update(bytes).digest('hex'),
     content: bytes,
   };
+}
+
+async function* joined(start: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  yield* start;
+  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }
 
 async function spool(body: AsyncIterable<Buffer>, path: string, see: (chunk: Buffer) => void): Promise<void> {

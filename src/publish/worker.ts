@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { Retry } from '../errors.ts';
 import { StoreUnavailable } from '../store/store.ts';
-import type { Publisher } from './publish.ts';
-import type { Handler, TagJob } from '../queue/queue.ts';
+import type { TagJob } from '../queue/queue.ts';
+import type { Published, Publisher } from './publish.ts';
 
 /** What the handler needs. */
 export interface WorkerParts {
@@ -12,9 +12,9 @@ export interface WorkerParts {
   readonly onDone: (outcome: string, seconds: number) => void;
 }
 
-/** The queue's handler: publishes a tag and says in one line what became of it. */
-export function createHandler({ publisher, log, onDone }: WorkerParts): Handler {
-  return async (job: TagJob) => {
+/** What is done with each tag: it is published, and one line says what became of it. Rejects as Publisher.publish does. */
+export function createHandler({ publisher, log, onDone }: WorkerParts): (job: TagJob) => Promise<Published> {
+  return async (job) => {
     const started = performance.now();
     const result = await publisher.publish(job).catch(retryOutages);
     const seconds = (performance.now() - started) / 1000;
@@ -22,7 +22,7 @@ export function createHandler({ publisher, log, onDone }: WorkerParts): Handler 
     if ('dismissed' in result) {
       onDone('dismissed', seconds);
       log.info({ ...line, reason: result.dismissed }, 'tag dismissed');
-      return;
+      return result;
     }
     const { status, project, module, version, reason, note, h1, commit } = result.outcome;
     onDone(result.known ? 'known' : status, seconds);
@@ -30,6 +30,7 @@ export function createHandler({ publisher, log, onDone }: WorkerParts): Handler 
     if (result.known) log.debug(detail, 'tag already known');
     else if (status === 'refused') log.error(detail, 'version refused: a person has to act');
     else log.info(detail, status === 'published' ? 'version published' : 'tag skipped');
+    return result;
   };
 }
 

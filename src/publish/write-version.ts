@@ -2,18 +2,22 @@ import { createReadStream } from 'node:fs';
 import { Refuse } from '../errors.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
-import { isPseudoVersion } from '../module/version.ts';
 import type { Pace } from '../pace/pace.ts';
-import type { VersionLock } from '../queue/version-lock.ts';
+import { lockName, type VersionLock } from '../queue/version-lock.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
 import { infoText, originIn } from '../resolve/origin.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
-import { listKey, moduleKey } from '../store/layout.ts';
-import { publishedVersions } from '../store/published.ts';
+import { moduleKey } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
-import { buildZip, type BuiltZip } from './build.ts';
+import { GITLAB_ARCHIVES_PER_MINUTE } from './archive-limit.ts';
+import type { Blobs } from './blobs.ts';
+import { buildZip } from './build.ts';
+import type { CommitFiles } from './commit-files.ts';
 import { withScratch } from './scratch.ts';
+import { writeList } from './static-list.ts';
 import { hashStoredZip } from './stored-hash.ts';
+import { demandInService } from './withdraw.ts';
+import type { BuiltZip } from './zip-file.ts';
 
 /** What writing a version needs. */
 export interface WriterParts {
@@ -28,6 +32,8 @@ export interface WriterParts {
   readonly temporary: string;
   /** Archives a minute for each project, over all replicas. GitLab's own limit is 5. */
   readonly archivesPerMinute?: number;
+  /** Without it, everything comes from archives. */
+  readonly blobs?: Blobs;
 }
 
 /** What was written: the checksums as go.sum has them, and the bytes of the zip. */
@@ -37,22 +43,21 @@ export interface WrittenVersion {
   readonly size: number;
 }
 
-/** GitLab's limit for each project and user (reference: application limits, repository archives). */
-const GITLAB_ARCHIVES_PER_MINUTE = 5;
-
 /**
  * Builds a module version and stores its three files. Doing it again changes nothing, and costs no archive where it was
- * stored from the same commit. Throws Refuse for a module that the go command would not accept, and for one that is
- * published already with another checksum; Retry, or an error of the store, when it has to be done again.
+ * stored from the same commit. Throws Refuse for a module that the go command would not accept, for one that is published
+ * already with another checksum, and for one that was withdrawn; Retry, or an error of the store, when it has to be done
+ * again. `many` has the files of the commit, for a version that is one of many (see `buildZip`).
  */
-export async function writeVersion(parts: WriterParts, version: ResolvedVersion): Promise<WrittenVersion> {
-  return await parts.lock(`${version.path}@${version.version}`, () =>
-    withScratch(parts.temporary, async (scratch) => (await storedVersion(parts.store, version, scratch)) ?? (await build(parts, version, scratch))),
-  );
+export async function writeVersion(parts: WriterParts, version: ResolvedVersion, many?: CommitFiles): Promise<WrittenVersion> {
+  return await parts.lock(lockName(version.path, version.version), async () => {
+    await demandInService(parts.store, version.path, version.version);
+    return await withScratch(parts.temporary, async (scratch) => (await storedVersion(parts.store, version, scratch)) ?? (await build(parts, version, scratch, many)));
+  });
 }
 
-async function build(parts: WriterParts, version: ResolvedVersion, scratch: string): Promise<WrittenVersion> {
-  const zip = await buildZip({ archivesPerMinute: GITLAB_ARCHIVES_PER_MINUTE, ...parts }, version, scratch);
+async function build(parts: WriterParts, version: ResolvedVersion, scratch: string, many: CommitFiles | undefined): Promise<WrittenVersion> {
+  const zip = await buildZip({ archivesPerMinute: GITLAB_ARCHIVES_PER_MINUTE, ...parts }, version, scratch, many);
   const gomod = version.gomod ?? madeUpGoMod(version.path);
   await storeFiles(parts, version, gomod, zip, scratch);
   return { h1: zip.h1, goModH1: hashGoMod(gomod), size: zip.size };
@@ -86,14 +91,7 @@ async function storeFiles({ store, retag }: WriterParts, resolved: ResolvedVersi
   await store.put(key('zip'), { stream: createReadStream(zip.path), size: zip.size });
   await store.put(key('mod'), gomod);
   await store.put(key('info'), Buffer.from(infoText(version, resolved.committedAt, resolved.origin)));
-  await writeList(store, resolved);
-}
-
-/** Refreshes the list for static serving: a copy, which the next publish makes anew. */
-async function writeList(store: Store, { path }: ResolvedVersion): Promise<void> {
-  const versions: string[] = [];
-  for await (const version of publishedVersions(store, path)) {
-    if (!isPseudoVersion(version)) versions.push(version);
-  }
-  await store.put(listKey(path), Buffer.from(versions.map((version) => `${version}\n`).join('')));
+  await writeList(store, path);
+  // It may have been withdrawn while it was built: withdraw.ts tells why a look before and one after are enough.
+  await demandInService(store, path, version);
 }

@@ -43,8 +43,8 @@ export class BullQueue implements Queue {
   }
 
   async add(job: TagJob, delivery?: string): Promise<Added> {
-    const { projectId, tag, hint } = job;
-    const stored: StoredJob = { projectId, tag, hint, failures: 0, nonce: randomUUID() };
+    const { projectId, tag, hint, listed } = job;
+    const stored: StoredJob = { projectId, tag, hint, listed, failures: 0, nonce: randomUUID() };
     const deliveryKey = delivery && `${prefixOf(this.#options)}:delivery:${encodeURIComponent(delivery.toWellFormed())}`;
     // Every step can be made twice, so an attempt that broke off is simply made again.
     return this.#ask(async () => {
@@ -79,7 +79,7 @@ export class BullQueue implements Queue {
 
   async #store(id: string, job: StoredJob): Promise<Added> {
     for (;;) {
-      await this.#bull.add(job, jobOptions(id));
+      await this.#bull.add(job, jobOptions(id, job.listed ? 2 : 1));
       const data = await this.#redis.eval(readScript, 1, this.#bull.toKey(id));
       // Without data it is done already, or it fell on the remains of an earlier job of that id: see BullWorker.
       if (data === 0) return 'queued';

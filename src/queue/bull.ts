@@ -25,6 +25,7 @@ export const storedJob = z.object({
   projectId: z.number(),
   tag: z.string(),
   hint: z.string(),
+  listed: z.object({ commit: z.string(), committedAt: z.string(), at: z.string(), sharesCommit: z.boolean(), projectPath: z.string().optional() }).optional(),
   failures: z.number(),
   nonce: z.string(),
 });
@@ -41,10 +42,14 @@ export class Again extends Error {
   }
 }
 
-/** What Bull is told about every job: our own id, no last attempt, and nothing left of it when it is done. */
-export function jobOptions(jobId: string): Bull.JobOptions {
+/**
+ * What Bull is told about every job: our own id, no last attempt, and nothing left of it when it is done. Those with a lower
+ * `priority` come first; in one queue, either all have one or none.
+ */
+export function jobOptions(jobId: string, priority?: 1 | 2): Bull.JobOptions {
   return {
     jobId,
+    ...(priority !== undefined && { priority }),
     attempts: Number.MAX_SAFE_INTEGER,
     backoff: { type: 'asked' },
     removeOnComplete: true,

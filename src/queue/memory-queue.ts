@@ -19,8 +19,8 @@ const deliveryMs = 3_600_000;
 export class MemoryQueue implements Queue {
   /** Every job that waits, is delayed or runs, by id: what a new one folds into. */
   readonly #entries = new Map<string, Entry>();
-  /** Ids in the order in which they are to run. */
-  readonly #waiting = new Set<string>();
+  /** Ids in the order in which they are to run: those of pushed tags, and behind them those of listed ones. */
+  readonly #waiting = { pushed: new Set<string>(), listed: new Set<string>() };
   readonly #running = new Map<string, Promise<void>>();
   /** The project and tag of each running job. */
   readonly #busy = new Set<string>();
@@ -41,8 +41,7 @@ export class MemoryQueue implements Queue {
     const folded = this.#entries.has(id);
     if (!folded) {
       this.#entries.set(id, { job, failures: 0 });
-      this.#waiting.add(id);
-      this.#start();
+      this.#wait(id, job);
     }
     if (delivery !== undefined) this.#deliveries.set(delivery, true);
     return folded ? 'folded' : 'queued';
@@ -55,7 +54,7 @@ export class MemoryQueue implements Queue {
   }
 
   async counts(): Promise<QueueCounts> {
-    const waiting = this.#waiting.size;
+    const waiting = this.#waiting.pushed.size + this.#waiting.listed.size;
     const active = this.#running.size;
     return { waiting, active, delayed: this.#entries.size - waiting - active };
   }
@@ -70,17 +69,19 @@ export class MemoryQueue implements Queue {
     await Promise.all(this.#running.values());
   }
 
-  /** Starts as many waiting jobs as there is room for, oldest first, passing over those whose tag is being worked on. */
+  /** Starts as many waiting jobs as there is room for, pushed ones and oldest first, passing over those whose tag is being worked on. */
   #start(): void {
     const handler = this.#handler;
     if (handler === undefined || this.#closing) return;
-    for (const id of this.#waiting) {
-      if (this.#running.size >= this.#concurrency) return;
-      const entry = this.#entries.get(id);
-      if (entry === undefined || this.#busy.has(subjectOf(entry.job))) continue;
-      this.#waiting.delete(id);
-      this.#busy.add(subjectOf(entry.job));
-      this.#running.set(id, this.#run(id, entry, handler));
+    for (const waiting of [this.#waiting.pushed, this.#waiting.listed]) {
+      for (const id of waiting) {
+        if (this.#running.size >= this.#concurrency) return;
+        const entry = this.#entries.get(id);
+        if (entry === undefined || this.#busy.has(subjectOf(entry.job))) continue;
+        waiting.delete(id);
+        this.#busy.add(subjectOf(entry.job));
+        this.#running.set(id, this.#run(id, entry, handler));
+      }
     }
   }
 
@@ -93,7 +94,7 @@ export class MemoryQueue implements Queue {
     } catch (error) {
       entry.failures += 1;
       const delayMs = this.#failed(entry.job, error, entry.failures);
-      if (!this.#closing) entry.timer = setTimeout(() => this.#resume(id), delayMs);
+      if (!this.#closing) entry.timer = setTimeout(() => this.#wait(id, entry.job), delayMs);
     } finally {
       this.#running.delete(id);
       this.#busy.delete(subjectOf(entry.job));
@@ -101,8 +102,8 @@ export class MemoryQueue implements Queue {
     }
   }
 
-  #resume(id: string): void {
-    this.#waiting.add(id);
+  #wait(id: string, job: TagJob): void {
+    (job.listed ? this.#waiting.listed : this.#waiting.pushed).add(id);
     this.#start();
   }
 }

@@ -1,3 +1,16 @@
+/** What a listing of GitLab's own API said of a tag, so that it need not be read again right after. */
+export interface ListedTag {
+  /** Full commit id. */
+  readonly commit: string;
+  /** ISO 8601, as is `at`, when it was listed. */
+  readonly committedAt: string;
+  readonly at: string;
+  /** Whether other versions are tagged on the same commit: then they share what is read of it. */
+  readonly sharesCommit: boolean;
+  /** Full path of its project then, if that was listed as well. */
+  readonly projectPath?: string | undefined;
+}
+
 /** A tag to look at. Everything else about it is read from GitLab when the job runs. */
 export interface TagJob {
   readonly projectId: number;
@@ -8,6 +21,8 @@ export interface TagJob {
    * deliveries apart (two deliveries about one position fold into one job); the job itself reads the tag again.
    */
   readonly hint: string;
+  /** Given by a sweep or a backfill, which list a project's tags. It has no part in telling jobs apart. */
+  readonly listed?: ListedTag | undefined;
 }
 
 /** What became of an `add`: a new job, or nothing to do because the same one already waits or runs. */
@@ -27,6 +42,7 @@ export interface QueueCounts {
  * Where jobs are put. Promises, for both implementations:
  * - when `add` resolves, the job is safe from everything the queue is safe from (Redis: the death of this process);
  * - jobs with the same project, tag and hint fold into one while it waits, is delayed or runs;
+ * - a pushed tag comes before all listed ones: a sweep may have queued thousands;
  * - with `delivery` (GitLab's `webhook-id` or `Idempotency-Key`), a delivery seen in the last hour folds as well,
  *   also after its job is done; it counts as seen only once its job is safe.
  */

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { Refuse, Skip } from '../errors.ts';
 import type { CommitId, GitLabClient, Project } from '../gitlab/client.ts';
 import type { ModulePath } from '../module/path.ts';
-import { isPseudoVersion, parseVersion, type Version } from '../module/version.ts';
+import { isPseudoVersion, parseVersion, prereleaseOf, type Version } from '../module/version.ts';
 import { chooseVersion } from './choose-version.ts';
 import { chooseGoMod, versionedDirectory, type FoundGoMod } from './go-mod.ts';
 import { infoText, originOf, originWithTags, type Origin } from './origin.ts';
@@ -30,6 +30,12 @@ export interface ListedVersions {
   readonly versions: readonly Version[];
 }
 
+/** What a resolver may be told besides. */
+export interface ResolverOptions {
+  /** Tells which versions of a module were taken out of service; by default none was. */
+  readonly withdrawnOf?: (module: ModulePath) => Promise<ReadonlySet<string>>;
+}
+
 /** For how long a project is taken to be, or not to be, where it was looked for. In milliseconds. */
 const PROJECT_FRESH_MS = 20_000;
 
@@ -42,22 +48,23 @@ export class Resolver {
   readonly #gitlab: GitLabClient;
   readonly #ownership: Ownership;
   readonly #repositories: Repositories;
+  readonly #withdrawnOf: NonNullable<ResolverOptions['withdrawnOf']>;
   readonly #projects = new LRUCache<string, Promise<Project | undefined>>({ max: 10_000, ttl: PROJECT_FRESH_MS });
 
-  constructor(gitlab: GitLabClient, ownership: Ownership) {
+  constructor(gitlab: GitLabClient, ownership: Ownership, { withdrawnOf = async () => new Set() }: ResolverOptions = {}) {
     this.#gitlab = gitlab;
     this.#ownership = ownership;
     this.#repositories = new Repositories(gitlab);
+    this.#withdrawnOf = withdrawnOf;
   }
 
   /**
    * What a query for a module means: a version, a tag, a branch, `HEAD`, 7 to 40 digits of a commit's id, or `latest` for the
-   * tip of the default branch.
+   * tip of the default branch. A branch whose version was withdrawn is that version all the same; `latest` is another one.
    */
   async resolve(path: ModulePath, query: string): Promise<ResolvedVersion> {
     const place = await this.#place(path);
-    if (query !== 'latest') return await this.#versionAt(place, await findRevision(this.#repositories, place, query), query);
-    return await this.#versionAt(place, await findHead(this.#repositories, place.project), '');
+    return query === 'latest' ? await this.#latest(place) : await this.#versionAt(place, await findRevision(this.#repositories, place, query), query);
   }
 
   /** The `.info` that answers a query. */
@@ -67,14 +74,15 @@ export class Resolver {
   }
 
   /**
-   * The versions in `@v/list`, in ascending order. None for a module that is there but has no tags; throws Skip where there
+   * The versions in `@v/list`, in ascending order, without the withdrawn ones. None for a module that is there but has no tags; throws Skip where there
    * is no module at all: an empty list would keep the go command from looking elsewhere.
    */
   async list(path: ModulePath): Promise<ListedVersions> {
     const place = await this.#place(path);
     const tagged = await taggedVersions(this.#repositories, place);
     if (tagged.length === 0) await this.#versionAt(place, await findHead(this.#repositories, place.project), '');
-    return { project: place.project, versions: tagged.map(({ version }) => version) };
+    const withdrawn = await this.#withdrawnOf(path);
+    return { project: place.project, versions: tagged.map(({ version }) => version).filter((version) => !withdrawn.has(version)) };
   }
 
   /** A version at a commit that is known from before, wherever its tag is now. */
@@ -86,15 +94,31 @@ export class Resolver {
     return this.#resolved(place, revision, version, await this.#goMod(place, commit));
   }
 
+  /** The tip of the default branch; where that is a withdrawn version, the highest of those that tags name and nobody took back. */
+  async #latest(place: ModulePlace): Promise<ResolvedVersion> {
+    const tip = await this.#versionAt(place, await findHead(this.#repositories, place.project), '');
+    const withdrawn = await this.#withdrawnOf(place.path);
+    if (!withdrawn.has(tip.version)) return tip;
+    const isRetracted = await this.#retractionTest(place);
+    const versions = (await taggedVersions(this.#repositories, place)).map(({ version }) => version).filter((version) => !withdrawn.has(version) && !isRetracted(version));
+    const highest = versions.findLast((version) => prereleaseOf(version) === '') ?? versions.at(-1);
+    if (highest === undefined) throw new Refuse(`the latest version of ${place.path}, ${tip.version}, was withdrawn, and there is no other`);
+    return await this.#versionAt(place, await findRevision(this.#repositories, place, highest), highest);
+  }
+
   async #versionAt(place: ModulePlace, revision: Revision, query: string): Promise<ResolvedVersion> {
     const found = await this.#goMod(place, revision.id);
     let retracted: Promise<(version: string) => boolean> | undefined;
-    const isRetracted = () => (retracted ??= retractionTest(this.#repositories, place, (tagged) => this.#goModOf(place, tagged)));
+    const isRetracted = () => (retracted ??= this.#retractionTest(place));
     const version = await chooseVersion({ repositories: this.#repositories, place, revision, isRetracted }, query);
     const resolved = this.#resolved(place, revision, version, found);
     const dependsOnTags = isPseudoVersion(version) && (version !== parseVersion(query) || !version.startsWith('v0.0.0-'));
     if (!dependsOnTags) return resolved;
     return { ...resolved, origin: originWithTags(place, revision, version, await this.#repositories.tags(place.project.id)) };
+  }
+
+  #retractionTest(place: ModulePlace): Promise<(version: string) => boolean> {
+    return retractionTest(this.#repositories, place, (tagged) => this.#goModOf(place, tagged));
   }
 
   #resolved(place: ModulePlace, revision: Revision, version: Version, found: FoundGoMod): ResolvedVersion {

@@ -25,10 +25,36 @@ export function listKey(path: ModulePath): string {
   return `${versionsPrefix(path)}list`;
 }
 
+/** Key of the marker that takes a version out of service. It stays when the version's files are gone. */
+export function withdrawalKey(path: ModulePath, version: Version): string {
+  return `${withdrawalsPrefix(path)}${escapeVersion(version)}.json`;
+}
+
+/** Prefix of the markers of a module's withdrawn versions, with the final `/`. */
+export function withdrawalsPrefix(path: ModulePath): string {
+  return `withdrawn/${escapePath(path)}/@v/`;
+}
+
 /** Key of what became of a tag at a commit. */
 export function outcomeKey(projectId: number, tag: string, commit: string): string {
   return `${outcomesPrefix(projectId)}${escapeTag(tag)}@${commit}.json`;
 }
+
+/** Key of the mark that a tag of which there is an outcome was deleted in GitLab. What it published stays. */
+export function deletedTagKey(projectId: number, tag: string, commit: string): string {
+  return `${outcomesPrefix(projectId)}${escapeTag(tag)}@${commit}.deleted`;
+}
+
+/** Reads a key made by `outcomeKey`; undefined for every other, and for tags too long to be read from it. */
+export function parseOutcomeKey(projectId: number, key: string): { name: string; commit: string } | undefined {
+  const [, escaped, commit] = /^([^/~]+)@([0-9a-f]+)\.json$/.exec(key.slice(outcomesPrefix(projectId).length)) ?? [];
+  if (escaped === undefined || commit === undefined) return undefined;
+  // Decoding the text as a whole puts the bytes of one character together again.
+  return { name: decodeURIComponent(escaped.replaceAll(/!([a-z])/g, (_, letter: string) => letter.toUpperCase())), commit };
+}
+
+/** Key of what the last sweeps saw of all projects. It may be deleted at any time: the next sweep then looks at everything. */
+export const SWEEP_STATE_KEY = 'sweep/projects.json';
 
 /** Prefix of all outcomes of a project, with the final `/`. */
 export function outcomesPrefix(projectId: number): string {

@@ -1,3 +1,4 @@
+import { parseCommit } from '../gitlab/client.ts';
 import { hashGoMod } from '../module/hash.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
 import { withScratch } from '../publish/scratch.ts';
@@ -5,7 +6,7 @@ import { moduleKey, type VersionFile } from '../store/layout.ts';
 import type { ReadStore } from '../store/store.ts';
 import type { Finding, FindingKind } from './finding.ts';
 import type { Rebuilder } from './rebuild.ts';
-import { parseCommit, type PublishRecord } from './records.ts';
+import type { PublishRecord } from './records.ts';
 import type { StoredVersion } from './stored-versions.ts';
 import { readStoredFiles, type Stored, type StoredFiles } from './stored-files.ts';
 

@@ -5,6 +5,7 @@ import { hashGoMod, type H1 } from '../module/hash.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import type { Pace } from '../pace/pace.ts';
+import { Patience } from '../patience.ts';
 import { buildZip } from '../publish/build.ts';
 import { withScratch } from '../publish/scratch.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
@@ -30,20 +31,10 @@ export type Rebuilt = { readonly is: 'built'; readonly h1: H1; readonly goModH1:
 
 /** GitLab's limit for each project and user (reference: application limits, repository archives). */
 const GITLAB_ARCHIVES_PER_MINUTE = 5;
-/** How often a version is tried while GitLab says when to come back: somebody else may be using up the archives. */
-const TOLD_ATTEMPTS = 10;
-/** How often it is tried during an outage. */
-const UNTOLD_ATTEMPTS = 5;
-/** The first wait during an outage; each further one is twice as long. */
-const FIRST_WAIT_MS = 5_000;
-/** Who says to come back later than this wants a person to do something, such as renewing the token. */
-const LONGEST_WAIT_MS = 2 * 60_000;
-
 /** Builds versions again from their repositories, for a comparison. Nothing is stored. */
 export class Rebuilder {
   readonly #parts: RebuilderParts;
-  /** Whether the last version was given up: the next ones are not waited for until GitLab works again. */
-  #down = false;
+  readonly #patience = new Patience();
 
   constructor(parts: RebuilderParts) {
     this.#parts = parts;
@@ -58,13 +49,13 @@ export class Rebuilder {
       signal.throwIfAborted();
       try {
         const built = await this.#build(module, version, commit);
-        this.#down = false;
+        this.#patience.succeeded();
         return { is: 'built', ...built };
       } catch (error) {
         if (error instanceof Skip) return { is: 'impossible', reason: `it is gone from GitLab: ${error.message}` };
         if (error instanceof Refuse) return { is: 'impossible', reason: `GitLab gives no such module: ${error.message}` };
         if (!(error instanceof Retry)) throw error;
-        const waitMs = this.#waitAfter(error, attempt);
+        const waitMs = this.#patience.waitAfter(error, attempt);
         if (waitMs === undefined) return { is: 'impossible', reason: messageOf(error) };
         await this.#wait(messageOf(error), waitMs, signal);
       }
@@ -84,14 +75,6 @@ export class Rebuilder {
     const resolved = await resolver.resolve(module, version);
     if (resolved.version !== version) throw new Skip(`${module}@${version} is ${resolved.version} there`);
     return resolved;
-  }
-
-  /** How long to wait before the next attempt, in milliseconds; undefined to give up. */
-  #waitAfter({ afterMs }: Retry, attempt: number): number | undefined {
-    if (afterMs !== undefined) return attempt < TOLD_ATTEMPTS && afterMs <= LONGEST_WAIT_MS ? afterMs : undefined;
-    if (attempt < UNTOLD_ATTEMPTS && !this.#down) return FIRST_WAIT_MS * 2 ** (attempt - 1);
-    this.#down = true;
-    return undefined;
   }
 
   async #wait(reason: string, ms: number, signal: AbortSignal): Promise<void> {

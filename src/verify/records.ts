@@ -1,4 +1,4 @@
-import type { CommitId } from '../gitlab/client.ts';
+import { parseCommit, type CommitId } from '../gitlab/client.ts';
 import { parseModulePath, type ModulePath } from '../module/path.ts';
 import { parseVersion, type Version } from '../module/version.ts';
 import { outcomeSchema, type Outcome } from '../publish/outcome.ts';
@@ -56,7 +56,8 @@ export async function readRecords(
   const lanes = new Lanes(READS_AT_ONCE);
   for await (const { key } of store.list(OUTCOMES)) {
     if (signal.aborted) break;
-    await lanes.add(key, () => read(key));
+    // What else there is are marks of deleted tags.
+    if (key.endsWith('.json')) await lanes.add(key, () => read(key));
   }
   await lanes.settled();
   const records = new Map<string, PublishRecord>();
@@ -67,11 +68,6 @@ export async function readRecords(
 function recordOf(key: string, outcome: Outcome, module: ModulePath, version: Version): PublishRecord {
   const { h1, goModH1, projectId } = outcome;
   return { module, version, h1, goModH1, projectId, commit: parseCommit(outcome.commit), key };
-}
-
-/** A whole commit id: anything else would be looked up as the name of a branch or tag. */
-export function parseCommit(text: string | undefined): CommitId | undefined {
-  return text !== undefined && /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text) ? (text as CommitId) : undefined;
 }
 
 function parseOutcome(bytes: Buffer): Outcome | undefined {

@@ -12,7 +12,7 @@ export function parseSelection(args: readonly string[]): Selection {
   if (args.length === 0) return 'everything';
   const selection = new Map<ModulePath, 'all' | Set<Version>>();
   for (const argument of args) {
-    const { module, version } = parseArgument(argument);
+    const { module, version } = parseModuleArgument(argument);
     const selected = selection.get(module);
     if (version === undefined) selection.set(module, 'all');
     else if (selected === undefined) selection.set(module, new Set([version]));
@@ -28,7 +28,8 @@ export function isSelected(selection: Selection, module: ModulePath, version: Ve
   return versions === 'all' || versions?.has(version) === true;
 }
 
-function parseArgument(argument: string): { module: ModulePath; version: Version | undefined } {
+/** Reads `MODULE` or `MODULE@VERSION`. Throws Error with one line for what is neither. */
+export function parseModuleArgument(argument: string): { module: ModulePath; version: Version | undefined } {
   const at = argument.lastIndexOf('@');
   const path = at < 0 ? argument : argument.slice(0, at);
   const module = parseModulePath(path);

@@ -9,6 +9,7 @@ import { Lanes } from './lanes.ts';
 import { readRecords, type PublishRecord, type PublishRecords } from './records.ts';
 import type { Selection } from './selection.ts';
 import { countPublished, storedVersions, type StoredVersion } from './stored-versions.ts';
+import { findWithdrawn } from './withdrawn.ts';
 
 /** What verifying needs, and who is told of it. */
 export interface VerifyParts extends CheckParts {
@@ -75,7 +76,7 @@ class Run {
       if (stored.published) {
         records.delete(name);
         await lanes.add(this.#laneOf(stored, record), () => this.#check(stored, record));
-      } else if (!record) {
+      } else if (!record && !(await this.#tellWithdrawn(stored))) {
         this.#parts.onFinding(leftoverOf(stored));
       }
     }
@@ -88,7 +89,7 @@ class Run {
       if (this.#signal.aborted) return;
       const { module, version } = record;
       // It may have been published while the rest was checked.
-      if (await this.#parts.store.stat(moduleKey(module, version, 'info'))) continue;
+      if ((await this.#parts.store.stat(moduleKey(module, version, 'info'))) || (await this.#tellWithdrawn(record))) continue;
       const problem = 'it was published, and its .info is missing';
       this.#finish([{ kind: 'missing', module, version, problem, advice: repairAdvice({ module, version }, record) }]);
     }
@@ -103,11 +104,22 @@ class Run {
   /** Undefined for a check that was cut short. Whatever goes wrong with one version, the others are still to be checked. */
   async #findingsOf({ module, version }: StoredVersion, record: PublishRecord | undefined): Promise<readonly Finding[] | undefined> {
     try {
-      return await checkVersion(this.#parts, { module, version }, record, this.#signal);
+      const findings = await checkVersion(this.#parts, { module, version }, record, this.#signal);
+      // Looked for last: it may have been withdrawn while it was checked.
+      const withdrawn = await findWithdrawn(this.#parts.store, { module, version });
+      return withdrawn ? [withdrawn] : findings;
     } catch (error) {
       if (this.#signal.aborted) return undefined;
       return [{ kind: 'unchecked', module, version, problem: `could not be checked: ${messageOf(error)}`, advice: 'run it again when this is mended' }];
     }
+  }
+
+  /** Tells of a version without `.info` that it was withdrawn, if so; without any file it is none that counts. */
+  async #tellWithdrawn(subject: Pick<StoredVersion, 'module' | 'version'>): Promise<boolean> {
+    const finding = await findWithdrawn(this.#parts.store, subject);
+    if (finding?.kind === 'note') this.#parts.onFinding(finding);
+    else if (finding) this.#finish([finding]);
+    return finding !== undefined;
   }
 
   #finish(findings: readonly Finding[]): void {

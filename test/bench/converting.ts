@@ -10,6 +10,7 @@ import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
 import { MAX_ZIP, ModuleZip } from '../../src/module/zip.ts';
 import { convert } from '../../src/publish/convert.ts';
+import { filesInGitLab } from '../../src/publish/commit-files.ts';
 import { planZip } from '../../src/publish/plan.ts';
 
 /** What a converting process is told. */
@@ -39,7 +40,8 @@ async function serve(conversion: Conversion): Promise<void> {
   const version = 'v1.0.0' as Version;
   const gomod = Buffer.from(`module ${path}\n\ngo 1.24\n`);
   const client = new GitLabClient({ url: gitlabUrl, token, pace: async () => undefined });
-  const plan = await planZip(client, { projectId, commit: conversion.commit as CommitId, directory: '', gomod });
+  const commit = conversion.commit as CommitId;
+  const plan = await planZip(filesInGitLab(client, projectId, commit), { commit, directory: '', gomod });
   const sums = new Set<string>();
   const convertOnce = async (way: Way): Promise<void> => {
     const zip = new ModuleZip(path, version);

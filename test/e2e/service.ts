@@ -72,9 +72,21 @@ export async function startService(settings: Readonly<Record<string, string>>, r
 
 /** Runs a command of modpress to its end, with these environment variables and no others. */
 export async function runModpress(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<CommandResult> {
+  return (await startModpress(args, env)).result;
+}
+
+/** A command of modpress that is running. */
+export interface Command {
+  readonly child: ChildProcess;
+  /** Resolves when it has ended. */
+  readonly result: Promise<CommandResult>;
+}
+
+/** Starts a command of modpress, with these environment variables and no others. */
+export async function startModpress(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Command> {
   const child = await startMain(args, env);
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-  return { status: child.exitCode, stdout, stderr };
+  const result = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]).then(([stdout, stderr]) => ({ status: child.exitCode, stdout, stderr }));
+  return { child, result };
 }
 
 async function startMain(args: readonly string[], env: Readonly<Record<string, string>>) {

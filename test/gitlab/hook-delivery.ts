@@ -88,6 +88,7 @@ export class HookDelivery {
       response_body: answer.body,
       execution_duration: (Date.now() - at.getTime()) / 1000,
       response_status: answer.status === undefined ? 'internal error' : `${answer.status}`,
+      created_at: at.toISOString(),
     });
     return delivery;
   }

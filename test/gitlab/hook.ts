@@ -30,6 +30,7 @@ export interface HookEvent {
   readonly response_body: string;
   readonly execution_duration: number;
   readonly response_status: string;
+  readonly created_at: string;
 }
 
 export type AlertStatus = 'executable' | 'temporarily_disabled' | 'disabled';

@@ -25,6 +25,17 @@ export interface ProjectRecord {
   readonly repository: Repository;
 }
 
+/** What a project is made with. */
+export interface ProjectOptions {
+  readonly visibility?: Visibility;
+  readonly defaultBranch?: string;
+  readonly archived?: boolean;
+  /** When it was made and last pushed to; now, unless given. */
+  readonly createdAt?: Date;
+  /** Shows another project's repository as its own: thousands of projects without thousands of repositories. */
+  readonly sharesRepositoryOf?: { readonly id: number };
+}
+
 /** The last part of a full path: a project's or group's own `path`. */
 export function lastPart(fullPath: string): string {
   return fullPath.slice(fullPath.lastIndexOf('/') + 1);
@@ -46,6 +57,8 @@ export class Instance {
   readonly #folder: string;
   readonly #groups = new Map<number, Group>();
   readonly #projects = new Map<number, ProjectRecord>();
+  /** Those of deleted projects too. */
+  readonly #repositories = new Map<number, Repository>();
   #lastId = 0;
 
   /** Repositories are kept in `folder`, by project id, so that a move touches none. */
@@ -66,24 +79,27 @@ export class Instance {
 
   async createProject(
     fullPath: string,
-    options: { visibility?: Visibility; defaultBranch?: string; archived?: boolean },
+    options: ProjectOptions,
   ): Promise<ProjectRecord> {
     if (this.project(fullPath)?.fullPath === fullPath) throw new Error(`project ${fullPath} exists`);
     if (parentPath(fullPath) === '') throw new Error(`a project needs a group: ${fullPath}`);
     this.createGroup(parentPath(fullPath));
     const id = ++this.#lastId;
     const directory = join(this.#folder, `${id}.git`);
+    const shared = options.sharesRepositoryOf && this.#repositories.get(options.sharesRepositoryOf.id);
+    const createdAt = options.createdAt ?? new Date();
     const project: ProjectRecord = {
       id,
       fullPath,
       formerPaths: new Set(),
       visibility: options.visibility ?? 'private',
       archived: options.archived ?? false,
-      createdAt: new Date(),
-      lastActivityAt: new Date(),
-      repository: await Repository.create(this.#git, directory, options.defaultBranch ?? 'main'),
+      createdAt,
+      lastActivityAt: createdAt,
+      repository: shared ?? await Repository.create(this.#git, directory, options.defaultBranch ?? 'main'),
     };
     this.#projects.set(id, project);
+    this.#repositories.set(id, project.repository);
     return project;
   }
 

@@ -109,7 +109,7 @@ export class SmartHttp {
       await adoptDefaultBranch(project);
       return changed;
     });
-    project.lastActivityAt = new Date();
+    noteActivity(project);
     // The pusher gets the answer first; what hears of the push finds it complete.
     response.end();
     this.#events.announce(project, changes, token);
@@ -172,4 +172,9 @@ function noCache(response: Response, type: string): void {
 
 function plain(response: Response, status: number, message: string): void {
   response.status(status).type('text/plain').send(message);
+}
+
+/** GitLab's `RESET_PROJECT_ACTIVITY_INTERVAL`: within an hour, activity leaves no trace (app/models/event.rb). */
+function noteActivity(project: ProjectRecord): void {
+  if (Date.now() - project.lastActivityAt.getTime() >= 3_600_000) project.lastActivityAt = new Date();
 }

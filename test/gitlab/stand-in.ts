@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Faults } from './faults.ts';
 import { Git } from './git.ts';
 import { HookDelivery, type Delivery } from './hook-delivery.ts';
-import { Instance, type Group, type ProjectRecord, type Visibility } from './instance.ts';
+import { Instance, type Group, type ProjectOptions, type ProjectRecord } from './instance.ts';
 import type { StandInOptions } from './options.ts';
 import { recordRequest, type RequestRecord } from './requests.ts';
 import { createSite, unproxy } from './site.ts';
@@ -55,7 +55,7 @@ export interface StandIn extends AsyncDisposable {
   createGroup(fullPath: string): Group;
   createProject(
     fullPath: string,
-    options?: { visibility?: Visibility; defaultBranch?: string; archived?: boolean },
+    options?: ProjectOptions,
   ): Promise<Project>;
   /** Keeps the id. The API answers 301 for the old path; git works with both. */
   moveProject(project: Project, newFullPath: string): Promise<void>;

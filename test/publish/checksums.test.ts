@@ -6,10 +6,12 @@ import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readArchive } from '../../src/gitlab/archive.ts';
-import type { BlobId } from '../../src/gitlab/client.ts';
+import { GitLabClient, type BlobId } from '../../src/gitlab/client.ts';
 import { collect } from '../../src/gitlab/collect.ts';
 import { hashGoMod } from '../../src/module/hash.ts';
 import { conversionOf, type AttributesFile } from '../../src/publish/attributes.ts';
+import { BlobCache } from '../../src/publish/blob-cache.ts';
+import { Blobs } from '../../src/publish/blobs.ts';
 import type { Outcome } from '../../src/publish/outcome.ts';
 import { convertedBytes } from '../../src/publish/repair.ts';
 import { takeBytes } from '../../src/publish/taken.ts';
@@ -23,7 +25,7 @@ import { startPublishing, type Publishing } from './publishing.ts';
 const HOST = 'gitlab.example';
 
 let gitlab: StandIn;
-let publishing: Publishing;
+let client: GitLabClient;
 let temporary: string;
 let direct: DirectDownload;
 /** The project of each case and rejection, by its name. */
@@ -32,7 +34,7 @@ const projects = new Map<string, { id: number; path: string }>();
 beforeAll(async () => {
   gitlab = await startGitLab({ archiveLimit: 'off' });
   temporary = await mkdtemp(join(tmpdir(), 'modpress-checksums-'));
-  publishing = await startPublishing(gitlab, temporary, { modulePrefix: HOST });
+  client = new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined });
   for (const { name, project, files, later, tags, laterTags, annotated, committerZone } of CASES) {
     const made = await gitlab.createProject(project ?? `cases/${slug(name)}`);
     projects.set(name, made);
@@ -66,28 +68,71 @@ afterAll(async () => {
   await rm(temporary, { recursive: true, force: true });
 });
 
-describe('what is published has the checksums of GOPROXY=direct', () => {
-  test.each(CASES)('$name', async (shape) => {
-    const tags = [...shape.tags, ...(shape.laterTags ?? [])];
-    for (const [index, query] of queriesOf(shape).entries()) {
-      const truth = answerFor(query);
-      expect(truth.Error).toBeUndefined();
-      const outcome = await publish(shape.name, tags[index] ?? '');
-      expect(outcome).toMatchObject({ status: 'published', module: truth.Path, version: truth.Version, h1: truth.Sum, goModH1: truth.GoModSum });
-      expect(hashGoMod(await publishing.read(truth.Path, truth.Version, 'mod'))).toBe(truth.GoModSum);
-      const info = JSON.parse((await publishing.read(truth.Path, truth.Version, 'info')).toString()) as { Version: string; Time: string };
-      const directInfo = JSON.parse(await readFile(truth.Info ?? '', 'utf8')) as { Version: string; Time: string };
-      expect({ Version: info.Version, Time: info.Time }).toEqual({ Version: directInfo.Version, Time: directInfo.Time });
-    }
-  });
-});
+/** The ways in which a version is built, and how a tag is listed for it. All of them have to give the same bytes. */
+const WAYS = [
+  { way: 'an archive', listed: undefined },
+  { way: 'blobs', listed: { sharesCommit: false } },
+  { way: 'the tree of the commit and blobs', listed: { sharesCommit: true } },
+];
+/** What git alone can convert, and what has so many files that an archive may be the cheapest way to get the blobs. */
+const MAY_HAVE_ARCHIVE = new Set([
+  'another encoding by attribute',
+  'export-ignore and a pattern that is not read, elsewhere',
+  'export-ignore and text=auto eol=crlf',
+  'thousands of files',
+]);
 
-describe('what the go command refuses, modpress does not publish, and says why', () => {
-  test.each(REJECTIONS)('$name', async (shape) => {
-    const outcome = await publish(shape.name, shape.tag);
-    expect(outcome).toMatchObject({ status: shape.status, reason: expect.stringContaining(shape.says) });
-    const errors = queriesOf(shape).map((query) => answerFor(query).Error);
-    expect(errors).not.toContain(undefined);
+describe.each(WAYS)('from $way', ({ way, listed }) => {
+  let publishing: Publishing;
+  let cache: BlobCache | undefined;
+
+  beforeAll(async () => {
+    const folder = join(temporary, slug(way));
+    cache = listed && new BlobCache(folder);
+    const blobs = cache && new Blobs({ gitlab: client, cache, temporary: folder });
+    publishing = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { gitlab: client, ...(blobs && { blobs }) } });
+  });
+  afterAll(async () => {
+    await cache?.close();
+  });
+
+  async function publish(name: string, tag: string): Promise<Outcome> {
+    const projectId = projects.get(name)?.id ?? 0;
+    const found = await client.tag(projectId, tag);
+    const { commit = '', committedAt = new Date(0) } = found ?? {};
+    const said = listed && { ...listed, commit, committedAt: committedAt.toISOString(), at: new Date().toISOString() };
+    const result = await publishing.publisher.publish({ projectId, tag, listed: said });
+    if ('dismissed' in result) throw new Error(result.dismissed);
+    return result.outcome;
+  }
+
+  describe('what is published has the checksums of GOPROXY=direct', () => {
+    test.each(CASES)('$name', async (shape) => {
+      const tags = [...shape.tags, ...(shape.laterTags ?? [])];
+      for (const [index, query] of queriesOf(shape).entries()) {
+        const truth = answerFor(query);
+        expect(truth.Error).toBeUndefined();
+        gitlab.clearRequests();
+        const outcome = await publish(shape.name, tags[index] ?? '');
+        expect(outcome).toMatchObject({ status: 'published', module: truth.Path, version: truth.Version, h1: truth.Sum, goModH1: truth.GoModSum });
+        expect(hashGoMod(await publishing.read(truth.Path, truth.Version, 'mod'))).toBe(truth.GoModSum);
+        const info = JSON.parse((await publishing.read(truth.Path, truth.Version, 'info')).toString()) as { Version: string; Time: string };
+        const directInfo = JSON.parse(await readFile(truth.Info ?? '', 'utf8')) as { Version: string; Time: string };
+        expect({ Version: info.Version, Time: info.Time }).toEqual({ Version: directInfo.Version, Time: directInfo.Time });
+        // Else it would prove nothing: a way could be another one.
+        const hadArchive = gitlab.requests.some(({ path }) => path.includes('/repository/archive'));
+        expect(hadArchive).toBe(listed === undefined || (hadArchive && MAY_HAVE_ARCHIVE.has(shape.name)));
+      }
+    });
+  });
+
+  describe('what the go command refuses, modpress does not publish, and says why', () => {
+    test.each(REJECTIONS)('$name', async (shape) => {
+      const outcome = await publish(shape.name, shape.tag);
+      expect(outcome).toMatchObject({ status: shape.status, reason: expect.stringContaining(shape.says) });
+      const errors = queriesOf(shape).map((query) => answerFor(query).Error);
+      expect(errors).not.toContain(undefined);
+    });
   });
 });
 
@@ -149,12 +194,6 @@ describe('what attributes make of a file', () => {
     expect(compared.same).toBeGreaterThan(500);
   }, 120_000);
 });
-
-async function publish(name: string, tag: string): Promise<Outcome> {
-  const result = await publishing.publisher.publish({ projectId: projects.get(name)?.id ?? 0, tag });
-  if ('dismissed' in result) throw new Error(result.dismissed);
-  return result.outcome;
-}
 
 function queriesOf(shape: { name: string; modules: readonly string[] } | { name: string; query: string | undefined }): string[] {
   const queries = 'modules' in shape ? shape.modules : [shape.query ?? []].flat();

@@ -1,8 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { BlobId, CommitId, GitLabClient, TreeEntry } from '../../src/gitlab/client.ts';
+import type { BlobId, CommitId, TreeEntry } from '../../src/gitlab/client.ts';
 import { checkFiles, TreeSieve, type TreeFile } from '../../src/module/check.ts';
 import { compareBytes } from '../../src/module/hash.ts';
+import type { CommitFiles } from '../../src/publish/commit-files.ts';
 import { planZip } from '../../src/publish/plan.ts';
 
 const element = fc.oneof(
@@ -90,13 +91,14 @@ describe('the plan for a huge tree', () => {
 });
 
 function plannedFor(entries: readonly TreeEntry[], directory: string): ReturnType<typeof planZip> {
-  const gitlab: Pick<GitLabClient, 'tree'> = {
+  const files: CommitFiles = {
     async *tree() {
       yield* entries;
     },
+    file: async () => undefined,
   };
   const gomod = Buffer.from('module gitlab.example/x\n\ngo 1.24\n');
-  return planZip(gitlab as GitLabClient, { projectId: 1, commit: '0'.repeat(40) as CommitId, directory, gomod });
+  return planZip(files, { commit: '0'.repeat(40) as CommitId, directory, gomod });
 }
 
 function entry(path: string, mode = '100644'): TreeEntry {

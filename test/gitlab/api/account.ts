@@ -1,8 +1,10 @@
 import { Router } from 'express';
+import { isWithin } from '../instance.ts';
 import type { Token } from '../tokens.ts';
 import type { ApiContext } from './context.ts';
+import { notFound } from './error.ts';
 
-/** What the instance and the token say about themselves: `/version`, `/metadata`, `/user`, `/personal_access_tokens/self`. */
+/** What the instance and the token say about themselves: `/version`, `/metadata`, `/user`, `/personal_access_tokens/self`, and a group of one of its members. */
 export function accountRoutes({ access, present }: ApiContext, version: string): Router {
   const router = Router();
   const revision = '5f9a2c41b7e';
@@ -31,6 +33,15 @@ export function accountRoutes({ access, present }: ApiContext, version: string):
       bot: token.role !== 'admin',
       ...(token.role === 'admin' ? { is_admin: true } : {}),
     });
+  });
+
+  // A maintainer's token may do here what a group's Owner may.
+  router.get('/groups/:id/members/all/:user_id', (request, response) => {
+    const token = access.requireToken(request);
+    const group = access.group(request, request.params.id);
+    const isMember = token.memberOf === 'everything' || token.memberOf.some((path) => isWithin(group.fullPath, path));
+    if (Number(request.params.user_id) !== token.id || !isMember || token.role === 'admin') throw notFound('Member');
+    response.json({ id: token.id, username: userName(token), state: 'active', access_level: token.role === 'reporter' ? 20 : 50 });
   });
 
   router.get('/personal_access_tokens/self', (request, response) => {

@@ -8,7 +8,7 @@ import { isWithin } from '../instance.ts';
 import type { Token } from '../tokens.ts';
 import type { ApiContext } from './context.ts';
 import { ApiError, badParameter, forbidden, noRecord } from './error.ts';
-import { text } from './query.ts';
+import { integer, text } from './query.ts';
 
 const flag = z.union([z.boolean(), z.enum(['true', '1']).transform(() => true), z.enum(['false', '0']).transform(() => false)]);
 const words = z.string().nullable();
@@ -33,6 +33,9 @@ type Body = z.infer<typeof bodySchema>;
 
 /** How many tests and resends of hooks one token gets a minute. */
 const callsAMinute = 5;
+
+/** How many events a page may have (lib/api/hooks/events.rb). */
+const eventsAPage = 20;
 
 /** What the group hooks of an instance answer: it has them, its licence lacks them, or its edition does not know them. */
 export type GroupHooks = 'licensed' | 'unlicensed' | 'community';
@@ -120,6 +123,7 @@ export function hookRoutes(
     }
     router.get(`${path}/:hook_id/events`, (request, response) => {
       const { hook } = one(request);
+      if (integer(request, 'per_page', 20) > eventsAPage) throw badParameter('per_page does not have a valid value');
       const wanted = text(request, 'status')?.split(',');
       const events = hook.events.filter(({ response_status: status }) => wanted === undefined || wanted.some((word) => fits(status, word)));
       response.json(pagination.page(request, response, events));

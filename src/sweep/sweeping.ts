@@ -1,20 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../errors.ts';
 import type { Pace } from '../pace/pace.ts';
+import type { Queue } from '../queue/queue.ts';
 import { sweep, type SweepParts } from './sweep.ts';
 
 /** When to sweep, and whom to tell. */
-export interface SweepingParts extends SweepParts {
+export interface SweepingParts extends Omit<SweepParts, 'queue' | 'roomInQueue' | 'onProgress'> {
+  readonly queue: Pick<Queue, 'add' | 'counts'>;
   /** Shared by all replicas: only one of them sweeps in each period. */
   readonly pace: Pace;
   /** SWEEP_MINUTES. */
   readonly minutes: number;
-  /** Told how many tags had no outcome. */
-  readonly onRecovered: (count: number) => void;
+  /** Told of each sweep how many tags there were that no webhook had told of, and the seconds that it took. */
+  readonly onSwept: (recovered: number, seconds: number) => void;
 }
 
 /** A sweep that failed is tried again after this time. */
 const AGAIN_MS = 30_000;
+/** No more tags than this wait for a worker: a sweep that found many goes on when there is room. */
+const LONGEST_QUEUE = 5_000;
+/** How often one looks whether there is room, in milliseconds. */
+const LOOK_MS = 1_000;
 
 /** Sweeps now and then every few minutes, until stopped. */
 export function startSweeping(parts: SweepingParts): { stop(): Promise<void> } {
@@ -49,10 +55,32 @@ async function run(parts: SweepingParts, signal: AbortSignal): Promise<void> {
 
 async function sweepOnce(parts: SweepingParts, signal: AbortSignal): Promise<void> {
   const started = performance.now();
-  const result = await sweep(parts, signal);
+  const { queue, pace, minutes } = parts;
+  const result = await sweep(
+    {
+      ...parts,
+      roomInQueue: roomIn(queue),
+      // One that takes longer than the time between two must not meet the next, on another replica.
+      onProgress: () => pace.hold('sweep', minutes * 60_000),
+    },
+    signal,
+  );
   if (signal.aborted) return;
-  parts.onRecovered(result.queued);
-  parts.log.info({ ...result, seconds: Number(((performance.now() - started) / 1000).toFixed(1)) }, 'compared tags with the store');
+  const seconds = (performance.now() - started) / 1000;
+  parts.onSwept(result.recovered, seconds);
+  parts.log.info({ ...result, seconds: Number(seconds.toFixed(1)) }, 'compared tags with the store');
+}
+
+/** Looks at the queue for the first of a thousand tags, and from then on until there is room. */
+function roomIn(queue: Pick<Queue, 'counts'>): (signal: AbortSignal) => Promise<void> {
+  let free = 0;
+  return async (signal) => {
+    while (free <= 0 && !signal.aborted) {
+      free = Math.min(1_000, LONGEST_QUEUE - (await queue.counts()).waiting);
+      if (free <= 0) await sleep(LOOK_MS, undefined, { signal }).catch(ignoreAbort);
+    }
+    free--;
+  };
 }
 
 function ignoreAbort(error: unknown): void {

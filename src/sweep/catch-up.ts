@@ -2,6 +2,9 @@ import { LRUCache } from 'lru-cache';
 import { messageOf } from '../errors.ts';
 import { sweepProject, type SweepParts } from './sweep.ts';
 
+/** What a project's tags are compared with, and where the missing ones go. */
+export type CatchUpParts = Pick<SweepParts, 'gitlab' | 'store' | 'queue' | 'log'>;
+
 /** A project is not looked at again for so long, in milliseconds: its tags are in the queue by then. */
 const AGAIN_MS = 60_000;
 
@@ -10,12 +13,12 @@ const AGAIN_MS = 60_000;
  * ago. Where one tag was missed, others were, and a list with half of the versions in it would hide the newest.
  */
 export class CatchUp {
-  readonly #parts: Omit<SweepParts, 'scope'>;
+  readonly #parts: CatchUpParts;
   readonly #recent = new LRUCache<number, true>({ max: 10_000, ttl: AGAIN_MS });
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
 
-  constructor(parts: Omit<SweepParts, 'scope'>) {
+  constructor(parts: CatchUpParts) {
     this.#parts = parts;
   }
 
@@ -36,7 +39,7 @@ export class CatchUp {
   async #run(projectId: number): Promise<void> {
     const { log } = this.#parts;
     try {
-      const { queued } = await sweepProject(this.#parts, projectId, this.#closing.signal);
+      const { queued } = await sweepProject(this.#parts, { id: projectId }, this.#closing.signal);
       if (queued > 0) log.warn({ projectId, queued }, 'tags were asked for before any webhook told of them: check the webhook of this project');
     } catch (error) {
       this.#recent.delete(projectId);

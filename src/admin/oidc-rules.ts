@@ -1,0 +1,58 @@
+/** Which CI jobs may make admin calls: ADMIN_OIDC. */
+export interface OidcRules {
+  /** What the `iss` of their id_tokens has to be: GitLab's URL, without a final slash. */
+  readonly issuer: string;
+  /** What their `aud` has to be: this service. */
+  readonly audience: string;
+  /** Projects, and groups with all below them, whose jobs may act for every project. */
+  readonly operators: readonly string[];
+  /** Projects, and groups with all below them, whose jobs may act for their own project. */
+  readonly projects: readonly string[];
+}
+
+/** What holds where ADMIN_OIDC does not say: GITLAB_URL and PUBLIC_URL. */
+export interface OidcDefaults {
+  readonly issuer: string;
+  readonly audience: string | undefined;
+}
+
+const KEYS = ['issuer', 'audience', 'operators', 'projects'] as const;
+type Key = (typeof KEYS)[number];
+
+/** Reads ADMIN_OIDC, entries `key=value` separated by white space. Throws with what has to be done, which shows no value. */
+export function parseOidcRules(value: string, defaults: OidcDefaults): OidcRules {
+  const entries = readEntries(value);
+  const issuer = entries.get('issuer') ?? defaults.issuer;
+  const audience = entries.get('audience') ?? defaults.audience;
+  const operators = paths(entries.get('operators'));
+  const projects = paths(entries.get('projects'));
+  if (entries.has('issuer') && !isIssuer(issuer)) throw new Error('has an issuer= that is no http:// or https:// URL without query and credentials');
+  if (audience === undefined) throw new Error('has no audience=, and PUBLIC_URL is not set: set one of them to how jobs name this service in aud');
+  if (operators.length + projects.length === 0) throw new Error('allows nobody: add operators= or projects= with projects or groups, separated by commas');
+  return { issuer: issuer.replace(/\/+$/, ''), audience, operators, projects };
+}
+
+function readEntries(value: string): Map<Key, string> {
+  const entries = new Map<Key, string>();
+  for (const entry of value.split(/\s+/).filter((part) => part !== '')) {
+    const [, name, text] = /^([a-z]+)=(.+)$/.exec(entry) ?? [];
+    const key = KEYS.find((candidate) => candidate === name);
+    if (key === undefined || text === undefined) throw new Error(`must be entries ${KEYS.map((each) => `${each}=…`).join(', ')}, separated by spaces`);
+    if (entries.has(key)) throw new Error(`has ${key}= twice: keep one`);
+    entries.set(key, text);
+  }
+  return entries;
+}
+
+function paths(value: string | undefined): string[] {
+  if (value === undefined) return [];
+  const list = value.split(',').map((path) => path.replace(/^\/+|\/+$/g, ''));
+  if (list.includes('')) throw new Error('has an empty entry among operators= or projects=: expected paths separated by commas');
+  return list;
+}
+
+function isIssuer(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { protocol, username, password, search, hash } = new URL(value);
+  return /^https?:$/.test(protocol) && username + password + search + hash === '';
+}

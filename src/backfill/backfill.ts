@@ -1,0 +1,159 @@
+import pLimit, { type LimitFunction } from 'p-limit';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, Retry } from '../errors.ts';
+import type { GitLabClient, Project } from '../gitlab/client.ts';
+import { Patience } from '../patience.ts';
+import type { Published } from '../publish/publish.ts';
+import type { TagJob } from '../queue/queue.ts';
+import type { ReadStore } from '../store/store.ts';
+import { StoreUnavailable } from '../store/store.ts';
+import { compareTags, jobOf, type MissingTag } from '../sweep/missing-tags.ts';
+import { findTargets, projectsOf, type Target } from '../sweep/targets.ts';
+import type { BackfillProgress } from './progress.ts';
+import type { BackfillRequest } from './request.ts';
+import { Tally, type TagResult } from './tally.ts';
+
+/** Where the targets of a backfill are looked for. */
+export interface TargetParts {
+  readonly gitlab: GitLabClient;
+  /** GITLAB_SCOPE: what an empty list of targets means. */
+  readonly scope: readonly string[];
+  readonly isInScope: (projectPath: string) => boolean;
+}
+
+/** What a backfill works with. */
+export interface BackfillParts extends TargetParts {
+  readonly store: ReadStore;
+  /** Publishes a tag and says what became of it; rejects when it has to be done again (Publisher.publish). */
+  readonly publish: (job: TagJob) => Promise<Published>;
+}
+
+/** The targets of a backfill are not what they should be: none of it was begun. */
+export class UnknownTargets extends Error {
+  override readonly name = 'UnknownTargets';
+}
+
+/** Projects worked on side by side, and tags of all of them together. */
+const PROJECTS = 4;
+const TAGS = 8;
+
+/** Finds out what a request names. Throws UnknownTargets; Retry where GitLab cannot be asked. */
+export async function findBackfillTargets({ gitlab, scope, isInScope }: TargetParts, request: BackfillRequest): Promise<readonly Target[]> {
+  const { targets, unknown } = await findTargets(gitlab, request.targets.length === 0 ? scope : request.targets);
+  if (unknown.length > 0) throw new UnknownTargets(`GitLab has no group or project ${unknown.join(', ')} that GITLAB_TOKEN may see`);
+  const outside = targets.filter((target) => target.kind === 'project' && !isInScope(target.path));
+  if (outside.length > 0) throw new UnknownTargets(`not in GITLAB_SCOPE: ${outside.map((target) => ('path' in target ? target.path : '')).join(', ')}`);
+  return targets;
+}
+
+/**
+ * Publishes every tag that has no outcome yet, the newest of each project first, several projects side by side. What has an
+ * outcome costs no call, so that one that was cut off goes on where it was. Resolves to the last progress; early, with what
+ * was done, once `signal` is aborted. Rejects with UnknownTargets, or Retry where the projects cannot be listed.
+ */
+export async function backfill(
+  parts: BackfillParts,
+  request: BackfillRequest,
+  onProgress: (progress: BackfillProgress) => void,
+  signal: AbortSignal,
+): Promise<BackfillProgress> {
+  const tally = new Tally(request.dryRun);
+  const run = new Run(parts, request, tally, () => onProgress(tally.progress), signal);
+  await run.all();
+  if (!signal.aborted) tally.finish();
+  return tally.progress;
+}
+
+class Run {
+  readonly #parts: BackfillParts;
+  readonly #request: BackfillRequest;
+  readonly #tally: Tally;
+  readonly #tell: () => void;
+  readonly #signal: AbortSignal;
+  readonly #patience = new Patience();
+  readonly #limit: LimitFunction = pLimit(TAGS);
+
+  constructor(parts: BackfillParts, request: BackfillRequest, tally: Tally, tell: () => void, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#request = request;
+    this.#tally = tally;
+    this.#tell = tell;
+    this.#signal = signal;
+  }
+
+  async all(): Promise<void> {
+    const targets = await findBackfillTargets(this.#parts, this.#request);
+    const projects: Project[] = [];
+    for await (const project of projectsOf(this.#parts.gitlab, targets)) {
+      if (this.#signal.aborted) return;
+      if (!project.empty && this.#parts.isInScope(project.path)) projects.push(project);
+      this.#tally.projectsFound(projects.length);
+      this.#tell();
+    }
+    this.#tally.projectsFound(projects.length);
+    const sideBySide = pLimit(PROJECTS);
+    await Promise.all(projects.map((project) => sideBySide(() => this.#project(project))));
+  }
+
+  async #project(project: Project): Promise<void> {
+    if (this.#signal.aborted) return;
+    const at = new Date();
+    const compared = await this.#patiently(() => compareTags(this.#parts, project.id));
+    if (this.#signal.aborted) return;
+    if ('failed' in compared) this.#tally.projectFailed(project.path, compared.failed);
+    else {
+      const { count, missing } = compared;
+      const wanted = missing.filter((tag) => isSince(tag, this.#request.since));
+      const versions = wanted.filter(({ isVersion }) => isVersion).length;
+      this.#tally.compared({ known: count - missing.length, older: missing.length - wanted.length, versions, others: wanted.length - versions });
+      if (!this.#request.dryRun) await this.#tags(project, wanted, at);
+    }
+    this.#tally.projectDone(project.id);
+    this.#tell();
+  }
+
+  async #tags(project: Project, tags: readonly MissingTag[], at: Date): Promise<void> {
+    let done = 0;
+    await Promise.all(
+      tags.map((tag) =>
+        this.#limit(async () => {
+          if (this.#signal.aborted) return;
+          const result: TagResult = await this.#patiently(() => this.#parts.publish(jobOf(project, tag, at)));
+          if (this.#signal.aborted && 'failed' in result) return;
+          done++;
+          this.#tally.projectUnderWay(project.id, done / tags.length);
+          this.#tally.tagDone(project.path, tag.name, result);
+          this.#tell();
+        }),
+      ),
+    );
+  }
+
+  /** Waits for what should work later, for a bounded time; a failure that stays is the result. */
+  async #patiently<T extends object>(work: () => Promise<T>): Promise<T | { readonly failed: string }> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const result = await work();
+        this.#patience.succeeded();
+        return result;
+      } catch (error) {
+        const passes = error instanceof Retry || error instanceof StoreUnavailable;
+        const waitMs = passes && !this.#signal.aborted ? this.#patience.waitAfter(error, attempt) : undefined;
+        if (waitMs === undefined) return { failed: messageOf(error) };
+        this.#tally.waits(messageOf(error), waitMs);
+        this.#tell();
+        await sleep(waitMs, undefined, { signal: this.#signal }).catch(ignoreAbort);
+        if (this.#signal.aborted) return { failed: messageOf(error) };
+      }
+    }
+  }
+}
+
+/** Lightweight tags have no time of their own, so that of the commit counts. */
+function isSince({ createdAt, committedAt }: MissingTag, since: string | undefined): boolean {
+  return since === undefined || (createdAt ?? committedAt) >= new Date(since);
+}
+
+function ignoreAbort(error: unknown): void {
+  if (!(error instanceof Error && error.name === 'AbortError')) throw error;
+}

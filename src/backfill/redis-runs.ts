@@ -1,0 +1,142 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import { messageOf } from '../errors.ts';
+import { connectRedis, endRedis, watchHeartbeat } from '../queue/redis.ts';
+import { takeLock, type Lock } from '../queue/tag-lock.ts';
+import { isOver, type BackfillProgress } from './progress.ts';
+import type { BackfillRequest } from './request.ts';
+import { backfillRunSchema, isSameRequest, newRun, RUNS_AT_ONCE, type BackfillRun, type BackfillRuns, type BackfillWork } from './runs.ts';
+
+/** How runs in Redis are made. Times in milliseconds. */
+export interface RedisRunsOptions {
+  readonly redisUrl: string;
+  readonly log: Logger;
+  /** What all keys begin with; `modpress` unless given. */
+  readonly prefix?: string;
+  /** After how long a run whose process is silent is taken up by another; ten seconds unless given. */
+  readonly lockMs?: number;
+}
+
+/** How long a run can be asked for, in milliseconds. */
+const KEPT_MS = 24 * 3_600_000;
+/** How often one looks for runs that nobody works on, and stores how far one is, in milliseconds. */
+const LOOK_MS = 1_000;
+
+/**
+ * Backfills shared by all processes on one Redis. Each run is one text in Redis and its id is in the set of those that are
+ * not over; whoever has the lock of a run works on it. If Redis is emptied, a run in progress writes itself down again.
+ */
+export class RedisRuns implements BackfillRuns {
+  readonly #redis: Redis;
+  readonly #log: Logger;
+  readonly #prefix: string;
+  readonly #lockMs: number;
+  readonly #closing = new AbortController();
+  readonly #running = new Map<string, Promise<void>>();
+  #looking: Promise<void> = Promise.resolve();
+
+  constructor({ redisUrl, log, prefix = 'modpress', lockMs = 10_000 }: RedisRunsOptions) {
+    this.#redis = connectRedis(redisUrl, log);
+    watchHeartbeat(this.#redis);
+    this.#log = log;
+    this.#prefix = prefix;
+    this.#lockMs = lockMs;
+  }
+
+  async start(request: BackfillRequest): Promise<BackfillRun> {
+    for (const id of await this.#redis.smembers(this.#open)) {
+      const run = await this.find(id);
+      if (run && !isOver(run.progress) && isSameRequest(run.request, request)) return run;
+    }
+    const run = newRun(request);
+    await this.#store(run);
+    return run;
+  }
+
+  async find(id: string): Promise<BackfillRun | undefined> {
+    const text = await this.#redis.get(this.#key(id));
+    return text === null ? undefined : backfillRunSchema.parse(JSON.parse(text));
+  }
+
+  process(work: BackfillWork): void {
+    this.#looking = this.#look(work);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#looking;
+    await Promise.all(this.#running.values());
+    endRedis(this.#redis);
+  }
+
+  get #open(): string {
+    return `${this.#prefix}:backfills`;
+  }
+
+  #key(id: string): string {
+    return `${this.#prefix}:backfill:${id}`;
+  }
+
+  async #store(run: BackfillRun): Promise<void> {
+    const over = isOver(run.progress);
+    const change = this.#redis.multi().set(this.#key(run.id), JSON.stringify(run), 'PX', KEPT_MS);
+    await (over ? change.srem(this.#open, run.id) : change.sadd(this.#open, run.id)).exec();
+  }
+
+  /** Takes up what nobody works on, until `close`. */
+  async #look(work: BackfillWork): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        for (const id of await this.#redis.smembers(this.#open)) {
+          if (this.#running.size < RUNS_AT_ONCE && !this.#running.has(id)) await this.#take(id, work);
+        }
+      } catch (error) {
+        this.#log.debug({ reason: messageOf(error) }, 'Redis cannot be asked for backfills');
+      }
+      await sleep(LOOK_MS, undefined, { signal }).catch(ignoreAbort);
+    }
+  }
+
+  async #take(id: string, work: BackfillWork): Promise<void> {
+    const lock = await takeLock(this.#redis, `${this.#prefix}:backfill-worker:${id}`, this.#lockMs, this.#log, async () => undefined);
+    if (!lock) return;
+    const run = await this.find(id).catch(() => undefined);
+    if (!run || isOver(run.progress)) {
+      await this.#redis.srem(this.#open, id);
+      await lock.release();
+      return;
+    }
+    const running = this.#run(run, work, lock).finally(() => this.#running.delete(id));
+    this.#running.set(id, running);
+  }
+
+  async #run(run: BackfillRun, work: BackfillWork, lock: Lock): Promise<void> {
+    const { signal } = this.#closing;
+    let progress: BackfillProgress = run.progress;
+    // Now and then, not for each tag; and also when nothing has changed, in case Redis has lost it.
+    const timer = setInterval(() => void this.#note({ ...run, progress }), LOOK_MS);
+    try {
+      progress = await work(run.request, (current) => void (progress = current), signal);
+    } catch (error) {
+      if (!signal.aborted) progress = { ...progress, state: 'failed', problem: messageOf(error), updatedAt: new Date().toISOString() };
+    } finally {
+      clearInterval(timer);
+      await this.#note({ ...run, progress });
+      await lock.release().catch((error: unknown) => this.#log.warn({ backfill: run.id, err: error }, 'the lock of a backfill could not be given back and will run out'));
+    }
+  }
+
+  async #note(run: BackfillRun): Promise<void> {
+    try {
+      await this.#store(run);
+    } catch (error) {
+      this.#log.warn({ backfill: run.id, reason: messageOf(error) }, 'how far a backfill is could not be stored');
+    }
+  }
+}
+
+function ignoreAbort(error: unknown): void {
+  if (!(error instanceof Error && error.name === 'AbortError')) throw error;
+}

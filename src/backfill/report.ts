@@ -1,0 +1,42 @@
+import type { BackfillProgress } from './progress.ts';
+
+/** How far it is, for one line: `12 of 340 projects, 25 published, 3 skipped, 0 refused, 0 failed`. */
+export function progressLine({ projects, published, skipped, refused, failed, dryRun, waiting }: BackfillProgress): string {
+  const counts = dryRun ? [] : [`${published} published`, `${skipped} skipped`, `${refused} refused`, `${failed} failed`];
+  return [`${projects.done} of ${projects.found} projects`, ...counts, ...(waiting === undefined ? [] : [waiting])].join(', ');
+}
+
+/** The same in fewer characters. */
+export function shortProgressLine({ projects, published, skipped, refused, failed, dryRun, waiting }: BackfillProgress): string {
+  const counts = dryRun ? [] : [`${published} pub`, `${skipped} skip`, `${refused} ref`, `${failed} fail`];
+  return [`${projects.done}/${projects.found} projects`, ...(waiting === undefined ? counts : [waiting])].join(', ');
+}
+
+/** The closing table, with a line for each tag that was refused or failed. */
+export function summary(progress: BackfillProgress, complete: boolean): string {
+  const { projects, tags, known, older, published, skipped, refused, failed, dismissed, versions, others, skips, troubles, problem } = progress;
+  const rows: [string, number, string?][] = [
+    ['projects', projects.done],
+    ['tags known before', known],
+    ...(older > 0 ? [['older than --since', older] as [string, number]] : []),
+  ];
+  if (progress.dryRun) {
+    rows.push(['would be looked at', versions, 'with the form of a version'], ['', others, 'others, which will be skipped'], ['failed', failed]);
+  } else {
+    rows.push(['published', published]);
+    rows.push(['skipped', skipped]);
+    for (const { reason, count } of skips) rows.push(['', count, reason]);
+    rows.push(['refused', refused], ['failed', failed]);
+    if (dismissed > 0) rows.push(['gone meanwhile', dismissed]);
+  }
+  const unlisted = refused + failed - troubles.length;
+  return [
+    ...rows.map(([name, count, note]) => `  ${name.padEnd(18)} ${String(count).padStart(8)}${note === undefined ? '' : `  ${note}`}`),
+    ...troubles.map(({ status, project, tag, reason }) => `${status.toUpperCase()} ${project}${tag === '' ? '' : ` ${tag}`}: ${reason.replaceAll(/\s+/g, ' ')}`),
+    ...(unlisted > 0 ? [`and ${unlisted} more, which the log of the service and the outcomes in the store have`] : []),
+    ...(problem === undefined ? [] : [problem.replaceAll(/\s+/g, ' ')]),
+    ...(complete ? [] : [`interrupted after ${tags.done} of ${tags.found} tags: the same command goes on from here`]),
+  ]
+    .map((line) => `${line}\n`)
+    .join('');
+}

@@ -1,0 +1,120 @@
+import { parseArgs } from 'node:util';
+import { ConfigError, loadWithdrawConfig, type WithdrawConfig } from '../config.ts';
+import { messageOf } from '../errors.ts';
+import { createLog } from '../log.ts';
+import type { ModulePath } from '../module/path.ts';
+import type { Version } from '../module/version.ts';
+import { withdrawVersion, type Withdrawn } from '../publish/withdraw.ts';
+import { connectRedis, endRedis } from '../queue/redis.ts';
+import { redisLock } from '../queue/redis-version-lock.ts';
+import { versionsPrefix } from '../store/layout.ts';
+import { openStore } from '../store/open.ts';
+import type { ReadStore } from '../store/store.ts';
+import { describeWithdrawal } from '../store/withdrawn.ts';
+import { parseModuleArgument } from '../verify/selection.ts';
+import { demandFolder } from './demand-folder.ts';
+import { complain } from './complain.ts';
+
+const HELP = `Usage: modpress withdraw MODULE@VERSION --reason TEXT
+
+Takes a version of a private module out of service for good, such as one with a secret in it: its files are deleted, and
+whoever asks for it gets 410 with the reason. It is never published again, however its tag is moved. A version that is not
+published yet can be withdrawn beforehand. Run again, the command completes what was cut off, and replaces the reason.
+
+  --reason TEXT  why, in one line; developers read it
+
+Who has the version in a module cache keeps it: rotate what leaked. Running proxies serve it from memory for 10 s at most.
+The tag and the commit stay in GitLab, where modpress can make other versions of them: mend the repository too.
+
+Exit status: 0 done, 1 not complete: run it again, 2 wrong arguments or settings.
+
+Settings are those of modpress serve: STORE, with S3_ENDPOINT, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION
+for a bucket; REDIS_URL where the service has it; GITLAB_URL, MODULE_PREFIX and MODULE_MAP for a module of which nothing
+is published.
+`;
+
+/** What is asked for on the command line. */
+interface Options {
+  readonly module: ModulePath;
+  readonly version: Version;
+  readonly reason: string;
+}
+
+/** `modpress withdraw`: resolves to the exit status, as its help tells. */
+export async function withdraw(args: readonly string[]): Promise<number> {
+  const options = readArguments(args);
+  if (typeof options === 'string') {
+    process.stdout.write(options);
+    return 0;
+  }
+  if (options instanceof Error) return complain('withdraw', [options.message]);
+  try {
+    const config = loadWithdrawConfig(process.env);
+    await demandFolder(config.store);
+    process.stdout.write(`${resultOf(await run(config, options), options.reason)}\n`);
+    return 0;
+  } catch (error) {
+    if (error instanceof ConfigError) return complain('withdraw', error.faults);
+    process.stderr.write(`modpress: ${options.module}@${options.version} is not withdrawn completely: ${messageOf(error)}; run the same command again\n`);
+    return 1;
+  }
+}
+
+async function run(config: WithdrawConfig, { module, version, reason }: Options): Promise<Withdrawn> {
+  const store = await openStore(config.store);
+  // What goes wrong with Redis ends the command, with the reason.
+  const log = createLog('silent');
+  const redis = config.redisUrl === undefined ? undefined : connectRedis(config.redisUrl, log);
+  try {
+    await demandPrivate(config, store, module);
+    return await withdrawVersion({ store, lock: redis && redisLock(redis, log) }, module, version, reason);
+  } finally {
+    if (redis) endRedis(redis);
+    await store[Symbol.asyncDispose]();
+  }
+}
+
+/** Throws ConfigError for a module that is none of ours: a mistyped path is not to be taken for a module that is not published yet. */
+async function demandPrivate({ privatePrefixes }: WithdrawConfig, store: ReadStore, module: ModulePath): Promise<void> {
+  if (privatePrefixes.some((prefix) => module === prefix || module.startsWith(`${prefix}/`))) return;
+  for await (const { key } of store.list(versionsPrefix(module))) if (key !== '') return;
+  const why =
+    privatePrefixes.length === 0
+      ? 'and without GITLAB_URL or MODULE_PREFIX nothing tells whether it is a private module'
+      : `and it is no private module: their paths begin with ${privatePrefixes.join(' or ')}`;
+  throw new ConfigError([`there is nothing of ${module} in the store, ${why}`]);
+}
+
+/** What was done, in one line. */
+function resultOf({ withdrawal, before, hadFiles }: Withdrawn, reason: string): string {
+  const { module, version } = withdrawal;
+  const name = `${module}@${version}`;
+  if (hadFiles) return `${name} is withdrawn: ${reason}. Who has downloaded it keeps it, so rotate what leaked`;
+  if (!before) return `${name} is withdrawn: ${reason}. It was not published, and will not be`;
+  return before.reason === reason ? `${describeWithdrawal(before)}. Nothing was left to do` : `${name} stays withdrawn, with another reason: ${reason}`;
+}
+
+/** What the arguments ask for, the help text, or what is wrong with them. */
+function readArguments(args: readonly string[]): Options | string | Error {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { reason: { type: 'string' }, help: { type: 'boolean' } },
+    });
+    if (values.help) return HELP;
+    const [argument, ...others] = positionals;
+    if (argument === undefined || others.length > 0) return new Error('withdraw takes one MODULE@VERSION');
+    const { module, version } = parseModuleArgument(argument);
+    if (version === undefined) return new Error(`${JSON.stringify(argument)} names no version: withdraw takes MODULE@VERSION`);
+    const reason = oneLine(values.reason ?? '');
+    return reason === '' ? new Error('--reason is missing: say in one line why, for those who use the version') : { module, version, reason };
+  } catch (error) {
+    return new Error(messageOf(error));
+  }
+}
+
+/** The go command shows nothing of an answer in which there is something unprintable (formatErrorDetail in cmd/go/internal/web). */
+function oneLine(text: string): string {
+  return text.replaceAll(/[\s\p{C}]+/gu, ' ').trim();
+}

@@ -1,0 +1,88 @@
+import { Refuse, Retry } from '../errors.ts';
+import type { BlobId } from '../gitlab/client.ts';
+import type { ResolvedVersion } from '../resolve/resolver.ts';
+import { archiveLater, type ArchiveLimit } from './archive-limit.ts';
+import type { AttributesFile } from './attributes.ts';
+import { readAttributes, type CommitFiles } from './commit-files.ts';
+import { fillFromArchive, type FillParts } from './fill.ts';
+import { fromBlob, isMadeFromBlob } from './from-blob.ts';
+import { planZip, type ZipPlan } from './plan.ts';
+import { writeZip, type BuiltZip } from './zip-file.ts';
+
+/** So many missing blobs are fetched one by one rather than with an archive. */
+export const FEW_BLOBS = 10;
+/** More missing blobs than that take longer than waiting for an archive, at GitLab's usual limit of calls. */
+const MANY_BLOBS = 1000;
+
+/** What building from blobs needs. */
+export type FromBlobsParts = FillParts & ArchiveLimit;
+
+/**
+ * Builds a version's zip from the tree and blobs, of which only those not seen before are fetched: with one archive, if
+ * `reserve` gives one (0, else the milliseconds to wait), or one by one. Undefined for a version that git alone can convert: it
+ * has to come from an archive. Throws Refuse, or Retry where waiting for an archive is sooner.
+ */
+export async function buildFromBlobs(
+  parts: FromBlobsParts,
+  files: CommitFiles,
+  version: ResolvedVersion,
+  scratch: string,
+  reserve: () => Promise<number>,
+): Promise<BuiltZip | undefined> {
+  const plan = await planZip(files, version);
+  const attributes = await attributesOf(files, version.directory, plan);
+  if (!attributes || !plan.files.every((file) => isMadeFromBlob(file, attributes))) return undefined;
+  await supply(parts, version, plan, scratch, reserve);
+  const source = {
+    blob: async (id: BlobId) => (await parts.blobs.open(version.project.id, id)).body,
+    attributes: async () => attributes,
+    scratch,
+  };
+  return await writeZip(version, scratch, async (zip) => {
+    for (const file of plan.files) {
+      const taken = await fromBlob(file, source);
+      if (!taken) throw new Error(`${file.treePath} cannot be made from its blob any more`);
+      await zip.add({ path: file.path, ...taken });
+    }
+    return zip.finish();
+  });
+}
+
+/** The attributes that govern the module's files; undefined where one of their files is too large to be read. */
+async function attributesOf(files: CommitFiles, directory: string, plan: ZipPlan): Promise<AttributesFile[] | undefined> {
+  try {
+    return await readAttributes(files, directory, plan.attributes);
+  } catch (error) {
+    if (error instanceof Refuse) return undefined;
+    throw error;
+  }
+}
+
+/** An archive that is not to be had, because somebody else has used up the limit, is no reason to wait unless very much is missing. */
+function unlessRetry(missing: number): (error: unknown) => void {
+  return (error) => {
+    if (!(error instanceof Retry) || missing > MANY_BLOBS) throw error;
+  };
+}
+
+/** Gets the planned blobs that are missing into the cache. */
+async function supply(
+  parts: FromBlobsParts,
+  { project, commit, directory, gomod }: ResolvedVersion,
+  plan: ZipPlan,
+  scratch: string,
+  reserve: () => Promise<number>,
+): Promise<void> {
+  const { blobs } = parts;
+  if (gomod) await blobs.keepBytes(gomod, commit.length);
+  const wanted = new Map<string, BlobId>();
+  for (const { treePath, content } of plan.files) {
+    if (typeof content === 'string' && !blobs.has(content)) wanted.set(treePath, content);
+  }
+  if (wanted.size > FEW_BLOBS) {
+    const waitMs = await reserve();
+    if (waitMs === 0) await fillFromArchive(parts, { projectId: project.id, commit, directory }, wanted, scratch).catch(unlessRetry(wanted.size));
+    else if (wanted.size > MANY_BLOBS) throw archiveLater(parts, waitMs);
+  }
+  await blobs.fetch(project.id, wanted.values());
+}

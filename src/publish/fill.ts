@@ -1,0 +1,53 @@
+import { Readable } from 'node:stream';
+import { Refuse } from '../errors.ts';
+import { readArchive } from '../gitlab/archive.ts';
+import type { BlobId, CommitId, GitLabClient } from '../gitlab/client.ts';
+import { MAX_ZIP } from '../module/zip.ts';
+import type { Blobs } from './blobs.ts';
+import { takeBytes, takeFile, type TakenFile } from './taken.ts';
+
+/** What filling the cache of blobs needs. */
+export interface FillParts {
+  readonly gitlab: GitLabClient;
+  readonly blobs: Blobs;
+}
+
+/** Which archive. */
+export interface ArchivePlace {
+  readonly projectId: number;
+  readonly commit: CommitId;
+  /** Empty for the whole repository. */
+  readonly directory: string;
+}
+
+/**
+ * Reads one archive for the blobs in it: of the wanted paths, those files are kept that are what the tree says. What GitLab
+ * changed or left out stays missing. Throws Retry for an archive that breaks off, and Refuse for one that is larger than 500 MiB;
+ * what came before that is kept.
+ */
+export async function fillFromArchive({ gitlab, blobs }: FillParts, place: ArchivePlace, wanted: ReadonlyMap<string, BlobId>, scratch: string): Promise<void> {
+  const archive = await gitlab.archive(place.projectId, place.commit, place.directory);
+  for await (const { path, size, body } of readArchive(Readable.from(checkArchiveSize(archive), { objectMode: false }))) {
+    const id = wanted.get(path);
+    if (id === undefined || size > MAX_ZIP || blobs.has(id)) continue;
+    const taken = await takeFile(body, size, id.length, scratch);
+    const raw = taken.blob === id ? taken : withLineFeeds(taken, id);
+    if (raw.blob === id) await blobs.keep(id, raw);
+  }
+}
+
+/** A small file with its line ends as git most likely stores them, where attributes had them changed to CRLF. */
+function withLineFeeds(taken: TakenFile, { length }: BlobId): TakenFile {
+  if (!Buffer.isBuffer(taken.content)) return taken;
+  return takeBytes(Buffer.from(taken.content.toString('latin1').replaceAll('\r\n', '\n'), 'latin1'), length);
+}
+
+/** The chunks of an archive. Throws Refuse once there are too many: a zip is hardly ever smaller than the tar.gz of the same files. */
+export async function* checkArchiveSize(archive: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const chunk of archive) {
+    bytes += chunk.length;
+    if (bytes > MAX_ZIP) throw new Refuse(`the archive is larger than ${MAX_ZIP} bytes, the go command's limit for a zip`);
+    yield chunk;
+  }
+}

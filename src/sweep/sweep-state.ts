@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { SWEEP_STATE_KEY } from '../store/layout.ts';
+import type { ReadStore, Store } from '../store/store.ts';
+
+const seenSchema = z.object({
+  /** Full path in GitLab. */
+  path: z.string(),
+  /** When its tags were last compared with the outcomes; in milliseconds since 1970. */
+  lookedAt: z.number(),
+  archived: z.boolean(),
+  /** The keys of the outcomes that were missing then; absent where they were too many to be remembered. */
+  missing: z.array(z.string()).optional(),
+  /** Set once it was no longer there. */
+  gone: z.boolean().optional(),
+});
+
+const stateSchema = z.object({
+  /** When the last whole sweep began, in milliseconds since 1970; absent until there was one. */
+  sweptAt: z.number().optional(),
+  projects: z.record(z.string().regex(/^\d+$/), seenSchema),
+});
+
+/** What the last look at a project showed. */
+export type SeenProject = z.infer<typeof seenSchema>;
+
+/** What sweeps remember from one to the next, whichever replica makes them: it only saves calls. */
+export interface SweepState {
+  sweptAt: number | undefined;
+  readonly projects: Map<number, SeenProject>;
+}
+
+/** Reads the state; an empty one where there is none, or one that cannot be read. */
+export async function readSweepState(store: ReadStore): Promise<SweepState> {
+  const bytes = await store.get(SWEEP_STATE_KEY);
+  const state = bytes && parse(bytes);
+  const projects = Object.entries(state?.projects ?? {}).map(([id, seen]) => [Number(id), seen] as const);
+  return { sweptAt: state?.sweptAt, projects: new Map(projects) };
+}
+
+/** Stores the state. */
+export async function writeSweepState(store: Store, { sweptAt, projects }: SweepState): Promise<void> {
+  await store.put(SWEEP_STATE_KEY, Buffer.from(JSON.stringify({ sweptAt, projects: Object.fromEntries(projects) })));
+}
+
+function parse(bytes: Buffer): z.infer<typeof stateSchema> | undefined {
+  try {
+    return stateSchema.safeParse(JSON.parse(bytes.toString())).data;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Issuer, type Claims } from '../admin/issuer.ts';
+import { startInProcess, type InProcess } from '../e2e/in-process.ts';
+import { library, openOffice, PREFIX, pushTags, type Office } from '../e2e/office.ts';
+import { runModpress } from '../e2e/service.ts';
+
+const ADMIN_TOKEN = 'the-token-of-the-admins';
+const AUDIENCE = 'https://modpress.example';
+
+/** `/-/backfill` of a running service, and the command that uses it. */
+describe('backfill by a service', () => {
+  let office: Office;
+  let issuer: Issuer;
+  let service: InProcess;
+
+  beforeAll(async () => {
+    [office, issuer] = await Promise.all([openOffice({ archiveLimit: 'off' }), Issuer.start()]);
+    // Made before the projects, so that the sweep at the start finds none.
+    service = await startInProcess({
+      ...office.settings,
+      ADMIN_TOKEN,
+      ADMIN_OIDC: `issuer=${issuer.url} audience=${AUDIENCE} operators=platform/ci projects=team`,
+    });
+    for (const path of ['team/lib', 'team/other', 'platform/ci']) {
+      const project = await office.gitlab.createProject(path);
+      await pushTags(project, library(`${PREFIX}/${path}`, 'word'), 'v1.0.0', 'v1.1.0', 'latest');
+    }
+  });
+  afterAll(async () => {
+    await service?.[Symbol.asyncDispose]();
+    await Promise.all([office?.[Symbol.asyncDispose](), issuer?.close()]);
+  });
+
+  async function post(token: string | undefined, body: unknown, headers: Record<string, string> = {}): Promise<{ status: number; text: string }> {
+    const answer = await fetch(`${service.url}/-/backfill`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...(token !== undefined && { Authorization: `Bearer ${token}` }), ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+    return { status: answer.status, text: await answer.text() };
+  }
+
+  /** An id_token for the service, of a job of team/lib. */
+  function idToken(claims: Claims = {}): Promise<string> {
+    return issuer.sign({ aud: AUDIENCE, project_path: 'team/lib', ...claims });
+  }
+
+  test('the command has the service do it, and prints what came of it', async () => {
+    const { status, stdout, stderr } = await runModpress(['backfill', 'platform', '--url', `${service.url}/`], { ADMIN_TOKEN });
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/published +2\n/);
+    expect(stdout).toMatch(/1 {2}tag … is not a version/);
+    expect((await fetch(`${service.url}/${PREFIX}/platform/ci/@v/v1.1.0.zip`)).status).toBe(200);
+  });
+
+  test('a job publishes the tags of its own project, with its id_token alone', async () => {
+    const own = await runModpress(['backfill', '--url', service.url], { MODPRESS_ID_TOKEN: await idToken() });
+    expect(own).toMatchObject({ status: 0 });
+    expect(own.stdout).toMatch(/projects +1\n/);
+    const other = await runModpress(['backfill', 'team/other', '--url', service.url], { MODPRESS_ID_TOKEN: await idToken() });
+    expect(other).toMatchObject({ status: 1, stdout: '' });
+    expect(other.stderr).toContain("answers 403: jobs of team/lib may publish that project's tags alone, not those of team/other\n");
+  });
+
+  test('a job of an operator may have everything done', async () => {
+    const token = await idToken({ project_path: 'platform/ci' });
+    expect(await runModpress(['backfill', '--dry-run', '--url', service.url], { MODPRESS_ID_TOKEN: token })).toMatchObject({ status: 0, stdout: expect.stringMatching(/projects +3\n/) });
+  });
+
+  test('the progress comes as JSON and as a stream of events, to who started it and to admins', async () => {
+    const slow = office.gitlab.faults.add({ path: /\/repository\/tags/, kind: { delayMs: 2_500 }, times: 3 });
+    const { status, text } = await post(ADMIN_TOKEN, { targets: ['team'], dryRun: true });
+    expect(status).toBe(202);
+    const { id, followToken } = JSON.parse(text) as { id: string; followToken: string };
+    const url = `${service.url}/-/backfill/${id}`;
+    const as = (token: string | undefined, accept = 'application/json'): Promise<Response> => fetch(url, { headers: { Accept: accept, ...(token && { Authorization: `Bearer ${token}` }) } });
+
+    await expect.poll(async () => (await as(followToken)).json()).toMatchObject({ id, request: { targets: ['team'] }, progress: { state: 'running', dryRun: true } });
+    const stream = await as(ADMIN_TOKEN, 'text/event-stream');
+    expect(stream.headers.get('content-type')).toMatch(/^text\/event-stream/);
+    const events = (await stream.text()).split('\n\n').filter((event) => event.startsWith('event: progress\ndata: '));
+    const states = events.map((event) => (JSON.parse(event.slice('event: progress\ndata: '.length)) as { state: string }).state);
+    expect(states.length).toBeGreaterThan(1);
+    expect([states[0], states.at(-1)]).toEqual(['running', 'done']);
+    slow.remove();
+
+    expect((await as(undefined)).status).toBe(401);
+    expect((await as('x'.repeat(64))).status).toBe(401);
+    expect((await as(await idToken())).status).toBe(403);
+    expect((await fetch(`${service.url}/-/backfill/none`, { headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } })).status).toBe(404);
+  });
+
+  test('the same request folds into the one that is under way', async () => {
+    const slow = office.gitlab.faults.add({ path: /\/repository\/tags/, kind: { delayMs: 500 }, times: 2 });
+    const [one, two, other] = await Promise.all([post(ADMIN_TOKEN, { targets: ['team'] }), post(ADMIN_TOKEN, { targets: ['team'] }), post(ADMIN_TOKEN, { targets: ['team'], dryRun: true })]);
+    const [id, same, another] = [one, two, other].map(({ text }) => (JSON.parse(text) as { id: string }).id);
+    expect(same).toBe(id);
+    expect(another).not.toBe(id);
+    slow.remove();
+  });
+
+  describe('what is refused gets one clear line', () => {
+    test.each<[string, () => Promise<{ status: number; text: string }>, number, RegExp]>([
+      ['no token', () => post(undefined, {}), 401, /^no token: send the header/],
+      ['an unknown token', () => post('not-the-token', {}), 401, /^the token is not known here/],
+      ['a forged id_token', async () => post(await issuer.forge({ aud: AUDIENCE }), {}), 401, /id_token/],
+      ['an expired id_token', async () => post(await idToken({ exp: 1_700_000_000 }), {}), 401, /expired at .*start the job again/],
+      ['an id_token for somebody else', async () => post(await idToken({ aud: 'https://other.example' }), {}), 401, /audience.*https:\/\/other\.example.*aud/],
+      ['an unprotected ref', async () => post(await idToken({ ref: 'feature', ref_protected: 'false' }), {}), 403, /feature.*not protected.*protected branch or tag/],
+      ['a project that is not allowed', async () => post(await idToken({ project_path: 'stranger/lib' }), {}), 403, /stranger\/lib.*ADMIN_OIDC/],
+      ['an unknown group', () => post(ADMIN_TOKEN, { targets: ['nobody'] }), 404, /^GitLab has no group or project nobody/],
+      ['a date that is none', () => post(ADMIN_TOKEN, { since: 'yesterday' }), 400, /^since is no date: it has to be like 2026-01-31/],
+      ['a field that is none', () => post(ADMIN_TOKEN, { dry: true }), 400, /Unrecognized key/],
+      ['a body that is no JSON', () => post(ADMIN_TOKEN, '{'), 400, /^the body is no JSON/],
+      ['a body that is too large', () => post(ADMIN_TOKEN, { targets: ['x'.repeat(200_000)] }), 400, /at most 100 KB/],
+    ])('%s', async (_name, send, status, line) => {
+      const answer = await send();
+      expect(answer.status).toBe(status);
+      expect(answer.text).toMatch(line);
+      expect(answer.text.trim()).not.toContain('\n');
+    });
+
+    test('GitLab that refuses the token of the service', async () => {
+      const fault = office.gitlab.faults.add({ path: /\/groups\/team/, kind: { status: 401, body: { message: '401 Unauthorized' } } });
+      expect(await post(ADMIN_TOKEN, { targets: ['team'] })).toMatchObject({ status: 502, text: expect.stringContaining('is GITLAB_TOKEN still valid?') });
+      fault.remove();
+    });
+
+    test('another method', async () => {
+      expect((await fetch(`${service.url}/-/backfill`)).status).toBe(405);
+    });
+  });
+});

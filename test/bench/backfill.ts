@@ -1,0 +1,171 @@
+import pLimit from 'p-limit';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { backfill } from '../../src/backfill/backfill.ts';
+import { GitLabClient } from '../../src/gitlab/client.ts';
+import { MemoryPace } from '../../src/pace/memory-pace.ts';
+import type { Pace } from '../../src/pace/pace.ts';
+import { waitForPace } from '../../src/pace/wait.ts';
+import { BlobCache } from '../../src/publish/blob-cache.ts';
+import { Blobs } from '../../src/publish/blobs.ts';
+import type { Outcome } from '../../src/publish/outcome.ts';
+import { Publisher } from '../../src/publish/publish.ts';
+import { memoryLock } from '../../src/queue/version-lock.ts';
+import { Ownership } from '../../src/resolve/ownership.ts';
+import { DiskStore } from '../../src/store/disk.ts';
+import type { TagJob } from '../../src/queue/queue.ts';
+import { Git } from '../gitlab/git.ts';
+import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
+import { Content } from './content.ts';
+import { commitMonorepo, type MonorepoShape } from './monorepo.ts';
+
+/**
+ * How fast the history of a repository is published, against a GitLab that allows five archives a minute: `npm run
+ * bench:backfill`, or with `-- --quick` a tenth of it. Afterwards each version is built again from an archive, with no
+ * limit, and the checksums are compared. The exit status is 1 if the target is missed, or anything fails.
+ */
+
+const HOST = 'gitlab.example';
+const PATH = 'bench/monorepo';
+/** Calls a second: GITLAB_RATE unless it is set. */
+const RATE = 20;
+/** GitLab's own limit: what publishing from archives alone comes to. */
+const ARCHIVES_A_MINUTE = 5;
+/** Tags a minute by archives a minute, at least. */
+const RATIO_TARGET = 40;
+/** Versions built again at a time. */
+const COMPARED_AT_A_TIME = 3;
+const LIMIT_MS = 15 * 60_000;
+
+const quick = process.argv.includes('--quick');
+const SHAPE: MonorepoShape = { modules: 30, filesPerModule: 20, releases: quick ? 6 : 60, singles: quick ? 20 : 200 };
+
+process.exitCode = await run();
+
+async function run(): Promise<number> {
+  const over = new AbortController();
+  const timer = setTimeout(() => over.abort(new Error(`it took longer than ${LIMIT_MS / 60_000} minutes`)), LIMIT_MS);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => over.abort(new Error(signal)));
+  const folder = await mkdtemp(join(tmpdir(), 'modpress-bench-'));
+  try {
+    const met = await measure(folder, over.signal);
+    const [load = 0] = loadavg();
+    if (load > availableParallelism() + 1) print(`\nThe load of this machine is ${load.toFixed(1)}: something else is running, and the figures are noisy.`);
+    return met ? 0 : 1;
+  } catch (error) {
+    print(`\nThe benchmark failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    return 1;
+  } finally {
+    clearTimeout(timer);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function measure(folder: string, deadline: AbortSignal): Promise<boolean> {
+  print(`Publishing a history with modpress: Node ${process.versions.node}, ${availableParallelism()} cores`);
+  await using limited = await startGitLab({ archiveLimit: ARCHIVES_A_MINUTE });
+  const { project, tags } = await createMonorepo(limited);
+  print(`${SHAPE.modules} modules, ${tags.length} tags: ${SHAPE.releases} releases of all modules, ${SHAPE.singles} tags on commits of their own`);
+
+  const cache = new BlobCache(folder);
+  const pace = new MemoryPace();
+  const gitlab = clientOf(limited, () => waitForPace(pace, 'gitlab', RATE, 1000));
+  const blobs = new Blobs({ gitlab, cache, temporary: folder });
+  const { publisher, store } = await publisherIn(join(folder, 'backfill'), { gitlab, pace, blobs, archivesPerMinute: ARCHIVES_A_MINUTE });
+  const sums = new Map<string, Sums>();
+  const publish = async (job: TagJob) => {
+    const published = await publisher.publish(job);
+    if ('outcome' in published) sums.set(job.tag, sumsOf(published.outcome));
+    return published;
+  };
+  limited.clearRequests();
+  const started = performance.now();
+  const progress = await backfill({ gitlab, store, scope: [PATH], isInScope: () => true, publish }, { targets: [], dryRun: false }, () => undefined, deadline);
+  const seconds = (performance.now() - started) / 1000;
+  await cache.close();
+  deadline.throwIfAborted();
+  const calls = callsOf(limited, project);
+  const aMinute = progress.published / (seconds / 60);
+  const ratio = aMinute / ARCHIVES_A_MINUTE;
+  const isFast = ratio >= RATIO_TARGET;
+  print(`\n${progress.published} versions in ${seconds.toFixed(0)} s: ${aMinute.toFixed(0)} a minute`);
+  print(`${ratio.toFixed(0)} times as many as archives alone allow  ${isFast ? 'ok' : 'MISSED'} (target: at least ${RATIO_TARGET})`);
+  print(`Calls of GitLab's API: ${Array.from(calls, ([kind, count]) => `${count} ${kind}`).join(', ')}`);
+  const isComplete = progress.published === tags.length;
+  if (!isComplete) print(`MISSED: ${tags.length - progress.published} tags were not published: ${JSON.stringify(progress.troubles)} ${JSON.stringify(progress.skips)}`);
+
+  const different = await compare(folder, tags, sums, deadline);
+  print(`\nBuilt again from an archive each: ${tags.length - different.length} of ${tags.length} have the same checksums  ${different.length === 0 ? 'ok' : `MISSED: ${different.slice(0, 5).join(', ')}`}`);
+  return isFast && isComplete && different.length === 0;
+}
+
+/** The tags whose versions have other checksums when they come from archives. */
+async function compare(folder: string, tags: readonly string[], sums: ReadonlyMap<string, Sums>, deadline: AbortSignal): Promise<string[]> {
+  await using unlimited = await startGitLab({ archiveLimit: 'off' });
+  const { project } = await createMonorepo(unlimited);
+  const gitlab = clientOf(unlimited, async () => undefined);
+  const { publisher } = await publisherIn(join(folder, 'archives'), { gitlab, pace: new MemoryPace(), archivesPerMinute: Number.MAX_SAFE_INTEGER });
+  const limit = pLimit(COMPARED_AT_A_TIME);
+  const compared = tags.map((tag) =>
+    limit(async () => {
+      deadline.throwIfAborted();
+      const published = await publisher.publish({ projectId: project.id, tag });
+      const truth = 'outcome' in published ? sumsOf(published.outcome) : undefined;
+      const ours = sums.get(tag);
+      return truth?.h1 !== undefined && truth.h1 === ours?.h1 && truth.goModH1 === ours.goModH1 ? [] : [tag];
+    }),
+  );
+  return (await Promise.all(compared)).flat();
+}
+
+/** The same commits each time. */
+async function createMonorepo(gitlab: StandIn): Promise<{ project: Project; tags: string[] }> {
+  const git = new Git();
+  try {
+    const project = await gitlab.createProject(PATH);
+    const tags = await commitMonorepo(git, project.repositoryDir, `${HOST}/${PATH}`, SHAPE, new Content());
+    await project.reload();
+    return { project, tags };
+  } finally {
+    await git.close();
+  }
+}
+
+function clientOf(gitlab: StandIn, pace: () => Promise<void>): GitLabClient {
+  return new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, pace });
+}
+
+interface Built {
+  readonly gitlab: GitLabClient;
+  readonly pace: Pace;
+  readonly blobs?: Blobs;
+  readonly archivesPerMinute: number;
+}
+
+async function publisherIn(folder: string, built: Built): Promise<{ publisher: Publisher; store: DiskStore }> {
+  const temporary = join(folder, 'temporary');
+  await mkdir(temporary, { recursive: true });
+  const store = await DiskStore.open(join(folder, 'store'));
+  return { publisher: new Publisher({ ...built, store, ownership: new Ownership(HOST), lock: memoryLock(), retag: 'refuse', temporary }), store };
+}
+
+type Sums = Pick<Outcome, 'h1' | 'goModH1'>;
+
+function sumsOf({ h1, goModH1 }: Outcome): Sums {
+  return { h1, goModH1 };
+}
+
+/** How many calls of each kind GitLab was sent. */
+function callsOf(gitlab: StandIn, project: Project): ReadonlyMap<string, number> {
+  const calls = new Map([['in all', gitlab.requests.length]]);
+  for (const { path } of gitlab.requests) {
+    const kind = /\/repository\/(archive|tree|blobs|files|tags)/.exec(path)?.[1] ?? (path.endsWith(`/projects/${project.id}`) ? 'project' : 'other');
+    calls.set(kind, (calls.get(kind) ?? 0) + 1);
+  }
+  return calls;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

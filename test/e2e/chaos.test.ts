@@ -1,0 +1,180 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { outcomesPrefix } from '../../src/store/layout.ts';
+import { S3Store } from '../../src/store/s3.ts';
+import { outcomeSchema } from '../../src/publish/outcome.ts';
+import { call } from '../gitlab/api-client.ts';
+import type { Project } from '../gitlab/stand-in.ts';
+import { WorkTree } from '../gitlab/work-tree.ts';
+import { startMinio, type Minio } from '../services/minio.ts';
+import { startRedis, type RedisService } from '../services/redis.ts';
+import { addHook, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { startModpress, startService, type Service } from './service.ts';
+
+const ADMIN_TOKEN = 'the-token-of-the-admins';
+/** How often a worker is killed while the backfill runs, and how long it lives. */
+const KILLS = 6;
+const LIFE_MS = 2_000;
+
+/** A front and three workers on MinIO and Redis, a hook that GitLab has disabled, and all that can go wrong. */
+describe('when everything goes wrong', () => {
+  let office: Office;
+  let minio: Minio;
+  let redis: RedisService;
+  let settings: Record<string, string>;
+  let store: S3Store;
+  let front: Service;
+  const workers: Service[] = [];
+  const projects: Project[] = [];
+  /** The expected status of each tag, by project and tag. */
+  const expected = new Map<string, 'published' | 'skipped' | 'refused'>();
+
+  beforeAll(async () => {
+    [office, minio, redis] = await Promise.all([openOffice({ archiveLimit: 5, latencyMs: 20 }), startMinio(), startRedis({ own: true })]);
+    const bucket = await minio.bucket();
+    const { endpoint, accessKey, secretKey, region } = minio;
+    store = new S3Store({ bucket, prefix: '', endpoint, accessKey, secretKey, region });
+    settings = {
+      ...office.settings,
+      ADMIN_TOKEN,
+      SWEEP_MINUTES: '0.1',
+      STORE: `s3://${bucket}`,
+      S3_ENDPOINT: endpoint,
+      AWS_ACCESS_KEY_ID: accessKey,
+      AWS_SECRET_ACCESS_KEY: secretKey,
+      AWS_REGION: region,
+      REDIS_URL: redis.url,
+    };
+    await makeProjects();
+  }, 120_000);
+  afterAll(async () => {
+    await Promise.all([front, ...workers].map((service) => service?.kill()));
+    await store?.[Symbol.asyncDispose]();
+    await Promise.all([minio?.close(), redis?.close(), office?.[Symbol.asyncDispose]()]);
+  }, 60_000);
+
+  test('every tag has its right outcome in the end, and every checksum is right', async () => {
+    front = await startService(settings, ['webhook', 'proxy']);
+    await disableHook();
+    workers.push(...(await Promise.all(Array.from({ length: 3 }, () => startService(settings, ['worker'])))));
+    const command = await startModpress(['backfill', '--url', front.url], { ADMIN_TOKEN });
+
+    for (let kill = 0; kill < KILLS; kill++) {
+      await sleep(LIFE_MS);
+      const [victim] = workers.splice(Math.floor(Math.random() * workers.length), 1);
+      await victim?.kill();
+      if (kill === 2) await flush();
+      // GitLab sends no hook for a push of so many.
+      if (kill === 3) await push50Tags();
+      workers.push(await startService(settings, ['worker']));
+    }
+    const result = await command.result;
+    expect(result.stderr.split('\n').filter((line) => line.startsWith('modpress:'))).toEqual([]);
+    expect(result).toMatchObject({ status: 0, stdout: expect.stringMatching(/failed +0\n/) });
+
+    // modpress is down, its queue is lost, and life goes on in GitLab.
+    await Promise.all([front, ...workers.splice(0)].map((service) => service.kill()));
+    await pushVersions('platform/late', 'v1.0.0', 'v1.1.0');
+    await flush();
+    front = await startService(settings, ['webhook', 'proxy']);
+    workers.push(...(await Promise.all(Array.from({ length: 3 }, () => startService(settings, ['worker'])))));
+    await expect.poll(outcomes, { timeout: 120_000, interval: 1_000 }).toEqual(Object.fromEntries(expected));
+
+    const versions = await publishedVersions();
+    expect(versions).toHaveLength([...expected.values()].filter((status) => status === 'published').length);
+    expect(await checksumsThrough(front.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
+  }, 400_000);
+
+  async function makeProjects(): Promise<void> {
+    for (const name of ['a', 'b', 'c']) await pushVersions(`platform/${name}`, ...Array.from({ length: 8 }, (_, index) => `v1.${index}.0`));
+    const mono = await newProject('platform/mono');
+    await using tree = await WorkTree.create(mono);
+    const modules = ['api', 'cli', 'core', 'web'];
+    for (let release = 0; release < 5; release++) {
+      for (const module of modules) tree.write(below(module, library(`${PREFIX}/platform/mono/${module}`, `${release}`)));
+      await tree.write({ LICENSE: 'free\n' }).commit(`Release ${release}`);
+      for (const module of modules) await tag(tree, mono, `${module}/v0.${release}.0`, 'published');
+    }
+    await tree.push();
+    const script = await newProject('platform/script');
+    await pushTags(script, { 'run.sh': 'echo\n' }, 'v0.1.0', 'nightly', 'release-7');
+    for (const name of ['v0.1.0', 'nightly', 'release-7']) expected.set(`${script.path} ${name}`, 'skipped');
+    const refused = await newProject('platform/refused');
+    await pushTags(refused, { ...library(`${PREFIX}/platform/refused`, 'x'), 'A.go': 'package refused\n', 'a.go': 'package refused\n' }, 'v1.0.0');
+    expected.set(`${refused.path} v1.0.0`, 'refused');
+    await newProject('platform/late');
+    await newProject('platform/burst');
+  }
+
+  async function newProject(path: string): Promise<Project> {
+    const project = await office.gitlab.createProject(path);
+    projects.push(project);
+    return project;
+  }
+
+  async function tag(tree: WorkTree, project: Project, name: string, status: 'published' | 'skipped' | 'refused'): Promise<void> {
+    await tree.tag(name);
+    expected.set(`${project.path} ${name}`, status);
+  }
+
+  /** Versions, each of a commit of its own, in one push. */
+  async function pushVersions(path: string, ...versions: readonly string[]): Promise<void> {
+    const project = projects.find((known) => known.path === path) ?? (await newProject(path));
+    await using tree = await WorkTree.create(project);
+    for (const version of versions) {
+      await tree.write(library(`${PREFIX}/${path}`, version)).commit(version);
+      await tag(tree, project, version, 'published');
+    }
+    await tree.push('+main', ...versions);
+  }
+
+  async function push50Tags(): Promise<void> {
+    await pushVersions('platform/burst', ...Array.from({ length: 50 }, (_, index) => `v1.${index}.0`));
+  }
+
+  /** Four failures in a row, and GitLab calls the hook no more. */
+  async function disableHook(): Promise<void> {
+    await addHook(office.gitlab, '/groups/platform', front.url, { token: 'not the secret' });
+    const project = await newProject('platform/hooked');
+    for (const version of ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0']) {
+      await pushVersions(project.path, version);
+      await office.gitlab.settled();
+    }
+    const hooks = await call(office.gitlab, '/groups/platform/hooks');
+    expect(hooks.json).toEqual([expect.objectContaining({ alert_status: 'temporarily_disabled' })]);
+  }
+
+  async function flush(): Promise<void> {
+    const client = new Redis(redis.url);
+    await client.flushall();
+    client.disconnect();
+  }
+
+  /** The status of each tag's latest outcome, as `expected` has it. */
+  async function outcomes(): Promise<Record<string, string>> {
+    const found: Record<string, string> = {};
+    for (const project of projects) {
+      for await (const { key } of store.list(outcomesPrefix(project.id))) {
+        const outcome = outcomeSchema.parse(JSON.parse(String(await store.get(key))));
+        found[`${project.path} ${outcome.tag}`] = outcome.status;
+      }
+    }
+    return found;
+  }
+
+  async function publishedVersions(): Promise<string[]> {
+    const versions: string[] = [];
+    for (const project of projects) {
+      for await (const { key } of store.list(outcomesPrefix(project.id))) {
+        const { status, module, version } = outcomeSchema.parse(JSON.parse(String(await store.get(key))));
+        if (status === 'published') versions.push(`${module}@${version}`);
+      }
+    }
+    return versions;
+  }
+});
+
+function below(directory: string, files: Readonly<Record<string, unknown>>): Parameters<WorkTree['write']>[0] {
+  return Object.fromEntries(Object.entries(files).map(([path, content]) => [`${directory}/${path}`, content])) as Parameters<WorkTree['write']>[0];
+}

@@ -1,0 +1,170 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Project } from '../gitlab/stand-in.ts';
+import { WorkTree } from '../gitlab/work-tree.ts';
+import { startGo, type Go } from '../proxy/go.ts';
+import { get } from '../proxy/server.ts';
+import { startRedis } from '../services/redis.ts';
+import { startInProcess, type InProcess } from './in-process.ts';
+import { addHook, archiveRequests, library, openOffice, PREFIX, type Office } from './office.ts';
+import { runModpress, type CommandResult } from './service.ts';
+
+const REASON = 'a token was in config.go';
+
+let office: Office;
+let service: InProcess;
+let project: Project;
+let tree: WorkTree;
+let module: string;
+let count = 0;
+
+beforeAll(async () => {
+  office = await openOffice({ archiveLimit: 'off' });
+  service = await startInProcess({ ...office.settings, ON_DEMAND: 'on', SWEEP_MINUTES: '1000' });
+  office.gitlab.createGroup('platform');
+  await addHook(office.gitlab, '/groups/platform', service.url, { token: 'the secret of the hook' });
+});
+afterAll(async () => {
+  await service?.[Symbol.asyncDispose]();
+  await office?.[Symbol.asyncDispose]();
+});
+/** A project of its own; of its two versions the webhook tells. */
+beforeEach(async () => {
+  project = await office.gitlab.createProject(`platform/lib${++count}`);
+  module = `${PREFIX}/${project.path}`;
+  tree = await WorkTree.create(project);
+  await tree.write(library(module, 'one')).commit('First');
+  await tree.tag('v1.0.0');
+  await tree.write({ 'config.go': 'package lib\n' }).commit('Second');
+  await tree.tag('v1.1.0');
+  await tree.push();
+  await vi.waitUntil(() => looks('v1.0.0') + looks('v1.1.0') === 2, { timeout: 20_000 });
+  return () => tree.remove();
+});
+
+describe('after modpress withdraw', () => {
+  test('the go command finds the version before, and is told why it does not get this one', async () => {
+    await using go = await startGo(service.url);
+    await succeed(go, 'mod', 'download', `${module}@v1.1.0`);
+    expect(await succeed(go, 'list', '-m', '-versions', module)).toBe(`${module} v1.0.0 v1.1.0\n`);
+
+    expect(await withdraw()).toEqual({ status: 0, stderr: '', stdout: `${module}@v1.1.0 is withdrawn: ${REASON}. Who has downloaded it keeps it, so rotate what leaked\n` });
+    await expectGone();
+    // Who has it keeps it.
+    await succeed(go, 'mod', 'download', `${module}@v1.1.0`);
+
+    await using fresh = await startGo(service.url);
+    expect(await succeed(fresh, 'list', '-m', '-versions', module)).toBe(`${module} v1.0.0\n`);
+    expect((await fresh.run('get', `${module}@latest`)).stderr).toContain(`added ${module} v1.0.0`);
+    for (const query of ['v1.1.0', 'main', tree.head()]) {
+      const { ok, stderr } = await fresh.run('mod', 'download', `${module}@${query}`);
+      expect([query, ok, stderr]).toEqual([query, false, expect.stringContaining(`${module}@v1.1.0 was withdrawn on `)]);
+      expect(stderr).toContain(`: ${REASON}\n`);
+    }
+  });
+
+  test('nothing brings it back: no webhook, no sweep, no moved tag, and nobody who asks', async () => {
+    await withdraw();
+    await expectGone();
+    office.gitlab.clearRequests();
+    await tree.push(':v1.1.0');
+    await tree.push('v1.1.0');
+    await expect.poll(() => looks('v1.1.0')).toBeGreaterThan(1);
+
+    await tree.write({ 'config.go': 'package lib // clean\n' }).commit('Third');
+    await tree.tag('v1.1.0', { force: true });
+    await tree.push('main', '+v1.1.0');
+    await expect.poll(() => service.log.find(({ msg, reason, project: path }) => msg.startsWith('version refused') && path === project.path && String(reason).includes(REASON))).toBeDefined();
+
+    await using swept = await startInProcess({ ...office.settings, ON_DEMAND: 'on', SWEEP_MINUTES: '1000' });
+    for (const { url } of [service, swept]) {
+      for (const file of ['info', 'mod', 'zip']) expect((await get(`${url}/${module}/@v/v1.1.0.${file}`)).status, file).toBe(410);
+      expect((await get(`${url}/${module}/@v/list`)).text).toBe('v1.0.0\n');
+    }
+    expect(archiveRequests(office.gitlab, project)).toEqual([]);
+    // A commit on which no withdrawn version stands is one like any other, and a clean version is welcome.
+    await tree.tag('v1.1.1');
+    await tree.push('v1.1.1');
+    await expect.poll(async () => (await get(`${service.url}/${module}/@latest`)).text).toContain('"Version":"v1.1.1"');
+  });
+
+  test('with every version withdrawn, there is no latest, and the reason is told', async () => {
+    for (const each of ['v1.0.0', 'v1.1.0']) expect((await run([`${module}@${each}`, '--reason', REASON])).status).toBe(0);
+    await expectGone();
+    expect(await get(`${service.url}/${module}/@latest`)).toMatchObject({ status: 404, text: expect.stringContaining(`the latest version of ${module}, v1.1.0, was withdrawn, and there is no other`) });
+    expect(await get(`${service.url}/${module}/@v/list`)).toMatchObject({ status: 200, text: '' });
+  });
+});
+
+describe('the command', () => {
+  test('says what it found: nothing left to do, another reason, a version that is not published', async () => {
+    await withdraw();
+    expect((await withdraw()).stdout).toMatch(new RegExp(`^${module}@v1.1.0 was withdrawn on [\\d-]+: ${REASON}. Nothing was left to do\n$`));
+    expect((await run([`${module}@v1.1.0`, '--reason', 'two\nlines \u001b[1m'])).stdout).toBe(`${module}@v1.1.0 stays withdrawn, with another reason: two lines [1m\n`);
+    expect((await run([`${module}@v3.0.0+incompatible`, '--reason', REASON])).stdout).toBe(`${module}@v3.0.0+incompatible is withdrawn: ${REASON}. It was not published, and will not be\n`);
+  });
+
+  test.each([
+    ['no version', () => [module, '--reason', REASON], 'names no version: withdraw takes MODULE@VERSION'],
+    ['half a version', () => [`${module}@v1.1`, '--reason', REASON], 'is not a version: it has to be given in full, as v1.2.3'],
+    ['a version of another major', () => [`${module}/v2@v1.0.0`, '--reason', REASON], 'cannot be a module version'],
+    ['no reason', () => [`${module}@v1.1.0`], '--reason is missing'],
+    ['a blank reason', () => [`${module}@v1.1.0`, '--reason', ' \n'], '--reason is missing'],
+    ['two versions', () => [`${module}@v1.0.0`, `${module}@v1.1.0`, '--reason', REASON], 'withdraw takes one MODULE@VERSION'],
+    ['a module of others', () => ['rsc.io/quote@v1.0.0', '--reason', REASON], `there is nothing of rsc.io/quote in the store, and it is no private module: their paths begin with ${PREFIX}`],
+  ] as const)('refuses %s with one line and status 2', async (_, args, complaint) => {
+    const { status, stdout, stderr } = await run(args());
+    expect([status, stdout, stderr]).toEqual([2, '', expect.stringMatching(/^modpress: .*\nmodpress: see modpress withdraw --help\n$/)]);
+    expect(stderr).toContain(complaint);
+    expect((await get(`${service.url}/${module}/@v/v1.1.0.info`)).status).toBe(200);
+  });
+
+  test('needs only the store for what is published, and says what it needs else', async () => {
+    const store = { STORE: office.settings['STORE'] ?? '' };
+    expect(await run([`${PREFIX}/nobody/knows@v1.0.0`, '--reason', REASON], store)).toMatchObject({ status: 2, stderr: expect.stringContaining('without GITLAB_URL or MODULE_PREFIX nothing tells') });
+    expect((await run([`${module}@v1.1.0`, '--reason', REASON], store)).status).toBe(0);
+  });
+
+  test('makes no store of a folder that is none', async () => {
+    const mistyped = join(office.folder, 'mistyped');
+    const { status, stderr } = await run([`${module}@v1.1.0`, '--reason', REASON], { STORE: `file:${mistyped}` });
+    expect([status, stderr]).toEqual([2, expect.stringContaining('STORE names no store')]);
+    await expect(access(mistyped)).rejects.toThrow('ENOENT');
+  });
+
+  test('takes the lock of REDIS_URL; without it, the version is gone all the same, and the command says that it is not done', async () => {
+    await using redis = await startRedis({ own: true });
+    expect((await run([`${module}@v1.0.0`, '--reason', REASON], { ...office.settings, REDIS_URL: redis.url })).status).toBe(0);
+    await redis.stop();
+    const { status, stderr } = await run([`${module}@v1.1.0`, '--reason', REASON], { ...office.settings, REDIS_URL: redis.url });
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/^modpress: \S+@v1\.1\.0 is not withdrawn completely: the lock of a version cannot be taken in Redis.*; run the same command again\n$/)]);
+    await expectGone();
+  });
+});
+
+function withdraw(): Promise<CommandResult> {
+  return run([`${module}@v1.1.0`, '--reason', REASON]);
+}
+
+function run(args: readonly string[], settings: Readonly<Record<string, string>> = office.settings): Promise<CommandResult> {
+  return runModpress(['withdraw', ...args], settings);
+}
+
+/** How often a tag was looked at, and found to be published. */
+function looks(tag: string): number {
+  return service.log.filter(({ msg, tag: of, project: path }) => (msg === 'version published' || msg === 'tag already known') && of === tag && path === project.path).length;
+}
+
+/** A file in memory is served for 10 s without a look at the store. */
+async function expectGone(): Promise<void> {
+  for (const file of ['info', 'mod', 'zip']) {
+    await expect.poll(async () => await get(`${service.url}/${module}/@v/v1.1.0.${file}`), { timeout: 15_000, interval: 500 }).toMatchObject({ status: 410, text: expect.stringContaining(REASON) });
+  }
+}
+
+async function succeed(go: Go, ...args: string[]): Promise<string> {
+  const { ok, stdout, stderr } = await go.run(...args);
+  if (!ok) throw new Error(`go ${args.join(' ')}: ${stdout}${stderr}`);
+  return stdout;
+}

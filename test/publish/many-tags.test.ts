@@ -1,0 +1,254 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { GitLabClient } from '../../src/gitlab/client.ts';
+import type { ListedTag } from '../../src/queue/queue.ts';
+import { BlobCache } from '../../src/publish/blob-cache.ts';
+import { Blobs } from '../../src/publish/blobs.ts';
+import type { Published } from '../../src/publish/publish.ts';
+import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
+import { WorkTree, type FileContent } from '../gitlab/work-tree.ts';
+import { startPublishing, type Publishing } from './publishing.ts';
+import { moduleNames, thirtyModules } from './thirty-modules.ts';
+
+const HOST = 'gitlab.example';
+
+let gitlab: StandIn;
+let client: GitLabClient;
+let folder: string;
+let cache: BlobCache;
+/** With a cache of blobs, and GitLab's five archives a minute. */
+let publishing: Publishing;
+/** With archives alone, as many as it wants: what the other one is compared with. */
+let plain: Publishing;
+let count = 0;
+
+beforeAll(async () => {
+  gitlab = await startGitLab({ archiveLimit: 'off' });
+  client = new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined });
+});
+afterAll(async () => {
+  await gitlab.close();
+});
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'modpress-many-tags-'));
+  cache = new BlobCache(folder);
+  const blobs = new Blobs({ gitlab: client, cache, temporary: folder });
+  publishing = await startPublishing(gitlab, join(folder, 'one'), { modulePrefix: HOST, parts: { gitlab: client, blobs, archivesPerMinute: 5 } });
+  plain = await startPublishing(gitlab, join(folder, 'other'), { modulePrefix: HOST, parts: { gitlab: client } });
+});
+afterEach(async () => {
+  gitlab.faults.clear();
+  await cache.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('thirty modules tagged on one commit', () => {
+  test('cost one archive and the pages of the tree, once', async () => {
+    const { project, tree } = await repository(thirtyModules(1));
+    const tags = await tagAll(tree, 'v1.0.0');
+    const before = await listed(project, tags, true);
+    gitlab.clearRequests();
+    await inTurns(before, async (tag) => void (await published(project, tag, before.get(tag))));
+    // 31 directories and 143 files: two pages.
+    expect(calls(project)).toEqual({ project: 1, archive: 1, tree: 2 });
+    await sameAsPlain(project, tags);
+  });
+
+  test('cost a few blobs where most were seen before', async () => {
+    const { project, tree } = await repository(thirtyModules(1));
+    const first = await tagAll(tree, 'v1.0.0');
+    const firstListed = await listed(project, first, true);
+    await inTurns(firstListed, async (tag) => void (await published(project, tag, firstListed.get(tag))));
+    tree.write({ 'm01/a.go': 'package m01 // changed\n', LICENSE: 'changed\n' });
+    await tree.commit('Second');
+    const second = await tagAll(tree, 'v1.1.0');
+    const secondListed = await listed(project, second, true);
+    gitlab.clearRequests();
+    await inTurns(secondListed, async (tag) => void (await published(project, tag, secondListed.get(tag))));
+    expect(calls(project)).toEqual({ tree: 2, blob: 2 });
+    await sameAsPlain(project, second);
+  });
+
+  test('are published from blobs when no archive is to be had', async () => {
+    const { project, tree } = await repository(thirtyModules(1));
+    const tags = await tagAll(tree, 'v1.0.0');
+    const none = await startPublishing(gitlab, join(folder, 'none'), { modulePrefix: HOST, parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache, temporary: folder }), archivesPerMinute: 0 } });
+    const before = await listed(project, tags, true);
+    gitlab.clearRequests();
+    await inTurns(before, async (tag) => void (await published(project, tag, before.get(tag), none)));
+    const { archive, blob } = calls(project);
+    expect(archive).toBeUndefined();
+    // Each file once, although several ask for the shared ones.
+    expect(blob).toBeLessThanOrEqual(123);
+    await sameAsPlain(project, tags, none);
+  });
+
+  test('in a tree that is too large to be held have their directories listed', async () => {
+    const others = Object.fromEntries(Array.from({ length: 50_001 }, (_, index) => [`others/d${index % 50}/f${index}`, 'x']));
+    const { project, tree } = await repository({ ...others, ...thirtyModules(1) });
+    const tags = (await tagAll(tree, 'v1.0.0')).slice(0, 2);
+    const entries = Array.from({ length: 50_001 }, (_, index) => ({ id: '1'.repeat(40), name: `f${index}`, type: 'blob', path: `others/f${index}`, mode: '100644' }));
+    // The whole tree in one page: the stand-in would take minutes for five hundred.
+    const whole = gitlab.faults.add({ path: /\/tree\?(?!.*path=)/, times: 100, kind: { status: 200, body: entries } });
+    const before = await listed(project, tags, true);
+    gitlab.clearRequests();
+    for (const tag of tags) await published(project, tag, before.get(tag));
+    whole.remove();
+    expect(whole.hits).toBe(1);
+    expect(gitlab.requests.filter(({ query }) => /[?&]path=m\d\d/.test(query) && query.includes('recursive'))).toHaveLength(2);
+    await sameAsPlain(project, tags);
+  }, 60_000);
+});
+
+describe('a tag that was listed', () => {
+  test('is not read again, and its project once for all of them', async () => {
+    const { project, tree } = await repository(oneModule);
+    for (const version of ['v1.0.0', 'v1.1.0', 'v1.2.0']) {
+      await tree.write({ 'a.go': `package a // ${version}\n` }).commit(version);
+      await tree.tag(version);
+    }
+    await tree.push();
+    const tags = ['v1.2.0', 'v1.1.0', 'v1.0.0'];
+    const before = await listed(project, tags, false);
+    gitlab.clearRequests();
+    for (const tag of tags) await published(project, tag, before.get(tag));
+    // All blobs of the first, and of each further one the file that differs.
+    expect(calls(project)).toEqual({ project: 1, tree: 3, files: 3, blob: 4 });
+    await sameAsPlain(project, tags);
+  });
+
+  test('more than ten minutes ago is read again', async () => {
+    const { project, tree } = await repository(oneModule);
+    await tree.tag('v1.0.0');
+    await tree.push();
+    const [said] = (await listed(project, ['v1.0.0'], false)).values();
+    gitlab.clearRequests();
+    await published(project, 'v1.0.0', said && { ...said, at: new Date(Date.now() - 601_000).toISOString() });
+    expect(calls(project)).toMatchObject({ tag: 1 });
+  });
+
+  test.each(['working-tree-encoding=UTF-16LE', 'a pattern that is not read'])('and has %s comes from an archive', async (kind) => {
+    const attributes = kind.startsWith('working') ? `*.txt ${kind}\n` : '"\\052.txt" eol=crlf\n';
+    const { project, tree } = await repository({ ...oneModule, '.gitattributes': attributes, 'a.txt': 'a\nb\n' });
+    await tree.tag('v1.0.0');
+    await tree.push();
+    for (const sharesCommit of [false, true]) {
+      const fresh = await startPublishing(gitlab, join(folder, String(sharesCommit)), { modulePrefix: HOST, parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache, temporary: folder }), archivesPerMinute: 5 } });
+      const [said] = (await listed(project, ['v1.0.0'], sharesCommit)).values();
+      gitlab.clearRequests();
+      await published(project, 'v1.0.0', said, fresh);
+      expect(calls(project)).toMatchObject({ archive: 1 });
+      await sameAsPlain(project, ['v1.0.0'], fresh);
+    }
+  });
+
+  test('and has very many files that nobody has seen waits for an archive if none is to be had', async () => {
+    const files = Object.fromEntries(Array.from({ length: 1001 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]));
+    const { project, tree } = await repository({ ...oneModule, ...files });
+    await tree.tag('v1.0.0');
+    await tree.push();
+    const none = await startPublishing(gitlab, join(folder, 'none'), { modulePrefix: HOST, parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache, temporary: folder }), archivesPerMinute: 0 } });
+    const [said] = (await listed(project, ['v1.0.0'], false)).values();
+    await expect(published(project, 'v1.0.0', said, none)).rejects.toMatchObject({ name: 'Retry', afterMs: expect.any(Number) });
+    await published(project, 'v1.0.0', said);
+    await sameAsPlain(project, ['v1.0.0']);
+  });
+
+  test('is published although GitLab sends a blob damaged at first', async () => {
+    const { project, tree } = await repository(oneModule);
+    await tree.tag('v1.0.0');
+    await tree.push();
+    const [said] = (await listed(project, ['v1.0.0'], false)).values();
+    gitlab.faults.add({ path: /\/blobs\//, kind: { status: 200, body: 'other bytes' } });
+    await expect(published(project, 'v1.0.0', said)).rejects.toMatchObject({ name: 'Retry' });
+    await published(project, 'v1.0.0', said);
+    await sameAsPlain(project, ['v1.0.0']);
+  });
+});
+
+describe('a push', () => {
+  test('comes from an archive, and from blobs once the archives of the minute are used up', async () => {
+    const { project, tree } = await repository(oneModule);
+    const tags = Array.from({ length: 7 }, (_, index) => `v1.${index}.0`);
+    for (const tag of tags) {
+      await tree.write({ 'a.go': `package a // ${tag}\n` }).commit(tag);
+      await tree.tag(tag);
+    }
+    await tree.push();
+    for (const tag of tags.slice(0, 5)) await published(project, tag, undefined);
+    gitlab.clearRequests();
+    await published(project, 'v1.5.0', undefined);
+    expect(calls(project)).toEqual({ project: 1, tag: 1, files: 1, tree: 1, blob: 2 });
+    gitlab.clearRequests();
+    await published(project, 'v1.6.0', undefined);
+    expect(calls(project)).toEqual({ project: 1, tag: 1, files: 1, tree: 1, blob: 1 });
+    await sameAsPlain(project, tags);
+  });
+});
+
+const oneModule = { 'go.mod': 'module gitlab.example/x\n\ngo 1.24\n', 'a.go': 'package a\n', 'b.go': 'package b\n' };
+
+async function repository(files: Readonly<Record<string, FileContent>>): Promise<{ project: Project; tree: WorkTree }> {
+  const project = await gitlab.createProject(`group/many${count++}`);
+  const tree = await WorkTree.create(project);
+  tree.write(files);
+  await tree.commit('First');
+  return { project, tree };
+}
+
+async function tagAll(tree: WorkTree, version: string): Promise<string[]> {
+  const tags = moduleNames().map((name) => `${name}/${version}`);
+  await tree.tag(tags);
+  await tree.push();
+  return tags;
+}
+
+/** What a listing says of tags. */
+async function listed(project: Project, tags: readonly string[], sharesCommit: boolean): Promise<Map<string, ListedTag>> {
+  const found = new Map<string, ListedTag>();
+  for await (const { name, commit, committedAt } of client.tags(project.id)) {
+    if (!commit || !committedAt || !tags.includes(name)) continue;
+    found.set(name, { commit, committedAt: committedAt.toISOString(), at: new Date().toISOString(), sharesCommit });
+  }
+  expect(found.size).toBe(tags.length);
+  return new Map(tags.map((tag) => [tag, found.get(tag) as ListedTag]));
+}
+
+/** Eight tags at a time, as a backfill does. */
+async function inTurns(tags: ReadonlyMap<string, ListedTag>, work: (tag: string) => Promise<void>): Promise<void> {
+  const waiting = tags.keys();
+  const lane = async (): Promise<void> => {
+    for (let next = waiting.next(); next.done !== true; next = waiting.next()) await work(next.value);
+  };
+  await Promise.all(Array.from({ length: 8 }, lane));
+}
+
+async function published(project: Project, tag: string, said: ListedTag | undefined, { publisher } = publishing): Promise<Published> {
+  const result = await publisher.publish({ projectId: project.id, tag, listed: said });
+  expect(result).toMatchObject({ outcome: { status: 'published' } });
+  return result;
+}
+
+/** The versions have the checksums that they have from an archive. */
+async function sameAsPlain(project: Project, tags: readonly string[], { publisher } = publishing): Promise<void> {
+  for (const tag of tags) {
+    const known = await publisher.publish({ projectId: project.id, tag });
+    const other = await plain.publisher.publish({ projectId: project.id, tag });
+    const sums = [known, other].map((result) => 'outcome' in result && { h1: result.outcome.h1, goModH1: result.outcome.goModH1 });
+    expect(known).toMatchObject({ known: true, outcome: { h1: expect.stringMatching(/^h1:/) } });
+    expect(sums[0]).toEqual(sums[1]);
+  }
+}
+
+/** How many calls of each kind there were since the requests were cleared. */
+function calls(project: Project): Record<string, number> {
+  const counted: Record<string, number> = {};
+  for (const { path } of gitlab.requests) {
+    const rest = path.replace(`/api/v4/projects/${project.id}`, '').replace('/repository/', '');
+    const kind = rest === '' ? 'project' : (/^(tag|tree|archive|blob|files)/.exec(rest)?.[1] ?? rest);
+    counted[kind] = (counted[kind] ?? 0) + 1;
+  }
+  return counted;
+}

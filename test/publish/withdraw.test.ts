@@ -1,0 +1,209 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { pino } from 'pino';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { memoryLock } from '../../src/queue/version-lock.ts';
+import { redisLock } from '../../src/queue/redis-version-lock.ts';
+import { withdrawVersion, type Withdrawn } from '../../src/publish/withdraw.ts';
+import { DiskStore } from '../../src/store/disk.ts';
+import { listKey, moduleKey, withdrawalKey } from '../../src/store/layout.ts';
+import { readWithdrawal, withdrawnVersions } from '../../src/store/withdrawn.ts';
+import type { Store } from '../../src/store/store.ts';
+import { archiveRequests } from '../e2e/office.ts';
+import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
+import { WorkTree } from '../gitlab/work-tree.ts';
+import { modulePath, version } from '../proxy/modules.ts';
+import { withStore } from '../proxy/server.ts';
+import { removeKeys, startRedis } from '../services/redis.ts';
+import { startPublishing } from './publishing.ts';
+
+const REASON = 'a token was in config.go';
+const BAD = version('v1.1.0');
+
+let gitlab: StandIn;
+let folder: string;
+let store: DiskStore;
+let project: Project;
+let tree: WorkTree;
+let count = 0;
+const module = () => modulePath(`gitlab.example/${project.path}`);
+
+beforeAll(async () => {
+  gitlab = await startGitLab({ archiveLimit: 'off' });
+  folder = await mkdtemp(join(tmpdir(), 'modpress-withdraw-'));
+  store = await DiskStore.open(join(folder, 'store'));
+});
+afterAll(async () => {
+  await gitlab?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+/** A project of its own with two versions, none of them published. */
+beforeEach(async () => {
+  project = await gitlab.createProject(`group/Lib${++count}`);
+  tree = await WorkTree.create(project);
+  await tree.write({ 'go.mod': `module ${module()}\n`, 'lib.go': 'package lib\n' }).commit('First');
+  await tree.tag('v1.0.0');
+  await tree.write({ 'config.go': 'package lib\n' }).commit('Second');
+  await tree.tag('v1.1.0');
+  await tree.push();
+  gitlab.clearRequests();
+  return () => tree.remove();
+});
+
+describe('a version that is withdrawn', () => {
+  test('is gone with all its files and from the static list, and the others stay', async () => {
+    await publish('v1.0.0');
+    await publish('v1.1.0');
+    expect(await withdraw()).toMatchObject({ before: undefined, hadFiles: true, withdrawal: { module: module(), version: BAD, reason: REASON } });
+    expect(await filesOf('v1.1.0')).toEqual([]);
+    expect(await filesOf('v1.0.0')).toEqual(['info', 'mod', 'zip']);
+    expect((await store.get(listKey(module())))?.toString()).toBe('v1.0.0\n');
+    expect(await withdrawnVersions(store, module())).toEqual(new Set(['v1.1.0']));
+    const marker = JSON.parse(String(await store.get(withdrawalKey(module(), BAD)))) as { withdrawnAt: string };
+    expect(marker).toEqual({ module: module(), version: 'v1.1.0', reason: REASON, withdrawnAt: expect.any(String) });
+    expect(Math.abs(Date.now() - Date.parse(marker.withdrawnAt))).toBeLessThan(60_000);
+  });
+
+  test('keeps the outcome it was published with: looking at its tag again costs no archive, and brings nothing back', async () => {
+    const first = await publish('v1.1.0');
+    await withdraw();
+    gitlab.clearRequests();
+    expect(await publish('v1.1.0')).toEqual({ ...first, known: true });
+    expect(archiveRequests(gitlab, project)).toEqual([]);
+    expect(await filesOf('v1.1.0')).toEqual([]);
+  });
+
+  test.each(['refuse', 'replace'] as const)('is refused when its tag is moved, with RETAG=%s', async (retag) => {
+    await publish('v1.1.0');
+    await withdraw();
+    gitlab.clearRequests();
+    await tree.write({ 'config.go': 'package lib // clean\n' }).commit('Third');
+    await tree.tag('v1.1.0', { force: true });
+    await tree.push('+main', '+refs/tags/v1.1.0');
+    expect(await publish('v1.1.0', { retag })).toMatchObject({ known: false, outcome: { status: 'refused', reason: expect.stringMatching(refusal()) } });
+    expect(archiveRequests(gitlab, project)).toEqual([]);
+    expect(await filesOf('v1.1.0')).toEqual([]);
+  });
+
+  test('is never published, when it was not before', async () => {
+    expect(await withdraw()).toMatchObject({ hadFiles: false, before: undefined });
+    expect(await store.stat(listKey(module()))).toBeUndefined();
+    expect(await publish('v1.1.0')).toMatchObject({ outcome: { status: 'refused', reason: expect.stringMatching(refusal()) } });
+    expect(archiveRequests(gitlab, project)).toEqual([]);
+    expect(await publish('v1.0.0')).toMatchObject({ outcome: { status: 'published' } });
+  });
+
+  test('stays so under a marker that somebody has damaged', async () => {
+    await store.put(withdrawalKey(module(), BAD), Buffer.from('{"reason'));
+    expect(await publish('v1.1.0')).toMatchObject({ outcome: { status: 'refused', reason: expect.stringContaining(`${module()}@v1.1.0 was withdrawn: withdrawn/`) } });
+    await withdraw();
+    expect((await readWithdrawal(store, module(), BAD))?.reason).toBe(REASON);
+  });
+});
+
+describe('withdrawing again', () => {
+  test('changes nothing but a reason that differs', async () => {
+    await publish('v1.1.0');
+    const { withdrawal } = await withdraw();
+    const marker = await store.stat(withdrawalKey(module(), BAD));
+    expect(await withdraw()).toEqual({ withdrawal, before: withdrawal, hadFiles: false });
+    expect(await store.stat(withdrawalKey(module(), BAD))).toEqual(marker);
+    await withdraw(store, 'another');
+    expect(await readWithdrawal(store, module(), BAD)).toEqual({ ...withdrawal, reason: 'another' });
+  });
+
+  test.each(['info', 'mod', 'zip', 'list'] as const)('completes what was cut off at %s', async (at) => {
+    await publish('v1.0.0');
+    await publish('v1.1.0');
+    const cutAt = at === 'list' ? listKey(module()) : moduleKey(module(), BAD, at);
+    const cut = async (key: string): Promise<void> => {
+      if (key === cutAt) throw new Error('cut off');
+    };
+    const failing = withStore(store, {
+      delete: async (key) => (await cut(key), await store.delete(key)),
+      put: async (key, body) => (await cut(key), await store.put(key, body)),
+    });
+    await expect(withdraw(failing)).rejects.toThrow('cut off');
+    expect(await readWithdrawal(store, module(), BAD)).toBeDefined();
+    await withdraw();
+    expect(await filesOf('v1.1.0')).toEqual([]);
+    expect((await store.get(listKey(module())))?.toString()).toBe('v1.0.0\n');
+  });
+});
+
+describe('without a lock in common, whatever a publish has come to', () => {
+  const writes = (['zip', 'mod', 'info', 'list'] as const).flatMap((file) => [['before', file] as const, ['after', file] as const]);
+  test.each(writes)('%s it has written %s, the version is gone in the end', async (when, file) => {
+    const key = file === 'list' ? listKey(module()) : moduleKey(module(), BAD, file);
+    let withdrawn: Withdrawn | undefined;
+    const racing = withStore(store, {
+      put: async (written, body) => {
+        if (written === key && when === 'before') withdrawn ??= await withdraw();
+        await store.put(written, body);
+        if (written === key && when === 'after') withdrawn ??= await withdraw();
+      },
+    });
+    expect(await publish('v1.1.0', { store: racing, lock: memoryLock() })).toMatchObject({ outcome: { status: 'refused', reason: expect.stringMatching(refusal()) } });
+    expect(withdrawn).toBeDefined();
+    expect(await filesOf('v1.1.0')).toEqual([]);
+    expect(String((await store.get(listKey(module()))) ?? '')).toBe('');
+  });
+
+  test('and what one has left that died before it looked is cleared away by the next', async () => {
+    const dying = withStore(store, {
+      put: async (key, body) => {
+        if (key === listKey(module())) throw new Error('died');
+        if (key === moduleKey(module(), BAD, 'zip')) await withdraw();
+        await store.put(key, body);
+      },
+    });
+    await expect(publish('v1.1.0', { store: dying })).rejects.toThrow('died');
+    expect(await filesOf('v1.1.0')).toEqual(['info', 'mod', 'zip']);
+    expect(await publish('v1.1.0')).toMatchObject({ outcome: { status: 'refused' } });
+    expect(await filesOf('v1.1.0')).toEqual([]);
+  });
+});
+
+test('with the lock of Redis, the version is gone at once, and the end of a running publish is waited for', async () => {
+  await using redis = await startRedis();
+  const clients = [new Redis(redis.url), new Redis(redis.url)] as const;
+  const [publishing, withdrawing] = clients.map((client) => redisLock(client, pino({ level: 'silent' })));
+  try {
+    await publish('v1.1.0');
+    let done = false;
+    let running: Promise<unknown> | undefined;
+    await publishing?.(`${module()}@v1.1.0`, async () => {
+      running = withdrawVersion({ store, lock: withdrawing }, module(), BAD, REASON).then(() => (done = true));
+      await expect.poll(() => filesOf('v1.1.0')).toEqual([]);
+      // As a publish without any look at the marker would.
+      await store.put(moduleKey(module(), BAD, 'info'), Buffer.from('{}'));
+      expect(done).toBe(false);
+    });
+    await running;
+    expect(await filesOf('v1.1.0')).toEqual([]);
+  } finally {
+    for (const client of clients) client.disconnect();
+    await removeKeys(redis.url, `modpress:version:${module()}`);
+  }
+});
+
+function refusal(): RegExp {
+  return new RegExp(`^${module()}@v1\\.1\\.0 was withdrawn on \\d{4}-\\d\\d-\\d\\d: ${REASON}$`);
+}
+
+function withdraw(into: Store = store, reason = REASON): Promise<Withdrawn> {
+  return withdrawVersion({ store: into }, module(), BAD, reason);
+}
+
+async function publish(tag: string, parts: Parameters<typeof startPublishing>[2]['parts'] = {}) {
+  const { publisher } = await startPublishing(gitlab, folder, { modulePrefix: 'gitlab.example', parts: { store, ...parts } });
+  return await publisher.publish({ projectId: project.id, tag });
+}
+
+/** Which of a version's files are there. */
+async function filesOf(of: string): Promise<string[]> {
+  const found = await Promise.all((['info', 'mod', 'zip'] as const).map(async (file) => ((await store.stat(moduleKey(module(), version(of), file))) ? [file] : [])));
+  return found.flat();
+}

@@ -1,0 +1,80 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startGitLab, type StandIn } from '../gitlab/stand-in.ts';
+import { startPublishing, type Publishing } from '../publish/publishing.ts';
+import { pushModule, sweepOnce, tagsOf } from './sweeping.ts';
+
+let gitlab: StandIn;
+let folder: string;
+let stores = 0;
+
+beforeAll(async () => {
+  gitlab = await startGitLab({ archiveLimit: 'off' });
+  folder = await mkdtemp(join(tmpdir(), 'modpress-sweep-'));
+  await pushModule(await gitlab.createProject('alpha/lib'), 'v1.0.0', 'v1.1.0', 'nightly');
+  await pushModule(await gitlab.createProject('alpha/deep/er/lib'), 'v0.1.0');
+  await pushModule(await gitlab.createProject('beta/lib'), 'v2.0.0');
+  await pushModule(await gitlab.createProject('gamma/lib'), 'v1.0.0', 'weekly');
+  await gitlab.createProject('beta/empty');
+  await pushModule(await gitlab.createProject('beta/many'), ...Array.from({ length: 250 }, (_, i) => `t${i}`));
+});
+afterAll(async () => {
+  await gitlab.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** An empty store, and a publisher for it. */
+function publishing(): Promise<Publishing> {
+  return startPublishing(gitlab, join(folder, `${++stores}`), { modulePrefix: 'gitlab.example' });
+}
+
+test('every tag without an outcome is queued, from all projects, over all pages', async () => {
+  const { store } = await publishing();
+  const { result, jobs } = await sweepOnce(gitlab, store, ['alpha', 'beta', 'gamma']);
+  expect(result).toEqual({ projects: 6, looked: 5, tags: 257, queued: 257, recovered: 0 });
+  expect(jobs.filter((job) => job.tag.startsWith('t'))).toHaveLength(250);
+  expect(tagsOf(jobs)).toEqual(expect.arrayContaining(['nightly', 'v0.1.0', 'v1.0.0', 'v1.1.0', 'v2.0.0']));
+});
+
+test('versions come first, and say what the listing said of them', async () => {
+  const { store } = await publishing();
+  const { jobs } = await sweepOnce(gitlab, store, ['alpha/lib']);
+  expect(jobs.map(({ tag }) => tag)).toEqual(['v1.1.0', 'v1.0.0', 'nightly']);
+  expect(jobs.map(({ listed }) => listed?.sharesCommit)).toEqual([true, true, false]);
+  for (const { hint, listed } of jobs) expect(listed?.commit).toBe(hint);
+});
+
+test('a scope of groups and projects bounds it; one that does not exist stops nothing, and is told', async () => {
+  const { store } = await publishing();
+  const { jobs, log } = await sweepOnce(gitlab, store, ['nobody/here', 'alpha', 'beta/lib', 'alpha/lib']);
+  expect(tagsOf(jobs)).toEqual(['nightly', 'v0.1.0', 'v1.0.0', 'v1.1.0', 'v2.0.0']);
+  expect(log).toContainEqual(expect.objectContaining({ scope: 'nobody/here', level: 50 }));
+});
+
+test('what has an outcome, published or not, is not queued again', async () => {
+  const { store, publisher } = await publishing();
+  const { jobs } = await sweepOnce(gitlab, store, ['gamma']);
+  expect(tagsOf(jobs)).toEqual(['v1.0.0', 'weekly']);
+  for (const job of jobs) await publisher.publish(job);
+  expect(await sweepOnce(gitlab, store, ['gamma'])).toMatchObject({ result: { projects: 1, tags: 2, queued: 0 }, jobs: [] });
+});
+
+test('a GitLab that cannot be read is an error, not an end', async () => {
+  const { store } = await publishing();
+  gitlab.faults.add({ path: /repository\/tags/, kind: { status: 500 }, times: 10 });
+  await expect(sweepOnce(gitlab, store, ['beta'])).rejects.toMatchObject({ name: 'Retry' });
+  gitlab.faults.clear();
+});
+
+test('it waits for room in the queue', async () => {
+  const { store } = await publishing();
+  const waits: number[] = [];
+  const { jobs } = await sweepOnce(gitlab, store, ['alpha/lib'], {
+    roomInQueue: async () => {
+      waits.push(waits.length);
+    },
+  });
+  expect(waits).toHaveLength(jobs.length);
+});

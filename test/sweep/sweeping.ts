@@ -1,0 +1,48 @@
+import { pino } from 'pino';
+import { GitLabClient } from '../../src/gitlab/client.ts';
+import type { JobSink, TagJob } from '../../src/queue/queue.ts';
+import type { Store } from '../../src/store/store.ts';
+import { sweep, type SweepParts, type SweepResult } from '../../src/sweep/sweep.ts';
+import { ServiceLog, type LogLine } from '../e2e/service-log.ts';
+import type { Project, StandIn } from '../gitlab/stand-in.ts';
+import { WorkTree } from '../gitlab/work-tree.ts';
+
+/** What came of a sweep. */
+export interface Swept {
+  readonly result: SweepResult;
+  readonly jobs: readonly TagJob[];
+  /** What it asked GitLab, without the base URL and the query. */
+  readonly calls: readonly string[];
+  readonly log: readonly LogLine[];
+}
+
+/** Sweeps once, with a queue that only takes note. */
+export async function sweepOnce(gitlab: StandIn, store: Store, scope: readonly string[] = [], parts: Partial<SweepParts> = {}): Promise<Swept> {
+  const jobs: TagJob[] = [];
+  const queue: JobSink = {
+    add: async (job) => {
+      jobs.push(job);
+      return 'queued';
+    },
+  };
+  const log = new ServiceLog();
+  const logger = pino({ level: 'debug' }, { write: (line) => log.add(line) });
+  const token = gitlab.createToken({ scopes: ['read_api'] });
+  const client = new GitLabClient({ url: gitlab.url, token, pace: async () => undefined });
+  gitlab.clearRequests();
+  const result = await sweep({ gitlab: client, store, queue, log: logger, scope, ...parts }, new AbortController().signal);
+  return { result, jobs, calls: gitlab.requests.map(({ path }) => path.replace('/api/v4/', '')), log: log.lines };
+}
+
+/** The tags of jobs, sorted. */
+export function tagsOf(jobs: readonly TagJob[]): string[] {
+  return jobs.map((job) => job.tag).toSorted((a, b) => a.localeCompare(b));
+}
+
+/** Commits a go.mod to a project, and tags it. */
+export async function pushModule(project: Project, ...tags: readonly string[]): Promise<void> {
+  await using tree = await WorkTree.create(project);
+  await tree.write({ 'go.mod': `module gitlab.example/${project.path}\n` }).commit('First');
+  await tree.tag([...tags]);
+  await tree.push();
+}
