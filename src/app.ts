@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import type { Logger } from 'pino';
 import { AdminAccess } from './admin/access.ts';
-import { createAgreement, gitlabOptions, type Agreement } from './agreement.ts';
-import { backfill, findBackfillTargets, type BackfillParts } from './backfill/backfill.ts';
+import { createAgreement, gitlabOptions } from './agreement.ts';
+import { findBackfillTargets } from './backfill/backfill.ts';
 import { MemoryRuns } from './backfill/memory-runs.ts';
 import { RedisRuns } from './backfill/redis-runs.ts';
 import { createBackfillRouter } from './backfill/router.ts';
@@ -24,9 +24,6 @@ import { createProxyRouter } from './proxy/router.ts';
 import { Sumdb } from './proxy/sumdb.ts';
 import { Upstream } from './proxy/upstream.ts';
 import { BlobCache } from './publish/blob-cache.ts';
-import { Blobs } from './publish/blobs.ts';
-import { OnDemand } from './publish/on-demand.ts';
-import { Publisher } from './publish/publish.ts';
 import { BullQuestions } from './queue/bull-questions.ts';
 import { BullQueue } from './queue/bull-queue.ts';
 import { MemoryQuestions } from './queue/memory-questions.ts';
@@ -35,17 +32,14 @@ import { answerSchema, keepMs, questionSchema, type ModuleAnswer, type ModuleQue
 import type { Asker, Questions } from './queue/questions.ts';
 import type { Queue } from './queue/queue.ts';
 import { clearAbandonedScratch } from './publish/scratch.ts';
-import { createHandler } from './publish/worker.ts';
 import { Ownership } from './resolve/ownership.ts';
-import { Resolver } from './resolve/resolver.ts';
 import { createCache } from './store/cache.ts';
 import { openStore } from './store/open.ts';
 import type { ReadStore, Store } from './store/store.ts';
 import { withdrawnVersions } from './store/withdrawn.ts';
-import { CatchUp } from './sweep/catch-up.ts';
-import { startSweeping } from './sweep/sweeping.ts';
 import { createPagesRouter } from './web/home.ts';
 import { createWebhookRouter } from './webhook/router.ts';
+import { startWorker } from './worker-role.ts';
 
 /** A running service. */
 export interface App {
@@ -68,10 +62,6 @@ type Closer = () => void | PromiseLike<void>;
 
 /** Where zips are made before they are stored. */
 const SCRATCH = join(tmpdir(), 'modpress');
-/** Tags that one process publishes at a time. */
-const CONCURRENCY = 4;
-/** Questions that one process answers at a time. Most only wait for GitLab's API; those that build take as much memory as a tag. */
-const ANSWERS = 8;
 /** How long a request may take to arrive: GitLab gives up on a webhook after 10 s. */
 const REQUEST_TIMEOUT_MS = 30_000;
 /** How long a stop waits for requests in progress. */
@@ -121,7 +111,8 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   if (queue && roles.includes('worker')) {
     await checkStore(store, log);
     await clearAbandonedScratch(SCRATCH);
-    startWorker({ config, log, metrics, store, ownership, gitlab, queue, agreement, cache, questions, runs }, closers);
+    const stops = startWorker({ config, log, metrics, store, ownership, gitlab, queue, agreement, cache, temporary: SCRATCH, questions, runs });
+    closers.push(...stops.toReversed());
   }
 
   web.use(
@@ -186,42 +177,6 @@ function createQuestions({ redisUrl }: Config, log: Logger): Questions<ModuleQue
 function createRuns({ redisUrl }: Config, log: Logger, roles: readonly Role[]): BackfillRuns | undefined {
   if (redisUrl !== undefined) return new RedisRuns({ redisUrl, log });
   return roles.includes('worker') ? new MemoryRuns() : undefined;
-}
-
-type WorkerParts = Common & {
-  store: Store;
-  gitlab: GitLabClient;
-  queue: Queue;
-  agreement: Agreement;
-  cache: BlobCache;
-  questions: Questions<ModuleQuestion, ModuleAnswer> | undefined;
-  runs: BackfillRuns | undefined;
-};
-
-function startWorker(parts: WorkerParts, closers: Closer[]): void {
-  const { config, log, metrics, store, ownership, gitlab, queue, cache, questions, runs } = parts;
-  const { pace, lock } = parts.agreement;
-  const blobs = new Blobs({ gitlab, cache, temporary: SCRATCH });
-  const writing = { gitlab, store, pace, lock, retag: config.retag, temporary: SCRATCH, blobs };
-  const publisher = new Publisher({ ...writing, ownership });
-  const publish = createHandler({ publisher, log, onDone: metrics.tagDone });
-  queue.process(CONCURRENCY, async (job) => void (await publish(job)));
-  const backfillParts: BackfillParts = { gitlab, store, scope: config.gitlabScope, isInScope: (path) => ownership.isInScope(path), publish };
-  runs?.process((request, onProgress, signal) => backfill(backfillParts, request, onProgress, signal));
-  const sweeping = startSweeping({ gitlab, store, queue, log, scope: config.gitlabScope, pace, minutes: config.sweepMinutes, onSwept: metrics.sweepDone });
-  closers.push(() => sweeping.stop());
-  if (questions) {
-    const catchUp = new CatchUp({ gitlab, store, queue, log });
-    closers.push(() => catchUp.close());
-    const onDemand = new OnDemand({
-      ...writing,
-      resolver: new Resolver(gitlab, ownership, { withdrawnOf: (module) => withdrawnVersions(store, module) }),
-      log,
-      onMissed: (projectId) => catchUp.add(projectId),
-      onAnswered: metrics.questionAnswered,
-    });
-    questions.answer(ANSWERS, (question) => onDemand.answer(question));
-  }
 }
 
 /** The proxy reads the store, and writes nothing but the caches. Returns what ends its waiting for others. */

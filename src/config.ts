@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type OidcRules, parseOidcRules } from './admin/oidc-rules.ts';
 import { messageOf } from './errors.ts';
@@ -6,7 +5,8 @@ import { checkModulePath } from './module/path.ts';
 import { parseGoproxy, type GoproxyEntry } from './proxy/goproxy.ts';
 import { parseSumdbs, type SumdbEntry } from './proxy/sumdb.ts';
 import type { PathMapping } from './resolve/ownership.ts';
-import { settings, type SettingName } from './settings.ts';
+import { SettingsReader } from './settings-reader.ts';
+import { adminTokens, baseUrl, list, listenAddress, moduleMap, modulePrefix, oneOf, positive, redis, signingTokens, storeLocation, text } from './setting-values.ts';
 import type { StoreLocation } from './store/open.ts';
 
 /** What a process does. */
@@ -50,43 +50,11 @@ export interface Config {
 /** How to reach GitLab, and which modules its projects are. */
 export type GitLabConfig = Pick<Config, 'gitlabUrl' | 'gitlabToken' | 'gitlabScope' | 'gitlabRate' | 'modulePrefix' | 'moduleMap' | 'redisUrl'>;
 
-/** What `modpress verify` works with. */
-export interface VerifyConfig {
-  readonly store: StoreLocation;
-  /** Undefined where the store alone is looked at. */
-  readonly gitlab: GitLabConfig | undefined;
-}
-
-/** What `modpress withdraw` works with. */
-export interface WithdrawConfig {
-  readonly store: StoreLocation;
-  readonly redisUrl: string | undefined;
-  /** How private module paths begin; empty where no setting says so. */
-  readonly privatePrefixes: readonly string[];
-}
-
-/** What `modpress hooks` works with. */
-export type HooksConfig = Pick<Config, 'gitlabUrl' | 'gitlabToken' | 'gitlabScope' | 'gitlabRate' | 'redisUrl' | 'webhookTokens' | 'webhookSigningTokens'>;
-
-/** What publishing works with, in whichever process. */
-export type PublishConfig = GitLabConfig & Pick<Config, 'store' | 'retag'>;
-
-/** Every fault of the settings, each a line that names its variable. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly faults: readonly string[];
-
-  constructor(faults: readonly string[]) {
-    super(faults.join('\n'));
-    this.faults = faults;
-  }
-}
-
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 /** Reads the settings for these roles from environment variables. Throws ConfigError with all faults at once. */
 export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Config {
-  const reader = new Reader(env);
+  const reader = new SettingsReader(env);
   const gitlab = readGitLab(reader);
   const { redisUrl } = gitlab;
   const publicUrl = reader.optional('PUBLIC_URL', baseUrl);
@@ -107,7 +75,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
     sweepMinutes: reader.optional('SWEEP_MINUTES', positive) ?? 15,
     logLevel: reader.optional('LOG_LEVEL', oneOf(...LOG_LEVELS)) ?? 'info',
   };
-  reader.refuseUnsupported(roles);
+  refuseUnsupported(reader, roles);
   const [first] = config.upstream;
   if (config.upstreamMode === 'redirect' && first?.kind === 'proxy' && first.authorization !== undefined) {
     reader.fault('UPSTREAM', 'has credentials in it, which UPSTREAM_MODE=redirect would give to every client');
@@ -124,136 +92,12 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
   if (asksElsewhere && redisUrl === undefined && !reader.failed(/^(?:REDIS_URL|ON_DEMAND)/)) {
     reader.fault('REDIS_URL', 'is missing: a proxy without a worker in the same process asks for what is not published in Redis; ON_DEMAND=off does without');
   }
-  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
+  reader.throwFaults();
   return config;
 }
 
-/** Reads the settings that publishing needs, without those of a service. Throws ConfigError with all faults at once. */
-export function loadPublishConfig(env: NodeJS.ProcessEnv): PublishConfig {
-  const reader = new Reader(env);
-  const config = { ...readGitLab(reader), store: readStore(reader), retag: readRetag(reader) };
-  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
-  return config;
-}
-
-/** Reads the token for a service that is asked to do something: ADMIN_TOKEN, or MODPRESS_ID_TOKEN of a CI job. Throws ConfigError. */
-export function loadAdminToken(env: NodeJS.ProcessEnv): string {
-  const reader = new Reader(env);
-  const [token = env['MODPRESS_ID_TOKEN']] = reader.optional('ADMIN_TOKEN', adminTokens) ?? [];
-  if (!token && reader.faults.length === 0) {
-    reader.fault('ADMIN_TOKEN', 'is missing: the service wants it, or in a CI job MODPRESS_ID_TOKEN, an id_token (see deploy/ci/backfill.yml)');
-  }
-  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
-  return token ?? '';
-}
-
-/** Reads the settings that `modpress verify` needs; those of GitLab only if it is asked. Throws ConfigError with all faults at once. */
-export function loadVerifyConfig(env: NodeJS.ProcessEnv, fromGitLab: boolean): VerifyConfig {
-  const reader = new Reader(env);
-  const config = { store: readStore(reader), gitlab: fromGitLab ? readGitLab(reader) : undefined };
-  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
-  return config;
-}
-
-/** Reads the settings that `modpress withdraw` needs; GitLab itself is not asked. Throws ConfigError with all faults at once. */
-export function loadWithdrawConfig(env: NodeJS.ProcessEnv): WithdrawConfig {
-  const reader = new Reader(env);
-  const gitlabUrl = reader.optional('GITLAB_URL', baseUrl);
-  const prefix = reader.optional('MODULE_PREFIX', modulePrefix) ?? (gitlabUrl === undefined ? undefined : defaultModulePrefix(gitlabUrl, reader));
-  const mapped = (reader.optional('MODULE_MAP', moduleMap) ?? []).map((mapping) => mapping.modulePrefix);
-  const config = {
-    store: readStore(reader),
-    redisUrl: reader.optional('REDIS_URL', redis),
-    privatePrefixes: [...mapped, ...(prefix === undefined ? [] : [prefix])],
-  };
-  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
-  return config;
-}
-
-/** Reads the settings that `modpress hooks` needs. Throws ConfigError with all faults at once. */
-export function loadHooksConfig(env: NodeJS.ProcessEnv): HooksConfig {
-  const reader = new Reader(env);
-  const config = {
-    gitlabUrl: reader.required('GITLAB_URL', baseUrl) ?? '',
-    gitlabToken: reader.required('GITLAB_TOKEN', text) ?? '',
-    gitlabScope: reader.optional('GITLAB_SCOPE', list) ?? [],
-    gitlabRate: reader.optional('GITLAB_RATE', positive) ?? 20,
-    redisUrl: reader.optional('REDIS_URL', redis),
-    webhookTokens: reader.optional('WEBHOOK_TOKEN', list) ?? [],
-    webhookSigningTokens: reader.optional('WEBHOOK_SIGNING_TOKEN', signingTokens) ?? [],
-  };
-  if (config.webhookTokens.length + config.webhookSigningTokens.length === 0 && !reader.failed(/^WEBHOOK_/)) {
-    reader.fault('WEBHOOK_TOKEN', 'is missing: a hook needs the secret of the service, this or WEBHOOK_SIGNING_TOKEN');
-  }
-  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
-  return config;
-}
-
-/** Reads variables, collecting faults. A value is never part of a fault: it may be a secret. */
-class Reader {
-  readonly #env: NodeJS.ProcessEnv;
-  readonly faults: string[] = [];
-
-  constructor(env: NodeJS.ProcessEnv) {
-    this.#env = env;
-  }
-
-  fault(name: string, problem: string): void {
-    this.faults.push(`${name} ${problem}`);
-  }
-
-  failed(name: RegExp): boolean {
-    return this.faults.some((fault) => name.test(fault));
-  }
-
-  required<T>(name: SettingName, parse: (value: string) => T): T | undefined {
-    const value = this.optional(name, parse);
-    if (value === undefined && !this.failed(new RegExp(`^${name}(_FILE)? `))) {
-      this.fault(name, `is missing: ${settings[name].expects}`);
-    }
-    return value;
-  }
-
-  optional<T>(name: SettingName, parse: (value: string) => T): T | undefined {
-    const value = this.#raw(name);
-    if (value === undefined) return undefined;
-    try {
-      return parse(value);
-    } catch (error) {
-      this.fault(name, messageOf(error));
-      return undefined;
-    }
-  }
-
-  /** Settings of the contract that this version does not have yet are refused, not ignored. */
-  refuseUnsupported(roles: readonly Role[]): void {
-    const access = this.optional('ACCESS', oneOf('open', 'basic', 'gitlab'));
-    if (access === undefined && roles.includes('proxy') && !this.failed(/^ACCESS/)) {
-      this.fault('ACCESS', 'is missing: say who may read the modules; open means everyone on the network');
-    } else if (access !== undefined && access !== 'open') {
-      this.fault('ACCESS', `cannot be ${access} yet: this version has only open`);
-    }
-    for (const name of ['ACCESS_USERS', 'FILTER'] as const) {
-      if (this.#raw(name) !== undefined) this.fault(name, 'is not supported by this version yet: leave it out');
-    }
-  }
-
-  /** The value of NAME, or the content of the file that NAME_FILE names. Empty is the same as absent. */
-  #raw(name: SettingName): string | undefined {
-    const file = this.#env[`${name}_FILE`];
-    const value = this.#env[name];
-    if (!settings[name].secret || file === undefined || file === '') return value === '' ? undefined : value;
-    if (value !== undefined && value !== '') this.fault(name, `and ${name}_FILE are both set: keep one`);
-    try {
-      return readFileSync(file, 'utf8').trim() || undefined;
-    } catch (error) {
-      this.fault(`${name}_FILE`, `names a file that cannot be read: ${messageOf(error)}`);
-      return undefined;
-    }
-  }
-}
-
-function readGitLab(reader: Reader): GitLabConfig {
+/** Reads how to reach GitLab, and which modules its projects are. */
+export function readGitLab(reader: SettingsReader): GitLabConfig {
   const gitlabUrl = reader.required('GITLAB_URL', baseUrl) ?? '';
   return {
     gitlabUrl,
@@ -266,11 +110,13 @@ function readGitLab(reader: Reader): GitLabConfig {
   };
 }
 
-function readRetag(reader: Reader): Config['retag'] {
+/** Reads RETAG. */
+export function readRetag(reader: SettingsReader): Config['retag'] {
   return reader.optional('RETAG', oneOf('refuse', 'replace')) ?? 'refuse';
 }
 
-function readStore(reader: Reader): StoreLocation {
+/** Reads where the store is. */
+export function readStore(reader: SettingsReader): StoreLocation {
   const location = reader.optional('STORE', storeLocation) ?? { kind: 'disk' as const, folder: resolve('data') };
   const s3 = location.kind === 's3';
   const endpoint = reader.optional('S3_ENDPOINT', baseUrl);
@@ -280,16 +126,8 @@ function readStore(reader: Reader): StoreLocation {
   return s3 ? { ...location, endpoint, region, accessKey, secretKey } : location;
 }
 
-function storeLocation(value: string): { kind: 'disk'; folder: string } | { kind: 's3'; bucket: string; prefix: string } {
-  const folder = /^file:(?:\/\/(?=\/))?(.+)$/.exec(value)?.[1];
-  if (folder !== undefined) return { kind: 'disk', folder: resolve(folder) };
-  const [, bucket, prefix = ''] = /^s3:\/\/([^/]+)(?:\/(.*?)\/?)?$/.exec(value) ?? [];
-  if (bucket !== undefined) return { kind: 's3', bucket, prefix };
-  throw new Error(`must be ${settings.STORE.expects}`);
-}
-
 /** GitLab's host and path, which is how projects are named anyway; a port cannot be part of a module path. */
-function defaultModulePrefix(gitlabUrl: string, reader: Reader): string {
+export function defaultModulePrefix(gitlabUrl: string, reader: SettingsReader): string {
   if (!URL.canParse(gitlabUrl)) return '';
   const { hostname, pathname } = new URL(gitlabUrl);
   const prefix = hostname + pathname.replace(/\/$/, '');
@@ -300,7 +138,7 @@ function defaultModulePrefix(gitlabUrl: string, reader: Reader): string {
   return prefix;
 }
 
-function upstreamOfEnvironment(env: NodeJS.ProcessEnv, reader: Reader): GoproxyEntry[] {
+function upstreamOfEnvironment(env: NodeJS.ProcessEnv, reader: SettingsReader): GoproxyEntry[] {
   try {
     return parseGoproxy(env['GOPROXY'] || 'https://goproxy.io');
   } catch (error) {
@@ -309,80 +147,15 @@ function upstreamOfEnvironment(env: NodeJS.ProcessEnv, reader: Reader): GoproxyE
   }
 }
 
-function text(value: string): string {
-  return value;
-}
-
-function list(value: string): string[] {
-  const items = value.split(',').map((item) => item.trim().replace(/^\/+|\/+$/g, ''));
-  if (items.includes('')) throw new Error('has an empty entry: expected a list separated by commas');
-  return items;
-}
-
-function signingTokens(value: string): string[] {
-  const tokens = list(value);
-  if (!tokens.every((token) => /^whsec_[A-Za-z0-9+/]+={0,2}$/.test(token))) {
-    throw new Error('must be signing tokens as GitLab shows them: whsec_ and base64, separated by commas');
+/** Settings of the contract that this version does not have yet are refused, not ignored. */
+function refuseUnsupported(reader: SettingsReader, roles: readonly Role[]): void {
+  const access = reader.optional('ACCESS', oneOf('open', 'basic', 'gitlab'));
+  if (access === undefined && roles.includes('proxy') && !reader.failed(/^ACCESS/)) {
+    reader.fault('ACCESS', 'is missing: say who may read the modules; open means everyone on the network');
+  } else if (access !== undefined && access !== 'open') {
+    reader.fault('ACCESS', `cannot be ${access} yet: this version has only open`);
   }
-  return tokens;
-}
-
-/** Not by `list`, which takes slashes off: a token in base64 may end with one. */
-function adminTokens(value: string): string[] {
-  const tokens = value.split(',').map((token) => token.trim());
-  if (!tokens.every((token) => /^[!-~]{16,}$/.test(token))) {
-    throw new Error('must be tokens of at least 16 characters, without spaces or letters beyond ASCII, separated by commas');
+  for (const name of ['ACCESS_USERS', 'FILTER'] as const) {
+    if (reader.has(name)) reader.fault(name, 'is not supported by this version yet: leave it out');
   }
-  return tokens;
-}
-
-function positive(value: string): number {
-  const number = Number(value);
-  if (!Number.isFinite(number) || number <= 0) throw new Error('must be a number greater than 0');
-  return number;
-}
-
-function oneOf<const T extends string>(...values: readonly T[]): (value: string) => T {
-  return (value) => {
-    const found = values.find((candidate) => candidate === value);
-    if (found === undefined) throw new Error(`must be one of ${values.join(', ')}`);
-    return found;
-  };
-}
-
-/** An http or https URL without its final slash. Throws Error for every other text. */
-export function baseUrl(value: string): string {
-  const url = URL.canParse(value) ? new URL(value) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
-    throw new Error('must be an http:// or https:// URL without a query');
-  }
-  if (url.username !== '' || url.password !== '') throw new Error('must not contain credentials');
-  return url.origin + url.pathname.replace(/\/+$/, '');
-}
-
-function redis(value: string): string {
-  if (!URL.canParse(value) || !/^rediss?:$/.test(new URL(value).protocol)) throw new Error('must be a redis:// or rediss:// URL');
-  return value;
-}
-
-function listenAddress(value: string): { host: string | undefined; port: number } {
-  const [, host, port] = /^(?:\[([^\]]+)\]|[^:[\]]*):(\d{1,5})$/.exec(value) ?? [];
-  if (port === undefined || Number(port) > 65_535) throw new Error('must be host:port, [address]:port or :port');
-  return { host: (host ?? value.slice(0, value.lastIndexOf(':'))) || undefined, port: Number(port) };
-}
-
-function modulePrefix(value: string): string {
-  const reason = checkModulePath(value);
-  if (reason !== undefined) throw new Error(`must begin module paths, such as gitlab.example.com: ${reason}`);
-  return value;
-}
-
-function moduleMap(value: string): PathMapping[] {
-  return list(value).map((item) => {
-    const [prefix = '', projectPrefix, ...rest] = item.split('=').map((part) => part.trim());
-    const reason = checkModulePath(prefix);
-    if (!projectPrefix || rest.length > 0) throw new Error('must be entries like go.corp.example=platform/go, separated by commas');
-    if (reason !== undefined) throw new Error(`has a module prefix that is no module path: ${prefix} (${reason})`);
-    return { modulePrefix: prefix, projectPrefix };
-  });
 }

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { ConfigError, loadConfig, ROLES, type Role } from '../src/config.ts';
+import { loadConfig, ROLES, type Role } from '../src/config.ts';
+import { ConfigError } from '../src/settings-reader.ts';
 import { settings, settingsTable } from '../src/settings.ts';
 
 const GOOD = { GITLAB_URL: 'https://gitlab.example', GITLAB_TOKEN: 'glpat-x', WEBHOOK_TOKEN: 'secret', ACCESS: 'open' };

@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAgreement, gitlabOptions } from '../agreement.ts';
-import type { PublishConfig } from '../config.ts';
+import type { PublishConfig } from '../command-config.ts';
 import { GitLabClient } from '../gitlab/client.ts';
 import { createLog } from '../log.ts';
 import { BlobCache } from '../publish/blob-cache.ts';

@@ -5,7 +5,9 @@ import { progressLine, shortProgressLine, summary } from '../backfill/report.ts'
 import { parseBackfillRequest, type BackfillRequest } from '../backfill/request.ts';
 import { UnknownTargets } from '../backfill/backfill.ts';
 import { backfillHere } from '../backfill/here.ts';
-import { baseUrl, ConfigError, loadAdminToken, loadPublishConfig } from '../config.ts';
+import { loadAdminToken, loadPublishConfig } from '../command-config.ts';
+import { ConfigError } from '../settings-reader.ts';
+import { baseUrl } from '../setting-values.ts';
 import { messageOf } from '../errors.ts';
 import { showProgress } from './progress.ts';
 import { untilStopped } from './stop-signal.ts';

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ConfigError } from '../config.ts';
+import { ConfigError } from '../settings-reader.ts';
 import { messageOf } from '../errors.ts';
 import { RESERVED } from '../store/key.ts';
 import type { StoreLocation } from '../store/open.ts';

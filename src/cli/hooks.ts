@@ -1,7 +1,9 @@
 import pLimit from 'p-limit';
 import { parseArgs } from 'node:util';
 import { createAgreement, gitlabOptions } from '../agreement.ts';
-import { baseUrl, ConfigError, loadHooksConfig, type HooksConfig } from '../config.ts';
+import { loadHooksConfig, type HooksConfig } from '../command-config.ts';
+import { ConfigError } from '../settings-reader.ts';
+import { baseUrl } from '../setting-values.ts';
 import { messageOf } from '../errors.ts';
 import { GitLabClient } from '../gitlab/client.ts';
 import { HooksClient } from '../gitlab/hooks-client.ts';

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { startApp } from '../app.ts';
-import { ConfigError, loadConfig, ROLES, type Role } from '../config.ts';
+import { loadConfig, ROLES, type Role } from '../config.ts';
+import { ConfigError } from '../settings-reader.ts';
 import { messageOf } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { settingsTable } from '../settings.ts';

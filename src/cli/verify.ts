@@ -1,7 +1,8 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ConfigError, loadVerifyConfig, type VerifyConfig } from '../config.ts';
+import { loadVerifyConfig, type VerifyConfig } from '../command-config.ts';
+import { ConfigError } from '../settings-reader.ts';
 import { messageOf } from '../errors.ts';
 import { openStore } from '../store/open.ts';
 import { allWell, type Counts } from '../verify/finding.ts';

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
-import { ConfigError, loadWithdrawConfig, type WithdrawConfig } from '../config.ts';
+import { loadWithdrawConfig, type WithdrawConfig } from '../command-config.ts';
+import { ConfigError } from '../settings-reader.ts';
 import { messageOf } from '../errors.ts';
 import { createLog } from '../log.ts';
 import type { ModulePath } from '../module/path.ts';

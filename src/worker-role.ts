@@ -1,0 +1,70 @@
+import type { Logger } from 'pino';
+import type { Agreement } from './agreement.ts';
+import { backfill, type BackfillParts } from './backfill/backfill.ts';
+import type { BackfillRuns } from './backfill/runs.ts';
+import type { Config } from './config.ts';
+import type { GitLabClient } from './gitlab/client.ts';
+import type { Metrics } from './metrics.ts';
+import type { BlobCache } from './publish/blob-cache.ts';
+import { Blobs } from './publish/blobs.ts';
+import { OnDemand } from './publish/on-demand.ts';
+import { Publisher } from './publish/publish.ts';
+import { createHandler } from './publish/worker.ts';
+import type { ModuleAnswer, ModuleQuestion } from './queue/module-question.ts';
+import type { Questions } from './queue/questions.ts';
+import type { Queue } from './queue/queue.ts';
+import type { Ownership } from './resolve/ownership.ts';
+import { Resolver } from './resolve/resolver.ts';
+import type { Store } from './store/store.ts';
+import { withdrawnVersions } from './store/withdrawn.ts';
+import { CatchUp } from './sweep/catch-up.ts';
+import { startSweeping } from './sweep/sweeping.ts';
+
+/** What the role is put together from. Whatever a running job needs is closed by the caller, after the queue. */
+export interface WorkerRoleParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly ownership: Ownership;
+  readonly store: Store;
+  readonly gitlab: GitLabClient;
+  readonly queue: Queue;
+  readonly agreement: Agreement;
+  readonly cache: BlobCache;
+  /** Where temporary files are. */
+  readonly temporary: string;
+  /** Undefined where nothing is answered on demand. */
+  readonly questions: Questions<ModuleQuestion, ModuleAnswer> | undefined;
+  readonly runs: BackfillRuns | undefined;
+}
+
+/** Tags that one process publishes at a time. */
+const CONCURRENCY = 4;
+/** Questions that one process answers at a time. Most only wait for GitLab's API; those that build take as much memory as a tag. */
+const ANSWERS = 8;
+
+/** Starts what the worker does: publishing, sweeping, backfills, and answering. Returns what stops all that is not stopped by its queue, in this order. */
+
+export function startWorker(parts: WorkerRoleParts): (() => Promise<void>)[] {
+  const { config, log, metrics, store, ownership, gitlab, queue, cache, temporary, questions, runs } = parts;
+  const { pace, lock } = parts.agreement;
+  const blobs = new Blobs({ gitlab, cache, temporary });
+  const writing = { gitlab, store, pace, lock, retag: config.retag, temporary, blobs };
+  const publisher = new Publisher({ ...writing, ownership });
+  const publish = createHandler({ publisher, log, onDone: metrics.tagDone });
+  queue.process(CONCURRENCY, async (job) => void (await publish(job)));
+  const backfillParts: BackfillParts = { gitlab, store, scope: config.gitlabScope, isInScope: (path) => ownership.isInScope(path), publish };
+  runs?.process((request, onProgress, signal) => backfill(backfillParts, request, onProgress, signal));
+  const sweeping = startSweeping({ gitlab, store, queue, log, scope: config.gitlabScope, pace, minutes: config.sweepMinutes, onSwept: metrics.sweepDone });
+  if (!questions) return [() => sweeping.stop()];
+  const catchUp = new CatchUp({ gitlab, store, queue, log });
+  const onDemand = new OnDemand({
+    ...writing,
+    resolver: new Resolver(gitlab, ownership, { withdrawnOf: (module) => withdrawnVersions(store, module) }),
+    log,
+    onMissed: (projectId) => catchUp.add(projectId),
+    onAnswered: metrics.questionAnswered,
+  });
+  questions.answer(ANSWERS, (question) => onDemand.answer(question));
+  return [() => catchUp.close(), () => sweeping.stop()];
+}
