@@ -107,14 +107,11 @@ export class GitLabClient {
     return (await orUndefined(this.#api.Groups.show(path, { withProjects: false }))) !== undefined;
   }
 
-  /** The projects of a group and all groups below it, archived ones included; none if there is no such group. */
-  groupProjects(group: string): AsyncIterable<Project> {
-    return this.#items(z.array(projectSchema), `groups/${encodeURIComponent(group)}/projects`, {
-      include_subgroups: 'true',
-      with_shared: 'false',
-      order_by: 'id',
-      sort: 'asc',
-    });
+  /** The projects of a group and all groups below it, archived ones included; undefined if there is no such group. */
+  async groupProjects(group: string): Promise<AsyncIterable<Project> | undefined> {
+    const endpoint = `groups/${encodeURIComponent(group)}/projects`;
+    const first = await this.#page(endpoint, { include_subgroups: 'true', with_shared: 'false', order_by: 'id', sort: 'asc', per_page: PER_PAGE });
+    return first && this.#itemsFrom(z.array(projectSchema), endpoint, first);
   }
 
   /** All projects that the token's user is a member of, archived ones included. */
@@ -222,17 +219,35 @@ export class GitLabClient {
    * is empty; one that vanishes between two pages is a Retry, for half a list would pass as a whole one.
    */
   async *#items<T>(schema: z.ZodType<T[]>, endpoint: string, query: Record<string, string>): AsyncGenerator<T> {
-    const get = async (searchParams: Record<string, string>) =>
-      orUndefined(this.#api.Projects.requester.get(endpoint, { searchParams }));
-    let page = await get({ ...query, per_page: '100' });
-    while (page) {
+    const first = await this.#page(endpoint, { ...query, per_page: PER_PAGE });
+    if (first) yield* this.#itemsFrom(schema, endpoint, first);
+  }
+
+  /** The items of a list from a page on. */
+  async *#itemsFrom<T>(schema: z.ZodType<T[]>, endpoint: string, first: Page): AsyncGenerator<T> {
+    for (let page = first; ; ) {
       yield* parse(schema, page.body, endpoint) ?? [];
       const next = /<([^>]+)>;\s*rel="next"/.exec(page.headers['link'] ?? '')?.[1];
       if (next === undefined) return;
-      page = await get(Object.fromEntries(new URL(next).searchParams));
-      if (!page) throw new Retry(`GitLab's list ${endpoint} vanished while it was read`);
+      const following = await this.#page(endpoint, Object.fromEntries(new URL(next).searchParams));
+      if (!following) throw new Retry(`GitLab's list ${endpoint} vanished while it was read`);
+      page = following;
     }
   }
+
+  /** One page of a list, if there is such a list. */
+  async #page(endpoint: string, searchParams: Record<string, string>): Promise<Page | undefined> {
+    return orUndefined(this.#api.Projects.requester.get(endpoint, { searchParams }));
+  }
+}
+
+/** The most that GitLab gives. */
+const PER_PAGE = '100';
+
+/** A page of a list, of which the header `Link` leads to the next. */
+interface Page {
+  readonly body: unknown;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 async function orUndefined<T>(call: Promise<T>): Promise<T | undefined> {

@@ -163,7 +163,7 @@ function orNone(error: unknown): undefined {
 /** Nothing can be pushed to an archived project. */
 async function listProjects(gitlab: GitLabClient, group: string): Promise<Project[]> {
   const projects: Project[] = [];
-  for await (const project of gitlab.groupProjects(group)) if (!project.archived) projects.push(project);
+  for await (const project of (await gitlab.groupProjects(group)) ?? []) if (!project.archived) projects.push(project);
   return projects;
 }
 

@@ -81,6 +81,8 @@ export class Publisher {
       finishedAt: new Date().toISOString(),
     };
     await writeOutcome(store, outcome);
+    // The tag is done under this path, too.
+    if (known && outcome.tag !== name) await writeOutcome(store, { ...known, project: outcome.project });
     return { outcome, known: false };
   }
 

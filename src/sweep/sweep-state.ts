@@ -10,6 +10,8 @@ const seenSchema = z.object({
   archived: z.boolean(),
   /** The keys of the outcomes that were missing then; absent where they were too many to be remembered. */
   missing: z.array(z.string()).optional(),
+  /** How many more sweeps are to queue all of its tags, since it has moved. */
+  repeats: z.number().optional(),
   /** Set once it was no longer there. */
   gone: z.boolean().optional(),
 });

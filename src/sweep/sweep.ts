@@ -7,7 +7,7 @@ import { markDeletedTags } from './deleted-tags.ts';
 import { Failures, type Look } from './failures.ts';
 import { outcomeKey } from '../store/layout.ts';
 import { areThere, compareTags, jobOf, type MissingTag } from './missing-tags.ts';
-import { findTargets, projectsOf } from './targets.ts';
+import { projectsInScope } from './targets.ts';
 import { readSweepState, writeSweepState, type SeenProject, type SweepState } from './sweep-state.ts';
 import { noteVanished } from './vanished-projects.ts';
 
@@ -43,6 +43,8 @@ const SIDE_BY_SIDE = 4;
 const SAVE_EVERY = 500;
 /** More missing tags of a project than this are not remembered one by one. */
 const REMEMBERED = 1_000;
+/** So many further sweeps queue the tags of a moved project. */
+const MOVED_REPEATS = 2;
 /** GitLab notes activity in a project once an hour (app/models/event.rb); five minutes for clocks that differ. In milliseconds. */
 const ACTIVITY_MS = 65 * 60_000;
 /** Even the quietest project is looked at once a day; sweeps are minutes apart, so a bit earlier. In milliseconds. */
@@ -58,10 +60,9 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
   const { gitlab, store, log, scope } = parts;
   const startedAt = Date.now();
   const state = await readSweepState(store);
-  const { targets, unknown } = await findTargets(gitlab, scope);
-  for (const path of unknown) log.error({ scope: path }, 'GITLAB_SCOPE names neither a group nor a project that GITLAB_TOKEN may see');
+  const complain = (path: string): void => log.error({ scope: path }, 'GITLAB_SCOPE names neither a group nor a project that GITLAB_TOKEN may see');
   const projects: Project[] = [];
-  for await (const project of projectsOf(gitlab, targets)) projects.push(project);
+  for await (const project of projectsInScope(gitlab, scope, complain)) projects.push(project);
 
   const result = { projects: projects.length, looked: 0, tags: 0, queued: 0, recovered: 0 };
   const due = projects.filter((project) => isDue(project, state.projects.get(project.id), startedAt) !== 'no');
@@ -111,7 +112,7 @@ export async function sweepProject(
 /** Whether a project is to be looked at, whatever the outcomes say, or only if some are still missing. */
 function isDue(project: Project, seen: SeenProject | undefined, now: number): 'yes' | 'if incomplete' | 'no' {
   if (project.empty) return 'no';
-  if (!seen?.missing || seen.gone || seen.path !== project.path || seen.archived !== project.archived) return 'yes';
+  if (!seen?.missing || seen.gone || seen.path !== project.path || seen.archived !== project.archived || seen.repeats) return 'yes';
   // Nobody can push to an archived one.
   const isActive = now - seen.lookedAt > LONGEST_MS || (project.lastActivityAt?.getTime() ?? now) > seen.lookedAt - ACTIVITY_MS;
   if (isActive && !project.archived) return 'yes';
@@ -131,14 +132,17 @@ async function look(parts: SweepParts, state: SweepState, project: Project, sign
   const { id, path, archived } = project;
   const seen = state.projects.get(id);
   const lookedAt = Date.now();
-  if (seen && !seen.gone && seen.path !== path) {
+  const hasMoved = seen !== undefined && !seen.gone && seen.path !== path;
+  if (hasMoved) {
     log.warn({ projectId: id, from: seen.path, to: path }, 'a project has moved: what was published stays, and its tags are published under the new path as well');
-    await queueAgain(parts, project, signal);
   }
+  // Nothing in the store tells whether that is done: it is queued again, for the case that a queue was lost.
+  const repeats = hasMoved ? MOVED_REPEATS : (seen?.repeats ?? 0) - 1;
+  if (repeats >= 0) await queueAgain(parts, project, signal);
   const { tags, queued, missing } = await sweepProject(parts, project, signal);
   if (signal.aborted) return { tags, queued, recovered: 0 };
   const remembered = missing.length > REMEMBERED ? undefined : missing.map(({ name, commit }) => outcomeKey(id, name, commit));
-  state.projects.set(id, { path, lookedAt, archived, missing: remembered });
+  state.projects.set(id, { path, lookedAt, archived, missing: remembered, ...(repeats > 0 && { repeats }) });
   const recovered = shouldHaveBeenTold(state, project, seen) ? queued : 0;
   if (recovered > 0) {
     const advice = 'tags were found that no webhook had told of: the hook of this project is probably broken, which modpress hooks check tells (a push of more than three tags sends none)';

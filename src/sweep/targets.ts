@@ -28,9 +28,25 @@ export async function findTargets(gitlab: GitLabClient, paths: readonly string[]
 
 /** The projects of the targets, each once, archived ones included. */
 export async function* projectsOf(gitlab: GitLabClient, targets: readonly Target[]): AsyncGenerator<Project> {
+  yield* eachOnce(targets, (target) => {
+    if (target.kind === 'membership') return gitlab.memberProjects();
+    return projectsAt(gitlab, target.path, target.kind === 'project');
+  });
+}
+
+/**
+ * The same of GITLAB_SCOPE, or of all that the token is a member of, in as few calls as can be: one for each page of projects.
+ * `onUnknown` is told of a path that is neither a group nor a project that the token may see.
+ */
+export async function* projectsInScope(gitlab: GitLabClient, scope: readonly string[], onUnknown: (path: string) => void): AsyncGenerator<Project> {
+  if (scope.length === 0) yield* gitlab.memberProjects();
+  yield* eachOnce(scope, (path) => projectsAt(gitlab, path, false, onUnknown));
+}
+
+async function* eachOnce<T>(items: readonly T[], projectsIn: (item: T) => AsyncIterable<Project>): AsyncGenerator<Project> {
   const seen = new Set<number>();
-  for (const target of targets) {
-    for await (const project of projectsIn(gitlab, target)) {
+  for (const item of items) {
+    for await (const project of projectsIn(item)) {
       if (seen.has(project.id)) continue;
       seen.add(project.id);
       yield project;
@@ -38,11 +54,10 @@ export async function* projectsOf(gitlab: GitLabClient, targets: readonly Target
   }
 }
 
-async function* projectsIn(gitlab: GitLabClient, target: Target): AsyncGenerator<Project> {
-  if (target.kind === 'membership') yield* gitlab.memberProjects();
-  else if (target.kind === 'group') yield* gitlab.groupProjects(target.path);
-  else {
-    const project = await gitlab.project(target.path);
-    if (project) yield project;
-  }
+async function* projectsAt(gitlab: GitLabClient, path: string, isProject: boolean, onUnknown?: (path: string) => void): AsyncGenerator<Project> {
+  const ofGroup = isProject ? undefined : await gitlab.groupProjects(path);
+  const project = ofGroup ? undefined : await gitlab.project(path);
+  if (ofGroup) yield* ofGroup;
+  else if (project) yield project;
+  else onUnknown?.(path);
 }

@@ -7,7 +7,7 @@ export interface Mutant {
   readonly find: string;
   readonly replace: string;
   /** Folder or file of the tests that must notice. */
-  readonly tests: 'test/module' | 'test/resolve' | 'test/publish/checksums.test.ts';
+  readonly tests: 'test/module' | 'test/resolve' | 'test/sweep' | 'test/publish/checksums.test.ts';
 }
 
 function module(file: string, breaks: string, find: string, replace: string): Mutant {
@@ -16,6 +16,10 @@ function module(file: string, breaks: string, find: string, replace: string): Mu
 
 function resolve(file: string, breaks: string, find: string, replace: string): Mutant {
   return { file: `src/resolve/${file}`, breaks, find, replace, tests: 'test/resolve' };
+}
+
+function sweep(file: string, breaks: string, find: string, replace: string): Mutant {
+  return { file: `src/sweep/${file}`, breaks, find, replace, tests: 'test/sweep' };
 }
 
 /** Each has to turn the suite red. A find that is no longer there means that the rule has moved: move the mutant too. */
@@ -106,4 +110,20 @@ export const MUTANTS: readonly Mutant[] = [
   resolve('go-mod.ts', 'go.mod and v2/go.mod do not both claim v2', 'if (claimsHere && claimsBelow) throw', 'if (false as boolean) throw'),
   resolve('tag.ts', 'the project decides on .git only if go.mod says so', 'const root = declared.has(pathAt(withGit, directory, version)) ? withGit : plain;', 'const root = withGit;'),
   { file: 'src/publish/plan.ts', breaks: 'a module in a directory inherits LICENSE', find: "if (directory !== '' && !", replace: "if (directory === '/' && !", tests: 'test/publish/checksums.test.ts' },
+  { file: 'src/publish/from-blob.ts', breaks: 'files from blobs are converted as attributes say', find: "if (conversion.ident || conversion.crlf !== 'never') {", replace: 'if (conversion.ident) {', tests: 'test/publish/checksums.test.ts' },
+  sweep('sweep.ts', 'a push within an hour of another is found', 'const ACTIVITY_MS = 65 * 60_000;', 'const ACTIVITY_MS = 0;'),
+  sweep('sweep.ts', 'every project is looked at once a day', 'now - seen.lookedAt > LONGEST_MS || ', ''),
+  sweep('sweep.ts', 'a project in which something was missing is looked at again', "return seen.missing.length > 0 ? 'if incomplete' : 'no';", "return 'no';"),
+  sweep('sweep.ts', 'only outcomes that are there make it complete', ' || !(await areThere(store, project.id, seen.missing))', ''),
+  sweep('sweep.ts', 'an archived project is looked at once', "if (isActive && !project.archived) return 'yes';", "if (isActive) return 'yes';"),
+  sweep('sweep.ts', 'a moved project is looked at', 'seen.path !== project.path || ', ''),
+  sweep('sweep.ts', 'the tags of a moved project are queued again', 'if (repeats >= 0) await queueAgain', 'if (false as boolean) await queueAgain'),
+  sweep('sweep.ts', 'and twice more', 'const MOVED_REPEATS = 2;', 'const MOVED_REPEATS = 0;'),
+  sweep('sweep.ts', 'what an earlier sweep had queued is not recovered', 'return !seen.gone && seen.missing?.length === 0;', 'return true;'),
+  sweep('sweep.ts', 'an empty project is known from then on', 'for (const { id, path, archived } of projects.filter(({ empty }) => empty))', 'for (const { id, path, archived } of projects.slice(projects.length))'),
+  sweep('missing-tags.ts', 'the newest tags come first', 'other.committedAt.getTime() - one.committedAt.getTime()', 'one.committedAt.getTime() - other.committedAt.getTime()'),
+  sweep('missing-tags.ts', 'a moved tag is not deleted', ' || present.has(tag.name)', ''),
+  sweep('missing-tags.ts', 'a deleted tag is told of once', 'if (!outcomes.has(deletedTagKey(projectId, tag.name, tag.commit))) gone.push(tag);', 'gone.push(tag);'),
+  sweep('failures.ts', 'several failures in a row are an outage', 'return this.#inARow >= OUTAGE;', 'return false;'),
+  sweep('failures.ts', 'one project that fails stops no other', 'return FAILED;', 'throw error;'),
 ];

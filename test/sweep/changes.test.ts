@@ -91,6 +91,13 @@ describe('from one sweep to the next', () => {
     expect((await sweepAndPublish()).result).toMatchObject({ projects: 2, looked: 1, queued: 1, recovered: 1 });
   });
 
+  test('what is pushed to a project that was empty counts as recovered', async () => {
+    const empty = await gitlab.createProject('team/empty', { createdAt: daysAgo(3) });
+    await settle();
+    await pushModule(empty, 'v0.1.0');
+    expect((await sweepAndPublish()).result).toMatchObject({ looked: 1, queued: 1, recovered: 1 });
+  });
+
   test('even a quiet project is looked at once a day', async () => {
     await settle();
     const state = JSON.parse(String(await publishing.store.get(SWEEP_STATE_KEY))) as { projects: Record<string, { lookedAt: number }> };
@@ -117,6 +124,12 @@ describe('from one sweep to the next', () => {
     await publishing.read('gitlab.example/team/old', 'v1.0.0', 'zip');
   });
 
+  test('groups in scope cost a call for each page of their projects, and no other', async () => {
+    await sweepOnce(gitlab, publishing.store, ['team']);
+    for (const job of (await sweepOnce(gitlab, publishing.store, ['team'])).jobs) await publishing.publisher.publish(job);
+    expect((await sweepOnce(gitlab, publishing.store, ['team'])).calls).toEqual(['groups/team/projects']);
+  });
+
   test('a deleted project stays published, and is told of once', async () => {
     await settle();
     await gitlab.deleteProject(quiet);
@@ -134,7 +147,12 @@ describe('from one sweep to the next', () => {
     const [old, moved] = await Promise.all(['team', 'other'].map((group) => publishing.read(`gitlab.example/${group}/lib`, 'v1.0.0', 'info')));
     expect(String(old)).toContain('team/lib.git');
     expect(String(moved)).toContain('other/lib.git');
-    await sweepAndPublish();
+    // The queue may have lost them: they are queued twice more, and known then.
+    for (let sweep = 0; sweep < 2; sweep++) {
+      const { jobs } = await sweepOnce(gitlab, publishing.store);
+      expect(tagsOf(jobs)).toEqual(['v1.0.0', 'weekly']);
+      for (const job of jobs) expect(await publishing.publisher.publish(job)).toMatchObject({ known: true });
+    }
     expect((await sweepAndPublish()).result).toMatchObject({ looked: 0 });
   });
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startGitLab, type StandIn } from '../gitlab/stand-in.ts';
+import { WorkTree } from '../gitlab/work-tree.ts';
 import { startPublishing, type Publishing } from '../publish/publishing.ts';
 import { pushModule, sweepOnce, tagsOf } from './sweeping.ts';
 
@@ -59,6 +60,42 @@ test('what has an outcome, published or not, is not queued again', async () => {
   expect(tagsOf(jobs)).toEqual(['v1.0.0', 'weekly']);
   for (const job of jobs) await publisher.publish(job);
   expect(await sweepOnce(gitlab, store, ['gamma'])).toMatchObject({ result: { projects: 1, tags: 2, queued: 0 }, jobs: [] });
+});
+
+test('the newest come first', async () => {
+  const { store } = await publishing();
+  const project = await gitlab.createProject('delta/lib');
+  await using tree = await WorkTree.create(project);
+  for (const [day, tag] of [['2024-05-01', 'v1.0.0'], ['2024-07-01', 'v1.1.0'], ['2024-06-01', 'v2.0.0']] as const) {
+    await tree.write({ 'day.txt': day }).commit(day, { date: `${day}T12:00:00Z` });
+    await tree.tag(tag);
+  }
+  await tree.push();
+  expect((await sweepOnce(gitlab, store, ['delta'])).jobs.map(({ tag }) => tag)).toEqual(['v1.1.0', 'v2.0.0', 'v1.0.0']);
+});
+
+test('a project that cannot be read stops no other, and is looked at the next time', async () => {
+  const { store } = await publishing();
+  const bad = await gitlab.createProject('epsilon/bad');
+  await pushModule(bad, 'v1.0.0');
+  await pushModule(await gitlab.createProject('epsilon/good'), 'v1.0.0');
+  const fault = gitlab.faults.add({ path: new RegExp(`projects/${bad.id}/repository/tags`), kind: { status: 500 }, times: 10 });
+  const { result, log } = await sweepOnce(gitlab, store, ['epsilon']);
+  expect(result).toMatchObject({ projects: 2, queued: 1 });
+  expect(log).toContainEqual(expect.objectContaining({ project: 'epsilon/bad', level: 40 }));
+  fault.remove();
+  expect((await sweepOnce(gitlab, store, ['epsilon'])).jobs.map(({ projectId }) => projectId)).toContain(bad.id);
+});
+
+test('an outage is noticed before every project has been tried', async () => {
+  const { store } = await publishing();
+  const seed = await gitlab.createProject('zeta/p0');
+  await pushModule(seed, 'v1.0.0');
+  for (let index = 1; index < 20; index++) await gitlab.createProject(`zeta/p${index}`, { sharesRepositoryOf: seed });
+  const fault = gitlab.faults.add({ path: /repository\/tags/, kind: { status: 403 }, times: 100 });
+  await expect(sweepOnce(gitlab, store, ['zeta'])).rejects.toMatchObject({ name: 'Retry' });
+  expect(fault.hits).toBeLessThan(10);
+  fault.remove();
 });
 
 test('a GitLab that cannot be read is an error, not an end', async () => {
