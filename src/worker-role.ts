@@ -54,7 +54,12 @@ export function startWorker(parts: WorkerRoleParts): (() => Promise<void>)[] {
   const publish = createHandler({ publisher, log, onDone: metrics.tagDone });
   queue.process(CONCURRENCY, async (job) => void (await publish(job)));
   const backfillParts: BackfillParts = { gitlab, store, scope: config.gitlabScope, isInScope: (path) => ownership.isInScope(path), publish };
-  runs?.process((request, onProgress, signal) => backfill(backfillParts, request, onProgress, signal));
+  runs?.process(async (request, onProgress, signal) => {
+    const progress = await backfill(backfillParts, request, onProgress, signal);
+    const { state, projects, known, published, skipped, refused, failed } = progress;
+    if (state === 'done') log.info({ ...request, projects: projects.done, known, published, skipped, refused, failed }, 'backfill is over');
+    return progress;
+  });
   const sweeping = startSweeping({ gitlab, store, queue, log, scope: config.gitlabScope, pace, minutes: config.sweepMinutes, onSwept: metrics.sweepDone });
   if (!questions) return [() => sweeping.stop()];
   const catchUp = new CatchUp({ gitlab, store, queue, log });

@@ -15,11 +15,20 @@ export interface Remote {
 /** The service refuses, or cannot be reached for too long. The message is one line for people. */
 class RemoteFailed extends Error {
   override readonly name = 'RemoteFailed';
+  /** Whether it may work in a moment, as when the service is being restarted. */
+  readonly passes: boolean;
+
+  constructor(message: string, passes = false) {
+    super(message);
+    this.passes = passes;
+  }
 }
 
 const startedSchema = z.object({ id: z.string(), followToken: z.string(), progress: backfillProgressSchema });
 const foundSchema = z.object({ progress: backfillProgressSchema });
 
+/** A service that forgets a backfill so often without ever telling how far it is, has replicas that know nothing of each other. */
+const RESTARTS = 10;
 /** How often one asks, and for how long a service may be silent, in milliseconds. */
 const LOOK_MS = 1_000;
 const PATIENCE_MS = 120_000;
@@ -39,6 +48,7 @@ export async function backfillRemotely(
   let started = await start(remote, request);
   let progress = started.progress;
   let heardAt = Date.now();
+  let restarts = 0;
   while (!isOver(progress) && !signal.aborted) {
     onProgress(progress);
     await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
@@ -47,12 +57,13 @@ export async function backfillRemotely(
       if (answer.status === 200) {
         ({ progress } = foundSchema.parse(await answer.json()));
         heardAt = Date.now();
+        restarts = 0;
       } else if (answer.status === 404 || answer.status === 401) {
+        if (++restarts > RESTARTS) throw new RemoteFailed(`the service at ${remote.url} knows nothing of a backfill that it has begun: all its replicas need the same REDIS_URL`);
         started = await start(remote, request);
-        heardAt = Date.now();
       } else throw new Error(`it answered ${answer.status}`);
     } catch (error) {
-      if (error instanceof RemoteFailed) throw error;
+      if (error instanceof RemoteFailed && !error.passes) throw error;
       if (Date.now() - heardAt > PATIENCE_MS) throw new RemoteFailed(`the service at ${remote.url} has not been heard of for ${PATIENCE_MS / 1000} s: ${messageOf(error)}`);
     }
   }
@@ -68,10 +79,13 @@ async function start({ url, token }: Remote, request: BackfillRequest): Promise<
       body: JSON.stringify(request),
     });
   } catch (cause) {
-    throw new RemoteFailed(`the service at ${url} cannot be reached: ${messageOf(cause)}`);
+    throw new RemoteFailed(`the service at ${url} cannot be reached: ${messageOf(cause)}`, true);
   }
   const text = await answer.text();
-  if (answer.status !== 202) throw new RemoteFailed(`the service at ${url} answers ${answer.status}: ${text.trim().split('\n')[0]?.slice(0, 500) ?? ''}`);
+  if (answer.status !== 202) {
+    const line = text.trim().split('\n')[0]?.slice(0, 500) ?? '';
+    throw new RemoteFailed(`the service at ${url} answers ${answer.status}: ${line}`, answer.status >= 500);
+  }
   const parsed = startedSchema.safeParse(JSON.parse(text));
   if (!parsed.success) throw new RemoteFailed(`what answers at ${url} is no modpress of this version`);
   return parsed.data;

@@ -1,4 +1,6 @@
+import { Retry } from '../errors.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
+import { ErrorAnswer } from '../gitlab/requester.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { archiveLater, reserveArchive, type ArchiveLimit } from './archive-limit.ts';
 import type { Blobs } from './blobs.ts';
@@ -6,6 +8,9 @@ import { buildFromArchive } from './build-from-archive.ts';
 import { buildFromBlobs } from './build-from-blobs.ts';
 import { filesInGitLab, type CommitFiles } from './commit-files.ts';
 import type { BuiltZip } from './zip-file.ts';
+
+/** GitLab counts archives by the minute. In milliseconds. */
+const UNTOLD_MS = 60_000;
 
 /** What a build works with. */
 export interface BuildParts extends ArchiveLimit {
@@ -31,8 +36,15 @@ export async function buildZip(parts: BuildParts, version: ResolvedVersion, scra
   const ofMany = many && (await fromBlobs(reserve));
   if (ofMany) return ofMany;
   const waitMs = await reserve();
-  if (waitMs === 0) return await buildFromArchive(gitlab, files, version, scratch);
-  const single = many ? undefined : await fromBlobs(async () => waitMs);
+  const fromArchive = waitMs === 0 ? await buildFromArchive(gitlab, files, version, scratch).catch(unlessRationed) : archiveLater(parts, waitMs);
+  if (!(fromArchive instanceof Retry)) return fromArchive;
+  const single = many ? undefined : await fromBlobs(async () => fromArchive.afterMs ?? UNTOLD_MS);
   if (single) return single;
-  throw archiveLater(parts, waitMs);
+  throw fromArchive;
+}
+
+/** GitLab gives no archive although there should be some left: somebody else uses the token, or the count of them was lost with Redis. */
+function unlessRationed(error: unknown): Retry {
+  if (error instanceof ErrorAnswer && error.status === 429) return error;
+  throw error;
 }

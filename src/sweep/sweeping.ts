@@ -56,28 +56,24 @@ async function run(parts: SweepingParts, signal: AbortSignal): Promise<void> {
 async function sweepOnce(parts: SweepingParts, signal: AbortSignal): Promise<void> {
   const started = performance.now();
   const { queue, pace, minutes } = parts;
-  const result = await sweep(
-    {
-      ...parts,
-      roomInQueue: roomIn(queue),
-      // One that takes longer than the time between two must not meet the next, on another replica.
-      onProgress: () => pace.hold('sweep', minutes * 60_000),
-    },
-    signal,
-  );
+  // One that takes longer than the time between two must not meet the next, on another replica.
+  const goOn = (): Promise<void> => pace.hold('sweep', minutes * 60_000);
+  const result = await sweep({ ...parts, roomInQueue: roomIn(queue, goOn), onProgress: goOn }, signal);
   if (signal.aborted) return;
   const seconds = (performance.now() - started) / 1000;
   parts.onSwept(result.recovered, seconds);
   parts.log.info({ ...result, seconds: Number(seconds.toFixed(1)) }, 'compared tags with the store');
 }
 
-/** Looks at the queue for the first of a thousand tags, and from then on until there is room. */
-function roomIn(queue: Pick<Queue, 'counts'>): (signal: AbortSignal) => Promise<void> {
+/** Looks at the queue for the first of a thousand tags, and then until there is room, telling all the while that it waits. */
+function roomIn(queue: Pick<Queue, 'counts'>, waits: () => Promise<void>): (signal: AbortSignal) => Promise<void> {
   let free = 0;
   return async (signal) => {
     while (free <= 0 && !signal.aborted) {
       free = Math.min(1_000, LONGEST_QUEUE - (await queue.counts()).waiting);
-      if (free <= 0) await sleep(LOOK_MS, undefined, { signal }).catch(ignoreAbort);
+      if (free > 0) continue;
+      await waits();
+      await sleep(LOOK_MS, undefined, { signal }).catch(ignoreAbort);
     }
     free--;
   };

@@ -39,6 +39,8 @@ describe('when everything goes wrong', () => {
       ...office.settings,
       ADMIN_TOKEN,
       SWEEP_MINUTES: '0.1',
+      // So that the backfill is at work all the while.
+      GITLAB_RATE: '10',
       STORE: `s3://${bucket}`,
       S3_ENDPOINT: endpoint,
       AWS_ACCESS_KEY_ID: accessKey,
@@ -62,6 +64,7 @@ describe('when everything goes wrong', () => {
 
     for (let kill = 0; kill < KILLS; kill++) {
       await sleep(LIFE_MS);
+      expect(command.child.exitCode).toBeNull();
       const [victim] = workers.splice(Math.floor(Math.random() * workers.length), 1);
       await victim?.kill();
       if (kill === 2) await flush();

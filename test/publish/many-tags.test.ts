@@ -169,6 +169,17 @@ describe('a tag that was listed', () => {
 });
 
 describe('a push', () => {
+  test('comes from blobs where GitLab gives no archive, since somebody else has used them up', async () => {
+    const { project, tree } = await repository(oneModule);
+    await tree.tag('v1.0.0');
+    await tree.push();
+    gitlab.faults.add({ path: /\/archive/, kind: { status: 429, body: { message: { error: 'This archive has been requested too many times.' } } } });
+    gitlab.clearRequests();
+    await published(project, 'v1.0.0', undefined);
+    expect(calls(project)).toMatchObject({ archive: 1, blob: expect.any(Number) });
+    await sameAsPlain(project, ['v1.0.0']);
+  });
+
   test('comes from an archive, and from blobs once the archives of the minute are used up', async () => {
     const { project, tree } = await repository(oneModule);
     const tags = Array.from({ length: 7 }, (_, index) => `v1.${index}.0`);
