@@ -127,7 +127,7 @@ class Count {
     const shown = narrow ? short : detail;
     const seconds = Math.max(0.001, (performance.now() - this.#started) / 1000);
     const rate = this.done / seconds;
-    const parts = [`${this.done} of ${this.found} ${this.#unit}`];
+    const parts = [`${this.done}${narrow && short !== undefined ? '/' : ' of '}${this.found} ${this.#unit}`];
     if (shown !== undefined) parts.push(shown);
     if (this.done > 0) parts.push(`${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`);
     if (fraction > 0) parts.push(`${duration((seconds * (1 - fraction)) / fraction)} left`);

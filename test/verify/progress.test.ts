@@ -23,6 +23,16 @@ test('on a terminal it is a bar: how many, how fast, how long', () => {
   expect(screen.line()).toBe('');
 });
 
+test('on a narrow terminal the short form is shown, as a whole', () => {
+  const screen = new Screen(true, 80);
+  const progress = showProgress(screen, { unit: 'tags' });
+  vi.advanceTimersByTime(2_000);
+  progress.update(1075, 2120, { detail: 'in many words', short: '10/30 projects, 1059 pub, 16 skip, 0 ref, 0 fail', fraction: 0.5 });
+  vi.advanceTimersByTime(1_000);
+  expect(screen.line()).toMatch(/^[=-]{6} 1075\/2120 tags, 10\/30 projects, 1059 pub, 16 skip, 0 ref, 0 fail/);
+  progress.stop();
+});
+
 test('on a terminal what is printed stands above the bar, and both stay whole', () => {
   const screen = new Screen(true);
   const progress = showProgress(screen, { unit: 'versions' });
