@@ -12,8 +12,8 @@ export function shortProgressLine({ projects, published, skipped, refused, faile
   return [`${projects.done}/${projects.found} projects`, ...(waiting === undefined ? counts : [waiting])].join(', ');
 }
 
-/** The closing table, with a line for each tag that was refused or failed. */
-export function summary(progress: BackfillProgress, complete: boolean): string {
+/** The closing table, with a line for each tag that was refused or failed. `interrupted` says how to go on, if it is not the end. */
+export function summary(progress: BackfillProgress, interrupted: string | undefined): string {
   const { projects, tags, known, older, published, skipped, refused, failed, dismissed, versions, others, skips, troubles, problem } = progress;
   const rows: [string, number, string?][] = [
     ['projects', projects.done],
@@ -35,7 +35,7 @@ export function summary(progress: BackfillProgress, complete: boolean): string {
     ...troubles.map(({ status, project, tag, reason }) => `${status.toUpperCase()} ${project}${tag === '' ? '' : ` ${tag}`}: ${reason.replaceAll(/\s+/g, ' ')}`),
     ...(unlisted > 0 ? [`and ${unlisted} more, which the log of the service and the outcomes in the store have`] : []),
     ...(problem === undefined ? [] : [problem.replaceAll(/\s+/g, ' ')]),
-    ...(complete ? [] : [`interrupted after ${tags.done} of ${tags.found} tags: the same command goes on from here`]),
+    ...(interrupted === undefined ? [] : [`interrupted after ${tags.done} of ${tags.found} tags: ${interrupted}`]),
   ]
     .map((line) => `${line}\n`)
     .join('');

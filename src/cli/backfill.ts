@@ -69,7 +69,7 @@ async function run({ request, json, url }: Options): Promise<number> {
     view.stop();
     const complete = isOver(progress);
     if (json) printLine({ kind: 'summary', ...progress, complete });
-    else process.stdout.write(summary(progress, complete));
+    else process.stdout.write(summary(progress, complete ? undefined : url === undefined ? 'the same command goes on from here' : 'the service goes on, and the same command follows it'));
     return signalStatus ?? (progress.state === 'done' && progress.failed === 0 ? 0 : 1);
   } finally {
     view.stop();

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Issuer, type Claims } from '../admin/issuer.ts';
 import { startInProcess, type InProcess } from '../e2e/in-process.ts';
 import { library, openOffice, PREFIX, pushTags, type Office } from '../e2e/office.ts';
-import { runModpress } from '../e2e/service.ts';
+import { runModpress, startModpress } from '../e2e/service.ts';
 
 const ADMIN_TOKEN = 'the-token-of-the-admins';
 const AUDIENCE = 'https://modpress.example';
@@ -52,6 +52,16 @@ describe('backfill by a service', () => {
     expect(stdout).toMatch(/published +2\n/);
     expect(stdout).toMatch(/1 {2}tag … is not a version/);
     expect((await fetch(`${service.url}/${PREFIX}/platform/ci/@v/v1.1.0.zip`)).status).toBe(200);
+  });
+
+  test('interrupted, the command ends and the service goes on', async () => {
+    const slow = office.gitlab.faults.add({ path: /\/repository\/tags/, kind: { delayMs: 3_000 }, times: 1 });
+    const { child, result } = await startModpress(['backfill', 'team/other', '--dry-run', '--url', service.url], { ADMIN_TOKEN });
+    await expect.poll(() => slow.hits, { timeout: 20_000 }).toBe(1);
+    child.kill('SIGINT');
+    expect(await result).toMatchObject({ status: 130, stdout: expect.stringMatching(/^interrupted after .*: the service goes on, and the same command follows it$/m) });
+    await expect.poll(() => service.log.some(({ msg, targets }) => msg === 'backfill is over' && String(targets) === 'team/other')).toBe(true);
+    slow.remove();
   });
 
   test('a job publishes the tags of its own project, with its id_token alone', async () => {

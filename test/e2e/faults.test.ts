@@ -24,9 +24,9 @@ const TROUBLES: readonly Trouble[] = [
   { name: 'an archive that is cut off, twice', faults: [{ path: ARCHIVE, times: 2, kind: 'truncate' }], retries: 2 },
   { name: 'an archive whose connection drops', faults: [{ path: ARCHIVE, times: 1, kind: 'drop' }], retries: 1 },
   {
-    name: 'an archive that is rationed',
+    name: 'an archive that is rationed, for which blobs stand in',
     faults: [{ path: ARCHIVE, times: 1, kind: { status: 429, body: { message: {} }, headers: { 'Retry-After': '1' } } }],
-    retries: 1,
+    retries: 0,
   },
   { name: 'an archive that GitLab is down for', faults: [{ path: ARCHIVE, times: 3, kind: maintenance }], retries: 1 },
   { name: 'a tag that GitLab is down for', faults: [{ path: TAG, times: 3, kind: maintenance }], retries: 1 },
