@@ -1,7 +1,5 @@
 import express, { type Express } from 'express';
 import { createServer, type Server } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import type { Logger } from 'pino';
@@ -31,7 +29,7 @@ import { MemoryQueue } from './queue/memory-queue.ts';
 import { answerSchema, keepMs, questionSchema, type ModuleAnswer, type ModuleQuestion } from './queue/module-question.ts';
 import type { Asker, Questions } from './queue/questions.ts';
 import type { Queue } from './queue/queue.ts';
-import { clearAbandonedScratch } from './publish/scratch.ts';
+import { clearAbandonedScratch, SCRATCH } from './publish/scratch.ts';
 import { Ownership } from './resolve/ownership.ts';
 import { createCache } from './store/cache.ts';
 import { openStore } from './store/open.ts';
@@ -60,8 +58,6 @@ export interface AppContext {
 /** Ends one part; run in the reverse order of creation. */
 type Closer = () => void | PromiseLike<void>;
 
-/** Where zips are made before they are stored. */
-const SCRATCH = join(tmpdir(), 'modpress');
 /** How long a request may take to arrive: GitLab gives up on a webhook after 10 s. */
 const REQUEST_TIMEOUT_MS = 30_000;
 /** How long a stop waits for requests in progress. */

@@ -3,6 +3,7 @@ import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { callbackify } from 'node:util';
+import { NextTurn } from './next-turn.ts';
 
 /**
  * A temporary file which any number of readers follow while it is being written, each at its own speed. So a slow
@@ -16,7 +17,7 @@ export class Spool {
   #bytes = 0;
   #end: 'open' | 'complete' | Error = 'open';
   #users = 1;
-  #waiting: (() => void)[] = [];
+  readonly #turn = new NextTurn();
 
   private constructor(file: FileHandle) {
     this.#file = file;
@@ -51,20 +52,20 @@ export class Spool {
       done += bytesWritten;
       this.#bytes += bytesWritten;
     }
-    this.#wake();
+    this.#turn.come();
   }
 
   /** The content is complete: readers end when they have read it. */
   finish(): void {
     this.#end = 'complete';
-    this.#wake();
+    this.#turn.come();
   }
 
   /** It will never be complete: readers fail with the reason once they have read what there is. Nothing happens after `finish`. */
   fail(reason: unknown): void {
     if (this.#end !== 'open') return;
     this.#end = reason instanceof Error ? reason : new Error(String(reason));
-    this.#wake();
+    this.#turn.come();
   }
 
   /** Bytes already written, from `position` on; fewer than `length` only at the end of what is written. */
@@ -87,7 +88,7 @@ export class Spool {
     let position = start;
     const next = async (size: number): Promise<Buffer | null> => {
       if (position === end) return null;
-      while (position === this.#bytes && this.#end === 'open') await this.#progress();
+      while (position === this.#bytes && this.#end === 'open') await this.#turn.wait();
       if (position === this.#bytes && this.#end instanceof Error) throw this.#end;
       const chunk = await this.peek(position, Math.min(size, end - position));
       position += chunk.length;
@@ -110,15 +111,5 @@ export class Spool {
   async release(): Promise<void> {
     this.#users--;
     if (this.#users === 0) await this.#file.close();
-  }
-
-  async #progress(): Promise<void> {
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
-  #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
   }
 }

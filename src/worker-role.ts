@@ -44,7 +44,6 @@ const CONCURRENCY = 4;
 const ANSWERS = 8;
 
 /** Starts what the worker does: publishing, sweeping, backfills, and answering. Returns what stops all that is not stopped by its queue, in this order. */
-
 export function startWorker(parts: WorkerRoleParts): (() => Promise<void>)[] {
   const { config, log, metrics, store, ownership, gitlab, queue, cache, temporary, questions, runs } = parts;
   const { pace, lock } = parts.agreement;

@@ -35,7 +35,7 @@ export class AdminAccess {
    * whose message is for the caller.
    */
   async authorize(authorization: string | undefined): Promise<Caller> {
-    const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
+    const token = bearerToken(authorization);
     if (token === undefined) throw new Unauthorized(`no token: send the header "Authorization: Bearer TOKEN" with ${this.#accepted()}`);
     if (isToken(token, this.#tokens)) return { kind: 'token' };
     if (!this.#oidc || !this.#idTokens || token.split('.').length !== 3) {
@@ -51,6 +51,11 @@ export class AdminAccess {
     const kinds = [...(this.#tokens.length > 0 ? ['an ADMIN_TOKEN'] : []), ...(this.#oidc ? ['an id_token of a CI job'] : [])];
     return kinds.join(' or ') || 'what ADMIN_TOKEN or ADMIN_OIDC allow, once one of them is set';
   }
+}
+
+/** The token of an `Authorization` header, if it has one. */
+export function bearerToken(authorization: string | undefined): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
 }
 
 function allowed(project: string, rules: OidcRules): JobCaller['may'] {

@@ -1,8 +1,8 @@
 import pLimit, { type LimitFunction } from 'p-limit';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retry } from '../errors.ts';
 import type { GitLabClient, Project } from '../gitlab/client.ts';
 import { Patience } from '../patience.ts';
+import { pause } from '../pause.ts';
 import type { Published } from '../publish/publish.ts';
 import type { TagJob } from '../queue/queue.ts';
 import type { ReadStore } from '../store/store.ts';
@@ -90,7 +90,6 @@ class Run {
       this.#tally.projectsFound(projects.length);
       this.#tell();
     }
-    this.#tally.projectsFound(projects.length);
     const sideBySide = pLimit(PROJECTS);
     await Promise.all(projects.map((project) => sideBySide(() => this.#project(project))));
   }
@@ -142,7 +141,7 @@ class Run {
         if (waitMs === undefined) return { failed: messageOf(error) };
         this.#tally.waits(messageOf(error), waitMs);
         this.#tell();
-        await sleep(waitMs, undefined, { signal: this.#signal }).catch(ignoreAbort);
+        await pause(waitMs, this.#signal);
         if (this.#signal.aborted) return { failed: messageOf(error) };
       }
     }
@@ -152,8 +151,4 @@ class Run {
 /** Lightweight tags have no time of their own, so that of the commit counts. */
 function isSince({ createdAt, committedAt }: MissingTag, since: string | undefined): boolean {
   return since === undefined || (createdAt ?? committedAt) >= new Date(since);
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!(error instanceof Error && error.name === 'AbortError')) throw error;
 }

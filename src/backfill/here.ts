@@ -1,5 +1,3 @@
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createAgreement, gitlabOptions } from '../agreement.ts';
 import type { PublishConfig } from '../command-config.ts';
 import { GitLabClient } from '../gitlab/client.ts';
@@ -7,14 +5,11 @@ import { createLog } from '../log.ts';
 import { BlobCache } from '../publish/blob-cache.ts';
 import { Blobs } from '../publish/blobs.ts';
 import { Publisher } from '../publish/publish.ts';
-import { clearAbandonedScratch } from '../publish/scratch.ts';
+import { clearAbandonedScratch, SCRATCH } from '../publish/scratch.ts';
 import { Ownership } from '../resolve/ownership.ts';
 import { openStore } from '../store/open.ts';
 import { backfill } from './backfill.ts';
 import type { BackfillWork } from './runs.ts';
-
-/** Where zips are built. */
-const SCRATCH = join(tmpdir(), 'modpress');
 
 /** A backfill by this process itself. With REDIS_URL it keeps within the limits together with the service that runs. */
 export function backfillHere(config: PublishConfig): BackfillWork {

@@ -1,12 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
-import { messageOf } from '../errors.ts';
-import { isOver } from './progress.ts';
+import { failedFor, isOver } from './progress.ts';
 import type { BackfillRequest } from './request.ts';
-import { isSameRequest, newRun, RUNS_AT_ONCE, type BackfillRun, type BackfillRuns, type BackfillWork } from './runs.ts';
-
-/** How long a run can be asked for, in milliseconds. */
-const KEPT_MS = 24 * 3_600_000;
+import { isSameRequest, KEPT_MS, newRun, RUNS_AT_ONCE, type BackfillRun, type BackfillRuns, type BackfillWork } from './runs.ts';
 
 /** Backfills within one process: they end with it. */
 export class MemoryRuns implements BackfillRuns {
@@ -51,7 +47,7 @@ export class MemoryRuns implements BackfillRuns {
     try {
       update(await work(run.request, update, this.#closing.signal));
     } catch (error) {
-      update({ ...current.progress, state: 'failed', problem: messageOf(error), updatedAt: new Date().toISOString() });
+      update(failedFor(error, current.progress));
     }
   }
 }

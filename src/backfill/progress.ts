@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { messageOf } from '../errors.ts';
 
 const count = z.int().nonnegative();
 
@@ -45,6 +46,11 @@ export type BackfillProgress = z.infer<typeof backfillProgressSchema>;
 /** Whether nothing more will come. */
 export function isOver({ state }: Pick<BackfillProgress, 'state'>): boolean {
   return state === 'done' || state === 'failed';
+}
+
+/** The progress of a backfill that could not go on for some error. */
+export function failedFor(error: unknown, progress: BackfillProgress): BackfillProgress {
+  return { ...progress, state: 'failed', problem: messageOf(error), updatedAt: new Date().toISOString() };
 }
 
 /** The progress of a backfill that has not begun. */

@@ -1,12 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
+import { pause } from '../pause.ts';
 import { connectRedis, endRedis, watchHeartbeat } from '../queue/redis.ts';
 import { takeLock, type Lock } from '../queue/tag-lock.ts';
-import { isOver, type BackfillProgress } from './progress.ts';
+import { failedFor, isOver, type BackfillProgress } from './progress.ts';
 import type { BackfillRequest } from './request.ts';
-import { backfillRunSchema, isSameRequest, newRun, RUNS_AT_ONCE, type BackfillRun, type BackfillRuns, type BackfillWork } from './runs.ts';
+import { backfillRunSchema, isSameRequest, KEPT_MS, newRun, RUNS_AT_ONCE, type BackfillRun, type BackfillRuns, type BackfillWork } from './runs.ts';
 
 /** How runs in Redis are made. Times in milliseconds. */
 export interface RedisRunsOptions {
@@ -18,8 +18,6 @@ export interface RedisRunsOptions {
   readonly lockMs?: number;
 }
 
-/** How long a run can be asked for, in milliseconds. */
-const KEPT_MS = 24 * 3_600_000;
 /** How often one looks for runs that nobody works on, and stores how far one is, in milliseconds. */
 const LOOK_MS = 1_000;
 
@@ -95,7 +93,7 @@ export class RedisRuns implements BackfillRuns {
       } catch (error) {
         this.#log.debug({ reason: messageOf(error) }, 'Redis cannot be asked for backfills');
       }
-      await sleep(LOOK_MS, undefined, { signal }).catch(ignoreAbort);
+      await pause(LOOK_MS, signal);
     }
   }
 
@@ -120,7 +118,7 @@ export class RedisRuns implements BackfillRuns {
     try {
       progress = await work(run.request, (current) => void (progress = current), signal);
     } catch (error) {
-      if (!signal.aborted) progress = { ...progress, state: 'failed', problem: messageOf(error), updatedAt: new Date().toISOString() };
+      if (!signal.aborted) progress = failedFor(error, progress);
     } finally {
       clearInterval(timer);
       await this.#note({ ...run, progress });
@@ -135,8 +133,4 @@ export class RedisRuns implements BackfillRuns {
       this.#log.warn({ backfill: run.id, reason: messageOf(error) }, 'how far a backfill is could not be stored');
     }
   }
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!(error instanceof Error && error.name === 'AbortError')) throw error;
 }

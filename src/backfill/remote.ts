@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { messageOf } from '../errors.ts';
+import { pause } from '../pause.ts';
 import { backfillProgressSchema, isOver, type BackfillProgress } from './progress.ts';
 import type { BackfillRequest } from './request.ts';
 
@@ -51,7 +51,7 @@ export async function backfillRemotely(
   let restarts = 0;
   while (!isOver(progress) && !signal.aborted) {
     onProgress(progress);
-    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+    await pause(LOOK_MS, signal);
     try {
       const answer = await call(remote.url, `/-/backfill/${started.id}`, { headers: { Authorization: `Bearer ${started.followToken}`, Accept: 'application/json' } });
       if (answer.status === 200) {

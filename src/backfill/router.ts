@@ -1,12 +1,12 @@
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { AdminAccess, Caller } from '../admin/access.ts';
+import { bearerToken, type AdminAccess, type Caller } from '../admin/access.ts';
 import { Forbidden, Unauthorized, Unavailable } from '../admin/refusal.ts';
 import { messageOf, Retry } from '../errors.ts';
+import { pause } from '../pause.ts';
 import { isToken } from '../webhook/verify.ts';
 import { UnknownTargets } from './backfill.ts';
-import { isOver, type BackfillProgress } from './progress.ts';
+import { isOver } from './progress.ts';
 import { parseBackfillRequest, type BackfillRequest } from './request.ts';
 import type { BackfillRun, BackfillRuns } from './runs.ts';
 
@@ -56,7 +56,7 @@ export function createBackfillRouter({ access, runs, checkTargets, log }: Backfi
 
   const find = async (request: Request): Promise<BackfillRun> => {
     const authorization = request.get('Authorization');
-    const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? '';
+    const token = bearerToken(authorization) ?? '';
     const run = await runs.find(String(request.params['id'])).catch((cause: unknown) => {
       throw new Unavailable('the queue in Redis cannot be used', { cause });
     });
@@ -112,18 +112,22 @@ function narrowed(request: BackfillRequest, caller: Caller): BackfillRequest {
 async function stream(run: BackfillRun, runs: BackfillRoutesOptions['runs'], response: Response): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort());
-  let progress: BackfillProgress | undefined = run.progress;
+  let { progress } = run;
   let sent = '';
   let sentAt = 0;
   while (!gone.signal.aborted) {
     const text = JSON.stringify(progress);
-    if (text !== sent) response.write(`event: progress\ndata: ${text}\n\n`);
-    else if (Date.now() - sentAt > ALIVE_MS) response.write(': still at it\n\n');
-    if (text !== sent || Date.now() - sentAt > ALIVE_MS) sentAt = Date.now();
-    sent = text;
-    if (!progress || isOver(progress)) break;
-    await sleep(LOOK_MS, undefined, { signal: gone.signal }).catch(() => undefined);
-    progress = (await runs.find(run.id).catch(() => run))?.progress;
+    if (text !== sent || Date.now() - sentAt > ALIVE_MS) {
+      response.write(text === sent ? ': still at it\n\n' : `event: progress\ndata: ${text}\n\n`);
+      sent = text;
+      sentAt = Date.now();
+    }
+    if (isOver(progress)) break;
+    await pause(LOOK_MS, gone.signal);
+    // While Redis is away, what was known last stays; a run that it has lost has no more news.
+    const found: Pick<BackfillRun, 'progress'> | undefined = await runs.find(run.id).catch(() => ({ progress }));
+    if (!found) break;
+    ({ progress } = found);
   }
   response.end();
 }

@@ -34,6 +34,8 @@ export interface BackfillRuns {
   close(): Promise<void>;
 }
 
+/** How long a run can be asked for, in milliseconds. */
+export const KEPT_MS = 24 * 3_600_000;
 /** How many backfills a process works on at a time. */
 export const RUNS_AT_ONCE = 2;
 

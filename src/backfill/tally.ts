@@ -79,10 +79,9 @@ export class Tally {
     this.#progress.waiting = `waiting ${Math.ceil(ms / 1000)} s: ${reason.replaceAll(/\s+/g, ' ')}`;
   }
 
-  finish(problem?: string): void {
+  finish(): void {
     delete this.#progress.waiting;
-    this.#progress.state = problem === undefined ? 'done' : 'failed';
-    if (problem !== undefined) this.#progress.problem = problem;
+    this.#progress.state = 'done';
   }
 
   #skip(kind: string): void {

@@ -1,9 +1,8 @@
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadVerifyConfig, type VerifyConfig } from '../command-config.ts';
 import { ConfigError } from '../settings-reader.ts';
 import { messageOf } from '../errors.ts';
+import { SCRATCH } from '../publish/scratch.ts';
 import { openStore } from '../store/open.ts';
 import { allWell, type Counts } from '../verify/finding.ts';
 import { openGitLabSource } from '../verify/gitlab-source.ts';
@@ -40,8 +39,6 @@ interface Options {
   readonly json: boolean;
 }
 
-/** Where zips are copied to, and built. */
-const SCRATCH = join(tmpdir(), 'modpress');
 
 /** `modpress verify`: resolves to the exit status, as its help tells. */
 export async function verify(args: readonly string[]): Promise<number> {

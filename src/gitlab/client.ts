@@ -227,9 +227,9 @@ export class GitLabClient {
   async *#itemsFrom<T>(schema: z.ZodType<T[]>, endpoint: string, first: Page): AsyncGenerator<T> {
     for (let page = first; ; ) {
       yield* parse(schema, page.body, endpoint) ?? [];
-      const next = /<([^>]+)>;\s*rel="next"/.exec(page.headers['link'] ?? '')?.[1];
-      if (next === undefined) return;
-      const following = await this.#page(endpoint, Object.fromEntries(new URL(next).searchParams));
+      const next = nextQuery(page);
+      if (!next) return;
+      const following = await this.#page(endpoint, next);
       if (!following) throw new Retry(`GitLab's list ${endpoint} vanished while it was read`);
       page = following;
     }
@@ -245,9 +245,15 @@ export class GitLabClient {
 const PER_PAGE = '100';
 
 /** A page of a list, of which the header `Link` leads to the next. */
-interface Page {
+export interface Page {
   readonly body: unknown;
   readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The query of the page after this one, if there is one. */
+export function nextQuery({ headers }: Pick<Page, 'headers'>): Record<string, string> | undefined {
+  const next = /<([^>]+)>;\s*rel="next"/.exec(headers['link'] ?? '')?.[1];
+  return next === undefined ? undefined : Object.fromEntries(new URL(next).searchParams);
 }
 
 async function orUndefined<T>(call: Promise<T>): Promise<T | undefined> {

@@ -1,6 +1,6 @@
 import { BaseResource } from '@gitbeaker/requester-utils';
 import { z } from 'zod';
-import { parse, type GitLabOptions } from './client.ts';
+import { nextQuery, parse, type GitLabOptions, type Page } from './client.ts';
 import { createRequester, ErrorAnswer, NotFound } from './requester.ts';
 
 /** Whose pushes a hook hears of. `path` is the full path. */
@@ -150,11 +150,11 @@ export class HooksClient {
   }
 
   async *#pages<T>(schema: z.ZodType<T>, endpoint: string, size: number): AsyncGenerator<T> {
-    for (let page = '1'; page !== ''; ) {
-      const { body, headers } = await this.#requester.get(endpoint, { searchParams: { per_page: `${size}`, page } });
-      yield* parse(z.array(schema), body, endpoint) ?? [];
-      const next = /<([^>]+)>;\s*rel="next"/.exec(headers['link'] ?? '')?.[1];
-      page = next === undefined ? '' : (new URL(next).searchParams.get('page') ?? '');
+    let query: Record<string, string> | undefined = { per_page: `${size}` };
+    while (query) {
+      const page: Page = await this.#requester.get(endpoint, { searchParams: query });
+      yield* parse(z.array(schema), page.body, endpoint) ?? [];
+      query = nextQuery(page);
     }
   }
 }

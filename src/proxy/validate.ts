@@ -3,6 +3,7 @@ import { parseVersion } from '../module/version.ts';
 import { UpstreamFailed, describe } from './answer.ts';
 import type { FileRequest, ModuleRequest } from './request.ts';
 import type { Spool } from '../spool.ts';
+import { parseJson } from '../json.ts';
 
 /**
  * Checks of what an upstream sends, before it is kept for good. The go command's checksums are the protection against
@@ -49,13 +50,4 @@ async function isDirectoryOf(root: string, offset: number, spool: Spool): Promis
   const first = entry.toString('latin1', 0, 4);
   // A module without files has the end of the directory right here.
   return first === 'PK\u0005\u0006' || (first === 'PK\u0001\u0002' && entry.toString('latin1', 46) === root);
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { CommitId } from '../gitlab/client.ts';
+import { parseJson } from '../json.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import { indexKey, outcomeKey } from '../store/layout.ts';
@@ -35,7 +36,7 @@ export type Outcome = z.infer<typeof outcomeSchema>;
 /** The outcome of a tag at a commit, if there is a readable one: a damaged one counts as none, and is made again. */
 export async function readOutcome(store: ReadStore, projectId: number, tag: string, commit: CommitId): Promise<Outcome | undefined> {
   const bytes = await store.get(outcomeKey(projectId, tag, commit));
-  return bytes && parseOutcome(bytes);
+  return bytes && outcomeSchema.safeParse(parseJson(bytes)).data;
 }
 
 /** Records an outcome and, for a published version, its entry in the index, in that order. */
@@ -55,15 +56,6 @@ export async function writeIndexEntry(store: Store, outcome: Outcome): Promise<v
   const key = indexKey(new Date(finishedAt), unique);
   if (await store.stat(key)) return;
   await store.put(key, toJson({ Path: module, Version: version, Timestamp: finishedAt }));
-}
-
-function parseOutcome(bytes: Buffer): Outcome | undefined {
-  try {
-    return outcomeSchema.safeParse(JSON.parse(bytes.toString('utf8'))).data;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }
 
 function toJson(value: unknown): Buffer {

@@ -8,7 +8,6 @@ import { joinPath } from '../resolve/place.ts';
 import { locateTag, type LocatedTag } from '../resolve/tag.ts';
 import { moduleKey } from '../store/layout.ts';
 import { readWithdrawal } from '../store/withdrawn.ts';
-import { GITLAB_ARCHIVES_PER_MINUTE } from './archive-limit.ts';
 import { filesInGitLab, type CommitFiles } from './commit-files.ts';
 import { CommitTrees } from './commit-tree.ts';
 import { readOutcome, writeIndexEntry, writeOutcome, type Outcome } from './outcome.ts';
@@ -39,7 +38,7 @@ export class Publisher {
   constructor(parts: PublisherParts) {
     this.#parts = parts;
     const { blobs } = parts;
-    this.#trees = blobs && new CommitTrees({ archivesPerMinute: GITLAB_ARCHIVES_PER_MINUTE, ...parts, blobs });
+    this.#trees = blobs && new CommitTrees({ ...parts, blobs });
   }
 
   /**

@@ -1,9 +1,13 @@
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** No publish takes this long: a folder older than that belongs to a process that was killed. In milliseconds. */
 const ABANDONED_MS = 6 * 60 * 60 * 1000;
 const PREFIX = 'publish-';
+
+/** The folder in which all processes of this machine keep what is temporary. */
+export const SCRATCH = join(tmpdir(), 'modpress');
 
 /** Runs `work` with an empty folder below `parent`, and removes the folder whatever comes of it. */
 export async function withScratch<T>(parent: string, work: (folder: string) => Promise<T>): Promise<T> {

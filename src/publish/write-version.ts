@@ -9,7 +9,6 @@ import { infoText, originIn } from '../resolve/origin.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { moduleKey } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
-import { GITLAB_ARCHIVES_PER_MINUTE } from './archive-limit.ts';
 import type { Blobs } from './blobs.ts';
 import { buildZip } from './build.ts';
 import type { CommitFiles } from './commit-files.ts';
@@ -57,7 +56,7 @@ export async function writeVersion(parts: WriterParts, version: ResolvedVersion,
 }
 
 async function build(parts: WriterParts, version: ResolvedVersion, scratch: string, many: CommitFiles | undefined): Promise<WrittenVersion> {
-  const zip = await buildZip({ archivesPerMinute: GITLAB_ARCHIVES_PER_MINUTE, ...parts }, version, scratch, many);
+  const zip = await buildZip(parts, version, scratch, many);
   const gomod = version.gomod ?? madeUpGoMod(version.path);
   await storeFiles(parts, version, gomod, zip, scratch);
   return { h1: zip.h1, goModH1: hashGoMod(gomod), size: zip.size };

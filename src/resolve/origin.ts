@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { parseJson } from '../json.ts';
 import { compareBytes } from '../module/hash.ts';
 import { canonicalVersion, isPseudoVersion, type Version } from '../module/version.ts';
 import type { ModulePlace } from './place.ts';
@@ -59,12 +60,7 @@ const originSchema = z.object({ Origin: z.object({ URL: z.string(), Hash: z.stri
 
 /** Where an `.info` says that its version comes from; undefined if it does not, as those from before there was an Origin. */
 export function originIn(info: string): { readonly URL: string; readonly Hash: string } | undefined {
-  try {
-    return originSchema.safeParse(JSON.parse(info)).data?.Origin;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  return originSchema.safeParse(parseJson(info)).data?.Origin;
 }
 
 /** gitRepo.Tags in cmd/go. Names with anything but printable ASCII would need Go's quoting; a version has none. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJson } from '../json.ts';
 import type { ModulePath } from '../module/path.ts';
 import { parseVersion, unescapeVersion, type Version } from '../module/version.ts';
 import { withdrawalKey, withdrawalsPrefix } from './layout.ts';
@@ -22,7 +23,7 @@ const markerSchema = z.object({ reason: z.string(), withdrawnAt: z.iso.datetime(
 export async function readWithdrawal(store: ReadStore, module: ModulePath, version: Version): Promise<Withdrawal | undefined> {
   const key = withdrawalKey(module, version);
   const bytes = await store.get(key);
-  return bytes && { module, version, ...(parseMarker(bytes) ?? { reason: `${key} cannot be read`, withdrawnAt: undefined }) };
+  return bytes && { module, version, ...(markerSchema.safeParse(parseJson(bytes)).data ?? { reason: `${key} cannot be read`, withdrawnAt: undefined }) };
 }
 
 /** Records a withdrawal. It is durable once this resolves. */
@@ -45,13 +46,4 @@ export async function withdrawnVersions(store: ReadStore, module: ModulePath): P
 export function describeWithdrawal({ module, version, reason, withdrawnAt }: Withdrawal): string {
   const on = withdrawnAt === undefined ? '' : ` on ${withdrawnAt.slice(0, 10)}`;
   return `${module}@${version} was withdrawn${on}: ${reason}`;
-}
-
-function parseMarker(bytes: Buffer): z.infer<typeof markerSchema> | undefined {
-  try {
-    return markerSchema.safeParse(JSON.parse(bytes.toString('utf8'))).data;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

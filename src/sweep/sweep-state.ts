@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJson } from '../json.ts';
 import { SWEEP_STATE_KEY } from '../store/layout.ts';
 import type { ReadStore, Store } from '../store/store.ts';
 
@@ -34,7 +35,7 @@ export interface SweepState {
 /** Reads the state; an empty one where there is none, or one that cannot be read. */
 export async function readSweepState(store: ReadStore): Promise<SweepState> {
   const bytes = await store.get(SWEEP_STATE_KEY);
-  const state = bytes && parse(bytes);
+  const state = bytes && stateSchema.safeParse(parseJson(bytes)).data;
   const projects = Object.entries(state?.projects ?? {}).map(([id, seen]) => [Number(id), seen] as const);
   return { sweptAt: state?.sweptAt, projects: new Map(projects) };
 }
@@ -42,13 +43,4 @@ export async function readSweepState(store: ReadStore): Promise<SweepState> {
 /** Stores the state. */
 export async function writeSweepState(store: Store, { sweptAt, projects }: SweepState): Promise<void> {
   await store.put(SWEEP_STATE_KEY, Buffer.from(JSON.stringify({ sweptAt, projects: Object.fromEntries(projects) })));
-}
-
-function parse(bytes: Buffer): z.infer<typeof stateSchema> | undefined {
-  try {
-    return stateSchema.safeParse(JSON.parse(bytes.toString())).data;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

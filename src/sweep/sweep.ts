@@ -4,7 +4,7 @@ import type { GitLabClient, Project } from '../gitlab/client.ts';
 import type { JobSink } from '../queue/queue.ts';
 import type { Store } from '../store/store.ts';
 import { markDeletedTags } from './deleted-tags.ts';
-import { Failures, type Look } from './failures.ts';
+import { Failures } from './failures.ts';
 import { outcomeKey } from '../store/layout.ts';
 import { areThere, compareTags, jobOf, type MissingTag } from './missing-tags.ts';
 import { projectsInScope } from './targets.ts';
@@ -65,22 +65,26 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
   for await (const project of projectsInScope(gitlab, scope, complain)) projects.push(project);
 
   const result = { projects: projects.length, looked: 0, tags: 0, queued: 0, recovered: 0 };
-  const due = projects.filter((project) => isDue(project, state.projects.get(project.id), startedAt) !== 'no');
+  const due = projects.map((project) => ({ project, when: isDue(project, state.projects.get(project.id), startedAt) })).filter(({ when }) => when !== 'no');
   // They are known from now on: what they are pushed later is told by a webhook.
   for (const { id, path, archived } of projects.filter(({ empty }) => empty)) state.projects.set(id, { path, archived, lookedAt: startedAt, missing: [] });
   const failures = new Failures(log);
   const sideBySide = pLimit(SIDE_BY_SIDE);
-  const looks = due.map((project) =>
+  // Whatever fails is counted: a rejection would leave the others running behind the back of the next sweep.
+  const looks = due.map(({ project, when }) =>
     sideBySide(async () => {
-      if (signal.aborted || failures.areTooMany || (await isComplete(parts, state, project, startedAt))) return;
-      const { tags, queued, recovered } = await failures.count(project, () => look(parts, state, project, signal));
-      result.looked++;
-      result.tags += tags;
-      result.queued += queued;
-      result.recovered += recovered;
-      if (result.looked % SAVE_EVERY !== 0) return;
-      await writeSweepState(store, state);
-      await parts.onProgress?.();
+      if (signal.aborted || failures.areTooMany) return;
+      await failures.count(project, async () => {
+        if (when === 'if incomplete' && (await isComplete(parts, state, project))) return;
+        const { tags, queued, recovered } = await look(parts, state, project, signal);
+        result.looked++;
+        result.tags += tags;
+        result.queued += queued;
+        result.recovered += recovered;
+        if (result.looked % SAVE_EVERY !== 0) return;
+        await writeSweepState(store, state);
+        await parts.onProgress?.();
+      });
     }),
   );
   await Promise.all(looks);
@@ -120,14 +124,14 @@ function isDue(project: Project, seen: SeenProject | undefined, now: number): 'y
 }
 
 /** Whether all that was missing the last time is there by now, in a project that is not due otherwise: that costs no call. */
-async function isComplete({ store }: SweepParts, { projects }: SweepState, project: Project, now: number): Promise<boolean> {
-  const seen = projects.get(project.id);
-  if (!seen?.missing || isDue(project, seen, now) !== 'if incomplete' || !(await areThere(store, project.id, seen.missing))) return false;
-  projects.set(project.id, { ...seen, missing: [] });
+async function isComplete({ store }: SweepParts, { projects }: SweepState, { id }: Project): Promise<boolean> {
+  const seen = projects.get(id);
+  if (!seen?.missing || !(await areThere(store, id, seen.missing))) return false;
+  projects.set(id, { ...seen, missing: [] });
   return true;
 }
 
-async function look(parts: SweepParts, state: SweepState, project: Project, signal: AbortSignal): Promise<Look> {
+async function look(parts: SweepParts, state: SweepState, project: Project, signal: AbortSignal): Promise<Omit<SweepResult, 'projects' | 'looked'>> {
   const { log } = parts;
   const { id, path, archived } = project;
   const seen = state.projects.get(id);

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../errors.ts';
 import type { Pace } from '../pace/pace.ts';
+import { pause } from '../pause.ts';
 import type { Queue } from '../queue/queue.ts';
 import { sweep, type SweepParts } from './sweep.ts';
 
@@ -49,7 +49,7 @@ async function run(parts: SweepingParts, signal: AbortSignal): Promise<void> {
       waitMs = AGAIN_MS;
       parts.log.warn({ reason: messageOf(error) }, 'the comparison of tags with the store failed and will be repeated');
     }
-    await sleep(waitMs, undefined, { signal }).catch(ignoreAbort);
+    await pause(waitMs, signal);
   }
 }
 
@@ -73,12 +73,8 @@ function roomIn(queue: Pick<Queue, 'counts'>, waits: () => Promise<void>): (sign
       free = Math.min(1_000, LONGEST_QUEUE - (await queue.counts()).waiting);
       if (free > 0) continue;
       await waits();
-      await sleep(LOOK_MS, undefined, { signal }).catch(ignoreAbort);
+      await pause(LOOK_MS, signal);
     }
     free--;
   };
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!(error instanceof Error && error.name === 'AbortError')) throw error;
 }

@@ -1,3 +1,5 @@
+import { NextTurn } from '../next-turn.ts';
+
 /** So much waits in one lane at most, so that a long listing is not held in memory. */
 const BACKLOG = 500;
 
@@ -9,7 +11,7 @@ export class Lanes {
   /** What waits in each lane that is at work. */
   readonly #lanes = new Map<string, Work[]>();
   #failure: { readonly error: unknown } | undefined;
-  #waiting: (() => void)[] = [];
+  readonly #turn = new NextTurn();
 
   /** `limit` is how many lanes there are at a time. */
   constructor(limit: number) {
@@ -31,13 +33,13 @@ export class Lanes {
         void this.#run(lane, begun);
         return;
       }
-      await this.#progress();
+      await this.#turn.wait();
     }
   }
 
   /** Resolves when all work is done; rejects with the first error, when nothing runs any more. */
   async settled(): Promise<void> {
-    while (this.#lanes.size > 0) await this.#progress();
+    while (this.#lanes.size > 0) await this.#turn.wait();
     this.#throwFailure();
   }
 
@@ -48,20 +50,10 @@ export class Lanes {
       } catch (error) {
         this.#failure ??= { error };
       }
-      this.#wake();
+      this.#turn.come();
     }
     this.#lanes.delete(lane);
-    this.#wake();
-  }
-
-  async #progress(): Promise<void> {
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
-  #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+    this.#turn.come();
   }
 
   #throwFailure(): void {

@@ -29,8 +29,6 @@ export interface RebuilderParts {
 /** What the repository gives, or why it gives nothing. */
 export type Rebuilt = { readonly is: 'built'; readonly h1: H1; readonly goModH1: H1 } | { readonly is: 'impossible'; readonly reason: string };
 
-/** GitLab's limit for each project and user (reference: application limits, repository archives). */
-const GITLAB_ARCHIVES_PER_MINUTE = 5;
 /** Builds versions again from their repositories, for a comparison. Nothing is stored. */
 export class Rebuilder {
   readonly #parts: RebuilderParts;
@@ -63,7 +61,7 @@ export class Rebuilder {
   }
 
   async #build(module: ModulePath, version: Version, commit: CommitId | undefined): Promise<{ h1: H1; goModH1: H1 }> {
-    const { gitlab, pace, temporary, archivesPerMinute = GITLAB_ARCHIVES_PER_MINUTE } = this.#parts;
+    const { gitlab, pace, temporary, archivesPerMinute } = this.#parts;
     const resolved = await this.#resolve(module, version, commit);
     const { h1 } = await withScratch(temporary, (scratch) => buildZip({ gitlab, pace, archivesPerMinute }, resolved, scratch));
     return { h1, goModH1: hashGoMod(resolved.gomod ?? madeUpGoMod(module)) };

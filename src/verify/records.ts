@@ -1,4 +1,5 @@
 import { parseCommit, type CommitId } from '../gitlab/client.ts';
+import { parseJson } from '../json.ts';
 import { parseModulePath, type ModulePath } from '../module/path.ts';
 import { parseVersion, type Version } from '../module/version.ts';
 import { outcomeSchema, type Outcome } from '../publish/outcome.ts';
@@ -71,13 +72,8 @@ function recordOf(key: string, outcome: Outcome, module: ModulePath, version: Ve
 }
 
 function parseOutcome(bytes: Buffer): Outcome | undefined {
-  try {
-    const outcome = outcomeSchema.safeParse(JSON.parse(bytes.toString('utf8'))).data;
-    const { module, version } = outcome ?? {};
-    const isNamed = (module === undefined || typeof parseModulePath(module) === 'string') && (version === undefined || parseVersion(version) !== undefined);
-    return isNamed ? outcome : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  const outcome = outcomeSchema.safeParse(parseJson(bytes)).data;
+  const { module, version } = outcome ?? {};
+  const isNamed = (module === undefined || typeof parseModulePath(module) === 'string') && (version === undefined || parseVersion(version) !== undefined);
+  return isNamed ? outcome : undefined;
 }

@@ -8,6 +8,7 @@ import type { Version } from '../module/version.ts';
 import { MAX_GOMOD } from '../module/zip.ts';
 import { moduleKey, type VersionFile } from '../store/layout.ts';
 import type { ReadStore } from '../store/store.ts';
+import { parseJson } from '../json.ts';
 import { DamagedZip, readModuleZip, type ReadZip } from './module-zip.ts';
 
 /** A file of a version as it is in the store: what was read from it, that it is missing, or in what way it is bad. */
@@ -78,13 +79,4 @@ function parseInfo(bytes: Buffer, version: Version): Stored<StoredInfo> {
   if (!data) return { is: 'bad', problem: `is not what the go command expects: ${z.prettifyError(error).replaceAll(/\s+/g, ' ')}` };
   if (data.Version !== version) return { is: 'bad', problem: `is that of ${JSON.stringify(data.Version)}` };
   return { is: 'read', value: { commit: data.Origin?.Hash } };
-}
-
-function parseJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8')) as unknown;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }
