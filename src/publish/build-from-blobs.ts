@@ -79,10 +79,12 @@ async function supply(
   for (const { treePath, content } of plan.files) {
     if (typeof content === 'string' && !blobs.has(content)) wanted.set(treePath, content);
   }
-  if (wanted.size > FEW_BLOBS) {
+  // Files with the same content are one blob, and one call.
+  const missing = new Set(wanted.values());
+  if (missing.size > FEW_BLOBS) {
     const waitMs = await reserve();
-    if (waitMs === 0) await fillFromArchive(parts, { projectId: project.id, commit, directory }, wanted, scratch).catch(unlessRetry(wanted.size));
-    else if (wanted.size > MANY_BLOBS) throw archiveLater(parts, waitMs);
+    if (waitMs === 0) await fillFromArchive(parts, { projectId: project.id, commit, directory }, wanted, scratch).catch(unlessRetry(missing.size));
+    else if (missing.size > MANY_BLOBS) throw archiveLater(parts, waitMs);
   }
-  await blobs.fetch(project.id, wanted.values());
+  await blobs.fetch(project.id, missing);
 }
