@@ -1,6 +1,7 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { messageOf, Retry } from '../errors.ts';
-import type { GitLabClient, Project } from '../gitlab/client.ts';
+import type { Project } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 import { Patience } from '../patience.ts';
 import { pause } from '../pause.ts';
 import type { Published } from '../publish/publish.ts';

@@ -3,74 +3,11 @@ import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { z } from 'zod';
 import { Refuse, Retry } from '../errors.ts';
+import { branchSchema, commitSchema, parse, projectSchema, tagSchema, treeSchema, type BlobId, type Commit, type CommitId, type Project, type Tag, type TreeEntry } from './answers.ts';
 import { collect } from './collect.ts';
 import { createRequester, NotFound, type RequesterOptions } from './requester.ts';
 
-declare const commitBrand: unique symbol;
-declare const blobBrand: unique symbol;
-
-/** A full commit id in lower-case hex. */
-export type CommitId = string & { readonly [commitBrand]: true };
-/** A full blob id in lower-case hex: the SHA-1 (or SHA-256) of the file's content as git stores it. */
-export type BlobId = string & { readonly [blobBrand]: true };
-
-const objectId = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
-const commitId = objectId.transform((id) => id as CommitId);
-
-/** A whole commit id: anything else would be looked up as the name of a branch or tag. */
-export function parseCommit(text: string | undefined): CommitId | undefined {
-  return text !== undefined && /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text) ? (text as CommitId) : undefined;
-}
-
-const projectSchema = z
-  .object({
-    id: z.number().int(),
-    path_with_namespace: z.string(),
-    http_url_to_repo: z.string(),
-    archived: z.boolean().optional(),
-    empty_repo: z.boolean().optional(),
-    created_at: z.coerce.date().optional(),
-    last_activity_at: z.coerce.date().optional(),
-  })
-  .transform((project) => ({
-    id: project.id,
-    path: project.path_with_namespace,
-    httpUrl: project.http_url_to_repo,
-    archived: project.archived === true,
-    empty: project.empty_repo === true,
-    createdAt: project.created_at,
-    lastActivityAt: project.last_activity_at,
-  }));
-
-const commitSchema = z
-  .object({ id: commitId, committed_date: z.coerce.date() })
-  .transform((commit) => ({ id: commit.id, committedAt: commit.committed_date }));
-
-const tagSchema = z
-  .object({ name: z.string(), commit: commitSchema.nullable(), created_at: z.coerce.date().nullish() })
-  .transform((tag) => ({ name: tag.name, commit: tag.commit?.id, committedAt: tag.commit?.committedAt, createdAt: tag.created_at ?? undefined }));
-
-const branchSchema = z.object({ commit: commitSchema.nullable() }).transform((branch) => branch.commit ?? undefined);
-
-const treeSchema = z.array(
-  z
-    .object({ path: z.string(), type: z.string(), mode: z.string(), id: objectId })
-    .transform((entry) => ({ path: entry.path, type: entry.type, mode: entry.mode, blob: entry.id as BlobId })),
-);
-
 const streamSchema = z.custom<ReadableStream>((body) => body instanceof globalThis.ReadableStream).nullable();
-
-/** A commit, and when it was committed: the time that Go goes by. */
-export type Commit = z.output<typeof commitSchema>;
-/**
- * A project as the API shows it; `path` is its full path, such as `group/sub/lib`, `httpUrl` the address for git. GitLab
- * notes activity once an hour: a push moves `lastActivityAt` only if it lies an hour back (app/models/event.rb).
- */
-export type Project = z.output<typeof projectSchema>;
-/** A tag; without commit if it points at something else (a blob, say). Only an annotated one has a time of its own. */
-export type Tag = z.output<typeof tagSchema>;
-/** An entry of a recursive tree listing; `type` is blob, tree, or commit for a submodule. */
-export type TreeEntry = z.output<typeof treeSchema>[number];
 
 /** How to reach GitLab. `url` is the base URL without a final slash, `token` one with the scope `read_api`. */
 export interface GitLabOptions extends RequesterOptions {
@@ -263,14 +200,6 @@ async function orUndefined<T>(call: Promise<T>): Promise<T | undefined> {
     if (error instanceof NotFound) return undefined;
     throw error;
   }
-}
-
-/** A GitLab (or a proxy before it) that answers nonsense is treated as an outage: the tag waits. */
-export function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T | undefined {
-  if (value === undefined) return undefined;
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw new Retry(`GitLab's answer for ${what} is not what its API documents: ${z.prettifyError(result.error)}`);
 }
 
 function toReadable(body: unknown, what: string): Readable {

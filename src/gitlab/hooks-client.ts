@@ -1,6 +1,7 @@
 import { BaseResource } from '@gitbeaker/requester-utils';
 import { z } from 'zod';
-import { nextQuery, parse, type GitLabOptions, type Page } from './client.ts';
+import { parse } from './answers.ts';
+import { nextQuery, type GitLabOptions, type Page } from './client.ts';
 import { createRequester, ErrorAnswer, NotFound } from './requester.ts';
 
 /** Whose pushes a hook hears of. `path` is the full path. */

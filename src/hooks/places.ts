@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
-import type { GitLabClient, Project } from '../gitlab/client.ts';
+import type { Project } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 import type { Hook, HookOwner, HooksClient } from '../gitlab/hooks-client.ts';
 import { NotFound } from '../gitlab/requester.ts';
 import { findTargets } from '../sweep/targets.ts';

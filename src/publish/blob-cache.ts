@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { BlobId } from '../gitlab/client.ts';
+import type { BlobId } from '../gitlab/answers.ts';
 import { Spool } from '../spool.ts';
 import type { TakenFile } from './taken.ts';
 

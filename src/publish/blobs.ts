@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import { Refuse, Retry } from '../errors.ts';
-import type { BlobId, GitLabClient } from '../gitlab/client.ts';
+import type { BlobId } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 import type { BlobCache, OpenBlob } from './blob-cache.ts';
 import { withScratch } from './scratch.ts';
 import { takeBytes, takeUnsized, type TakenFile } from './taken.ts';

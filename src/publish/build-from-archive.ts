@@ -1,5 +1,6 @@
 import { addAbortSignal, type Readable } from 'node:stream';
-import type { BlobId, GitLabClient } from '../gitlab/client.ts';
+import type { BlobId } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { Spool } from '../spool.ts';
 import type { AttributesFile } from './attributes.ts';

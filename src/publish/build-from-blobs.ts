@@ -1,5 +1,5 @@
 import { Refuse, Retry } from '../errors.ts';
-import type { BlobId } from '../gitlab/client.ts';
+import type { BlobId } from '../gitlab/answers.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { archiveLater, type ArchiveLimit } from './archive-limit.ts';
 import type { AttributesFile } from './attributes.ts';

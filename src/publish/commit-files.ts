@@ -1,4 +1,5 @@
-import type { CommitId, GitLabClient, TreeEntry } from '../gitlab/client.ts';
+import type { CommitId, TreeEntry } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 import { joinPath } from '../resolve/place.ts';
 import type { AttributesFile } from './attributes.ts';
 

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { Refuse, Retry } from '../errors.ts';
-import type { BlobId, CommitId, TreeEntry } from '../gitlab/client.ts';
+import type { BlobId, CommitId, TreeEntry } from '../gitlab/answers.ts';
 import { collect } from '../gitlab/collect.ts';
 import { reserveArchive } from './archive-limit.ts';
 import { FEW_BLOBS, type FromBlobsParts } from './build-from-blobs.ts';

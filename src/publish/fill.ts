@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
 import { Refuse } from '../errors.ts';
 import { readArchive } from '../gitlab/archive.ts';
-import type { BlobId, CommitId, GitLabClient } from '../gitlab/client.ts';
+import type { BlobId, CommitId } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 import { MAX_ZIP } from '../module/zip.ts';
 import type { Blobs } from './blobs.ts';
 import { takeBytes, takeFile, type TakenFile } from './taken.ts';

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { Retry } from '../errors.ts';
-import type { BlobId } from '../gitlab/client.ts';
+import type { BlobId } from '../gitlab/answers.ts';
 import { collect } from '../gitlab/collect.ts';
 import { conversionOf, type AttributesFile } from './attributes.ts';
 import type { PlannedFile } from './plan.ts';

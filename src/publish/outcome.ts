@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { CommitId } from '../gitlab/client.ts';
+import type { CommitId } from '../gitlab/answers.ts';
 import { parseJson } from '../json.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';

@@ -1,5 +1,5 @@
 import { Refuse, Retry } from '../errors.ts';
-import type { BlobId, CommitId, TreeEntry } from '../gitlab/client.ts';
+import type { BlobId, CommitId, TreeEntry } from '../gitlab/answers.ts';
 import { checkFiles, TreeSieve, type TreeFile } from '../module/check.ts';
 import { usesVendorRule124 } from '../module/modfile.ts';
 import { MAX_LICENSE } from '../module/zip.ts';

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { Refuse, Retry, Skip } from '../errors.ts';
-import { parseCommit, type Commit, type Project, type Tag } from '../gitlab/client.ts';
+import { parseCommit, type Commit, type Project, type Tag } from '../gitlab/answers.ts';
 import { MAX_GOMOD } from '../module/zip.ts';
 import type { ListedTag, TagJob } from '../queue/queue.ts';
 import type { Ownership } from '../resolve/ownership.ts';

@@ -1,4 +1,4 @@
-import type { BlobId } from '../gitlab/client.ts';
+import type { BlobId } from '../gitlab/answers.ts';
 import type { Conversion } from './attributes.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { Skip } from '../errors.ts';
-import type { Project } from '../gitlab/client.ts';
+import type { Project } from '../gitlab/answers.ts';
 import { splitPathVersion, type ModulePath } from '../module/path.ts';
 import type { Ownership } from './ownership.ts';
 

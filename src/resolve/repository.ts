@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import type { Commit, CommitId, GitLabClient } from '../gitlab/client.ts';
+import type { Commit, CommitId } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 import { MAX_GOMOD } from '../module/zip.ts';
 import { joinPath } from './place.ts';
 

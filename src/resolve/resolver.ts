@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { Refuse, Skip } from '../errors.ts';
-import type { CommitId, GitLabClient, Project } from '../gitlab/client.ts';
+import type { CommitId, Project } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 import type { ModulePath } from '../module/path.ts';
 import { isPseudoVersion, parseVersion, prereleaseOf, type Version } from '../module/version.ts';
 import { chooseVersion } from './choose-version.ts';

@@ -1,5 +1,5 @@
 import { Skip } from '../errors.ts';
-import type { Commit, Project } from '../gitlab/client.ts';
+import type { Commit, Project } from '../gitlab/answers.ts';
 import { isPseudoVersion, isSemver, parseVersion } from '../module/version.ts';
 import { parsePseudoVersion } from '../module/pseudo.ts';
 import { joinPath, type ModulePlace } from './place.ts';

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { parseCommit } from '../gitlab/client.ts';
+import { parseCommit } from '../gitlab/answers.ts';
 import { readOutcome } from '../publish/outcome.ts';
 import { deletedTagKey } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';

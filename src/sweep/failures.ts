@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
-import type { Project } from '../gitlab/client.ts';
+import type { Project } from '../gitlab/answers.ts';
 
 /** So many projects in a row that cannot be read are an outage of GitLab or of the store. */
 const OUTAGE = 5;

@@ -1,4 +1,5 @@
-import type { CommitId, GitLabClient } from '../gitlab/client.ts';
+import type { CommitId } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 import { compareVersions, parseVersion } from '../module/version.ts';
 import type { TagJob } from '../queue/queue.ts';
 import { deletedTagKey, outcomeKey, outcomesPrefix, parseOutcomeKey } from '../store/layout.ts';

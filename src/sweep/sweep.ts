@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
-import type { GitLabClient, Project } from '../gitlab/client.ts';
+import type { Project } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 import type { JobSink } from '../queue/queue.ts';
 import type { Store } from '../store/store.ts';
 import { markDeletedTags } from './deleted-tags.ts';

@@ -1,4 +1,5 @@
-import type { GitLabClient, Project } from '../gitlab/client.ts';
+import type { Project } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 
 /** A group with all groups below it, a single project, or all that the token is a member of. */
 export type Target =

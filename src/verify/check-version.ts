@@ -1,4 +1,4 @@
-import { parseCommit } from '../gitlab/client.ts';
+import { parseCommit } from '../gitlab/answers.ts';
 import { hashGoMod } from '../module/hash.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
 import { withScratch } from '../publish/scratch.ts';

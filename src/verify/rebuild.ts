@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Refuse, Retry, Skip, messageOf } from '../errors.ts';
-import type { CommitId, GitLabClient } from '../gitlab/client.ts';
+import type { CommitId } from '../gitlab/answers.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';

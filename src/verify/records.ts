@@ -1,4 +1,4 @@
-import { parseCommit, type CommitId } from '../gitlab/client.ts';
+import { parseCommit, type CommitId } from '../gitlab/answers.ts';
 import { parseJson } from '../json.ts';
 import { parseModulePath, type ModulePath } from '../module/path.ts';
 import { parseVersion, type Version } from '../module/version.ts';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Retry } from '../../src/errors.ts';
-import { GitLabClient, type CommitId } from '../../src/gitlab/client.ts';
+import type { CommitId } from '../../src/gitlab/answers.ts';
+import { GitLabClient } from '../../src/gitlab/client.ts';
 import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
 import { WorkTree } from '../gitlab/work-tree.ts';
 

@@ -3,7 +3,8 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { GitLabClient, type BlobId, type CommitId } from '../../src/gitlab/client.ts';
+import type { BlobId, CommitId } from '../../src/gitlab/answers.ts';
+import { GitLabClient } from '../../src/gitlab/client.ts';
 import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
 import { WorkTree } from '../gitlab/work-tree.ts';
 

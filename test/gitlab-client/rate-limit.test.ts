@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Retry } from '../../src/errors.ts';
-import { type CommitId, GitLabClient } from '../../src/gitlab/client.ts';
+import type { CommitId } from '../../src/gitlab/answers.ts';
+import { GitLabClient } from '../../src/gitlab/client.ts';
 import { restMs } from '../../src/gitlab/rate-limit.ts';
 import { MemoryPace } from '../../src/pace/memory-pace.ts';
 import type { Pace } from '../../src/pace/pace.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { BlobId } from '../../src/gitlab/client.ts';
+import type { BlobId } from '../../src/gitlab/answers.ts';
 import { BlobCache, type BlobCacheLimits } from '../../src/publish/blob-cache.ts';
 import { takeBytes } from '../../src/publish/taken.ts';
 

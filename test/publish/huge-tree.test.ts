@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { BlobId, CommitId, TreeEntry } from '../../src/gitlab/client.ts';
+import type { BlobId, CommitId, TreeEntry } from '../../src/gitlab/answers.ts';
 import { checkFiles, TreeSieve, type TreeFile } from '../../src/module/check.ts';
 import { compareBytes } from '../../src/module/hash.ts';
 import type { CommitFiles } from '../../src/publish/commit-files.ts';
