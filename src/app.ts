@@ -128,8 +128,7 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   }
   if (runs) {
     const access = new AdminAccess({ tokens: config.adminTokens, oidc: config.adminOidc });
-    const walk = { gitlab, scope: config.gitlabScope, isInScope: (path: string) => ownership.isInScope(path) };
-    web.use(createBackfillRouter({ access, runs, log, checkTargets: (request) => findBackfillTargets(walk, request) }));
+    web.use(createBackfillRouter({ access, runs, log, checkTargets: (request) => findBackfillTargets({ gitlab, ownership }, request) }));
   }
   web.use(createPagesRouter({ publicUrl: config.publicUrl, privatePrefixes: ownership.prefixes, version }));
   const stopWaiting = roles.includes('proxy') ? addProxy(web, { config, log, metrics, store, ownership, asker: questions }, closers) : undefined;

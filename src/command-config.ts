@@ -1,6 +1,6 @@
-import { defaultModulePrefix, readGitLab, readRetag, readStore, type Config, type GitLabConfig } from './config.ts';
+import { defaultModulePrefix, readGitLab, readReach, readRetag, readStore, type Config, type GitLabConfig, type ReachConfig } from './config.ts';
 import { SettingsReader } from './settings-reader.ts';
-import { adminTokens, baseUrl, list, moduleMap, modulePrefix, positive, redis, signingTokens, text } from './setting-values.ts';
+import { adminTokens, baseUrl, list, moduleMap, modulePrefix, redis, signingTokens } from './setting-values.ts';
 import type { StoreLocation } from './store/open.ts';
 
 /** What publishing works with, in whichever process. */
@@ -22,7 +22,7 @@ export interface WithdrawConfig {
 }
 
 /** What `modpress hooks` works with. */
-export type HooksConfig = Pick<Config, 'gitlabUrl' | 'gitlabToken' | 'gitlabScope' | 'gitlabRate' | 'redisUrl' | 'webhookTokens' | 'webhookSigningTokens'>;
+export type HooksConfig = ReachConfig & Pick<Config, 'webhookTokens' | 'webhookSigningTokens'>;
 
 /** Reads the settings that publishing needs, without those of a service. Throws ConfigError with all faults at once. */
 export function loadPublishConfig(env: NodeJS.ProcessEnv): PublishConfig {
@@ -70,11 +70,7 @@ export function loadWithdrawConfig(env: NodeJS.ProcessEnv): WithdrawConfig {
 export function loadHooksConfig(env: NodeJS.ProcessEnv): HooksConfig {
   const reader = new SettingsReader(env);
   const config = {
-    gitlabUrl: reader.required('GITLAB_URL', baseUrl) ?? '',
-    gitlabToken: reader.required('GITLAB_TOKEN', text) ?? '',
-    gitlabScope: reader.optional('GITLAB_SCOPE', list) ?? [],
-    gitlabRate: reader.optional('GITLAB_RATE', positive) ?? 20,
-    redisUrl: reader.optional('REDIS_URL', redis),
+    ...readReach(reader),
     webhookTokens: reader.optional('WEBHOOK_TOKEN', list) ?? [],
     webhookSigningTokens: reader.optional('WEBHOOK_SIGNING_TOKEN', signingTokens) ?? [],
   };

@@ -47,8 +47,11 @@ export interface Config {
   readonly logLevel: string;
 }
 
+/** How to reach GitLab, together with all who share its limits. */
+export type ReachConfig = Pick<Config, 'gitlabUrl' | 'gitlabToken' | 'gitlabScope' | 'gitlabRate' | 'redisUrl'>;
+
 /** How to reach GitLab, and which modules its projects are. */
-export type GitLabConfig = Pick<Config, 'gitlabUrl' | 'gitlabToken' | 'gitlabScope' | 'gitlabRate' | 'modulePrefix' | 'moduleMap' | 'redisUrl'>;
+export type GitLabConfig = ReachConfig & Pick<Config, 'modulePrefix' | 'moduleMap'>;
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
@@ -98,15 +101,22 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
 
 /** Reads how to reach GitLab, and which modules its projects are. */
 export function readGitLab(reader: SettingsReader): GitLabConfig {
-  const gitlabUrl = reader.required('GITLAB_URL', baseUrl) ?? '';
+  const reach = readReach(reader);
   return {
-    gitlabUrl,
-    redisUrl: reader.optional('REDIS_URL', redis),
+    ...reach,
+    modulePrefix: reader.optional('MODULE_PREFIX', modulePrefix) ?? defaultModulePrefix(reach.gitlabUrl, reader),
+    moduleMap: reader.optional('MODULE_MAP', moduleMap) ?? [],
+  };
+}
+
+/** Reads how to reach GitLab. */
+export function readReach(reader: SettingsReader): ReachConfig {
+  return {
+    gitlabUrl: reader.required('GITLAB_URL', baseUrl) ?? '',
     gitlabToken: reader.required('GITLAB_TOKEN', text) ?? '',
     gitlabScope: reader.optional('GITLAB_SCOPE', list) ?? [],
     gitlabRate: reader.optional('GITLAB_RATE', positive) ?? 20,
-    modulePrefix: reader.optional('MODULE_PREFIX', modulePrefix) ?? defaultModulePrefix(gitlabUrl, reader),
-    moduleMap: reader.optional('MODULE_MAP', moduleMap) ?? [],
+    redisUrl: reader.optional('REDIS_URL', redis),
   };
 }
 

@@ -52,7 +52,7 @@ export function startWorker(parts: WorkerRoleParts): (() => Promise<void>)[] {
   const publisher = new Publisher({ ...writing, ownership });
   const publish = createHandler({ publisher, log, onDone: metrics.tagDone });
   queue.process(CONCURRENCY, async (job) => void (await publish(job)));
-  const backfillParts: BackfillParts = { gitlab, store, scope: config.gitlabScope, isInScope: (path) => ownership.isInScope(path), publish };
+  const backfillParts: BackfillParts = { gitlab, store, ownership, publish };
   runs?.process(async (request, onProgress, signal) => {
     const progress = await backfill(backfillParts, request, onProgress, signal);
     const { state, projects, known, published, skipped, refused, failed } = progress;

@@ -1,3 +1,4 @@
+import { below } from '../module/elements.ts';
 import { isToken } from '../webhook/verify.ts';
 import { IdTokens, type Job } from './id-token.ts';
 import type { OidcRules } from './oidc-rules.ts';
@@ -66,5 +67,5 @@ function allowed(project: string, rules: OidcRules): JobCaller['may'] {
 
 /** Whether a project is one of these, or in one of these groups. GitLab ignores the case of paths. */
 function isBelow(project: string, paths: readonly string[]): boolean {
-  return paths.some((path) => `${project}/`.toLowerCase().startsWith(`${path}/`.toLowerCase()));
+  return paths.some((path) => below(project.toLowerCase(), path.toLowerCase()) !== undefined);
 }

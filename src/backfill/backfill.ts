@@ -6,6 +6,7 @@ import { Patience } from '../patience.ts';
 import { pause } from '../pause.ts';
 import type { Published } from '../publish/publish.ts';
 import type { TagJob } from '../queue/queue.ts';
+import type { Ownership } from '../resolve/ownership.ts';
 import type { ReadStore } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import { compareTags, jobOf, type MissingTag } from '../sweep/missing-tags.ts';
@@ -17,9 +18,8 @@ import { Tally, type TagResult } from './tally.ts';
 /** Where the targets of a backfill are looked for. */
 export interface TargetParts {
   readonly gitlab: GitLabClient;
-  /** GITLAB_SCOPE: what an empty list of targets means. */
-  readonly scope: readonly string[];
-  readonly isInScope: (projectPath: string) => boolean;
+  /** Its scope is what an empty list of targets means. */
+  readonly ownership: Ownership;
 }
 
 /** What a backfill works with. */
@@ -39,10 +39,10 @@ const PROJECTS = 4;
 const TAGS = 8;
 
 /** Finds out what a request names. Throws UnknownTargets; Retry where GitLab cannot be asked. */
-export async function findBackfillTargets({ gitlab, scope, isInScope }: TargetParts, request: BackfillRequest): Promise<readonly Target[]> {
-  const { targets, unknown } = await findTargets(gitlab, request.targets.length === 0 ? scope : request.targets);
+export async function findBackfillTargets({ gitlab, ownership }: TargetParts, request: BackfillRequest): Promise<readonly Target[]> {
+  const { targets, unknown } = await findTargets(gitlab, request.targets.length === 0 ? ownership.scope : request.targets);
   if (unknown.length > 0) throw new UnknownTargets(`GitLab has no group or project ${unknown.join(', ')} that GITLAB_TOKEN may see`);
-  const outside = targets.filter((target) => target.kind === 'project' && !isInScope(target.path));
+  const outside = targets.filter((target) => target.kind === 'project' && !ownership.isInScope(target.path));
   if (outside.length > 0) throw new UnknownTargets(`not in GITLAB_SCOPE: ${outside.map((target) => ('path' in target ? target.path : '')).join(', ')}`);
   return targets;
 }
@@ -87,7 +87,7 @@ class Run {
     const projects: Project[] = [];
     for await (const project of projectsOf(this.#parts.gitlab, targets)) {
       if (this.#signal.aborted) return;
-      if (!project.empty && this.#parts.isInScope(project.path)) projects.push(project);
+      if (!project.empty && this.#parts.ownership.isInScope(project.path)) projects.push(project);
       this.#tally.projectsFound(projects.length);
       this.#tell();
     }

@@ -29,8 +29,7 @@ export function backfillHere(config: PublishConfig): BackfillWork {
       const parts = {
         gitlab,
         store,
-        scope: config.gitlabScope,
-        isInScope: (path: string) => ownership.isInScope(path),
+        ownership,
         publish: (job: Parameters<Publisher['publish']>[0]) => publisher.publish(job),
       };
       return await backfill(parts, request, onProgress, signal);

@@ -3,6 +3,7 @@ import { loadWithdrawConfig, type WithdrawConfig } from '../command-config.ts';
 import { ConfigError } from '../settings-reader.ts';
 import { messageOf } from '../errors.ts';
 import { createLog } from '../log.ts';
+import { below } from '../module/elements.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import { withdrawVersion, type Withdrawn } from '../publish/withdraw.ts';
@@ -77,7 +78,7 @@ async function run(config: WithdrawConfig, { module, version, reason }: Options)
 
 /** Throws ConfigError for a module that is none of ours: a mistyped path is not to be taken for a module that is not published yet. */
 async function demandPrivate({ privatePrefixes }: WithdrawConfig, store: ReadStore, module: ModulePath): Promise<void> {
-  if (privatePrefixes.some((prefix) => module === prefix || module.startsWith(`${prefix}/`))) return;
+  if (privatePrefixes.some((prefix) => below(module, prefix) !== undefined)) return;
   for await (const { key } of store.list(versionsPrefix(module))) if (key !== '') return;
   const why =
     privatePrefixes.length === 0

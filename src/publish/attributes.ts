@@ -1,3 +1,5 @@
+import { below } from '../module/elements.ts';
+
 /** A .gitattributes file: the directory it stands in, empty for the root of the repository, and its text. */
 export interface AttributesFile {
   readonly directory: string;
@@ -64,7 +66,7 @@ function isRecoded(value: Value | undefined): boolean {
 /** Deeper files go before those above, later lines before earlier ones, and what is said first stays (fill in git's attr.c). */
 function attributesOf(files: readonly AttributesFile[], path: string): ReadonlyMap<string, Value> {
   const governing = files
-    .filter(({ directory }) => directory === '' || path.startsWith(`${directory}/`))
+    .filter(({ directory }) => below(path, directory) !== undefined)
     .toSorted((one, other) => one.directory.length - other.directory.length);
   // Below the root, none can be defined.
   const macros = governing[0]?.directory === '' ? readOnce(governing[0]).macros : new Map([['binary', BINARY]]);
@@ -79,7 +81,7 @@ function attributesOf(files: readonly AttributesFile[], path: string): ReadonlyM
     }
   };
   for (const file of governing.toReversed()) {
-    const name = bytesOf(file.directory === '' ? path : path.slice(file.directory.length + 1));
+    const name = bytesOf(below(path, file.directory) ?? path);
     for (const { pattern, assignments } of readOnce(file).lines.toReversed()) {
       if (matches(pattern, name)) assign(assignments, pattern.exact);
     }

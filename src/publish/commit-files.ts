@@ -1,6 +1,6 @@
 import type { CommitId, TreeEntry } from '../gitlab/answers.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
-import { joinPath } from '../resolve/place.ts';
+import { joinPath } from '../module/elements.ts';
 import type { AttributesFile } from './attributes.ts';
 
 /** The files of one commit, by their paths in the repository. */

@@ -3,7 +3,7 @@ import type { BlobId, CommitId, TreeEntry } from '../gitlab/answers.ts';
 import { checkFiles, TreeSieve, type TreeFile } from '../module/check.ts';
 import { usesVendorRule124 } from '../module/modfile.ts';
 import { MAX_LICENSE } from '../module/zip.ts';
-import { joinPath } from '../resolve/place.ts';
+import { joinPath } from '../module/elements.ts';
 import type { CommitFiles } from './commit-files.ts';
 
 /** Which module to plan for. */

@@ -4,7 +4,7 @@ import { parseCommit, type Commit, type Project, type Tag } from '../gitlab/answ
 import { MAX_GOMOD } from '../module/zip.ts';
 import type { ListedTag, TagJob } from '../queue/queue.ts';
 import type { Ownership } from '../resolve/ownership.ts';
-import { joinPath } from '../resolve/place.ts';
+import { joinPath } from '../module/elements.ts';
 import { locateTag, type LocatedTag } from '../resolve/tag.ts';
 import { moduleKey } from '../store/layout.ts';
 import { readWithdrawal } from '../store/withdrawn.ts';

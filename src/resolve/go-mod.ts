@@ -1,7 +1,8 @@
 import { Refuse, Skip } from '../errors.ts';
 import { declaredPath } from '../module/modfile.ts';
 import { splitPathVersion, type ModulePath } from '../module/path.ts';
-import { joinPath, type ModulePlace } from './place.ts';
+import { joinPath } from '../module/elements.ts';
+import type { ModulePlace } from './place.ts';
 
 /** Where a version's files are, and its go.mod. */
 export interface FoundGoMod {

@@ -1,4 +1,5 @@
 import { Refuse } from '../errors.ts';
+import { below, joinPath } from '../module/elements.ts';
 
 /** One entry of MODULE_MAP: modules under `modulePrefix` are the projects under `projectPrefix`. */
 export interface PathMapping {
@@ -16,11 +17,12 @@ export class Ownership {
   /** The prefixes of all private module paths, for people and for GONOSUMDB. */
   readonly prefixes: readonly string[];
 
-  readonly #scope: readonly string[];
+  /** GITLAB_SCOPE: groups and projects to publish from; empty for all. */
+  readonly scope: readonly string[];
 
-  /** `modulePrefix` is MODULE_PREFIX; `map` is MODULE_MAP, which comes before it; `scope` is GITLAB_SCOPE, empty for all. */
+  /** `modulePrefix` is MODULE_PREFIX; `map` is MODULE_MAP, which comes before it; `scope` is GITLAB_SCOPE. */
   constructor(modulePrefix: string, map: readonly PathMapping[] = [], scope: readonly string[] = []) {
-    this.#scope = scope.map((path) => path.toLowerCase());
+    this.scope = scope;
     this.#mappings = [...map, { modulePrefix, projectPrefix: '' }];
     this.prefixes = [...new Set(this.#mappings.map((mapping) => mapping.modulePrefix))];
   }
@@ -35,7 +37,7 @@ export class Ownership {
 
   /** Whether a project is to be published from. GitLab ignores the case of paths. */
   isInScope(projectPath: string): boolean {
-    return this.#scope.length === 0 || this.#scope.some((path) => below(projectPath.toLowerCase(), path) !== undefined);
+    return this.scope.length === 0 || this.scope.some((path) => below(projectPath.toLowerCase(), path.toLowerCase()) !== undefined);
   }
 
   /**
@@ -46,7 +48,7 @@ export class Ownership {
   rootsOf(projectPath: string): readonly string[] {
     const mapping = longest(this.#mappings, (candidate) => candidate.projectPrefix, projectPath);
     const equal = this.#mappings.filter((candidate) => candidate.projectPrefix === mapping?.projectPrefix);
-    const roots = equal.map(({ modulePrefix, projectPrefix }) => join(modulePrefix, below(projectPath, projectPrefix) ?? ''));
+    const roots = equal.map(({ modulePrefix, projectPrefix }) => joinPath(modulePrefix, below(projectPath, projectPrefix) ?? ''));
     const owned = roots.filter((root) => this.projectPathOf(root) === projectPath);
     if (owned.length > 0) return owned;
     const [root = ''] = roots;
@@ -56,7 +58,7 @@ export class Ownership {
   /** The project path that a module path stands for, were the module at a project's root; undefined outside our prefixes. */
   projectPathOf(modulePath: string): string | undefined {
     const mapping = longest(this.#mappings, (candidate) => candidate.modulePrefix, modulePath);
-    return mapping && join(mapping.projectPrefix, below(modulePath, mapping.modulePrefix) ?? '');
+    return mapping && joinPath(mapping.projectPrefix, below(modulePath, mapping.modulePrefix) ?? '');
   }
 }
 
@@ -65,15 +67,4 @@ function longest(mappings: readonly PathMapping[], prefixOf: (mapping: PathMappi
   return mappings
     .filter((mapping) => below(path, prefixOf(mapping)) !== undefined)
     .toSorted((a, b) => prefixOf(b).length - prefixOf(a).length)[0];
-}
-
-/** What is left of a path below a prefix of whole elements; undefined if it is not below it. */
-function below(path: string, prefix: string): string | undefined {
-  if (prefix === '') return path;
-  if (path === prefix) return '';
-  return path.startsWith(`${prefix}/`) ? path.slice(prefix.length + 1) : undefined;
-}
-
-function join(prefix: string, rest: string): string {
-  return prefix === '' || rest === '' ? prefix + rest : `${prefix}/${rest}`;
 }

@@ -1,5 +1,6 @@
 import { Skip } from '../errors.ts';
 import type { Project } from '../gitlab/answers.ts';
+import { below } from '../module/elements.ts';
 import { splitPathVersion, type ModulePath } from '../module/path.ts';
 import type { Ownership } from './ownership.ts';
 
@@ -44,13 +45,9 @@ export function placeIn(path: ModulePath, project: Project, root: string): Modul
   const split = splitPathVersion(path);
   if (!split) throw new Skip(`${path} has no valid major version suffix`);
   if (root === path) return { path, project, root, directory: '', major: split.major };
-  if (split.prefix !== root && !split.prefix.startsWith(`${root}/`)) throw new Skip(`the repository at ${root} cannot contain ${path}`);
-  return { path, project, root, directory: split.prefix.slice(root.length + 1), major: split.major };
-}
-
-/** Joins two parts of a path of which either may be empty. */
-export function joinPath(directory: string, name: string): string {
-  return directory === '' || name === '' ? directory + name : `${directory}/${name}`;
+  const directory = below(split.prefix, root);
+  if (directory === undefined) throw new Skip(`the repository at ${root} cannot contain ${path}`);
+  return { path, project, root, directory, major: split.major };
 }
 
 /** The path and what stands above it, longest first; with an element that ends in `.git`, that is the root. */

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Commit, CommitId } from '../gitlab/answers.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import { MAX_GOMOD } from '../module/zip.ts';
-import { joinPath } from './place.ts';
+import { joinPath } from '../module/elements.ts';
 
 /** A tag that comes to a commit. */
 export interface RepositoryTag {

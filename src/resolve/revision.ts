@@ -2,7 +2,8 @@ import { Skip } from '../errors.ts';
 import type { Commit, Project } from '../gitlab/answers.ts';
 import { isPseudoVersion, isSemver, parseVersion } from '../module/version.ts';
 import { parsePseudoVersion } from '../module/pseudo.ts';
-import { joinPath, type ModulePlace } from './place.ts';
+import { joinPath } from '../module/elements.ts';
+import type { ModulePlace } from './place.ts';
 import type { Repositories } from './repository.ts';
 
 /** What a query names in the repository. */

@@ -5,7 +5,8 @@ import { parseModulePath, splitPathVersion } from '../module/path.ts';
 import { checkModuleVersion, isPseudoVersion, majorOf, parseVersion, type Version } from '../module/version.ts';
 import { chooseGoMod, versionedDirectory, type GoModFiles } from './go-mod.ts';
 import { originOf } from './origin.ts';
-import { joinPath, placeIn, type ModulePlace } from './place.ts';
+import { joinPath } from '../module/elements.ts';
+import { placeIn, type ModulePlace } from './place.ts';
 import type { ResolvedVersion } from './resolver.ts';
 
 /** A tag that names a module version: `sub/dir/v1.2.3` is version v1.2.3 of the module in sub/dir. */

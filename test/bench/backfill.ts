@@ -72,7 +72,7 @@ async function measure(folder: string, deadline: AbortSignal): Promise<boolean> 
   const pace = new MemoryPace();
   const gitlab = clientOf(limited, () => waitForPace(pace, 'gitlab', RATE, 1000));
   const blobs = new Blobs({ gitlab, cache, temporary: folder });
-  const { publisher, store } = await publisherIn(join(folder, 'backfill'), { gitlab, pace, blobs, archivesPerMinute: ARCHIVES_A_MINUTE });
+  const { publisher, store, ownership } = await publisherIn(join(folder, 'backfill'), { gitlab, pace, blobs, archivesPerMinute: ARCHIVES_A_MINUTE });
   const sums = new Map<string, Sums>();
   const publish = async (job: TagJob) => {
     const published = await publisher.publish(job);
@@ -81,7 +81,7 @@ async function measure(folder: string, deadline: AbortSignal): Promise<boolean> 
   };
   limited.clearRequests();
   const started = performance.now();
-  const progress = await backfill({ gitlab, store, scope: [PATH], isInScope: () => true, publish }, { targets: [], dryRun: false }, () => undefined, deadline);
+  const progress = await backfill({ gitlab, store, ownership, publish }, { targets: [], dryRun: false }, () => undefined, deadline);
   const seconds = (performance.now() - started) / 1000;
   await cache.close();
   deadline.throwIfAborted();
@@ -143,11 +143,12 @@ interface Built {
   readonly archivesPerMinute: number;
 }
 
-async function publisherIn(folder: string, built: Built): Promise<{ publisher: Publisher; store: DiskStore }> {
+async function publisherIn(folder: string, built: Built): Promise<{ publisher: Publisher; store: DiskStore; ownership: Ownership }> {
   const temporary = join(folder, 'temporary');
   await mkdir(temporary, { recursive: true });
   const store = await DiskStore.open(join(folder, 'store'));
-  return { publisher: new Publisher({ ...built, store, ownership: new Ownership(HOST), lock: memoryLock(), retag: 'refuse', temporary }), store };
+  const ownership = new Ownership(HOST, [], [PATH]);
+  return { publisher: new Publisher({ ...built, store, ownership, lock: memoryLock(), retag: 'refuse', temporary }), store, ownership };
 }
 
 type Sums = Pick<Outcome, 'h1' | 'goModH1'>;
