@@ -4,13 +4,11 @@ import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { archiveLater, type ArchiveLimit } from './archive-limit.ts';
 import type { AttributesFile } from './attributes.ts';
 import { readAttributes, type CommitFiles } from './commit-files.ts';
-import { fillFromArchive, type FillParts } from './fill.ts';
+import { areFew, fillFromArchive, type FillParts } from './fill.ts';
 import { fromBlob, isMadeFromBlob } from './from-blob.ts';
 import { planZip, type ZipPlan } from './plan.ts';
 import { writeZip, type BuiltZip } from './zip-file.ts';
 
-/** So many missing blobs are fetched one by one rather than with an archive. */
-export const FEW_BLOBS = 10;
 /** More missing blobs than that take longer than waiting for an archive, at GitLab's usual limit of calls. */
 const MANY_BLOBS = 1000;
 
@@ -79,12 +77,10 @@ async function supply(
   for (const { treePath, content } of plan.files) {
     if (typeof content === 'string' && !blobs.has(content)) wanted.set(treePath, content);
   }
-  // Files with the same content are one blob, and one call.
-  const missing = new Set(wanted.values());
-  if (missing.size > FEW_BLOBS) {
+  if (!areFew(wanted)) {
     const waitMs = await reserve();
-    if (waitMs === 0) await fillFromArchive(parts, { projectId: project.id, commit, directory }, wanted, scratch).catch(unlessRetry(missing.size));
-    else if (missing.size > MANY_BLOBS) throw archiveLater(parts, waitMs);
+    if (waitMs === 0) await fillFromArchive(parts, { projectId: project.id, commit, directory }, wanted, scratch).catch(unlessRetry(wanted.size));
+    else if (wanted.size > MANY_BLOBS) throw archiveLater(parts, waitMs);
   }
-  await blobs.fetch(project.id, missing);
+  await blobs.fetch(project.id, wanted.values());
 }

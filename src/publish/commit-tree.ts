@@ -3,9 +3,9 @@ import { Refuse, Retry } from '../errors.ts';
 import type { BlobId, CommitId, TreeEntry } from '../gitlab/answers.ts';
 import { collect } from '../gitlab/collect.ts';
 import { reserveArchive } from './archive-limit.ts';
-import { FEW_BLOBS, type FromBlobsParts } from './build-from-blobs.ts';
+import type { FromBlobsParts } from './build-from-blobs.ts';
 import type { CommitFiles } from './commit-files.ts';
-import { fillFromArchive } from './fill.ts';
+import { areFew, fillFromArchive } from './fill.ts';
 import { withScratch } from './scratch.ts';
 
 /** What reading whole trees needs. */
@@ -124,7 +124,7 @@ class CommitTree implements CommitFiles {
     for (const { path, mode, blob } of entries) {
       if (mode !== SYMLINK_MODE && !absent.has(blob) && !blobs.has(blob)) wanted.set(path, blob);
     }
-    if (wanted.size <= FEW_BLOBS) return;
+    if (areFew(wanted)) return;
     const waitMs = await reserveArchive(this.#parts, projectId);
     if (waitMs > 0) {
       this.#fillAt = performance.now() + waitMs;

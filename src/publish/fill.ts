@@ -13,6 +13,14 @@ export interface FillParts {
   readonly blobs: Blobs;
 }
 
+/** So many missing blobs are fetched one by one rather than with an archive. */
+const FEW_BLOBS = 10;
+
+/** Whether what is missing, blobs by their paths, is not worth an archive. Files with the same content are one blob, and one call. */
+export function areFew(wanted: ReadonlyMap<string, BlobId>): boolean {
+  return new Set(wanted.values()).size <= FEW_BLOBS;
+}
+
 /** Which archive. */
 export interface ArchivePlace {
   readonly projectId: number;

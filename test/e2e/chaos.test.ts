@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { outcomesPrefix } from '../../src/store/layout.ts';
@@ -13,9 +12,12 @@ import { addHook, checksumsDirect, checksumsThrough, library, openOffice, PREFIX
 import { startModpress, startService, type Service } from './service.ts';
 
 const ADMIN_TOKEN = 'the-token-of-the-admins';
-/** How often a worker is killed while the backfill runs, and how long it lives. */
+/**
+ * How often a worker is killed while the backfill runs, and after how many outcomes each time: about two seconds, at
+ * GITLAB_RATE. By the clock, a slow machine would be through before the last kill.
+ */
 const KILLS = 6;
-const LIFE_MS = 2_000;
+const OUTCOMES_OF_A_LIFE = 6;
 
 /** A front and three workers on MinIO and Redis, a hook that GitLab has disabled, and all that can go wrong. */
 describe('when everything goes wrong', () => {
@@ -62,16 +64,20 @@ describe('when everything goes wrong', () => {
     workers.push(...(await Promise.all(Array.from({ length: 3 }, () => startService(settings, ['worker'])))));
     const command = await startModpress(['backfill', '--url', front.url], { ADMIN_TOKEN });
 
+    // None of it is waited for, lest the backfill be done meanwhile.
+    const meanwhile: Promise<unknown>[] = [];
     for (let kill = 0; kill < KILLS; kill++) {
-      await sleep(LIFE_MS);
+      await expect.poll(async () => Object.keys(await outcomes()).length, { timeout: 60_000, interval: 200 }).toBeGreaterThanOrEqual((kill + 1) * OUTCOMES_OF_A_LIFE);
       expect(command.child.exitCode).toBeNull();
+      await expect.poll(() => workers.length, { timeout: 60_000 }).toBeGreaterThan(0);
       const [victim] = workers.splice(Math.floor(Math.random() * workers.length), 1);
       await victim?.kill();
       if (kill === 2) await flush();
       // GitLab sends no hook for a push of so many.
-      if (kill === 3) await push50Tags();
-      workers.push(await startService(settings, ['worker']));
+      if (kill === 3) meanwhile.push(push50Tags());
+      meanwhile.push(startService(settings, ['worker']).then((worker) => workers.push(worker)));
     }
+    await Promise.all(meanwhile);
     const result = await command.result;
     expect(result.stderr.split('\n').filter((line) => line.startsWith('modpress:'))).toEqual([]);
     expect(result).toMatchObject({ status: 0, stdout: expect.stringMatching(/failed +0\n/) });
