@@ -87,7 +87,7 @@ class Run {
     const projects: Project[] = [];
     for await (const project of projectsOf(this.#parts.gitlab, targets)) {
       if (this.#signal.aborted) return;
-      if (!project.empty && this.#parts.ownership.isInScope(project.path)) projects.push(project);
+      if (project.hasCode && !project.isBeingDeleted && this.#parts.ownership.isInScope(project.path)) projects.push(project);
       this.#tally.projectsFound(projects.length);
       this.#tell();
     }

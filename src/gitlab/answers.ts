@@ -17,6 +17,9 @@ export function parseCommit(text: string | undefined): CommitId | undefined {
   return text !== undefined && /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text) ? (text as CommitId) : undefined;
 }
 
+/** A project or group that waits for its deletion gets such a name until it is restored (Namespaces::MarkForDeletionBaseService, 18.x). */
+const DELETION_SCHEDULED = /-deletion_scheduled-\d+(?:\/|$)/;
+
 /** A project's JSON. */
 export const projectSchema = z
   .object({
@@ -24,7 +27,8 @@ export const projectSchema = z
     path_with_namespace: z.string(),
     http_url_to_repo: z.string(),
     archived: z.boolean().optional(),
-    empty_repo: z.boolean().optional(),
+    repository_access_level: z.string().nullish(),
+    marked_for_deletion_at: z.string().nullish(),
     created_at: z.coerce.date().optional(),
     last_activity_at: z.coerce.date().optional(),
   })
@@ -33,7 +37,8 @@ export const projectSchema = z
     path: project.path_with_namespace,
     httpUrl: project.http_url_to_repo,
     archived: project.archived === true,
-    empty: project.empty_repo === true,
+    hasCode: project.repository_access_level !== 'disabled',
+    isBeingDeleted: typeof project.marked_for_deletion_at === 'string' || DELETION_SCHEDULED.test(project.path_with_namespace),
     createdAt: project.created_at,
     lastActivityAt: project.last_activity_at,
   }));
@@ -62,7 +67,9 @@ export const treeSchema = z.array(
 export type Commit = z.output<typeof commitSchema>;
 /**
  * A project as the API shows it; `path` is its full path, such as `group/sub/lib`, `httpUrl` the address for git. GitLab
- * notes activity once an hour: a push moves `lastActivityAt` only if it lies an hour back (app/models/event.rb).
+ * notes activity once an hour: a push moves `lastActivityAt` only if it lies an hour back (app/models/event.rb). Without
+ * `hasCode` its repository is switched off, and everything in it answers 403. What GitLab calls empty (`empty_repo`) has
+ * no branch; it may have tags (Repository#empty?).
  */
 export type Project = z.output<typeof projectSchema>;
 /** A tag; without commit if it points at something else (a blob, say). Only an annotated one has a time of its own. */

@@ -1,11 +1,16 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import type { Project } from '../gitlab/answers.ts';
+import { ErrorAnswer } from '../gitlab/requester.ts';
 
 /** So many projects in a row that cannot be read are an outage of GitLab or of the store. */
 const OUTAGE = 5;
 
-/** One project that cannot be read is no reason to leave the others out; several in a row are an outage. */
+/**
+ * One project that cannot be read is no reason to leave the others out; several in a row are an outage. What says nothing
+ * about the others is told and not counted: a project that could not be read the last time either (a damaged repository, or
+ * one on a storage that is down), and a 403, which is about the token's role in that project.
+ */
 export class Failures {
   readonly #log: Logger;
   #inARow = 0;
@@ -21,21 +26,29 @@ export class Failures {
     return this.#inARow >= OUTAGE;
   }
 
-  /** Does the work on a project. If that fails, it is told and counted. */
-  async count({ id, path }: Project, work: () => Promise<void>): Promise<void> {
+  /** Does the work on a project, and resolves to whether that succeeded. If not, it is told, and counted unless it failed the last time. */
+  async count({ id, path }: Project, failedBefore: boolean, work: () => Promise<void>): Promise<boolean> {
     try {
       await work();
       this.#inARow = 0;
       this.#succeeded = true;
+      return true;
     } catch (error) {
+      this.#log.warn({ projectId: id, project: path, reason: messageOf(error) }, 'the tags of a project could not be compared with the store; the next sweep tries it again');
+      if (failedBefore || (error instanceof ErrorAnswer && error.status === 403)) return false;
       this.#inARow++;
       this.#last = error;
-      this.#log.warn({ projectId: id, project: path, reason: messageOf(error) }, 'the tags of a project could not be compared with the store; the next sweep tries it again');
+      return false;
     }
   }
 
-  /** Throws the last failure if there were too many, or if nothing else. */
-  throwIfTooMany(): void {
-    if (this.areTooMany || (this.#last !== undefined && !this.#succeeded)) throw this.#last;
+  /** Whether there were too many, or nothing else: then the sweep failed, too. */
+  get areAll(): boolean {
+    return this.areTooMany || (this.#last !== undefined && !this.#succeeded);
+  }
+
+  /** Throws the last failure. */
+  throwLast(): never {
+    throw this.#last;
   }
 }

@@ -15,6 +15,8 @@ const seenSchema = z.object({
   repeats: z.number().optional(),
   /** Set once it was no longer there. */
   gone: z.boolean().optional(),
+  /** Set while its tags cannot be read. */
+  failed: z.boolean().optional(),
 });
 
 const stateSchema = z.object({

@@ -61,21 +61,29 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
   const { gitlab, store, log, scope } = parts;
   const startedAt = Date.now();
   const state = await readSweepState(store);
-  const complain = (path: string): void => log.error({ scope: path }, 'GITLAB_SCOPE names neither a group nor a project that GITLAB_TOKEN may see');
+  const complain = (path: string, now?: string): void =>
+    now === undefined
+      ? log.error({ scope: path }, 'GITLAB_SCOPE names neither a group nor a project that GITLAB_TOKEN may see')
+      : log.error({ scope: path, now }, 'GITLAB_SCOPE names a project by a path that it has left: nothing of it is published until its new one is in there');
   const projects: Project[] = [];
   for await (const project of projectsInScope(gitlab, scope, complain)) projects.push(project);
 
   const result = { projects: projects.length, looked: 0, tags: 0, queued: 0, recovered: 0 };
   const due = projects.map((project) => ({ project, when: isDue(project, state.projects.get(project.id), startedAt) })).filter(({ when }) => when !== 'no');
-  // They are known from now on: what they are pushed later is told by a webhook.
-  for (const { id, path, archived } of projects.filter(({ empty }) => empty)) state.projects.set(id, { path, archived, lookedAt: startedAt, missing: [] });
+  for (const { id } of projects.filter((project) => !isOpen(project))) {
+    const seen = state.projects.get(id);
+    // They are looked at as soon as they are open again.
+    if (seen) state.projects.set(id, { ...seen, missing: undefined });
+  }
+  // What failed the last time comes last: else the same few could keep all sweeps from the others.
+  due.sort((one, other) => Number(hasFailed(state, one.project)) - Number(hasFailed(state, other.project)));
   const failures = new Failures(log);
   const sideBySide = pLimit(SIDE_BY_SIDE);
   // Whatever fails is counted: a rejection would leave the others running behind the back of the next sweep.
   const looks = due.map(({ project, when }) =>
     sideBySide(async () => {
       if (signal.aborted || failures.areTooMany) return;
-      await failures.count(project, async () => {
+      const succeeded = await failures.count(project, hasFailed(state, project), async () => {
         if (when === 'if incomplete' && (await isComplete(parts, state, project))) return;
         const { tags, queued, recovered } = await look(parts, state, project, signal);
         result.looked++;
@@ -86,11 +94,18 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
         await writeSweepState(store, state);
         await parts.onProgress?.();
       });
+      const { id, path, archived } = project;
+      // All else stays as it was seen, so that a move is noticed once it can be read.
+      if (!succeeded) state.projects.set(id, { path, archived, lookedAt: 0, ...state.projects.get(id), failed: true });
     }),
   );
   await Promise.all(looks);
-  failures.throwIfTooMany();
   if (signal.aborted) return result;
+  if (failures.areAll) {
+    // What was seen before an outage need not be looked at again after it.
+    await writeSweepState(store, state);
+    failures.throwLast();
+  }
   await noteVanished(parts, state, new Set(projects.map(({ id }) => id)));
   await writeSweepState(store, { ...state, sweptAt: startedAt });
   return result;
@@ -116,12 +131,22 @@ export async function sweepProject(
 
 /** Whether a project is to be looked at, whatever the outcomes say, or only if some are still missing. */
 function isDue(project: Project, seen: SeenProject | undefined, now: number): 'yes' | 'if incomplete' | 'no' {
-  if (project.empty) return 'no';
-  if (!seen?.missing || seen.gone || seen.path !== project.path || seen.archived !== project.archived || seen.repeats) return 'yes';
-  // Nobody can push to an archived one.
-  const isActive = now - seen.lookedAt > LONGEST_MS || (project.lastActivityAt?.getTime() ?? now) > seen.lookedAt - ACTIVITY_MS;
-  if (isActive && !project.archived) return 'yes';
+  if (!isOpen(project)) return 'no';
+  if (!seen?.missing || seen.gone || seen.failed || seen.path !== project.path || seen.archived !== project.archived || seen.repeats) return 'yes';
+  const agoMs = now - seen.lookedAt;
+  // A time to come is from a clock that was wrong. An archived one may have been open for a moment since.
+  const isActive = agoMs < 0 || agoMs > LONGEST_MS || (project.lastActivityAt?.getTime() ?? now) > seen.lookedAt - ACTIVITY_MS;
+  if (isActive) return 'yes';
   return seen.missing.length > 0 ? 'if incomplete' : 'no';
+}
+
+/** Whether there is anything to be read. One that waits for its deletion has a path made for that, which is no move. */
+function isOpen({ hasCode, isBeingDeleted }: Project): boolean {
+  return hasCode && !isBeingDeleted;
+}
+
+function hasFailed({ projects }: SweepState, { id }: Project): boolean {
+  return projects.get(id)?.failed === true;
 }
 
 /** Whether all that was missing the last time is there by now, in a project that is not due otherwise: that costs no call. */
@@ -137,7 +162,7 @@ async function look(parts: SweepParts, state: SweepState, project: Project, sign
   const { id, path, archived } = project;
   const seen = state.projects.get(id);
   const lookedAt = Date.now();
-  const hasMoved = seen !== undefined && !seen.gone && seen.path !== path;
+  const hasMoved = seen !== undefined && seen.path !== path;
   if (hasMoved) {
     log.warn({ projectId: id, from: seen.path, to: path }, 'a project has moved: what was published stays, and its tags are published under the new path as well');
   }
@@ -146,9 +171,10 @@ async function look(parts: SweepParts, state: SweepState, project: Project, sign
   if (repeats >= 0) await queueAgain(parts, project, signal);
   const { tags, queued, missing } = await sweepProject(parts, project, signal);
   if (signal.aborted) return { tags, queued, recovered: 0 };
-  const remembered = missing.length > REMEMBERED ? undefined : missing.map(({ name, commit }) => outcomeKey(id, name, commit));
+  const keys = missing.map(({ name, commit }) => outcomeKey(id, name, commit));
+  const remembered = keys.length > REMEMBERED ? undefined : keys;
   state.projects.set(id, { path, lookedAt, archived, missing: remembered, ...(repeats > 0 && { repeats }) });
-  const recovered = shouldHaveBeenTold(state, project, seen) ? queued : 0;
+  const recovered = Math.min(queued, untold(state, project, seen, keys));
   if (recovered > 0) {
     const advice = 'tags were found that no webhook had told of: the hook of this project is probably broken, which modpress hooks check tells (a push of more than three tags sends none)';
     log.warn({ projectId: id, project: path, recovered }, advice);
@@ -156,10 +182,15 @@ async function look(parts: SweepParts, state: SweepState, project: Project, sign
   return { tags, queued, recovered };
 }
 
-/** Not of what was there before modpress, nor of what an earlier sweep had queued, which a queue that was emptied has lost. */
-function shouldHaveBeenTold(state: SweepState, { createdAt }: Project, seen: SeenProject | undefined): boolean {
-  if (seen) return !seen.gone && seen.missing?.length === 0;
-  return state.sweptAt !== undefined && createdAt !== undefined && createdAt.getTime() > state.sweptAt;
+/**
+ * Of how many missing tags a webhook should have told: not of what was there before modpress, nor of what an earlier sweep had
+ * queued, which a queue that was emptied has lost, or which still fails.
+ */
+function untold(state: SweepState, { createdAt }: Project, seen: SeenProject | undefined, missing: readonly string[]): number {
+  if (!seen) return state.sweptAt !== undefined && createdAt !== undefined && createdAt.getTime() > state.sweptAt ? missing.length : 0;
+  if (seen.gone || !seen.missing) return 0;
+  const before = new Set(seen.missing);
+  return missing.filter((key) => !before.has(key)).length;
 }
 
 /** All tags of a project, outcome or not: the publisher knows which of them are modules under another path now. */

@@ -14,6 +14,8 @@ export interface FoundTargets {
   readonly unknown: readonly string[];
 }
 
+type OnUnknown = (path: string, now: string | undefined) => void;
+
 /** Finds out what paths name. Rejects with Retry when GitLab cannot be asked. */
 export async function findTargets(gitlab: GitLabClient, paths: readonly string[]): Promise<FoundTargets> {
   if (paths.length === 0) return { targets: [{ kind: 'membership' }], unknown: [] };
@@ -21,8 +23,12 @@ export async function findTargets(gitlab: GitLabClient, paths: readonly string[]
   const unknown: string[] = [];
   for (const path of paths) {
     if (await gitlab.hasGroup(path)) targets.push({ kind: 'group', path });
-    else if (await gitlab.project(path)) targets.push({ kind: 'project', path });
-    else unknown.push(path);
+    else {
+      // Its own path, which is what GITLAB_SCOPE is compared with: GitLab finds it by those that it had once, too.
+      const project = await gitlab.project(path);
+      if (project) targets.push({ kind: 'project', path: project.path });
+      else unknown.push(path);
+    }
   }
   return { targets, unknown };
 }
@@ -37,9 +43,10 @@ export async function* projectsOf(gitlab: GitLabClient, targets: readonly Target
 
 /**
  * The same of GITLAB_SCOPE, or of all that the token is a member of, in as few calls as can be: one for each page of projects.
- * `onUnknown` is told of a path that is neither a group nor a project that the token may see.
+ * `onUnknown` is told of a path that is neither a group nor a project that the token may see, and of one that a project has
+ * left, with its path now: it is not in GITLAB_SCOPE any more.
  */
-export async function* projectsInScope(gitlab: GitLabClient, scope: readonly string[], onUnknown: (path: string) => void): AsyncGenerator<Project> {
+export async function* projectsInScope(gitlab: GitLabClient, scope: readonly string[], onUnknown: OnUnknown): AsyncGenerator<Project> {
   if (scope.length === 0) yield* gitlab.memberProjects();
   yield* eachOnce(scope, (path) => projectsAt(gitlab, path, false, onUnknown));
 }
@@ -55,10 +62,10 @@ async function* eachOnce<T>(items: readonly T[], projectsIn: (item: T) => AsyncI
   }
 }
 
-async function* projectsAt(gitlab: GitLabClient, path: string, isProject: boolean, onUnknown?: (path: string) => void): AsyncGenerator<Project> {
+async function* projectsAt(gitlab: GitLabClient, path: string, isProject: boolean, onUnknown?: OnUnknown): AsyncGenerator<Project> {
   const ofGroup = isProject ? undefined : await gitlab.groupProjects(path);
   const project = ofGroup ? undefined : await gitlab.project(path);
   if (ofGroup) yield* ofGroup;
-  else if (project) yield project;
-  else onUnknown?.(path);
+  else if (project?.path.toLowerCase() === path.toLowerCase()) yield project;
+  else onUnknown?.(path, project?.path);
 }

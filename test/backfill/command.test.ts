@@ -31,21 +31,21 @@ describe('modpress backfill', () => {
     const env = settings();
     const first = await runModpress(['backfill', 'platform', 'tools'], env);
     expect(first.status).toBe(0);
-    expect(rows(first.stdout)).toMatchObject({ projects: 3, 'tags known before': 0, published: 6, skipped: 3, refused: 0, failed: 0 });
+    expect(rows(first.stdout)).toMatchObject({ projects: 4, 'tags known before': 0, published: 6, skipped: 3, refused: 0, failed: 0 });
     expect(first.stdout).toMatch(/2 {2}tag … is not a version/);
     expect(first.stdout).toMatch(/1 {2}there is no go\.mod at this tag/);
 
     office.gitlab.clearRequests();
     const second = await runModpress(['backfill', 'platform', 'tools'], env);
     expect(second).toMatchObject({ status: 0 });
-    expect(rows(second.stdout)).toMatchObject({ projects: 3, 'tags known before': 9, published: 0, skipped: 0 });
+    expect(rows(second.stdout)).toMatchObject({ projects: 4, 'tags known before': 9, published: 0, skipped: 0 });
     const calls = office.gitlab.requests.map(({ path }) => path.replace('/api/v4/', '').replace(/\d+/g, 'ID'));
     expect(calls.toSorted()).toEqual([
       'groups/platform',
       'groups/platform/projects',
       'groups/tools',
       'groups/tools/projects',
-      ...Array.from({ length: 3 }, () => 'projects/ID/repository/tags'),
+      ...Array.from({ length: 4 }, () => 'projects/ID/repository/tags'),
     ]);
 
     await using service = await startService(env);
@@ -66,6 +66,15 @@ describe('modpress backfill', () => {
     expect(rows(since.stdout)).toMatchObject({ projects: 2, 'older than --since': 1, published: 4 });
     const rest = await runModpress(['backfill', 'dated/lib'], env);
     expect(rows(rest.stdout)).toMatchObject({ projects: 1, 'tags known before': 1, published: 1 });
+  });
+
+  test('a project named by a path that it has left is told by its own, if that is not in scope', async () => {
+    const project = await office.gitlab.createProject('moving/was');
+    await office.gitlab.moveProject(project, 'moving/is');
+    const result = await runModpress(['backfill', 'moving/was'], { ...settings(), GITLAB_SCOPE: 'moving/was' });
+    await office.gitlab.deleteProject(project);
+    expect(result).toMatchObject({ status: 2, stdout: '' });
+    expect(result.stderr).toMatch(/^modpress: not in GITLAB_SCOPE: moving\/is$/m);
   });
 
   test('a dry run tells, and does nothing', async () => {

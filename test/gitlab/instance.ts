@@ -22,6 +22,10 @@ export interface ProjectRecord {
   readonly archived: boolean;
   readonly createdAt: Date;
   lastActivityAt: Date;
+  /** Whether its repository is switched off (`repository_access_level`). */
+  codeDisabled: boolean;
+  /** Since when it waits for its deletion. */
+  markedForDeletionAt: Date | undefined;
   readonly repository: Repository;
 }
 
@@ -96,6 +100,8 @@ export class Instance {
       archived: options.archived ?? false,
       createdAt,
       lastActivityAt: createdAt,
+      codeDisabled: false,
+      markedForDeletionAt: undefined,
       repository: shared ?? await Repository.create(this.#git, directory, options.defaultBranch ?? 'main'),
     };
     this.#projects.set(id, project);
@@ -109,6 +115,18 @@ export class Instance {
     project.formerPaths.add(project.fullPath);
     project.formerPaths.delete(newFullPath);
     project.fullPath = newFullPath;
+  }
+
+  /** Marks a project, which frees its path (Projects::MarkForDeletionService, 18.x). */
+  scheduleDeletion(project: ProjectRecord): void {
+    this.moveProject(project, `${project.fullPath}-deletion_scheduled-${project.id}`);
+    project.markedForDeletionAt = new Date();
+  }
+
+  /** Undoes `scheduleDeletion`. */
+  restoreProject(project: ProjectRecord): void {
+    this.moveProject(project, project.fullPath.replace(/-deletion_scheduled-\d+$/, ''));
+    project.markedForDeletionAt = undefined;
   }
 
   deleteProject(id: number): void {

@@ -59,6 +59,11 @@ export interface StandIn extends AsyncDisposable {
   ): Promise<Project>;
   /** Keeps the id. The API answers 301 for the old path; git works with both. */
   moveProject(project: Project, newFullPath: string): Promise<void>;
+  /** Switches a project's repository on or off (*Settings > General > Visibility, project features, permissions*). */
+  switchCode(project: Project, on: boolean): void;
+  /** What deleting a project does first, for a month: it gets another path. */
+  scheduleDeletion(project: Project): void;
+  restoreProject(project: Project): void;
   deleteProject(project: Project): Promise<void>;
   /** Every request since the start or the last `clearRequests`. */
   readonly requests: readonly RequestRecord[];
@@ -125,6 +130,11 @@ export async function startGitLab(options: StandInOptions = {}): Promise<StandIn
       return projectOf(record, url, tokens.root.value, scratch);
     },
     moveProject: async (project, newFullPath) => instance.moveProject(recordOf(project), newFullPath),
+    switchCode: (project, on) => {
+      recordOf(project).codeDisabled = !on;
+    },
+    scheduleDeletion: (project) => instance.scheduleDeletion(recordOf(project)),
+    restoreProject: (project) => instance.restoreProject(recordOf(project)),
     deleteProject: async (project) => instance.deleteProject(recordOf(project).id),
     get requests() {
       return requests;

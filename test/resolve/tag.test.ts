@@ -13,7 +13,7 @@ const ownership = new Ownership('gitlab.example', [
 
 /** Which module version a tag of a project is, given its go.mod files by their directories. */
 async function locate(projectPath: string, name: string, goMods: Readonly<Record<string, string>>): Promise<string> {
-  const project: Project = { id: 1, path: projectPath, httpUrl: `https://gitlab.example/${projectPath}.git`, archived: false, empty: false, createdAt: undefined, lastActivityAt: undefined };
+  const project: Project = { id: 1, path: projectPath, httpUrl: `https://gitlab.example/${projectPath}.git`, archived: false, hasCode: true, isBeingDeleted: false, createdAt: undefined, lastActivityAt: undefined };
   const located = await locateTag({
     name,
     commit,

@@ -112,11 +112,11 @@ describe('from one sweep to the next', () => {
     expect((await sweepAndPublish()).result).toMatchObject({ looked: 1, tags: 2, queued: 0 });
   });
 
-  test('an archived project is looked at once', async () => {
+  test('an archived project is published, and looked at as seldom as any quiet one', async () => {
     const made = await gitlab.createProject('team/old');
     await pushModule(made, 'v1.0.0');
     await gitlab.deleteProject(made);
-    await gitlab.createProject('team/old', { archived: true, sharesRepositoryOf: made });
+    await gitlab.createProject('team/old', { archived: true, createdAt: daysAgo(30), sharesRepositoryOf: made });
     const { jobs } = await sweepAndPublish();
     expect(jobs).toHaveLength(3);
     await sweepAndPublish();

@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startGitLab, type StandIn } from '../gitlab/stand-in.ts';
+import type { JobSink } from '../../src/queue/queue.ts';
+import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
 import { WorkTree } from '../gitlab/work-tree.ts';
 import { startPublishing, type Publishing } from '../publish/publishing.ts';
 import { pushModule, sweepOnce, tagsOf } from './sweeping.ts';
@@ -26,6 +27,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+/** Projects with a tag each. */
+async function sharing(paths: readonly string[]): Promise<Project[]> {
+  const seed = await gitlab.createProject(`seed/p${++stores}`);
+  await pushModule(seed, 'v1.0.0');
+  return await Promise.all(paths.map((path) => gitlab.createProject(path, { sharesRepositoryOf: seed })));
+}
+
 /** An empty store, and a publisher for it. */
 function publishing(): Promise<Publishing> {
   return startPublishing(gitlab, join(folder, `${++stores}`), { modulePrefix: 'gitlab.example' });
@@ -34,7 +42,7 @@ function publishing(): Promise<Publishing> {
 test('every tag without an outcome is queued, from all projects, over all pages', async () => {
   const { store } = await publishing();
   const { result, jobs } = await sweepOnce(gitlab, store, ['alpha', 'beta', 'gamma']);
-  expect(result).toEqual({ projects: 6, looked: 5, tags: 257, queued: 257, recovered: 0 });
+  expect(result).toEqual({ projects: 6, looked: 6, tags: 257, queued: 257, recovered: 0 });
   expect(jobs.filter((job) => job.tag.startsWith('t'))).toHaveLength(250);
   expect(tagsOf(jobs)).toEqual(expect.arrayContaining(['nightly', 'v0.1.0', 'v1.0.0', 'v1.1.0', 'v2.0.0']));
 });
@@ -92,10 +100,54 @@ test('an outage is noticed before every project has been tried', async () => {
   const seed = await gitlab.createProject('zeta/p0');
   await pushModule(seed, 'v1.0.0');
   for (let index = 1; index < 20; index++) await gitlab.createProject(`zeta/p${index}`, { sharesRepositoryOf: seed });
-  const fault = gitlab.faults.add({ path: /repository\/tags/, kind: { status: 403 }, times: 100 });
+  const fault = gitlab.faults.add({ path: /repository\/tags/, kind: { status: 401 }, times: 100 });
   await expect(sweepOnce(gitlab, store, ['zeta'])).rejects.toMatchObject({ name: 'Retry' });
   expect(fault.hits).toBeLessThan(10);
   fault.remove();
+});
+
+test('projects whose code the token may not read, however many, stop no other and are no outage', async () => {
+  const { store } = await publishing();
+  const paths = Array.from({ length: 20 }, (_, index) => `eta/p${index}`);
+  const projects = await sharing(paths);
+  const faults = projects.slice(0, 19).map(({ id }) => gitlab.faults.add({ path: new RegExp(`projects/${id}/repository/tags`), kind: { status: 403 }, times: 100 }));
+  const { result, log } = await sweepOnce(gitlab, store, ['eta']);
+  expect(result).toMatchObject({ looked: 1, queued: 1 });
+  expect(log.filter(({ level }) => level === 40)).toHaveLength(19);
+  // They are all that is left to be looked at, and that is no failure of GitLab.
+  expect((await sweepOnce(gitlab, store, ['eta'])).result).toMatchObject({ projects: 20, looked: 1 });
+  for (const fault of faults) fault.remove();
+  expect((await sweepOnce(gitlab, store, ['eta'])).result).toMatchObject({ looked: 20, queued: 20 });
+});
+
+test('projects that cannot be read for long keep no sweep from the others, and are not for ever a failure', async () => {
+  const { store } = await publishing();
+  const projects = await sharing(Array.from({ length: 15 }, (_, index) => `theta/p${index}`));
+  const [good] = projects.slice(-1);
+  for (const { id } of projects.slice(0, 14)) gitlab.faults.add({ path: new RegExp(`projects/${id}/repository/tags`), kind: { status: 401 }, times: 100 });
+  const queued: number[] = [];
+  const queue: JobSink = {
+    add: async ({ projectId }) => {
+      queued.push(projectId);
+      return 'queued';
+    },
+  };
+  for (let sweep = 0; sweep < 3; sweep++) await sweepOnce(gitlab, store, ['theta'], { queue }).catch(() => undefined);
+  expect(queued).toContain(good?.id);
+  expect((await sweepOnce(gitlab, store, ['theta'])).result).toMatchObject({ projects: 15 });
+  gitlab.faults.clear();
+});
+
+test('one that cannot be read, where nothing else is to be looked at, makes one sweep fail, and not all that follow', async () => {
+  const { store } = await publishing();
+  const [bad] = await sharing(['iota/bad']);
+  gitlab.faults.add({ path: new RegExp(`projects/${bad?.id}/repository/tags`), kind: { status: 401 }, times: 100 });
+  await expect(sweepOnce(gitlab, store, ['iota'])).rejects.toMatchObject({ name: 'Retry' });
+  const { result, log } = await sweepOnce(gitlab, store, ['iota']);
+  expect(result).toMatchObject({ projects: 1, looked: 0 });
+  expect(log).toContainEqual(expect.objectContaining({ project: 'iota/bad', level: 40 }));
+  gitlab.faults.clear();
+  expect((await sweepOnce(gitlab, store, ['iota'])).result).toMatchObject({ looked: 1, queued: 1 });
 });
 
 test('a GitLab that cannot be read is an error, not an end', async () => {

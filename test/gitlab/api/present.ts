@@ -47,6 +47,8 @@ export class Present {
       namespace: group === undefined ? null : this.#namespace(group),
       empty_repo: ![...refs.keys()].some((name) => name.startsWith('refs/heads/')),
       archived: project.archived,
+      repository_access_level: project.codeDisabled ? 'disabled' : 'enabled',
+      marked_for_deletion_at: project.markedForDeletionAt?.toISOString().slice(0, 10) ?? null,
     };
   }
 

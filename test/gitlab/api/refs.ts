@@ -1,7 +1,7 @@
 import { Router, type Request, type Response } from 'express';
 import type { Ref, Repository } from '../repository.ts';
 import type { ApiContext } from './context.ts';
-import { ApiError, notFound } from './error.ts';
+import { ApiError, forbidden, notFound } from './error.ts';
 import { choice, text } from './query.ts';
 
 /** Tags and branches of a repository: lists and single ones. */
@@ -10,6 +10,7 @@ export function refRoutes({ access, pagination, present }: ApiContext): Router {
 
   router.get('/projects/:id/repository/tags', async (request, response) => {
     const project = access.project(request, request.params.id);
+    if (project.codeDisabled) throw forbidden();
     const order = choice(request, 'order_by', ['name', 'updated', 'version'], 'updated');
     const descending = choice(request, 'sort', ['asc', 'desc'], 'desc') === 'desc';
     const tags = searched(request, await ordered(project.repository, 'refs/tags/', order));
