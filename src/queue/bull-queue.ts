@@ -78,13 +78,31 @@ export class BullQueue implements Queue {
   }
 
   async #store(id: string, job: StoredJob): Promise<Added> {
+    const priority = job.listed ? 2 : 1;
+    let stored = job;
+    let added: Added = 'queued';
     for (;;) {
-      await this.#bull.add(job, jobOptions(id, job.listed ? 2 : 1));
+      await this.#bull.add(stored, jobOptions(id, priority));
       const data = await this.#redis.eval(readScript, 1, this.#bull.toKey(id));
       // Without data it is done already, or it fell on the remains of an earlier job of that id: see BullWorker.
-      if (data === 0) return 'queued';
-      if (data !== 1) return storedJob.parse(JSON.parse(String(data))).nonce === job.nonce ? 'queued' : 'folded';
+      if (data === 0) return added;
+      if (data === 1) continue;
+      const found = storedJob.parse(JSON.parse(String(data)));
+      if (found.nonce === job.nonce) return added;
+      added = 'folded';
+      // Pushed after it was listed: it comes before the others that were.
+      if (job.listed || !found.listed || !(await this.#takeBack(id))) return added;
+      stored = { ...job, listed: found.listed };
     }
+  }
+
+  /** Takes a job out of the queue, unless it runs. Should this process die now, the next sweep finds it missing. */
+  async #takeBack(id: string): Promise<boolean> {
+    const job = await this.#bull.getJob(id);
+    if (!job) return true;
+    if (!(await job.isWaiting())) return false;
+    await job.remove();
+    return true;
   }
 
   async #ask<T>(attempt: () => Promise<T>): Promise<T> {

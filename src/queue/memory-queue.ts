@@ -42,6 +42,10 @@ export class MemoryQueue implements Queue {
     if (!folded) {
       this.#entries.set(id, { job, failures: 0 });
       this.#wait(id, job);
+    } else if (!job.listed && this.#waiting.listed.delete(id)) {
+      // Pushed after it was listed: it comes before the others that were.
+      this.#waiting.pushed.add(id);
+      this.#start();
     }
     if (delivery !== undefined) this.#deliveries.set(delivery, true);
     return folded ? 'folded' : 'queued';

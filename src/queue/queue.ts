@@ -42,7 +42,7 @@ export interface QueueCounts {
  * Where jobs are put. Promises, for both implementations:
  * - when `add` resolves, the job is safe from everything the queue is safe from (Redis: the death of this process);
  * - jobs with the same project, tag and hint fold into one while it waits, is delayed or runs;
- * - a pushed tag comes before all listed ones: a sweep may have queued thousands;
+ * - a pushed tag comes before all listed ones: a sweep may have queued thousands, perhaps this tag among them;
  * - with `delivery` (GitLab's `webhook-id` or `Idempotency-Key`), a delivery seen in the last hour folds as well,
  *   also after its job is done; it counts as seen only once its job is safe.
  */

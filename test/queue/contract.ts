@@ -56,6 +56,18 @@ export function queueContract(open: OpenQueue): void {
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([job]);
   });
 
+  it('takes a tag first that was pushed after it had been listed', async () => {
+    const queue = openQueue();
+    const listed = { commit: 'b'.repeat(40), committedAt: '2024-01-01T00:00:00.000Z', at: '2024-01-02T00:00:00.000Z', sharesCommit: false };
+    const names = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0'];
+    for (const tag of names) await queue.add(aJob({ tag, listed }));
+    expect(await queue.add(aJob({ tag: 'v1.2.0' }))).toBe('folded');
+    expect(await queue.counts()).toMatchObject({ waiting: 4 });
+    const ran: string[] = [];
+    queue.process(1, async ({ tag }) => void ran.push(tag));
+    await expect.poll(() => ran, { timeout: 10_000 }).toEqual(['v1.2.0', 'v1.0.0', 'v1.1.0', 'v1.3.0']);
+  });
+
   it('takes pushed tags first, and each kind in the order in which it came', async () => {
     const queue = openQueue();
     const listed = { commit: 'b'.repeat(40), committedAt: '2024-01-01T00:00:00.000Z', at: '2024-01-02T00:00:00.000Z', sharesCommit: false };
