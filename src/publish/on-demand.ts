@@ -10,6 +10,7 @@ import { StoreUnavailable } from '../store/store.ts';
 import { describeWithdrawal, readWithdrawal } from '../store/withdrawn.ts';
 import { readOutcome, writeOutcome, type Outcome } from './outcome.ts';
 import type { ModuleAnswer, ModuleQuestion } from '../queue/module-question.ts';
+import { withdrawalOf } from './withdraw.ts';
 import { writeVersion, type WriterParts } from './write-version.ts';
 
 /** What answering questions needs. */
@@ -73,6 +74,10 @@ export class OnDemand {
     if (withdrawal) throw new Refuse(describeWithdrawal(withdrawal));
     const resolved = await this.#parts.resolver.resolve(module, version);
     if (resolved.version !== version) throw new Skip(`${module}@${version} is ${resolved.version}`);
+    const { tag, project, commit } = resolved;
+    const ofTag = tag === undefined ? undefined : await readOutcome(this.#parts.store, project.id, tag, commit);
+    const before = ofTag && (await withdrawalOf(this.#parts.store, ofTag));
+    if (before) throw new Refuse(describeWithdrawal(before));
     return resolved;
   }
 

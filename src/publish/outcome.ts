@@ -4,7 +4,7 @@ import type { CommitId } from '../gitlab/answers.ts';
 import { parseJson } from '../json.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
-import { indexKey, outcomeKey } from '../store/layout.ts';
+import { indexKey, moduleKey, outcomeKey, outcomesOfTagPrefix } from '../store/layout.ts';
 import type { ReadStore, Store } from '../store/store.ts';
 
 /** What became of a tag at a commit. It is final: only a moved tag, or a new commit, gives a new one. */
@@ -39,23 +39,41 @@ export async function readOutcome(store: ReadStore, projectId: number, tag: stri
   return bytes && outcomeSchema.safeParse(parseJson(bytes)).data;
 }
 
-/** Records an outcome and, for a published version, its entry in the index, in that order. */
+/**
+ * Records an outcome and, before it, the entry of a published version in the index: what has an outcome is not looked at
+ * again, so that an entry which was to come after it could be missing for good.
+ */
 export async function writeOutcome(store: Store, outcome: Outcome): Promise<void> {
-  await store.put(outcomeKey(outcome.projectId, outcome.tag, outcome.commit), toJson(outcome));
   await writeIndexEntry(store, outcome);
+  await store.put(outcomeKey(outcome.projectId, outcome.tag, outcome.commit), toJson(outcome));
 }
 
 /**
- * Writes the index entry of a published outcome unless it is there. Its key follows from the outcome, so that a job
- * which died between the two writes can make up for it without a second entry.
+ * Takes away what is recorded of a version under a tag, or what stands in its place, at whatever commit: it is about to be
+ * replaced. Else, once the tag is back at an earlier commit, it would be taken for published from there.
  */
-export async function writeIndexEntry(store: Store, outcome: Outcome): Promise<void> {
-  const { status, module, version, finishedAt } = outcome;
+export async function forgetOutcomes(store: Store, version: Pick<Outcome, 'projectId' | 'tag' | 'commit' | 'module' | 'version'>): Promise<void> {
+  const keys: string[] = [];
+  for await (const { key } of store.list(outcomesOfTagPrefix(version.projectId, version.tag, version.commit))) keys.push(key);
+  for (const key of keys) {
+    const bytes = await store.get(key);
+    const outcome = bytes && outcomeSchema.safeParse(parseJson(bytes)).data;
+    if (outcome?.status === 'published' && outcome.module === version.module && outcome.version === version.version) await store.delete(key);
+  }
+}
+
+/**
+ * Writes the index entry of a published outcome unless it is there. Its key follows from when the version's `.info` was
+ * stored: whoever does it again, after a crash or at the same time, makes no second entry.
+ */
+export async function writeIndexEntry(store: Store, { status, module, version }: Outcome): Promise<void> {
   if (status !== 'published' || module === undefined || version === undefined) return;
+  const info = await store.stat(moduleKey(module, version, 'info'));
+  if (!info) return;
   const unique = createHash('sha256').update(`${module}@${version}`).digest('hex').slice(0, 16);
-  const key = indexKey(new Date(finishedAt), unique);
+  const key = indexKey(info.modified, unique);
   if (await store.stat(key)) return;
-  await store.put(key, toJson({ Path: module, Version: version, Timestamp: finishedAt }));
+  await store.put(key, toJson({ Path: module, Version: version, Timestamp: info.modified.toISOString() }));
 }
 
 function toJson(value: unknown): Buffer {

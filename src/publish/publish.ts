@@ -7,10 +7,10 @@ import type { Ownership } from '../resolve/ownership.ts';
 import { joinPath } from '../module/elements.ts';
 import { locateTag, type LocatedTag } from '../resolve/tag.ts';
 import { moduleKey } from '../store/layout.ts';
-import { readWithdrawal } from '../store/withdrawn.ts';
 import { filesInGitLab, type CommitFiles } from './commit-files.ts';
 import { CommitTrees } from './commit-tree.ts';
 import { readOutcome, writeIndexEntry, writeOutcome, type Outcome } from './outcome.ts';
+import { withdrawalOf } from './withdraw.ts';
 import { writeVersion, type WriterParts, type WrittenVersion } from './write-version.ts';
 
 /** What the publisher works with. */
@@ -54,7 +54,8 @@ export class Publisher {
     if (!tag.commit || !tag.committedAt) return { dismissed: `tag ${name} of project ${projectId} points at no commit` };
 
     const known = await readOutcome(store, projectId, name, tag.commit);
-    if (known && (await this.#stillStands(known)) && !hasMoved(known, listed)) {
+    const stands = known !== undefined && (await this.#stillStands(known));
+    if (known && stands && (!hasMoved(known, listed) || (await withdrawalOf(store, known)))) {
       await writeIndexEntry(store, known);
       return { outcome: known, known: true };
     }
@@ -63,7 +64,7 @@ export class Publisher {
     try {
       verdict = { status: 'published', ...(await this.#publishVersion(found)) };
     } catch (error) {
-      if (error instanceof OutOfScope) return { dismissed: error.message };
+      if (error instanceof Dismissed) return { dismissed: error.message };
       if (!(error instanceof Skip || error instanceof Refuse)) throw error;
       verdict = { status: error instanceof Skip ? 'skipped' : 'refused', reason: error.message };
     }
@@ -79,18 +80,22 @@ export class Publisher {
       startedAt,
       finishedAt: new Date().toISOString(),
     };
-    await writeOutcome(store, outcome);
+    // There is no module for which it could stand, and in the place of the tag it would hide what was published before the move.
+    const isNoModule = stands && known.status === 'published' && !located;
+    if (!isNoModule) await writeOutcome(store, outcome);
     // The tag is done under this path, too.
-    if (known && outcome.tag !== name) await writeOutcome(store, { ...known, project: outcome.project });
+    if (known && isNoModule) await writeOutcome(store, { ...known, project: outcome.project, note: `not published under its new path: ${outcome.reason ?? ''}` });
+    else if (known && outcome.tag !== name) await writeOutcome(store, { ...known, project: outcome.project });
     return { outcome, known: false };
   }
 
   /** A published outcome counts for nothing when the version itself is gone from the store, unless it was withdrawn. */
-  async #stillStands({ status, module, version }: Outcome): Promise<boolean> {
+  async #stillStands(outcome: Outcome): Promise<boolean> {
+    const { status, module, version } = outcome;
     if (status !== 'published') return true;
     if (module === undefined || version === undefined) return false;
     if (await this.#parts.store.stat(moduleKey(module, version, 'info'))) return true;
-    return (await readWithdrawal(this.#parts.store, module, version)) !== undefined;
+    return (await withdrawalOf(this.#parts.store, outcome)) !== undefined;
   }
 
   async #publishVersion(found: Finding): Promise<WrittenVersion> {
@@ -104,7 +109,9 @@ export class Publisher {
       owner: async () => {
         found.project = await (listed ? this.#projectOfMany(projectId, listed) : gitlab.project(projectId));
         if (!found.project) throw new Retry(`project ${projectId} vanished while its tag ${tag} was read`);
-        if (!ownership.isInScope(found.project.path)) throw new OutOfScope(found.project.path);
+        if (!ownership.isInScope(found.project.path)) throw new Dismissed(`project ${found.project.path} is not in GITLAB_SCOPE`);
+        // GitLab has given it another path, which is none to publish under.
+        if (found.project.isBeingDeleted) throw new Dismissed(`project ${found.project.path} waits for its deletion`);
         return { project: found.project, roots: ownership.rootsOf(found.project.path) };
       },
       readGoMod: async (directory) => {
@@ -112,7 +119,13 @@ export class Publisher {
         return await files.file(joinPath(directory, 'go.mod'), MAX_GOMOD);
       },
     });
-    return writeVersion(this.#parts, found.located, await filesOfMany());
+    return writeVersion(this.#parts, found.located, { many: await filesOfMany(), demandCurrent: () => this.#demandCurrent(found) });
+  }
+
+  /** What was read of the tag, or listed, may be minutes old by now: it is not the tag that was moved if it is elsewhere now. */
+  async #demandCurrent({ projectId, tag: name, commit }: Finding): Promise<void> {
+    const now = await this.#parts.gitlab.tag(projectId, name);
+    if (now?.commit !== commit.id) throw new Dismissed(`tag ${name} of project ${projectId} is not at ${commit.id} any more`);
   }
 
   /** The files of the commit of a tag that was listed with others. */
@@ -151,13 +164,9 @@ function isOfAnotherModule(known: Outcome | undefined, located: LocatedTag): boo
   return known?.status === 'published' && known.module !== located.path;
 }
 
-/** GITLAB_SCOPE leaves the project out. That leaves no outcome: it may be let in tomorrow. */
-class OutOfScope extends Error {
-  override readonly name = 'OutOfScope';
-
-  constructor(project: string) {
-    super(`project ${project} is not in GITLAB_SCOPE`);
-  }
+/** Nothing is to be done now, and nothing recorded: a project out of scope may be let in tomorrow, and a moved tag is another job. */
+class Dismissed extends Error {
+  override readonly name = 'Dismissed';
 }
 
 /** What is known of a tag, filled in as it is found out. */

@@ -4,11 +4,22 @@ import { listKey } from '../store/layout.ts';
 import { publishedVersions } from '../store/published.ts';
 import type { Store } from '../store/store.ts';
 
-/** Refreshes a module's list for static serving: a copy, which the next publish makes anew. */
+/**
+ * Refreshes a module's list for static serving. Of several that do so at once, the one that had looked first may write last:
+ * so each looks again after it has written, and whoever wrote last has seen everything that the others did before.
+ */
 export async function writeList(store: Store, module: ModulePath): Promise<void> {
-  const versions: string[] = [];
-  for await (const version of publishedVersions(store, module)) {
-    if (!isPseudoVersion(version)) versions.push(version);
+  let written: string | undefined;
+  for (let list = await listOf(store, module); list !== written; list = await listOf(store, module)) {
+    await store.put(listKey(module), Buffer.from(list));
+    written = list;
   }
-  await store.put(listKey(module), Buffer.from(versions.map((version) => `${version}\n`).join('')));
+}
+
+async function listOf(store: Store, module: ModulePath): Promise<string> {
+  let list = '';
+  for await (const version of publishedVersions(store, module)) {
+    if (!isPseudoVersion(version)) list += `${version}\n`;
+  }
+  return list;
 }

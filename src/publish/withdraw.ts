@@ -3,8 +3,9 @@ import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import { lockName, type VersionLock } from '../queue/version-lock.ts';
 import { listKey, moduleKey } from '../store/layout.ts';
-import type { Store } from '../store/store.ts';
+import type { ReadStore, Store } from '../store/store.ts';
 import { describeWithdrawal, readWithdrawal, writeWithdrawal, type Withdrawal } from '../store/withdrawn.ts';
+import type { Outcome } from './outcome.ts';
 import { writeList } from './static-list.ts';
 
 /** What withdrawing needs. */
@@ -50,6 +51,14 @@ export async function demandInService(store: Store, module: ModulePath, version:
   if (!withdrawal) return;
   await takeAway(store, module, version);
   throw new Refuse(describeWithdrawal(withdrawal));
+}
+
+/**
+ * The withdrawal of the version that a tag at a commit was looked at for. It holds for the same tag under another module path,
+ * which it has once the project has moved: what leaked is the same.
+ */
+export async function withdrawalOf(store: ReadStore, { module, version }: Outcome): Promise<Withdrawal | undefined> {
+  return module && version && (await readWithdrawal(store, module, version));
 }
 
 /** Deletes the files of a version, `.info` first, which is what readers go by. Returns whether there were any. */

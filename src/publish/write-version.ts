@@ -7,11 +7,13 @@ import { lockName, type VersionLock } from '../queue/version-lock.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
 import { infoText, originIn } from '../resolve/origin.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
+import { KeyTooLong } from '../store/key.ts';
 import { moduleKey } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
 import type { Blobs } from './blobs.ts';
 import { buildZip } from './build.ts';
 import type { CommitFiles } from './commit-files.ts';
+import { forgetOutcomes } from './outcome.ts';
 import { withScratch } from './scratch.ts';
 import { writeList } from './static-list.ts';
 import { hashStoredZip } from './stored-hash.ts';
@@ -42,23 +44,36 @@ export interface WrittenVersion {
   readonly size: number;
 }
 
+/** What the writing of a version may be told besides. */
+export interface WriteOptions {
+  /** The files of the commit, for a version that is one of many (see `buildZip`). */
+  readonly many?: CommitFiles | undefined;
+  /** Asked before a version is refused or replaced because its tag was moved: rejects if that is not where the tag is now. */
+  readonly demandCurrent?: () => Promise<void>;
+}
+
 /**
  * Builds a module version and stores its three files. Doing it again changes nothing, and costs no archive where it was
  * stored from the same commit. Throws Refuse for a module that the go command would not accept, for one that is published
  * already with another checksum, and for one that was withdrawn; Retry, or an error of the store, when it has to be done
- * again. `many` has the files of the commit, for a version that is one of many (see `buildZip`).
+ * again.
  */
-export async function writeVersion(parts: WriterParts, version: ResolvedVersion, many?: CommitFiles): Promise<WrittenVersion> {
+export async function writeVersion(parts: WriterParts, version: ResolvedVersion, options: WriteOptions = {}): Promise<WrittenVersion> {
   return await parts.lock(lockName(version.path, version.version), async () => {
     await demandInService(parts.store, version.path, version.version);
-    return await withScratch(parts.temporary, async (scratch) => (await storedVersion(parts.store, version, scratch)) ?? (await build(parts, version, scratch, many)));
+    return await withScratch(parts.temporary, async (scratch) => (await storedVersion(parts.store, version, scratch)) ?? (await build(parts, version, scratch, options)));
   });
 }
 
-async function build(parts: WriterParts, version: ResolvedVersion, scratch: string, many: CommitFiles | undefined): Promise<WrittenVersion> {
+async function build(parts: WriterParts, version: ResolvedVersion, scratch: string, { many, demandCurrent }: WriteOptions): Promise<WrittenVersion> {
   const zip = await buildZip(parts, version, scratch, many);
   const gomod = version.gomod ?? madeUpGoMod(version.path);
-  await storeFiles(parts, version, gomod, zip, scratch);
+  try {
+    await storeFiles(parts, version, gomod, zip, scratch, demandCurrent);
+  } catch (error) {
+    if (error instanceof KeyTooLong) throw new Refuse(`${version.path}@${version.version} cannot be stored: ${error.message}`);
+    throw error;
+  }
   return { h1: zip.h1, goModH1: hashGoMod(gomod), size: zip.size };
 }
 
@@ -70,23 +85,29 @@ async function storedVersion(store: Store, { path, version, commit, origin }: Re
   const zip = await store.stat(moduleKey(path, version, 'zip'));
   const gomod = await store.get(moduleKey(path, version, 'mod'));
   const h1 = await hashStoredZip(store, moduleKey(path, version, 'zip'), scratch);
+  // Whoever stored it may have died before it wrote the list.
+  await writeList(store, path);
   return zip && gomod && h1 && { h1, goModH1: hashGoMod(gomod), size: zip.size };
 }
 
 /** Stores zip, mod and info, in that order: a reader takes a version for there once its .info is. */
-async function storeFiles({ store, retag }: WriterParts, resolved: ResolvedVersion, gomod: Buffer, zip: BuiltZip, scratch: string): Promise<void> {
+async function storeFiles({ store, retag }: WriterParts, resolved: ResolvedVersion, gomod: Buffer, zip: BuiltZip, scratch: string, demandCurrent: WriteOptions['demandCurrent']): Promise<void> {
   const { path, version, commit } = resolved;
   const key = (file: 'zip' | 'mod' | 'info'): string => moduleKey(path, version, file);
   const published = (await store.stat(key('info'))) && (await hashStoredZip(store, key('zip'), scratch));
-  if (published === zip.h1) return;
+  if (published === zip.h1) return await writeList(store, path);
+  if (published) await demandCurrent?.();
   if (published && retag === 'refuse') {
     throw new Refuse(
       `${path}@${version} was published with ${published} and stays; the tag now points at ${commit}, which gives ${zip.h1}. ` +
         'Tag a new version instead: builds that know the old checksum would fail with this one (RETAG=replace allows it)',
     );
   }
-  // Between two versions of a version there is none, rather than the zip of one and the go.mod of the other.
-  if (published) await store.delete(key('info'));
+  if (published) {
+    for (const tag of [resolved.tag, `${path}@${version}`]) if (tag !== undefined) await forgetOutcomes(store, { projectId: resolved.project.id, tag, commit, module: path, version });
+    // Between two versions of a version there is none, rather than the zip of one and the go.mod of the other.
+    await store.delete(key('info'));
+  }
   await store.put(key('zip'), { stream: createReadStream(zip.path), size: zip.size });
   await store.put(key('mod'), gomod);
   await store.put(key('info'), Buffer.from(infoText(version, resolved.committedAt, resolved.origin)));

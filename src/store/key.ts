@@ -46,14 +46,19 @@ export function fits(key: string): boolean {
   return Buffer.byteLength(key) <= MAX_KEY_BYTES && key.split('/').every((element) => Buffer.byteLength(element) <= MAX_ELEMENT_BYTES);
 }
 
-/** Throws TypeError unless an object can be stored under the key. */
+/** A key is longer than a store can have: no attempt to write it will ever succeed. */
+export class KeyTooLong extends TypeError {
+  override readonly name = 'KeyTooLong';
+
+  constructor(key: string) {
+    super(`the store key ${JSON.stringify(key)} is too long: at most ${MAX_KEY_BYTES} bytes, and ${MAX_ELEMENT_BYTES} between two slashes`);
+  }
+}
+
+/** Throws TypeError unless an object can be stored under the key; KeyTooLong if that is the reason. */
 export function checkNewKey(key: string): void {
   checkKey(key);
-  if (!fits(key)) {
-    throw new TypeError(
-      `the store key ${JSON.stringify(key)} is too long: at most ${MAX_KEY_BYTES} bytes, and ${MAX_ELEMENT_BYTES} between two slashes`,
-    );
-  }
+  if (!fits(key)) throw new KeyTooLong(key);
 }
 
 /** Order of two keys by their UTF-8 bytes: JavaScript's own order differs outside the basic plane. */

@@ -37,12 +37,17 @@ export function withdrawalsPrefix(path: ModulePath): string {
 
 /** Key of what became of a tag at a commit. */
 export function outcomeKey(projectId: number, tag: string, commit: string): string {
-  return `${outcomesPrefix(projectId)}${escapeTag(tag)}@${commit}.json`;
+  return `${outcomesOfTagPrefix(projectId, tag, commit)}${commit}.json`;
 }
 
 /** Key of the mark that a tag of which there is an outcome was deleted in GitLab. What it published stays. */
 export function deletedTagKey(projectId: number, tag: string, commit: string): string {
-  return `${outcomesPrefix(projectId)}${escapeTag(tag)}@${commit}.deleted`;
+  return `${outcomesOfTagPrefix(projectId, tag, commit)}${commit}.deleted`;
+}
+
+/** Prefix of the outcomes of a tag at whatever commit. `commit` is any of the repository: all its ids are equally long. */
+export function outcomesOfTagPrefix(projectId: number, tag: string, commit: string): string {
+  return `${outcomesPrefix(projectId)}${escapeTag(tag, commit.length)}@`;
 }
 
 /** Reads a key made by `outcomeKey`; undefined for every other, and for tags too long to be read from it. */
@@ -70,10 +75,11 @@ export function indexKey(time: Date, unique: string): string {
 }
 
 /**
- * A tag name as one file name: lower case only, since some file systems ignore case, and no longer than a file
- * name may be (255 bytes, of which the commit and the extension need 46).
+ * A tag name as one file name: lower case only, since some file systems ignore case, and no longer than a file name may be:
+ * 255 bytes, of which `@`, the extension (`.deleted` is the longest) and a commit's digits, 40 or with SHA-256 64, need up to 73.
  */
-function escapeTag(tag: string): string {
+function escapeTag(tag: string, commitDigits: number): string {
+  const limit = 240 - commitDigits;
   const escaped = [...Buffer.from(tag)]
     .map((byte) => {
       const char = String.fromCharCode(byte);
@@ -82,6 +88,6 @@ function escapeTag(tag: string): string {
       return `%${byte.toString(16).padStart(2, '0')}`;
     })
     .join('');
-  if (escaped.length <= 200) return escaped;
-  return `${escaped.slice(0, 130)}~${createHash('sha256').update(tag).digest('hex')}`;
+  if (escaped.length <= limit) return escaped;
+  return `${escaped.slice(0, limit - 70)}~${createHash('sha256').update(tag).digest('hex')}`;
 }

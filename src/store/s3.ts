@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client, S3Error } from 'minio';
 import { messageOf } from '../errors.ts';
 import { checkRange, inParts, translated, withChunks } from './body.ts';
-import { checkKey, checkNewKey, checkPrefix, fits, isKey, RESERVED } from './key.ts';
+import { checkKey, checkNewKey, checkPrefix, fits, isKey, KeyTooLong, RESERVED } from './key.ts';
 import { S3Connection, TransientFailure } from './s3-connection.ts';
 import { type ByteRange, type OpenObject, type PutStream, type Store, type StoredObject, StoreUnavailable } from './store.ts';
 
@@ -126,7 +126,7 @@ export class S3Store implements Store, AsyncDisposable {
     await withChunks(body, async (chunks) => {
       checkNewKey(key);
       const name = this.#name(key);
-      if (!fits(name)) throw new TypeError(`the store key ${JSON.stringify(name)} is too long`);
+      if (!fits(name)) throw new KeyTooLong(name);
       const parts = inParts(chunks, PART_BYTES);
       const { value: first } = await parts.next();
       if (first.length === PART_BYTES) await this.#upload(name, first, parts);

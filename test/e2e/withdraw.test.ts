@@ -89,6 +89,15 @@ describe('after modpress withdraw', () => {
     await expect.poll(async () => (await get(`${service.url}/${module}/@latest`)).text).toContain('"Version":"v1.1.1"');
   });
 
+  test('nobody who asks gets it under the path to which its project has moved', async () => {
+    await withdraw();
+    await office.gitlab.moveProject(project, `platform/moved${count}`);
+    const moved = `${PREFIX}/${project.path}`;
+    const zips = await Promise.all(['v1.0.0', 'v1.1.0'].map((version) => get(`${service.url}/${moved}/@v/${version}.zip`)));
+    expect(zips.map(({ status }) => status)).toEqual([200, 404]);
+    expect(zips[1]?.text).toContain(`${module}@v1.1.0 was withdrawn on `);
+  });
+
   test('with every version withdrawn, there is no latest, and the reason is told', async () => {
     for (const each of ['v1.0.0', 'v1.1.0']) expect((await run([`${module}@${each}`, '--reason', REASON])).status).toBe(0);
     await expectGone();

@@ -45,7 +45,13 @@ describe('an outcome', () => {
     const list = await publishing.store.get(`modules/${HOST}/${project.path}/@v/list`);
     expect(list?.toString()).toBe('v1.0.0\nv1.1.0\n');
     const [first] = await keys('index/');
-    expect(JSON.parse((await publishing.store.get(first ?? ''))?.toString() ?? '')).toEqual({ Path: outcome.module, Version: 'v1.0.0', Timestamp: outcome.finishedAt });
+    expect(JSON.parse((await publishing.store.get(first ?? ''))?.toString() ?? '')).toEqual({ Path: outcome.module, Version: 'v1.0.0', Timestamp: first?.slice('index/'.length, 'index/'.length + 24) });
+  });
+
+  test('that several come to at once has one entry in the index', async () => {
+    const { project } = await library('v1.0.0');
+    await Promise.all([1, 2, 3].map(() => publish(project, 'v1.0.0')));
+    expect(await keys('index/')).toHaveLength(1);
   });
 
   test('is recorded once: the second look costs one call and changes nothing', async () => {
@@ -173,6 +179,8 @@ describe('a store in trouble', () => {
     const working = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { store: disk } });
     expect(await working.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).toMatchObject({ outcome: { status: 'published' } });
     const kinds = (await keysOf(disk)).map((key) => key.replace(/^(\w+)\/.*?(\.\w+|list)$/, '$1 $2')).toSorted();
+    // Nothing looks again at what has an outcome, so that all else has to be there by then.
+    if (where === 'index/') expect(visible.filter((key) => key.startsWith('outcomes/'))).toEqual([]);
     expect(kinds).toEqual(['index .json', 'modules .info', 'modules .mod', 'modules .zip', 'modules list', 'outcomes .json']);
   });
 });

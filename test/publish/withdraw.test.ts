@@ -17,6 +17,7 @@ import { WorkTree } from '../gitlab/work-tree.ts';
 import { modulePath, version } from '../proxy/modules.ts';
 import { withStore } from '../proxy/server.ts';
 import { removeKeys, startRedis } from '../services/redis.ts';
+import { sweepOnce } from '../sweep/sweeping.ts';
 import { startPublishing } from './publishing.ts';
 
 const REASON = 'a token was in config.go';
@@ -93,6 +94,18 @@ describe('a version that is withdrawn', () => {
     expect(await publish('v1.1.0')).toMatchObject({ outcome: { status: 'refused', reason: expect.stringMatching(refusal()) } });
     expect(archiveRequests(gitlab, project)).toEqual([]);
     expect(await publish('v1.0.0')).toMatchObject({ outcome: { status: 'published' } });
+  });
+
+  test.each(['published', 'not published'] as const)('and was %s before, is not published under the path to which its project moves', async (state) => {
+    if (state === 'published') await publish('v1.1.0');
+    await withdraw();
+    if (state === 'not published') await publish('v1.1.0');
+    await publish('v1.0.0');
+    await sweepOnce(gitlab, store, [project.path]);
+    await gitlab.moveProject(project, `group/Moved${count}`);
+    const { publisher } = await startPublishing(gitlab, folder, { modulePrefix: 'gitlab.example', parts: { store } });
+    for (const job of (await sweepOnce(gitlab, store, [project.path])).jobs) await publisher.publish(job);
+    expect([await filesOf('v1.0.0'), await filesOf('v1.1.0')]).toEqual([['info', 'mod', 'zip'], []]);
   });
 
   test('stays so under a marker that somebody has damaged', async () => {
