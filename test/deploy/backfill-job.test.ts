@@ -11,11 +11,12 @@ import { library, openOffice, PREFIX, pushTags, type Office } from '../e2e/offic
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const ADMIN_TOKEN = 'the-token-of-the-admins';
 
-const job = z.object({ extends: z.literal('.modpress'), script: z.array(z.string()) });
+const rule = z.strictObject({ if: z.string().optional(), when: z.string().optional(), allow_failure: z.literal(true).optional() });
+const job = z.object({ extends: z.literal('.modpress'), rules: z.array(rule), script: z.array(z.string()) });
 const file = z
   .object({
     variables: z.record(z.string(), z.string()),
-    '.modpress': z.object({ id_tokens: z.object({ MODPRESS_ID_TOKEN: z.object({ aud: z.string() }) }) }),
+    '.modpress': z.object({ inherit: z.object({ default: z.array(z.string()) }), id_tokens: z.object({ MODPRESS_ID_TOKEN: z.object({ aud: z.string() }) }) }),
     'modpress:publish': job,
     'modpress:backfill': job,
   })
@@ -66,6 +67,30 @@ describe('the CI jobs', () => {
     });
   }
 
+  describe('are there', () => {
+    const branch = { CI_COMMIT_BRANCH: 'main', CI_DEFAULT_BRANCH: 'main', CI_COMMIT_REF_PROTECTED: 'true', CI_PIPELINE_SOURCE: 'push' };
+    const tag = { CI_COMMIT_TAG: 'v1.0.0', CI_DEFAULT_BRANCH: 'main', CI_COMMIT_REF_PROTECTED: 'true', CI_PIPELINE_SOURCE: 'push' };
+    const mergeRequest = { CI_PIPELINE_SOURCE: 'merge_request_event', CI_DEFAULT_BRANCH: 'main', CI_COMMIT_REF_PROTECTED: 'true' };
+    const schedule = { ...branch, CI_PIPELINE_SOURCE: 'schedule' };
+
+    it.each([
+      ['a protected tag', tag, 'on_success', 'never'],
+      ['an unprotected tag, where it would be refused', { ...tag, CI_COMMIT_REF_PROTECTED: 'false' }, 'never', 'never'],
+      ['the default branch', branch, 'manual', 'manual'],
+      ['another branch', { ...branch, CI_COMMIT_BRANCH: 'feature', CI_COMMIT_REF_PROTECTED: 'false' }, 'never', 'never'],
+      // Else GitLab makes a pipeline of it alone, and takes that for the merge request's.
+      ['a merge request', mergeRequest, 'never', 'never'],
+      ['a schedule of other things', schedule, 'manual', 'never'],
+      ['a schedule of its own', { ...schedule, MODPRESS_BACKFILL: 'true' }, 'manual', 'on_success'],
+    ])('for %s', (_name, variables, publish, backfill) => {
+      expect([whenOf('modpress:publish', variables), whenOf('modpress:backfill', variables)]).toEqual([publish, backfill]);
+    });
+  });
+
+  it('take nothing over that is for other jobs', () => {
+    expect(file['.modpress'].inherit).toEqual({ default: ['tags'] });
+  });
+
   it('one publishes the tags of the project that it runs in', async () => {
     await pushTags(await office.gitlab.createProject('team/own'), library(`${PREFIX}/team/own`, 'word'), 'v1.0.0');
     const { status, output } = await run('modpress:publish', { project: 'team/own' });
@@ -88,3 +113,16 @@ describe('the CI jobs', () => {
     expect(await run('modpress:backfill', { project: 'stranger/lib' })).toMatchObject({ status: 1, output: expect.stringMatching(/answers 403: .*ADMIN_OIDC/) });
   });
 });
+
+/** When GitLab runs a job in a pipeline with these variables, by the first of its rules that holds. */
+function whenOf(name: 'modpress:publish' | 'modpress:backfill', variables: Readonly<Record<string, string>>): string {
+  const first = file[name].rules.find((each) => each.if === undefined || each.if.split(' && ').every((part) => holds(part, variables)));
+  return first === undefined ? 'never' : (first.when ?? 'on_success');
+}
+
+/** `$NAME`, or `$NAME == "text"` and the like. */
+function holds(condition: string, variables: Readonly<Record<string, string>>): boolean {
+  const [, name = '', operator, text, other = ''] = /^\$(\w+)(?: (==|!=) (?:"(.*)"|\$(\w+)))?$/.exec(condition) ?? [];
+  if (operator === undefined) return Boolean(variables[name]);
+  return (variables[name] === (text ?? variables[other])) === (operator === '==');
+}
