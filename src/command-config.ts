@@ -1,6 +1,7 @@
 import { defaultModulePrefix, readGitLab, readReach, readRetag, readStore, type Config, type GitLabConfig, type ReachConfig } from './config.ts';
+import { messageOf } from './errors.ts';
 import { SettingsReader } from './settings-reader.ts';
-import { adminTokens, baseUrl, list, moduleMap, modulePrefix, redis, signingTokens } from './setting-values.ts';
+import { adminTokens, baseUrl, headerToken, list, moduleMap, modulePrefix, redis, signingTokens } from './setting-values.ts';
 import type { StoreLocation } from './store/open.ts';
 
 /** What publishing works with, in whichever process. */
@@ -35,12 +36,24 @@ export function loadPublishConfig(env: NodeJS.ProcessEnv): PublishConfig {
 /** Reads the token for a service that is asked to do something: ADMIN_TOKEN, or MODPRESS_ID_TOKEN of a CI job. Throws ConfigError. */
 export function loadAdminToken(env: NodeJS.ProcessEnv): string {
   const reader = new SettingsReader(env);
-  const [token = env['MODPRESS_ID_TOKEN']] = reader.optional('ADMIN_TOKEN', adminTokens) ?? [];
-  if (!token && reader.faults.length === 0) {
+  const [token = readIdToken(env, reader)] = reader.optional('ADMIN_TOKEN', adminTokens) ?? [];
+  if (token === undefined && reader.faults.length === 0) {
     reader.fault('ADMIN_TOKEN', 'is missing: the service wants it, or in a CI job MODPRESS_ID_TOKEN, an id_token (see deploy/ci/backfill.yml)');
   }
   reader.throwFaults();
   return token ?? '';
+}
+
+/** MODPRESS_ID_TOKEN is no setting: GitLab sets it in a job. */
+function readIdToken(env: NodeJS.ProcessEnv, reader: SettingsReader): string | undefined {
+  const value = env['MODPRESS_ID_TOKEN'];
+  if (!value) return undefined;
+  try {
+    return headerToken(value);
+  } catch (error) {
+    reader.fault('MODPRESS_ID_TOKEN', messageOf(error));
+    return undefined;
+  }
 }
 
 /** Reads the settings that `modpress verify` needs; those of GitLab only if it is asked. Throws ConfigError with all faults at once. */

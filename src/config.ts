@@ -6,7 +6,7 @@ import { parseGoproxy, type GoproxyEntry } from './proxy/goproxy.ts';
 import { parseSumdbs, type SumdbEntry } from './proxy/sumdb.ts';
 import type { PathMapping } from './resolve/ownership.ts';
 import { SettingsReader } from './settings-reader.ts';
-import { adminTokens, baseUrl, list, listenAddress, moduleMap, modulePrefix, oneOf, positive, redis, signingTokens, storeLocation, text } from './setting-values.ts';
+import { adminTokens, baseUrl, headerToken, list, listenAddress, moduleMap, modulePrefix, oneOf, positive, redis, signingTokens, storeLocation, text } from './setting-values.ts';
 import type { StoreLocation } from './store/open.ts';
 
 /** What a process does. */
@@ -113,7 +113,7 @@ export function readGitLab(reader: SettingsReader): GitLabConfig {
 export function readReach(reader: SettingsReader): ReachConfig {
   return {
     gitlabUrl: reader.required('GITLAB_URL', baseUrl) ?? '',
-    gitlabToken: reader.required('GITLAB_TOKEN', text) ?? '',
+    gitlabToken: reader.required('GITLAB_TOKEN', headerToken) ?? '',
     gitlabScope: reader.optional('GITLAB_SCOPE', list) ?? [],
     gitlabRate: reader.optional('GITLAB_RATE', positive) ?? 20,
     redisUrl: reader.optional('REDIS_URL', redis),

@@ -22,6 +22,13 @@ export function text(value: string): string {
   return value;
 }
 
+/** A token that is sent in a header. What cannot be sent in one, fetch repeats in its error, to be read by everybody (Headers.append in undici). */
+export function headerToken(value: string): string {
+  const token = value.trim();
+  if (!/^[!-~]+$/.test(token)) throw new Error('must be one token: a single line, without spaces or letters beyond ASCII');
+  return token;
+}
+
 /** Entries separated by commas, without slashes around them. */
 export function list(value: string): string[] {
   const items = value.split(',').map((item) => item.trim().replace(/^\/+|\/+$/g, ''));
