@@ -22,8 +22,9 @@ const HELP = `Usage: modpress hooks add [GROUP|PROJECT ...] [--system] --public-
 
 add registers the webhook that tells the service of pushed tags: for the groups and projects named, else for those in
 GITLAB_SCOPE. Where GitLab has no group hooks (they need a Premium licence), each project of the group and of those below
-it gets one. What is registered already is brought to what it should be; nothing is registered twice, so that the command
-can be run again at any time, such as for new projects. What lies in a group with a hook needs none of its own.
+it gets one. What is registered already is brought to what it should be, with its secrets set again; nothing is registered
+twice, so that the command can be run again at any time, such as for new projects, or after WEBHOOK_TOKEN=new,old. What
+lies in a group with a hook needs none of its own.
 
 check says of each hook whether it is there, enabled, and reaches the service with the right secret, for which GitLab makes
 a test call, and what became of its last deliveries. A hook that GitLab has disabled after failures is not tested, since a

@@ -104,6 +104,10 @@ export class HooksClient {
     return this.#hook(await this.#requester.put(`${hooksOf(owner)}/${id}`, { body: settings }), owner);
   }
 
+  async remove(owner: HookOwner, id: number): Promise<void> {
+    await this.#requester.delete(`${hooksOf(owner)}/${id}`);
+  }
+
   /** Has GitLab call a hook, a disabled one too, with data of the newest commits; a good answer enables it. Not for system hooks. */
   test(owner: HookOwner, id: number): Promise<CallResult> {
     return this.#call(`${hooksOf(owner)}/${id}/test/tag_push_events`);

@@ -85,7 +85,7 @@ class Survey implements Places {
 
   async addSystem(): Promise<void> {
     const owner = { kind: 'system' } as const;
-    this.places.push({ owner, hook: await forOwner(owner, () => this.#hookOf(owner)) });
+    this.places.push({ owner, hook: await forOwner(owner, () => findHook(this.#parts, owner)) });
   }
 
   async addGroup(path: string): Promise<void> {
@@ -111,7 +111,7 @@ class Survey implements Places {
         sideBySide(async () => {
           const owner = { kind: 'project', id, path } as const;
           if (mayBeCovered && (await this.#cover(owner))) return [];
-          return [{ owner, hook: await forOwner(owner, () => this.#hookOf(owner)) }];
+          return [{ owner, hook: await forOwner(owner, () => findHook(this.#parts, owner)) }];
         }),
       ),
     );
@@ -146,15 +146,17 @@ class Survey implements Places {
 
   #hookOfGroup(path: string): Promise<Hook | undefined> {
     const known = this.#groups.get(path.toLowerCase());
-    const hook = known ?? this.#hookOf({ kind: 'group', path });
+    const hook = known ?? findHook(this.#parts, { kind: 'group', path });
     this.#groups.set(path.toLowerCase(), hook);
     return hook;
   }
+}
 
-  async #hookOf(owner: HookOwner): Promise<Hook | undefined> {
-    for await (const hook of this.#parts.hooks.list(owner)) if (leadsTo(hook, this.#parts.wanted)) return hook;
-    return undefined;
-  }
+/** The hook of an owner that leads to the service; the oldest, if there are several. */
+export async function findHook({ hooks, wanted }: Omit<HookParts, 'gitlab'>, owner: HookOwner): Promise<Hook | undefined> {
+  let found: Hook | undefined;
+  for await (const hook of hooks.list(owner)) if (leadsTo(hook, wanted) && (found === undefined || hook.id < found.id)) found = hook;
+  return found;
 }
 
 function orNone(error: unknown): undefined {

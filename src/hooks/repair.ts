@@ -41,7 +41,7 @@ export async function repairHook(parts: Parts, place: Place): Promise<Repaired> 
   if (found && isWell(found) && found.tested.result === 'reached') {
     return { health: found, done: [], resent: await resend(parts, owner, found.hook, lost) };
   }
-  const registered = await registerHook(parts, place, true);
+  const registered = await registerHook(parts, place);
   const health = await examine(parts, owner, registered.hook, true);
   const enabled = hook !== undefined && hook.state !== 'executable' && health.hook.state === 'executable';
   const done = [registered.done === 'registered' ? 'registered' : 'settings and secret set again', ...(enabled ? ['enabled'] : [])];

@@ -30,7 +30,7 @@ export function textWriter(out: NodeJS.WritableStream & { readonly isTTY?: boole
 
 /** What `hooks add` says of a place. */
 export function registeredLine({ owner }: Place, { hook, done, changes }: Registered): Line {
-  const text = done === 'registered' ? `hook ${hook.id}` : done === 'kept' ? `hook ${hook.id} is as it should be` : `hook ${hook.id}: ${changes.join(', ')}`;
+  const text = done === 'registered' ? `hook ${hook.id}` : done === 'kept' ? `hook ${hook.id} is as it should be, its secret was set again` : `hook ${hook.id}: ${changes.join(', ')}`;
   return { verdict: done, name: nameOf(owner), text };
 }
 

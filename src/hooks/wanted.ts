@@ -52,11 +52,6 @@ export function missingSecrets(hook: Hook, { token, signingToken }: WantedHook):
   ];
 }
 
-/** Whether GitLab leaves open which secrets are set. */
-export function secretsUnknown(hook: Hook): boolean {
-  return hook.tokenPresent === undefined;
-}
-
 /** Whether this GitLab has dropped the only secret, as those before 19.0 silently do: every delivery would be refused. */
 export function hasNoSecret(hook: Hook, { token }: WantedHook): boolean {
   return token === undefined && hook.signingTokenPresent !== true;

@@ -30,9 +30,18 @@ describe('a group', () => {
 
     licensed.gitlab.clearRequests();
     for (const url of [AT, '--public-url https://GO.example:443/', `--public-url ${URL_OF_HOOK}`]) {
-      expect(await licensed.hooks(`add ${name} ${url}`)).toMatchObject({ status: 0, stderr: '', stdout: expect.stringMatching(/^kept group .* is as it should be\n$/) });
+      expect(await licensed.hooks(`add ${name} ${url}`)).toMatchObject({ status: 0, stderr: '', stdout: expect.stringMatching(/^kept group .* is as it should be, its secret was set again\n$/) });
     }
-    expect(licensed.gitlab.requests.filter(({ method }) => method !== 'GET')).toEqual([]);
+    expect(licensed.gitlab.requests.filter(({ method }) => method === 'POST')).toEqual([]);
+  });
+
+  test('gets one hook from two who register it at the same time', async () => {
+    const name = group();
+    const slow = licensed.gitlab.faults.add({ path: new RegExp(`/groups/${name}/hooks$`), method: 'POST', kind: { delayMs: 2_000 }, times: 2 });
+    const both = await Promise.all([licensed.hooks(`add ${name} ${AT}`), licensed.hooks(`add ${name} ${AT}`)]);
+    expect(slow.hits).toBe(2);
+    expect(both.map(({ status }) => status)).toEqual([0, 0]);
+    expect(await licensed.shown(`/groups/${name}`)).toEqual([expect.objectContaining(OURS)]);
   });
 
   test('is taken from GITLAB_SCOPE, with projects', async () => {
@@ -84,7 +93,7 @@ describe('secrets', () => {
     const { id } = await licensed.register(`/groups/${name}`, { url: URL_OF_HOOK, push_events: false, tag_push_events: true });
     const before19 = { id, url: URL_OF_HOOK, push_events: false, tag_push_events: true, enable_ssl_verification: true };
     licensed.gitlab.faults.add({ path: new RegExp(`/groups/${name}/hooks\\?`), kind: { status: 200, body: [before19] } });
-    expect(await licensed.hooks(`add ${name} ${AT}`)).toMatchObject({ status: 0, stdout: `changed group ${name}: hook ${id}: secret set again\n` });
+    expect(await licensed.hooks(`add ${name} ${AT}`)).toMatchObject({ status: 0, stdout: `kept group ${name}: hook ${id} is as it should be, its secret was set again\n` });
     expect(await licensed.shown(`/groups/${name}`)).toEqual([expect.objectContaining(OURS)]);
   });
 

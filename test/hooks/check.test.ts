@@ -153,6 +153,15 @@ describe('check --repair', () => {
     expect(receiver.received.at(-1)?.headers['x-gitlab-token']).toBe(SECRET);
   });
 
+  test('after a rotation it is add that sets the new secret: what still arrives with the old one looks well', async () => {
+    await register({ token: 'an old one' });
+    expect((await check('--repair')).stdout).not.toContain('repaired');
+    const added = await office.hooks(`add ${group} --public-url ${new URL(receiver.url).origin}`, { WEBHOOK_TOKEN: `${SECRET},an old one` });
+    expect(added).toMatchObject({ status: 0, stdout: expect.stringMatching(/^kept group .*, its secret was set again\n$/) });
+    await pushTag('v1.0.0');
+    expect(receiver.received.at(-1)?.headers['x-gitlab-token']).toBe(SECRET);
+  });
+
   test('enables, and sends again what failed: five a minute, the rest is left to the sweep', async () => {
     await register();
     // The success in between keeps the hook from being disabled any sooner.
