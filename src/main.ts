@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { constants } from 'node:os';
 import { packageVersion } from './version.ts';
 
 const USAGE = `modpress: push a tag, get a module
@@ -42,5 +43,14 @@ async function main(args: readonly string[]): Promise<number> {
       return 2;
   }
 }
+
+// Node ignores SIGPIPE, by which `modpress … | head` ends any other program without a word.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(128 + constants.signals.SIGPIPE);
+  process.stderr.write(`modpress: the output cannot be written: ${error.message}\n`);
+  process.exit(1);
+});
+// Without a reader of progress and complaints, the work goes on all the same.
+process.stderr.on('error', () => undefined);
 
 process.exitCode = await main(process.argv.slice(2));

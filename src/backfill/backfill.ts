@@ -2,6 +2,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import { messageOf, Retry } from '../errors.ts';
 import type { Project } from '../gitlab/answers.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
+import { below } from '../module/elements.ts';
 import { Patience } from '../patience.ts';
 import { pause } from '../pause.ts';
 import type { Published } from '../publish/publish.ts';
@@ -42,8 +43,12 @@ const TAGS = 8;
 export async function findBackfillTargets({ gitlab, ownership }: TargetParts, request: BackfillRequest): Promise<readonly Target[]> {
   const { targets, unknown } = await findTargets(gitlab, request.targets.length === 0 ? ownership.scope : request.targets);
   if (unknown.length > 0) throw new UnknownTargets(`GitLab has no group or project ${unknown.join(', ')} that GITLAB_TOKEN may see`);
-  const outside = targets.filter((target) => target.kind === 'project' && !ownership.isInScope(target.path));
-  if (outside.length > 0) throw new UnknownTargets(`not in GITLAB_SCOPE: ${outside.map((target) => ('path' in target ? target.path : '')).join(', ')}`);
+  // Of a group that lies around GITLAB_SCOPE, what is in it is meant.
+  const isAround = (group: string): boolean => ownership.scope.some((path) => below(path.toLowerCase(), group.toLowerCase()) !== undefined);
+  const outside = targets.flatMap((target) =>
+    target.kind === 'membership' || ownership.isInScope(target.path) || (target.kind === 'group' && isAround(target.path)) ? [] : [target.path],
+  );
+  if (outside.length > 0) throw new UnknownTargets(`not in GITLAB_SCOPE: ${outside.join(', ')}`);
   return targets;
 }
 
@@ -108,20 +113,19 @@ class Run {
       this.#tally.compared({ known: count - missing.length, older: missing.length - wanted.length, versions, others: wanted.length - versions });
       if (!this.#request.dryRun) await this.#tags(project, wanted, at);
     }
-    this.#tally.projectDone(project.id);
+    // One that was cut off is not done.
+    if (this.#signal.aborted) return;
+    this.#tally.projectDone();
     this.#tell();
   }
 
   async #tags(project: Project, tags: readonly MissingTag[], at: Date): Promise<void> {
-    let done = 0;
     await Promise.all(
       tags.map((tag) =>
         this.#limit(async () => {
           if (this.#signal.aborted) return;
           const result: TagResult = await this.#patiently(() => this.#parts.publish(jobOf(project, tag, at)));
           if (this.#signal.aborted && 'failed' in result) return;
-          done++;
-          this.#tally.projectUnderWay(project.id, done / tags.length);
           this.#tally.tagDone(project.path, tag.name, result);
           this.#tell();
         }),

@@ -100,7 +100,15 @@ export class RedisRuns implements BackfillRuns {
   async #take(id: string, work: BackfillWork): Promise<void> {
     const lock = await takeLock(this.#redis, `${this.#prefix}:backfill-worker:${id}`, this.#lockMs, this.#log, async () => undefined);
     if (!lock) return;
-    const run = await this.find(id).catch(() => undefined);
+    let run: BackfillRun | undefined;
+    try {
+      run = await this.find(id);
+    } catch (error) {
+      // It is not gone: Redis is, or this process does not understand what a newer one has written. The others go on.
+      this.#log.debug({ backfill: id, reason: messageOf(error) }, 'a backfill cannot be read');
+      await lock.release();
+      return;
+    }
     if (!run || isOver(run.progress)) {
       await this.#redis.srem(this.#open, id);
       await lock.release();

@@ -1,15 +1,22 @@
 import type { BackfillProgress } from './progress.ts';
 
 /** How far it is, for one line: `12 of 340 projects, 25 published, 3 skipped, 0 refused, 0 failed`. */
-export function progressLine({ projects, published, skipped, refused, failed, dryRun, waiting }: BackfillProgress): string {
+export function progressLine(progress: BackfillProgress): string {
+  const { projects, published, skipped, refused, failed, dryRun } = progress;
   const counts = dryRun ? [] : [`${published} published`, `${skipped} skipped`, `${refused} refused`, `${failed} failed`];
-  return [`${projects.done} of ${projects.found} projects`, ...counts, ...(waiting === undefined ? [] : [waiting])].join(', ');
+  return [`${projects.done} of ${projects.found} projects`, ...counts, ...waitingOf(progress)].join(', ');
 }
 
-/** The same in fewer characters. */
-export function shortProgressLine({ projects, published, skipped, refused, failed, dryRun, waiting }: BackfillProgress): string {
-  const counts = dryRun ? [] : [`${published} pub`, `${skipped} skip`, `${refused} ref`, `${failed} fail`];
-  return [`${projects.done}/${projects.found} projects`, ...(waiting === undefined ? counts : [waiting])].join(', ');
+/** The same in fewer characters, what matters most before the rest: the end may be cut off. */
+export function shortProgressLine(progress: BackfillProgress): string {
+  const { projects, published, skipped, refused, failed, dryRun } = progress;
+  const counts = dryRun ? [] : [`${failed} fail`, `${refused} ref`, `${published} pub`, `${skipped} skip`];
+  return [...waitingOf(progress), ...counts, `${projects.done}/${projects.found} projects`].join(', ');
+}
+
+function waitingOf({ state, waiting }: BackfillProgress): string[] {
+  if (waiting !== undefined) return [waiting];
+  return state === 'waiting' ? ['waiting for a worker'] : [];
 }
 
 /** The closing table, with a line for each tag that was refused or failed. `interrupted` says how to go on, if it is not the end. */

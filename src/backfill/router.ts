@@ -17,6 +17,11 @@ export interface BackfillRoutesOptions {
   /** Rejects with UnknownTargets, or Retry, unless all targets of a request are there. */
   readonly checkTargets: (request: BackfillRequest) => Promise<unknown>;
   readonly log: Logger;
+  /**
+   * For how long an answer waits for `checkTargets`, in milliseconds; 15 seconds unless given. GitLab may want a rest of minutes,
+   * and no client waits that long. The backfill itself does, and then ends with what the check would have said.
+   */
+  readonly checkMs?: number;
 }
 
 /** How often a stream looks for news, and says that it lives, in milliseconds. */
@@ -29,13 +34,13 @@ const ALIVE_MS = 15_000;
  * 202 started, or the same is under way · 400 no such request · 401 who are you · 403 not for you · 404 no such group,
  * project or backfill · 502 GitLab does not answer · 503 the keys of the issuer, or the queue, cannot be reached
  */
-export function createBackfillRouter({ access, runs, checkTargets, log }: BackfillRoutesOptions): Router {
+export function createBackfillRouter({ access, runs, checkTargets, log, checkMs = 15_000 }: BackfillRoutesOptions): Router {
   const start = async (request: Request, response: Response): Promise<void> => {
     const caller = await access.authorize(request.get('Authorization'));
     const parsed = parseBackfillRequest(request.body ?? {});
     if ('faults' in parsed) throw new BadRequest(parsed.faults.join('; '));
     const asked = narrowed(parsed, caller);
-    await checkTargets(asked);
+    await forAtMost(checkMs, checkTargets(asked));
     const run = await runs.start(asked).catch((cause: unknown) => {
       throw new Unavailable('the backfill could not be started: the queue in Redis cannot be used', { cause });
     });
@@ -63,6 +68,9 @@ export function createBackfillRouter({ access, runs, checkTargets, log }: Backfi
     if (run && isToken(token, [run.followToken])) return run;
     const caller = await access.authorize(authorization);
     if (!run) throw new NoSuchBackfill('there is no such backfill, or it was over a day ago');
+    const { targets } = run.request;
+    // One of everything is nobody's own.
+    if (targets.length === 0 && caller.kind === 'job' && caller.may !== 'everything') throw new Forbidden(`jobs of ${caller.project} may follow backfills of that project alone`);
     narrowed(run.request, caller);
     return run;
   };
@@ -98,6 +106,15 @@ class NoSuchBackfill extends Error {
 /** Whether express could not read a body. */
 function isBodyError(error: unknown): boolean {
   return error instanceof Error && 'type' in error && 'statusCode' in error;
+}
+
+async function forAtMost(ms: number, work: Promise<unknown>): Promise<void> {
+  const over = new AbortController();
+  try {
+    await Promise.race([work, pause(ms, over.signal)]);
+  } finally {
+    over.abort();
+  }
 }
 
 /** A job that may act for its own project alone gets just that, asked for or not. */

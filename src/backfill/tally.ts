@@ -13,8 +13,8 @@ export type TagResult = Published | { readonly failed: string };
 export class Tally {
   readonly #progress: Writable<BackfillProgress>;
   readonly #skips = new Map<string, number>();
-  /** The part done of each project that is being worked on, between 0 and 1. */
-  readonly #underWay = new Map<number, number>();
+  /** Projects whose tags were compared, or could not be. */
+  #compared = 0;
 
   constructor(dryRun: boolean) {
     this.#progress = { ...notBegun(dryRun), state: 'running' };
@@ -23,10 +23,15 @@ export class Tally {
   /** How far it has come by now. */
   get progress(): BackfillProgress {
     const skips = [...this.#skips].map(([reason, count]) => ({ reason, count })).toSorted((a, b) => b.count - a.count);
-    const { projects } = this.#progress;
-    const partly = [...this.#underWay.values()].reduce((sum, part) => sum + part, 0);
-    const fraction = projects.found === 0 ? 0 : (projects.done + partly) / projects.found;
-    return { ...this.#progress, troubles: [...this.#progress.troubles], skips, fraction, updatedAt: new Date().toISOString() };
+    return { ...this.#progress, troubles: [...this.#progress.troubles], skips, fraction: this.#fraction, updatedAt: new Date().toISOString() };
+  }
+
+  /** What was looked at of projects, and done of tags. Projects not looked at yet are taken to have as many tags to do as those that were. */
+  get #fraction(): number {
+    const { projects, tags, dryRun } = this.#progress;
+    if (this.#compared === 0) return 0;
+    if (dryRun) return this.#compared / projects.found;
+    return (this.#compared + tags.done) / (projects.found * (1 + tags.found / this.#compared));
   }
 
   projectsFound(count: number): void {
@@ -37,6 +42,7 @@ export class Tally {
   compared(counts: { readonly known: number; readonly older: number; readonly versions: number; readonly others: number }): void {
     const { known, older, versions, others } = counts;
     const progress = this.#progress;
+    this.#compared++;
     progress.known += known;
     progress.older += older;
     progress.versions += versions;
@@ -44,17 +50,13 @@ export class Tally {
     progress.tags = { ...progress.tags, found: progress.tags.found + versions + others };
   }
 
-  projectUnderWay(projectId: number, part: number): void {
-    this.#underWay.set(projectId, part);
-  }
-
-  projectDone(projectId: number): void {
-    this.#underWay.delete(projectId);
+  projectDone(): void {
     this.#progress.projects = { ...this.#progress.projects, done: this.#progress.projects.done + 1 };
   }
 
   /** A project could not be looked at at all. */
   projectFailed(project: string, reason: string): void {
+    this.#compared++;
     this.#progress.failed++;
     this.#trouble('failed', project, '', reason);
   }

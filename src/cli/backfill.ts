@@ -56,7 +56,7 @@ export async function backfill(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof ConfigError) return complain('backfill', error.faults);
     if (error instanceof UnknownTargets) return complain('backfill', [error.message]);
-    process.stderr.write(`modpress: ${messageOf(error).replaceAll(/\s+/g, ' ')}\n`);
+    complainOf(messageOf(error));
     return 1;
   }
 }
@@ -65,11 +65,14 @@ async function run({ request, json, url }: Options): Promise<number> {
   const work = url === undefined ? backfillHere(loadPublishConfig(process.env)) : remotely(url, loadAdminToken(process.env));
   const view = json ? jsonView() : textView();
   try {
-    const { result: progress, signalStatus } = await untilStopped((signal) => work(request, (current) => view.show(current), signal));
+    const { result: progress, signalStatus } = await untilStopped((signal) => {
+      if (url === undefined) signal.addEventListener('abort', () => view.say('what is under way is finished first; interrupt again to end at once'));
+      return work(request, (current) => view.show(current), signal);
+    });
     view.stop();
     const complete = isOver(progress);
     if (json) printLine({ kind: 'summary', ...progress, complete });
-    else process.stdout.write(summary(progress, complete ? undefined : url === undefined ? 'the same command goes on from here' : 'the service goes on, and the same command follows it'));
+    else process.stdout.write(summary(progress, complete ? undefined : url === undefined ? 'the same command goes on from here' : 'what the service has begun goes on, and the same command follows it'));
     return signalStatus ?? (progress.state === 'done' && progress.failed === 0 ? 0 : 1);
   } finally {
     view.stop();
@@ -83,6 +86,8 @@ function remotely(url: string, token: string) {
 
 interface View {
   show(progress: BackfillProgress): void;
+  /** Tells people something beside the progress. */
+  say(line: string): void;
   stop(): void;
 }
 
@@ -90,7 +95,15 @@ interface View {
 function textView(): View {
   const progress = showProgress(process.stderr, { unit: 'tags', intervalMs: LINE_MS });
   return {
-    show: (current) => progress.update(current.tags.done, current.tags.found, { detail: progressLine(current), short: shortProgressLine(current), fraction: current.fraction }),
+    show: (current) =>
+      progress.update(current.tags.done, current.tags.found, {
+        detail: progressLine(current),
+        short: shortProgressLine(current),
+        fraction: current.fraction,
+        // By one clock; and a service may have been at it for long.
+        seconds: (Date.parse(current.updatedAt) - Date.parse(current.startedAt)) / 1000,
+      }),
+    say: (line) => progress.print(() => complainOf(line)),
     stop: () => progress.stop(),
   };
 }
@@ -100,7 +113,11 @@ function jsonView(): View {
   const timer = setInterval(() => {
     if (latest) printLine({ kind: 'progress', ...latest });
   }, LINE_MS);
-  return { show: (current) => void (latest = current), stop: () => clearInterval(timer) };
+  return { show: (current) => void (latest = current), say: complainOf, stop: () => clearInterval(timer) };
+}
+
+function complainOf(line: string): void {
+  process.stderr.write(`modpress: ${line.replaceAll(/\s+/g, ' ')}\n`);
 }
 
 function printLine(value: object): void {
@@ -126,7 +143,7 @@ function readArguments(args: readonly string[]): Options | string | string[] {
     if ('faults' in request) return request.faults.map((fault) => fault.replace(/^since/, `--since ${JSON.stringify(values.since)}`));
     const wrongUrl = values.url === undefined ? undefined : faultOf(values.url);
     if (wrongUrl !== undefined) return [wrongUrl];
-    return { request, json: values.json === true, url: values.url?.replace(/\/+$/, '') };
+    return { request, json: values.json === true, url: values.url?.replace(/\/+$/, '').replace(/\/-\/backfill$/, '') };
   } catch (error) {
     return [messageOf(error)];
   }

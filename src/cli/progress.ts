@@ -9,8 +9,10 @@ export interface ProgressStream extends NodeJS.WritableStream {
 /** What is shown besides how much is done. */
 export interface ProgressDetail {
   readonly detail?: string;
-  /** The same for a terminal that is less than 120 characters wide, of which the end of a line is cut off. */
+  /** The same for a terminal in which a line with it has no room; what does not fit is cut off at its end. */
   readonly short?: string;
+  /** For how long it has been going on, in seconds, where that is not since this is shown. */
+  readonly seconds?: number;
   /** How much of all is done, from 0 to 1, where that is known better than by the numbers. */
   readonly fraction?: number;
 }
@@ -43,16 +45,25 @@ export function showProgress(stream: ProgressStream, { unit, intervalMs = 5_000 
 
 /** In characters. */
 const WIDE = 120;
+/** Left free at the end of a line: the terminal shows ^C there, and would begin another line for it. */
+const MARGIN = 3;
 
 function showBar(stream: ProgressStream, count: Count): Progress {
   const format = '{bar} {text}';
-  const narrow = (stream.columns ?? 80) < WIDE;
+  // The width may change at any time.
+  const columns = (): number => stream.columns ?? 80;
+  const barsize = columns() < WIDE ? 6 : 24;
   // The bar's own handling of signals would keep the command from its own.
-  const bar = new SingleBar({ stream, format, barsize: narrow ? 6 : 24, clearOnComplete: true, linewrap: true, gracefulExit: false, emptyOnZero: true });
-  const start = (): void => bar.start(count.found, count.done, { text: count.text(narrow) });
+  const bar = new SingleBar({ stream, format, barsize, clearOnComplete: true, linewrap: true, gracefulExit: false, emptyOnZero: true });
+  const text = (): string => {
+    const room = Math.max(0, columns() - barsize - 1 - MARGIN);
+    const whole = count.text();
+    return (whole.length <= room ? whole : count.text(true)).slice(0, room);
+  };
+  const start = (): void => bar.start(count.found, count.done, { text: text() });
   const show = (): void => {
     bar.setTotal(count.found);
-    bar.update(count.done, { text: count.text(narrow) });
+    bar.update(count.done, { text: text() });
   };
   let stopped = false;
   start();
@@ -123,16 +134,18 @@ class Count {
 
   /** `12 of 340 versions, 3.1/s, 1 min 46 s left`. */
   text(narrow = false): string {
-    const { detail, short = detail, fraction = this.done / Math.max(1, this.found) } = this.#more;
-    const shown = narrow ? short : detail;
-    const seconds = Math.max(0.001, (performance.now() - this.#started) / 1000);
+    const { detail, short = detail, fraction = this.done / Math.max(1, this.found), seconds: given } = this.#more;
+    const seconds = Math.max(0.001, given ?? (performance.now() - this.#started) / 1000);
     const rate = this.done / seconds;
-    const parts = [`${this.done}${narrow && short !== undefined ? '/' : ' of '}${this.found} ${this.#unit}`];
-    if (shown !== undefined) parts.push(shown);
-    if (this.done > 0) parts.push(`${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`);
-    if (fraction > 0) parts.push(`${duration((seconds * (1 - fraction)) / fraction)} left`);
-    if (this.#waiting !== '') parts.push(this.#waiting);
-    return parts.join(', ');
+    const times: string[] = [];
+    if (this.done > 0) times.push(`${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`);
+    if (fraction > 0) times.push(`${duration((seconds * (1 - fraction)) / fraction)} left`);
+    if (this.#waiting !== '') times.push(this.#waiting);
+    const isShort = narrow && short !== undefined;
+    const counts = `${this.done}${isShort ? '/' : ' of '}${this.found} ${this.#unit}`;
+    // Of a short line the end is cut off first.
+    if (isShort) return [counts, ...times, short].join(', ');
+    return [counts, ...(detail === undefined ? [] : [detail]), ...times].join(', ');
   }
 }
 

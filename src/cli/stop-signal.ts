@@ -13,14 +13,16 @@ export async function untilStopped<T>(work: (signal: AbortSignal) => Promise<T>)
   let signalStatus: number | undefined;
   const stop = (signal: keyof typeof SIGNAL_STATUS): void => {
     signalStatus = SIGNAL_STATUS[signal];
+    // Who presses Ctrl-C again does not want to wait for what is being built; and who stops jobs sends one after the other.
+    leave();
     stopped.abort();
   };
-  // Once: who presses Ctrl-C again does not want to wait for what is being built.
-  process.once('SIGINT', stop).once('SIGTERM', stop);
+  const leave = (): void => void process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+  process.on('SIGINT', stop).on('SIGTERM', stop);
   try {
     const result = await work(stopped.signal);
     return { result, signalStatus };
   } finally {
-    process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+    leave();
   }
 }

@@ -53,7 +53,7 @@ export async function withdraw(args: readonly string[]): Promise<number> {
   try {
     const config = loadWithdrawConfig(process.env);
     await demandFolder(config.store);
-    process.stdout.write(`${resultOf(await run(config, options), options.reason)}\n`);
+    process.stdout.write(`${await run(config, options)}\n`);
     return 0;
   } catch (error) {
     if (error instanceof ConfigError) return complain('withdraw', error.faults);
@@ -62,24 +62,30 @@ export async function withdraw(args: readonly string[]): Promise<number> {
   }
 }
 
-async function run(config: WithdrawConfig, { module, version, reason }: Options): Promise<Withdrawn> {
+/** Resolves to what was done, in one line. */
+async function run(config: WithdrawConfig, { module, version, reason }: Options): Promise<string> {
   const store = await openStore(config.store);
   // What goes wrong with Redis ends the command, with the reason.
   const log = createLog('silent');
   const redis = config.redisUrl === undefined ? undefined : connectRedis(config.redisUrl, log);
   try {
-    await demandPrivate(config, store, module);
-    return await withdrawVersion({ store, lock: redis && redisLock(redis, log) }, module, version, reason);
+    const isKnown = await hasFiles(store, module);
+    if (!isKnown) demandPrivate(config, module);
+    return resultOf(await withdrawVersion({ store, lock: redis && redisLock(redis, log) }, module, version, reason), reason, isKnown);
   } finally {
     if (redis) endRedis(redis);
     await store[Symbol.asyncDispose]();
   }
 }
 
+async function hasFiles(store: ReadStore, module: ModulePath): Promise<boolean> {
+  for await (const { key } of store.list(versionsPrefix(module))) if (key !== '') return true;
+  return false;
+}
+
 /** Throws ConfigError for a module that is none of ours: a mistyped path is not to be taken for a module that is not published yet. */
-async function demandPrivate({ privatePrefixes }: WithdrawConfig, store: ReadStore, module: ModulePath): Promise<void> {
+function demandPrivate({ privatePrefixes }: WithdrawConfig, module: ModulePath): void {
   if (privatePrefixes.some((prefix) => below(module, prefix) !== undefined)) return;
-  for await (const { key } of store.list(versionsPrefix(module))) if (key !== '') return;
   const why =
     privatePrefixes.length === 0
       ? 'and without GITLAB_URL or MODULE_PREFIX nothing tells whether it is a private module'
@@ -87,12 +93,12 @@ async function demandPrivate({ privatePrefixes }: WithdrawConfig, store: ReadSto
   throw new ConfigError([`there is nothing of ${module} in the store, ${why}`]);
 }
 
-/** What was done, in one line. */
-function resultOf({ withdrawal, before, hadFiles }: Withdrawn, reason: string): string {
+/** `isKnown` is whether anything of the module is in the store: if not, its path may be mistyped, and what leaked is still served. */
+function resultOf({ withdrawal, before, hadFiles }: Withdrawn, reason: string, isKnown: boolean): string {
   const { module, version } = withdrawal;
   const name = `${module}@${version}`;
   if (hadFiles) return `${name} is withdrawn: ${reason}. Who has downloaded it keeps it, so rotate what leaked`;
-  if (!before) return `${name} is withdrawn: ${reason}. It was not published, and will not be`;
+  if (!before) return `${name} is withdrawn: ${reason}. It was not published, and will not be${isKnown ? '' : `; nothing of ${module} is published, so see that the path is right, upper and lower case too`}`;
   return before.reason === reason ? `${describeWithdrawal(before)}. Nothing was left to do` : `${name} stays withdrawn, with another reason: ${reason}`;
 }
 

@@ -64,6 +64,8 @@ describe('modpress backfill', () => {
     await tree.push();
     const since = await runModpress(['backfill', 'dated', 'platform/one', '--since', '2024-01-01'], env);
     expect(rows(since.stdout)).toMatchObject({ projects: 2, 'older than --since': 1, published: 4 });
+    const around = await runModpress(['backfill', 'Platform', '--dry-run'], { ...env, GITLAB_SCOPE: 'platform/two' });
+    expect(rows(around.stdout)).toMatchObject({ projects: 1 });
     const rest = await runModpress(['backfill', 'dated/lib'], env);
     expect(rows(rest.stdout)).toMatchObject({ projects: 1, 'tags known before': 1, published: 1 });
   });
@@ -132,6 +134,7 @@ describe('modpress backfill', () => {
     slow.remove();
     expect(status).toBe(130);
     expect(stdout).toMatch(/interrupted after \d+ of 24 tags: the same command goes on from here/);
+    expect(rows(stdout)).toMatchObject({ projects: 0 });
     const done = rows(stdout)['published'] ?? 0;
     expect(done).toBeLessThan(24);
     const next = await runModpress(['backfill', 'many'], env);
@@ -147,8 +150,10 @@ describe('modpress backfill', () => {
       ['an empty name', ['/'], {}, 2, /^modpress: targets is empty/m],
       ['an option that is none', ['--dry'], {}, 2, /^modpress: Unknown option '--dry'/m],
       ['a project that is out of scope', ['platform/one'], { GITLAB_SCOPE: 'tools' }, 2, /^modpress: not in GITLAB_SCOPE: platform\/one$/m],
+      ['a group that is out of scope', ['platform'], { GITLAB_SCOPE: 'tools,platforms' }, 2, /^modpress: not in GITLAB_SCOPE: platform$/m],
       ['a missing setting', [], { GITLAB_URL: '' }, 2, /^modpress: GITLAB_URL is missing/m],
       ['a service without a token', ['--url', 'http://127.0.0.1:9'], {}, 2, /^modpress: ADMIN_TOKEN is missing/m],
+      ['an id_token in two lines', ['--url', 'http://127.0.0.1:9'], { MODPRESS_ID_TOKEN: 'a.b\nhidden.c' }, 2, /^modpress: MODPRESS_ID_TOKEN must be one token: a single line(?!.*hidden)/m],
       ['an address that is none', ['--url', 'modpress'], {}, 2, /^modpress: --url must be an http/m],
       ['a service that is not there', ['--url', 'http://127.0.0.1:9'], { ADMIN_TOKEN: 'a-token-of-the-admin' }, 1, /^modpress: the service at http:\/\/127\.0\.0\.1:9 cannot be reached/m],
     ] as const)('%s', async (_name, args, env, status, message) => {

@@ -4,6 +4,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { notBegun, type BackfillProgress } from '../../src/backfill/progress.ts';
 import { RedisRuns } from '../../src/backfill/redis-runs.ts';
 import type { BackfillRequest } from '../../src/backfill/request.ts';
+import { newRun } from '../../src/backfill/runs.ts';
+import { connectRedis, endRedis } from '../../src/queue/redis.ts';
 import { removeKeys, startRedis, type RedisService } from '../services/redis.ts';
 
 const request: BackfillRequest = { targets: ['team'], dryRun: false };
@@ -89,4 +91,19 @@ test('one that cannot be begun fails with its reason', async () => {
   });
   const { id } = await runs.start(request);
   await expect.poll(async () => (await runs.find(id))?.progress).toMatchObject({ state: 'failed', problem: 'GitLab has no group team' });
+});
+
+test('one that a newer version has begun is left for it, and holds up no other', async () => {
+  const log = pino({ level: 'silent' });
+  const raw = connectRedis(redis.url, log);
+  const runs = replica();
+  // The set is read in its own order, so that there are some on either side.
+  const strangers = Array.from({ length: 5 }, (_, index) => `stranger-${index}`);
+  for (const id of strangers) await raw.multi().set(`modpress:backfill:${id}`, JSON.stringify({ id, like: 'nothing of today' })).sadd('modpress:backfills', id).exec();
+  const own = { ...newRun({ ...request, targets: ['late'] }), id: 'own' };
+  await raw.multi().set('modpress:backfill:own', JSON.stringify(own)).sadd('modpress:backfills', 'own').exec();
+  runs.process(async () => done);
+  await expect.poll(async () => (await runs.find('own'))?.progress.state).toBe('done');
+  expect((await raw.smembers('modpress:backfills')).toSorted()).toEqual(strangers);
+  endRedis(raw);
 });

@@ -60,7 +60,7 @@ describe('backfill by a service', () => {
     // Not by the fault's hits: a backfill of another test may still be at work on the same project.
     await expect.poll(() => service.log.some(({ msg, targets, dryRun }) => msg === 'backfill asked for' && String(targets) === 'team/other' && dryRun === true), { timeout: 20_000 }).toBe(true);
     child.kill('SIGINT');
-    expect(await result).toMatchObject({ status: 130, stdout: expect.stringMatching(/^interrupted after .*: the service goes on, and the same command follows it$/m) });
+    expect(await result).toMatchObject({ status: 130, stdout: expect.stringMatching(/^interrupted after .*: what the service has begun goes on, and the same command follows it$/m) });
     await expect.poll(() => service.log.some(({ msg, targets }) => msg === 'backfill is over' && String(targets) === 'team/other')).toBe(true);
     slow.remove();
   });
@@ -99,6 +99,9 @@ describe('backfill by a service', () => {
     expect((await as(undefined)).status).toBe(401);
     expect((await as('x'.repeat(64))).status).toBe(401);
     expect((await as(await idToken())).status).toBe(403);
+    const ofAll = JSON.parse((await post(ADMIN_TOKEN, { dryRun: true })).text) as { id: string };
+    const byJob = await fetch(`${service.url}/-/backfill/${ofAll.id}`, { headers: { Authorization: `Bearer ${await idToken()}` } });
+    expect([byJob.status, await byJob.text()]).toEqual([403, 'jobs of team/lib may follow backfills of that project alone\n']);
     expect((await fetch(`${service.url}/-/backfill/none`, { headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } })).status).toBe(404);
   });
 

@@ -112,6 +112,8 @@ describe('the command', () => {
     expect((await withdraw()).stdout).toMatch(new RegExp(`^${module}@v1.1.0 was withdrawn on [\\d-]+: ${REASON}. Nothing was left to do\n$`));
     expect((await run([`${module}@v1.1.0`, '--reason', 'two\nlines \u001b[1m'])).stdout).toBe(`${module}@v1.1.0 stays withdrawn, with another reason: two lines [1m\n`);
     expect((await run([`${module}@v3.0.0+incompatible`, '--reason', REASON])).stdout).toBe(`${module}@v3.0.0+incompatible is withdrawn: ${REASON}. It was not published, and will not be\n`);
+    const mistyped = `${PREFIX}/Nobody/knows`;
+    expect((await run([`${mistyped}@v1.0.0`, '--reason', REASON])).stdout).toBe(`${mistyped}@v1.0.0 is withdrawn: ${REASON}. It was not published, and will not be; nothing of ${mistyped} is published, so see that the path is right, upper and lower case too\n`);
   });
 
   test.each([

@@ -23,13 +23,35 @@ test('on a terminal it is a bar: how many, how fast, how long', () => {
   expect(screen.line()).toBe('');
 });
 
-test('on a narrow terminal the short form is shown, as a whole', () => {
+test('on a narrow terminal the short form is shown, and of that the beginning', () => {
   const screen = new Screen(true, 80);
   const progress = showProgress(screen, { unit: 'tags' });
   vi.advanceTimersByTime(2_000);
-  progress.update(1075, 2120, { detail: 'in many words', short: '10/30 projects, 1059 pub, 16 skip, 0 ref, 0 fail', fraction: 0.5 });
+  progress.update(1075, 2120, { detail: 'in far too many words for a terminal', short: '0 fail, 0 ref, 1059 pub, 16 skip, 10/30 projects', fraction: 0.5 });
   vi.advanceTimersByTime(1_000);
-  expect(screen.line()).toMatch(/^[=-]{6} 1075\/2120 tags, 10\/30 projects, 1059 pub, 16 skip, 0 ref, 0 fail/);
+  expect(screen.line()).toBe('===--- 1075/2120 tags, 538/s, 2 s left, 0 fail, 0 ref, 1059 pub, 16 skip, 10/');
+  screen.columns = 120;
+  vi.advanceTimersByTime(1_000);
+  progress.update(1075, 2120, { detail: 'in a few words', short: 'in fewer', fraction: 0.5 });
+  expect(screen.line()).toMatch(/^[=-]{6} 1075 of 2120 tags, in a few words, /);
+  progress.stop();
+});
+
+test('what does not fit is left out for the short form on a wide terminal, too', () => {
+  const screen = new Screen(true, 120);
+  const progress = showProgress(screen, { unit: 'tags' });
+  progress.update(1, 2, { detail: 'x'.repeat(80), short: 'in fewer words', seconds: 10, fraction: 0.5 });
+  vi.advanceTimersByTime(1_000);
+  expect(screen.line()).toMatch(/^[=-]{24} 1\/2 tags, 0\.1\/s, 10 s left, in fewer words$/);
+  progress.stop();
+});
+
+test('what has been going on for long is as fast as it is, and not as it would be since it was first shown', () => {
+  const screen = new Screen(false);
+  const progress = showProgress(screen, { unit: 'tags' });
+  progress.update(6_000, 12_000, { seconds: 600, fraction: 0.5 });
+  vi.advanceTimersByTime(5_000);
+  expect(screen.text).toBe('6000 of 12000 tags, 10/s, 10 min 0 s left\n');
   progress.stop();
 });
 
@@ -58,12 +80,12 @@ test('on a terminal it says what is waited for, until something is done', () => 
   progress.stop();
 });
 
-test('a line never is longer than the terminal', () => {
+test('a line never is longer than the terminal, with ^C behind it', () => {
   const screen = new Screen(true, 40);
   const progress = showProgress(screen, { unit: 'versions' });
   progress.wait('a very long reason that would go on over the edge of the terminal', 1_000);
   vi.advanceTimersByTime(1_000);
-  expect(screen.line()).toHaveLength(40);
+  expect(screen.line()).toHaveLength(37);
   progress.stop();
 });
 
@@ -91,7 +113,7 @@ const TOKEN = new RegExp(`${ESCAPE}\\[\\??\\d*[A-Za-z]|${ESCAPE}[78]|\n|[^\n${ES
 /** A stream that keeps what is written, and shows it as a terminal would. */
 class Screen extends PassThrough {
   readonly isTTY: boolean;
-  readonly columns: number;
+  columns: number;
   text = '';
 
   constructor(isTTY: boolean, columns = 120) {
