@@ -107,20 +107,20 @@ export class GitLabClient {
     return parse(commitSchema, found, `merge base of ${one} and ${other}`)?.id;
   }
 
-  /** Everything below a directory of a commit, recursively; `directory` is empty for the root. */
-  tree(projectId: number, commit: CommitId, directory: string): AsyncIterable<TreeEntry> {
-    return this.#items(treeSchema, `projects/${projectId}/repository/tree`, {
-      ref: commit,
-      recursive: 'true',
-      pagination: 'keyset',
-      ...(directory !== '' && { path: directory }),
-    });
+  /** Everything below a directory of a commit, which both exist, recursively; `directory` is empty for the root. */
+  async *tree(projectId: number, commit: CommitId, directory: string): AsyncGenerator<TreeEntry> {
+    const endpoint = `projects/${projectId}/repository/tree`;
+    const path = directory !== '' && { path: directory };
+    const first = await this.#page(endpoint, { ref: commit, recursive: 'true', pagination: 'keyset', ...path, per_page: PER_PAGE });
+    // An empty list would be a commit without a go.mod. GitLab finds no commit either while Gitaly is down (see `isNoSuchFile`).
+    if (!first) throw new Retry(`GitLab has no tree of commit ${commit} of project ${projectId}`);
+    yield* this.#itemsFrom(treeSchema, endpoint, first);
   }
 
-  /** A file's bytes as git stores them (a symlink's are its target), if there is one. Refuses more than `limit` bytes. */
+  /** A file's bytes as git stores them (a symlink's are its target), if a commit, which exists, has one. Refuses more than `limit` bytes. */
   async file(projectId: number, commit: CommitId, path: string, limit: number): Promise<Buffer | undefined> {
     const options = { lfs: false, asStream: true };
-    const body = await orUndefined(this.#api.RepositoryFiles.showRaw(projectId, path, commit, options));
+    const body = await orUndefined(this.#api.RepositoryFiles.showRaw(projectId, path, commit, options), isNoSuchFile);
     if (body === undefined) return undefined;
     return readAtMost(toReadable(body, path), limit, path);
   }
@@ -193,13 +193,24 @@ export function nextQuery({ headers }: Pick<Page, 'headers'>): Record<string, st
   return next === undefined ? undefined : Object.fromEntries(new URL(next).searchParams);
 }
 
-async function orUndefined<T>(call: Promise<T>): Promise<T | undefined> {
+/** `isAbsent` says whether a 404 means that what was asked for does not exist. */
+async function orUndefined<T>(call: Promise<T>, isAbsent: (error: NotFound) => boolean = () => true): Promise<T | undefined> {
   try {
     return await call;
   } catch (error) {
-    if (error instanceof NotFound) return undefined;
-    throw error;
+    if (!(error instanceof NotFound)) throw error;
+    if (isAbsent(error)) return undefined;
+    throw new Retry(error.message, { cause: error });
   }
+}
+
+/**
+ * The 404 of a commit that lacks the file (lib/api/files.rb). One that says Commit is also what GitLab answers while Gitaly is
+ * down (Commit.find in lib/gitlab/git/commit.rb), one that says Project what it answers once the token lost its access: a
+ * go.mod that is missing for such a reason would leave its tag skipped for ever.
+ */
+function isNoSuchFile({ text }: NotFound): boolean {
+  return text.includes('404 File Not Found');
 }
 
 function toReadable(body: unknown, what: string): Readable {

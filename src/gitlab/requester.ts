@@ -4,9 +4,15 @@ import { messageOf, Retry } from '../errors.ts';
 import { httpGet } from '../http-get.ts';
 import { restMs, retryAfterMs } from './rate-limit.ts';
 
-/** GitLab says that what was asked for does not exist, or that the token may not see it. */
+/** GitLab says that what was asked for does not exist, or that the token may not see it. `text` is the beginning of its body. */
 export class NotFound extends Error {
   override readonly name = 'NotFound';
+  readonly text: string;
+
+  constructor(text: string, message: string) {
+    super(message);
+    this.text = text;
+  }
 }
 
 /** GitLab answers a call with an error. `status` is that of its answer, `text` the beginning of its body. */
@@ -152,7 +158,7 @@ async function describe(response: Response, endpoint: string): Promise<NotFound 
   const what = `GitLab answered ${status} for ${endpoint}: ${text}`;
   switch (status) {
     case 404:
-      return new NotFound(what);
+      return new NotFound(text, what);
     case 401:
       return new ErrorAnswer(status, text, `${what} (is GITLAB_TOKEN still valid?)`, REFUSED_MS);
     case 403:

@@ -18,7 +18,7 @@ export interface BlobSource {
 }
 
 /** In bytes. A converted file has to be looked at as a whole, in memory; nobody has line ends changed in one this large. */
-export const MAX_REPAIR = 32 * 2 ** 20;
+const MAX_REPAIR = 32 * 2 ** 20;
 
 /**
  * The bytes of a file as the go command has them, made from its blob: converted as .gitattributes says. Undefined for one
@@ -44,9 +44,9 @@ export function isMadeFromBlob({ content, treePath }: PlannedFile, attributes: r
   return conversion !== 'unsure' && !conversion.recoded;
 }
 
-/** The bytes of a blob as git stores them. Throws Refuse if they are too many, Retry if they are others. */
+/** The bytes of the blob of a file that is converted, as git stores them. Throws Refuse if they are too many, Retry if they are others. */
 export async function rawBytes(treePath: string, blob: BlobId, source: Pick<BlobSource, 'blob'>): Promise<Buffer> {
-  const raw = await collect(await source.blob(blob), MAX_REPAIR, treePath);
+  const raw = await collect(await source.blob(blob), MAX_REPAIR, `${treePath}, which .gitattributes converts,`);
   if (takeBytes(raw, blob.length).blob !== blob) throw otherBytes(treePath, blob);
   return raw;
 }

@@ -1,32 +1,12 @@
 import type { BlobId } from '../gitlab/answers.ts';
 import type { Conversion } from './attributes.ts';
 
-/**
- * GitLab's archive obeys .gitattributes in two ways that the go command does not: it leaves out `export-ignore`
- * files and expands `$Format:…$` in `export-subst` files. The conversions of a checkout (`eol`, `ident`,
- * `working-tree-encoding`) it applies as the go command does.
- */
-
-/**
- * The canonical bytes of a file whose archived bytes are not those of its blob, worked out without reading attributes: only
- * bytes that follow from the blob are accepted. Undefined if no conversion explains the difference, which then is damage.
- */
-export function canonicalBytes(raw: Buffer, archived: Buffer, blob: BlobId): Buffer | undefined {
-  return conversions(raw, blob).find((candidate) => candidate.equals(archived) || isExpansionOf(archived, candidate));
-}
-
 /** The bytes that git makes of a blob; `conversion` must not recode it. Ident comes first, then line ends (convert_to_working_tree). */
 export function convertedBytes(raw: Buffer, blob: BlobId, { ident, crlf }: Omit<Conversion, 'recoded'>): Buffer {
   const text = raw.toString('latin1');
   const withId = ident ? withIdent(text, blob) : text;
   const converted = crlf === 'always' || (crlf === 'auto' && isConvertedByAuto(withId)) ? withCrlf(withId) : withId;
   return converted === text ? raw : Buffer.from(converted, 'latin1');
-}
-
-/** Every form that git's checkout conversions can give a blob. */
-function conversions(raw: Buffer, blob: BlobId): Buffer[] {
-  const forms = [[false, 'never'], [true, 'never'], [false, 'always'], [true, 'always']] as const;
-  return forms.map(([ident, crlf]) => convertedBytes(raw, blob, { ident, crlf }));
 }
 
 /** Expands every `$Id$` and `$Id: …$`, except those of another version control system (ident_to_worktree). */
@@ -78,20 +58,3 @@ const DELETE = 127;
 const PRINTABLE_CONTROLS: ReadonlySet<number> = new Set([8, 9, 12, 27]);
 /** Of DOS: one at the end does not count. */
 const END_OF_FILE = '\u001a';
-
-/** Whether `archived` is `text` with every `$Format:…$` expanded to something (format_subst in git's archive.c). */
-function isExpansionOf(archived: Buffer, text: Buffer): boolean {
-  const pieces = text.toString('latin1').split(/\$Format:[^$]*\$/);
-  const [first = '', ...rest] = pieces;
-  const last = rest.pop();
-  if (last === undefined) return false;
-  const expanded = archived.toString('latin1');
-  if (!expanded.startsWith(first)) return false;
-  let position = first.length;
-  for (const piece of rest) {
-    const found = expanded.indexOf(piece, position);
-    if (found < 0) return false;
-    position = found + piece.length;
-  }
-  return expanded.length - last.length >= position && expanded.endsWith(last);
-}

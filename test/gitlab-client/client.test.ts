@@ -48,6 +48,13 @@ test('files and blobs come as git has them, and what is missing is undefined', a
   expect(await buffer(await client.blob(project.id, big?.blob ?? ("" as BlobId)))).toHaveLength(8 << 20);
 });
 
+test.each(['404 Commit Not Found', '404 Project Not Found', undefined])('a commit that GitLab does not find (%s) is no commit without files', async (message) => {
+  const missing = gitlab.faults.add({ path: /\/(?:files|tree)\b/, times: 2, kind: { status: 404, body: message === undefined ? 'not found' : { message } } });
+  await expect(client.file(project.id, commit, 'go.mod', 100)).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining('answered 404') });
+  await expect(all(client.tree(project.id, commit, ''))).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining(`no tree of commit ${commit}`) });
+  expect(missing.hits).toBe(2);
+});
+
 test('an archive is a stream: its first bytes are there long before its last', async () => {
   gitlab.faults.add({ path: /archive/, kind: { trickleBytesPerSecond: 2000 } });
   const archive = await client.archive(project.id, commit, '');
