@@ -5,8 +5,10 @@ import type { Pace } from './pace.ts';
 
 /**
  * Reservations are members of a sorted set, scored by the time of Redis in microseconds, so that the clocks of the
- * replicas do not matter. A hold is a key that expires with it. KEYS: the set, the hold. ARGV: limit, window in
- * milliseconds, a unique name. Numbers go through string.format because Lua would round the time when printing it.
+ * replicas do not matter. Those in the future are from before that clock was set back (on a machine that started with a
+ * wrong one), and do not count: what Redis expires goes by the same clock, so that they would stop all calls until then. A hold
+ * is a key that expires with it. KEYS: the set, the hold. ARGV: limit, window in milliseconds, a unique name. Numbers go
+ * through string.format because Lua would round the time when printing it.
  */
 const reserveScript = `
 local held = redis.call('PTTL', KEYS[2])
@@ -18,6 +20,7 @@ local now = time[1] * 1000000 + time[2]
 local limit = tonumber(ARGV[1])
 local window = tonumber(ARGV[2]) * 1000
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - window))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf')
 local count = redis.call('ZCARD', KEYS[1])
 if count < limit then
   redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[3])

@@ -50,6 +50,17 @@ describe('the pace on Redis', () => {
     }
   });
 
+  it('goes on after the clock of Redis was set back', async () => {
+    const [redis] = connections;
+    const key = randomUUID();
+    if (redis === undefined) throw new Error('not connected');
+    const pace = new RedisPace(redis, prefix);
+    const [seconds] = await redis.time();
+    await redis.zadd(`${prefix}:pace:${key}`, (Number(seconds) + 3_600) * 1_000_000, 'an hour ahead');
+    expect(await pace.reserve(key, 1, 1_000)).toBe(0);
+    expect(await pace.reserve(key, 1, 1_000)).toBeGreaterThan(0);
+  });
+
   it('asks for a retry when Redis is gone', async () => {
     await using own = await startRedis({ own: true });
     const redis = connectRedis(own.url, log);
