@@ -29,7 +29,7 @@ import { MemoryQueue } from './queue/memory-queue.ts';
 import { answerSchema, keepMs, questionSchema, type ModuleAnswer, type ModuleQuestion } from './queue/module-question.ts';
 import type { Asker, Questions } from './queue/questions.ts';
 import type { Queue } from './queue/queue.ts';
-import { clearAbandonedScratch, SCRATCH } from './publish/scratch.ts';
+import { keepScratchClear, SCRATCH } from './publish/scratch.ts';
 import { Ownership } from './resolve/ownership.ts';
 import { createCache } from './store/cache.ts';
 import { openStore } from './store/open.ts';
@@ -106,7 +106,7 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   if (runs) closers.push(() => runs.close());
   if (queue && roles.includes('worker')) {
     await checkStore(store, log);
-    await clearAbandonedScratch(SCRATCH);
+    closers.push(await keepScratchClear(SCRATCH, (error) => log.warn({ reason: messageOf(error) }, 'what killed processes left in the folder for temporary files could not be removed')));
     const stops = startWorker({ config, log, metrics, store, ownership, gitlab, queue, agreement, cache, temporary: SCRATCH, questions, runs });
     closers.push(...stops.toReversed());
   }

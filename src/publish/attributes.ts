@@ -1,3 +1,4 @@
+import { matches, readPattern, UNREAD_PATTERN, type Pattern, type Work } from './attribute-pattern.ts';
 import { below } from '../module/elements.ts';
 
 /** A .gitattributes file: the directory it stands in, empty for the root of the repository, and its text. */
@@ -43,6 +44,8 @@ const CONVERTING = ['text', 'crlf', 'eol', 'ident', 'working-tree-encoding'] as 
 const MACRO = '[attr]';
 /** The one macro that git brings along. */
 const BINARY: readonly Assignment[] = [['diff', false], ['merge', false], ['text', false]];
+/** A .gitattributes file that takes more work than this (see `matches`) is left unread from there on: about a second, in which nothing else runs. */
+const MAX_WORK = 50_000_000;
 /** In bytes; from here on newer versions of git ignore a line, and older ones do not. */
 const LONG_LINE = 2048;
 /** Not every version of git passes over it. */
@@ -82,15 +85,19 @@ function attributesOf(files: readonly AttributesFile[], path: string): ReadonlyM
   };
   for (const file of governing.toReversed()) {
     const name = bytesOf(below(path, file.directory) ?? path);
-    for (const { pattern, assignments } of readOnce(file).lines.toReversed()) {
-      if (matches(pattern, name)) assign(assignments, pattern.exact);
+    const base = name.slice(name.lastIndexOf('/') + 1);
+    const read = readOnce(file);
+    for (const { pattern, assignments } of read.lines) {
+      if (read.work > MAX_WORK) return values.set(MACRO, 'unsure');
+      if (matches(pattern, pattern.forBaseName ? base : name, read)) assign(assignments, pattern.exact);
     }
   }
   return values;
 }
 
 /** What a file says: it is asked for by thousands of paths. */
-interface ReadFile {
+interface ReadFile extends Work {
+  /** The last one first. */
   readonly lines: readonly Line[];
   readonly macros: ReadonlyMap<string, readonly Assignment[]>;
 }
@@ -101,7 +108,7 @@ function readOnce(file: AttributesFile): ReadFile {
   const known = readFiles.get(file);
   if (known) return known;
   const macros = new Map<string, readonly Assignment[]>([['binary', BINARY]]);
-  const read = { lines: readLines(file.text, macros), macros };
+  const read = { lines: readLines(file.text, macros).toReversed(), macros, work: 0 };
   readFiles.set(file, read);
   return read;
 }
@@ -143,93 +150,10 @@ function readAssignments(text: string): Assignment[] | undefined {
   return assignments;
 }
 
-/** A pattern taken apart. Without `exact` it may match more than git's does, because a part of it was not read. */
-interface Pattern {
-  readonly steps: readonly Step[];
-  /** A pattern without a slash is for the last element of a path. */
-  readonly forBaseName: boolean;
-  readonly exact: boolean;
-}
-
-/** One character; or any number of them, with or without slashes; or a fork: go on here, or behind the next two steps. */
-type Step = ((char: string) => boolean) | 'all' | 'no slash' | 'fork';
-
-/** In the order in which wildmatch of git looks for them. Of sets only those that mean the same in every version. */
-const TOKEN = /(?<directories>(?<=^|\/)\*\*+(?:\/|$))|(?<stars>\*+)|(?<one>\?)|\\(?<escaped>.)|\[(?<set>[!^]?[-\w.,+=@~ ]+)\]|(?<plain>[^*?\\[])/gsy;
-
 const UNREAD_LINE: Line = {
-  pattern: { steps: ['all'], forBaseName: false, exact: false },
+  pattern: UNREAD_PATTERN,
   assignments: [MACRO, ...CONVERTING].map((name) => [name, 'unsure'] as const),
 };
-
-/** `isSure` is whether git takes the line into account at all. */
-function readPattern(text: string, isSure: boolean): Pattern {
-  const forBaseName = !text.includes('/');
-  // Such a pattern is for directories, which have no bytes.
-  if (text.endsWith('/')) return { steps: [() => false], forBaseName, exact: true };
-  const pattern = text.replace(/^\//, '');
-  const steps: Step[] = [];
-  let read = 0;
-  for (const { 0: token, groups = {} } of pattern.matchAll(TOKEN)) {
-    const { directories, stars, one, escaped, set, plain } = groups;
-    if (stars !== undefined && stars !== '*' && !forBaseName) break;
-    if (set !== undefined && !isAscending(set)) break;
-    if (directories?.endsWith('/')) steps.push('fork', 'all', literally('/'));
-    else if (directories !== undefined) steps.push('all');
-    else if (stars !== undefined) steps.push('no slash');
-    else if (one !== undefined) steps.push((char) => char !== '/');
-    else if (set !== undefined) steps.push(oneOf(set));
-    else steps.push(literally(escaped ?? plain ?? ''));
-    read += token.length;
-  }
-  const isRead = read === pattern.length && !pattern.includes(NO_UTF8);
-  if (!isRead) return { steps: pattern.includes(NO_UTF8) ? ['all'] : [...steps, 'all'], forBaseName, exact: false };
-  return { steps, forBaseName, exact: isSure };
-}
-
-/** What stands in a text, as bytes, for bytes that were no UTF-8. */
-const NO_UTF8 = '\u00ef\u00bf\u00bd';
-
-function literally(expected: string): Step {
-  return (char) => char === expected;
-}
-
-function oneOf(set: string): Step {
-  const expression = new RegExp(`^[${set.replace(/^!/, '^')}]$`, 's');
-  return (char) => char !== '/' && expression.test(char);
-}
-
-function isAscending(set: string): boolean {
-  return Array.from(set.replace(/^[!^]/, '').matchAll(/(.)-(.)/g)).every(([, first = '', last = '']) => first <= last);
-}
-
-/** All ways through the pattern at once, so that no pattern takes more than its length times that of the name. */
-function matches({ steps, forBaseName }: Pattern, path: string): boolean {
-  const name = forBaseName ? path.slice(path.lastIndexOf('/') + 1) : path;
-  let places = reachable(steps, [0]);
-  for (const char of name) {
-    const next: number[] = [];
-    for (const place of places) {
-      const step = steps[place];
-      if (step === 'all' || (step === 'no slash' && char !== '/')) next.push(place);
-      else if (typeof step === 'function' && step(char)) next.push(place + 1);
-    }
-    places = reachable(steps, next);
-  }
-  return places.has(steps.length);
-}
-
-/** The places, and those that can be reached from them without a character. */
-function reachable(steps: readonly Step[], places: readonly number[]): ReadonlySet<number> {
-  const found = new Set(places);
-  // What is added while a set is walked through is walked through as well.
-  for (const place of found) {
-    const step = steps[place];
-    if (step !== undefined && typeof step !== 'function') found.add(place + 1);
-    if (step === 'fork') found.add(place + 3);
-  }
-  return found;
-}
 
 /** UTF-8 as a text with a character for each byte: git's patterns are about bytes. */
 function bytesOf(text: string): string {

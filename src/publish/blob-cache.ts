@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { BlobId } from '../gitlab/answers.ts';
 import { Spool } from '../spool.ts';
@@ -9,6 +10,8 @@ export interface BlobCacheLimits {
   readonly bytes?: number;
   /** 250,000 unless given: about 100 bytes of memory for each. */
   readonly blobs?: number;
+  /** How many bytes are free on the disk, asked for each piece; of the folder's disk unless given. */
+  readonly free?: () => Promise<number>;
 }
 
 /** The bytes of a blob, `size` of them. `body` has to be read to its end or destroyed. */
@@ -38,22 +41,27 @@ const PLACES = 2 ** 26;
 
 /**
  * Blobs on disk by their git id, whatever repository they are of. What was kept first goes first, in large pieces; a
- * reader of such a piece finishes. The files have no names, so nothing is left behind however the process ends.
+ * reader of such a piece finishes. The files have no names, so nothing is left behind however the process ends. At least as
+ * much as they take is left free, as long as others do not take it: zips and archives are made on the same disk.
  */
 export class BlobCache {
   readonly #folder: string;
   readonly #maxBytes: number;
   readonly #maxBlobs: number;
+  readonly #free: () => Promise<number>;
+  /** How many bytes there may be now. */
+  #room = 0;
   /** Oldest first; the last one is being filled. */
   readonly #segments: Segment[] = [];
   /** One change after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
   /** The folder has to exist. */
-  constructor(folder: string, { bytes = 2 ** 30, blobs = 250_000 }: BlobCacheLimits = {}) {
+  constructor(folder: string, { bytes = 2 ** 30, blobs = 250_000, free = () => freeOn(folder) }: BlobCacheLimits = {}) {
     this.#folder = folder;
     this.#maxBytes = bytes;
     this.#maxBlobs = blobs;
+    this.#free = free;
   }
 
   has(id: BlobId): boolean {
@@ -94,11 +102,9 @@ export class BlobCache {
     });
   }
 
-  /** Frees the disk, once readers are done. Nothing is kept or found any more. */
+  /** Frees the disk, once readers are done. Nothing that was kept is found any more. */
   async close(): Promise<void> {
-    await this.#inTurn(async () => {
-      for (const segment of this.#segments.splice(0)) await segment.file.release();
-    });
+    await this.#inTurn(() => this.#drop(this.#segments.splice(0)));
   }
 
   #find(key: string): Found | undefined {
@@ -112,12 +118,13 @@ export class BlobCache {
   /** The segment that the next blob goes into, with room made for it. */
   async #segmentFor(size: number): Promise<Segment> {
     const last = this.#segments.at(-1);
-    const isFull = !last || last.bytes + size > Math.min(this.#maxBytes / SEGMENTS, PLACES) || last.places.size >= this.#maxBlobs / SEGMENTS;
+    const isFull = !last || last.bytes + size > Math.min(this.#room / SEGMENTS, PLACES) || last.places.size >= this.#maxBlobs / SEGMENTS;
     if (last && isFull) await this.#write(last);
     const segment = isFull ? { file: await Spool.create(this.#folder), places: new Map(), waiting: [], waitingBytes: 0, bytes: 0 } : last;
     if (isFull) this.#segments.push(segment);
     const sum = (count: (one: Segment) => number): number => this.#segments.reduce((total, one) => total + count(one), 0);
-    while (this.#segments.length > 1 && (sum((one) => one.bytes) + size > this.#maxBytes || sum((one) => one.places.size) >= this.#maxBlobs)) {
+    if (isFull) this.#room = Math.min(this.#maxBytes, (sum((one) => one.bytes) + (await this.#free())) / 2);
+    while (this.#segments.length > 1 && (sum((one) => one.bytes) + size > this.#room || sum((one) => one.places.size) >= this.#maxBlobs)) {
       await this.#segments.shift()?.file.release();
     }
     return segment;
@@ -135,15 +142,22 @@ export class BlobCache {
     });
   }
 
-  /** A segment that could not be written as a whole, on a full disk for instance, is none any more. */
+  /** A segment that could not be written as a whole is none any more. */
   async #orDrop(segment: Segment, write: () => Promise<void>): Promise<void> {
     try {
       await write();
     } catch (error) {
       const index = this.#segments.indexOf(segment);
-      if (index >= 0) this.#segments.splice(index, 1);
-      await segment.file.release();
+      if (index >= 0) await this.#drop(this.#segments.splice(index, 1));
       throw error;
+    }
+  }
+
+  async #drop(segments: readonly Segment[]): Promise<void> {
+    for (const { file, waiting } of segments) {
+      // Who is about to read one of these finds none, rather than a closed file.
+      waiting.length = 0;
+      await file.release();
     }
   }
 
@@ -152,6 +166,11 @@ export class BlobCache {
     this.#last = turn.catch(() => undefined);
     return await turn;
   }
+}
+
+async function freeOn(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
 }
 
 /** Where a blob is, in bytes. */

@@ -47,6 +47,11 @@ export class Blobs {
     await this.keep(taken.blob as BlobId, taken);
   }
 
+  /** Forgets all of them, so that others have their place on the disk. */
+  async clear(): Promise<void> {
+    await this.#parts.cache.close();
+  }
+
   /** A blob of a project; fetched if need be, at once for all who ask for it meanwhile. */
   async open(projectId: number, id: BlobId): Promise<OpenBlob> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {

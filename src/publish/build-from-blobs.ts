@@ -17,8 +17,8 @@ export type FromBlobsParts = FillParts & ArchiveLimit;
 
 /**
  * Builds a version's zip from the tree and blobs, of which only those not seen before are fetched: with one archive, if
- * `reserve` gives one (0, else the milliseconds to wait), or one by one. Undefined for a version that git alone can convert: it
- * has to come from an archive. Throws Refuse, or Retry where waiting for an archive is sooner.
+ * `reserve` gives one (0, else the milliseconds to wait), or one by one. Undefined for a version that git alone can convert, or
+ * that is larger than the cache: it has to come from an archive. Throws Refuse, or Retry where waiting for an archive is sooner.
  */
 export async function buildFromBlobs(
   parts: FromBlobsParts,
@@ -30,7 +30,7 @@ export async function buildFromBlobs(
   const plan = await planZip(files, version);
   const attributes = await attributesOf(files, version.directory, plan);
   if (!attributes || !plan.files.every((file) => isMadeFromBlob(file, attributes))) return undefined;
-  await supply(parts, version, plan, scratch, reserve);
+  if (!(await supply(parts, version, plan, scratch, reserve))) return undefined;
   const source = {
     blob: async (id: BlobId) => (await parts.blobs.open(version.project.id, id)).body,
     attributes: async () => attributes,
@@ -57,30 +57,42 @@ async function attributesOf(files: CommitFiles, directory: string, plan: ZipPlan
 }
 
 /** An archive that is not to be had, because somebody else has used up the limit, is no reason to wait unless very much is missing. */
-function unlessRetry(missing: number): (error: unknown) => void {
+function unlessRetry(missing: number): (error: unknown) => number {
   return (error) => {
     if (!(error instanceof Retry) || missing > MANY_BLOBS) throw error;
+    return 0;
   };
 }
 
-/** Gets the planned blobs that are missing into the cache. */
+/** Gets the planned blobs that are missing into the cache. False if too many of them push each other, or those that were there, out of it. */
 async function supply(
   parts: FromBlobsParts,
   { project, commit, directory, gomod }: ResolvedVersion,
   plan: ZipPlan,
   scratch: string,
   reserve: () => Promise<number>,
-): Promise<void> {
+): Promise<boolean> {
   const { blobs } = parts;
   if (gomod) await blobs.keepBytes(gomod, commit.length);
+  const isMissing = (id: BlobId): boolean => !blobs.has(id);
+  // Files with the same content are one blob, and one call.
+  const planned = new Set<BlobId>();
   const wanted = new Map<string, BlobId>();
   for (const { treePath, content } of plan.files) {
-    if (typeof content === 'string' && !blobs.has(content)) wanted.set(treePath, content);
+    if (typeof content !== 'string') continue;
+    planned.add(content);
+    if (isMissing(content)) wanted.set(treePath, content);
   }
-  if (!areFew(wanted)) {
+  const missing = new Set(wanted.values());
+  let kept = 0;
+  if (!areFew(missing)) {
     const waitMs = await reserve();
-    if (waitMs === 0) await fillFromArchive(parts, { projectId: project.id, commit, directory }, wanted, scratch).catch(unlessRetry(wanted.size));
-    else if (wanted.size > MANY_BLOBS) throw archiveLater(parts, waitMs);
+    const fill = (): Promise<number> => fillFromArchive(parts, { projectId: project.id, commit, directory }, wanted, scratch);
+    if (waitMs === 0) kept = await fill().catch(unlessRetry(missing.size));
+    else if (missing.size > MANY_BLOBS) throw archiveLater(parts, waitMs);
   }
-  await blobs.fetch(project.id, wanted.values());
+  const left = Array.from(planned).filter(isMissing);
+  if (left.length - (missing.size - kept) > MANY_BLOBS) return false;
+  await blobs.fetch(project.id, left);
+  return true;
 }

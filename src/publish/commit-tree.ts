@@ -22,6 +22,8 @@ const HELD_ENTRIES = 100_000;
 const TOO_LARGE_SIZE = 100;
 /** So many blobs are remembered that no archive has as they are. */
 const HELD_ABSENT = 50_000;
+/** A repository whose archive is too large is remembered as such for so long, in milliseconds. */
+const TOO_LARGE_MS = 24 * 60 * 60_000;
 /** An archive that GitLab did not give is asked for again after so long, in milliseconds. */
 const AGAIN_MS = 60_000;
 const SYMLINK_MODE = '120000';
@@ -31,6 +33,8 @@ export class CommitTrees {
   readonly #parts: CommitTreesParts;
   /** Blobs that GitLab leaves out of archives or changes there: they are no reason for another one. */
   readonly #absent = new LRUCache<BlobId, true>({ max: HELD_ABSENT });
+  /** The projects whose archive is larger than any may be: half a gigabyte for nothing, for each commit. */
+  readonly #tooLarge = new LRUCache<number, true>({ max: 10_000, ttl: TOO_LARGE_MS });
   readonly #held = new LRUCache<string, CommitTree | 'too large'>({
     maxSize: HELD_ENTRIES,
     sizeCalculation: (tree) => (tree === 'too large' ? TOO_LARGE_SIZE : tree.size),
@@ -66,12 +70,13 @@ export class CommitTrees {
       if (entry.type === 'blob') entries.push(entry);
       if (entries.length > MAX_ENTRIES) return 'too large';
     }
-    return new CommitTree({ ...this.#parts, absent: this.#absent, projectId, commit, entries });
+    return new CommitTree({ ...this.#parts, absent: this.#absent, tooLarge: this.#tooLarge, projectId, commit, entries });
   }
 }
 
 interface CommitTreeParts extends CommitTreesParts {
   readonly absent: LRUCache<BlobId, true>;
+  readonly tooLarge: LRUCache<number, true>;
   readonly projectId: number;
   readonly commit: CommitId;
   readonly entries: readonly TreeEntry[];
@@ -119,12 +124,12 @@ class CommitTree implements CommitFiles {
   }
 
   async #fill(): Promise<void> {
-    const { blobs, absent, projectId, commit, entries, temporary } = this.#parts;
+    const { blobs, absent, tooLarge, projectId, commit, entries, temporary } = this.#parts;
     const wanted = new Map<string, BlobId>();
     for (const { path, mode, blob } of entries) {
       if (mode !== SYMLINK_MODE && !absent.has(blob) && !blobs.has(blob)) wanted.set(path, blob);
     }
-    if (areFew(wanted)) return;
+    if (tooLarge.has(projectId) || areFew(new Set(wanted.values()))) return;
     const waitMs = await reserveArchive(this.#parts, projectId);
     if (waitMs > 0) {
       this.#fillAt = performance.now() + waitMs;
@@ -142,6 +147,7 @@ class CommitTree implements CommitFiles {
       }
       // Larger than any module may be. Those of the single modules are not.
       if (!(error instanceof Refuse)) throw error;
+      tooLarge.set(projectId, true);
     }
     for (const blob of wanted.values()) {
       if (!blobs.has(blob)) absent.set(blob, true);

@@ -16,9 +16,9 @@ export interface FillParts {
 /** So many missing blobs are fetched one by one rather than with an archive. */
 const FEW_BLOBS = 10;
 
-/** Whether what is missing, blobs by their paths, is not worth an archive. Files with the same content are one blob, and one call. */
-export function areFew(wanted: ReadonlyMap<string, BlobId>): boolean {
-  return new Set(wanted.values()).size <= FEW_BLOBS;
+/** Whether what is missing is not worth an archive. As a set, since files with the same content are one blob, and one call. */
+export function areFew(missing: ReadonlySet<BlobId>): boolean {
+  return missing.size <= FEW_BLOBS;
 }
 
 /** Which archive. */
@@ -31,18 +31,22 @@ export interface ArchivePlace {
 
 /**
  * Reads one archive for the blobs in it: of the wanted paths, those files are kept that are what the tree says. What GitLab
- * changed or left out stays missing. Throws Retry for an archive that breaks off, and Refuse for one that is larger than 500 MiB;
- * what came before that is kept.
+ * changed or left out stays missing. Resolves to how many were kept. Rejects with Retry for an archive that breaks off, and
+ * Refuse for one that is larger than 500 MiB; what came before that is kept.
  */
-export async function fillFromArchive({ gitlab, blobs }: FillParts, place: ArchivePlace, wanted: ReadonlyMap<string, BlobId>, scratch: string): Promise<void> {
+export async function fillFromArchive({ gitlab, blobs }: FillParts, place: ArchivePlace, wanted: ReadonlyMap<string, BlobId>, scratch: string): Promise<number> {
+  let kept = 0;
   const archive = await gitlab.archive(place.projectId, place.commit, place.directory);
   for await (const { path, size, body } of readArchive(Readable.from(checkArchiveSize(archive), { objectMode: false }))) {
     const id = wanted.get(path);
     if (id === undefined || size > MAX_ZIP || blobs.has(id)) continue;
     const taken = await takeFile(body, size, id.length, scratch);
     const raw = taken.blob === id ? taken : withLineFeeds(taken, id);
-    if (raw.blob === id) await blobs.keep(id, raw);
+    if (raw.blob !== id) continue;
+    await blobs.keep(id, raw);
+    kept++;
   }
+  return kept;
 }
 
 /** A small file with its line ends as git most likely stores them, where attributes had them changed to CRLF. */

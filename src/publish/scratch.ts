@@ -1,20 +1,34 @@
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Retry } from '../errors.ts';
 
 /** No publish takes this long: a folder older than that belongs to a process that was killed. In milliseconds. */
 const ABANDONED_MS = 6 * 60 * 60 * 1000;
+/** How often one looks for such folders, in milliseconds. */
+const CLEAR_MS = 60 * 60 * 1000;
 const PREFIX = 'publish-';
 
-/** The folder in which all processes of this machine keep what is temporary. */
-export const SCRATCH = join(tmpdir(), 'modpress');
+/** The folder in which all processes of this machine that run as the same user keep what is temporary: nobody may write into another user's. */
+export const SCRATCH = join(tmpdir(), `modpress-${process.getuid?.() ?? 'user'}`);
 
-/** Runs `work` with an empty folder below `parent`, and removes the folder whatever comes of it. */
+/** There is no room for temporary files. */
+export class ScratchFull extends Retry {
+  constructor(parent: string, cause: unknown) {
+    super(`no space is left for temporary files in ${parent} (TMPDIR moves them to another disk)`, { cause });
+  }
+}
+
+/** Runs `work` with an empty folder below `parent`, and removes the folder whatever comes of it. Throws ScratchFull if the disk is full. */
 export async function withScratch<T>(parent: string, work: (folder: string) => Promise<T>): Promise<T> {
   await mkdir(parent, { recursive: true });
   const folder = await mkdtemp(join(parent, PREFIX));
   try {
     return await work(folder);
+  } catch (error) {
+    // An archive that finds no room has broken off for its reader. A store whose disk is full has an error of its own.
+    const reason: unknown = error instanceof Retry ? error.cause : error;
+    throw reason instanceof Error && 'code' in reason && reason.code === 'ENOSPC' ? new ScratchFull(parent, reason) : error;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -29,4 +43,11 @@ export async function clearAbandonedScratch(parent: string): Promise<void> {
     const made = name.startsWith(PREFIX) ? await stat(path).catch(() => undefined) : undefined;
     if (made && Date.now() - made.mtimeMs > ABANDONED_MS) await rm(path, { recursive: true, force: true });
   }
+}
+
+/** The same now and then for as long as a service runs: whoever is started again right after the end finds nothing to be old yet. Returns what ends it. */
+export async function keepScratchClear(parent: string, onFailure: (error: unknown) => void, everyMs = CLEAR_MS): Promise<() => void> {
+  await clearAbandonedScratch(parent);
+  const timer = setInterval(() => void clearAbandonedScratch(parent).catch(onFailure), everyMs);
+  return () => clearInterval(timer);
 }

@@ -14,7 +14,7 @@ import type { Blobs } from './blobs.ts';
 import { buildZip } from './build.ts';
 import type { CommitFiles } from './commit-files.ts';
 import { forgetOutcomes } from './outcome.ts';
-import { withScratch } from './scratch.ts';
+import { ScratchFull, withScratch } from './scratch.ts';
 import { writeList } from './static-list.ts';
 import { hashStoredZip } from './stored-hash.ts';
 import { demandInService } from './withdraw.ts';
@@ -61,7 +61,12 @@ export interface WriteOptions {
 export async function writeVersion(parts: WriterParts, version: ResolvedVersion, options: WriteOptions = {}): Promise<WrittenVersion> {
   return await parts.lock(lockName(version.path, version.version), async () => {
     await demandInService(parts.store, version.path, version.version);
-    return await withScratch(parts.temporary, async (scratch) => (await storedVersion(parts.store, version, scratch)) ?? (await build(parts, version, scratch, options)));
+    try {
+      return await withScratch(parts.temporary, async (scratch) => (await storedVersion(parts.store, version, scratch)) ?? (await build(parts, version, scratch, options)));
+    } catch (error) {
+      if (error instanceof ScratchFull) await parts.blobs?.clear();
+      throw error;
+    }
   });
 }
 

@@ -97,6 +97,33 @@ test('beyond the number of blobs the oldest go', async () => {
   expect(held).toEqual(ids.slice(-held.length));
 });
 
+test('at least as much is left free as it takes, and it shrinks when others take the disk', async () => {
+  let disk = 20_000;
+  let taken = 0;
+  await withLimits({ free: async () => disk - taken });
+  const ids: BlobId[] = [];
+  const heldBytes = (): number => ids.filter((id) => cache.has(id)).length * 100;
+  for (let index = 0; index < 400; index++) {
+    ids.push(await keep(bytesOf(index, 100)));
+    taken = heldBytes();
+    expect(taken).toBeLessThanOrEqual(10_000);
+  }
+  expect(taken).toBeGreaterThan(8_000);
+  disk = 10_000;
+  for (let index = 400; index < 600; index++) {
+    ids.push(await keep(bytesOf(index, 100)));
+    taken = heldBytes();
+  }
+  expect(taken).toBeLessThanOrEqual(5_000);
+});
+
+test('what is forgotten while somebody is about to read it is not there', async () => {
+  const id = await keep(bytesOf(1, 1000));
+  const [, found] = await Promise.all([cache.close(), cache.open(id)]);
+  expect(found).toBeUndefined();
+  expect(await read(await keep(bytesOf(1, 1000)))).toEqual(bytesOf(1, 1000));
+});
+
 test('a blob larger than a segment pushes others out, one larger than the cache is not kept', async () => {
   await withLimits({ bytes: 1_000_000 });
   const first = await keep(bytesOf(1, 400_000));

@@ -154,6 +154,17 @@ describe('what attributes make of a file', () => {
   // Git takes longer to start than to make hundreds of files.
   const repository = fc.record({ root: attributes, rooms: fc.array(room, { minLength: 30, maxLength: 40, size: 'max' }) });
 
+  test('takes no longer than a moment to find out, whatever its lines, or is left to git', () => {
+    const pushed = Array.from({ length: 3000 }, (_, index) => `assets/f${index}.png filter=lfs -text\n`).join('');
+    const paths = Array.from({ length: 3000 }, (_, index) => `assets/g${index}.go`);
+    const started = performance.now();
+    expect(conversionsOf(pushed, paths)).not.toContain('unsure');
+    expect(conversionsOf('* text=auto\n*.go text\n*.png -text\n'.repeat(100), paths)).not.toContain('unsure');
+    const hostile = '*a*a*a*a*a*a*[b] eol=crlf\n'.repeat(20_000);
+    expect(conversionsOf(hostile, paths.map((name) => name.replace('/', 'a'.repeat(100)))).filter((conversion) => conversion === 'unsure').length).toBeGreaterThan(2900);
+    expect(performance.now() - started).toBeLessThan(20_000);
+  }, 60_000);
+
   test('is what git archive, as the go command calls it, makes of it', async () => {
     const project = await gitlab.createProject('attributes/random');
     const git = new Git();
@@ -195,6 +206,12 @@ describe('what attributes make of a file', () => {
     expect(compared.same).toBeGreaterThan(500);
   }, 120_000);
 });
+
+/** What a .gitattributes file at the root says of each path. */
+function conversionsOf(text: string, paths: readonly string[]): ReturnType<typeof conversionOf>[] {
+  const files = [{ directory: '', text }];
+  return paths.map((name) => conversionOf(files, name));
+}
 
 function queriesOf(shape: { name: string; modules: readonly string[] } | { name: string; query: string | undefined }): string[] {
   const queries = 'modules' in shape ? shape.modules : [shape.query ?? []].flat();

@@ -1,18 +1,25 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import { pack } from 'tar-stream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { BlobId } from '../../src/gitlab/answers.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { ListedTag } from '../../src/queue/queue.ts';
 import { BlobCache } from '../../src/publish/blob-cache.ts';
 import { Blobs } from '../../src/publish/blobs.ts';
 import type { Published } from '../../src/publish/publish.ts';
+import { takeBytes } from '../../src/publish/taken.ts';
 import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
 import { WorkTree, type FileContent } from '../gitlab/work-tree.ts';
 import { startPublishing, type Publishing } from './publishing.ts';
 import { moduleNames, thirtyModules } from './thirty-modules.ts';
 
 const HOST = 'gitlab.example';
+const aMebibyte = Buffer.alloc(2 ** 20);
 
 let gitlab: StandIn;
 let client: GitLabClient;
@@ -85,6 +92,29 @@ describe('thirty modules tagged on one commit', () => {
     await sameAsPlain(project, tags, none);
   });
 
+  test('in a repository whose archive is too large ask for it once, and not for each commit', async () => {
+    const { project, tree } = await repository(thirtyModules(1));
+    let archives = 0;
+    class Huge extends GitLabClient {
+      override archive(): Promise<Readable> {
+        archives++;
+        const [tar, gzip] = [pack(), createGzip({ level: 0 })];
+        const zeros = tar.entry({ name: 'top/zeros', size: 600 * aMebibyte.length });
+        void pipeline(Readable.from(Array.from({ length: 600 }, () => aMebibyte)), zeros).catch(() => undefined);
+        void pipeline(tar, gzip).catch(() => undefined);
+        return Promise.resolve(gzip);
+      }
+    }
+    const huge = new Huge({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined });
+    const other = await startPublishing(gitlab, join(folder, 'huge'), { modulePrefix: HOST, parts: { gitlab: huge, blobs: new Blobs({ gitlab: client, cache, temporary: folder }) } });
+    for (const version of [1, 2]) {
+      const tags = (await tagAll(tree, `v1.${version}.0`)).slice(0, 2);
+      for (const [tag, said] of await listed(project, tags, true)) await published(project, tag, said, other);
+      await tree.write(thirtyModules(version + 1)).commit('Next');
+    }
+    expect(archives).toBe(1);
+  }, 60_000);
+
   test('in a tree that is too large to be held have their directories listed', async () => {
     const others = Object.fromEntries(Array.from({ length: 50_001 }, (_, index) => [`others/d${index % 50}/f${index}`, 'x']));
     const { project, tree } = await repository({ ...others, ...thirtyModules(1) });
@@ -156,6 +186,45 @@ describe('a tag that was listed', () => {
     await sameAsPlain(project, ['v1.0.0']);
   });
 
+  test('and has more files than the cache holds comes from an archive', async () => {
+    const files = Object.fromEntries(Array.from({ length: 1400 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]));
+    const { project, tree } = await repository({ ...oneModule, ...files });
+    await tree.tag('v1.0.0');
+    await tree.push();
+    const small = new BlobCache(folder, { blobs: 160 });
+    const fresh = await startPublishing(gitlab, join(folder, 'small'), { modulePrefix: HOST, parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache: small, temporary: folder }), archivesPerMinute: 5 } });
+    const [said] = (await listed(project, ['v1.0.0'], false)).values();
+    gitlab.clearRequests();
+    await published(project, 'v1.0.0', said, fresh);
+    const { archive, blob } = calls(project);
+    expect({ archive, blob }).toEqual({ archive: 2 });
+    await sameAsPlain(project, ['v1.0.0'], fresh);
+    await small.close();
+  });
+
+  // What GitLab's API says of a commit while Gitaly is down.
+  test.each([true, false])('is not taken for no module while GitLab does not find its commit (on a shared one: %s)', async (sharesCommit) => {
+    const { project, tree } = await repository(oneModule);
+    await tree.tag('v1.0.0');
+    await tree.push();
+    const [said] = (await listed(project, ['v1.0.0'], sharesCommit)).values();
+    gitlab.faults.add({ path: /\/repository\/(?:files|tree)\b/, kind: { status: 404, body: { message: `404 ${sharesCommit ? 'Tree' : 'Commit'} Not Found` } } });
+    await expect(published(project, 'v1.0.0', said)).rejects.toMatchObject({ name: 'Retry' });
+    await published(project, 'v1.0.0', said);
+    await sameAsPlain(project, ['v1.0.0']);
+  });
+
+  test('has the same bytes from an archive that obeys the attributes of the default branch, as up to GitLab 16.8', async () => {
+    const { project, tree } = await repository({ ...oneModule, '.gitattributes': '*.bat eol=crlf\n', 'a.bat': '$Id$\n', 'a.txt': '$Id$\n' });
+    await tree.tag('v1.0.0');
+    await tree.push();
+    const [said] = (await listed(project, ['v1.0.0'], false)).values();
+    expect(await published(project, 'v1.0.0', said)).toMatchObject({ known: false });
+    await mkdir(join(project.repositoryDir, 'info'), { recursive: true });
+    await writeFile(join(project.repositoryDir, 'info', 'attributes'), '*.txt eol=crlf\n*.bat ident\n');
+    await sameAsPlain(project, ['v1.0.0']);
+  });
+
   test('is published although GitLab sends a blob damaged at first', async () => {
     const { project, tree } = await repository(oneModule);
     await tree.tag('v1.0.0');
@@ -169,6 +238,25 @@ describe('a tag that was listed', () => {
 });
 
 describe('a push', () => {
+  test('that finds the disk full says so, and gets the place of the blobs that were kept', async () => {
+    const { project, tree } = await repository(oneModule);
+    await tree.tag('v1.0.0');
+    await tree.push();
+    const blob = takeBytes(Buffer.from(oneModule['a.go']), 40).blob as BlobId;
+    const [said] = (await listed(project, ['v1.0.0'], false)).values();
+    await published(project, 'v1.0.0', said);
+    expect(cache.has(blob)).toBe(true);
+    class FullDisk extends GitLabClient {
+      override archive(): Promise<never> {
+        return Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }));
+      }
+    }
+    const full = new FullDisk({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined });
+    const other = await startPublishing(gitlab, join(folder, 'full'), { modulePrefix: HOST, parts: { gitlab: full, blobs: new Blobs({ gitlab: client, cache, temporary: folder }) } });
+    await expect(published(project, 'v1.0.0', undefined, other)).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining('no space is left for temporary files') });
+    expect(cache.has(blob)).toBe(false);
+  });
+
   test('comes from blobs where GitLab gives no archive, since somebody else has used them up', async () => {
     const { project, tree } = await repository(oneModule);
     await tree.tag('v1.0.0');
