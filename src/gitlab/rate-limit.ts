@@ -1,4 +1,4 @@
-/** A window is a minute or an hour; whoever waited this long may as well ask again. */
+/** A window is a minute or an hour, a maintenance one of hours; whoever waited this long may as well ask again. */
 const LONGEST_REST_MS = 10 * 60_000;
 
 /**
@@ -13,13 +13,13 @@ const LONGEST_REST_MS = 10 * 60_000;
 export function restMs({ status, headers }: Response, isArchive: boolean): number {
   const isUsedUp = headers.get('ratelimit-remaining') === '0';
   if (!isUsedUp && (status !== 429 || isArchive)) return 0;
-  return Math.min(LONGEST_REST_MS, retryAfterMs(headers) ?? untilResetMs(headers));
+  return retryAfterMs(headers) ?? untilResetMs(headers);
 }
 
-/** The milliseconds of Retry-After, which GitLab gives in seconds. */
+/** The milliseconds of Retry-After, which GitLab gives in seconds; at most 10 minutes. */
 export function retryAfterMs(headers: Headers): number | undefined {
   const seconds = Number(headers.get('retry-after') ?? Number.NaN);
-  return Number.isFinite(seconds) && seconds >= 0 ? Math.ceil(seconds * 1000) : undefined;
+  return Number.isFinite(seconds) && seconds >= 0 ? Math.min(LONGEST_REST_MS, Math.ceil(seconds * 1000)) : undefined;
 }
 
 /** RateLimit-Reset is a time of GitLab's clock, in seconds since 1970, so the Date of the same answer is better than ours. */
@@ -27,5 +27,5 @@ function untilResetMs(headers: Headers): number {
   const reset = Number(headers.get('ratelimit-reset') ?? Number.NaN) * 1000;
   const date = Date.parse(headers.get('date') ?? '');
   const rest = reset - (Number.isNaN(date) ? Date.now() : date);
-  return Number.isFinite(rest) ? Math.max(0, rest) : 0;
+  return Number.isFinite(rest) ? Math.min(LONGEST_REST_MS, Math.max(0, rest)) : 0;
 }

@@ -120,7 +120,7 @@ describe('a rate limit of GitLab', () => {
 
   test.each([
     ['121', 121_000, [121_000]],
-    ['3600', 3_600_000, [600_000]],
+    ['3600', 600_000, [600_000]],
     [undefined, 60_000, []],
   ])('for too long or unknown (Retry-After: %s) is a Retry at once', async (after, afterMs, expected) => {
     const { client, holds } = noting();
