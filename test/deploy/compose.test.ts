@@ -24,7 +24,7 @@ describe('compose.yaml', () => {
   it('gives every modpress settings that it accepts, secrets by files', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'modpress-compose-'));
     try {
-      for (const name of Object.keys(secrets)) await writeFile(join(folder, name), `secret of ${name}\n`);
+      for (const name of Object.keys(secrets)) await writeFile(join(folder, name), `secret-of-${name}\n`);
       for (const [, { environment, ...service }, roles] of modpressServices(services)) {
         for (const [name, value] of Object.entries(environment)) {
           const setting = name.replace(/_FILE$/, '');
@@ -33,8 +33,8 @@ describe('compose.yaml', () => {
         }
         const local = Object.entries(environment).map(([name, value]) => [name, value.replace('/run/secrets', folder)]);
         const config = loadConfig(Object.fromEntries(local), ROLES.filter((role) => roles.includes(role)));
-        expect(config.gitlabToken).toBe('secret of gitlab_token');
-        expect(config.store).toMatchObject({ kind: 's3', endpoint: 'http://minio:9000', secretKey: 'secret of minio_password' });
+        expect(config.gitlabToken).toBe('secret-of-gitlab_token');
+        expect(config.store).toMatchObject({ kind: 's3', endpoint: 'http://minio:9000', secretKey: 'secret-of-minio_password' });
         expect(config.redisUrl).toBe('redis://redis:6379');
       }
     } finally {

@@ -1,6 +1,7 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SCRATCH } from '../../src/publish/scratch.ts';
 import { WorkTree } from '../gitlab/work-tree.ts';
 import { goEnv, startGo, type Go } from '../proxy/go.ts';
 import { addHook, checksumsDirect, library, openOffice, PREFIX, type Office } from './office.ts';
@@ -78,7 +79,7 @@ describe('from git push to go build, with the defaults', () => {
     expect(await readFile(join(offline.folder, '../cache/cache/download', MODULE, '@v/v1.1.0.ziphash'), 'utf8')).toBe(
       direct[`${MODULE}@v1.1.0`]?.sum,
     );
-    expect(await readdir(join(office.temporary, 'modpress'))).toEqual([]);
+    expect(await readdir(join(office.temporary, basename(SCRATCH)))).toEqual([]);
   }, 90_000);
 
   async function succeed(...args: string[]): Promise<string> {

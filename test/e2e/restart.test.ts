@@ -1,7 +1,8 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { SCRATCH } from '../../src/publish/scratch.ts';
 import type { Project } from '../gitlab/stand-in.ts';
 import { addHook, archiveRequests, archiveUnderWay, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
 import { startService, type Service } from './service.ts';
@@ -53,14 +54,14 @@ describe('one process with a queue of its own', () => {
     office.gitlab.faults.add({ path: new RegExp(`/projects/${project.id}/repository/archive`), kind: { trickleBytesPerSecond: 50_000 } });
     await pushTags(project, heavyLibrary(project), 'v1.0.0');
     await archiveUnderWay(office.gitlab, project);
-    const filesAtRest = await readdir(join(office.temporary, 'modpress'));
+    const filesAtRest = await readdir(join(office.temporary, basename(SCRATCH)));
     expect(service.log.some(({ msg }) => msg === 'version published')).toBe(false);
     await service.stop();
 
     const messages = service.log.map(({ msg }) => msg);
     const end = ['stopping: what runs is finished first', 'version published', 'stopped'];
     expect(messages.filter((message) => end.includes(message))).toEqual(end);
-    expect((await readdir(join(office.temporary, 'modpress'))).length).toBeLessThan(filesAtRest.length);
+    expect((await readdir(join(office.temporary, basename(SCRATCH)))).length).toBeLessThan(filesAtRest.length);
 
     const next = await start({ ...office.settings, GITLAB_SCOPE: 'stopped' });
     expect(await next.logged('compared tags with the store')).toMatchObject({ tags: 1, queued: 0 });

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { SCRATCH } from '../../src/publish/scratch.ts';
 import type { Store } from '../../src/store/store.ts';
 import { DiskStore } from '../../src/store/disk.ts';
 import { S3Store } from '../../src/store/s3.ts';
@@ -37,7 +38,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   // A folder for scratch work may be there; nothing may be in it.
-  const left = (await readdir(temporary, { recursive: true })).filter((path) => path !== 'modpress');
+  const left = (await readdir(temporary, { recursive: true })).filter((path) => path !== basename(SCRATCH));
   if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
 });
 
