@@ -93,7 +93,7 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   const agreement = createAgreement(config.redisUrl, log);
   closers.push(() => agreement[Symbol.dispose]());
   const cache = new BlobCache(SCRATCH);
-  closers.push(() => cache.close());
+  closers.push(() => cache.clear());
   const gitlab = new GitLabClient(gitlabOptions(config, agreement.pace, metrics.gitlabAnswered));
   const queue = roles.includes('webhook') || roles.includes('worker') ? createQueue(config, log, metrics) : undefined;
   if (queue) {

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A timer set for longer than this fires at once (Node's documentation of setTimeout). In milliseconds: 24.8 days. */
-const LONGEST_MS = 2 ** 31 - 1;
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Waits so many milliseconds, 24.8 days at most, or until `signal` aborts, which is no error: whoever loops looks at the signal. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   try {
-    await sleep(Math.min(ms, LONGEST_MS), undefined, { signal });
+    await sleep(Math.min(ms, LONGEST_TIMER_MS), undefined, { signal });
   } catch (error) {
     if (!signal.aborted) throw error;
   }

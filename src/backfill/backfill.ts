@@ -11,7 +11,7 @@ import type { Ownership } from '../resolve/ownership.ts';
 import type { ReadStore } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import { compareTags, jobOf, type MissingTag } from '../sweep/missing-tags.ts';
-import { findTargets, projectsOf, type Target } from '../sweep/targets.ts';
+import { findTargets, isOpen, projectsOf, type Target } from '../sweep/targets.ts';
 import type { BackfillProgress } from './progress.ts';
 import type { BackfillRequest } from './request.ts';
 import { Tally, type TagResult } from './tally.ts';
@@ -92,7 +92,7 @@ class Run {
     const projects: Project[] = [];
     for await (const project of projectsOf(this.#parts.gitlab, targets)) {
       if (this.#signal.aborted) return;
-      if (project.hasCode && !project.isBeingDeleted && this.#parts.ownership.isInScope(project.path)) projects.push(project);
+      if (isOpen(project) && this.#parts.ownership.isInScope(project.path)) projects.push(project);
       this.#tally.projectsFound(projects.length);
       this.#tell();
     }

@@ -34,7 +34,7 @@ export function backfillHere(config: PublishConfig): BackfillWork {
       };
       return await backfill(parts, request, onProgress, signal);
     } finally {
-      await cache.close();
+      await cache.clear();
       await store[Symbol.asyncDispose]();
       agreement[Symbol.dispose]();
     }

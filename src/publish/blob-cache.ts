@@ -103,7 +103,7 @@ export class BlobCache {
   }
 
   /** Frees the disk, once readers are done. Nothing that was kept is found any more. */
-  async close(): Promise<void> {
+  async clear(): Promise<void> {
     await this.#inTurn(() => this.#drop(this.#segments.splice(0)));
   }
 

@@ -49,7 +49,7 @@ export class Blobs {
 
   /** Forgets all of them, so that others have their place on the disk. */
   async clear(): Promise<void> {
-    await this.#parts.cache.close();
+    await this.#parts.cache.clear();
   }
 
   /** A blob of a project; fetched if need be, at once for all who ask for it meanwhile. */

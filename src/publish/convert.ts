@@ -42,7 +42,7 @@ export async function convert(plan: readonly PlannedFile[], source: ContentSourc
 
 /**
  * A file of the archive if it is what git stores, else made from its blob: GitLab's archive obeys `export-subst`, which the go
- * command does not, and what was expanded there hides what line ends and `$Id$` were converted to. Up to 16.8 it also lets the
+ * command does not, and what was expanded there hides what line ends and `$Id$` were converted to. Up to GitLab 16 it lets the
  * attributes of the default branch decide over those of the commit (ApplyGitattributes of Gitaly).
  */
 async function proved(archived: ArchivedFile, file: PlannedFile, source: ContentSource): Promise<TakenFile> {

@@ -82,10 +82,13 @@ export class Publisher {
     };
     // There is no module for which it could stand, and in the place of the tag it would hide what was published before the move.
     const isNoModule = stands && known.status === 'published' && !located;
-    if (!isNoModule) await writeOutcome(store, outcome);
-    // The tag is done under this path, too.
-    if (known && isNoModule) await writeOutcome(store, { ...known, project: outcome.project, note: `not published under its new path: ${outcome.reason ?? ''}` });
-    else if (known && outcome.tag !== name) await writeOutcome(store, { ...known, project: outcome.project });
+    if (isNoModule) {
+      await writeOutcome(store, { ...known, project: outcome.project, note: `not published under its new path: ${outcome.reason ?? ''}` });
+    } else {
+      await writeOutcome(store, outcome);
+      // The tag is done under this path, too.
+      if (known && outcome.tag !== name) await writeOutcome(store, { ...known, project: outcome.project });
+    }
     return { outcome, known: false };
   }
 

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { messageOf, Retry } from '../errors.ts';
+import { LONGEST_TIMER_MS } from '../pause.ts';
 import type { TagJob } from './queue.ts';
 
 /** How long failed jobs wait: `firstMs` after the first failure, doubling up to `maxMs`. Milliseconds. */
@@ -20,9 +21,6 @@ export interface QueueOptions {
 }
 
 const usual: Backoff = { firstMs: 1_000, maxMs: 300_000 };
-
-/** A timer set for longer than this fires at once, so no wait may be longer: 24.8 days. */
-const longestMs = 2 ** 31 - 1;
 
 /**
  * Returns the function that both queues call when a handler has failed. It logs the failure, reports it to
@@ -46,9 +44,9 @@ export function failureRule(options: QueueOptions): (job: TagJob, error: unknown
 
 function delayAfter(error: unknown, attempt: number, { firstMs, maxMs }: Backoff): number {
   if (error instanceof Retry && error.afterMs !== undefined && error.afterMs >= 0) {
-    return Math.min(Math.max(1, Math.ceil(error.afterMs)), longestMs);
+    return Math.min(Math.max(1, Math.ceil(error.afterMs)), LONGEST_TIMER_MS);
   }
-  const full = Math.min(maxMs, firstMs * 2 ** (attempt - 1), longestMs);
+  const full = Math.min(maxMs, firstMs * 2 ** (attempt - 1), LONGEST_TIMER_MS);
   // Up to a quarter less, so that what failed together does not come back together.
   return Math.max(1, Math.round(full * (1 - Math.random() / 4)));
 }

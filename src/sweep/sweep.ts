@@ -8,7 +8,7 @@ import { markDeletedTags } from './deleted-tags.ts';
 import { Failures } from './failures.ts';
 import { outcomeKey } from '../store/layout.ts';
 import { areThere, compareTags, jobOf, type MissingTag } from './missing-tags.ts';
-import { projectsInScope } from './targets.ts';
+import { isOpen, projectsInScope } from './targets.ts';
 import { readSweepState, writeSweepState, type SeenProject, type SweepState } from './sweep-state.ts';
 import { noteVanished } from './vanished-projects.ts';
 
@@ -138,11 +138,6 @@ function isDue(project: Project, seen: SeenProject | undefined, now: number): 'y
   const isActive = agoMs < 0 || agoMs > LONGEST_MS || (project.lastActivityAt?.getTime() ?? now) > seen.lookedAt - ACTIVITY_MS;
   if (isActive) return 'yes';
   return seen.missing.length > 0 ? 'if incomplete' : 'no';
-}
-
-/** Whether there is anything to be read. One that waits for its deletion has a path made for that, which is no move. */
-function isOpen({ hasCode, isBeingDeleted }: Project): boolean {
-  return hasCode && !isBeingDeleted;
 }
 
 function hasFailed({ projects }: SweepState, { id }: Project): boolean {

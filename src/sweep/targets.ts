@@ -69,3 +69,8 @@ async function* projectsAt(gitlab: GitLabClient, path: string, isProject: boolea
   else if (project?.path.toLowerCase() === path.toLowerCase()) yield project;
   else onUnknown?.(path, project?.path);
 }
+
+/** Whether there is anything to be read. One that waits for its deletion has a path made for that, which is no move. */
+export function isOpen({ hasCode, isBeingDeleted }: Project): boolean {
+  return hasCode && !isBeingDeleted;
+}

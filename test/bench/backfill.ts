@@ -83,7 +83,7 @@ async function measure(folder: string, deadline: AbortSignal): Promise<boolean> 
   const started = performance.now();
   const progress = await backfill({ gitlab, store, ownership, publish }, { targets: [], dryRun: false }, () => undefined, deadline);
   const seconds = (performance.now() - started) / 1000;
-  await cache.close();
+  await cache.clear();
   deadline.throwIfAborted();
   const calls = callsOf(limited, project);
   const aMinute = progress.published / (seconds / 60);

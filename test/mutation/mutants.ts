@@ -121,7 +121,7 @@ export const MUTANTS: readonly Mutant[] = [
   sweep('sweep.ts', 'the tags of a moved project are queued again', 'if (repeats >= 0) await queueAgain', 'if (false as boolean) await queueAgain'),
   sweep('sweep.ts', 'and twice more', 'const MOVED_REPEATS = 2;', 'const MOVED_REPEATS = 0;'),
   sweep('sweep.ts', 'what an earlier sweep had queued is not recovered', 'return missing.filter((key) => !before.has(key)).length;', 'return before.size + missing.length;'),
-  sweep('sweep.ts', 'a project that waits for its deletion has not moved', 'return hasCode && !isBeingDeleted;', 'return hasCode;'),
+  sweep('targets.ts', 'a project that waits for its deletion has not moved', 'return hasCode && !isBeingDeleted;', 'return hasCode;'),
   sweep('sweep.ts', 'what failed comes last the next time', 'due.sort((one, other) => Number(hasFailed(state, one.project)) - Number(hasFailed(state, other.project)));', ''),
   sweep('missing-tags.ts', 'the newest tags come first', 'other.committedAt.getTime() - one.committedAt.getTime()', 'one.committedAt.getTime() - other.committedAt.getTime()'),
   sweep('missing-tags.ts', 'a moved tag is not deleted', ' || present.has(tag.name)', ''),

@@ -16,12 +16,12 @@ beforeEach(async () => {
   cache = new BlobCache(folder);
 });
 afterEach(async () => {
-  await cache.close();
+  await cache.clear();
   await rm(folder, { recursive: true, force: true });
 });
 
 async function withLimits(limits: BlobCacheLimits): Promise<void> {
-  await cache.close();
+  await cache.clear();
   cache = new BlobCache(folder, limits);
 }
 
@@ -119,7 +119,7 @@ test('at least as much is left free as it takes, and it shrinks when others take
 
 test('what is forgotten while somebody is about to read it is not there', async () => {
   const id = await keep(bytesOf(1, 1000));
-  const [, found] = await Promise.all([cache.close(), cache.open(id)]);
+  const [, found] = await Promise.all([cache.clear(), cache.open(id)]);
   expect(found).toBeUndefined();
   expect(await read(await keep(bytesOf(1, 1000)))).toEqual(bytesOf(1, 1000));
 });
@@ -144,7 +144,7 @@ test('a reader finishes although its blob is pushed out, and after the end', asy
   const again = await cache.open(id);
   for (let index = 0; index < 8; index++) await keep(bytesOf(index, 1_000_000));
   expect(cache.has(id)).toBe(false);
-  await cache.close();
+  await cache.clear();
   expect(again && (await buffer(again.body)).equals(content)).toBe(true);
 });
 

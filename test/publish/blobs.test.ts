@@ -31,7 +31,7 @@ beforeEach(async () => {
   gitlab.clearRequests();
 });
 afterEach(async () => {
-  await cache.close();
+  await cache.clear();
   await gitlab.close();
   await rm(folder, { recursive: true, force: true });
 });

@@ -94,7 +94,7 @@ describe.each(WAYS)('from $way', ({ way, listed }) => {
     publishing = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { gitlab: client, ...(blobs && { blobs }) } });
   });
   afterAll(async () => {
-    await cache?.close();
+    await cache?.clear();
   });
 
   async function publish(name: string, tag: string): Promise<Outcome> {
