@@ -75,7 +75,7 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
     // They are looked at as soon as they are open again.
     if (seen) state.projects.set(id, { ...seen, missing: undefined });
   }
-  // What failed the last time comes last: else the same few could keep all sweeps from the others.
+  // What failed the last time comes last: what fails is tried several times, and no other waits for that.
   due.sort((one, other) => Number(hasFailed(state, one.project)) - Number(hasFailed(state, other.project)));
   const failures = new Failures(log);
   const sideBySide = pLimit(SIDE_BY_SIDE);

@@ -98,7 +98,7 @@ async function copyProject(): Promise<AsyncDisposable & { folder: string }> {
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   await mkdir(join(folder, TEMPORARY));
   // Without the services of the whole suite: these tests need none.
-  await writeFile(join(folder, 'vitest.mutation.config.ts'), 'export default { test: { testTimeout: 60_000, hookTimeout: 120_000, pool: "forks" } };\n');
+  await writeFile(join(folder, 'vitest.mutation.config.ts'), 'export default { test: { testTimeout: 60_000, hookTimeout: 120_000, expect: { poll: { timeout: 10_000 } }, pool: "forks" } };\n');
   return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }) };
 }
 

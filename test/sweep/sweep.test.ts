@@ -114,8 +114,11 @@ test('projects whose code the token may not read, however many, stop no other an
   const { result, log } = await sweepOnce(gitlab, store, ['eta']);
   expect(result).toMatchObject({ looked: 1, queued: 1 });
   expect(log.filter(({ level }) => level === 40)).toHaveLength(19);
-  // They are all that is left to be looked at, and that is no failure of GitLab.
-  expect((await sweepOnce(gitlab, store, ['eta'])).result).toMatchObject({ projects: 20, looked: 1 });
+  // They are all that is left to be looked at, and that is no failure of GitLab. Four are read at a time, and the good one is not kept waiting.
+  const second = await sweepOnce(gitlab, store, ['eta']);
+  expect(second.result).toMatchObject({ projects: 20, looked: 1 });
+  const tagsRead = second.calls.filter((call) => call.endsWith('/repository/tags'));
+  expect(tagsRead.slice(0, 4)).toContain(`projects/${projects.at(-1)?.id}/repository/tags`);
   for (const fault of faults) fault.remove();
   expect((await sweepOnce(gitlab, store, ['eta'])).result).toMatchObject({ looked: 20, queued: 20 });
 });
