@@ -26,7 +26,13 @@ import { BullQuestions } from './queue/bull-questions.ts';
 import { BullQueue } from './queue/bull-queue.ts';
 import { MemoryQuestions } from './queue/memory-questions.ts';
 import { MemoryQueue } from './queue/memory-queue.ts';
-import { answerSchema, keepMs, questionSchema, type ModuleAnswer, type ModuleQuestion } from './queue/module-question.ts';
+import {
+  answerSchema,
+  keepMs,
+  questionSchema,
+  type ModuleAnswer,
+  type ModuleQuestion,
+} from './queue/module-question.ts';
 import type { Asker, Questions } from './queue/questions.ts';
 import type { Queue } from './queue/queue.ts';
 import { keepScratchClear, SCRATCH } from './publish/scratch.ts';
@@ -100,14 +106,35 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
     closers.push(() => queue.close());
     metrics.watchQueue(() => queue.counts());
   }
-  const questions = config.onDemand && (roles.includes('worker') || roles.includes('proxy')) ? createQuestions(config, log) : undefined;
+  const questions =
+    config.onDemand && (roles.includes('worker') || roles.includes('proxy')) ? createQuestions(config, log) : undefined;
   if (questions) closers.push(() => questions.close());
   const runs = queue && createRuns(config, log, roles);
   if (runs) closers.push(() => runs.close());
   if (queue && roles.includes('worker')) {
     await checkStore(store, log);
-    closers.push(await keepScratchClear(SCRATCH, (error) => log.warn({ reason: messageOf(error) }, 'what killed processes left in the folder for temporary files could not be removed')));
-    const stops = startWorker({ config, log, metrics, store, ownership, gitlab, queue, agreement, cache, temporary: SCRATCH, questions, runs });
+    closers.push(
+      await keepScratchClear(SCRATCH, (error) =>
+        log.warn(
+          { reason: messageOf(error) },
+          'what killed processes left in the folder for temporary files could not be removed',
+        ),
+      ),
+    );
+    const stops = startWorker({
+      config,
+      log,
+      metrics,
+      store,
+      ownership,
+      gitlab,
+      queue,
+      agreement,
+      cache,
+      temporary: SCRATCH,
+      questions,
+      runs,
+    });
     closers.push(...stops.toReversed());
   }
 
@@ -124,14 +151,31 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
   );
   if (queue && roles.includes('webhook')) {
     const received = metrics.webhookReceived;
-    web.use(createWebhookRouter({ tokens: [...config.webhookTokens], signingTokens: [...config.webhookSigningTokens], queue, log, metrics: { received } }));
+    web.use(
+      createWebhookRouter({
+        tokens: [...config.webhookTokens],
+        signingTokens: [...config.webhookSigningTokens],
+        queue,
+        log,
+        metrics: { received },
+      }),
+    );
   }
   if (runs) {
     const access = new AdminAccess({ tokens: config.adminTokens, oidc: config.adminOidc });
-    web.use(createBackfillRouter({ access, runs, log, checkTargets: (request) => findBackfillTargets({ gitlab, ownership }, request) }));
+    web.use(
+      createBackfillRouter({
+        access,
+        runs,
+        log,
+        checkTargets: (request) => findBackfillTargets({ gitlab, ownership }, request),
+      }),
+    );
   }
   web.use(createPagesRouter({ publicUrl: config.publicUrl, privatePrefixes: ownership.prefixes, version }));
-  const stopWaiting = roles.includes('proxy') ? addProxy(web, { config, log, metrics, store, ownership, asker: questions }, closers) : undefined;
+  const stopWaiting = roles.includes('proxy')
+    ? addProxy(web, { config, log, metrics, store, ownership, asker: questions }, closers)
+    : undefined;
 
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, web).listen(config.listen);
   closers.push(() => stopServer(server));
@@ -175,7 +219,11 @@ function createRuns({ redisUrl }: Config, log: Logger, roles: readonly Role[]): 
 }
 
 /** The proxy reads the store, and writes nothing but the caches. Returns what ends its waiting for others. */
-function addProxy(web: Express, parts: Common & { store: Store; asker: Asker<ModuleQuestion, ModuleAnswer> | undefined }, closers: Closer[]): Closer {
+function addProxy(
+  web: Express,
+  parts: Common & { store: Store; asker: Asker<ModuleQuestion, ModuleAnswer> | undefined },
+  closers: Closer[],
+): Closer {
   const { config, log, metrics, ownership, asker } = parts;
   const store: ReadStore = parts.store;
   const upstream = new Upstream({ entries: config.upstream });
@@ -197,7 +245,8 @@ function addProxy(web: Express, parts: Common & { store: Store; asker: Asker<Mod
     if (external instanceof ExternalModules) await external.settled();
   });
   const published = new PrivateModules({ store });
-  const onDemand = asker && new OnDemandModules({ published, asker, withdrawnOf: (module) => withdrawnVersions(store, module) });
+  const onDemand =
+    asker && new OnDemandModules({ published, asker, withdrawnOf: (module) => withdrawnVersions(store, module) });
   web.use(
     createProxyRouter({
       isPrivate: (path) => ownership.isPrivate(path),

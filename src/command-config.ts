@@ -1,7 +1,25 @@
-import { defaultModulePrefix, readGitLab, readReach, readRetag, readStore, type Config, type GitLabConfig, type ReachConfig } from './config.ts';
+import {
+  defaultModulePrefix,
+  readGitLab,
+  readReach,
+  readRetag,
+  readStore,
+  type Config,
+  type GitLabConfig,
+  type ReachConfig,
+} from './config.ts';
 import { messageOf } from './errors.ts';
 import { SettingsReader } from './settings-reader.ts';
-import { adminTokens, baseUrl, headerToken, list, moduleMap, modulePrefix, redis, signingTokens } from './setting-values.ts';
+import {
+  adminTokens,
+  baseUrl,
+  headerToken,
+  list,
+  moduleMap,
+  modulePrefix,
+  redis,
+  signingTokens,
+} from './setting-values.ts';
 import type { StoreLocation } from './store/open.ts';
 
 /** What publishing works with, in whichever process. */
@@ -38,7 +56,10 @@ export function loadAdminToken(env: NodeJS.ProcessEnv): string {
   const reader = new SettingsReader(env);
   const [token = readIdToken(env, reader)] = reader.optional('ADMIN_TOKEN', adminTokens) ?? [];
   if (token === undefined && reader.faults.length === 0) {
-    reader.fault('ADMIN_TOKEN', 'is missing: the service wants it, or in a CI job MODPRESS_ID_TOKEN, an id_token (see deploy/ci/backfill.yml)');
+    reader.fault(
+      'ADMIN_TOKEN',
+      'is missing: the service wants it, or in a CI job MODPRESS_ID_TOKEN, an id_token (see deploy/ci/backfill.yml)',
+    );
   }
   reader.throwFaults();
   return token ?? '';
@@ -68,7 +89,9 @@ export function loadVerifyConfig(env: NodeJS.ProcessEnv, fromGitLab: boolean): V
 export function loadWithdrawConfig(env: NodeJS.ProcessEnv): WithdrawConfig {
   const reader = new SettingsReader(env);
   const gitlabUrl = reader.optional('GITLAB_URL', baseUrl);
-  const prefix = reader.optional('MODULE_PREFIX', modulePrefix) ?? (gitlabUrl === undefined ? undefined : defaultModulePrefix(gitlabUrl, reader));
+  const prefix =
+    reader.optional('MODULE_PREFIX', modulePrefix) ??
+    (gitlabUrl === undefined ? undefined : defaultModulePrefix(gitlabUrl, reader));
   const mapped = (reader.optional('MODULE_MAP', moduleMap) ?? []).map((mapping) => mapping.modulePrefix);
   const config = {
     store: readStore(reader),

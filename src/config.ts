@@ -6,7 +6,21 @@ import { parseGoproxy, type GoproxyEntry } from './proxy/goproxy.ts';
 import { parseSumdbs, type SumdbEntry } from './proxy/sumdb.ts';
 import type { PathMapping } from './resolve/ownership.ts';
 import { SettingsReader } from './settings-reader.ts';
-import { adminTokens, baseUrl, headerToken, list, listenAddress, moduleMap, modulePrefix, oneOf, positive, redis, signingTokens, storeLocation, text } from './setting-values.ts';
+import {
+  adminTokens,
+  baseUrl,
+  headerToken,
+  list,
+  listenAddress,
+  moduleMap,
+  modulePrefix,
+  oneOf,
+  positive,
+  redis,
+  signingTokens,
+  storeLocation,
+  text,
+} from './setting-values.ts';
 import type { StoreLocation } from './store/open.ts';
 
 /** What a process does. */
@@ -74,7 +88,9 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
     onDemand: (reader.optional('ON_DEMAND', oneOf('on', 'off')) ?? 'on') === 'on',
     retag: readRetag(reader),
     adminTokens: reader.optional('ADMIN_TOKEN', adminTokens) ?? [],
-    adminOidc: reader.optional('ADMIN_OIDC', (value) => parseOidcRules(value, { issuer: gitlab.gitlabUrl, audience: publicUrl })),
+    adminOidc: reader.optional('ADMIN_OIDC', (value) =>
+      parseOidcRules(value, { issuer: gitlab.gitlabUrl, audience: publicUrl }),
+    ),
     sweepMinutes: reader.optional('SWEEP_MINUTES', positive) ?? 15,
     logLevel: reader.optional('LOG_LEVEL', oneOf(...LOG_LEVELS)) ?? 'info',
   };
@@ -88,12 +104,18 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
       reader.fault('WEBHOOK_TOKEN', 'is missing: the webhook role needs it, or WEBHOOK_SIGNING_TOKEN');
     }
     if (!roles.includes('worker') && redisUrl === undefined && !reader.failed(/^REDIS_URL/)) {
-      reader.fault('REDIS_URL', 'is missing: a webhook without a worker in the same process hands its jobs over in Redis');
+      reader.fault(
+        'REDIS_URL',
+        'is missing: a webhook without a worker in the same process hands its jobs over in Redis',
+      );
     }
   }
   const asksElsewhere = config.onDemand && roles.includes('proxy') && !roles.includes('worker');
   if (asksElsewhere && redisUrl === undefined && !reader.failed(/^(?:REDIS_URL|ON_DEMAND)/)) {
-    reader.fault('REDIS_URL', 'is missing: a proxy without a worker in the same process asks for what is not published in Redis; ON_DEMAND=off does without');
+    reader.fault(
+      'REDIS_URL',
+      'is missing: a proxy without a worker in the same process asks for what is not published in Redis; ON_DEMAND=off does without',
+    );
   }
   reader.throwFaults();
   return config;
@@ -143,7 +165,10 @@ export function defaultModulePrefix(gitlabUrl: string, reader: SettingsReader): 
   const prefix = hostname + pathname.replace(/\/$/, '');
   const reason = checkModulePath(prefix);
   if (reason !== undefined && !reader.failed(/^MODULE_PREFIX/)) {
-    reader.fault('MODULE_PREFIX', `is missing: GITLAB_URL gives ${prefix}, which cannot begin a module path (${reason})`);
+    reader.fault(
+      'MODULE_PREFIX',
+      `is missing: GITLAB_URL gives ${prefix}, which cannot begin a module path (${reason})`,
+    );
   }
   return prefix;
 }
@@ -152,7 +177,8 @@ function upstreamOfEnvironment(env: NodeJS.ProcessEnv, reader: SettingsReader): 
   try {
     return parseGoproxy(env['GOPROXY'] || 'https://goproxy.io');
   } catch (error) {
-    if (!reader.failed(/^UPSTREAM/)) reader.fault('UPSTREAM', `is missing, and GOPROXY of the environment ${messageOf(error)}`);
+    if (!reader.failed(/^UPSTREAM/))
+      reader.fault('UPSTREAM', `is missing, and GOPROXY of the environment ${messageOf(error)}`);
     return [];
   }
 }

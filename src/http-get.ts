@@ -12,7 +12,10 @@ const IDLE_MS = 120_000;
  * it holds for every chunk. Redirects are not followed. Rejects when no answer comes; a body that breaks off fails in
  * its reader.
  */
-export async function httpGet(url: URL, { headers, signal }: { headers: Record<string, string>; signal: AbortSignal }): Promise<Response> {
+export async function httpGet(
+  url: URL,
+  { headers, signal }: { headers: Record<string, string>; signal: AbortSignal },
+): Promise<Response> {
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
   const message = await new Promise<IncomingMessage>((resolve, reject) => {
     const request = send(url, { headers, signal, timeout: IDLE_MS }, resolve);
@@ -20,6 +23,8 @@ export async function httpGet(url: URL, { headers, signal }: { headers: Record<s
     request.on('error', reject).end();
   });
   const body = Readable.toWeb(message) as ReadableStream & globalThis.ReadableStream;
-  const received = Object.entries(message.headersDistinct).flatMap(([name, values = []]) => values.map((value): [string, string] => [name, value]));
+  const received = Object.entries(message.headersDistinct).flatMap(([name, values = []]) =>
+    values.map((value): [string, string] => [name, value]),
+  );
   return new Response(body, { status: message.statusCode ?? 0, headers: received });
 }

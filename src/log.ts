@@ -14,5 +14,7 @@ export function createLog(level: string): Logger {
 }
 
 function describeError(error: unknown): unknown {
-  return error instanceof Error ? { name: error.name, message: messageOf(error), stack: error.stack } : messageOf(error);
+  return error instanceof Error
+    ? { name: error.name, message: messageOf(error), stack: error.stack }
+    : messageOf(error);
 }

@@ -26,14 +26,54 @@ export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const webhooks = new Counter({ name: 'modpress_webhook_deliveries_total', help: 'Webhook deliveries by event and result', labelNames: ['event', 'result'], registers });
-  const tags = new Histogram({ name: 'modpress_tag_seconds', help: 'Time from the start of a job to its outcome', labelNames: ['outcome'], buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300], registers });
-  const questions = new Histogram({ name: 'modpress_question_seconds', help: 'Time to answer what is asked on demand, by question and answer', labelNames: ['ask', 'answer'], buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120], registers });
-  const retries = new Counter({ name: 'modpress_job_retries_total', help: 'Jobs that failed and wait to be run again', registers });
-  const gitlab = new Histogram({ name: 'modpress_gitlab_seconds', help: "Time to the headers of GitLab's answers, by status", labelNames: ['status'], registers });
-  const http = new Histogram({ name: 'modpress_http_seconds', help: 'Time of answers by route and status', labelNames: ['route', 'status'], registers });
-  const recovered = new Counter({ name: 'modpress_sweep_recovered_total', help: 'Tags that no webhook had told of', registers });
-  const sweeps = new Histogram({ name: 'modpress_sweep_seconds', help: 'Time of a comparison of tags with the store', buckets: [1, 5, 15, 60, 300, 900, 3600], registers });
+  const webhooks = new Counter({
+    name: 'modpress_webhook_deliveries_total',
+    help: 'Webhook deliveries by event and result',
+    labelNames: ['event', 'result'],
+    registers,
+  });
+  const tags = new Histogram({
+    name: 'modpress_tag_seconds',
+    help: 'Time from the start of a job to its outcome',
+    labelNames: ['outcome'],
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300],
+    registers,
+  });
+  const questions = new Histogram({
+    name: 'modpress_question_seconds',
+    help: 'Time to answer what is asked on demand, by question and answer',
+    labelNames: ['ask', 'answer'],
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
+    registers,
+  });
+  const retries = new Counter({
+    name: 'modpress_job_retries_total',
+    help: 'Jobs that failed and wait to be run again',
+    registers,
+  });
+  const gitlab = new Histogram({
+    name: 'modpress_gitlab_seconds',
+    help: "Time to the headers of GitLab's answers, by status",
+    labelNames: ['status'],
+    registers,
+  });
+  const http = new Histogram({
+    name: 'modpress_http_seconds',
+    help: 'Time of answers by route and status',
+    labelNames: ['route', 'status'],
+    registers,
+  });
+  const recovered = new Counter({
+    name: 'modpress_sweep_recovered_total',
+    help: 'Tags that no webhook had told of',
+    registers,
+  });
+  const sweeps = new Histogram({
+    name: 'modpress_sweep_seconds',
+    help: 'Time of a comparison of tags with the store',
+    buckets: [1, 5, 15, 60, 300, 900, 3600],
+    registers,
+  });
   return {
     registry,
     webhookReceived: (event, result) => webhooks.inc({ event, result }),

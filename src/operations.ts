@@ -23,7 +23,10 @@ export function createOperationsRouter(parts: OperationsParts): Router {
   });
   router.get('/-/readyz', async (_, response) => {
     const faults = await failedChecks(parts);
-    response.status(faults.length === 0 ? 200 : 503).type('text').send(`${faults.join('\n') || 'ok'}\n`);
+    response
+      .status(faults.length === 0 ? 200 : 503)
+      .type('text')
+      .send(`${faults.join('\n') || 'ok'}\n`);
   });
   router.get('/-/metrics', async (_, response) => {
     response.type(parts.metrics.registry.contentType).send(await parts.metrics.registry.metrics());

@@ -9,7 +9,9 @@ import { settings } from './settings.ts';
  */
 
 /** STORE. */
-export function storeLocation(value: string): { kind: 'disk'; folder: string } | { kind: 's3'; bucket: string; prefix: string } {
+export function storeLocation(
+  value: string,
+): { kind: 'disk'; folder: string } | { kind: 's3'; bucket: string; prefix: string } {
   const folder = /^file:(?:\/\/(?=\/))?(.+)$/.exec(value)?.[1];
   if (folder !== undefined) return { kind: 'disk', folder: resolve(folder) };
   const [, bucket, prefix = ''] = /^s3:\/\/([^/]+)(?:\/(.*?)\/?)?$/.exec(value) ?? [];
@@ -25,7 +27,8 @@ export function text(value: string): string {
 /** A token that is sent in a header. What cannot be sent in one, fetch repeats in its error, to be read by everybody (Headers.append in undici). */
 export function headerToken(value: string): string {
   const token = value.trim();
-  if (!/^[!-~]+$/.test(token)) throw new Error('must be one token: a single line, without spaces or letters beyond ASCII');
+  if (!/^[!-~]+$/.test(token))
+    throw new Error('must be one token: a single line, without spaces or letters beyond ASCII');
   return token;
 }
 
@@ -49,7 +52,9 @@ export function signingTokens(value: string): string[] {
 export function adminTokens(value: string): string[] {
   const tokens = value.split(',').map((token) => token.trim());
   if (!tokens.every((token) => /^[!-~]{16,}$/.test(token))) {
-    throw new Error('must be tokens of at least 16 characters, without spaces or letters beyond ASCII, separated by commas');
+    throw new Error(
+      'must be tokens of at least 16 characters, without spaces or letters beyond ASCII, separated by commas',
+    );
   }
   return tokens;
 }
@@ -82,7 +87,8 @@ export function baseUrl(value: string): string {
 
 /** The URL of a Redis. */
 export function redis(value: string): string {
-  if (!URL.canParse(value) || !/^rediss?:$/.test(new URL(value).protocol)) throw new Error('must be a redis:// or rediss:// URL');
+  if (!URL.canParse(value) || !/^rediss?:$/.test(new URL(value).protocol))
+    throw new Error('must be a redis:// or rediss:// URL');
   return value;
 }
 
@@ -105,7 +111,8 @@ export function moduleMap(value: string): PathMapping[] {
   return list(value).map((item) => {
     const [prefix = '', projectPrefix, ...rest] = item.split('=').map((part) => part.trim());
     const reason = checkModulePath(prefix);
-    if (!projectPrefix || rest.length > 0) throw new Error('must be entries like go.corp.example=platform/go, separated by commas');
+    if (!projectPrefix || rest.length > 0)
+      throw new Error('must be entries like go.corp.example=platform/go, separated by commas');
     if (reason !== undefined) throw new Error(`has a module prefix that is no module path: ${prefix} (${reason})`);
     return { modulePrefix: prefix, projectPrefix };
   });

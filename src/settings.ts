@@ -21,9 +21,15 @@ export const settings = {
   GITLAB_TOKEN: secret('required', 'a token with the scope read_api, best a group access token with the role Reporter'),
   GITLAB_SCOPE: setting('all the token is a member of', 'groups and projects to publish from, separated by commas'),
   MODULE_PREFIX: setting('host and path of GITLAB_URL', 'first part of private module paths'),
-  MODULE_MAP: setting('none', 'vanity paths: go.corp.example=platform/go makes go.corp.example/x the project platform/go/x'),
+  MODULE_MAP: setting(
+    'none',
+    'vanity paths: go.corp.example=platform/go makes go.corp.example/x the project platform/go/x',
+  ),
   WEBHOOK_TOKEN: secret('this or the next, for webhook', 'secret tokens of the webhooks, separated by commas'),
-  WEBHOOK_SIGNING_TOKEN: secret('this or the last, for webhook', 'signing tokens of the webhooks (whsec_…), separated by commas'),
+  WEBHOOK_SIGNING_TOKEN: secret(
+    'this or the last, for webhook',
+    'signing tokens of the webhooks (whsec_…), separated by commas',
+  ),
   LISTEN: setting(':8080', 'address to listen on'),
   PUBLIC_URL: setting('from the request', 'how people reach the service'),
   STORE: setting('file:./data', 'file:FOLDER or s3://BUCKET[/PREFIX]'),
@@ -32,16 +38,28 @@ export const settings = {
   AWS_SECRET_ACCESS_KEY: secret('required for s3', 'secret key of the bucket'),
   AWS_REGION: setting('us-east-1', 'region of the bucket'),
   REDIS_URL: secret('none: queue in the process', 'redis:// or rediss:// URL: a queue for several processes'),
-  UPSTREAM: secret('GOPROXY of the environment, else https://goproxy.io', 'where other modules come from, in GOPROXY syntax'),
+  UPSTREAM: secret(
+    'GOPROXY of the environment, else https://goproxy.io',
+    'where other modules come from, in GOPROXY syntax',
+  ),
   UPSTREAM_MODE: setting('cache', 'cache keeps what was asked for, redirect sends clients there'),
-  SUMDB: setting('those the upstream knows', 'checksum databases to pass through: NAME or NAME=URL, separated by commas'),
+  SUMDB: setting(
+    'those the upstream knows',
+    'checksum databases to pass through: NAME or NAME=URL, separated by commas',
+  ),
   FILTER: setting('none', 'rules for external modules'),
   ACCESS: setting('required for proxy', 'who may read: open is everyone on the network'),
   ACCESS_USERS: secret('none', 'users of ACCESS=basic'),
-  ON_DEMAND: setting('on', 'on resolves branches, commits and unpublished tags when asked, off serves what is published'),
+  ON_DEMAND: setting(
+    'on',
+    'on resolves branches, commits and unpublished tags when asked, off serves what is published',
+  ),
   RETAG: setting('refuse', 'what a moved tag does to a published version: refuse or replace'),
   ADMIN_TOKEN: secret('none', 'tokens that allow admin calls, of at least 16 characters, separated by commas'),
-  ADMIN_OIDC: setting('none', 'CI jobs that may make admin calls: operators=PATHS projects=PATHS, if need be issuer=URL audience=TEXT'),
+  ADMIN_OIDC: setting(
+    'none',
+    'CI jobs that may make admin calls: operators=PATHS projects=PATHS, if need be issuer=URL audience=TEXT',
+  ),
   GITLAB_RATE: setting('20', 'calls a second to GitLab, all replicas together'),
   SWEEP_MINUTES: setting('15', 'how often tags are compared with the store'),
   LOG_LEVEL: setting('info', 'fatal, error, warn, info, debug, trace or silent'),
@@ -58,6 +76,13 @@ export function settingsTable(): string {
     expects,
   ]);
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
-  return [...lines, '', '* also as NAME_FILE: the path of a file with the value'].map((line) => `  ${line}`.trimEnd()).join('\n');
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+  return [...lines, '', '* also as NAME_FILE: the path of a file with the value']
+    .map((line) => `  ${line}`.trimEnd())
+    .join('\n');
 }

@@ -47,7 +47,7 @@ export class Spool {
   }
 
   async write(chunk: Uint8Array): Promise<void> {
-    for (let done = 0; done < chunk.length; ) {
+    for (let done = 0; done < chunk.length;) {
       const { bytesWritten } = await this.#file.write(chunk, done, chunk.length - done, this.#bytes);
       done += bytesWritten;
       this.#bytes += bytesWritten;
@@ -71,7 +71,7 @@ export class Spool {
   /** Bytes already written, from `position` on; fewer than `length` only at the end of what is written. */
   async peek(position: number, length: number): Promise<Buffer> {
     const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.#bytes - position)));
-    for (let done = 0; done < buffer.length; ) {
+    for (let done = 0; done < buffer.length;) {
       const { bytesRead } = await this.#file.read(buffer, done, buffer.length - done, position + done);
       if (bytesRead === 0) throw new Error('a temporary file lost its end');
       done += bytesRead;

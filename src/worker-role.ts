@@ -56,10 +56,20 @@ export function startWorker(parts: WorkerRoleParts): (() => Promise<void>)[] {
   runs?.process(async (request, onProgress, signal) => {
     const progress = await backfill(backfillParts, request, onProgress, signal);
     const { state, projects, known, published, skipped, refused, failed } = progress;
-    if (state === 'done') log.info({ ...request, projects: projects.done, known, published, skipped, refused, failed }, 'backfill is over');
+    if (state === 'done')
+      log.info({ ...request, projects: projects.done, known, published, skipped, refused, failed }, 'backfill is over');
     return progress;
   });
-  const sweeping = startSweeping({ gitlab, store, queue, log, scope: config.gitlabScope, pace, minutes: config.sweepMinutes, onSwept: metrics.sweepDone });
+  const sweeping = startSweeping({
+    gitlab,
+    store,
+    queue,
+    log,
+    scope: config.gitlabScope,
+    pace,
+    minutes: config.sweepMinutes,
+    onSwept: metrics.sweepDone,
+  });
   if (!questions) return [() => sweeping.stop()];
   const catchUp = new CatchUp({ gitlab, store, queue, log });
   const onDemand = new OnDemand({

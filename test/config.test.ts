@@ -33,9 +33,28 @@ describe('settings', () => {
   });
 
   test('all faults come at once, each a line that begins with its variable', () => {
-    const faults = faultsOf({ GITLAB_URL: 'gitlab', WEBHOOK_SIGNING_TOKEN: 'x', LISTEN: '80', STORE: 's3:bucket', RETAG: 'maybe', SWEEP_MINUTES: '-1', ACCESS: 'everyone', UPSTREAM: 'ftp://x' });
+    const faults = faultsOf({
+      GITLAB_URL: 'gitlab',
+      WEBHOOK_SIGNING_TOKEN: 'x',
+      LISTEN: '80',
+      STORE: 's3:bucket',
+      RETAG: 'maybe',
+      SWEEP_MINUTES: '-1',
+      ACCESS: 'everyone',
+      UPSTREAM: 'ftp://x',
+    });
     expect(new Set(faults.map((fault) => fault.split(' ')[0]))).toEqual(
-      new Set(['ACCESS', 'GITLAB_TOKEN', 'GITLAB_URL', 'LISTEN', 'RETAG', 'STORE', 'SWEEP_MINUTES', 'UPSTREAM', 'WEBHOOK_SIGNING_TOKEN']),
+      new Set([
+        'ACCESS',
+        'GITLAB_TOKEN',
+        'GITLAB_URL',
+        'LISTEN',
+        'RETAG',
+        'STORE',
+        'SWEEP_MINUTES',
+        'UPSTREAM',
+        'WEBHOOK_SIGNING_TOKEN',
+      ]),
     );
   });
 
@@ -67,7 +86,9 @@ describe('settings', () => {
 
   test('a process needs what its roles need', () => {
     expect(faultsOf({ ...GOOD, ACCESS: '', WEBHOOK_TOKEN: '' }, ['worker'])).toEqual([]);
-    expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '' }, ['proxy'])).toEqual([expect.stringContaining('ON_DEMAND=off does without')]);
+    expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '' }, ['proxy'])).toEqual([
+      expect.stringContaining('ON_DEMAND=off does without'),
+    ]);
     expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '', ON_DEMAND: 'off' }, ['proxy'])).toEqual([]);
     expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '', REDIS_URL: 'redis://127.0.0.1' }, ['proxy'])).toEqual([]);
     expect(faultsOf({ ...GOOD, ACCESS: '' }, ['webhook'])).toEqual([expect.stringContaining('REDIS_URL is missing')]);
@@ -83,21 +104,43 @@ describe('settings', () => {
     const file = join(folder, 'token');
     writeFileSync(file, 'from-file\n');
     expect(loadConfig({ ...GOOD, GITLAB_TOKEN: '', GITLAB_TOKEN_FILE: file }, ROLES).gitlabToken).toBe('from-file');
-    expect(faultsOf({ ...GOOD, GITLAB_TOKEN_FILE: file })).toEqual(['GITLAB_TOKEN and GITLAB_TOKEN_FILE are both set: keep one']);
+    expect(faultsOf({ ...GOOD, GITLAB_TOKEN_FILE: file })).toEqual([
+      'GITLAB_TOKEN and GITLAB_TOKEN_FILE are both set: keep one',
+    ]);
   });
 
   test.each([
     ['LISTEN', '127.0.0.1:0', { listen: { host: '127.0.0.1', port: 0 } }],
     ['LISTEN', '[::1]:8080', { listen: { host: '::1', port: 8080 } }],
-    ['GITLAB_URL', 'https://corp.example/gitlab/', { gitlabUrl: 'https://corp.example/gitlab', modulePrefix: 'corp.example/gitlab' }],
+    [
+      'GITLAB_URL',
+      'https://corp.example/gitlab/',
+      { gitlabUrl: 'https://corp.example/gitlab', modulePrefix: 'corp.example/gitlab' },
+    ],
     ['GITLAB_TOKEN', ' glpat-x\n', { gitlabToken: 'glpat-x' }],
     ['GITLAB_SCOPE', 'group, other/project/', { gitlabScope: ['group', 'other/project'] }],
-    ['MODULE_MAP', 'go.corp.example=platform/go', { moduleMap: [{ modulePrefix: 'go.corp.example', projectPrefix: 'platform/go' }] }],
+    [
+      'MODULE_MAP',
+      'go.corp.example=platform/go',
+      { moduleMap: [{ modulePrefix: 'go.corp.example', projectPrefix: 'platform/go' }] },
+    ],
     ['STORE', 'file:///srv/modpress', { store: { kind: 'disk', folder: '/srv/modpress' } }],
-    ['ADMIN_TOKEN', 'new-token-in-base64/, old-token-in-base64=', { adminTokens: ['new-token-in-base64/', 'old-token-in-base64='] }],
-    ['ADMIN_OIDC', 'audience=modpress projects=group', { adminOidc: { issuer: 'https://gitlab.example', audience: 'modpress', operators: [], projects: ['group'] } }],
+    [
+      'ADMIN_TOKEN',
+      'new-token-in-base64/, old-token-in-base64=',
+      { adminTokens: ['new-token-in-base64/', 'old-token-in-base64='] },
+    ],
+    [
+      'ADMIN_OIDC',
+      'audience=modpress projects=group',
+      { adminOidc: { issuer: 'https://gitlab.example', audience: 'modpress', operators: [], projects: ['group'] } },
+    ],
     ['WEBHOOK_TOKEN', 'new,old', { webhookTokens: ['new', 'old'] }],
-    ['GOPROXY', 'https://proxy.corp.example,direct', { upstream: [{ url: 'https://proxy.corp.example' }, { kind: 'direct' }] }],
+    [
+      'GOPROXY',
+      'https://proxy.corp.example,direct',
+      { upstream: [{ url: 'https://proxy.corp.example' }, { kind: 'direct' }] },
+    ],
   ])('%s=%s is understood', (name, value, expected) => {
     expect(loadConfig({ ...GOOD, [name]: value }, ROLES)).toMatchObject(expected);
   });
@@ -108,9 +151,20 @@ describe('settings', () => {
   });
 
   test('a bucket has prefix, endpoint and keys', () => {
-    const s3 = { STORE: 's3://bucket/some/prefix/', S3_ENDPOINT: 'http://minio:9000', AWS_ACCESS_KEY_ID: 'key', AWS_SECRET_ACCESS_KEY: 'secret' };
+    const s3 = {
+      STORE: 's3://bucket/some/prefix/',
+      S3_ENDPOINT: 'http://minio:9000',
+      AWS_ACCESS_KEY_ID: 'key',
+      AWS_SECRET_ACCESS_KEY: 'secret',
+    };
     expect(loadConfig({ ...GOOD, ...s3 }, ROLES).store).toEqual({
-      kind: 's3', bucket: 'bucket', prefix: 'some/prefix', endpoint: 'http://minio:9000', accessKey: 'key', secretKey: 'secret', region: 'us-east-1',
+      kind: 's3',
+      bucket: 'bucket',
+      prefix: 'some/prefix',
+      endpoint: 'http://minio:9000',
+      accessKey: 'key',
+      secretKey: 'secret',
+      region: 'us-east-1',
     });
   });
 

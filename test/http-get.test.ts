@@ -20,7 +20,10 @@ test('a body waits for its reader in the connection, and not in memory', async (
   const sender = spawn(process.execPath, ['-e', SENDER]);
   onTestFinished(() => void sender.kill());
   const [port] = (await once(sender.stdout, 'data')) as [Buffer];
-  const response = await httpGet(new URL(`http://127.0.0.1:${port.toString().trim()}/`), { headers: {}, signal: new AbortController().signal });
+  const response = await httpGet(new URL(`http://127.0.0.1:${port.toString().trim()}/`), {
+    headers: {},
+    signal: new AbortController().signal,
+  });
   const before = process.memoryUsage().arrayBuffers;
   let received = 0;
   let most = 0;
@@ -41,7 +44,9 @@ test('a body that breaks off is an error for its reader, and no answer one for t
     return setTimeout(() => request.socket.destroy(), 10);
   });
   const signal = new AbortController().signal;
-  await expect(httpGet(new URL('/none', server.url), { headers: {}, signal })).rejects.toMatchObject({ code: 'ECONNRESET' });
+  await expect(httpGet(new URL('/none', server.url), { headers: {}, signal })).rejects.toMatchObject({
+    code: 'ECONNRESET',
+  });
   const response = await httpGet(server.url, { headers: {}, signal });
   await expect(response.text()).rejects.toMatchObject({ code: 'ECONNRESET' });
 });

@@ -37,19 +37,26 @@ export class AdminAccess {
    */
   async authorize(authorization: string | undefined): Promise<Caller> {
     const token = bearerToken(authorization);
-    if (token === undefined) throw new Unauthorized(`no token: send the header "Authorization: Bearer TOKEN" with ${this.#accepted()}`);
+    if (token === undefined)
+      throw new Unauthorized(`no token: send the header "Authorization: Bearer TOKEN" with ${this.#accepted()}`);
     if (isToken(token, this.#tokens)) return { kind: 'token' };
     if (!this.#oidc || !this.#idTokens || token.split('.').length !== 3) {
       throw new Unauthorized(`the token is not known here: send ${this.#accepted()}`);
     }
     const { isProtected, ...job } = await this.#idTokens.verify(token);
     // Else everyone who may push a branch could speak for the project.
-    if (!isProtected) throw new Forbidden(`the job ran for ${job.ref}, which is not protected in ${job.project}: run it for a protected branch or tag`);
+    if (!isProtected)
+      throw new Forbidden(
+        `the job ran for ${job.ref}, which is not protected in ${job.project}: run it for a protected branch or tag`,
+      );
     return { kind: 'job', ...job, may: allowed(job.project, this.#oidc) };
   }
 
   #accepted(): string {
-    const kinds = [...(this.#tokens.length > 0 ? ['an ADMIN_TOKEN'] : []), ...(this.#oidc ? ['an id_token of a CI job'] : [])];
+    const kinds = [
+      ...(this.#tokens.length > 0 ? ['an ADMIN_TOKEN'] : []),
+      ...(this.#oidc ? ['an id_token of a CI job'] : []),
+    ];
     return kinds.join(' or ') || 'what ADMIN_TOKEN or ADMIN_OIDC allow, once one of them is set';
   }
 }
@@ -62,7 +69,9 @@ export function bearerToken(authorization: string | undefined): string | undefin
 function allowed(project: string, rules: OidcRules): JobCaller['may'] {
   if (isBelow(project, rules.operators)) return 'everything';
   if (isBelow(project, rules.projects)) return 'own project';
-  throw new Forbidden(`jobs of ${project} may not make admin calls: add it or its group to operators= or projects= of ADMIN_OIDC`);
+  throw new Forbidden(
+    `jobs of ${project} may not make admin calls: add it or its group to operators= or projects= of ADMIN_OIDC`,
+  );
 }
 
 /** Whether a project is one of these, or in one of these groups. GitLab ignores the case of paths. */

@@ -71,28 +71,36 @@ export class IdTokens {
 
   #checkIssuer({ iss }: JWTPayload): void {
     if (iss === undefined || iss === this.#issuer) return;
-    throw new Unauthorized(`the id_token is of the issuer ${shown(iss)}, this service takes those of ${this.#issuer}: use that GitLab, or set issuer= in ADMIN_OIDC`);
+    throw new Unauthorized(
+      `the id_token is of the issuer ${shown(iss)}, this service takes those of ${this.#issuer}: use that GitLab, or set issuer= in ADMIN_OIDC`,
+    );
   }
 
   #sentence(error: errors.JOSEError): string {
-    if (error instanceof errors.JWTExpired) return `the id_token has expired at ${time(error.payload.exp)}: start the job again`;
+    if (error instanceof errors.JWTExpired)
+      return `the id_token has expired at ${time(error.payload.exp)}: start the job again`;
     if (error instanceof errors.JWTClaimValidationFailed) return this.#claimSentence(error);
-    if (error instanceof errors.JOSEAlgNotAllowed) return 'the id_token is not signed with RS256: take one that GitLab CI made';
-    if (error instanceof errors.JWSSignatureVerificationFailed) return 'the signature of the id_token is not right: take one that GitLab CI made, and pass it as it is';
+    if (error instanceof errors.JOSEAlgNotAllowed)
+      return 'the id_token is not signed with RS256: take one that GitLab CI made';
+    if (error instanceof errors.JWSSignatureVerificationFailed)
+      return 'the signature of the id_token is not right: take one that GitLab CI made, and pass it as it is';
     return 'the token is no id_token that can be read: take one that GitLab CI made, and pass it as it is';
   }
 
   #claimSentence({ claim, reason, payload }: errors.JWTClaimValidationFailed): string {
     if (reason === 'missing') return lacking(claim);
-    if (claim === 'nbf' && reason === 'check_failed') return `the id_token is not valid before ${time(payload.nbf)}: set the clocks of GitLab and of this service`;
-    if (claim === 'aud') return `the id_token is for the audience ${shown(payload.aud)}, this service is ${this.#audience}: set aud: ${this.#audience} in id_tokens of the job`;
+    if (claim === 'nbf' && reason === 'check_failed')
+      return `the id_token is not valid before ${time(payload.nbf)}: set the clocks of GitLab and of this service`;
+    if (claim === 'aud')
+      return `the id_token is for the audience ${shown(payload.aud)}, this service is ${this.#audience}: set aud: ${this.#audience} in id_tokens of the job`;
     return lacking(claim);
   }
 }
 
 function jobOf(payload: JWTPayload): SignedJob {
   const claims = claimsSchema.safeParse(payload);
-  if (!claims.success) throw new Unauthorized(lacking(String(claims.error.issues[0]?.path[0])), { cause: claims.error });
+  if (!claims.success)
+    throw new Unauthorized(lacking(String(claims.error.issues[0]?.path[0])), { cause: claims.error });
   return claims.data;
 }
 

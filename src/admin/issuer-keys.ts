@@ -30,9 +30,14 @@ export class IssuerKeys {
       return await keys(header, token);
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) {
-        throw new Unauthorized(`the id_token is signed with a key that ${this.#issuer} does not have: take one that its CI made; if it just changed its keys, try again in 30 s`);
+        throw new Unauthorized(
+          `the id_token is signed with a key that ${this.#issuer} does not have: take one that its CI made; if it just changed its keys, try again in 30 s`,
+        );
       }
-      throw new Unavailable(`the keys of ${this.#issuer} cannot be fetched, so the id_token cannot be checked: try again later`, { cause: error });
+      throw new Unavailable(
+        `the keys of ${this.#issuer} cannot be fetched, so the id_token cannot be checked: try again later`,
+        { cause: error },
+      );
     }
   };
 
@@ -54,8 +59,13 @@ async function discover(issuer: string): Promise<JWTVerifyGetKey> {
   }
   const { issuer: name, jwks_uri: address } = discoverySchema.parse(await response.json());
   // OpenID Connect Discovery, section 4.3: it has to be the very name, or one issuer could speak for another.
-  if (name !== issuer) throw new Error(`${url} is the issuer ${name}: if that is GitLab, set issuer=${name} in ADMIN_OIDC`);
+  if (name !== issuer)
+    throw new Error(`${url} is the issuer ${name}: if that is GitLab, set issuer=${name} in ADMIN_OIDC`);
   const keys = new URL(address);
   if (keys.origin !== new URL(issuer).origin) throw new Error(`${url} has its keys at another origin: ${address}`);
-  return createRemoteJWKSet(keys, { timeoutDuration: TIMEOUT_MS, cacheMaxAge: CACHE_MS, cooldownDuration: COOLDOWN_MS });
+  return createRemoteJWKSet(keys, {
+    timeoutDuration: TIMEOUT_MS,
+    cacheMaxAge: CACHE_MS,
+    cooldownDuration: COOLDOWN_MS,
+  });
 }

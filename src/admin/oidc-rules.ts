@@ -26,9 +26,14 @@ export function parseOidcRules(value: string, defaults: OidcDefaults): OidcRules
   const audience = entries.get('audience') ?? defaults.audience;
   const operators = paths(entries.get('operators'));
   const projects = paths(entries.get('projects'));
-  if (entries.has('issuer') && !isIssuer(issuer)) throw new Error('has an issuer= that is no http:// or https:// URL without query and credentials');
-  if (audience === undefined) throw new Error('has no audience=, and PUBLIC_URL is not set: set one of them to how jobs name this service in aud');
-  if (operators.length + projects.length === 0) throw new Error('allows nobody: add operators= or projects= with projects or groups, separated by commas');
+  if (entries.has('issuer') && !isIssuer(issuer))
+    throw new Error('has an issuer= that is no http:// or https:// URL without query and credentials');
+  if (audience === undefined)
+    throw new Error(
+      'has no audience=, and PUBLIC_URL is not set: set one of them to how jobs name this service in aud',
+    );
+  if (operators.length + projects.length === 0)
+    throw new Error('allows nobody: add operators= or projects= with projects or groups, separated by commas');
   return { issuer: issuer.replace(/\/+$/, ''), audience, operators, projects };
 }
 
@@ -37,7 +42,8 @@ function readEntries(value: string): Map<Key, string> {
   for (const entry of value.split(/\s+/).filter((part) => part !== '')) {
     const [, name, text] = /^([a-z]+)=(.+)$/.exec(entry) ?? [];
     const key = KEYS.find((candidate) => candidate === name);
-    if (key === undefined || text === undefined) throw new Error(`must be entries ${KEYS.map((each) => `${each}=…`).join(', ')}, separated by spaces`);
+    if (key === undefined || text === undefined)
+      throw new Error(`must be entries ${KEYS.map((each) => `${each}=…`).join(', ')}, separated by spaces`);
     if (entries.has(key)) throw new Error(`has ${key}= twice: keep one`);
     entries.set(key, text);
   }
@@ -47,7 +53,8 @@ function readEntries(value: string): Map<Key, string> {
 function paths(value: string | undefined): string[] {
   if (value === undefined) return [];
   const list = value.split(',').map((path) => path.replace(/^\/+|\/+$/g, ''));
-  if (list.includes('')) throw new Error('has an empty entry among operators= or projects=: expected paths separated by commas');
+  if (list.includes(''))
+    throw new Error('has an empty entry among operators= or projects=: expected paths separated by commas');
   return list;
 }
 

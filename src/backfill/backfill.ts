@@ -40,13 +40,25 @@ const PROJECTS = 4;
 const TAGS = 8;
 
 /** Finds out what a request names. Throws UnknownTargets; Retry where GitLab cannot be asked. */
-export async function findBackfillTargets({ gitlab, ownership }: TargetParts, request: BackfillRequest): Promise<readonly Target[]> {
-  const { targets, unknown } = await findTargets(gitlab, request.targets.length === 0 ? ownership.scope : request.targets);
-  if (unknown.length > 0) throw new UnknownTargets(`GitLab has no group or project ${unknown.join(', ')} that GITLAB_TOKEN may see`);
+export async function findBackfillTargets(
+  { gitlab, ownership }: TargetParts,
+  request: BackfillRequest,
+): Promise<readonly Target[]> {
+  const { targets, unknown } = await findTargets(
+    gitlab,
+    request.targets.length === 0 ? ownership.scope : request.targets,
+  );
+  if (unknown.length > 0)
+    throw new UnknownTargets(`GitLab has no group or project ${unknown.join(', ')} that GITLAB_TOKEN may see`);
   // Of a group that lies around GITLAB_SCOPE, what is in it is meant.
-  const isAround = (group: string): boolean => ownership.scope.some((path) => below(path.toLowerCase(), group.toLowerCase()) !== undefined);
+  const isAround = (group: string): boolean =>
+    ownership.scope.some((path) => below(path.toLowerCase(), group.toLowerCase()) !== undefined);
   const outside = targets.flatMap((target) =>
-    target.kind === 'membership' || ownership.isInScope(target.path) || (target.kind === 'group' && isAround(target.path)) ? [] : [target.path],
+    target.kind === 'membership' ||
+    ownership.isInScope(target.path) ||
+    (target.kind === 'group' && isAround(target.path))
+      ? []
+      : [target.path],
   );
   if (outside.length > 0) throw new UnknownTargets(`not in GITLAB_SCOPE: ${outside.join(', ')}`);
   return targets;
@@ -110,7 +122,12 @@ class Run {
       const { count, missing } = compared;
       const wanted = missing.filter((tag) => isSince(tag, this.#request.since));
       const versions = wanted.filter(({ isVersion }) => isVersion).length;
-      this.#tally.compared({ known: count - missing.length, older: missing.length - wanted.length, versions, others: wanted.length - versions });
+      this.#tally.compared({
+        known: count - missing.length,
+        older: missing.length - wanted.length,
+        versions,
+        others: wanted.length - versions,
+      });
       if (!this.#request.dryRun) await this.#tags(project, wanted, at);
     }
     // One that was cut off is not done.

@@ -25,7 +25,16 @@ export function backfillHere(config: PublishConfig): BackfillWork {
       const gitlab = new GitLabClient(gitlabOptions(config, pace));
       const ownership = new Ownership(config.modulePrefix, config.moduleMap, config.gitlabScope);
       const blobs = new Blobs({ gitlab, cache, temporary: SCRATCH });
-      const publisher = new Publisher({ gitlab, store, pace, lock, retag: config.retag, temporary: SCRATCH, blobs, ownership });
+      const publisher = new Publisher({
+        gitlab,
+        store,
+        pace,
+        lock,
+        retag: config.retag,
+        temporary: SCRATCH,
+        blobs,
+        ownership,
+      });
       const parts = {
         gitlab,
         store,

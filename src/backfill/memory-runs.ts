@@ -2,7 +2,15 @@ import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import { failedFor, isOver } from './progress.ts';
 import type { BackfillRequest } from './request.ts';
-import { isSameRequest, KEPT_MS, newRun, RUNS_AT_ONCE, type BackfillRun, type BackfillRuns, type BackfillWork } from './runs.ts';
+import {
+  isSameRequest,
+  KEPT_MS,
+  newRun,
+  RUNS_AT_ONCE,
+  type BackfillRun,
+  type BackfillRuns,
+  type BackfillWork,
+} from './runs.ts';
 
 /** Backfills within one process: they end with it. */
 export class MemoryRuns implements BackfillRuns {

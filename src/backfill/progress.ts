@@ -56,7 +56,28 @@ export function failedFor(error: unknown, progress: BackfillProgress): BackfillP
 /** The progress of a backfill that has not begun. */
 export function notBegun(dryRun: boolean): BackfillProgress {
   const now = new Date().toISOString();
-  const nothing = { known: 0, older: 0, published: 0, skipped: 0, refused: 0, failed: 0, dismissed: 0, versions: 0, others: 0 };
+  const nothing = {
+    known: 0,
+    older: 0,
+    published: 0,
+    skipped: 0,
+    refused: 0,
+    failed: 0,
+    dismissed: 0,
+    versions: 0,
+    others: 0,
+  };
   const none = { found: 0, done: 0 };
-  return { state: 'waiting', dryRun, startedAt: now, updatedAt: now, projects: none, tags: none, ...nothing, fraction: 0, skips: [], troubles: [] };
+  return {
+    state: 'waiting',
+    dryRun,
+    startedAt: now,
+    updatedAt: now,
+    projects: none,
+    tags: none,
+    ...nothing,
+    fraction: 0,
+    skips: [],
+    troubles: [],
+  };
 }

@@ -6,7 +6,16 @@ import { connectRedis, endRedis, watchHeartbeat } from '../queue/redis.ts';
 import { takeLock, type Lock } from '../queue/tag-lock.ts';
 import { failedFor, isOver, type BackfillProgress } from './progress.ts';
 import type { BackfillRequest } from './request.ts';
-import { backfillRunSchema, isSameRequest, KEPT_MS, newRun, RUNS_AT_ONCE, type BackfillRun, type BackfillRuns, type BackfillWork } from './runs.ts';
+import {
+  backfillRunSchema,
+  isSameRequest,
+  KEPT_MS,
+  newRun,
+  RUNS_AT_ONCE,
+  type BackfillRun,
+  type BackfillRuns,
+  type BackfillWork,
+} from './runs.ts';
 
 /** How runs in Redis are made. Times in milliseconds. */
 export interface RedisRunsOptions {
@@ -98,7 +107,13 @@ export class RedisRuns implements BackfillRuns {
   }
 
   async #take(id: string, work: BackfillWork): Promise<void> {
-    const lock = await takeLock(this.#redis, `${this.#prefix}:backfill-worker:${id}`, this.#lockMs, this.#log, async () => undefined);
+    const lock = await takeLock(
+      this.#redis,
+      `${this.#prefix}:backfill-worker:${id}`,
+      this.#lockMs,
+      this.#log,
+      async () => undefined,
+    );
     if (!lock) return;
     let run: BackfillRun | undefined;
     try {
@@ -130,7 +145,14 @@ export class RedisRuns implements BackfillRuns {
     } finally {
       clearInterval(timer);
       await this.#note({ ...run, progress });
-      await lock.release().catch((error: unknown) => this.#log.warn({ backfill: run.id, err: error }, 'the lock of a backfill could not be given back and will run out'));
+      await lock
+        .release()
+        .catch((error: unknown) =>
+          this.#log.warn(
+            { backfill: run.id, err: error },
+            'the lock of a backfill could not be given back and will run out',
+          ),
+        );
     }
   }
 

@@ -60,25 +60,44 @@ export async function backfillRemotely(
     onProgress(progress);
     await pause(LOOK_MS, signal);
     try {
-      const answer = await call(remote.url, `/-/backfill/${started.id}`, { headers: { Authorization: `Bearer ${started.followToken}`, Accept: 'application/json' } }, signal);
+      const answer = await call(
+        remote.url,
+        `/-/backfill/${started.id}`,
+        { headers: { Authorization: `Bearer ${started.followToken}`, Accept: 'application/json' } },
+        signal,
+      );
       if (answer.status === 200) {
         ({ progress } = foundSchema.parse(await answer.json()));
         heardAt = Date.now();
         restarts = 0;
       } else if (answer.status === 404 || answer.status === 401) {
-        if (++restarts > RESTARTS) throw new RemoteFailed(`the service at ${remote.url} knows nothing of a backfill that it has begun: all its replicas need the same REDIS_URL`);
+        if (++restarts > RESTARTS)
+          throw new RemoteFailed(
+            `the service at ${remote.url} knows nothing of a backfill that it has begun: all its replicas need the same REDIS_URL`,
+          );
         started = await start(remote, request, signal);
       } else throw new Error(`it answered ${answer.status}`);
     } catch (error) {
       if (error instanceof RemoteFailed && !error.passes) throw error;
-      if (Date.now() - heardAt > PATIENCE_MS) throw new RemoteFailed(`the service at ${remote.url} has not been heard of for ${PATIENCE_MS / 1000} s: ${messageOf(error)}`);
-      if (!signal.aborted) progress = { ...progress, waiting: `the service does not answer, and is waited for up to ${PATIENCE_MS / 1000} s` };
+      if (Date.now() - heardAt > PATIENCE_MS)
+        throw new RemoteFailed(
+          `the service at ${remote.url} has not been heard of for ${PATIENCE_MS / 1000} s: ${messageOf(error)}`,
+        );
+      if (!signal.aborted)
+        progress = {
+          ...progress,
+          waiting: `the service does not answer, and is waited for up to ${PATIENCE_MS / 1000} s`,
+        };
     }
   }
   return progress;
 }
 
-async function start({ url, token }: Remote, request: BackfillRequest, signal: AbortSignal): Promise<z.output<typeof startedSchema>> {
+async function start(
+  { url, token }: Remote,
+  request: BackfillRequest,
+  signal: AbortSignal,
+): Promise<z.output<typeof startedSchema>> {
   let answer: Response;
   try {
     const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
@@ -102,7 +121,9 @@ function refused(url: string, { status, headers }: Response, text: string): Remo
   }
   const isPage = /^text\/html\b/i.test(headers.get('content-type') ?? '');
   if (isPage && status < 500) {
-    return new RemoteFailed(`nothing at ${url} takes backfills (${status}): --url has to be the address of a service with the role webhook or worker`);
+    return new RemoteFailed(
+      `nothing at ${url} takes backfills (${status}): --url has to be the address of a service with the role webhook or worker`,
+    );
   }
   const line = isPage ? '' : text.trim().split('\n')[0]?.slice(0, 500);
   return new RemoteFailed(`the service at ${url} answers ${status}${line ? `: ${line}` : ''}`, status >= 500);

@@ -3,7 +3,9 @@ import type { BackfillProgress } from './progress.ts';
 /** How far it is, for one line: `12 of 340 projects, 25 published, 3 skipped, 0 refused, 0 failed`. */
 export function progressLine(progress: BackfillProgress): string {
   const { projects, published, skipped, refused, failed, dryRun } = progress;
-  const counts = dryRun ? [] : [`${published} published`, `${skipped} skipped`, `${refused} refused`, `${failed} failed`];
+  const counts = dryRun
+    ? []
+    : [`${published} published`, `${skipped} skipped`, `${refused} refused`, `${failed} failed`];
   return [`${projects.done} of ${projects.found} projects`, ...counts, ...waitingOf(progress)].join(', ');
 }
 
@@ -21,14 +23,33 @@ function waitingOf({ state, waiting }: BackfillProgress): string[] {
 
 /** The closing table, with a line for each tag that was refused or failed. `interrupted` says how to go on, if it is not the end. */
 export function summary(progress: BackfillProgress, interrupted: string | undefined): string {
-  const { projects, tags, known, older, published, skipped, refused, failed, dismissed, versions, others, skips, troubles, problem } = progress;
+  const {
+    projects,
+    tags,
+    known,
+    older,
+    published,
+    skipped,
+    refused,
+    failed,
+    dismissed,
+    versions,
+    others,
+    skips,
+    troubles,
+    problem,
+  } = progress;
   const rows: [string, number, string?][] = [
     ['projects', projects.done],
     ['tags known before', known],
     ...(older > 0 ? [['older than --since', older] as [string, number]] : []),
   ];
   if (progress.dryRun) {
-    rows.push(['would be looked at', versions, 'with the form of a version'], ['', others, 'others, which will be skipped'], ['failed', failed]);
+    rows.push(
+      ['would be looked at', versions, 'with the form of a version'],
+      ['', others, 'others, which will be skipped'],
+      ['failed', failed],
+    );
   } else {
     rows.push(['published', published]);
     rows.push(['skipped', skipped]);
@@ -38,8 +59,14 @@ export function summary(progress: BackfillProgress, interrupted: string | undefi
   }
   const unlisted = refused + failed - troubles.length;
   return [
-    ...rows.map(([name, count, note]) => `  ${name.padEnd(18)} ${String(count).padStart(8)}${note === undefined ? '' : `  ${note}`}`),
-    ...troubles.map(({ status, project, tag, reason }) => `${status.toUpperCase()} ${project}${tag === '' ? '' : ` ${tag}`}: ${reason.replaceAll(/\s+/g, ' ')}`),
+    ...rows.map(
+      ([name, count, note]) =>
+        `  ${name.padEnd(18)} ${String(count).padStart(8)}${note === undefined ? '' : `  ${note}`}`,
+    ),
+    ...troubles.map(
+      ({ status, project, tag, reason }) =>
+        `${status.toUpperCase()} ${project}${tag === '' ? '' : ` ${tag}`}: ${reason.replaceAll(/\s+/g, ' ')}`,
+    ),
     ...(unlisted > 0 ? [`and ${unlisted} more, which the log of the service and the outcomes in the store have`] : []),
     ...(problem === undefined ? [] : [problem.replaceAll(/\s+/g, ' ')]),
     ...(interrupted === undefined ? [] : [`interrupted after ${tags.done} of ${tags.found} tags: ${interrupted}`]),

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 
 /** A day, which begins at midnight UTC, or a time with its offset. */
-const since = z.union([z.iso.date(), z.iso.datetime({ offset: true })], { error: 'is no date: it has to be like 2026-01-31 or 2026-01-31T12:00:00Z' });
+const since = z.union([z.iso.date(), z.iso.datetime({ offset: true })], {
+  error: 'is no date: it has to be like 2026-01-31 or 2026-01-31T12:00:00Z',
+});
 
 const path = z
   .string()
@@ -26,5 +28,9 @@ export type BackfillRequest = z.output<typeof backfillRequestSchema>;
 export function parseBackfillRequest(value: unknown): BackfillRequest | { readonly faults: readonly string[] } {
   const parsed = backfillRequestSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  return { faults: parsed.error.issues.map(({ path: where, message }) => (where.length === 0 ? message : `${String(where[0])} ${message}`)) };
+  return {
+    faults: parsed.error.issues.map(({ path: where, message }) =>
+      where.length === 0 ? message : `${String(where[0])} ${message}`,
+    ),
+  };
 }

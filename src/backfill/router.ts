@@ -34,7 +34,13 @@ const ALIVE_MS = 15_000;
  * 202 started, or the same is under way · 400 no such request · 401 who are you · 403 not for you · 404 no such group,
  * project or backfill · 502 GitLab does not answer · 503 the keys of the issuer, or the queue, cannot be reached
  */
-export function createBackfillRouter({ access, runs, checkTargets, log, checkMs = 15_000 }: BackfillRoutesOptions): Router {
+export function createBackfillRouter({
+  access,
+  runs,
+  checkTargets,
+  log,
+  checkMs = 15_000,
+}: BackfillRoutesOptions): Router {
   const start = async (request: Request, response: Response): Promise<void> => {
     const caller = await access.authorize(request.get('Authorization'));
     const parsed = parseBackfillRequest(request.body ?? {});
@@ -54,7 +60,9 @@ export function createBackfillRouter({ access, runs, checkTargets, log, checkMs 
       response.json({ id: run.id, request: run.request, progress: run.progress });
       return;
     }
-    response.status(200).set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache', 'X-Accel-Buffering': 'no' });
+    response
+      .status(200)
+      .set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache', 'X-Accel-Buffering': 'no' });
     response.flushHeaders();
     await stream(run, runs, response);
   };
@@ -70,7 +78,8 @@ export function createBackfillRouter({ access, runs, checkTargets, log, checkMs 
     if (!run) throw new NoSuchBackfill('there is no such backfill, or it was over a day ago');
     const { targets } = run.request;
     // One of everything is nobody's own.
-    if (targets.length === 0 && caller.kind === 'job' && caller.may !== 'everything') throw new Forbidden(`jobs of ${caller.project} may follow backfills of that project alone`);
+    if (targets.length === 0 && caller.kind === 'job' && caller.may !== 'everything')
+      throw new Forbidden(`jobs of ${caller.project} may follow backfills of that project alone`);
     narrowed(run.request, caller);
     return run;
   };
@@ -78,7 +87,11 @@ export function createBackfillRouter({ access, runs, checkTargets, log, checkMs 
   const refuse = (error: unknown, request: Request, response: Response, next: NextFunction): void => {
     const status = statusOf(error);
     if (status === undefined || response.headersSent) return next(error);
-    const reason = isBodyError(error) ? 'the body is no JSON object of at most 100 KB' : error instanceof Error ? error.message : '';
+    const reason = isBodyError(error)
+      ? 'the body is no JSON object of at most 100 KB'
+      : error instanceof Error
+        ? error.message
+        : '';
     log.warn({ status, remote: request.ip, reason: messageOf(error) }, 'backfill refused');
     if (status === 401) response.set('WWW-Authenticate', 'Bearer');
     if (error instanceof Retry) response.set('Retry-After', String(Math.ceil((error.afterMs ?? 30_000) / 1000)));
@@ -89,7 +102,10 @@ export function createBackfillRouter({ access, runs, checkTargets, log, checkMs 
   router.post('/-/backfill', express.json({ limit: '100kb', type: () => true }), start);
   router.get('/-/backfill/:id', follow);
   router.all(['/-/backfill', '/-/backfill/:id'], (_request, response) => {
-    response.status(405).type('text/plain').send('POST /-/backfill starts a backfill, GET /-/backfill/<id> tells how far it is\n');
+    response
+      .status(405)
+      .type('text/plain')
+      .send('POST /-/backfill starts a backfill, GET /-/backfill/<id> tells how far it is\n');
   });
   router.use('/-/backfill', refuse);
   return router;
@@ -121,7 +137,8 @@ async function forAtMost(ms: number, work: Promise<unknown>): Promise<void> {
 function narrowed(request: BackfillRequest, caller: Caller): BackfillRequest {
   if (caller.kind === 'token' || caller.may === 'everything') return request;
   const other = request.targets.find((target) => target.toLowerCase() !== caller.project.toLowerCase());
-  if (other !== undefined) throw new Forbidden(`jobs of ${caller.project} may publish that project's tags alone, not those of ${other}`);
+  if (other !== undefined)
+    throw new Forbidden(`jobs of ${caller.project} may publish that project's tags alone, not those of ${other}`);
   return { ...request, targets: [caller.project] };
 }
 

@@ -16,7 +16,11 @@ export const backfillRunSchema = z.object({
 export type BackfillRun = z.infer<typeof backfillRunSchema>;
 
 /** Does a backfill, telling how far it is, until it is over or the signal aborted. Rejects where it cannot be begun. */
-export type BackfillWork = (request: BackfillRequest, onProgress: (progress: BackfillProgress) => void, signal: AbortSignal) => Promise<BackfillProgress>;
+export type BackfillWork = (
+  request: BackfillRequest,
+  onProgress: (progress: BackfillProgress) => void,
+  signal: AbortSignal,
+) => Promise<BackfillProgress>;
 
 /**
  * Backfills that run in the background. Promises, for both implementations:
@@ -41,7 +45,12 @@ export const RUNS_AT_ONCE = 2;
 
 /** A run that nobody works on yet. */
 export function newRun(request: BackfillRequest): BackfillRun {
-  return { id: randomUUID(), followToken: randomBytes(32).toString('hex'), request, progress: notBegun(request.dryRun) };
+  return {
+    id: randomUUID(),
+    followToken: randomBytes(32).toString('hex'),
+    request,
+    progress: notBegun(request.dryRun),
+  };
 }
 
 /** Whether two requests ask for the same. */

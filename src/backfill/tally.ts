@@ -23,7 +23,13 @@ export class Tally {
   /** How far it has come by now. */
   get progress(): BackfillProgress {
     const skips = [...this.#skips].map(([reason, count]) => ({ reason, count })).toSorted((a, b) => b.count - a.count);
-    return { ...this.#progress, troubles: [...this.#progress.troubles], skips, fraction: this.#fraction, updatedAt: new Date().toISOString() };
+    return {
+      ...this.#progress,
+      troubles: [...this.#progress.troubles],
+      skips,
+      fraction: this.#fraction,
+      updatedAt: new Date().toISOString(),
+    };
   }
 
   /** What was looked at of projects, and done of tags. Projects not looked at yet are taken to have as many tags to do as those that were. */
@@ -39,7 +45,12 @@ export class Tally {
   }
 
   /** A project's tags were compared: so many have an outcome, so many are older than asked for, so many are left to do. */
-  compared(counts: { readonly known: number; readonly older: number; readonly versions: number; readonly others: number }): void {
+  compared(counts: {
+    readonly known: number;
+    readonly older: number;
+    readonly versions: number;
+    readonly others: number;
+  }): void {
     const { known, older, versions, others } = counts;
     const progress = this.#progress;
     this.#compared++;

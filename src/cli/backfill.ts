@@ -62,17 +62,31 @@ export async function backfill(args: readonly string[]): Promise<number> {
 }
 
 async function run({ request, json, url }: Options): Promise<number> {
-  const work = url === undefined ? backfillHere(loadPublishConfig(process.env)) : remotely(url, loadAdminToken(process.env));
+  const work =
+    url === undefined ? backfillHere(loadPublishConfig(process.env)) : remotely(url, loadAdminToken(process.env));
   const view = json ? jsonView() : textView();
   try {
     const { result: progress, signalStatus } = await untilStopped((signal) => {
-      if (url === undefined) signal.addEventListener('abort', () => view.say('what is under way is finished first; interrupt again to end at once'));
+      if (url === undefined)
+        signal.addEventListener('abort', () =>
+          view.say('what is under way is finished first; interrupt again to end at once'),
+        );
       return work(request, (current) => view.show(current), signal);
     });
     view.stop();
     const complete = isOver(progress);
     if (json) printLine({ kind: 'summary', ...progress, complete });
-    else process.stdout.write(summary(progress, complete ? undefined : url === undefined ? 'the same command goes on from here' : 'what the service has begun goes on, and the same command follows it'));
+    else
+      process.stdout.write(
+        summary(
+          progress,
+          complete
+            ? undefined
+            : url === undefined
+              ? 'the same command goes on from here'
+              : 'what the service has begun goes on, and the same command follows it',
+        ),
+      );
     return signalStatus ?? (progress.state === 'done' && progress.failed === 0 ? 0 : 1);
   } finally {
     view.stop();
@@ -80,8 +94,11 @@ async function run({ request, json, url }: Options): Promise<number> {
 }
 
 function remotely(url: string, token: string) {
-  return (request: BackfillRequest, onProgress: (progress: BackfillProgress) => void, signal: AbortSignal): Promise<BackfillProgress> =>
-    backfillRemotely({ url, token }, request, onProgress, signal);
+  return (
+    request: BackfillRequest,
+    onProgress: (progress: BackfillProgress) => void,
+    signal: AbortSignal,
+  ): Promise<BackfillProgress> => backfillRemotely({ url, token }, request, onProgress, signal);
 }
 
 interface View {
@@ -139,8 +156,13 @@ function readArguments(args: readonly string[]): Options | string | string[] {
       },
     });
     if (values.help) return HELP;
-    const request = parseBackfillRequest({ targets: positionals, since: values.since, dryRun: values['dry-run'] === true });
-    if ('faults' in request) return request.faults.map((fault) => fault.replace(/^since/, `--since ${JSON.stringify(values.since)}`));
+    const request = parseBackfillRequest({
+      targets: positionals,
+      since: values.since,
+      dryRun: values['dry-run'] === true,
+    });
+    if ('faults' in request)
+      return request.faults.map((fault) => fault.replace(/^since/, `--since ${JSON.stringify(values.since)}`));
     const wrongUrl = values.url === undefined ? undefined : faultOf(values.url);
     if (wrongUrl !== undefined) return [wrongUrl];
     return { request, json: values.json === true, url: values.url?.replace(/\/+$/, '').replace(/\/-\/backfill$/, '') };

@@ -12,7 +12,16 @@ import { explained, HookFailure, nameOf } from '../hooks/failure.ts';
 import { findPlaces, SIDE_BY_SIDE, UnknownTarget, type HookParts, type Place, type Places } from '../hooks/places.ts';
 import { registerHook } from '../hooks/register.ts';
 import { repairHook } from '../hooks/repair.ts';
-import { checkedLine, checkedObject, coveredLine, coveredObject, isAllWell, registeredLine, textWriter, type Checked } from '../hooks/report.ts';
+import {
+  checkedLine,
+  checkedObject,
+  coveredLine,
+  coveredObject,
+  isAllWell,
+  registeredLine,
+  textWriter,
+  type Checked,
+} from '../hooks/report.ts';
 import { createLog } from '../log.ts';
 import type { Pace } from '../pace/pace.ts';
 import { complain } from './complain.ts';
@@ -65,13 +74,20 @@ export async function hooks(args: readonly string[]): Promise<number> {
   try {
     const config = loadHooksConfig(process.env);
     const paths = options.paths.length > 0 || options.system ? options.paths : config.gitlabScope;
-    if (paths.length === 0 && !options.system) return complain('hooks', ['nothing says for what: name groups or projects, or set GITLAB_SCOPE, or use --system']);
+    if (paths.length === 0 && !options.system)
+      return complain('hooks', [
+        'nothing says for what: name groups or projects, or set GITLAB_SCOPE, or use --system',
+      ]);
     return await run(config, paths, options);
   } catch (error) {
     if (error instanceof ConfigError) return complain('hooks', error.faults);
     if (error instanceof UnknownTarget) return complain('hooks', [error.message]);
     const failure = explained(error);
-    fail(failure instanceof HookFailure ? failure.message : `${messageOf(failure)}; run the command again when GitLab works`);
+    fail(
+      failure instanceof HookFailure
+        ? failure.message
+        : `${messageOf(failure)}; run the command again when GitLab works`,
+    );
     return 1;
   }
 }
@@ -88,11 +104,17 @@ async function run(config: HooksConfig, paths: readonly string[], options: Optio
 }
 
 async function add(parts: HookParts, { places, covered }: Places): Promise<number> {
-  const write = textWriter(process.stdout, [...places, ...covered].map(({ owner }) => nameOf(owner)));
+  const write = textWriter(
+    process.stdout,
+    [...places, ...covered].map(({ owner }) => nameOf(owner)),
+  );
   const results = await sideBySide(places, async (place) => {
     const registered = await registerHook(parts, place);
     write(registeredLine(place, registered));
-    if (registered.noSecret) fail(`${nameOf(place.owner)}: this GitLab ignores signing tokens (they need 19.0), so that the service will refuse every delivery: set WEBHOOK_TOKEN`);
+    if (registered.noSecret)
+      fail(
+        `${nameOf(place.owner)}: this GitLab ignores signing tokens (they need 19.0), so that the service will refuse every delivery: set WEBHOOK_TOKEN`,
+      );
     return !registered.noSecret;
   });
   for (const each of covered) write(coveredLine(each));
@@ -100,7 +122,10 @@ async function add(parts: HookParts, { places, covered }: Places): Promise<numbe
 }
 
 async function check(parts: HookParts, { places, covered }: Places, { repair, json }: Options): Promise<number> {
-  const write = textWriter(process.stdout, [...places, ...covered].map(({ owner }) => nameOf(owner)));
+  const write = textWriter(
+    process.stdout,
+    [...places, ...covered].map(({ owner }) => nameOf(owner)),
+  );
   const results = await sideBySide(places, async (place) => {
     const checked = await (repair ? repaired(parts, place) : checkedOnly(parts, place));
     if (json) printObject(checkedObject(checked));
@@ -144,7 +169,11 @@ async function sideBySide(places: readonly Place[], work: (place: Place) => Prom
 
 function partsOf(config: HooksConfig, pace: Pace, publicUrl: string): HookParts {
   const options = gitlabOptions(config, pace);
-  const wanted = { url: `${publicUrl}/-/webhook`, token: config.webhookTokens[0], signingToken: config.webhookSigningTokens[0] };
+  const wanted = {
+    url: `${publicUrl}/-/webhook`,
+    token: config.webhookTokens[0],
+    signingToken: config.webhookSigningTokens[0],
+  };
   return { gitlab: new GitLabClient(options), hooks: new HooksClient(options), wanted };
 }
 
@@ -164,8 +193,10 @@ function readArguments(args: readonly string[]): Options | string | Error {
     });
     if (values.help) return HELP;
     const [command, ...targets] = positionals;
-    if (command !== 'add' && command !== 'check') return new Error('hooks takes add or check, and then groups or projects');
-    if (command === 'add' && (values.repair || values.json)) return new Error('--repair and --json belong to hooks check');
+    if (command !== 'add' && command !== 'check')
+      return new Error('hooks takes add or check, and then groups or projects');
+    if (command === 'add' && (values.repair || values.json))
+      return new Error('--repair and --json belong to hooks check');
     const paths = targets.map((target) => target.replaceAll(/^\/+|\/+$/g, ''));
     if (paths.includes('')) return new Error('the path of a group or project is empty');
     const publicUrl = readPublicUrl(values['public-url']);

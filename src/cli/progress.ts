@@ -54,7 +54,15 @@ function showBar(stream: ProgressStream, count: Count): Progress {
   const columns = (): number => stream.columns ?? 80;
   const barsize = columns() < WIDE ? 6 : 24;
   // The bar's own handling of signals would keep the command from its own.
-  const bar = new SingleBar({ stream, format, barsize, clearOnComplete: true, linewrap: true, gracefulExit: false, emptyOnZero: true });
+  const bar = new SingleBar({
+    stream,
+    format,
+    barsize,
+    clearOnComplete: true,
+    linewrap: true,
+    gracefulExit: false,
+    emptyOnZero: true,
+  });
   const text = (): string => {
     const room = Math.max(0, columns() - barsize - 1 - MARGIN);
     const whole = count.text();

@@ -31,7 +31,16 @@ export async function serve(args: readonly string[]): Promise<number> {
     const log = createLog(config.logLevel);
     const version = packageVersion();
     const app = await startApp(config, { roles, log, version });
-    log.info({ version, roles, port: app.port, store: config.store.kind, queue: config.redisUrl === undefined ? 'process' : 'redis' }, 'modpress is ready');
+    log.info(
+      {
+        version,
+        roles,
+        port: app.port,
+        store: config.store.kind,
+        queue: config.redisUrl === undefined ? 'process' : 'redis',
+      },
+      'modpress is ready',
+    );
     log.info({ signal: await stopped }, 'stopping: what runs is finished first');
     await app.close();
     log.info('stopped');
@@ -46,7 +55,10 @@ export async function serve(args: readonly string[]): Promise<number> {
 /** The roles to run, the help text, or what is wrong with the arguments. */
 function readArguments(args: readonly string[]): readonly Role[] | string | Error {
   try {
-    const { values } = parseArgs({ args: [...args], options: { roles: { type: 'string' }, help: { type: 'boolean' } } });
+    const { values } = parseArgs({
+      args: [...args],
+      options: { roles: { type: 'string' }, help: { type: 'boolean' } },
+    });
     if (values.help) return HELP;
     if (values.roles === undefined) return ROLES;
     const names = values.roles.split(',').map((name) => name.trim());

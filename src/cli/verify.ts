@@ -39,7 +39,6 @@ interface Options {
   readonly json: boolean;
 }
 
-
 /** `modpress verify`: resolves to the exit status, as its help tells. */
 export async function verify(args: readonly string[]): Promise<number> {
   const options = readArguments(args);
@@ -66,7 +65,9 @@ async function run(config: VerifyConfig, selection: Selection, report: Report): 
   const started = performance.now();
   const progress = showProgress(process.stderr, { unit: 'versions' });
   try {
-    const { result: counts, signalStatus } = await untilStopped((signal) => withParts(config, selection, report, progress, signal));
+    const { result: counts, signalStatus } = await untilStopped((signal) =>
+      withParts(config, selection, report, progress, signal),
+    );
     progress.stop();
     report.finish(counts, (performance.now() - started) / 1000, signalStatus === undefined);
     return signalStatus ?? (allWell(counts) ? 0 : 1);
@@ -75,7 +76,13 @@ async function run(config: VerifyConfig, selection: Selection, report: Report): 
   }
 }
 
-async function withParts(config: VerifyConfig, selection: Selection, report: Report, progress: Progress, signal: AbortSignal): Promise<Counts> {
+async function withParts(
+  config: VerifyConfig,
+  selection: Selection,
+  report: Report,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Counts> {
   const onWait = (reason: string, ms: number): void => progress.wait(reason, ms);
   const source = config.gitlab && openGitLabSource(config.gitlab, { temporary: SCRATCH, onWait });
   const store = await openStore(config.store);
@@ -106,7 +113,11 @@ function readArguments(args: readonly string[]): Options | string | Error {
       options: { 'from-gitlab': { type: 'boolean' }, json: { type: 'boolean' }, help: { type: 'boolean' } },
     });
     if (values.help) return HELP;
-    return { selection: parseSelection(positionals), fromGitLab: values['from-gitlab'] === true, json: values.json === true };
+    return {
+      selection: parseSelection(positionals),
+      fromGitLab: values['from-gitlab'] === true,
+      json: values.json === true,
+    };
   } catch (error) {
     return new Error(messageOf(error));
   }

@@ -57,7 +57,9 @@ export async function withdraw(args: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof ConfigError) return complain('withdraw', error.faults);
-    process.stderr.write(`modpress: ${options.module}@${options.version} is not withdrawn completely: ${messageOf(error)}; run the same command again\n`);
+    process.stderr.write(
+      `modpress: ${options.module}@${options.version} is not withdrawn completely: ${messageOf(error)}; run the same command again\n`,
+    );
     return 1;
   }
 }
@@ -71,7 +73,11 @@ async function run(config: WithdrawConfig, { module, version, reason }: Options)
   try {
     const isKnown = await hasFiles(store, module);
     if (!isKnown) demandPrivate(config, module);
-    return resultOf(await withdrawVersion({ store, lock: redis && redisLock(redis, log) }, module, version, reason), reason, isKnown);
+    return resultOf(
+      await withdrawVersion({ store, lock: redis && redisLock(redis, log) }, module, version, reason),
+      reason,
+      isKnown,
+    );
   } finally {
     if (redis) endRedis(redis);
     await store[Symbol.asyncDispose]();
@@ -98,8 +104,11 @@ function resultOf({ withdrawal, before, hadFiles }: Withdrawn, reason: string, i
   const { module, version } = withdrawal;
   const name = `${module}@${version}`;
   if (hadFiles) return `${name} is withdrawn: ${reason}. Who has downloaded it keeps it, so rotate what leaked`;
-  if (!before) return `${name} is withdrawn: ${reason}. It was not published, and will not be${isKnown ? '' : `; nothing of ${module} is published, so see that the path is right, upper and lower case too`}`;
-  return before.reason === reason ? `${describeWithdrawal(before)}. Nothing was left to do` : `${name} stays withdrawn, with another reason: ${reason}`;
+  if (!before)
+    return `${name} is withdrawn: ${reason}. It was not published, and will not be${isKnown ? '' : `; nothing of ${module} is published, so see that the path is right, upper and lower case too`}`;
+  return before.reason === reason
+    ? `${describeWithdrawal(before)}. Nothing was left to do`
+    : `${name} stays withdrawn, with another reason: ${reason}`;
 }
 
 /** What the arguments ask for, the help text, or what is wrong with them. */
@@ -114,9 +123,12 @@ function readArguments(args: readonly string[]): Options | string | Error {
     const [argument, ...others] = positionals;
     if (argument === undefined || others.length > 0) return new Error('withdraw takes one MODULE@VERSION');
     const { module, version } = parseModuleArgument(argument);
-    if (version === undefined) return new Error(`${JSON.stringify(argument)} names no version: withdraw takes MODULE@VERSION`);
+    if (version === undefined)
+      return new Error(`${JSON.stringify(argument)} names no version: withdraw takes MODULE@VERSION`);
     const reason = oneLine(values.reason ?? '');
-    return reason === '' ? new Error('--reason is missing: say in one line why, for those who use the version') : { module, version, reason };
+    return reason === ''
+      ? new Error('--reason is missing: say in one line why, for those who use the version')
+      : { module, version, reason };
   } catch (error) {
     return new Error(messageOf(error));
   }

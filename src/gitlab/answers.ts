@@ -38,7 +38,8 @@ export const projectSchema = z
     httpUrl: project.http_url_to_repo,
     archived: project.archived === true,
     hasCode: project.repository_access_level !== 'disabled',
-    isBeingDeleted: typeof project.marked_for_deletion_at === 'string' || DELETION_SCHEDULED.test(project.path_with_namespace),
+    isBeingDeleted:
+      typeof project.marked_for_deletion_at === 'string' || DELETION_SCHEDULED.test(project.path_with_namespace),
     createdAt: project.created_at,
     lastActivityAt: project.last_activity_at,
   }));
@@ -51,10 +52,17 @@ export const commitSchema = z
 /** A tag's JSON. */
 export const tagSchema = z
   .object({ name: z.string(), commit: commitSchema.nullable(), created_at: z.coerce.date().nullish() })
-  .transform((tag) => ({ name: tag.name, commit: tag.commit?.id, committedAt: tag.commit?.committedAt, createdAt: tag.created_at ?? undefined }));
+  .transform((tag) => ({
+    name: tag.name,
+    commit: tag.commit?.id,
+    committedAt: tag.commit?.committedAt,
+    createdAt: tag.created_at ?? undefined,
+  }));
 
 /** A branch's JSON, of which only the commit at its tip counts. */
-export const branchSchema = z.object({ commit: commitSchema.nullable() }).transform((branch) => branch.commit ?? undefined);
+export const branchSchema = z
+  .object({ commit: commitSchema.nullable() })
+  .transform((branch) => branch.commit ?? undefined);
 
 /** A page of a tree's JSON. */
 export const treeSchema = z.array(

@@ -51,5 +51,7 @@ async function* unlessBroken(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer
 
 /** What failed with a reason of its own (an archive that is too large, a rate limit) keeps it. */
 function brokenOff(cause: unknown): Retry | Refuse {
-  return cause instanceof Refuse || cause instanceof Retry ? cause : new Retry('the archive from GitLab broke off', { cause });
+  return cause instanceof Refuse || cause instanceof Retry
+    ? cause
+    : new Retry('the archive from GitLab broke off', { cause });
 }

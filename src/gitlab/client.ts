@@ -3,7 +3,20 @@ import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { z } from 'zod';
 import { Refuse, Retry } from '../errors.ts';
-import { branchSchema, commitSchema, parse, projectSchema, tagSchema, treeSchema, type BlobId, type Commit, type CommitId, type Project, type Tag, type TreeEntry } from './answers.ts';
+import {
+  branchSchema,
+  commitSchema,
+  parse,
+  projectSchema,
+  tagSchema,
+  treeSchema,
+  type BlobId,
+  type Commit,
+  type CommitId,
+  type Project,
+  type Tag,
+  type TreeEntry,
+} from './answers.ts';
 import { collect } from './collect.ts';
 import { createRequester, NotFound, type RequesterOptions } from './requester.ts';
 
@@ -47,7 +60,13 @@ export class GitLabClient {
   /** The projects of a group and all groups below it, archived ones included; undefined if there is no such group. */
   async groupProjects(group: string): Promise<AsyncIterable<Project> | undefined> {
     const endpoint = `groups/${encodeURIComponent(group)}/projects`;
-    const first = await this.#page(endpoint, { include_subgroups: 'true', with_shared: 'false', order_by: 'id', sort: 'asc', per_page: PER_PAGE });
+    const first = await this.#page(endpoint, {
+      include_subgroups: 'true',
+      with_shared: 'false',
+      order_by: 'id',
+      sort: 'asc',
+      per_page: PER_PAGE,
+    });
     return first && this.#itemsFrom(z.array(projectSchema), endpoint, first);
   }
 
@@ -63,7 +82,11 @@ export class GitLabClient {
 
   /** One tag, as it stands now. */
   async tag(projectId: number, name: string): Promise<Tag | undefined> {
-    return parse(tagSchema, await orUndefined(this.#api.Tags.show(projectId, name)), `tag ${name} of project ${projectId}`);
+    return parse(
+      tagSchema,
+      await orUndefined(this.#api.Tags.show(projectId, name)),
+      `tag ${name} of project ${projectId}`,
+    );
   }
 
   /**
@@ -80,12 +103,20 @@ export class GitLabClient {
 
   /** The commit at the tip of a branch, as it stands now. */
   async branch(projectId: number, name: string): Promise<Commit | undefined> {
-    return parse(branchSchema, await orUndefined(this.#api.Branches.show(projectId, name)), `branch ${name} of project ${projectId}`);
+    return parse(
+      branchSchema,
+      await orUndefined(this.#api.Branches.show(projectId, name)),
+      `branch ${name} of project ${projectId}`,
+    );
   }
 
   /** The commit that a commit id, whole or abbreviated, or `HEAD` names, whether anything leads to it or not. */
   async commit(projectId: number, id: string): Promise<Commit | undefined> {
-    return parse(commitSchema, await orUndefined(this.#api.Commits.show(projectId, id)), `commit ${id} of project ${projectId}`);
+    return parse(
+      commitSchema,
+      await orUndefined(this.#api.Commits.show(projectId, id)),
+      `commit ${id} of project ${projectId}`,
+    );
   }
 
   /** Whether a branch or tag leads to a commit. One that was only ever offered in a merge request has none. */
@@ -98,7 +129,8 @@ export class GitLabClient {
   /** The names of the tags from which a commit can be reached, that on the commit itself included. */
   async *tagsContaining(projectId: number, commit: CommitId): AsyncGenerator<string> {
     const endpoint = `projects/${projectId}/repository/commits/${commit}/refs`;
-    for await (const { name } of this.#items(z.array(z.object({ name: z.string() })), endpoint, { type: 'tag' })) yield name;
+    for await (const { name } of this.#items(z.array(z.object({ name: z.string() })), endpoint, { type: 'tag' }))
+      yield name;
   }
 
   /** The best common ancestor of two commits, if they have one. */
@@ -111,7 +143,13 @@ export class GitLabClient {
   async *tree(projectId: number, commit: CommitId, directory: string): AsyncGenerator<TreeEntry> {
     const endpoint = `projects/${projectId}/repository/tree`;
     const path = directory !== '' && { path: directory };
-    const first = await this.#page(endpoint, { ref: commit, recursive: 'true', pagination: 'keyset', ...path, per_page: PER_PAGE });
+    const first = await this.#page(endpoint, {
+      ref: commit,
+      recursive: 'true',
+      pagination: 'keyset',
+      ...path,
+      per_page: PER_PAGE,
+    });
     // An empty list would be a commit without a go.mod. GitLab finds no commit either while Gitaly is down (see `isNoSuchFile`).
     if (!first) throw new Retry(`GitLab has no tree of commit ${commit} of project ${projectId}`);
     yield* this.#itemsFrom(treeSchema, endpoint, first);
@@ -129,7 +167,8 @@ export class GitLabClient {
   async blob(projectId: number, blob: BlobId): Promise<Readable> {
     const options = { asStream: true, showExpanded: false } as const;
     const body = await orUndefined(this.#api.Repositories.showBlobRaw(projectId, blob, options));
-    if (body === undefined) throw new Retry(`GitLab does not find blob ${blob} of project ${projectId}, which its tree names`);
+    if (body === undefined)
+      throw new Retry(`GitLab does not find blob ${blob} of project ${projectId}, which its tree names`);
     return toReadable(body, `blob ${blob}`);
   }
 
@@ -162,7 +201,7 @@ export class GitLabClient {
 
   /** The items of a list from a page on. */
   async *#itemsFrom<T>(schema: z.ZodType<T[]>, endpoint: string, first: Page): AsyncGenerator<T> {
-    for (let page = first; ; ) {
+    for (let page = first; ;) {
       yield* parse(schema, page.body, endpoint) ?? [];
       const next = nextQuery(page);
       if (!next) return;
@@ -194,7 +233,10 @@ export function nextQuery({ headers }: Pick<Page, 'headers'>): Record<string, st
 }
 
 /** `isAbsent` says whether a 404 means that what was asked for does not exist. */
-async function orUndefined<T>(call: Promise<T>, isAbsent: (error: NotFound) => boolean = () => true): Promise<T | undefined> {
+async function orUndefined<T>(
+  call: Promise<T>,
+  isAbsent: (error: NotFound) => boolean = () => true,
+): Promise<T | undefined> {
   try {
     return await call;
   } catch (error) {

@@ -178,7 +178,10 @@ export function wordsOf(text: string): string {
 }
 
 function oneLine(text: string): string {
-  return text.replaceAll(/[\s\p{C}]+/gu, ' ').trim().slice(0, 200);
+  return text
+    .replaceAll(/[\s\p{C}]+/gu, ' ')
+    .trim()
+    .slice(0, 200);
 }
 
 function hooksOf(owner: HookOwner): string {

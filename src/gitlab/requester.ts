@@ -65,11 +65,16 @@ const REFUSED_MS = 5 * 60_000;
 export function createRequester(options: RequesterOptions): ReturnType<typeof createRequesterFn> {
   return createRequesterFn(
     (_, request) => Promise.resolve(request),
-    (endpoint, request) => send(endpoint, request ?? {}, options) as ReturnType<Parameters<typeof createRequesterFn>[1]>,
+    (endpoint, request) =>
+      send(endpoint, request ?? {}, options) as ReturnType<Parameters<typeof createRequesterFn>[1]>,
   );
 }
 
-async function send(endpoint: string, request: Partial<RequestOptions>, options: RequesterOptions): Promise<GitLabResponse> {
+async function send(
+  endpoint: string,
+  request: Partial<RequestOptions>,
+  options: RequesterOptions,
+): Promise<GitLabResponse> {
   const isArchive = /\/repository\/archive(?:\.[a-z0-9.]+)?$/.test(endpoint);
   let failures = 0;
   let limited = 0;
@@ -81,7 +86,8 @@ async function send(endpoint: string, request: Partial<RequestOptions>, options:
       await holdAll(response, isArchive, options);
       if (response.ok) return await read(response, request.asStream === true);
       const problem = await describe(response, endpoint);
-      const waitMs = response.status === 429 && request.method === 'GET' && !isArchive ? retryAfterMs(response.headers) : undefined;
+      const waitMs =
+        response.status === 429 && request.method === 'GET' && !isArchive ? retryAfterMs(response.headers) : undefined;
       if (waitMs !== undefined && waitMs <= RATE_PATIENCE_MS && limited < RATE_REPEATS) {
         limited += 1;
         await sleep(waitMs);
@@ -109,20 +115,34 @@ async function holdAll(response: Response, isArchive: boolean, { hold }: Request
   }
 }
 
-async function fetchOnce(endpoint: string, request: Partial<RequestOptions>, { observe }: RequesterOptions): Promise<Response> {
+async function fetchOnce(
+  endpoint: string,
+  request: Partial<RequestOptions>,
+  { observe }: RequesterOptions,
+): Promise<Response> {
   const { prefixUrl = '', searchParams, method = 'GET', headers, body } = request;
   let url = new URL(endpoint, prefixUrl.endsWith('/') ? prefixUrl : `${prefixUrl}/`);
   url.search = searchParams ?? '';
   const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(new Error(`no answer within ${HEADERS_TIMEOUT_MS / 1000} s`)), HEADERS_TIMEOUT_MS);
+  const timer = setTimeout(
+    () => timeout.abort(new Error(`no answer within ${HEADERS_TIMEOUT_MS / 1000} s`)),
+    HEADERS_TIMEOUT_MS,
+  );
   const started = performance.now();
   let status = 0;
   try {
     for (let redirects = 0; ; redirects++) {
       const { signal } = timeout;
-      const response = request.asStream === true
-        ? await httpGet(url, { headers: headers ?? {}, signal })
-        : await fetch(url, { method, ...(headers && { headers }), ...(body !== undefined && { body }), redirect: 'manual', signal });
+      const response =
+        request.asStream === true
+          ? await httpGet(url, { headers: headers ?? {}, signal })
+          : await fetch(url, {
+              method,
+              ...(headers && { headers }),
+              ...(body !== undefined && { body }),
+              redirect: 'manual',
+              signal,
+            });
       ({ status } = response);
       const location = status >= 300 && status < 400 ? response.headers.get('location') : null;
       if (location === null || redirects === MAX_REDIRECTS) return response;
@@ -162,7 +182,12 @@ async function describe(response: Response, endpoint: string): Promise<NotFound 
     case 401:
       return new ErrorAnswer(status, text, `${what} (is GITLAB_TOKEN still valid?)`, REFUSED_MS);
     case 403:
-      return new ErrorAnswer(status, text, `${what} (GITLAB_TOKEN needs the scope read_api and at least the role Reporter)`, REFUSED_MS);
+      return new ErrorAnswer(
+        status,
+        text,
+        `${what} (GITLAB_TOKEN needs the scope read_api and at least the role Reporter)`,
+        REFUSED_MS,
+      );
     case 429:
       return new ErrorAnswer(status, text, what, retryAfterMs(response.headers) ?? RATE_LIMITED_MS);
     default:

@@ -65,8 +65,10 @@ export async function examine({ hooks, wanted }: Parts, owner: HookOwner, hook: 
 async function test(hooks: Parts['hooks'], owner: HookOwner, id: number, latest: number | undefined): Promise<Tested> {
   const call = await hooks.test(owner, id);
   if (call.kind === 'sent') return { result: 'reached' };
-  if (call.kind === 'limited') return { result: 'untested', why: 'GitLab allows 5 tests a minute, try again in a minute', harmless: false };
-  if (call.kind === 'absent') return { result: 'untested', why: 'this GitLab cannot test hooks by its API', harmless: false };
+  if (call.kind === 'limited')
+    return { result: 'untested', why: 'GitLab allows 5 tests a minute, try again in a minute', harmless: false };
+  if (call.kind === 'absent')
+    return { result: 'untested', why: 'this GitLab cannot test hooks by its API', harmless: false };
   // GitLab passes on what the receiver said, but not with which status. A test's delivery is noted before the answer comes
   // (log_execution in app/services/web_hook_service.rb); if there is none, nobody was called.
   const newest = (await recent(hooks, owner, id))?.[0];
@@ -75,7 +77,9 @@ async function test(hooks: Parts['hooks'], owner: HookOwner, id: number, latest:
     return { result: 'untested', why: `GitLab says: ${call.words}`, harmless: /commit/i.test(call.words) };
   }
   if (newest.status === '401') return { result: 'wrong secret' };
-  const answer = /^\d+$/.test(newest.status) ? `the service answered ${newest.status}` : 'GitLab does not reach the service';
+  const answer = /^\d+$/.test(newest.status)
+    ? `the service answered ${newest.status}`
+    : 'GitLab does not reach the service';
   return { result: 'failed', problem: call.words === '' ? answer : `${answer}: ${call.words}` };
 }
 
@@ -85,7 +89,12 @@ async function recent(hooks: Parts['hooks'], owner: HookOwner, id: number): Prom
 }
 
 /** So many of the newest deliveries at most; undefined where this GitLab does not tell them. */
-export async function firstDeliveries(hooks: Parts['hooks'], owner: HookOwner, id: number, limit: number): Promise<Delivery[] | undefined> {
+export async function firstDeliveries(
+  hooks: Parts['hooks'],
+  owner: HookOwner,
+  id: number,
+  limit: number,
+): Promise<Delivery[] | undefined> {
   const deliveries: Delivery[] = [];
   try {
     for await (const delivery of hooks.deliveries(owner, id)) {

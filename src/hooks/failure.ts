@@ -36,10 +36,17 @@ export async function forOwner<T>(owner: HookOwner, calls: () => Promise<T>): Pr
 /** The error as a HookFailure, if a person has to do something about it; `owner` is undefined before there is one. */
 export function explained(error: unknown, owner?: HookOwner): unknown {
   const where = owner === undefined ? '' : `${nameOf(owner)}: `;
-  if (error instanceof NotFound) return new HookFailure(`${where}it is gone from GitLab, or GITLAB_TOKEN may not see it`, { cause: error, single: true });
+  if (error instanceof NotFound)
+    return new HookFailure(`${where}it is gone from GitLab, or GITLAB_TOKEN may not see it`, {
+      cause: error,
+      single: true,
+    });
   if (!(error instanceof ErrorAnswer)) return error;
   const { status, text } = error;
-  if (status === 401) return new HookFailure(`GitLab does not accept GITLAB_TOKEN (401): it is wrong, expired or revoked`, { cause: error });
+  if (status === 401)
+    return new HookFailure(`GitLab does not accept GITLAB_TOKEN (401): it is wrong, expired or revoked`, {
+      cause: error,
+    });
   if (status === 403 && text.includes('insufficient_scope')) {
     return new HookFailure('GITLAB_TOKEN may not change hooks (403): it needs the scope api', { cause: error });
   }

@@ -55,11 +55,15 @@ export const SIDE_BY_SIDE = 8;
  * projects. Rejects with UnknownTarget or HookFailure before anything is half done, or with Retry.
  */
 export async function findPlaces(parts: HookParts, targets: Targets): Promise<Places> {
-  const found = targets.paths.length === 0 ? { targets: [], unknown: [] } : await findTargets(parts.gitlab, targets.paths);
+  const found =
+    targets.paths.length === 0 ? { targets: [], unknown: [] } : await findTargets(parts.gitlab, targets.paths);
   if (found.unknown.length > 0) {
-    throw new UnknownTarget(`${found.unknown.join(', ')}: no group or project of this path in GitLab that GITLAB_TOKEN may see`);
+    throw new UnknownTarget(
+      `${found.unknown.join(', ')}: no group or project of this path in GitLab that GITLAB_TOKEN may see`,
+    );
   }
-  const pathsOf = (kind: 'group' | 'project'): string[] => found.targets.flatMap((target) => (target.kind === kind ? [target.path] : []));
+  const pathsOf = (kind: 'group' | 'project'): string[] =>
+    found.targets.flatMap((target) => (target.kind === kind ? [target.path] : []));
   const survey = new Survey(parts);
   if (targets.system) await survey.addSystem();
   // Parents first: they cover what is below.
@@ -96,7 +100,9 @@ class Survey implements Places {
     } catch (error) {
       const why = await forOwner(owner, () => this.#whyNoGroupHooks(path, error));
       const projects = await listProjects(this.#parts.gitlab, path);
-      this.notes.push(`${nameOf(owner)}: ${why}, so that each of its ${projects.length} projects has a hook of its own`);
+      this.notes.push(
+        `${nameOf(owner)}: ${why}, so that each of its ${projects.length} projects has a hook of its own`,
+      );
       await this.addProjects(projects, { mayBeCovered: false });
     }
   }
@@ -141,7 +147,10 @@ class Survey implements Places {
     if (error instanceof NotFound) return 'this edition of GitLab has no group hooks';
     if (!hasStatus(error, 403)) throw error;
     if (await this.#parts.hooks.ownsGroup(path)) return "GitLab's licence has no group hooks";
-    throw new HookFailure(`group ${path}: GITLAB_TOKEN may not (403): it needs the role Owner of the group; or name its projects, for which Maintainer is enough`, { cause: error });
+    throw new HookFailure(
+      `group ${path}: GITLAB_TOKEN may not (403): it needs the role Owner of the group; or name its projects, for which Maintainer is enough`,
+      { cause: error },
+    );
   }
 
   #hookOfGroup(path: string): Promise<Hook | undefined> {
@@ -153,9 +162,13 @@ class Survey implements Places {
 }
 
 /** The hook of an owner that leads to the service; the oldest, if there are several. */
-export async function findHook({ hooks, wanted }: Omit<HookParts, 'gitlab'>, owner: HookOwner): Promise<Hook | undefined> {
+export async function findHook(
+  { hooks, wanted }: Omit<HookParts, 'gitlab'>,
+  owner: HookOwner,
+): Promise<Hook | undefined> {
   let found: Hook | undefined;
-  for await (const hook of hooks.list(owner)) if (leadsTo(hook, wanted) && (found === undefined || hook.id < found.id)) found = hook;
+  for await (const hook of hooks.list(owner))
+    if (leadsTo(hook, wanted) && (found === undefined || hook.id < found.id)) found = hook;
   return found;
 }
 

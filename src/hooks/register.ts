@@ -32,6 +32,11 @@ export async function registerHook(parts: Omit<HookParts, 'gitlab'>, { owner, ho
     }
     const changes = [...differences(hook, owner.kind), ...missingSecrets(hook, wanted)];
     const changed = await hooks.change(owner, hook.id, settings);
-    return { hook: changed, done: changes.length > 0 ? 'changed' : 'kept', changes, noSecret: hasNoSecret(changed, wanted) };
+    return {
+      hook: changed,
+      done: changes.length > 0 ? 'changed' : 'kept',
+      changes,
+      noSecret: hasNoSecret(changed, wanted),
+    };
   });
 }

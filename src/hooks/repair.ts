@@ -44,7 +44,10 @@ export async function repairHook(parts: Parts, place: Place): Promise<Repaired> 
   const registered = await registerHook(parts, place);
   const health = await examine(parts, owner, registered.hook, true);
   const enabled = hook !== undefined && hook.state !== 'executable' && health.hook.state === 'executable';
-  const done = [registered.done === 'registered' ? 'registered' : 'settings and secret set again', ...(enabled ? ['enabled'] : [])];
+  const done = [
+    registered.done === 'registered' ? 'registered' : 'settings and secret set again',
+    ...(enabled ? ['enabled'] : []),
+  ];
   return { health, done, resent: isWell(health) ? await resend(parts, owner, health.hook, lost) : NOTHING };
 }
 

@@ -20,7 +20,10 @@ export interface Checked {
 }
 
 /** Lines for people. On a terminal their columns are aligned, for which `names` are all that there will be. */
-export function textWriter(out: NodeJS.WritableStream & { readonly isTTY?: boolean }, names: readonly string[]): (line: Line) => void {
+export function textWriter(
+  out: NodeJS.WritableStream & { readonly isTTY?: boolean },
+  names: readonly string[],
+): (line: Line) => void {
   const width = Math.max(0, ...names.map((name) => name.length));
   return ({ verdict, name, text }) => {
     const head = out.isTTY === true ? `${verdict.padEnd(10)}  ${name.padEnd(width)}  ` : `${verdict} ${name}: `;
@@ -30,7 +33,12 @@ export function textWriter(out: NodeJS.WritableStream & { readonly isTTY?: boole
 
 /** What `hooks add` says of a place. */
 export function registeredLine({ owner }: Place, { hook, done, changes }: Registered): Line {
-  const text = done === 'registered' ? `hook ${hook.id}` : done === 'kept' ? `hook ${hook.id} is as it should be, its secret was set again` : `hook ${hook.id}: ${changes.join(', ')}`;
+  const text =
+    done === 'registered'
+      ? `hook ${hook.id}`
+      : done === 'kept'
+        ? `hook ${hook.id} is as it should be, its secret was set again`
+        : `hook ${hook.id}: ${changes.join(', ')}`;
   return { verdict: done, name: nameOf(owner), text };
 }
 
@@ -47,7 +55,8 @@ export function isAllWell({ health }: Checked): boolean {
 export function checkedLine(checked: Checked): Line {
   const { place, health, repaired } = checked;
   const name = nameOf(place.owner);
-  if (health === undefined) return { verdict: 'MISSING', name, text: 'there is no hook: modpress hooks add registers it' };
+  if (health === undefined)
+    return { verdict: 'MISSING', name, text: 'there is no hook: modpress hooks add registers it' };
   const parts = [
     ...(repaired?.done.length ? [`repaired (${repaired.done.join(', ')})`] : []),
     stateOf(health),
@@ -61,7 +70,11 @@ export function checkedLine(checked: Checked): Line {
 
 /** The same for programs; null is what is not there or not known. */
 export function checkedObject(checked: Checked): object {
-  const { place: { owner }, health, repaired } = checked;
+  const {
+    place: { owner },
+    health,
+    repaired,
+  } = checked;
   return {
     ...ownerObject(owner),
     ok: isAllWell(checked),
@@ -113,5 +126,7 @@ function deliveriesOf({ succeeded, failed, lastFailure }: Deliveries): string {
 function resentOf({ arrived, failed, left }: Resent): string[] {
   if (arrived + failed + left === 0) return [];
   const again = `sent again: ${arrived} arrived, ${failed} failed`;
-  return [left === 0 ? again : `${again}, ${left} left, since GitLab allows 5 a minute; the sweep finds their tags anyway`];
+  return [
+    left === 0 ? again : `${again}, ${left} left, since GitLab allows 5 a minute; the sweep finds their tags anyway`,
+  ];
 }

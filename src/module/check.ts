@@ -36,7 +36,8 @@ export function checkFiles<T extends TreeFile>(files: readonly T[], vendorRule12
   const included: T[] = [];
   const invalid: InvalidFile[] = [];
   for (const file of files.toSorted((a, b) => compareBytes(a.path, b.path))) {
-    if (isVendored(file.path, vendorRule124) || isInside(file.path, nested) || file.path === '.hg_archival.txt') continue;
+    if (isVendored(file.path, vendorRule124) || isInside(file.path, nested) || file.path === '.hg_archival.txt')
+      continue;
     const reason = checkFilePath(file.path) ?? checkGoModCase(file.path) ?? names.add(file.path);
     if (reason !== undefined) invalid.push({ path: file.path, reason });
     else if (file.kind === 'file') included.push(file);
@@ -93,7 +94,9 @@ function nestedModules(files: readonly TreeFile[]): ReadonlySet<string> {
 function nestedModule({ path, kind }: TreeFile): string | undefined {
   const slash = path.lastIndexOf('/') + 1;
   // strings.EqualFold and lower-casing agree on go.mod: no other letter folds to one of its.
-  return slash > 0 && kind === 'file' && path.slice(slash).toLowerCase() === 'go.mod' ? path.slice(0, slash) : undefined;
+  return slash > 0 && kind === 'file' && path.slice(slash).toLowerCase() === 'go.mod'
+    ? path.slice(0, slash)
+    : undefined;
 }
 
 function isInside(path: string, directories: ReadonlySet<string>): boolean {
@@ -139,7 +142,11 @@ class CollisionChecker {
   /** Adds a file and its directories; returns the reason if one of them collides with an earlier name. */
   add(path: string): string | undefined {
     let reason = this.#check(path, false);
-    for (let slash = path.lastIndexOf('/'); slash > 0 && reason === undefined; slash = path.lastIndexOf('/', slash - 1)) {
+    for (
+      let slash = path.lastIndexOf('/');
+      slash > 0 && reason === undefined;
+      slash = path.lastIndexOf('/', slash - 1)
+    ) {
       reason = this.#check(path.slice(0, slash), true);
     }
     return reason;
@@ -154,7 +161,8 @@ class CollisionChecker {
       same.set(fold, path);
       return undefined;
     }
-    if (other !== path) return `case-insensitive file name collision: ${JSON.stringify(other)} and ${JSON.stringify(path)}`;
+    if (other !== path)
+      return `case-insensitive file name collision: ${JSON.stringify(other)} and ${JSON.stringify(path)}`;
     if (sameKind === undefined) return `${JSON.stringify(path)} is both a file and a directory`;
     return isDirectory ? undefined : `multiple entries for file ${JSON.stringify(path)}`;
   }

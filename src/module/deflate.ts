@@ -32,8 +32,14 @@ const deflateAside = promisify(deflateRaw);
  * Deflates `size` bytes, in memory or as a stream, and keeps count in `deflation`. How they are deflated follows from
  * their number alone, so that equal bytes give equal output however they come.
  */
-export async function* deflate(source: Buffer | Readable, size: number, level: number, deflation: Deflation): AsyncGenerator<Buffer> {
-  const outputs = size <= ON_THE_SPOT ? [deflateNow(await allOf(source), level, deflation)] : deflateBlocks(source, level, deflation);
+export async function* deflate(
+  source: Buffer | Readable,
+  size: number,
+  level: number,
+  deflation: Deflation,
+): AsyncGenerator<Buffer> {
+  const outputs =
+    size <= ON_THE_SPOT ? [deflateNow(await allOf(source), level, deflation)] : deflateBlocks(source, level, deflation);
   for await (const output of outputs) {
     deflation.compressedSize += output.length;
     yield output;

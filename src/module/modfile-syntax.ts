@@ -110,7 +110,17 @@ function readWord(text: string): string {
   return text.slice(0, length);
 }
 
-const SIMPLE_ESCAPES: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11, '\\': 92, '"': 34 };
+const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
+  a: 7,
+  b: 8,
+  f: 12,
+  n: 10,
+  r: 13,
+  t: 9,
+  v: 11,
+  '\\': 92,
+  '"': 34,
+};
 
 /** Reads a double-quoted Go string literal (strconv.Unquote). Undefined when it is none. */
 export function unquoteGo(literal: string): string | undefined {

@@ -51,5 +51,7 @@ function baseOf(release: string, separator: string, build: string): PseudoVersio
   if (release.endsWith('.0') && version.includes('-')) return version + build;
   const patch = version.lastIndexOf('.') + 1;
   const before = BigInt(version.slice(patch)) - 1n;
-  return before < 0n ? { reason: `there is no version before ${version}` } : `${version.slice(0, patch)}${before}${build}`;
+  return before < 0n
+    ? { reason: `there is no version before ${version}` }
+    : `${version.slice(0, patch)}${before}${build}`;
 }

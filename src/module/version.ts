@@ -99,7 +99,8 @@ export function unescapeVersion(escaped: string): string | undefined {
   return version === undefined || checkElement(version, 'file') !== undefined ? undefined : version;
 }
 
-const PSEUDO_VERSION = /^v[0-9]+\.(?:0\.0-|\d+\.\d+-(?:[^+]*\.)?0\.)\d{14}-[A-Za-z0-9]+(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/;
+const PSEUDO_VERSION =
+  /^v[0-9]+\.(?:0\.0-|\d+\.\d+-(?:[^+]*\.)?0\.)\d{14}-[A-Za-z0-9]+(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/;
 
 function parseSemver(text: string): Semver | undefined {
   const match = SEMVER.exec(text);

@@ -49,7 +49,9 @@ export class RedisPace implements Pace {
 
   /** Rejects with Retry when Redis does not answer: without it nobody knows what the others have used. */
   async reserve(key: string, limit: number, windowMs: number): Promise<number> {
-    return Number(await this.#run(reserveScript, [this.#name(key), this.#holdName(key)], [limit, windowMs, randomUUID()]));
+    return Number(
+      await this.#run(reserveScript, [this.#name(key), this.#holdName(key)], [limit, windowMs, randomUUID()]),
+    );
   }
 
   /** Rejects with Retry when Redis does not answer: then the others do not know of it. */

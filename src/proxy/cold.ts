@@ -40,7 +40,12 @@ export class ColdZips {
     for (;;) {
       const opened = await this.#open(key, request);
       if ('object' in opened) {
-        return { kind: 'stored', object: opened.object, immutable: true, open: (range) => this.#cache.open(key, range) };
+        return {
+          kind: 'stored',
+          object: opened.object,
+          immutable: true,
+          open: (range) => this.#cache.open(key, range),
+        };
       }
       const { spool, size } = opened;
       if (!spool.closed) return { kind: 'stream', body: spool.reader(), size, immutable: true };
@@ -89,7 +94,13 @@ export class ColdZips {
     }
   }
 
-  async #fill(key: string, request: FileRequest, response: Download, spool: Spool, size: number | undefined): Promise<void> {
+  async #fill(
+    key: string,
+    request: FileRequest,
+    response: Download,
+    spool: Spool,
+    size: number | undefined,
+  ): Promise<void> {
     let reader: Readable | undefined;
     try {
       for await (const chunk of limited(response, MAX_ZIP)) await spool.write(chunk);

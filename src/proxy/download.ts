@@ -62,7 +62,8 @@ export async function* limited(response: Download, maxBytes: number): AsyncGener
   let bytes = 0;
   for await (const chunk of response.body) {
     bytes += chunk.length;
-    if (bytes > maxBytes) throw new UpstreamFailed(`${response.host} sent more than the ${maxBytes} bytes allowed for this`);
+    if (bytes > maxBytes)
+      throw new UpstreamFailed(`${response.host} sent more than the ${maxBytes} bytes allowed for this`);
     yield chunk;
   }
 }

@@ -77,7 +77,9 @@ export class RedirectedModules implements ModuleSource {
   async answer(request: ModuleRequest): Promise<Answer> {
     if (this.#off) throw new Forbidden('modules from outside are switched off on this proxy (UPSTREAM=off)');
     if (this.#base === undefined) {
-      throw new NotFound('not available through this proxy\nTo fetch it from its repository: go env -w GOPROXY=<this proxy>,direct');
+      throw new NotFound(
+        'not available through this proxy\nTo fetch it from its repository: go env -w GOPROXY=<this proxy>,direct',
+      );
     }
     return { kind: 'redirect', url: urlBelow(this.#base, protocolPath(request)) };
   }

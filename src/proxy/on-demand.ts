@@ -88,7 +88,10 @@ export class OnDemandModules implements ModuleSource {
       if (!(error instanceof QuestionFailed || error instanceof NotYet)) throw error;
     }
     if (tagged?.is !== 'list') return published;
-    const here = published.body.toString().split('\n').filter((version) => version !== '');
+    const here = published.body
+      .toString()
+      .split('\n')
+      .filter((version) => version !== '');
     const known = new Set<string>(tagged.versions);
     // Whether there are +incompatible versions is for GitLab's tags to say: it depends on all of them.
     const others = here.filter((version) => !known.has(version) && !version.endsWith('+incompatible'));
@@ -118,7 +121,8 @@ export class OnDemandModules implements ModuleSource {
       return lines(answer.is === 'list' ? await this.#inService(module, answer.versions, []) : []);
     }
     if (request.kind === 'latest') return info(await this.#answerTo({ ask: 'info', module, query: 'latest' }, request));
-    if (request.file === 'info') return info(await this.#answerTo({ ask: 'info', module, query: request.version }, request));
+    if (request.file === 'info')
+      return info(await this.#answerTo({ ask: 'info', module, query: request.version }, request));
     return await this.#file(request);
   }
 
@@ -142,7 +146,10 @@ export class OnDemandModules implements ModuleSource {
       if (answer.is !== 'later') return answer;
       if (!isBuilt || performance.now() + answer.afterMs > deadline) {
         const retryAfter = Math.ceil(answer.afterMs / 1000);
-        throw new NotYet(`${answer.reason}\n${describe(request)} was not published before. Try again in ${retryAfter} s.`, { timedOut: isBuilt, retryAfter });
+        throw new NotYet(
+          `${answer.reason}\n${describe(request)} was not published before. Try again in ${retryAfter} s.`,
+          { timedOut: isBuilt, retryAfter },
+        );
       }
       if (await this.#appears(request, answer.afterMs)) return { is: 'published' };
     }
@@ -150,7 +157,7 @@ export class OnDemandModules implements ModuleSource {
 
   /** Waits, and looks whether the version has been published meanwhile in another way: by its tag, say. */
   async #appears(request: ModuleRequest, waitMs: number): Promise<boolean> {
-    for (const end = performance.now() + waitMs; performance.now() < end; ) {
+    for (const end = performance.now() + waitMs; performance.now() < end;) {
       await this.#unlessClosed(sleep(Math.min(LOOK_MS, Math.max(0, end - performance.now()))));
       if (await this.#find(request)) return true;
     }
@@ -163,17 +170,27 @@ export class OnDemandModules implements ModuleSource {
       answer = await this.#unlessClosed(this.#asker.ask(question, patienceMs));
     } catch (cause) {
       if (cause instanceof NotYet) throw cause;
-      throw new NotYet(`${describe(request)} was not published before, and GitLab cannot be asked for it right now`, { timedOut: false, retryAfter: 10, cause });
+      throw new NotYet(`${describe(request)} was not published before, and GitLab cannot be asked for it right now`, {
+        timedOut: false,
+        retryAfter: 10,
+        cause,
+      });
     }
     if (answer !== undefined) return answer;
     const doing = question.ask === 'publish' ? 'is being built from GitLab' : 'is being looked up in GitLab';
-    throw new NotYet(`${describe(request)} ${doing}, which goes on\nTry again in a moment.`, { timedOut: true, retryAfter: 10 });
+    throw new NotYet(`${describe(request)} ${doing}, which goes on\nTry again in a moment.`, {
+      timedOut: true,
+      retryAfter: 10,
+    });
   }
 
   #unlessClosed<T>(work: Promise<T>): Promise<T> {
     const { signal } = this.#closing;
     return new Promise((resolve, reject) => {
-      const stop = (): void => reject(new NotYet('the service is being restarted\nTry again in a moment.', { timedOut: false, retryAfter: 10 }));
+      const stop = (): void =>
+        reject(
+          new NotYet('the service is being restarted\nTry again in a moment.', { timedOut: false, retryAfter: 10 }),
+        );
       if (signal.aborted) stop();
       signal.addEventListener('abort', stop, { once: true });
       void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));

@@ -49,8 +49,10 @@ export class PrivateModules implements ModuleSource {
   async #find(request: ModuleRequest): Promise<Answer | undefined> {
     const { module } = request;
     // Lists and @latest are never taken from memory as fresh: a tag pushed a second ago counts.
-    if (request.kind === 'list') return await this.#recall(`${versionsPrefix(module)}list`, 0, () => this.#list(module));
-    if (request.kind === 'latest') return await this.#recall(`${versionsPrefix(module)}@latest`, 0, () => this.#latest(module));
+    if (request.kind === 'list')
+      return await this.#recall(`${versionsPrefix(module)}list`, 0, () => this.#list(module));
+    if (request.kind === 'latest')
+      return await this.#recall(`${versionsPrefix(module)}@latest`, 0, () => this.#latest(module));
     const version = parseVersion(request.version);
     if (version === undefined) return undefined;
     return request.file === 'zip' ? await this.#zip(module, version) : await this.#small(module, version, request.file);
@@ -76,7 +78,8 @@ export class PrivateModules implements ModuleSource {
     const gomod = await this.#small(module, highest, 'mod');
     const ranges = gomod ? retractions(gomod.body) : [];
     const latest = preferred.find((version) => !isRetracted(version, ranges));
-    if (latest === undefined) throw new NotFound(`every version of ${module} is retracted\nName a version to get it all the same.`);
+    if (latest === undefined)
+      throw new NotFound(`every version of ${module} is retracted\nName a version to get it all the same.`);
     return (await this.#small(module, latest, 'info'))?.body;
   }
 
@@ -112,7 +115,11 @@ export class PrivateModules implements ModuleSource {
   }
 
   /** What `load` gives, folded with concurrent loads of the same; when the store is down, what it gave last. */
-  async #recall(key: string, freshMs: number, load: () => Promise<Buffer | undefined>): Promise<BytesAnswer | undefined> {
+  async #recall(
+    key: string,
+    freshMs: number,
+    load: () => Promise<Buffer | undefined>,
+  ): Promise<BytesAnswer | undefined> {
     const known = this.#memory.get(key);
     if (known && performance.now() - known.at < freshMs) return { kind: 'bytes', body: known.body, immutable: false };
     return await this.#reads.run(key, async () => {
@@ -122,7 +129,8 @@ export class PrivateModules implements ModuleSource {
         else this.#memory.delete(key);
         return body && { kind: 'bytes', body, immutable: false };
       } catch (error) {
-        if (error instanceof StoreUnavailable && known) return { kind: 'bytes', body: known.body, immutable: false, stale: true };
+        if (error instanceof StoreUnavailable && known)
+          return { kind: 'bytes', body: known.body, immutable: false, stale: true };
         throw error;
       }
     });

@@ -54,7 +54,8 @@ export function parseRequest(wirePath: string): ModuleRequest | SumdbRequest | R
   if (path === undefined) return { kind: 'rejected', malformed: true, reason: 'malformed percent-encoding in the URL' };
   if (!path.startsWith('/')) return unknown('not a request of the module protocol');
   // Stores take keys of 1,024 bytes with 255 between two slashes; the rest is room for their own prefixes.
-  if (path.length > 1000 || path.split('/').some((element) => element.length > 240)) return unknown('the path is too long');
+  if (path.length > 1000 || path.split('/').some((element) => element.length > 240))
+    return unknown('the path is too long');
   if (path.startsWith('/sumdb/')) return parseSumdb(path.slice('/sumdb/'.length));
   // A module path contains no `@`, so the first one ends it.
   const at = path.indexOf('/@');
@@ -100,7 +101,8 @@ function parseOperation(module: ModulePath, operation: string): ModuleRequest | 
 // A database's name may contain slashes, so the operation is what tells where it ends.
 const SUMDB = /^(.+?)\/(?:(supported|latest)|lookup\/([^@]+)@([^/@]+)|(tile\/.+))$/;
 // The form of a tile path: tlog.ParseTilePath in golang.org/x/mod/sumdb.
-const TILE = /^tile\/(?:[1-9]|[12][0-9]|30)\/(?:data|[0-9]|[1-5][0-9]|6[0-3])\/(?:x[0-9]{3}\/)*[0-9]{3}(?:\.p\/[1-9][0-9]{0,9})?$/;
+const TILE =
+  /^tile\/(?:[1-9]|[12][0-9]|30)\/(?:data|[0-9]|[1-5][0-9]|6[0-3])\/(?:x[0-9]{3}\/)*[0-9]{3}(?:\.p\/[1-9][0-9]{0,9})?$/;
 const DATABASE_ELEMENT = /^[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?::[0-9]{1,5})?$/;
 
 function parseSumdb(path: string): SumdbRequest | Rejection {
@@ -119,7 +121,8 @@ function parseLookup(database: string, escapedModule: string, escapedVersion: st
   const module = unescapePath(escapedModule);
   if (typeof module !== 'string') return unknown(`not a module path: ${module.reason}`);
   const version = unescapeVersion(escapedVersion);
-  if (version === undefined || parseVersion(version) === undefined) return unknown('a lookup needs a canonical version');
+  if (version === undefined || parseVersion(version) === undefined)
+    return unknown('a lookup needs a canonical version');
   return { kind: 'sumdb', database, operation: 'lookup', module, version };
 }
 

@@ -133,7 +133,8 @@ function fail(logger: Logger, request: Request, response: Response, error: unkno
   }
   const { status, text, retryAfter } = failureOf(error);
   if (status >= 500) logger.error({ err: error, path: request.path, status }, 'request failed');
-  for (const name of ['Content-Length', 'Content-Range', 'ETag', 'Accept-Ranges', 'Last-Modified']) response.removeHeader(name);
+  for (const name of ['Content-Length', 'Content-Range', 'ETag', 'Accept-Ranges', 'Last-Modified'])
+    response.removeHeader(name);
   response.status(status).setHeader('Content-Type', TEXT);
   response.setHeader('Cache-Control', status === 404 || status === 410 ? shortly(scope) : 'no-store');
   if (retryAfter !== undefined) response.setHeader('Retry-After', retryAfter);
@@ -156,10 +157,18 @@ function failureOf(error: unknown): Failure {
     return { status: error.timedOut ? 504 : 502, text, retryAfter: error.retryAfter };
   }
   if (error instanceof NotYet) {
-    return { status: error.timedOut ? 504 : 503, text: `not available yet: ${error.message}`, retryAfter: error.retryAfter };
+    return {
+      status: error.timedOut ? 504 : 503,
+      text: `not available yet: ${error.message}`,
+      retryAfter: error.retryAfter,
+    };
   }
   if (error instanceof StoreUnavailable) {
-    return { status: 503, text: 'the module store cannot be reached right now\nTry again in a moment.', retryAfter: 10 };
+    return {
+      status: 503,
+      text: 'the module store cannot be reached right now\nTry again in a moment.',
+      retryAfter: 10,
+    };
   }
   if (error instanceof Retry) {
     const retryAfter = Math.ceil((error.afterMs ?? 10_000) / 1000);

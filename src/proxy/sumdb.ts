@@ -54,7 +54,9 @@ export class Sumdb {
     }
     const ask = this.#asker(request);
     const changes = request.operation === 'supported' || request.operation === 'latest';
-    return changes ? await this.#kept.lastGood(sumdbPath(request), ask) : await this.#kept.once(sumdbPath(request), ask);
+    return changes
+      ? await this.#kept.lastGood(sumdbPath(request), ask)
+      : await this.#kept.once(sumdbPath(request), ask);
   }
 
   /** Resolves when the cache has everything. */
@@ -103,5 +105,6 @@ function checkBody(body: Buffer, request: SumdbRequest, host: string): void {
   const [, height = '', level, partial] = /^tile\/([0-9]+)\/([^/]+)\/.*?(?:\.p\/([0-9]+))?$/.exec(request.tile) ?? [];
   if (level === 'data') return;
   const hashes = partial === undefined ? 2 ** Number(height) : Number(partial);
-  if (body.length !== hashes * 32) throw new UpstreamFailed(`${host} sent a tile of ${body.length} bytes instead of ${hashes * 32}`);
+  if (body.length !== hashes * 32)
+    throw new UpstreamFailed(`${host} sent a tile of ${body.length} bytes instead of ${hashes * 32}`);
 }

@@ -53,7 +53,11 @@ export class Upstream {
   }
 
   /** The same, of one server. */
-  async getFrom<T>(server: Pick<ProxyEntry, 'url' | 'authorization'>, path: string, use: (response: Download) => Promise<T>): Promise<T> {
+  async getFrom<T>(
+    server: Pick<ProxyEntry, 'url' | 'authorization'>,
+    path: string,
+    use: (response: Download) => Promise<T>,
+  ): Promise<T> {
     const response = await download(urlBelow(server.url, path), {
       patience: this.#patience,
       authorization: server.authorization,
@@ -105,7 +109,12 @@ async function explanation(response: Download): Promise<string> {
   try {
     const text = (await readAll(response, 65_536)).toString('utf8').replace(/\r\n/g, '\n').trim();
     const [paragraph = ''] = text.split('\n\n', 1);
-    return paragraph.replace(/[^\P{Cc}\n\t]/gu, '').split('\n').slice(0, 6).join('\n').slice(0, 500);
+    return paragraph
+      .replace(/[^\P{Cc}\n\t]/gu, '')
+      .split('\n')
+      .slice(0, 6)
+      .join('\n')
+      .slice(0, 500);
   } catch (error) {
     // The status is the answer; its explanation is a courtesy that may fail.
     if (error instanceof UpstreamFailed) return '';

@@ -39,7 +39,8 @@ export async function checkZip(spool: Spool, request: FileRequest): Promise<void
   const tail = await spool.peek(Math.max(0, spool.bytes - 65_557), 65_557);
   const end = tail.lastIndexOf('PK\u0005\u0006', undefined, 'latin1');
   const whole = end >= 0 && end + 22 <= tail.length && end + 22 + tail.readUInt16LE(end + 20) === tail.length;
-  if (whole && (await isDirectoryOf(`${request.module}@${request.version}/`, tail.readUInt32LE(end + 16), spool))) return;
+  if (whole && (await isDirectoryOf(`${request.module}@${request.version}/`, tail.readUInt32LE(end + 16), spool)))
+    return;
   throw new UpstreamFailed(`the upstream proxy sent a zip of ${describe(request)} that is truncated or none`);
 }
 

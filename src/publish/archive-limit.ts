@@ -14,7 +14,10 @@ const GITLAB_ARCHIVES_PER_MINUTE = 5;
 const ARCHIVE_WINDOW_MS = 61_000;
 
 /** Takes one of a project's archives: 0 if it may be asked for, else the milliseconds until there may be one. */
-export async function reserveArchive({ pace, archivesPerMinute = GITLAB_ARCHIVES_PER_MINUTE }: ArchiveLimit, projectId: number): Promise<number> {
+export async function reserveArchive(
+  { pace, archivesPerMinute = GITLAB_ARCHIVES_PER_MINUTE }: ArchiveLimit,
+  projectId: number,
+): Promise<number> {
   return await pace.reserve(`archive:${projectId}`, archivesPerMinute, ARCHIVE_WINDOW_MS);
 }
 

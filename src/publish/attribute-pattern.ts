@@ -15,7 +15,8 @@ export interface Pattern {
 type Step = ((char: string) => boolean) | 'all' | 'no slash' | 'fork';
 
 /** In the order in which wildmatch of git looks for them. Of sets only those that mean the same in every version. */
-const TOKEN = /(?<directories>(?<=^|\/)\*\*+(?:\/|$))|(?<stars>\*+)|(?<one>\?)|\\(?<escaped>.)|\[(?<set>[!^]?[-\w.,+=@~ ]+)\]|(?<plain>[^*?\\[])/gsy;
+const TOKEN =
+  /(?<directories>(?<=^|\/)\*\*+(?:\/|$))|(?<stars>\*+)|(?<one>\?)|\\(?<escaped>.)|\[(?<set>[!^]?[-\w.,+=@~ ]+)\]|(?<plain>[^*?\\[])/gsy;
 
 /** One of which nothing was read. */
 export const UNREAD_PATTERN: Pattern = { steps: ['all'], prefix: '', suffix: '', forBaseName: false, exact: false };
@@ -44,7 +45,9 @@ export function readPattern(text: string, isSure: boolean): Pattern {
     read += token.length;
   }
   if (pattern.includes(NO_UTF8)) return { ...UNREAD_PATTERN, forBaseName };
-  return read === pattern.length ? { steps, prefix, suffix, forBaseName, exact: isSure } : { steps: [...steps, 'all'], prefix, suffix: '', forBaseName, exact: false };
+  return read === pattern.length
+    ? { steps, prefix, suffix, forBaseName, exact: isSure }
+    : { steps: [...steps, 'all'], prefix, suffix: '', forBaseName, exact: false };
 }
 
 /** What stands in a text, as bytes, for bytes that were no UTF-8. */
@@ -79,7 +82,10 @@ export function matches({ steps, prefix, suffix }: Pattern, name: string, spent:
   if (!name.startsWith(prefix) || !name.endsWith(suffix)) return false;
   if (prefix.length === steps.length) return name.length === prefix.length;
   if (steps[prefix.length] === 'no slash' && steps.length === prefix.length + 1 + suffix.length) {
-    return name.length >= prefix.length + suffix.length && !name.slice(prefix.length, name.length - suffix.length).includes('/');
+    return (
+      name.length >= prefix.length + suffix.length &&
+      !name.slice(prefix.length, name.length - suffix.length).includes('/')
+    );
   }
   let places = reachable(steps, [prefix.length]);
   for (const char of name.slice(prefix.length)) {

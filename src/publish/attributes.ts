@@ -43,7 +43,11 @@ const CONVERTING = ['text', 'crlf', 'eol', 'ident', 'working-tree-encoding'] as 
 /** No attribute has this name: it stands for all that a macro would set. */
 const MACRO = '[attr]';
 /** The one macro that git brings along. */
-const BINARY: readonly Assignment[] = [['diff', false], ['merge', false], ['text', false]];
+const BINARY: readonly Assignment[] = [
+  ['diff', false],
+  ['merge', false],
+  ['text', false],
+];
 /** A .gitattributes file that takes more work than this (see `matches`) is left unread from there on: about a second, in which nothing else runs. */
 const MAX_WORK = 50_000_000;
 /** In bytes; from here on newer versions of git ignore a line, and older ones do not. */
@@ -127,7 +131,8 @@ function readLines(text: string, macros: Map<string, readonly Assignment[]>): Li
     const name = quoted?.replaceAll(/\\(["\\])/g, '$1') ?? bare;
     const assignments = readAssignments(rest);
     if (assignments === undefined || name.startsWith('!')) continue;
-    const isSure = line === whole && line.length < LONG_LINE && !assignments.some(([attribute]) => attribute.startsWith('builtin_'));
+    const isSure =
+      line === whole && line.length < LONG_LINE && !assignments.some(([attribute]) => attribute.startsWith('builtin_'));
     const macro = quoted === undefined ? /^\[attr\](.+)$/.exec(bare)?.[1] : undefined;
     if (macro === undefined) lines.push({ pattern: readPattern(name, isSure), assignments });
     else if (!isSure) lines.push(UNREAD_LINE);
@@ -145,7 +150,10 @@ function readAssignments(text: string): Assignment[] | undefined {
     if (word === '') continue;
     const [, sign = '', name = '', value] = /^([-!]?)([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
     if (!ATTRIBUTE.test(name)) return undefined;
-    assignments.push([name, sign === '-' ? false : sign === '!' ? 'unset' : value === undefined ? true : { text: value }]);
+    assignments.push([
+      name,
+      sign === '-' ? false : sign === '!' ? 'unset' : value === undefined ? true : { text: value },
+    ]);
   }
   return assignments;
 }

@@ -118,13 +118,22 @@ export class BlobCache {
   /** The segment that the next blob goes into, with room made for it. */
   async #segmentFor(size: number): Promise<Segment> {
     const last = this.#segments.at(-1);
-    const isFull = !last || last.bytes + size > Math.min(this.#room / SEGMENTS, PLACES) || last.places.size >= this.#maxBlobs / SEGMENTS;
+    const isFull =
+      !last ||
+      last.bytes + size > Math.min(this.#room / SEGMENTS, PLACES) ||
+      last.places.size >= this.#maxBlobs / SEGMENTS;
     if (last && isFull) await this.#write(last);
-    const segment = isFull ? { file: await Spool.create(this.#folder), places: new Map(), waiting: [], waitingBytes: 0, bytes: 0 } : last;
+    const segment = isFull
+      ? { file: await Spool.create(this.#folder), places: new Map(), waiting: [], waitingBytes: 0, bytes: 0 }
+      : last;
     if (isFull) this.#segments.push(segment);
-    const sum = (count: (one: Segment) => number): number => this.#segments.reduce((total, one) => total + count(one), 0);
+    const sum = (count: (one: Segment) => number): number =>
+      this.#segments.reduce((total, one) => total + count(one), 0);
     if (isFull) this.#room = Math.min(this.#maxBytes, (sum((one) => one.bytes) + (await this.#free())) / 2);
-    while (this.#segments.length > 1 && (sum((one) => one.bytes) + size > this.#room || sum((one) => one.places.size) >= this.#maxBlobs)) {
+    while (
+      this.#segments.length > 1 &&
+      (sum((one) => one.bytes) + size > this.#room || sum((one) => one.places.size) >= this.#maxBlobs)
+    ) {
       await this.#segments.shift()?.file.release();
     }
     return segment;

@@ -94,7 +94,8 @@ export class Blobs {
         if (error instanceof Refuse || error instanceof Retry) throw error;
         throw new Retry(`reading blob ${id} of project ${projectId} broke off`, { cause: error });
       });
-      if (taken.blob !== id) throw new Retry(`GitLab sent other bytes than those of blob ${id} of project ${projectId}`);
+      if (taken.blob !== id)
+        throw new Retry(`GitLab sent other bytes than those of blob ${id} of project ${projectId}`);
       await cache.keep(id, taken);
     });
   }

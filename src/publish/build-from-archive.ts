@@ -11,7 +11,12 @@ import { planZip } from './plan.ts';
 import { writeZip, type BuiltZip } from './zip-file.ts';
 
 /** Builds a version's zip from an archive, which arrives while the tree is read and the zip written. Throws Refuse or Retry. */
-export async function buildFromArchive(gitlab: GitLabClient, files: CommitFiles, version: ResolvedVersion, scratch: string): Promise<BuiltZip> {
+export async function buildFromArchive(
+  gitlab: GitLabClient,
+  files: CommitFiles,
+  version: ResolvedVersion,
+  scratch: string,
+): Promise<BuiltZip> {
   const { project, commit, directory } = version;
   // GitLab's connection is read as fast as it comes, from before the tree is known: one that stands still would be
   // cut off by any proxy in between.

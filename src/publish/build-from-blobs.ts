@@ -47,7 +47,11 @@ export async function buildFromBlobs(
 }
 
 /** The attributes that govern the module's files; undefined where one of their files is too large to be read. */
-async function attributesOf(files: CommitFiles, directory: string, plan: ZipPlan): Promise<AttributesFile[] | undefined> {
+async function attributesOf(
+  files: CommitFiles,
+  directory: string,
+  plan: ZipPlan,
+): Promise<AttributesFile[] | undefined> {
   try {
     return await readAttributes(files, directory, plan.attributes);
   } catch (error) {
@@ -87,7 +91,8 @@ async function supply(
   let kept = 0;
   if (!areFew(missing)) {
     const waitMs = await reserve();
-    const fill = (): Promise<number> => fillFromArchive(parts, { projectId: project.id, commit, directory }, wanted, scratch);
+    const fill = (): Promise<number> =>
+      fillFromArchive(parts, { projectId: project.id, commit, directory }, wanted, scratch);
     if (waitMs === 0) kept = await fill().catch(unlessRetry(missing.size));
     else if (missing.size > MANY_BLOBS) throw archiveLater(parts, waitMs);
   }

@@ -25,7 +25,12 @@ export interface BuildParts extends ArchiveLimit {
  * them were in the version before; and so does a single one if the archives of this minute are used up. Both ways give the same bytes.
  * Throws Refuse or Retry.
  */
-export async function buildZip(parts: BuildParts, version: ResolvedVersion, scratch: string, many?: CommitFiles): Promise<BuiltZip> {
+export async function buildZip(
+  parts: BuildParts,
+  version: ResolvedVersion,
+  scratch: string,
+  many?: CommitFiles,
+): Promise<BuiltZip> {
   const { gitlab, blobs } = parts;
   const { project, commit } = version;
   const files = many ?? filesInGitLab(gitlab, project.id, commit);
@@ -36,7 +41,10 @@ export async function buildZip(parts: BuildParts, version: ResolvedVersion, scra
   const ofMany = many && (await fromBlobs(reserve));
   if (ofMany) return ofMany;
   const waitMs = await reserve();
-  const fromArchive = waitMs === 0 ? await buildFromArchive(gitlab, files, version, scratch).catch(unlessRationed) : archiveLater(parts, waitMs);
+  const fromArchive =
+    waitMs === 0
+      ? await buildFromArchive(gitlab, files, version, scratch).catch(unlessRationed)
+      : archiveLater(parts, waitMs);
   if (!(fromArchive instanceof Retry)) return fromArchive;
   const single = many ? undefined : await fromBlobs(async () => fromArchive.afterMs ?? UNTOLD_MS);
   if (single) return single;

@@ -23,7 +23,11 @@ export function filesInGitLab(gitlab: GitLabClient, projectId: number, commit: C
 const MAX_ATTRIBUTES = 2 ** 20;
 
 /** The .gitattributes files from the root of the repository down to a module's directory, and those within it, whose paths are given. */
-export async function readAttributes(files: CommitFiles, directory: string, within: readonly string[]): Promise<AttributesFile[]> {
+export async function readAttributes(
+  files: CommitFiles,
+  directory: string,
+  within: readonly string[],
+): Promise<AttributesFile[]> {
   const elements = directory === '' ? [] : directory.split('/');
   const above = elements.map((_, depth) => joinPath(elements.slice(0, depth).join('/'), '.gitattributes'));
   const found: AttributesFile[] = [];

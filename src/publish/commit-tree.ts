@@ -70,7 +70,14 @@ export class CommitTrees {
       if (entry.type === 'blob') entries.push(entry);
       if (entries.length > MAX_ENTRIES) return 'too large';
     }
-    return new CommitTree({ ...this.#parts, absent: this.#absent, tooLarge: this.#tooLarge, projectId, commit, entries });
+    return new CommitTree({
+      ...this.#parts,
+      absent: this.#absent,
+      tooLarge: this.#tooLarge,
+      projectId,
+      commit,
+      entries,
+    });
   }
 }
 
@@ -137,7 +144,9 @@ class CommitTree implements CommitFiles {
       return;
     }
     try {
-      await withScratch(temporary, (scratch) => fillFromArchive(this.#parts, { projectId, commit, directory: '' }, wanted, scratch));
+      await withScratch(temporary, (scratch) =>
+        fillFromArchive(this.#parts, { projectId, commit, directory: '' }, wanted, scratch),
+      );
     } catch (error) {
       // Somebody else has used up the limit, say: the blobs come one by one meanwhile.
       if (error instanceof Retry) {

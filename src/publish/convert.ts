@@ -59,7 +59,9 @@ async function proved(archived: ArchivedFile, file: PlannedFile, source: Content
  */
 async function recoded(taken: TakenFile, blob: BlobId, treePath: string, source: ContentSource): Promise<TakenFile> {
   if (!(await rawBytes(treePath, blob, source)).includes('$Format:')) return taken;
-  throw new Refuse(`${treePath} is converted by .gitattributes and has $Format:$ in it: modpress cannot tell the bytes that the go command would see`);
+  throw new Refuse(
+    `${treePath} is converted by .gitattributes and has $Format:$ in it: modpress cannot tell the bytes that the go command would see`,
+  );
 }
 
 /** A file that the archive lacks: the go command ignores export-ignore, so it belongs in the zip all the same, converted as any other. */

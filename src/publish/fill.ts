@@ -34,10 +34,17 @@ export interface ArchivePlace {
  * changed or left out stays missing. Resolves to how many were kept. Rejects with Retry for an archive that breaks off, and
  * Refuse for one that is larger than 500 MiB; what came before that is kept.
  */
-export async function fillFromArchive({ gitlab, blobs }: FillParts, place: ArchivePlace, wanted: ReadonlyMap<string, BlobId>, scratch: string): Promise<number> {
+export async function fillFromArchive(
+  { gitlab, blobs }: FillParts,
+  place: ArchivePlace,
+  wanted: ReadonlyMap<string, BlobId>,
+  scratch: string,
+): Promise<number> {
   let kept = 0;
   const archive = await gitlab.archive(place.projectId, place.commit, place.directory);
-  for await (const { path, size, body } of readArchive(Readable.from(checkArchiveSize(archive), { objectMode: false }))) {
+  for await (const { path, size, body } of readArchive(
+    Readable.from(checkArchiveSize(archive), { objectMode: false }),
+  )) {
     const id = wanted.get(path);
     if (id === undefined || size > MAX_ZIP || blobs.has(id)) continue;
     const taken = await takeFile(body, size, id.length, scratch);
@@ -60,7 +67,8 @@ export async function* checkArchiveSize(archive: AsyncIterable<Buffer>): AsyncGe
   let bytes = 0;
   for await (const chunk of archive) {
     bytes += chunk.length;
-    if (bytes > MAX_ZIP) throw new Refuse(`the archive is larger than ${MAX_ZIP} bytes, the go command's limit for a zip`);
+    if (bytes > MAX_ZIP)
+      throw new Refuse(`the archive is larger than ${MAX_ZIP} bytes, the go command's limit for a zip`);
     yield chunk;
   }
 }

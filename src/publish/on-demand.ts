@@ -56,7 +56,8 @@ export class OnDemand {
   }
 
   async #find(question: ModuleQuestion): Promise<ModuleAnswer> {
-    if (question.ask === 'info') return { is: 'info', text: await this.#parts.resolver.info(question.module, question.query) };
+    if (question.ask === 'info')
+      return { is: 'info', text: await this.#parts.resolver.info(question.module, question.query) };
     if (question.ask === 'publish') return await this.#publish(question.module, question.version);
     if (question.ask === 'mod') return await this.#goMod(question.module, question.version);
     return await this.#list(question.module);
@@ -102,11 +103,19 @@ export class OnDemand {
     try {
       const written = await writeVersion(this.#parts, resolved);
       await writeOutcome(store, { ...record, status: 'published', ...written, finishedAt: new Date().toISOString() });
-      log.info({ module, version, project: resolved.project.path, commit: resolved.commit, h1: written.h1 }, 'version published on demand');
+      log.info(
+        { module, version, project: resolved.project.path, commit: resolved.commit, h1: written.h1 },
+        'version published on demand',
+      );
     } catch (error) {
       if (!(error instanceof Refuse)) throw error;
       // So that asking again costs no archive.
-      await writeOutcome(store, { ...record, status: 'refused', reason: error.message, finishedAt: new Date().toISOString() });
+      await writeOutcome(store, {
+        ...record,
+        status: 'refused',
+        reason: error.message,
+        finishedAt: new Date().toISOString(),
+      });
       log.warn({ module, version, project: resolved.project.path, reason: error.message }, 'version refused on demand');
       throw error;
     }
@@ -115,7 +124,10 @@ export class OnDemand {
   }
 
   /** What is known of an outcome beforehand. It stands under the tag, unless there is no tag or it has brought forth another module. */
-  async #recordOf({ project, tag, commit, path, version }: ResolvedVersion, startedAt: string): Promise<Omit<Outcome, 'status' | 'finishedAt'>> {
+  async #recordOf(
+    { project, tag, commit, path, version }: ResolvedVersion,
+    startedAt: string,
+  ): Promise<Omit<Outcome, 'status' | 'finishedAt'>> {
     const ofTag = tag === undefined ? undefined : await readOutcome(this.#parts.store, project.id, tag, commit);
     const isFree = tag !== undefined && (ofTag === undefined || ofTag.status === 'skipped');
     const name = isFree ? tag : `${path}@${version}`;

@@ -19,8 +19,14 @@ export const outcomeSchema = z.object({
   reason: z.string().optional(),
   /** What a person should know though it was published. */
   note: z.string().optional(),
-  module: z.string().transform((path) => path as ModulePath).optional(),
-  version: z.string().transform((version) => version as Version).optional(),
+  module: z
+    .string()
+    .transform((path) => path as ModulePath)
+    .optional(),
+  version: z
+    .string()
+    .transform((version) => version as Version)
+    .optional(),
   h1: z.string().optional(),
   goModH1: z.string().optional(),
   /** Bytes of the zip. */
@@ -34,7 +40,12 @@ export const outcomeSchema = z.object({
 export type Outcome = z.infer<typeof outcomeSchema>;
 
 /** The outcome of a tag at a commit, if there is a readable one: a damaged one counts as none, and is made again. */
-export async function readOutcome(store: ReadStore, projectId: number, tag: string, commit: CommitId): Promise<Outcome | undefined> {
+export async function readOutcome(
+  store: ReadStore,
+  projectId: number,
+  tag: string,
+  commit: CommitId,
+): Promise<Outcome | undefined> {
   const bytes = await store.get(outcomeKey(projectId, tag, commit));
   return bytes && outcomeSchema.safeParse(parseJson(bytes)).data;
 }
@@ -52,13 +63,18 @@ export async function writeOutcome(store: Store, outcome: Outcome): Promise<void
  * Takes away what is recorded of a version under a tag, or what stands in its place, at whatever commit: it is about to be
  * replaced. Else, once the tag is back at an earlier commit, it would be taken for published from there.
  */
-export async function forgetOutcomes(store: Store, version: Pick<Outcome, 'projectId' | 'tag' | 'commit' | 'module' | 'version'>): Promise<void> {
+export async function forgetOutcomes(
+  store: Store,
+  version: Pick<Outcome, 'projectId' | 'tag' | 'commit' | 'module' | 'version'>,
+): Promise<void> {
   const keys: string[] = [];
-  for await (const { key } of store.list(outcomesOfTagPrefix(version.projectId, version.tag, version.commit))) keys.push(key);
+  for await (const { key } of store.list(outcomesOfTagPrefix(version.projectId, version.tag, version.commit)))
+    keys.push(key);
   for (const key of keys) {
     const bytes = await store.get(key);
     const outcome = bytes && outcomeSchema.safeParse(parseJson(bytes)).data;
-    if (outcome?.status === 'published' && outcome.module === version.module && outcome.version === version.version) await store.delete(key);
+    if (outcome?.status === 'published' && outcome.module === version.module && outcome.version === version.version)
+      await store.delete(key);
   }
 }
 

@@ -47,7 +47,9 @@ export async function planZip(commitFiles: CommitFiles, { commit, directory, gom
   }
   const files = sieve.files();
   // Those that the sieve let fall govern only files which it let fall as well.
-  const attributes = files.filter(({ path }) => path === '.gitattributes' || path.endsWith('/.gitattributes')).map(({ treePath }) => treePath);
+  const attributes = files
+    .filter(({ path }) => path === '.gitattributes' || path.endsWith('/.gitattributes'))
+    .map(({ treePath }) => treePath);
   if (gomod && !files.some((file) => file.path === 'go.mod')) {
     throw new Retry(`GitLab's tree of ${commit} lacks ${joinPath(directory, 'go.mod')}, which its files API has`);
   }
@@ -59,7 +61,9 @@ export async function planZip(commitFiles: CommitFiles, { commit, directory, gom
   if (checked.invalid.length > 0) {
     const told = checked.invalid.slice(0, TOLD_FAULTS).map((file) => `${file.path}: ${file.reason}`);
     const more = checked.invalid.length - told.length;
-    throw new Refuse(`the go command accepts no module with these files: ${told.join('; ')}${more > 0 ? `; and ${more} more` : ''}`);
+    throw new Refuse(
+      `the go command accepts no module with these files: ${told.join('; ')}${more > 0 ? `; and ${more} more` : ''}`,
+    );
   }
   return { files: checked.included, attributes };
 }

@@ -50,8 +50,10 @@ export class Publisher {
     const { gitlab, store } = this.#parts;
     const startedAt = new Date().toISOString();
     const tag = (listed && fromListing(listed)) ?? (await gitlab.tag(projectId, name));
-    if (!tag) return { dismissed: `tag ${name} of project ${projectId} does not exist, or GITLAB_TOKEN may not see it` };
-    if (!tag.commit || !tag.committedAt) return { dismissed: `tag ${name} of project ${projectId} points at no commit` };
+    if (!tag)
+      return { dismissed: `tag ${name} of project ${projectId} does not exist, or GITLAB_TOKEN may not see it` };
+    if (!tag.commit || !tag.committedAt)
+      return { dismissed: `tag ${name} of project ${projectId} points at no commit` };
 
     const known = await readOutcome(store, projectId, name, tag.commit);
     const stands = known !== undefined && (await this.#stillStands(known));
@@ -83,7 +85,11 @@ export class Publisher {
     // There is no module for which it could stand, and in the place of the tag it would hide what was published before the move.
     const isNoModule = stands && known.status === 'published' && !located;
     if (isNoModule) {
-      await writeOutcome(store, { ...known, project: outcome.project, note: `not published under its new path: ${outcome.reason ?? ''}` });
+      await writeOutcome(store, {
+        ...known,
+        project: outcome.project,
+        note: `not published under its new path: ${outcome.reason ?? ''}`,
+      });
     } else {
       await writeOutcome(store, outcome);
       // The tag is done under this path, too.
@@ -105,14 +111,16 @@ export class Publisher {
     const { gitlab, ownership } = this.#parts;
     const { projectId, tag, commit, listed } = found;
     let many: Promise<CommitFiles> | undefined;
-    const filesOfMany = (): Promise<CommitFiles> | undefined => listed && (many ??= this.#filesOfMany(projectId, commit, listed));
+    const filesOfMany = (): Promise<CommitFiles> | undefined =>
+      listed && (many ??= this.#filesOfMany(projectId, commit, listed));
     found.located = await locateTag({
       name: tag,
       commit,
       owner: async () => {
         found.project = await (listed ? this.#projectOfMany(projectId, listed) : gitlab.project(projectId));
         if (!found.project) throw new Retry(`project ${projectId} vanished while its tag ${tag} was read`);
-        if (!ownership.isInScope(found.project.path)) throw new Dismissed(`project ${found.project.path} is not in GITLAB_SCOPE`);
+        if (!ownership.isInScope(found.project.path))
+          throw new Dismissed(`project ${found.project.path} is not in GITLAB_SCOPE`);
         // GitLab has given it another path, which is none to publish under.
         if (found.project.isBeingDeleted) throw new Dismissed(`project ${found.project.path} waits for its deletion`);
         return { project: found.project, roots: ownership.rootsOf(found.project.path) };
@@ -122,13 +130,17 @@ export class Publisher {
         return await files.file(joinPath(directory, 'go.mod'), MAX_GOMOD);
       },
     });
-    return writeVersion(this.#parts, found.located, { many: await filesOfMany(), demandCurrent: () => this.#demandCurrent(found) });
+    return writeVersion(this.#parts, found.located, {
+      many: await filesOfMany(),
+      demandCurrent: () => this.#demandCurrent(found),
+    });
   }
 
   /** What was read of the tag, or listed, may be minutes old by now: it is not the tag that was moved if it is elsewhere now. */
   async #demandCurrent({ projectId, tag: name, commit }: Finding): Promise<void> {
     const now = await this.#parts.gitlab.tag(projectId, name);
-    if (now?.commit !== commit.id) throw new Dismissed(`tag ${name} of project ${projectId} is not at ${commit.id} any more`);
+    if (now?.commit !== commit.id)
+      throw new Dismissed(`tag ${name} of project ${projectId} is not at ${commit.id} any more`);
   }
 
   /** The files of the commit of a tag that was listed with others. */
@@ -182,4 +194,6 @@ interface Finding {
   located?: LocatedTag;
 }
 
-type Verdict = ({ readonly status: 'published' } & WrittenVersion) | { readonly status: 'skipped' | 'refused'; readonly reason: string };
+type Verdict =
+  | ({ readonly status: 'published' } & WrittenVersion)
+  | { readonly status: 'skipped' | 'refused'; readonly reason: string };

@@ -28,7 +28,9 @@ export async function withScratch<T>(parent: string, work: (folder: string) => P
   } catch (error) {
     // An archive that finds no room has broken off for its reader. A store whose disk is full has an error of its own.
     const reason: unknown = error instanceof Retry ? error.cause : error;
-    throw reason instanceof Error && 'code' in reason && reason.code === 'ENOSPC' ? new ScratchFull(parent, reason) : error;
+    throw reason instanceof Error && 'code' in reason && reason.code === 'ENOSPC'
+      ? new ScratchFull(parent, reason)
+      : error;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -46,7 +48,11 @@ export async function clearAbandonedScratch(parent: string): Promise<void> {
 }
 
 /** The same now and then for as long as a service runs: whoever is started again right after the end finds nothing to be old yet. Returns what ends it. */
-export async function keepScratchClear(parent: string, onFailure: (error: unknown) => void, everyMs = CLEAR_MS): Promise<() => void> {
+export async function keepScratchClear(
+  parent: string,
+  onFailure: (error: unknown) => void,
+  everyMs = CLEAR_MS,
+): Promise<() => void> {
   await clearAbandonedScratch(parent);
   const timer = setInterval(() => void clearAbandonedScratch(parent).catch(onFailure), everyMs);
   return () => clearInterval(timer);

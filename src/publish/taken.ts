@@ -22,7 +22,12 @@ export interface TakenFile {
 const IN_MEMORY = 2 ** 20;
 
 /** Takes in a file of known size. `idLength` is the number of hex digits of the repository's object ids: 40 or 64. */
-export async function takeFile(body: AsyncIterable<Buffer>, size: number, idLength: number, scratch: string): Promise<TakenFile> {
+export async function takeFile(
+  body: AsyncIterable<Buffer>,
+  size: number,
+  idLength: number,
+  scratch: string,
+): Promise<TakenFile> {
   if (size <= IN_MEMORY) return takeBytes(await collect(body, IN_MEMORY, 'a file of the archive'), idLength);
   const path = join(scratch, 'large-file');
   const git = gitHash(idLength, size);

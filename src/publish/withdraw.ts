@@ -35,7 +35,12 @@ export interface Withdrawn {
  * deletions; if it does, the publish deletes what it wrote. The look before building is for those that come later, and
  * for one that died between its writes and its look.
  */
-export async function withdrawVersion({ store, lock }: WithdrawParts, module: ModulePath, version: Version, reason: string): Promise<Withdrawn> {
+export async function withdrawVersion(
+  { store, lock }: WithdrawParts,
+  module: ModulePath,
+  version: Version,
+  reason: string,
+): Promise<Withdrawn> {
   const before = await readWithdrawal(store, module, version);
   const withdrawal = { module, version, reason, withdrawnAt: before?.withdrawnAt ?? new Date().toISOString() };
   if (before?.reason !== reason) await writeWithdrawal(store, withdrawal);

@@ -58,11 +58,19 @@ export interface WriteOptions {
  * already with another checksum, and for one that was withdrawn; Retry, or an error of the store, when it has to be done
  * again.
  */
-export async function writeVersion(parts: WriterParts, version: ResolvedVersion, options: WriteOptions = {}): Promise<WrittenVersion> {
+export async function writeVersion(
+  parts: WriterParts,
+  version: ResolvedVersion,
+  options: WriteOptions = {},
+): Promise<WrittenVersion> {
   return await parts.lock(lockName(version.path, version.version), async () => {
     await demandInService(parts.store, version.path, version.version);
     try {
-      return await withScratch(parts.temporary, async (scratch) => (await storedVersion(parts.store, version, scratch)) ?? (await build(parts, version, scratch, options)));
+      return await withScratch(
+        parts.temporary,
+        async (scratch) =>
+          (await storedVersion(parts.store, version, scratch)) ?? (await build(parts, version, scratch, options)),
+      );
     } catch (error) {
       if (error instanceof ScratchFull) await parts.blobs?.clear();
       throw error;
@@ -70,20 +78,30 @@ export async function writeVersion(parts: WriterParts, version: ResolvedVersion,
   });
 }
 
-async function build(parts: WriterParts, version: ResolvedVersion, scratch: string, { many, demandCurrent }: WriteOptions): Promise<WrittenVersion> {
+async function build(
+  parts: WriterParts,
+  version: ResolvedVersion,
+  scratch: string,
+  { many, demandCurrent }: WriteOptions,
+): Promise<WrittenVersion> {
   const zip = await buildZip(parts, version, scratch, many);
   const gomod = version.gomod ?? madeUpGoMod(version.path);
   try {
     await storeFiles(parts, version, gomod, zip, scratch, demandCurrent);
   } catch (error) {
-    if (error instanceof KeyTooLong) throw new Refuse(`${version.path}@${version.version} cannot be stored: ${error.message}`);
+    if (error instanceof KeyTooLong)
+      throw new Refuse(`${version.path}@${version.version} cannot be stored: ${error.message}`);
     throw error;
   }
   return { h1: zip.h1, goModH1: hashGoMod(gomod), size: zip.size };
 }
 
 /** What is stored of a version, if it is from the same commit: a commit gives one zip, so there is nothing to build. */
-async function storedVersion(store: Store, { path, version, commit, origin }: ResolvedVersion, scratch: string): Promise<WrittenVersion | undefined> {
+async function storedVersion(
+  store: Store,
+  { path, version, commit, origin }: ResolvedVersion,
+  scratch: string,
+): Promise<WrittenVersion | undefined> {
   const info = await store.get(moduleKey(path, version, 'info'));
   const stored = info && originIn(info.toString());
   if (stored?.Hash !== commit || stored.URL !== origin.URL) return undefined;
@@ -96,7 +114,14 @@ async function storedVersion(store: Store, { path, version, commit, origin }: Re
 }
 
 /** Stores zip, mod and info, in that order: a reader takes a version for there once its .info is. */
-async function storeFiles({ store, retag }: WriterParts, resolved: ResolvedVersion, gomod: Buffer, zip: BuiltZip, scratch: string, demandCurrent: WriteOptions['demandCurrent']): Promise<void> {
+async function storeFiles(
+  { store, retag }: WriterParts,
+  resolved: ResolvedVersion,
+  gomod: Buffer,
+  zip: BuiltZip,
+  scratch: string,
+  demandCurrent: WriteOptions['demandCurrent'],
+): Promise<void> {
   const { path, version, commit } = resolved;
   const key = (file: 'zip' | 'mod' | 'info'): string => moduleKey(path, version, file);
   const published = (await store.stat(key('info'))) && (await hashStoredZip(store, key('zip'), scratch));
@@ -109,7 +134,9 @@ async function storeFiles({ store, retag }: WriterParts, resolved: ResolvedVersi
     );
   }
   if (published) {
-    for (const tag of [resolved.tag, `${path}@${version}`]) if (tag !== undefined) await forgetOutcomes(store, { projectId: resolved.project.id, tag, commit, module: path, version });
+    for (const tag of [resolved.tag, `${path}@${version}`])
+      if (tag !== undefined)
+        await forgetOutcomes(store, { projectId: resolved.project.id, tag, commit, module: path, version });
     // Between two versions of a version there is none, rather than the zip of one and the go.mod of the other.
     await store.delete(key('info'));
   }

@@ -14,7 +14,11 @@ export interface BuiltZip {
 }
 
 /** Writes the zip of a version to the scratch folder, while `feed` adds files and finishes it. */
-export async function writeZip({ path, version }: ResolvedVersion, scratch: string, feed: (zip: ModuleZip) => Promise<H1>): Promise<BuiltZip> {
+export async function writeZip(
+  { path, version }: ResolvedVersion,
+  scratch: string,
+  feed: (zip: ModuleZip) => Promise<H1>,
+): Promise<BuiltZip> {
   const file = join(scratch, 'module.zip');
   const zip = new ModuleZip(path, version);
   const written = pipeline(zip.output, createWriteStream(file));

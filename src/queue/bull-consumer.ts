@@ -27,7 +27,11 @@ export class BullConsumer<T> {
   #bull: Bull.Queue<T> | undefined;
 
   /** `run` does a job; what it throws is for Bull. It is given a connection that may be used besides. */
-  constructor(name: 'publish' | 'questions', options: BullOptions, run: (job: Bull.Job<T>, redis: Redis) => Promise<void>) {
+  constructor(
+    name: 'publish' | 'questions',
+    options: BullOptions,
+    run: (job: Bull.Job<T>, redis: Redis) => Promise<void>,
+  ) {
     this.#name = name;
     this.#options = options;
     this.#run = run;

@@ -152,7 +152,8 @@ export class BullQuestions<Q extends object, A extends object> implements Questi
     if (state !== 'answer') return undefined;
     const stored = this.#stored.safeParse(text);
     // It is ours, but perhaps by another version.
-    if (!stored.success) log.warn({ question, err: stored.error }, 'an answer in Redis cannot be read and counts as not there');
+    if (!stored.success)
+      log.warn({ question, err: stored.error }, 'an answer in Redis cannot be read and counts as not there');
     const { keepMs = 0, stayMs = 0, answer } = stored.data ?? {};
     return { text, answer, isFresh: keepMs - (stayMs - leftMs) > 0 && stored.success };
   }
@@ -160,7 +161,9 @@ export class BullQuestions<Q extends object, A extends object> implements Questi
   async #lookOrPut(id: string, question: Q, before: string): Promise<z.infer<typeof lookReply>> {
     const job = randomUUID();
     const keys = [this.#answerKey(id), this.#leaseKey(id), this.#bull.toKey('wait')];
-    const reply = lookReply.parse(await this.#redis.eval(lookScript, 3, ...keys, before, job, lockMsOf(this.#options), MAX_WAITING));
+    const reply = lookReply.parse(
+      await this.#redis.eval(lookScript, 3, ...keys, before, job, lockMsOf(this.#options), MAX_WAITING),
+    );
     if (reply[0] === 'put') await this.#bull.add({ id, job, question }, { ...jobOptions(job), attempts: 1 });
     return reply;
   }
@@ -177,7 +180,15 @@ export class BullQuestions<Q extends object, A extends object> implements Questi
       const answered = await this.#handle(question, handler).finally(() => clearInterval(renewing));
       const stayMs = Math.max(seenMs, answered.keepMs);
       const stored: StoredAnswer<A> = { job, ...answered, stayMs };
-      const isStored = await redis.eval(finishScript, 2, this.#answerKey(id), this.#leaseKey(id), holder, JSON.stringify(stored), stayMs);
+      const isStored = await redis.eval(
+        finishScript,
+        2,
+        this.#answerKey(id),
+        this.#leaseKey(id),
+        holder,
+        JSON.stringify(stored),
+        stayMs,
+      );
       if (isStored === 0) log.warn({ question }, 'an answer came too late: the question was put again');
     } catch (error) {
       log.warn({ question, err: error }, 'Redis failed in the middle of a question');
@@ -185,7 +196,10 @@ export class BullQuestions<Q extends object, A extends object> implements Questi
   }
 
   /** The answer and for how many milliseconds it goes for others; none if the handler failed. */
-  async #handle(question: unknown, handler: (question: Q) => Promise<A>): Promise<{ readonly keepMs: number; readonly answer?: A }> {
+  async #handle(
+    question: unknown,
+    handler: (question: Q) => Promise<A>,
+  ): Promise<{ readonly keepMs: number; readonly answer?: A }> {
     try {
       const answer = await handler(this.#options.question.parse(question));
       return { answer, keepMs: Math.ceil(this.#options.keepMs(answer)) };

@@ -45,7 +45,8 @@ export class BullQueue implements Queue {
   async add(job: TagJob, delivery?: string): Promise<Added> {
     const { projectId, tag, hint, listed } = job;
     const stored: StoredJob = { projectId, tag, hint, listed, failures: 0, nonce: randomUUID() };
-    const deliveryKey = delivery && `${prefixOf(this.#options)}:delivery:${encodeURIComponent(delivery.toWellFormed())}`;
+    const deliveryKey =
+      delivery && `${prefixOf(this.#options)}:delivery:${encodeURIComponent(delivery.toWellFormed())}`;
     // Every step can be made twice, so an attempt that broke off is simply made again.
     return this.#ask(async () => {
       if (deliveryKey && (await this.#redis.exists(deliveryKey)) === 1) return 'folded';

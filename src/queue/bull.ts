@@ -25,7 +25,15 @@ export const storedJob = z.object({
   projectId: z.number(),
   tag: z.string(),
   hint: z.string(),
-  listed: z.object({ commit: z.string(), committedAt: z.string(), at: z.string(), sharesCommit: z.boolean(), projectPath: z.string().optional() }).optional(),
+  listed: z
+    .object({
+      commit: z.string(),
+      committedAt: z.string(),
+      at: z.string(),
+      sharesCommit: z.boolean(),
+      projectPath: z.string().optional(),
+    })
+    .optional(),
   failures: z.number(),
   nonce: z.string(),
 });
@@ -93,7 +101,11 @@ export function lockMsOf(options: BullOptions): number {
 }
 
 /** Opens one of Bull's queues on connections of ours; whoever made them ends them. */
-export function openBull<T>(name: 'publish' | 'questions', options: BullOptions, createClient: (type: ConnectionType) => Redis): Bull.Queue<T> {
+export function openBull<T>(
+  name: 'publish' | 'questions',
+  options: BullOptions,
+  createClient: (type: ConnectionType) => Redis,
+): Bull.Queue<T> {
   const bull = new Bull<T>(name, {
     prefix: prefixOf(options),
     createClient,

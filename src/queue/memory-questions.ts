@@ -38,7 +38,9 @@ export class MemoryQuestions<Q extends object, A extends object> implements Ques
     let open = this.#open.get(id);
     if (!open) {
       if (this.#waiting.length >= MAX_WAITING) throw new QuestionFailed('too many questions wait');
-      open = new Promise<A>((resolve, reject) => this.#waiting.push({ question, resolve, reject })).finally(() => this.#open.delete(id));
+      open = new Promise<A>((resolve, reject) => this.#waiting.push({ question, resolve, reject })).finally(() =>
+        this.#open.delete(id),
+      );
       this.#open.set(id, open);
       this.#start();
     }

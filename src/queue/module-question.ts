@@ -56,4 +56,11 @@ export function keepMs(answer: ModuleAnswer): number {
 }
 
 const COMPLETE_LIST_MS = 600_000;
-const KEEP_MS: Readonly<Record<ModuleAnswer['is'], number>> = { info: 5_000, list: 5_000, mod: 5_000, published: 0, absent: 30_000, later: 2_000 };
+const KEEP_MS: Readonly<Record<ModuleAnswer['is'], number>> = {
+  info: 5_000,
+  list: 5_000,
+  mod: 5_000,
+  published: 0,
+  absent: 30_000,
+  later: 2_000,
+};

@@ -17,7 +17,9 @@ export function redisLock(redis: Redis, log: Logger): VersionLock {
     try {
       return await work();
     } finally {
-      await lock.release().catch((error: unknown) => log.warn({ name, err: error }, 'a lock could not be given back and will run out'));
+      await lock
+        .release()
+        .catch((error: unknown) => log.warn({ name, err: error }, 'a lock could not be given back and will run out'));
     }
   };
 }

@@ -1,6 +1,14 @@
 import { Refuse, Skip } from '../errors.ts';
 import { pseudoVersion } from '../module/pseudo.ts';
-import { canonicalVersion, compareVersions, isPseudoVersion, majorOf, matchesMajor, parseVersion, type Version } from '../module/version.ts';
+import {
+  canonicalVersion,
+  compareVersions,
+  isPseudoVersion,
+  majorOf,
+  matchesMajor,
+  parseVersion,
+  type Version,
+} from '../module/version.ts';
 import { checkPseudoVersion } from './check-pseudo-version.ts';
 import { joinPath } from '../module/elements.ts';
 import type { ModulePlace } from './place.ts';
@@ -36,7 +44,9 @@ export async function chooseVersion(parts: ChoiceParts, query: string): Promise<
     if (version !== undefined) return version;
   }
   const tags = await repositories.tags(place.project.id);
-  const onCommit = tags.filter(({ commit }) => commit === revision.id).flatMap(({ name }) => tagVersion(place, name) ?? []);
+  const onCommit = tags
+    .filter(({ commit }) => commit === revision.id)
+    .flatMap(({ name }) => tagVersion(place, name) ?? []);
   const equivalent = query === '' ? [] : onCommit.filter(({ version }) => compareVersions(version, query) === 0);
   if (equivalent.some(({ canonical }) => canonical)) return checkedVersion(parts, equivalent[0]?.version ?? '', asked);
 
@@ -51,12 +61,20 @@ export async function chooseVersion(parts: ChoiceParts, query: string): Promise<
   if (highest !== undefined) return checkedVersion(parts, highest, asked);
   // A tag like v1.2.3+meta is no version, for there may be several, but it can stand before one.
   const base = equivalent[0]?.version ?? (await versionBefore(parts, tags, allows)) ?? '';
-  const made = pseudoVersion(place.major.slice(1).replace(/-unstable$/, ''), base, revision.committedAt, revision.id.slice(0, 12));
+  const made = pseudoVersion(
+    place.major.slice(1).replace(/-unstable$/, ''),
+    base,
+    revision.committedAt,
+    revision.id.slice(0, 12),
+  );
   return checkedVersion(parts, made, asked);
 }
 
 /** The version that a tag names, and whether in full: v1.2.3+meta stands for v1.2.3. Undefined for no version of the module. */
-function tagVersion(place: ModulePlace, tag: string): { readonly version: string; readonly canonical: boolean } | undefined {
+function tagVersion(
+  place: ModulePlace,
+  tag: string,
+): { readonly version: string; readonly canonical: boolean } | undefined {
   const prefix = tagPrefixOf(place);
   // The whole tag, as cmd/go looks at it: one of a directory is never taken for a pseudo-version.
   if (!tag.startsWith(prefix) || isPseudoVersion(tag)) return undefined;
@@ -85,7 +103,8 @@ async function versionBefore(
     // In most repositories the first one is it.
     if (index === 1) younger = await repositories.tagsContaining(place.project.id, revision.id);
     if (tag.commit !== revision.id && younger.has(tag.name)) continue;
-    if ((await allows(version)) && (await repositories.isAncestor(place.project.id, tag.commit, revision.id))) return version;
+    if ((await allows(version)) && (await repositories.isAncestor(place.project.id, tag.commit, revision.id)))
+      return version;
   }
   return undefined;
 }
@@ -102,16 +121,24 @@ async function checkedVersion(parts: ChoiceParts, version: string, asked: Versio
     throw new Skip(`${place.project.path} has no tag ${joinPath(place.directory, asked)}`);
   }
   if (matchesMajor(base, place.major)) {
-    if (written.endsWith('+incompatible')) throw new Refuse(`${majorOf(base)} is a compatible version of ${place.path}: ask for ${base}`);
+    if (written.endsWith('+incompatible'))
+      throw new Refuse(`${majorOf(base)} is a compatible version of ${place.path}: ask for ${base}`);
     return written as Version;
   }
   if (await mayBeIncompatible(parts, base, asked)) return `${base}+incompatible` as Version;
-  if (place.major !== '') throw new Refuse(`the versions of ${place.path} begin with ${place.major.slice(1)}, not with ${majorOf(base)}`);
-  throw new Refuse(`${place.path} has a go.mod, so its versions from v2 on need a path like ${joinPath(place.path, majorOf(base))}`);
+  if (place.major !== '')
+    throw new Refuse(`the versions of ${place.path} begin with ${place.major.slice(1)}, not with ${majorOf(base)}`);
+  throw new Refuse(
+    `${place.path} has a go.mod, so its versions from v2 on need a path like ${joinPath(place.path, majorOf(base))}`,
+  );
 }
 
 /** Whether a version of a higher major may be used without `/vN`: only from a repository that has no go.mod for it. */
-async function mayBeIncompatible({ repositories, place, revision }: ChoiceParts, version: string, asked: Version | undefined): Promise<boolean> {
+async function mayBeIncompatible(
+  { repositories, place, revision }: ChoiceParts,
+  version: string,
+  asked: Version | undefined,
+): Promise<boolean> {
   if (place.directory !== '' || place.major !== '') return false;
   if (await repositories.goMod(place.project.id, revision.id, '')) return false;
   // Old go commands did not look into vN, so what is asked for by that name stays (golang.org/issue/51324).
@@ -123,4 +150,3 @@ function orUndefined(error: unknown): undefined {
   if (error instanceof Skip || error instanceof Refuse) return undefined;
   throw error;
 }
-

@@ -40,7 +40,9 @@ export function chooseGoMod(place: ModulePlace, { here, below }: GoModFiles): Fo
   }
   if (claimsHere) return { directory, gomod: here };
   if (here) {
-    throw new Refuse(`${file} declares ${describe(here)}${contradiction(here, major)}, while the module path is ${place.path}`);
+    throw new Refuse(
+      `${file} declares ${describe(here)}${contradiction(here, major)}, while the module path is ${place.path}`,
+    );
   }
   if (directory === '' && !major.startsWith('/')) return { directory, gomod: undefined };
   throw new Skip(versioned === undefined ? `there is no ${file}` : `there is neither ${file} nor ${versioned}/go.mod`);

@@ -36,7 +36,12 @@ export function originOf({ project, directory }: ModulePlace, { id, ref }: Revis
  * The origin of a pseudo-version as the answer to another query, which could be answered otherwise once there are other
  * tags (codeRepo.convert in cmd/go). `tags` are all of the repository.
  */
-export function originWithTags(place: ModulePlace, revision: Revision, version: Version, tags: readonly RepositoryTag[]): Origin {
+export function originWithTags(
+  place: ModulePlace,
+  revision: Revision,
+  version: Version,
+  tags: readonly RepositoryTag[],
+): Origin {
   const { VCS, URL, Subdir, Hash } = originOf(place, revision, version);
   const directory = place.directory === '' ? '' : `${place.directory}/`;
   const prefix = directory + (place.major === '' ? '' : `${place.major.slice(1)}.`);
@@ -67,7 +72,8 @@ export function originIn(info: string): { readonly URL: string; readonly Hash: s
 function tagSum(tags: readonly RepositoryTag[], prefix: string, directory: string): string {
   const sum = createHash('sha256');
   for (const { name, commit } of tags.toSorted((a, b) => compareBytes(a.name, b.name))) {
-    if (name.startsWith(prefix) && isVersionTag(name.slice(directory.length))) sum.update(`${JSON.stringify(name)} ${commit}\n`);
+    if (name.startsWith(prefix) && isVersionTag(name.slice(directory.length)))
+      sum.update(`${JSON.stringify(name)} ${commit}\n`);
   }
   return `t1:${sum.digest('base64')}`;
 }

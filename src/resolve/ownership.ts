@@ -32,12 +32,17 @@ export class Ownership {
    * command, looking for a package, asks for every prefix of its path.
    */
   isPrivate(modulePath: string): boolean {
-    return this.prefixes.some((prefix) => below(modulePath, prefix) !== undefined || below(prefix, modulePath) !== undefined);
+    return this.prefixes.some(
+      (prefix) => below(modulePath, prefix) !== undefined || below(prefix, modulePath) !== undefined,
+    );
   }
 
   /** Whether a project is to be published from. GitLab ignores the case of paths. */
   isInScope(projectPath: string): boolean {
-    return this.scope.length === 0 || this.scope.some((path) => below(projectPath.toLowerCase(), path.toLowerCase()) !== undefined);
+    return (
+      this.scope.length === 0 ||
+      this.scope.some((path) => below(projectPath.toLowerCase(), path.toLowerCase()) !== undefined)
+    );
   }
 
   /**
@@ -48,11 +53,15 @@ export class Ownership {
   rootsOf(projectPath: string): readonly string[] {
     const mapping = longest(this.#mappings, (candidate) => candidate.projectPrefix, projectPath);
     const equal = this.#mappings.filter((candidate) => candidate.projectPrefix === mapping?.projectPrefix);
-    const roots = equal.map(({ modulePrefix, projectPrefix }) => joinPath(modulePrefix, below(projectPath, projectPrefix) ?? ''));
+    const roots = equal.map(({ modulePrefix, projectPrefix }) =>
+      joinPath(modulePrefix, below(projectPath, projectPrefix) ?? ''),
+    );
     const owned = roots.filter((root) => this.projectPathOf(root) === projectPath);
     if (owned.length > 0) return owned;
     const [root = ''] = roots;
-    throw new Refuse(`MODULE_MAP gives the module path ${root} of project ${projectPath} to ${this.projectPathOf(root) ?? 'nobody'}`);
+    throw new Refuse(
+      `MODULE_MAP gives the module path ${root} of project ${projectPath} to ${this.projectPathOf(root) ?? 'nobody'}`,
+    );
   }
 
   /** The project path that a module path stands for, were the module at a project's root; undefined outside our prefixes. */
@@ -63,7 +72,11 @@ export class Ownership {
 }
 
 /** The mapping with the longest prefix that covers the path. */
-function longest(mappings: readonly PathMapping[], prefixOf: (mapping: PathMapping) => string, path: string): PathMapping | undefined {
+function longest(
+  mappings: readonly PathMapping[],
+  prefixOf: (mapping: PathMapping) => string,
+  path: string,
+): PathMapping | undefined {
   return mappings
     .filter((mapping) => below(path, prefixOf(mapping)) !== undefined)
     .toSorted((a, b) => prefixOf(b).length - prefixOf(a).length)[0];

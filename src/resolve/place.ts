@@ -34,7 +34,8 @@ export async function findPlace(
     if (project?.path !== projectPath) continue;
     if (!ownership.isInScope(projectPath)) throw new Skip(`project ${projectPath} is not in GITLAB_SCOPE`);
     const roots = ownership.rootsOf(projectPath);
-    if (!roots.includes(root.replace(/\.git$/, ''))) throw new Skip(`the modules of project ${projectPath} are at ${roots.join(' and ')}`);
+    if (!roots.includes(root.replace(/\.git$/, '')))
+      throw new Skip(`the modules of project ${projectPath} are at ${roots.join(' and ')}`);
     return placeIn(path, project, root);
   }
   throw new Skip(`there is no project for ${path}, or GITLAB_TOKEN may not see it`);

@@ -52,7 +52,11 @@ export class Resolver {
   readonly #withdrawnOf: NonNullable<ResolverOptions['withdrawnOf']>;
   readonly #projects = new LRUCache<string, Promise<Project | undefined>>({ max: 10_000, ttl: PROJECT_FRESH_MS });
 
-  constructor(gitlab: GitLabClient, ownership: Ownership, { withdrawnOf = async () => new Set() }: ResolverOptions = {}) {
+  constructor(
+    gitlab: GitLabClient,
+    ownership: Ownership,
+    { withdrawnOf = async () => new Set() }: ResolverOptions = {},
+  ) {
     this.#gitlab = gitlab;
     this.#ownership = ownership;
     this.#repositories = new Repositories(gitlab);
@@ -65,7 +69,9 @@ export class Resolver {
    */
   async resolve(path: ModulePath, query: string): Promise<ResolvedVersion> {
     const place = await this.#place(path);
-    return query === 'latest' ? await this.#latest(place) : await this.#versionAt(place, await findRevision(this.#repositories, place, query), query);
+    return query === 'latest'
+      ? await this.#latest(place)
+      : await this.#versionAt(place, await findRevision(this.#repositories, place, query), query);
   }
 
   /** The `.info` that answers a query. */
@@ -83,7 +89,10 @@ export class Resolver {
     const tagged = await taggedVersions(this.#repositories, place);
     if (tagged.length === 0) await this.#versionAt(place, await findHead(this.#repositories, place.project), '');
     const withdrawn = await this.#withdrawnOf(path);
-    return { project: place.project, versions: tagged.map(({ version }) => version).filter((version) => !withdrawn.has(version)) };
+    return {
+      project: place.project,
+      versions: tagged.map(({ version }) => version).filter((version) => !withdrawn.has(version)),
+    };
   }
 
   /** A version at a commit that is known from before, wherever its tag is now. */
@@ -101,9 +110,12 @@ export class Resolver {
     const withdrawn = await this.#withdrawnOf(place.path);
     if (!withdrawn.has(tip.version)) return tip;
     const isRetracted = await this.#retractionTest(place);
-    const versions = (await taggedVersions(this.#repositories, place)).map(({ version }) => version).filter((version) => !withdrawn.has(version) && !isRetracted(version));
+    const versions = (await taggedVersions(this.#repositories, place))
+      .map(({ version }) => version)
+      .filter((version) => !withdrawn.has(version) && !isRetracted(version));
     const highest = versions.findLast((version) => prereleaseOf(version) === '') ?? versions.at(-1);
-    if (highest === undefined) throw new Refuse(`the latest version of ${place.path}, ${tip.version}, was withdrawn, and there is no other`);
+    if (highest === undefined)
+      throw new Refuse(`the latest version of ${place.path}, ${tip.version}, was withdrawn, and there is no other`);
     return await this.#versionAt(place, await findRevision(this.#repositories, place, highest), highest);
   }
 
@@ -113,9 +125,13 @@ export class Resolver {
     const isRetracted = () => (retracted ??= this.#retractionTest(place));
     const version = await chooseVersion({ repositories: this.#repositories, place, revision, isRetracted }, query);
     const resolved = this.#resolved(place, revision, version, found);
-    const dependsOnTags = isPseudoVersion(version) && (version !== parseVersion(query) || !version.startsWith('v0.0.0-'));
+    const dependsOnTags =
+      isPseudoVersion(version) && (version !== parseVersion(query) || !version.startsWith('v0.0.0-'));
     if (!dependsOnTags) return resolved;
-    return { ...resolved, origin: originWithTags(place, revision, version, await this.#repositories.tags(place.project.id)) };
+    return {
+      ...resolved,
+      origin: originWithTags(place, revision, version, await this.#repositories.tags(place.project.id)),
+    };
   }
 
   #retractionTest(place: ModulePlace): Promise<(version: string) => boolean> {
@@ -125,7 +141,16 @@ export class Resolver {
   #resolved(place: ModulePlace, revision: Revision, version: Version, found: FoundGoMod): ResolvedVersion {
     const { path, project } = place;
     const { id, committedAt, tag } = revision;
-    return { ...found, path, version, project, commit: id, committedAt, tag, origin: originOf(place, revision, version) };
+    return {
+      ...found,
+      path,
+      version,
+      project,
+      commit: id,
+      committedAt,
+      tag,
+      origin: originOf(place, revision, version),
+    };
   }
 
   #place(path: ModulePath): Promise<ModulePlace> {

@@ -19,7 +19,11 @@ export interface Revision extends Commit {
  * gitRepo.stat in cmd/go. A version stands for the tag of that name, in the module's directory, and a pseudo-version for
  * the commit in it. Throws Skip for what does not exist.
  */
-export async function findRevision(repositories: Repositories, { project, directory }: ModulePlace, query: string): Promise<Revision> {
+export async function findRevision(
+  repositories: Repositories,
+  { project, directory }: ModulePlace,
+  query: string,
+): Promise<Revision> {
   const name = revisionName(directory, query);
   // A branch called like a version is none: nobody could tell whether the version stays what it was.
   const onlyTag = parseVersion(query) !== undefined && !isPseudoVersion(query);
@@ -34,7 +38,11 @@ export async function findRevision(repositories: Repositories, { project, direct
   // As a name it leaves no trace (gitRepo.stat); as the latest commit it does.
   if (name === 'HEAD') return { ...(await findHead(repositories, project)), ref: undefined };
   if (commit) return { ...commit, ref: undefined, tag: undefined };
-  const what = onlyTag ? `tag ${name}` : isCommit ? `commit ${name} that a branch or tag leads to` : `tag, branch or commit ${name}`;
+  const what = onlyTag
+    ? `tag ${name}`
+    : isCommit
+      ? `commit ${name} that a branch or tag leads to`
+      : `tag, branch or commit ${name}`;
   throw new Skip(`${project.path} has no ${what}`);
 }
 

@@ -46,7 +46,10 @@ export async function locateTag({ name, commit, owner, readGoMod }: PushedTag): 
   // where there is no second go.mod to ask for.
   const early = isVersioned ? undefined : owner();
   early?.catch(() => undefined);
-  const [here, below] = await Promise.all([readGoMod(directory), isVersioned ? readGoMod(joinPath(directory, major)) : undefined]);
+  const [here, below] = await Promise.all([
+    readGoMod(directory),
+    isVersioned ? readGoMod(joinPath(directory, major)) : undefined,
+  ]);
   if (!here && !below) throw new Skip(`there is no ${joinPath(directory, 'go.mod')} at this tag`);
 
   const { project, roots } = await (early ?? owner());
@@ -80,7 +83,12 @@ function parseTag(tag: string): VersionTag {
 }
 
 /** The first of the project's module paths under which the version can stand; with `.git` if go.mod says so. */
-function placeOf({ directory, version }: VersionTag, project: Project, roots: readonly string[], files: GoModFiles): ModulePlace {
+function placeOf(
+  { directory, version }: VersionTag,
+  project: Project,
+  roots: readonly string[],
+  files: GoModFiles,
+): ModulePlace {
   const declared = new Set([files.here, files.below].map((file) => file && declaredPath(file)));
   let problem: Error | undefined;
   for (const plain of roots) {

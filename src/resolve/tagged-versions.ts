@@ -1,5 +1,13 @@
 import { isRetracted, retractions } from '../module/modfile.ts';
-import { canonicalVersion, compareVersions, isPseudoVersion, majorOf, matchesMajor, prereleaseOf, type Version } from '../module/version.ts';
+import {
+  canonicalVersion,
+  compareVersions,
+  isPseudoVersion,
+  majorOf,
+  matchesMajor,
+  prereleaseOf,
+  type Version,
+} from '../module/version.ts';
 import type { ModulePlace } from './place.ts';
 import type { Repositories, RepositoryTag } from './repository.ts';
 
@@ -25,7 +33,8 @@ export async function taggedVersions(repositories: Repositories, place: ModulePl
   const prefix = tagPrefixOf(place);
   const found = (await repositories.tags(place.project.id)).flatMap((tag) => {
     const version = tag.name.slice(prefix.length);
-    const counts = tag.name.startsWith(prefix) && version !== '' && !version.includes('+') && canonicalVersion(version) === version;
+    const counts =
+      tag.name.startsWith(prefix) && version !== '' && !version.includes('+') && canonicalVersion(version) === version;
     return counts && !isPseudoVersion(version) ? [{ version: version as Version, tag }] : [];
   });
   const ascending = found.toSorted((a, b) => compareVersions(a.version, b.version));
@@ -42,7 +51,8 @@ async function incompatible(
   latest: TaggedVersion | undefined,
   others: readonly TaggedVersion[],
 ): Promise<TaggedVersion[]> {
-  const hasGoMod = async ({ tag }: TaggedVersion): Promise<boolean> => (await repositories.goMod(project.id, tag.commit, '')) !== undefined;
+  const hasGoMod = async ({ tag }: TaggedVersion): Promise<boolean> =>
+    (await repositories.goMod(project.id, tag.commit, '')) !== undefined;
   if (others.length === 0 || (latest && (await hasGoMod(latest)))) return [];
   const latestOfMajor = new Map(others.map((other) => [majorOf(other.version), other]));
   const refused = new Set<string>();
@@ -61,7 +71,9 @@ export async function retractionTest(
   place: ModulePlace,
   goModOf: (tagged: TaggedVersion) => Promise<Buffer | undefined>,
 ): Promise<(version: string) => boolean> {
-  const versions = (await taggedVersions(repositories, place)).filter(({ version }) => !version.endsWith('+incompatible'));
+  const versions = (await taggedVersions(repositories, place)).filter(
+    ({ version }) => !version.endsWith('+incompatible'),
+  );
   const highest = versions.findLast(({ version }) => prereleaseOf(version) === '') ?? versions.at(-1);
   const gomod = highest && (await goModOf(highest));
   const ranges = gomod ? retractions(gomod) : [];

@@ -7,7 +7,10 @@ import type { ByteRange, PutStream } from './store.ts';
  * Runs `write` with the bytes of a put, in chunks. The chunks end with an error if the stream fails, or is not as
  * long as declared. The stream is destroyed in the end, however far it was read.
  */
-export async function withChunks(body: Buffer | PutStream, write: (chunks: AsyncIterable<Buffer>) => Promise<void>): Promise<void> {
+export async function withChunks(
+  body: Buffer | PutStream,
+  write: (chunks: AsyncIterable<Buffer>) => Promise<void>,
+): Promise<void> {
   if (Buffer.isBuffer(body)) {
     await write(single(body));
     return;
@@ -29,9 +32,11 @@ async function* single(buffer: Buffer): AsyncGenerator<Buffer> {
 async function* measured({ stream, size }: PutStream): AsyncGenerator<Buffer> {
   let length = 0;
   for await (const chunk of stream as AsyncIterable<string | Uint8Array>) {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const bytes =
+      typeof chunk === 'string' ? Buffer.from(chunk) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     length += bytes.length;
-    if (size !== undefined && length > size) throw new Error(`the stream goes on after the ${size} bytes that were declared`);
+    if (size !== undefined && length > size)
+      throw new Error(`the stream goes on after the ${size} bytes that were declared`);
     yield bytes;
   }
   if (size !== undefined && length < size) throw new Error(`the stream ended after ${length} of ${size} bytes`);

@@ -4,7 +4,14 @@ import { type FileHandle, mkdir, open, readFile, readdir, rename, rm, stat, unli
 import { dirname, join, resolve } from 'node:path';
 import { checkRange, translated, withChunks } from './body.ts';
 import { checkKey, checkNewKey, checkPrefix, compareKeys, isKey, RESERVED } from './key.ts';
-import { type ByteRange, type OpenObject, type PutStream, type Store, type StoredObject, StoreUnavailable } from './store.ts';
+import {
+  type ByteRange,
+  type OpenObject,
+  type PutStream,
+  type Store,
+  type StoredObject,
+  StoreUnavailable,
+} from './store.ts';
 
 /** A partial file that nobody wrote to for this long was left by a process that died. In milliseconds. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
@@ -90,14 +97,18 @@ export class DiskStore implements Store, AsyncDisposable {
         if (entry.isDirectory()) return [`${directory}${entry.name}/`];
         return entry.isFile() ? [`${directory}${entry.name}`] : [];
       })
-      .filter((key) => after === undefined || compareKeys(key, after) > 0 || (key.endsWith('/') && after.startsWith(key)))
+      .filter(
+        (key) => after === undefined || compareKeys(key, after) > 0 || (key.endsWith('/') && after.startsWith(key)),
+      )
       .map((key) => ({ key, bytes: Buffer.from(key) }))
       .sort((one, other) => Buffer.compare(one.bytes, other.bytes))
       .map(({ key }) => key);
 
     for (let index = 0; index < keys.length; index += LISTING_BATCH) {
       const batch = keys.slice(index, index + LISTING_BATCH);
-      const objects = await Promise.all(batch.map(async (key) => (key.endsWith('/') ? undefined : await this.stat(key))));
+      const objects = await Promise.all(
+        batch.map(async (key) => (key.endsWith('/') ? undefined : await this.stat(key))),
+      );
       for (const [position, key] of batch.entries()) {
         const object = objects[position];
         if (object !== undefined) yield object;
@@ -247,7 +258,8 @@ async function moveInto(partial: string, path: string): Promise<void> {
   await rename(partial, path);
   await syncDirectory(directory);
   if (firstNew === undefined) return;
-  for (let created = directory; created.length >= firstNew.length; created = dirname(created)) await syncDirectory(dirname(created));
+  for (let created = directory; created.length >= firstNew.length; created = dirname(created))
+    await syncDirectory(dirname(created));
 }
 
 async function syncDirectory(directory: string): Promise<void> {

@@ -43,7 +43,10 @@ export function checkPrefix(prefix: string): void {
 
 /** Whether the key is short enough to be stored. One that is not can never be there, so reading it finds nothing. */
 export function fits(key: string): boolean {
-  return Buffer.byteLength(key) <= MAX_KEY_BYTES && key.split('/').every((element) => Buffer.byteLength(element) <= MAX_ELEMENT_BYTES);
+  return (
+    Buffer.byteLength(key) <= MAX_KEY_BYTES &&
+    key.split('/').every((element) => Buffer.byteLength(element) <= MAX_ELEMENT_BYTES)
+  );
 }
 
 /** A key is longer than a store can have: no attempt to write it will ever succeed. */
@@ -51,7 +54,9 @@ export class KeyTooLong extends TypeError {
   override readonly name = 'KeyTooLong';
 
   constructor(key: string) {
-    super(`the store key ${JSON.stringify(key)} is too long: at most ${MAX_KEY_BYTES} bytes, and ${MAX_ELEMENT_BYTES} between two slashes`);
+    super(
+      `the store key ${JSON.stringify(key)} is too long: at most ${MAX_KEY_BYTES} bytes, and ${MAX_ELEMENT_BYTES} between two slashes`,
+    );
   }
 }
 

@@ -55,7 +55,10 @@ export function parseOutcomeKey(projectId: number, key: string): { name: string;
   const [, escaped, commit] = /^([^/~]+)@([0-9a-f]+)\.json$/.exec(key.slice(outcomesPrefix(projectId).length)) ?? [];
   if (escaped === undefined || commit === undefined) return undefined;
   // Decoding the text as a whole puts the bytes of one character together again.
-  return { name: decodeURIComponent(escaped.replaceAll(/!([a-z])/g, (_, letter: string) => letter.toUpperCase())), commit };
+  return {
+    name: decodeURIComponent(escaped.replaceAll(/!([a-z])/g, (_, letter: string) => letter.toUpperCase())),
+    commit,
+  };
 }
 
 /** Key of what the last sweeps saw of all projects. It may be deleted at any time: the next sweep then looks at everything. */

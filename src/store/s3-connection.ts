@@ -23,7 +23,13 @@ export class S3Connection {
   /** `timeoutMs` is how long the service may be silent. Throws TypeError for an endpoint that is none. */
   constructor(endpoint: string, timeoutMs: number) {
     const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-    if (url === undefined || !/^https?:$/.test(url.protocol) || url.pathname !== '/' || url.search !== '' || url.username !== '') {
+    if (
+      url === undefined ||
+      !/^https?:$/.test(url.protocol) ||
+      url.pathname !== '/' ||
+      url.search !== '' ||
+      url.username !== ''
+    ) {
       throw new TypeError('the S3 endpoint is no http or https URL of a host and port alone');
     }
     const secure = url.protocol === 'https:';

@@ -7,7 +7,14 @@ import { messageOf } from '../errors.ts';
 import { checkRange, inParts, translated, withChunks } from './body.ts';
 import { checkKey, checkNewKey, checkPrefix, fits, isKey, KeyTooLong, RESERVED } from './key.ts';
 import { S3Connection, TransientFailure } from './s3-connection.ts';
-import { type ByteRange, type OpenObject, type PutStream, type Store, type StoredObject, StoreUnavailable } from './store.ts';
+import {
+  type ByteRange,
+  type OpenObject,
+  type PutStream,
+  type Store,
+  type StoredObject,
+  StoreUnavailable,
+} from './store.ts';
 
 /** Which bucket, and how to get at it. */
 export interface S3Options {
@@ -84,19 +91,21 @@ export class S3Store implements Store, AsyncDisposable {
     checkKey(key);
     if (range !== undefined) checkRange(range);
     const length = range === undefined ? 0 : range.last - range.first + 1;
-    const answer = await this.#find(key, (name) => this.#client.getPartialObject(this.#bucket, name, range?.first ?? 0, length)).catch(
-      (error: unknown) => {
-        if (codeOf(error) === 'InvalidRange') throw new RangeError(`the object ${key} has no byte ${range?.first}`, { cause: error });
-        throw error;
-      },
-    );
+    const answer = await this.#find(key, (name) =>
+      this.#client.getPartialObject(this.#bucket, name, range?.first ?? 0, length),
+    ).catch((error: unknown) => {
+      if (codeOf(error) === 'InvalidRange')
+        throw new RangeError(`the object ${key} has no byte ${range?.first}`, { cause: error });
+      throw error;
+    });
     if (answer === undefined) return undefined;
     // The client hands on Node's own response, but declares no more than a stream.
     const { headers } = answer as IncomingMessage;
     try {
       const size = Number(range === undefined ? headers['content-length'] : headers['content-range']?.split('/')[1]);
       const modified = new Date(headers['last-modified'] ?? '');
-      if (!Number.isSafeInteger(size) || Number.isNaN(modified.getTime())) throw this.#unavailable('it answers without the size and time of an object');
+      if (!Number.isSafeInteger(size) || Number.isNaN(modified.getTime()))
+        throw this.#unavailable('it answers without the size and time of an object');
       if (range !== undefined) checkRange(range, size);
       return { key, size, modified, body: translated(answer, (error) => this.#translate(error)) };
     } catch (error) {
@@ -112,7 +121,9 @@ export class S3Store implements Store, AsyncDisposable {
     const startAfter = options.after === undefined ? '' : `${this.#prefix}${options.after}`;
     let token = '';
     do {
-      const page = await this.#ask(() => this.#client.listObjectsV2Query(this.#bucket, within, token, '', 1000, startAfter));
+      const page = await this.#ask(() =>
+        this.#client.listObjectsV2Query(this.#bucket, within, token, '', 1000, startAfter),
+      );
       for (const item of page.objects) {
         if (item.name === undefined) continue;
         const key = item.name.slice(this.#prefix.length);
@@ -130,7 +141,10 @@ export class S3Store implements Store, AsyncDisposable {
       const parts = inParts(chunks, PART_BYTES);
       const { value: first } = await parts.next();
       if (first.length === PART_BYTES) await this.#upload(name, first, parts);
-      else await this.#ask(() => this.#client.putObject(this.#bucket, name, first, first.length, { 'Content-Type': contentType(name) }));
+      else
+        await this.#ask(() =>
+          this.#client.putObject(this.#bucket, name, first, first.length, { 'Content-Type': contentType(name) }),
+        );
     });
   }
 
@@ -165,7 +179,10 @@ export class S3Store implements Store, AsyncDisposable {
       await this.#ask(() => this.#client.abortMultipartUpload(this.#bucket, name, encodeURIComponent(uploadId)));
     } catch (error) {
       const both = new AggregateError([reason, error], messageOf(reason));
-      throw this.#unavailable(`the parts of a failed upload of ${name} could not be removed (${messageOf(error)})`, both);
+      throw this.#unavailable(
+        `the parts of a failed upload of ${name} could not be removed (${messageOf(error)})`,
+        both,
+      );
     }
   }
 
@@ -178,7 +195,8 @@ export class S3Store implements Store, AsyncDisposable {
   async check(): Promise<void> {
     const key = `${RESERVED}/check-${randomUUID()}`;
     const name = this.#name(key);
-    const write = async (): Promise<unknown> => await this.#ask(() => this.#client.putObject(this.#bucket, name, Buffer.from('ok'), 2));
+    const write = async (): Promise<unknown> =>
+      await this.#ask(() => this.#client.putObject(this.#bucket, name, Buffer.from('ok'), 2));
     try {
       await write();
     } catch (error) {
@@ -240,11 +258,17 @@ export class S3Store implements Store, AsyncDisposable {
     const code = codeOf(error);
     if (error instanceof S3Error && ABOUT_THE_OBJECT.has(code)) return error;
     const said = `${code} ${messageOf(error)}`.trim();
-    return this.#unavailable(ADVICE[code] ?? (said === '' ? 'its answer is not that of an S3 service; check S3_ENDPOINT' : said), error);
+    return this.#unavailable(
+      ADVICE[code] ?? (said === '' ? 'its answer is not that of an S3 service; check S3_ENDPOINT' : said),
+      error,
+    );
   }
 
   #unavailable(reason: string, cause?: unknown): StoreUnavailable {
-    return new StoreUnavailable(`the store in bucket ${this.#bucket} at ${this.#connection.origin} cannot be used: ${reason}`, { cause });
+    return new StoreUnavailable(
+      `the store in bucket ${this.#bucket} at ${this.#connection.origin} cannot be used: ${reason}`,
+      { cause },
+    );
   }
 }
 
@@ -273,7 +297,9 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 /** The code of an error: S3's, or the system's; empty if it has none. */
 function codeOf(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : '';
 }
 
 /** What other readers of the bucket are told about an object: the types that GOPROXY servers give. */

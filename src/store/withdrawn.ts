@@ -20,10 +20,20 @@ const markerSchema = z.object({ reason: z.string(), withdrawnAt: z.iso.datetime(
  * The withdrawal of a version; undefined if it is in service. A marker counts by being there: from one that somebody has
  * damaged only the reason is lost.
  */
-export async function readWithdrawal(store: ReadStore, module: ModulePath, version: Version): Promise<Withdrawal | undefined> {
+export async function readWithdrawal(
+  store: ReadStore,
+  module: ModulePath,
+  version: Version,
+): Promise<Withdrawal | undefined> {
   const key = withdrawalKey(module, version);
   const bytes = await store.get(key);
-  return bytes && { module, version, ...(markerSchema.safeParse(parseJson(bytes)).data ?? { reason: `${key} cannot be read`, withdrawnAt: undefined }) };
+  return (
+    bytes && {
+      module,
+      version,
+      ...(markerSchema.safeParse(parseJson(bytes)).data ?? { reason: `${key} cannot be read`, withdrawnAt: undefined }),
+    }
+  );
 }
 
 /** Records a withdrawal. It is durable once this resolves. */

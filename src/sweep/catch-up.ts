@@ -40,10 +40,17 @@ export class CatchUp {
     const { log } = this.#parts;
     try {
       const { queued } = await sweepProject(this.#parts, { id: projectId }, this.#closing.signal);
-      if (queued > 0) log.warn({ projectId, queued }, 'tags were asked for before any webhook told of them: check the webhook of this project');
+      if (queued > 0)
+        log.warn(
+          { projectId, queued },
+          'tags were asked for before any webhook told of them: check the webhook of this project',
+        );
     } catch (error) {
       this.#recent.delete(projectId);
-      log.warn({ projectId, reason: messageOf(error) }, 'the tags of a project could not be compared with the store; the next sweep does it');
+      log.warn(
+        { projectId, reason: messageOf(error) },
+        'the tags of a project could not be compared with the store; the next sweep does it',
+      );
     }
   }
 }

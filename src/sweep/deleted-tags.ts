@@ -17,10 +17,16 @@ export async function markDeletedTags(
   for (const { name, commit } of gone) {
     const id = parseCommit(commit);
     const outcome = id && (await readOutcome(store, projectId, name, id));
-    await store.put(deletedTagKey(projectId, name, commit), Buffer.from(`${JSON.stringify({ seenAt: new Date().toISOString() })}\n`));
+    await store.put(
+      deletedTagKey(projectId, name, commit),
+      Buffer.from(`${JSON.stringify({ seenAt: new Date().toISOString() })}\n`),
+    );
     if (outcome?.status !== 'published') continue;
     const { module, version, project } = outcome;
-    log.warn({ projectId, project, tag: name, commit, module, version }, 'a published tag was deleted in GitLab: the version stays served; modpress withdraw takes it out of service');
+    log.warn(
+      { projectId, project, tag: name, commit, module, version },
+      'a published tag was deleted in GitLab: the version stays served; modpress withdraw takes it out of service',
+    );
   }
   for (const { name, commit } of back) await store.delete(deletedTagKey(projectId, name, commit));
 }

@@ -34,7 +34,10 @@ export class Failures {
       this.#succeeded = true;
       return true;
     } catch (error) {
-      this.#log.warn({ projectId: id, project: path, reason: messageOf(error) }, 'the tags of a project could not be compared with the store; the next sweep tries it again');
+      this.#log.warn(
+        { projectId: id, project: path, reason: messageOf(error) },
+        'the tags of a project could not be compared with the store; the next sweep tries it again',
+      );
       if (failedBefore || (error instanceof ErrorAnswer && error.status === 403)) return false;
       this.#inARow++;
       this.#last = error;

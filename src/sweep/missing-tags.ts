@@ -39,7 +39,10 @@ export interface VanishedTag {
  * Compares the tags of a project with the outcomes: one listing of either. What has an outcome costs no call. Rejects with
  * Retry when GitLab cannot be read, and with StoreUnavailable.
  */
-export async function compareTags({ gitlab, store }: { gitlab: GitLabClient; store: ReadStore }, projectId: number): Promise<ComparedTags> {
+export async function compareTags(
+  { gitlab, store }: { gitlab: GitLabClient; store: ReadStore },
+  projectId: number,
+): Promise<ComparedTags> {
   const outcomes = await keysOf(store, projectId);
   const missing: (Omit<MissingTag, 'sharesCommit'> & { sharesCommit: boolean })[] = [];
   const back: VanishedTag[] = [];
@@ -74,7 +77,13 @@ export function jobOf(
   { name, commit, committedAt, sharesCommit }: Pick<MissingTag, 'name' | 'commit' | 'committedAt' | 'sharesCommit'>,
   at: Date,
 ): TagJob {
-  const listed = { commit, committedAt: committedAt.toISOString(), at: at.toISOString(), sharesCommit, projectPath: path };
+  const listed = {
+    commit,
+    committedAt: committedAt.toISOString(),
+    at: at.toISOString(),
+    sharesCommit,
+    projectPath: path,
+  };
   return { projectId: id, tag: name, hint: commit, listed };
 }
 
@@ -102,7 +111,9 @@ async function keysOf(store: ReadStore, projectId: number): Promise<Set<string>>
 function newestFirst(one: MissingTag, other: MissingTag): number {
   if (one.isVersion !== other.isVersion) return one.isVersion ? -1 : 1;
   const later = other.committedAt.getTime() - one.committedAt.getTime();
-  return later || compareVersions(versionOf(other.name) ?? '', versionOf(one.name) ?? '') || (one.name < other.name ? -1 : 1);
+  return (
+    later || compareVersions(versionOf(other.name) ?? '', versionOf(one.name) ?? '') || (one.name < other.name ? -1 : 1)
+  );
 }
 
 /** What a tag has behind its last slash, if that is a version. */

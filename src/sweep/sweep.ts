@@ -64,12 +64,17 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
   const complain = (path: string, now?: string): void =>
     now === undefined
       ? log.error({ scope: path }, 'GITLAB_SCOPE names neither a group nor a project that GITLAB_TOKEN may see')
-      : log.error({ scope: path, now }, 'GITLAB_SCOPE names a project by a path that it has left: nothing of it is published until its new one is in there');
+      : log.error(
+          { scope: path, now },
+          'GITLAB_SCOPE names a project by a path that it has left: nothing of it is published until its new one is in there',
+        );
   const projects: Project[] = [];
   for await (const project of projectsInScope(gitlab, scope, complain)) projects.push(project);
 
   const result = { projects: projects.length, looked: 0, tags: 0, queued: 0, recovered: 0 };
-  const due = projects.map((project) => ({ project, when: isDue(project, state.projects.get(project.id), startedAt) })).filter(({ when }) => when !== 'no');
+  const due = projects
+    .map((project) => ({ project, when: isDue(project, state.projects.get(project.id), startedAt) }))
+    .filter(({ when }) => when !== 'no');
   for (const { id } of projects.filter((project) => !isOpen(project))) {
     const seen = state.projects.get(id);
     // They are looked at as soon as they are open again.
@@ -132,10 +137,19 @@ export async function sweepProject(
 /** Whether a project is to be looked at, whatever the outcomes say, or only if some are still missing. */
 function isDue(project: Project, seen: SeenProject | undefined, now: number): 'yes' | 'if incomplete' | 'no' {
   if (!isOpen(project)) return 'no';
-  if (!seen?.missing || seen.gone || seen.failed || seen.path !== project.path || seen.archived !== project.archived || seen.repeats) return 'yes';
+  if (
+    !seen?.missing ||
+    seen.gone ||
+    seen.failed ||
+    seen.path !== project.path ||
+    seen.archived !== project.archived ||
+    seen.repeats
+  )
+    return 'yes';
   const agoMs = now - seen.lookedAt;
   // A time to come is from a clock that was wrong. An archived one may have been open for a moment since.
-  const isActive = agoMs < 0 || agoMs > LONGEST_MS || (project.lastActivityAt?.getTime() ?? now) > seen.lookedAt - ACTIVITY_MS;
+  const isActive =
+    agoMs < 0 || agoMs > LONGEST_MS || (project.lastActivityAt?.getTime() ?? now) > seen.lookedAt - ACTIVITY_MS;
   if (isActive) return 'yes';
   return seen.missing.length > 0 ? 'if incomplete' : 'no';
 }
@@ -152,14 +166,22 @@ async function isComplete({ store }: SweepParts, { projects }: SweepState, { id 
   return true;
 }
 
-async function look(parts: SweepParts, state: SweepState, project: Project, signal: AbortSignal): Promise<Omit<SweepResult, 'projects' | 'looked'>> {
+async function look(
+  parts: SweepParts,
+  state: SweepState,
+  project: Project,
+  signal: AbortSignal,
+): Promise<Omit<SweepResult, 'projects' | 'looked'>> {
   const { log } = parts;
   const { id, path, archived } = project;
   const seen = state.projects.get(id);
   const lookedAt = Date.now();
   const hasMoved = seen !== undefined && seen.path !== path;
   if (hasMoved) {
-    log.warn({ projectId: id, from: seen.path, to: path }, 'a project has moved: what was published stays, and its tags are published under the new path as well');
+    log.warn(
+      { projectId: id, from: seen.path, to: path },
+      'a project has moved: what was published stays, and its tags are published under the new path as well',
+    );
   }
   // Nothing in the store tells whether that is done: it is queued again, for the case that a queue was lost.
   const repeats = hasMoved ? MOVED_REPEATS : (seen?.repeats ?? 0) - 1;
@@ -171,7 +193,8 @@ async function look(parts: SweepParts, state: SweepState, project: Project, sign
   state.projects.set(id, { path, lookedAt, archived, missing: remembered, ...(repeats > 0 && { repeats }) });
   const recovered = Math.min(queued, untold(state, project, seen, keys));
   if (recovered > 0) {
-    const advice = 'tags were found that no webhook had told of: the hook of this project is probably broken, which modpress hooks check tells (a push of more than three tags sends none)';
+    const advice =
+      'tags were found that no webhook had told of: the hook of this project is probably broken, which modpress hooks check tells (a push of more than three tags sends none)';
     log.warn({ projectId: id, project: path, recovered }, advice);
   }
   return { tags, queued, recovered };
@@ -181,15 +204,27 @@ async function look(parts: SweepParts, state: SweepState, project: Project, sign
  * Of how many missing tags a webhook should have told: not of what was there before modpress, nor of what an earlier sweep had
  * queued, which a queue that was emptied has lost, or which still fails.
  */
-function untold(state: SweepState, { createdAt }: Project, seen: SeenProject | undefined, missing: readonly string[]): number {
-  if (!seen) return state.sweptAt !== undefined && createdAt !== undefined && createdAt.getTime() > state.sweptAt ? missing.length : 0;
+function untold(
+  state: SweepState,
+  { createdAt }: Project,
+  seen: SeenProject | undefined,
+  missing: readonly string[],
+): number {
+  if (!seen)
+    return state.sweptAt !== undefined && createdAt !== undefined && createdAt.getTime() > state.sweptAt
+      ? missing.length
+      : 0;
   if (seen.gone || !seen.missing) return 0;
   const before = new Set(seen.missing);
   return missing.filter((key) => !before.has(key)).length;
 }
 
 /** All tags of a project, outcome or not: the publisher knows which of them are modules under another path now. */
-async function queueAgain({ gitlab, queue, roomInQueue }: SweepParts, project: Project, signal: AbortSignal): Promise<void> {
+async function queueAgain(
+  { gitlab, queue, roomInQueue }: SweepParts,
+  project: Project,
+  signal: AbortSignal,
+): Promise<void> {
   const at = new Date();
   for await (const { name, commit, committedAt } of gitlab.tags(project.id)) {
     if (signal.aborted) return;

@@ -46,12 +46,19 @@ export async function* projectsOf(gitlab: GitLabClient, targets: readonly Target
  * `onUnknown` is told of a path that is neither a group nor a project that the token may see, and of one that a project has
  * left, with its path now: it is not in GITLAB_SCOPE any more.
  */
-export async function* projectsInScope(gitlab: GitLabClient, scope: readonly string[], onUnknown: OnUnknown): AsyncGenerator<Project> {
+export async function* projectsInScope(
+  gitlab: GitLabClient,
+  scope: readonly string[],
+  onUnknown: OnUnknown,
+): AsyncGenerator<Project> {
   if (scope.length === 0) yield* gitlab.memberProjects();
   yield* eachOnce(scope, (path) => projectsAt(gitlab, path, false, onUnknown));
 }
 
-async function* eachOnce<T>(items: readonly T[], projectsIn: (item: T) => AsyncIterable<Project>): AsyncGenerator<Project> {
+async function* eachOnce<T>(
+  items: readonly T[],
+  projectsIn: (item: T) => AsyncIterable<Project>,
+): AsyncGenerator<Project> {
   const seen = new Set<number>();
   for (const item of items) {
     for await (const project of projectsIn(item)) {
@@ -62,7 +69,12 @@ async function* eachOnce<T>(items: readonly T[], projectsIn: (item: T) => AsyncI
   }
 }
 
-async function* projectsAt(gitlab: GitLabClient, path: string, isProject: boolean, onUnknown?: OnUnknown): AsyncGenerator<Project> {
+async function* projectsAt(
+  gitlab: GitLabClient,
+  path: string,
+  isProject: boolean,
+  onUnknown?: OnUnknown,
+): AsyncGenerator<Project> {
   const ofGroup = isProject ? undefined : await gitlab.groupProjects(path);
   const project = ofGroup ? undefined : await gitlab.project(path);
   if (ofGroup) yield* ofGroup;

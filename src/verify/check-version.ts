@@ -25,7 +25,12 @@ type Subject = Pick<StoredVersion, 'module' | 'version'>;
  * Checks a published version: its files against each other, against the record of its publishing, and against GitLab.
  * Resolves to everything that is wrong. Rejects with errors of the store, and once `signal` is aborted.
  */
-export async function checkVersion(parts: CheckParts, subject: Subject, record: PublishRecord | undefined, signal: AbortSignal): Promise<Finding[]> {
+export async function checkVersion(
+  parts: CheckParts,
+  subject: Subject,
+  record: PublishRecord | undefined,
+  signal: AbortSignal,
+): Promise<Finding[]> {
   const { store, temporary, rebuilder } = parts;
   const { module, version } = subject;
   const files = await withScratch(temporary, (scratch) => readStoredFiles(store, module, version, scratch, signal));
@@ -46,11 +51,20 @@ function checkFiles(subject: Subject, files: StoredFiles, record: PublishRecord 
   const findings: Finding[] = [];
   for (const file of ['info', 'mod', 'zip'] as const) {
     const stored: Stored<unknown> = files[file];
-    if (stored.is === 'missing') findings.push({ kind: 'missing', ...subject, file, problem: `.${file} is missing`, advice });
-    if (stored.is === 'bad') findings.push({ kind: 'different', ...subject, file, problem: `.${file} ${stored.problem}`, advice });
+    if (stored.is === 'missing')
+      findings.push({ kind: 'missing', ...subject, file, problem: `.${file} is missing`, advice });
+    if (stored.is === 'bad')
+      findings.push({ kind: 'different', ...subject, file, problem: `.${file} ${stored.problem}`, advice });
   }
   const fault = files.zip.is === 'read' ? files.zip.value.fault : undefined;
-  if (fault !== undefined) findings.push({ kind: 'different', ...subject, file: 'zip', problem: `.zip is not a zip of this version: ${fault}`, advice });
+  if (fault !== undefined)
+    findings.push({
+      kind: 'different',
+      ...subject,
+      file: 'zip',
+      problem: `.zip is not a zip of this version: ${fault}`,
+      advice,
+    });
   return findings;
 }
 
@@ -60,13 +74,19 @@ function compareWithRecord(subject: Subject, files: StoredFiles, record: Publish
   const findings: Finding[] = [];
   const zip = files.zip.is === 'read' ? files.zip.value : undefined;
   const mod = files.mod.is === 'read' ? files.mod.value : undefined;
-  const compare = (file: VersionFile, problem: string, expected: string | undefined, found: string | undefined): void => {
+  const compare = (
+    file: VersionFile,
+    problem: string,
+    expected: string | undefined,
+    found: string | undefined,
+  ): void => {
     if (expected === undefined || found === undefined || expected === found) return;
     findings.push({ kind: 'different', ...subject, file, problem, expected, found, advice });
   };
   compare('zip', '.zip is not what was published', record?.h1, zip?.h1);
   compare('mod', '.mod is not what was published', record?.goModH1, mod);
-  if (zip && record?.goModH1 === undefined) compare('mod', '.mod is not the go.mod in the zip', zip.goModH1 ?? hashGoMod(madeUpGoMod(subject.module)), mod);
+  if (zip && record?.goModH1 === undefined)
+    compare('mod', '.mod is not the go.mod in the zip', zip.goModH1 ?? hashGoMod(madeUpGoMod(subject.module)), mod);
   if (!record) {
     findings.push({
       kind: 'unrecorded',
@@ -102,6 +122,16 @@ async function compareWithGitLab(
     if (found === undefined || found === expected) return [];
     const kind: FindingKind = 'different';
     const problem = `.${file} is not what the repository gives${at}`;
-    return [{ kind, ...subject, file, problem, expected, found, advice: 'find out which was changed; a go.sum that has the version tells what was published' }];
+    return [
+      {
+        kind,
+        ...subject,
+        file,
+        problem,
+        expected,
+        found,
+        advice: 'find out which was changed; a go.sum that has the version tells what was published',
+      },
+    ];
   });
 }

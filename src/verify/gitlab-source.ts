@@ -12,7 +12,10 @@ export interface GitLabSource extends Disposable {
 }
 
 /** Makes a rebuilder from the settings. With REDIS_URL it keeps within the limits together with the service that runs. */
-export function openGitLabSource(config: GitLabConfig, options: Pick<RebuilderParts, 'temporary' | 'onWait'>): GitLabSource {
+export function openGitLabSource(
+  config: GitLabConfig,
+  options: Pick<RebuilderParts, 'temporary' | 'onWait'>,
+): GitLabSource {
   // What goes wrong with Redis is told with the versions that could not be checked for it.
   const agreement = createAgreement(config.redisUrl, createLog('silent'));
   const { pace } = agreement;

@@ -63,7 +63,8 @@ async function hashEntry(zip: ZipFile, file: FileHandle, entry: Entry): Promise<
     crc = crc32(chunk as Buffer, crc);
   }
   const behind = await crcBehind(zip, file, entry);
-  if (crc !== entry.crc32 || (behind !== undefined && behind !== crc)) throw new Error(`the checksum of ${JSON.stringify(entry.fileName)} within it is wrong`);
+  if (crc !== entry.crc32 || (behind !== undefined && behind !== crc))
+    throw new Error(`the checksum of ${JSON.stringify(entry.fileName)} within it is wrong`);
   return sha256.digest('hex');
 }
 
@@ -100,7 +101,9 @@ function faultOf(name: string, prefix: string, others: ReadonlySet<string>): str
   const reason = checkFilePath(path);
   if (reason !== undefined) return `it has ${shown}: ${reason}`;
   const base = path.slice(path.lastIndexOf('/') + 1);
-  return base.toLowerCase() === 'go.mod' && path !== 'go.mod' ? `it has ${shown}, a go.mod that is not that of the module` : undefined;
+  return base.toLowerCase() === 'go.mod' && path !== 'go.mod'
+    ? `it has ${shown}, a go.mod that is not that of the module`
+    : undefined;
 }
 
 const END_SIGNATURE = 0x06054b50;

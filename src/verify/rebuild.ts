@@ -28,7 +28,9 @@ export interface RebuilderParts {
 }
 
 /** What the repository gives, or why it gives nothing. */
-export type Rebuilt = { readonly is: 'built'; readonly h1: H1; readonly goModH1: H1 } | { readonly is: 'impossible'; readonly reason: string };
+export type Rebuilt =
+  | { readonly is: 'built'; readonly h1: H1; readonly goModH1: H1 }
+  | { readonly is: 'impossible'; readonly reason: string };
 
 /** Builds versions again from their repositories, for a comparison. Nothing is stored. */
 export class Rebuilder {
@@ -43,7 +45,12 @@ export class Rebuilder {
    * Builds a version at a commit, or without one where its tag is now. Waits for GitLab where it asks for that, and a
    * bounded time when it is down. Rejects once `signal` is aborted during such a wait, or for what is a bug.
    */
-  async rebuild(module: ModulePath, version: Version, commit: CommitId | undefined, signal: AbortSignal): Promise<Rebuilt> {
+  async rebuild(
+    module: ModulePath,
+    version: Version,
+    commit: CommitId | undefined,
+    signal: AbortSignal,
+  ): Promise<Rebuilt> {
     for (let attempt = 1; ; attempt++) {
       signal.throwIfAborted();
       try {
@@ -52,7 +59,8 @@ export class Rebuilder {
         return { is: 'built', ...built };
       } catch (error) {
         if (error instanceof Skip) return { is: 'impossible', reason: `it is gone from GitLab: ${error.message}` };
-        if (error instanceof Refuse) return { is: 'impossible', reason: `GitLab gives no such module: ${error.message}` };
+        if (error instanceof Refuse)
+          return { is: 'impossible', reason: `GitLab gives no such module: ${error.message}` };
         if (!(error instanceof Retry)) throw error;
         const waitMs = this.#patience.waitAfter(error, attempt);
         if (waitMs === undefined) return { is: 'impossible', reason: messageOf(error) };
@@ -64,7 +72,9 @@ export class Rebuilder {
   async #build(module: ModulePath, version: Version, commit: CommitId | undefined): Promise<{ h1: H1; goModH1: H1 }> {
     const { gitlab, pace, temporary, archivesPerMinute } = this.#parts;
     const resolved = await this.#resolve(module, version, commit);
-    const { h1 } = await withScratch(temporary, (scratch) => buildZip({ gitlab, pace, archivesPerMinute }, resolved, scratch));
+    const { h1 } = await withScratch(temporary, (scratch) =>
+      buildZip({ gitlab, pace, archivesPerMinute }, resolved, scratch),
+    );
     return { h1, goModH1: hashGoMod(resolved.gomod ?? madeUpGoMod(module)) };
   }
 

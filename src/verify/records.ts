@@ -47,12 +47,21 @@ export async function readRecords(
     }
     const { status, module, version } = outcome;
     // A refusal takes nothing away: a version whose tag was moved stays as it was published.
-    if (status === 'refused' || module === undefined || version === undefined || !isSelected(selection, module, version)) return;
+    if (
+      status === 'refused' ||
+      module === undefined ||
+      version === undefined ||
+      !isSelected(selection, module, version)
+    )
+      return;
     const finishedAt = Date.parse(outcome.finishedAt);
     const name = `${module}@${version}`;
     const known = latest.get(name);
     if (known && known.finishedAt > finishedAt) return;
-    latest.set(name, { finishedAt, record: status === 'published' ? recordOf(key, outcome, module, version) : undefined });
+    latest.set(name, {
+      finishedAt,
+      record: status === 'published' ? recordOf(key, outcome, module, version) : undefined,
+    });
   };
   const lanes = new Lanes(READS_AT_ONCE);
   for await (const { key } of store.list(OUTCOMES)) {
@@ -74,6 +83,8 @@ function recordOf(key: string, outcome: Outcome, module: ModulePath, version: Ve
 function parseOutcome(bytes: Buffer): Outcome | undefined {
   const outcome = outcomeSchema.safeParse(parseJson(bytes)).data;
   const { module, version } = outcome ?? {};
-  const isNamed = (module === undefined || typeof parseModulePath(module) === 'string') && (version === undefined || parseVersion(version) !== undefined);
+  const isNamed =
+    (module === undefined || typeof parseModulePath(module) === 'string') &&
+    (version === undefined || parseVersion(version) !== undefined);
   return isNamed ? outcome : undefined;
 }

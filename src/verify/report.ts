@@ -25,12 +25,20 @@ export function jsonReport(output: Output): Report {
   return {
     add: (finding) => output.write(`${JSON.stringify(finding)}\n`),
     finish: (counts, seconds, complete) =>
-      output.write(`${JSON.stringify({ kind: 'summary', ...counts, seconds: Number(seconds.toFixed(3)), complete, allWell: complete && allWell(counts) })}\n`),
+      output.write(
+        `${JSON.stringify({ kind: 'summary', ...counts, seconds: Number(seconds.toFixed(3)), complete, allWell: complete && allWell(counts) })}\n`,
+      ),
   };
 }
 
 /** What each kind is called at the beginning of a line. */
-const TITLES = { different: 'DIFFERENT', missing: 'MISSING', unchecked: 'UNCHECKED', unrecorded: 'no record', note: 'note' } as const;
+const TITLES = {
+  different: 'DIFFERENT',
+  missing: 'MISSING',
+  unchecked: 'UNCHECKED',
+  unrecorded: 'no record',
+  note: 'note',
+} as const;
 
 function lineOf({ kind, module, version, key, problem, expected, found, advice }: Finding): string {
   const subject = module === undefined ? (key ?? '') : `${module}@${version ?? ''}`;
@@ -41,6 +49,12 @@ function lineOf({ kind, module, version, key, problem, expected, found, advice }
 
 function summaryOf(counts: Counts, seconds: number, complete: boolean): string {
   const { versions, ok, different, missing, unrecorded, unchecked } = counts;
-  const parts = [`${ok} ok`, `${different} different`, `${missing} missing`, `${unrecorded} without record`, `${unchecked} could not be checked`];
+  const parts = [
+    `${ok} ok`,
+    `${different} different`,
+    `${missing} missing`,
+    `${unrecorded} without record`,
+    `${unchecked} could not be checked`,
+  ];
   return `${complete ? '' : 'interrupted: '}${versions} versions: ${parts.join(', ')}; ${seconds.toFixed(1)} s`;
 }

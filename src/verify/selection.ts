@@ -37,7 +37,10 @@ export function parseModuleArgument(argument: string): { module: ModulePath; ver
   if (at < 0) return { module, version: undefined };
   const text = argument.slice(at + 1);
   const version = parseVersion(text);
-  if (version === undefined) throw new Error(`${JSON.stringify(text)} of ${JSON.stringify(argument)} is not a version: it has to be given in full, as v1.2.3`);
+  if (version === undefined)
+    throw new Error(
+      `${JSON.stringify(text)} of ${JSON.stringify(argument)} is not a version: it has to be given in full, as v1.2.3`,
+    );
   const mismatch = checkModuleVersion(module, version);
   if (mismatch !== undefined) throw new Error(`${JSON.stringify(argument)} cannot be a module version: ${mismatch}`);
   return { module, version };

@@ -12,7 +12,10 @@ import { parseJson } from '../json.ts';
 import { DamagedZip, readModuleZip, type ReadZip } from './module-zip.ts';
 
 /** A file of a version as it is in the store: what was read from it, that it is missing, or in what way it is bad. */
-export type Stored<T> = { readonly is: 'read'; readonly value: T } | { readonly is: 'missing' } | { readonly is: 'bad'; readonly problem: string };
+export type Stored<T> =
+  | { readonly is: 'read'; readonly value: T }
+  | { readonly is: 'missing' }
+  | { readonly is: 'bad'; readonly problem: string };
 
 /** The three files of a version. */
 export interface StoredFiles {
@@ -38,7 +41,13 @@ const infoSchema = z.object({
 });
 
 /** Reads the three files. `scratch` is an empty folder for a copy of the zip. Rejects with errors of the store, and once `signal` is aborted. */
-export async function readStoredFiles(store: ReadStore, module: ModulePath, version: Version, scratch: string, signal: AbortSignal): Promise<StoredFiles> {
+export async function readStoredFiles(
+  store: ReadStore,
+  module: ModulePath,
+  version: Version,
+  scratch: string,
+  signal: AbortSignal,
+): Promise<StoredFiles> {
   const key = (file: VersionFile): string => moduleKey(module, version, file);
   return {
     info: await readSmall(store, key('info'), MAX_INFO, (bytes) => parseInfo(bytes, version)),
@@ -47,9 +56,15 @@ export async function readStoredFiles(store: ReadStore, module: ModulePath, vers
   };
 }
 
-async function readSmall<T>(store: ReadStore, key: string, limit: number, parse: (bytes: Buffer) => Stored<T>): Promise<Stored<T>> {
+async function readSmall<T>(
+  store: ReadStore,
+  key: string,
+  limit: number,
+  parse: (bytes: Buffer) => Stored<T>,
+): Promise<Stored<T>> {
   const size = (await store.stat(key))?.size;
-  if (size !== undefined && size > limit) return { is: 'bad', problem: `has ${size} bytes, more than the ${limit} that it may have` };
+  if (size !== undefined && size > limit)
+    return { is: 'bad', problem: `has ${size} bytes, more than the ${limit} that it may have` };
   const bytes = size === undefined ? undefined : await store.get(key);
   return bytes ? parse(bytes) : { is: 'missing' };
 }
@@ -76,7 +91,11 @@ function parseInfo(bytes: Buffer, version: Version): Stored<StoredInfo> {
   const info = parseJson(bytes);
   if (info === undefined) return { is: 'bad', problem: 'is not JSON' };
   const { data, error } = infoSchema.safeParse(info);
-  if (!data) return { is: 'bad', problem: `is not what the go command expects: ${z.prettifyError(error).replaceAll(/\s+/g, ' ')}` };
+  if (!data)
+    return {
+      is: 'bad',
+      problem: `is not what the go command expects: ${z.prettifyError(error).replaceAll(/\s+/g, ' ')}`,
+    };
   if (data.Version !== version) return { is: 'bad', problem: `is that of ${JSON.stringify(data.Version)}` };
   return { is: 'read', value: { commit: data.Origin?.Hash } };
 }

@@ -26,7 +26,12 @@ export async function* storedVersions(store: ReadStore, selection: Selection): A
 }
 
 /** How many versions `storedVersions` gives that are published, told while they are counted. */
-export async function countPublished(store: ReadStore, selection: Selection, onCount: (count: number) => void, signal: AbortSignal): Promise<void> {
+export async function countPublished(
+  store: ReadStore,
+  selection: Selection,
+  onCount: (count: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
   let count = 0;
   for await (const { published } of storedVersions(store, selection)) {
     if (signal.aborted) return;

@@ -63,7 +63,12 @@ class Run {
   }
 
   noteUnreadable(key: string): void {
-    this.#parts.onFinding({ kind: 'note', key, problem: 'this outcome cannot be read', advice: 'delete it: the next sweep looks at the tag again' });
+    this.#parts.onFinding({
+      kind: 'note',
+      key,
+      problem: 'this outcome cannot be read',
+      advice: 'delete it: the next sweep looks at the tag again',
+    });
   }
 
   /** Checks every selected version in the store, in lanes, and takes its record out of `records`. */
@@ -89,7 +94,8 @@ class Run {
       if (this.#signal.aborted) return;
       const { module, version } = record;
       // It may have been published while the rest was checked.
-      if ((await this.#parts.store.stat(moduleKey(module, version, 'info'))) || (await this.#tellWithdrawn(record))) continue;
+      if ((await this.#parts.store.stat(moduleKey(module, version, 'info'))) || (await this.#tellWithdrawn(record)))
+        continue;
       const problem = 'it was published, and its .info is missing';
       this.#finish([{ kind: 'missing', module, version, problem, advice: repairAdvice({ module, version }, record) }]);
     }
@@ -102,7 +108,10 @@ class Run {
   }
 
   /** Undefined for a check that was cut short. Whatever goes wrong with one version, the others are still to be checked. */
-  async #findingsOf({ module, version }: StoredVersion, record: PublishRecord | undefined): Promise<readonly Finding[] | undefined> {
+  async #findingsOf(
+    { module, version }: StoredVersion,
+    record: PublishRecord | undefined,
+  ): Promise<readonly Finding[] | undefined> {
     try {
       const findings = await checkVersion(this.#parts, { module, version }, record, this.#signal);
       // Looked for last: it may have been withdrawn while it was checked.
@@ -110,7 +119,15 @@ class Run {
       return withdrawn ? [withdrawn] : findings;
     } catch (error) {
       if (this.#signal.aborted) return undefined;
-      return [{ kind: 'unchecked', module, version, problem: `could not be checked: ${messageOf(error)}`, advice: 'run it again when this is mended' }];
+      return [
+        {
+          kind: 'unchecked',
+          module,
+          version,
+          problem: `could not be checked: ${messageOf(error)}`,
+          advice: 'run it again when this is mended',
+        },
+      ];
     }
   }
 
@@ -141,7 +158,13 @@ class Run {
 
 function leftoverOf({ module, version }: StoredVersion): Finding {
   const problem = 'there are files of it without an .info: a publish that was not finished';
-  return { kind: 'note', module, version, problem, advice: 'nobody sees them, and publishing it writes them again; else delete them' };
+  return {
+    kind: 'note',
+    module,
+    version,
+    problem,
+    advice: 'nobody sees them, and publishing it writes them again; else delete them',
+  };
 }
 
 /** Throws NothingThere for the first selected module or version of which there is neither a file nor a record. */
@@ -150,11 +173,13 @@ async function demandAll(store: ReadStore, selection: Selection, records: Publis
   const recorded = new Set(Array.from(records.values(), ({ module }) => module));
   for (const [module, versions] of selection) {
     if (versions === 'all') {
-      if (!recorded.has(module) && !(await hasAny(store, module))) throw new NothingThere(`there is no version of ${module} in the store`);
+      if (!recorded.has(module) && !(await hasAny(store, module)))
+        throw new NothingThere(`there is no version of ${module} in the store`);
       continue;
     }
     for (const version of versions) {
-      if (!records.has(`${module}@${version}`) && !(await hasFile(store, module, version))) throw new NothingThere(`${module}@${version} is not in the store`);
+      if (!records.has(`${module}@${version}`) && !(await hasFile(store, module, version)))
+        throw new NothingThere(`${module}@${version} is not in the store`);
     }
   }
 }

@@ -10,17 +10,30 @@ const TOKEN = 'a-token-of-some-length/';
 describe('ADMIN_TOKEN', () => {
   const access = new AdminAccess({ tokens: [TOKEN, 'the-token-of-last-year'], oidc: undefined });
 
-  test.each([`Bearer ${TOKEN}`, `bearer  ${TOKEN}`, 'Bearer the-token-of-last-year'])('lets in with %s', async (header) => {
-    expect(await access.authorize(header)).toEqual({ kind: 'token' });
-  });
+  test.each([`Bearer ${TOKEN}`, `bearer  ${TOKEN}`, 'Bearer the-token-of-last-year'])(
+    'lets in with %s',
+    async (header) => {
+      expect(await access.authorize(header)).toEqual({ kind: 'token' });
+    },
+  );
 
-  test.each([undefined, '', TOKEN, 'Bearer', `Basic ${TOKEN}`])('asks for a token when there is none: %s', async (header) => {
-    await expect(access.authorize(header)).rejects.toThrow(new Unauthorized('no token: send the header "Authorization: Bearer TOKEN" with an ADMIN_TOKEN'));
-  });
+  test.each([undefined, '', TOKEN, 'Bearer', `Basic ${TOKEN}`])(
+    'asks for a token when there is none: %s',
+    async (header) => {
+      await expect(access.authorize(header)).rejects.toThrow(
+        new Unauthorized('no token: send the header "Authorization: Bearer TOKEN" with an ADMIN_TOKEN'),
+      );
+    },
+  );
 
-  test.each([`Bearer ${TOKEN}x`, `Bearer ${TOKEN.slice(0, -1)}`, 'Bearer a.b.c'])('knows no other: %s', async (header) => {
-    await expect(access.authorize(header)).rejects.toThrow(new Unauthorized('the token is not known here: send an ADMIN_TOKEN'));
-  });
+  test.each([`Bearer ${TOKEN}x`, `Bearer ${TOKEN.slice(0, -1)}`, 'Bearer a.b.c'])(
+    'knows no other: %s',
+    async (header) => {
+      await expect(access.authorize(header)).rejects.toThrow(
+        new Unauthorized('the token is not known here: send an ADMIN_TOKEN'),
+      );
+    },
+  );
 
   test('without any, nobody comes in', async () => {
     const closed = new AdminAccess({ tokens: [], oidc: undefined });
@@ -42,8 +55,14 @@ describe('an id_token', () => {
     vi.useRealTimers();
   });
 
-  function accessBy(rules: { readonly operators?: readonly string[]; readonly projects?: readonly string[] }): AdminAccess {
-    return new AdminAccess({ tokens: [TOKEN], oidc: { issuer: issuer.url, audience: AUDIENCE, operators: [], projects: ['group'], ...rules } });
+  function accessBy(rules: {
+    readonly operators?: readonly string[];
+    readonly projects?: readonly string[];
+  }): AdminAccess {
+    return new AdminAccess({
+      tokens: [TOKEN],
+      oidc: { issuer: issuer.url, audience: AUDIENCE, operators: [], projects: ['group'], ...rules },
+    });
   }
 
   /** What came of a call, and that no failure shows the token. */
@@ -57,7 +76,14 @@ describe('an id_token', () => {
   }
 
   test('says which job is calling', async () => {
-    expect(await outcome(await issuer.sign())).toEqual({ kind: 'job', project: 'group/lib', may: 'own project', user: 'ada', job: '5', ref: 'main' });
+    expect(await outcome(await issuer.sign())).toEqual({
+      kind: 'job',
+      project: 'group/lib',
+      may: 'own project',
+      user: 'ada',
+      job: '5',
+      ref: 'main',
+    });
   });
 
   test('an ADMIN_TOKEN is taken beside it', async () => {
@@ -75,29 +101,52 @@ describe('an id_token', () => {
     expect(await outcome(await issuer.sign(), accessBy(rules))).toMatchObject({ may });
   });
 
-  test.each([['gro'], ['group/li'], ['group/lib/sub'], ['lib'], ['other']])('only the project %s is not it', async (path) => {
-    const error = await outcome(await issuer.sign(), accessBy({ operators: [path], projects: [path] }));
-    expect(error).toEqual(new Forbidden('jobs of group/lib may not make admin calls: add it or its group to operators= or projects= of ADMIN_OIDC'));
-  });
+  test.each([['gro'], ['group/li'], ['group/lib/sub'], ['lib'], ['other']])(
+    'only the project %s is not it',
+    async (path) => {
+      const error = await outcome(await issuer.sign(), accessBy({ operators: [path], projects: [path] }));
+      expect(error).toEqual(
+        new Forbidden(
+          'jobs of group/lib may not make admin calls: add it or its group to operators= or projects= of ADMIN_OIDC',
+        ),
+      );
+    },
+  );
 
   test.each(['false', 'TRUE', ''])('of a ref that is not protected (%j) is not enough', async (protectedRef) => {
     expect(await outcome(await issuer.sign({ ref_protected: protectedRef, ref: 'feature' }))).toEqual(
-      new Forbidden('the job ran for feature, which is not protected in group/lib: run it for a protected branch or tag'),
+      new Forbidden(
+        'the job ran for feature, which is not protected in group/lib: run it for a protected branch or tag',
+      ),
     );
   });
 
   const wrong: [string, () => Claims, RegExp][] = [
     ['expired', () => ({ exp: seconds(-31) }), /^the id_token has expired at 20\S+Z: start the job again$/],
     ['not valid yet', () => ({ nbf: seconds(60) }), /^the id_token is not valid before 20\S+Z: set the clocks/],
-    ['for another audience', () => ({ aud: 'https://vault.example\nx' }), /^the id_token is for the audience "https:\/\/vault\.example\\nx", this service is https:\/\/go\.corp\.example: set aud: https:/],
-    ['for several others', () => ({ aud: ['https://a.example', 'https://b.example'] }), /^the id_token is for the audience \["https:\/\/a\.example",/],
-    ['of another issuer', () => ({ iss: 'https://gitlab.example' }), /^the id_token is of the issuer "https:\/\/gitlab\.example", this service takes those of http/],
+    [
+      'for another audience',
+      () => ({ aud: 'https://vault.example\nx' }),
+      /^the id_token is for the audience "https:\/\/vault\.example\\nx", this service is https:\/\/go\.corp\.example: set aud: https:/,
+    ],
+    [
+      'for several others',
+      () => ({ aud: ['https://a.example', 'https://b.example'] }),
+      /^the id_token is for the audience \["https:\/\/a\.example",/,
+    ],
+    [
+      'of another issuer',
+      () => ({ iss: 'https://gitlab.example' }),
+      /^the id_token is of the issuer "https:\/\/gitlab\.example", this service takes those of http/,
+    ],
     ['of an issuer below this one', () => ({ iss: `${issuer.url}/x` }), /is of the issuer/],
-    ...['iss', 'sub', 'aud', 'exp', 'iat', 'project_path', 'ref_protected', 'ref'].map((claim): [string, () => Claims, RegExp] => [
-      `without ${claim}`,
-      () => ({ [claim]: undefined }),
-      new RegExp(`^the id_token has no proper claim ${claim}: `),
-    ]),
+    ...['iss', 'sub', 'aud', 'exp', 'iat', 'project_path', 'ref_protected', 'ref'].map(
+      (claim): [string, () => Claims, RegExp] => [
+        `without ${claim}`,
+        () => ({ [claim]: undefined }),
+        new RegExp(`^the id_token has no proper claim ${claim}: `),
+      ],
+    ),
     ['with a project that is no path', () => ({ project_path: ['group/lib'] }), /no proper claim project_path/],
     ['with a truth value that is one', () => ({ ref_protected: true }), /no proper claim ref_protected/],
     ['with an end that is no time', () => ({ exp: 'never' }), /no proper claim exp/],
@@ -113,7 +162,11 @@ describe('an id_token', () => {
   });
 
   test('that somebody else signed is refused', async () => {
-    expect(await outcome(await issuer.forge())).toEqual(new Unauthorized('the signature of the id_token is not right: take one that GitLab CI made, and pass it as it is'));
+    expect(await outcome(await issuer.forge())).toEqual(
+      new Unauthorized(
+        'the signature of the id_token is not right: take one that GitLab CI made, and pass it as it is',
+      ),
+    );
   });
 
   test('whose claims were changed is refused', async () => {
@@ -123,12 +176,18 @@ describe('an id_token', () => {
   });
 
   test('that nobody signed, or anybody with the public key, is refused', async () => {
-    const payload = JSON.parse(Buffer.from((await issuer.sign()).split('.')[1] ?? '', 'base64url').toString()) as JWTPayload;
+    const payload = JSON.parse(
+      Buffer.from((await issuer.sign()).split('.')[1] ?? '', 'base64url').toString(),
+    ) as JWTPayload;
     const none = new UnsecuredJWT(payload).encode();
     const spki = await exportSPKI((await importJWK(issuer.publicKey, 'RS256', { extractable: true })) as CryptoKey);
-    const symmetric = await new SignJWT(payload).setProtectedHeader({ alg: 'HS256', kid: issuer.publicKey.kid ?? '' }).sign(Buffer.from(spki));
+    const symmetric = await new SignJWT(payload)
+      .setProtectedHeader({ alg: 'HS256', kid: issuer.publicKey.kid ?? '' })
+      .sign(Buffer.from(spki));
     for (const token of [none, `${none}AAAA`, symmetric]) {
-      expect(await outcome(token)).toEqual(new Unauthorized('the id_token is not signed with RS256: take one that GitLab CI made'));
+      expect(await outcome(token)).toEqual(
+        new Unauthorized('the id_token is not signed with RS256: take one that GitLab CI made'),
+      );
     }
     expect(issuer.requests.keys).toBe(0);
   });
@@ -139,7 +198,8 @@ describe('an id_token', () => {
 
   test('costs one look at the keys, however many there are', async () => {
     const tokens = await Promise.all(Array.from({ length: 20 }, () => issuer.sign()));
-    for (const result of await Promise.all(tokens.map((token) => outcome(token)))) expect(result).toMatchObject({ kind: 'job' });
+    for (const result of await Promise.all(tokens.map((token) => outcome(token))))
+      expect(result).toMatchObject({ kind: 'job' });
     await outcome(await issuer.sign());
     expect(issuer.requests).toEqual({ discovery: 1, keys: 1 });
   });
@@ -148,7 +208,10 @@ describe('an id_token', () => {
     const old = await issuer.sign();
     await outcome(old);
     await issuer.rotate();
-    expect(await outcome(await issuer.sign())).toMatchObject({ name: 'Unauthorized', message: expect.stringContaining('try again in 30 s') });
+    expect(await outcome(await issuer.sign())).toMatchObject({
+      name: 'Unauthorized',
+      message: expect.stringContaining('try again in 30 s'),
+    });
     vi.setSystemTime(Date.now() + 31_000);
     expect(await outcome(await issuer.sign())).toMatchObject({ kind: 'job' });
     expect(await outcome(old)).toMatchObject({ name: 'Unauthorized' });
@@ -181,7 +244,10 @@ describe('an id_token', () => {
     [{ jwks_uri: 5 }, 'jwks_uri'],
   ])('is not taken from a discovery document that says %j', async (discovery, reason) => {
     issuer.discovery = discovery;
-    expect(await outcome(await issuer.sign())).toMatchObject({ name: 'Unavailable', cause: { message: expect.stringContaining(reason) } });
+    expect(await outcome(await issuer.sign())).toMatchObject({
+      name: 'Unavailable',
+      cause: { message: expect.stringContaining(reason) },
+    });
     expect(issuer.requests.keys).toBe(0);
   });
 });

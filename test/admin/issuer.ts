@@ -39,7 +39,9 @@ export class Issuer {
       const body = isDiscovery
         ? { issuer: this.url, jwks_uri: `${this.url}/oauth/discovery/keys`, ...this.discovery }
         : { keys: [this.#key.public] };
-      response.writeHead(isDiscovery || isKeys ? 200 : 404, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
+      response
+        .writeHead(isDiscovery || isKeys ? 200 : 404, { 'Content-Type': 'application/json' })
+        .end(JSON.stringify(body));
     });
   }
 
@@ -65,11 +67,30 @@ export class Issuer {
   async sign(claims: Claims = {}, key: Key = this.#key): Promise<string> {
     const now = Math.floor(Date.now() / 1000);
     const usual = {
-      iss: this.url, sub: 'project_path:group/lib:ref_type:branch:ref:main', aud: 'https://go.corp.example', iat: now, nbf: now - 5, exp: now + 3600, jti: randomUUID(),
-      namespace_id: '1', namespace_path: 'group', project_id: '2', project_path: 'group/lib', user_id: '3', user_login: 'ada', pipeline_id: '4',
-      pipeline_source: 'push', job_id: '5', ref: 'main', ref_type: 'branch', ref_path: 'refs/heads/main', ref_protected: 'true',
+      iss: this.url,
+      sub: 'project_path:group/lib:ref_type:branch:ref:main',
+      aud: 'https://go.corp.example',
+      iat: now,
+      nbf: now - 5,
+      exp: now + 3600,
+      jti: randomUUID(),
+      namespace_id: '1',
+      namespace_path: 'group',
+      project_id: '2',
+      project_path: 'group/lib',
+      user_id: '3',
+      user_login: 'ada',
+      pipeline_id: '4',
+      pipeline_source: 'push',
+      job_id: '5',
+      ref: 'main',
+      ref_type: 'branch',
+      ref_path: 'refs/heads/main',
+      ref_protected: 'true',
     };
-    return new SignJWT({ ...usual, ...claims }).setProtectedHeader({ alg: 'RS256', kid: key.id, typ: 'JWT' }).sign(key.private);
+    return new SignJWT({ ...usual, ...claims })
+      .setProtectedHeader({ alg: 'RS256', kid: key.id, typ: 'JWT' })
+      .sign(key.private);
   }
 
   /** An id_token that somebody else signed, who names the key of this issuer. */
@@ -101,5 +122,9 @@ export class Issuer {
 async function createKey(): Promise<Key> {
   const id = randomUUID();
   const pair = await generateKeyPair('RS256');
-  return { id, private: pair.privateKey, public: { ...(await exportJWK(pair.publicKey)), kid: id, use: 'sig', alg: 'RS256' } };
+  return {
+    id,
+    private: pair.privateKey,
+    public: { ...(await exportJWK(pair.publicKey)), kid: id, use: 'sig', alg: 'RS256' },
+  };
 }

@@ -8,7 +8,10 @@ describe('ADMIN_OIDC', () => {
     ['operators=platform', { ...defaults, operators: ['platform'], projects: [] }],
     ['projects=d,e/f', { ...defaults, operators: [], projects: ['d', 'e/f'] }],
     [' operators=/a/b/\n\tprojects=c ', { ...defaults, operators: ['a/b'], projects: ['c'] }],
-    ['issuer=http://gitlab.corp.example:8080/gitlab/ audience=modpress operators=a', { issuer: 'http://gitlab.corp.example:8080/gitlab', audience: 'modpress', operators: ['a'], projects: [] }],
+    [
+      'issuer=http://gitlab.corp.example:8080/gitlab/ audience=modpress operators=a',
+      { issuer: 'http://gitlab.corp.example:8080/gitlab', audience: 'modpress', operators: ['a'], projects: [] },
+    ],
     ['audience=a=b operators=a', { ...defaults, audience: 'a=b', operators: ['a'], projects: [] }],
   ])('%j is understood', (value, rules) => {
     expect(parseOidcRules(value, defaults)).toEqual(rules);
@@ -30,7 +33,9 @@ describe('ADMIN_OIDC', () => {
   });
 
   test('the audience has to come from somewhere', () => {
-    expect(() => parseOidcRules('operators=a', { ...defaults, audience: undefined })).toThrow('has no audience=, and PUBLIC_URL is not set');
+    expect(() => parseOidcRules('operators=a', { ...defaults, audience: undefined })).toThrow(
+      'has no audience=, and PUBLIC_URL is not set',
+    );
     expect(parseOidcRules('operators=a audience=x', { ...defaults, audience: undefined }).audience).toBe('x');
   });
 });

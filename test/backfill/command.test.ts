@@ -1,6 +1,14 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags, type Office } from '../e2e/office.ts';
+import {
+  checksumsDirect,
+  checksumsThrough,
+  library,
+  openOffice,
+  PREFIX,
+  pushTags,
+  type Office,
+} from '../e2e/office.ts';
 import { runModpress, startModpress, startService } from '../e2e/service.ts';
 import { WorkTree } from '../gitlab/work-tree.ts';
 
@@ -31,7 +39,14 @@ describe('modpress backfill', () => {
     const env = settings();
     const first = await runModpress(['backfill', 'platform', 'tools'], env);
     expect(first.status).toBe(0);
-    expect(rows(first.stdout)).toMatchObject({ projects: 4, 'tags known before': 0, published: 6, skipped: 3, refused: 0, failed: 0 });
+    expect(rows(first.stdout)).toMatchObject({
+      projects: 4,
+      'tags known before': 0,
+      published: 6,
+      skipped: 3,
+      refused: 0,
+      failed: 0,
+    });
     expect(first.stdout).toMatch(/2 {2}tag … is not a version/);
     expect(first.stdout).toMatch(/1 {2}there is no go\.mod at this tag/);
 
@@ -49,7 +64,9 @@ describe('modpress backfill', () => {
     ]);
 
     await using service = await startService(env);
-    const versions = ['one', 'two'].flatMap((name) => ['v1.0.0', 'v1.2.0'].map((version) => `${PREFIX}/platform/${name}@${version}`));
+    const versions = ['one', 'two'].flatMap((name) =>
+      ['v1.0.0', 'v1.2.0'].map((version) => `${PREFIX}/platform/${name}@${version}`),
+    );
     expect(await checksumsThrough(service.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
   });
 
@@ -57,8 +74,13 @@ describe('modpress backfill', () => {
     const env = settings();
     const project = await office.gitlab.createProject('dated/lib');
     await using tree = await WorkTree.create(project);
-    for (const [day, version] of [['2020-01-01', 'v1.0.0'], ['2024-06-01', 'v1.1.0']] as const) {
-      await tree.write({ 'go.mod': `module ${PREFIX}/dated/lib\n`, 'day.txt': day }).commit(day, { date: `${day}T12:00:00Z` });
+    for (const [day, version] of [
+      ['2020-01-01', 'v1.0.0'],
+      ['2024-06-01', 'v1.1.0'],
+    ] as const) {
+      await tree
+        .write({ 'go.mod': `module ${PREFIX}/dated/lib\n`, 'day.txt': day })
+        .commit(day, { date: `${day}T12:00:00Z` });
       await tree.tag(version);
     }
     await tree.push();
@@ -87,31 +109,56 @@ describe('modpress backfill', () => {
     expect(dry.stdout).toMatch(/would be looked at +7 {2}with the form of a version/);
     expect(dry.stdout).toMatch(/ 2 {2}others, which will be skipped/);
     expect(office.gitlab.requests.filter(({ path }) => /archive|files|tree|blobs/.test(path))).toEqual([]);
-    expect(rows((await runModpress(['backfill', 'platform'], env)).stdout)).toMatchObject({ 'tags known before': 0, published: 6 });
+    expect(rows((await runModpress(['backfill', 'platform'], env)).stdout)).toMatchObject({
+      'tags known before': 0,
+      published: 6,
+    });
   });
 
   test('--json is for programs', async () => {
     const { stdout } = await runModpress(['backfill', 'platform', '--json'], settings());
-    const lines = stdout.trim().split('\n').map((line) => JSON.parse(line) as object);
-    expect(lines.at(-1)).toMatchObject({ kind: 'summary', complete: true, state: 'done', published: 6, failed: 0, projects: { found: 2, done: 2 } });
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object);
+    expect(lines.at(-1)).toMatchObject({
+      kind: 'summary',
+      complete: true,
+      state: 'done',
+      published: 6,
+      failed: 0,
+      projects: { found: 2, done: 2 },
+    });
   });
 
   test('what fails is told with its reason, the rest is done, and the status is 1', async () => {
     const env = settings();
     const project = await office.gitlab.createProject('broken/lib');
     await pushTags(project, library(`${PREFIX}/broken/lib`, 'x'), 'v1.0.0');
-    const fault = office.gitlab.faults.add({ path: new RegExp(`/projects/${project.id}/repository/tree`), kind: { status: 403, body: { message: '403 Forbidden' } }, times: 100 });
+    const fault = office.gitlab.faults.add({
+      path: new RegExp(`/projects/${project.id}/repository/tree`),
+      kind: { status: 403, body: { message: '403 Forbidden' } },
+      times: 100,
+    });
     const { status, stdout } = await runModpress(['backfill', 'broken', 'platform/one'], env);
     expect(status).toBe(1);
     expect(rows(stdout)).toMatchObject({ published: 3, failed: 1 });
     expect(stdout).toMatch(/^FAILED broken\/lib v1\.0\.0: GitLab answered 403 .*read_api/m);
     fault.remove();
-    expect(rows((await runModpress(['backfill', 'broken', 'platform/one'], env)).stdout)).toMatchObject({ 'tags known before': 3, published: 1, failed: 0 });
+    expect(rows((await runModpress(['backfill', 'broken', 'platform/one'], env)).stdout)).toMatchObject({
+      'tags known before': 3,
+      published: 1,
+      failed: 0,
+    });
   });
 
   test('a refused version is told; it needs a person, so that it is no failure', async () => {
     const project = await office.gitlab.createProject('refused/lib');
-    await pushTags(project, { 'go.mod': `module ${PREFIX}/refused/lib\n`, 'A.go': 'package lib\n', 'a.go': 'package lib\n' }, 'v1.0.0');
+    await pushTags(
+      project,
+      { 'go.mod': `module ${PREFIX}/refused/lib\n`, 'A.go': 'package lib\n', 'a.go': 'package lib\n' },
+      'v1.0.0',
+    );
     const { status, stdout } = await runModpress(['backfill', 'refused'], settings());
     expect(status).toBe(0);
     expect(stdout).toMatch(/^REFUSED refused\/lib v1\.0\.0: .*case-insensitive/m);
@@ -126,7 +173,11 @@ describe('modpress backfill', () => {
       await tree.tag(`v1.${i}.0`);
     }
     await tree.push();
-    const slow = office.gitlab.faults.add({ path: /\/repository\/(?:archive|blobs)/, kind: { delayMs: 1_500 }, times: 1_000 });
+    const slow = office.gitlab.faults.add({
+      path: /\/repository\/(?:archive|blobs)/,
+      kind: { delayMs: 1_500 },
+      times: 1_000,
+    });
     const { child, result } = await startModpress(['backfill', 'many'], env);
     await expect.poll(() => slow.hits, { timeout: 20_000 }).toBeGreaterThan(0);
     child.kill('SIGINT');
@@ -144,18 +195,54 @@ describe('modpress backfill', () => {
 
   describe('bad input gets one clear line, and nothing is begun', () => {
     test.each([
-      ['an unknown group', ['nobody', 'platform'], {}, 2, /^modpress: GitLab has no group or project nobody that GITLAB_TOKEN may see$/m],
-      ['a date that is none', ['--since', 'yesterday'], {}, 2, /^modpress: --since "yesterday" is no date: it has to be like 2026-01-31/m],
+      [
+        'an unknown group',
+        ['nobody', 'platform'],
+        {},
+        2,
+        /^modpress: GitLab has no group or project nobody that GITLAB_TOKEN may see$/m,
+      ],
+      [
+        'a date that is none',
+        ['--since', 'yesterday'],
+        {},
+        2,
+        /^modpress: --since "yesterday" is no date: it has to be like 2026-01-31/m,
+      ],
       ['a day that is none', ['--since', '2026-02-30'], {}, 2, /^modpress: --since "2026-02-30" is no date/m],
       ['an empty name', ['/'], {}, 2, /^modpress: targets is empty/m],
       ['an option that is none', ['--dry'], {}, 2, /^modpress: Unknown option '--dry'/m],
-      ['a project that is out of scope', ['platform/one'], { GITLAB_SCOPE: 'tools' }, 2, /^modpress: not in GITLAB_SCOPE: platform\/one$/m],
-      ['a group that is out of scope', ['platform'], { GITLAB_SCOPE: 'tools,platforms' }, 2, /^modpress: not in GITLAB_SCOPE: platform$/m],
+      [
+        'a project that is out of scope',
+        ['platform/one'],
+        { GITLAB_SCOPE: 'tools' },
+        2,
+        /^modpress: not in GITLAB_SCOPE: platform\/one$/m,
+      ],
+      [
+        'a group that is out of scope',
+        ['platform'],
+        { GITLAB_SCOPE: 'tools,platforms' },
+        2,
+        /^modpress: not in GITLAB_SCOPE: platform$/m,
+      ],
       ['a missing setting', [], { GITLAB_URL: '' }, 2, /^modpress: GITLAB_URL is missing/m],
       ['a service without a token', ['--url', 'http://127.0.0.1:9'], {}, 2, /^modpress: ADMIN_TOKEN is missing/m],
-      ['an id_token in two lines', ['--url', 'http://127.0.0.1:9'], { MODPRESS_ID_TOKEN: 'a.b\nhidden.c' }, 2, /^modpress: MODPRESS_ID_TOKEN must be one token: a single line(?!.*hidden)/m],
+      [
+        'an id_token in two lines',
+        ['--url', 'http://127.0.0.1:9'],
+        { MODPRESS_ID_TOKEN: 'a.b\nhidden.c' },
+        2,
+        /^modpress: MODPRESS_ID_TOKEN must be one token: a single line(?!.*hidden)/m,
+      ],
       ['an address that is none', ['--url', 'modpress'], {}, 2, /^modpress: --url must be an http/m],
-      ['a service that is not there', ['--url', 'http://127.0.0.1:9'], { ADMIN_TOKEN: 'a-token-of-the-admin' }, 1, /^modpress: the service at http:\/\/127\.0\.0\.1:9 cannot be reached/m],
+      [
+        'a service that is not there',
+        ['--url', 'http://127.0.0.1:9'],
+        { ADMIN_TOKEN: 'a-token-of-the-admin' },
+        1,
+        /^modpress: the service at http:\/\/127\.0\.0\.1:9 cannot be reached/m,
+      ],
     ] as const)('%s', async (_name, args, env, status, message) => {
       const result = await runModpress(['backfill', ...args], { ...settings(), ...env });
       expect(result).toMatchObject({ status, stdout: '' });
@@ -164,10 +251,17 @@ describe('modpress backfill', () => {
     });
 
     test.each([
-      ['an expired token', { scopes: ['read_api'], expired: true }, /GitLab answered 401 .*is GITLAB_TOKEN still valid\?/],
+      [
+        'an expired token',
+        { scopes: ['read_api'], expired: true },
+        /GitLab answered 401 .*is GITLAB_TOKEN still valid\?/,
+      ],
       ['a token without the scope', { scopes: ['read_repository'] }, /GitLab answered 403 .*needs the scope read_api/],
     ] as const)('%s', async (_name, options, message) => {
-      const result = await runModpress(['backfill', 'platform'], { ...settings(), GITLAB_TOKEN: office.gitlab.createToken(options) });
+      const result = await runModpress(['backfill', 'platform'], {
+        ...settings(),
+        GITLAB_TOKEN: office.gitlab.createToken(options),
+      });
       expect(result).toMatchObject({ status: 1, stdout: '' });
       expect(complaints(result.stderr)).toEqual([expect.stringMatching(message)]);
     });

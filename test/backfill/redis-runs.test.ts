@@ -90,7 +90,9 @@ test('one that cannot be begun fails with its reason', async () => {
     throw new Error('GitLab has no group team');
   });
   const { id } = await runs.start(request);
-  await expect.poll(async () => (await runs.find(id))?.progress).toMatchObject({ state: 'failed', problem: 'GitLab has no group team' });
+  await expect
+    .poll(async () => (await runs.find(id))?.progress)
+    .toMatchObject({ state: 'failed', problem: 'GitLab has no group team' });
 });
 
 test('one that a newer version has begun is left for it, and holds up no other', async () => {
@@ -99,7 +101,12 @@ test('one that a newer version has begun is left for it, and holds up no other',
   const runs = replica();
   // The set is read in its own order, so that there are some on either side.
   const strangers = Array.from({ length: 5 }, (_, index) => `stranger-${index}`);
-  for (const id of strangers) await raw.multi().set(`modpress:backfill:${id}`, JSON.stringify({ id, like: 'nothing of today' })).sadd('modpress:backfills', id).exec();
+  for (const id of strangers)
+    await raw
+      .multi()
+      .set(`modpress:backfill:${id}`, JSON.stringify({ id, like: 'nothing of today' }))
+      .sadd('modpress:backfills', id)
+      .exec();
   const own = { ...newRun({ ...request, targets: ['late'] }), id: 'own' };
   await raw.multi().set('modpress:backfill:own', JSON.stringify(own)).sadd('modpress:backfills', 'own').exec();
   runs.process(async () => done);

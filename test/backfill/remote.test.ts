@@ -22,14 +22,35 @@ afterEach(async () => {
   await closed;
 });
 
-function follow(onProgress: (progress: BackfillProgress) => void = () => undefined, signal = new AbortController().signal): Promise<BackfillProgress> {
+function follow(
+  onProgress: (progress: BackfillProgress) => void = () => undefined,
+  signal = new AbortController().signal,
+): Promise<BackfillProgress> {
   return backfillRemotely({ url, token: 'the-token' }, request, onProgress, signal);
 }
 
 test.each<[string, number, Record<string, string>, string, string]>([
-  ['an address that is redirected', 301, { Location: 'https://go.example/-/backfill' }, '', 'redirects to https://go.example: if that is the service, give it as --url'],
-  ['the page of something else', 200, { 'Content-Type': 'text/html' }, '<!DOCTYPE html>\n<title>Sign in</title>', 'takes backfills (200): --url has to be the address of a service with the role webhook or worker'],
-  ['a process that has no such route', 404, { 'Content-Type': 'text/html; charset=utf-8' }, '<!DOCTYPE html>', 'takes backfills (404)'],
+  [
+    'an address that is redirected',
+    301,
+    { Location: 'https://go.example/-/backfill' },
+    '',
+    'redirects to https://go.example: if that is the service, give it as --url',
+  ],
+  [
+    'the page of something else',
+    200,
+    { 'Content-Type': 'text/html' },
+    '<!DOCTYPE html>\n<title>Sign in</title>',
+    'takes backfills (200): --url has to be the address of a service with the role webhook or worker',
+  ],
+  [
+    'a process that has no such route',
+    404,
+    { 'Content-Type': 'text/html; charset=utf-8' },
+    '<!DOCTYPE html>',
+    'takes backfills (404)',
+  ],
   ['a proxy in front of a service that is down', 503, { 'Content-Type': 'text/html' }, '<html>', 'answers 503'],
   ['what is no JSON', 202, {}, 'ok', 'is no modpress of this version'],
 ])('%s is told in one line', async (_name, status, headers, body, sentence) => {
@@ -48,7 +69,10 @@ test('while the service is silent, that is told', async () => {
   const told: (string | undefined)[] = [];
   const stop = new AbortController();
   answer = (incoming, outgoing) => {
-    if (incoming.method === 'POST') outgoing.writeHead(202).end(JSON.stringify({ id: 'x', followToken: 'y', progress: { ...notBegun(false), state: 'running' } }));
+    if (incoming.method === 'POST')
+      outgoing
+        .writeHead(202)
+        .end(JSON.stringify({ id: 'x', followToken: 'y', progress: { ...notBegun(false), state: 'running' } }));
     else outgoing.destroy();
   };
   await follow(({ waiting }) => {

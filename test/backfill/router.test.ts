@@ -20,7 +20,10 @@ test('a GitLab that wants a rest does not keep the client waiting: the backfill 
   });
   const server = createServer(express().use(router)).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/-/backfill`, { method: 'POST', signal: AbortSignal.timeout(5_000) });
+  const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/-/backfill`, {
+    method: 'POST',
+    signal: AbortSignal.timeout(5_000),
+  });
   expect(answer.status).toBe(202);
   const closed = once(server, 'close');
   server.close();

@@ -31,10 +31,18 @@ describe('backfill by a service', () => {
     await Promise.all([office?.[Symbol.asyncDispose](), issuer?.close()]);
   });
 
-  async function post(token: string | undefined, body: unknown, headers: Record<string, string> = {}): Promise<{ status: number; text: string }> {
+  async function post(
+    token: string | undefined,
+    body: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<{ status: number; text: string }> {
     const answer = await fetch(`${service.url}/-/backfill`, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/json', ...(token !== undefined && { Authorization: `Bearer ${token}` }), ...headers },
+      headers: {
+        'Content-Type': 'application/json',
+        ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+        ...headers,
+      },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     });
     return { status: answer.status, text: await answer.text() };
@@ -46,7 +54,9 @@ describe('backfill by a service', () => {
   }
 
   test('the command has the service do it, and prints what came of it', async () => {
-    const { status, stdout, stderr } = await runModpress(['backfill', 'platform', '--url', `${service.url}/`], { ADMIN_TOKEN });
+    const { status, stdout, stderr } = await runModpress(['backfill', 'platform', '--url', `${service.url}/`], {
+      ADMIN_TOKEN,
+    });
     expect(stderr).toBe('');
     expect(status).toBe(0);
     expect(stdout).toMatch(/published +2\n/);
@@ -56,12 +66,32 @@ describe('backfill by a service', () => {
 
   test('interrupted, the command ends and the service goes on', async () => {
     const slow = office.gitlab.faults.add({ path: /\/repository\/tags/, kind: { delayMs: 3_000 }, times: 5 });
-    const { child, result } = await startModpress(['backfill', 'team/other', '--dry-run', '--url', service.url], { ADMIN_TOKEN });
+    const { child, result } = await startModpress(['backfill', 'team/other', '--dry-run', '--url', service.url], {
+      ADMIN_TOKEN,
+    });
     // Not by the fault's hits: a backfill of another test may still be at work on the same project.
-    await expect.poll(() => service.log.some(({ msg, targets, dryRun }) => msg === 'backfill asked for' && String(targets) === 'team/other' && dryRun === true), { timeout: 20_000 }).toBe(true);
+    await expect
+      .poll(
+        () =>
+          service.log.some(
+            ({ msg, targets, dryRun }) =>
+              msg === 'backfill asked for' && String(targets) === 'team/other' && dryRun === true,
+          ),
+        { timeout: 20_000 },
+      )
+      .toBe(true);
     child.kill('SIGINT');
-    expect(await result).toMatchObject({ status: 130, stdout: expect.stringMatching(/^interrupted after .*: what the service has begun goes on, and the same command follows it$/m) });
-    await expect.poll(() => service.log.some(({ msg, targets }) => msg === 'backfill is over' && String(targets) === 'team/other')).toBe(true);
+    expect(await result).toMatchObject({
+      status: 130,
+      stdout: expect.stringMatching(
+        /^interrupted after .*: what the service has begun goes on, and the same command follows it$/m,
+      ),
+    });
+    await expect
+      .poll(() =>
+        service.log.some(({ msg, targets }) => msg === 'backfill is over' && String(targets) === 'team/other'),
+      )
+      .toBe(true);
     slow.remove();
   });
 
@@ -69,14 +99,20 @@ describe('backfill by a service', () => {
     const own = await runModpress(['backfill', '--url', service.url], { MODPRESS_ID_TOKEN: await idToken() });
     expect(own).toMatchObject({ status: 0 });
     expect(own.stdout).toMatch(/projects +1\n/);
-    const other = await runModpress(['backfill', 'team/other', '--url', service.url], { MODPRESS_ID_TOKEN: await idToken() });
+    const other = await runModpress(['backfill', 'team/other', '--url', service.url], {
+      MODPRESS_ID_TOKEN: await idToken(),
+    });
     expect(other).toMatchObject({ status: 1, stdout: '' });
-    expect(other.stderr).toContain("answers 403: jobs of team/lib may publish that project's tags alone, not those of team/other\n");
+    expect(other.stderr).toContain(
+      "answers 403: jobs of team/lib may publish that project's tags alone, not those of team/other\n",
+    );
   });
 
   test('a job of an operator may have everything done', async () => {
     const token = await idToken({ project_path: 'platform/ci' });
-    expect(await runModpress(['backfill', '--dry-run', '--url', service.url], { MODPRESS_ID_TOKEN: token })).toMatchObject({ status: 0, stdout: expect.stringMatching(/projects +3\n/) });
+    expect(
+      await runModpress(['backfill', '--dry-run', '--url', service.url], { MODPRESS_ID_TOKEN: token }),
+    ).toMatchObject({ status: 0, stdout: expect.stringMatching(/projects +3\n/) });
   });
 
   test('the progress comes as JSON and as a stream of events, to who started it and to admins', async () => {
@@ -85,13 +121,18 @@ describe('backfill by a service', () => {
     expect(status).toBe(202);
     const { id, followToken } = JSON.parse(text) as { id: string; followToken: string };
     const url = `${service.url}/-/backfill/${id}`;
-    const as = (token: string | undefined, accept = 'application/json'): Promise<Response> => fetch(url, { headers: { Accept: accept, ...(token && { Authorization: `Bearer ${token}` }) } });
+    const as = (token: string | undefined, accept = 'application/json'): Promise<Response> =>
+      fetch(url, { headers: { Accept: accept, ...(token && { Authorization: `Bearer ${token}` }) } });
 
-    await expect.poll(async () => (await as(followToken)).json()).toMatchObject({ id, request: { targets: ['team'] }, progress: { state: 'running', dryRun: true } });
+    await expect
+      .poll(async () => (await as(followToken)).json())
+      .toMatchObject({ id, request: { targets: ['team'] }, progress: { state: 'running', dryRun: true } });
     const stream = await as(ADMIN_TOKEN, 'text/event-stream');
     expect(stream.headers.get('content-type')).toMatch(/^text\/event-stream/);
     const events = (await stream.text()).split('\n\n').filter((event) => event.startsWith('event: progress\ndata: '));
-    const states = events.map((event) => (JSON.parse(event.slice('event: progress\ndata: '.length)) as { state: string }).state);
+    const states = events.map(
+      (event) => (JSON.parse(event.slice('event: progress\ndata: '.length)) as { state: string }).state,
+    );
     expect(states.length).toBeGreaterThan(1);
     expect([states[0], states.at(-1)]).toEqual(['running', 'done']);
     slow.remove();
@@ -100,14 +141,25 @@ describe('backfill by a service', () => {
     expect((await as('x'.repeat(64))).status).toBe(401);
     expect((await as(await idToken())).status).toBe(403);
     const ofAll = JSON.parse((await post(ADMIN_TOKEN, { dryRun: true })).text) as { id: string };
-    const byJob = await fetch(`${service.url}/-/backfill/${ofAll.id}`, { headers: { Authorization: `Bearer ${await idToken()}` } });
-    expect([byJob.status, await byJob.text()]).toEqual([403, 'jobs of team/lib may follow backfills of that project alone\n']);
-    expect((await fetch(`${service.url}/-/backfill/none`, { headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } })).status).toBe(404);
+    const byJob = await fetch(`${service.url}/-/backfill/${ofAll.id}`, {
+      headers: { Authorization: `Bearer ${await idToken()}` },
+    });
+    expect([byJob.status, await byJob.text()]).toEqual([
+      403,
+      'jobs of team/lib may follow backfills of that project alone\n',
+    ]);
+    expect(
+      (await fetch(`${service.url}/-/backfill/none`, { headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } })).status,
+    ).toBe(404);
   });
 
   test('the same request folds into the one that is under way', async () => {
     const slow = office.gitlab.faults.add({ path: /\/repository\/tags/, kind: { delayMs: 500 }, times: 2 });
-    const [one, two, other] = await Promise.all([post(ADMIN_TOKEN, { targets: ['team'] }), post(ADMIN_TOKEN, { targets: ['team'] }), post(ADMIN_TOKEN, { targets: ['team'], dryRun: true })]);
+    const [one, two, other] = await Promise.all([
+      post(ADMIN_TOKEN, { targets: ['team'] }),
+      post(ADMIN_TOKEN, { targets: ['team'] }),
+      post(ADMIN_TOKEN, { targets: ['team'], dryRun: true }),
+    ]);
     const [id, same, another] = [one, two, other].map(({ text }) => (JSON.parse(text) as { id: string }).id);
     expect(same).toBe(id);
     expect(another).not.toBe(id);
@@ -119,12 +171,42 @@ describe('backfill by a service', () => {
       ['no token', () => post(undefined, {}), 401, /^no token: send the header/],
       ['an unknown token', () => post('not-the-token', {}), 401, /^the token is not known here/],
       ['a forged id_token', async () => post(await issuer.forge({ aud: AUDIENCE }), {}), 401, /id_token/],
-      ['an expired id_token', async () => post(await idToken({ exp: 1_700_000_000 }), {}), 401, /expired at .*start the job again/],
-      ['an id_token for somebody else', async () => post(await idToken({ aud: 'https://other.example' }), {}), 401, /audience.*https:\/\/other\.example.*aud/],
-      ['an unprotected ref', async () => post(await idToken({ ref: 'feature', ref_protected: 'false' }), {}), 403, /feature.*not protected.*protected branch or tag/],
-      ['a project that is not allowed', async () => post(await idToken({ project_path: 'stranger/lib' }), {}), 403, /stranger\/lib.*ADMIN_OIDC/],
-      ['an unknown group', () => post(ADMIN_TOKEN, { targets: ['nobody'] }), 404, /^GitLab has no group or project nobody/],
-      ['a date that is none', () => post(ADMIN_TOKEN, { since: 'yesterday' }), 400, /^since is no date: it has to be like 2026-01-31/],
+      [
+        'an expired id_token',
+        async () => post(await idToken({ exp: 1_700_000_000 }), {}),
+        401,
+        /expired at .*start the job again/,
+      ],
+      [
+        'an id_token for somebody else',
+        async () => post(await idToken({ aud: 'https://other.example' }), {}),
+        401,
+        /audience.*https:\/\/other\.example.*aud/,
+      ],
+      [
+        'an unprotected ref',
+        async () => post(await idToken({ ref: 'feature', ref_protected: 'false' }), {}),
+        403,
+        /feature.*not protected.*protected branch or tag/,
+      ],
+      [
+        'a project that is not allowed',
+        async () => post(await idToken({ project_path: 'stranger/lib' }), {}),
+        403,
+        /stranger\/lib.*ADMIN_OIDC/,
+      ],
+      [
+        'an unknown group',
+        () => post(ADMIN_TOKEN, { targets: ['nobody'] }),
+        404,
+        /^GitLab has no group or project nobody/,
+      ],
+      [
+        'a date that is none',
+        () => post(ADMIN_TOKEN, { since: 'yesterday' }),
+        400,
+        /^since is no date: it has to be like 2026-01-31/,
+      ],
       ['a field that is none', () => post(ADMIN_TOKEN, { dry: true }), 400, /Unrecognized key/],
       ['a body that is no JSON', () => post(ADMIN_TOKEN, '{'), 400, /^the body is no JSON/],
       ['a body that is too large', () => post(ADMIN_TOKEN, { targets: ['x'.repeat(200_000)] }), 400, /at most 100 KB/],
@@ -136,8 +218,14 @@ describe('backfill by a service', () => {
     });
 
     test('GitLab that refuses the token of the service', async () => {
-      const fault = office.gitlab.faults.add({ path: /\/groups\/team/, kind: { status: 401, body: { message: '401 Unauthorized' } } });
-      expect(await post(ADMIN_TOKEN, { targets: ['team'] })).toMatchObject({ status: 502, text: expect.stringContaining('is GITLAB_TOKEN still valid?') });
+      const fault = office.gitlab.faults.add({
+        path: /\/groups\/team/,
+        kind: { status: 401, body: { message: '401 Unauthorized' } },
+      });
+      expect(await post(ADMIN_TOKEN, { targets: ['team'] })).toMatchObject({
+        status: 502,
+        text: expect.stringContaining('is GITLAB_TOKEN still valid?'),
+      });
       fault.remove();
     });
 

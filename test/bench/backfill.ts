@@ -51,7 +51,8 @@ async function run(): Promise<number> {
   try {
     const met = await measure(folder, over.signal);
     const [load = 0] = loadavg();
-    if (load > availableParallelism() + 1) print(`\nThe load of this machine is ${load.toFixed(1)}: something else is running, and the figures are noisy.`);
+    if (load > availableParallelism() + 1)
+      print(`\nThe load of this machine is ${load.toFixed(1)}: something else is running, and the figures are noisy.`);
     return met ? 0 : 1;
   } catch (error) {
     print(`\nThe benchmark failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
@@ -66,13 +67,20 @@ async function measure(folder: string, deadline: AbortSignal): Promise<boolean> 
   print(`Publishing a history with modpress: Node ${process.versions.node}, ${availableParallelism()} cores`);
   await using limited = await startGitLab({ archiveLimit: ARCHIVES_A_MINUTE });
   const { project, tags } = await createMonorepo(limited);
-  print(`${SHAPE.modules} modules, ${tags.length} tags: ${SHAPE.releases} releases of all modules, ${SHAPE.singles} tags on commits of their own`);
+  print(
+    `${SHAPE.modules} modules, ${tags.length} tags: ${SHAPE.releases} releases of all modules, ${SHAPE.singles} tags on commits of their own`,
+  );
 
   const cache = new BlobCache(folder);
   const pace = new MemoryPace();
   const gitlab = clientOf(limited, () => waitForPace(pace, 'gitlab', RATE, 1000));
   const blobs = new Blobs({ gitlab, cache, temporary: folder });
-  const { publisher, store, ownership } = await publisherIn(join(folder, 'backfill'), { gitlab, pace, blobs, archivesPerMinute: ARCHIVES_A_MINUTE });
+  const { publisher, store, ownership } = await publisherIn(join(folder, 'backfill'), {
+    gitlab,
+    pace,
+    blobs,
+    archivesPerMinute: ARCHIVES_A_MINUTE,
+  });
   const sums = new Map<string, Sums>();
   const publish = async (job: TagJob) => {
     const published = await publisher.publish(job);
@@ -81,7 +89,12 @@ async function measure(folder: string, deadline: AbortSignal): Promise<boolean> 
   };
   limited.clearRequests();
   const started = performance.now();
-  const progress = await backfill({ gitlab, store, ownership, publish }, { targets: [], dryRun: false }, () => undefined, deadline);
+  const progress = await backfill(
+    { gitlab, store, ownership, publish },
+    { targets: [], dryRun: false },
+    () => undefined,
+    deadline,
+  );
   const seconds = (performance.now() - started) / 1000;
   await cache.clear();
   deadline.throwIfAborted();
@@ -90,22 +103,38 @@ async function measure(folder: string, deadline: AbortSignal): Promise<boolean> 
   const ratio = aMinute / ARCHIVES_A_MINUTE;
   const isFast = ratio >= RATIO_TARGET;
   print(`\n${progress.published} versions in ${seconds.toFixed(0)} s: ${aMinute.toFixed(0)} a minute`);
-  print(`${ratio.toFixed(0)} times as many as archives alone allow  ${isFast ? 'ok' : 'MISSED'} (target: at least ${RATIO_TARGET})`);
+  print(
+    `${ratio.toFixed(0)} times as many as archives alone allow  ${isFast ? 'ok' : 'MISSED'} (target: at least ${RATIO_TARGET})`,
+  );
   print(`Calls of GitLab's API: ${Array.from(calls, ([kind, count]) => `${count} ${kind}`).join(', ')}`);
   const isComplete = progress.published === tags.length;
-  if (!isComplete) print(`MISSED: ${tags.length - progress.published} tags were not published: ${JSON.stringify(progress.troubles)} ${JSON.stringify(progress.skips)}`);
+  if (!isComplete)
+    print(
+      `MISSED: ${tags.length - progress.published} tags were not published: ${JSON.stringify(progress.troubles)} ${JSON.stringify(progress.skips)}`,
+    );
 
   const different = await compare(folder, tags, sums, deadline);
-  print(`\nBuilt again from an archive each: ${tags.length - different.length} of ${tags.length} have the same checksums  ${different.length === 0 ? 'ok' : `MISSED: ${different.slice(0, 5).join(', ')}`}`);
+  print(
+    `\nBuilt again from an archive each: ${tags.length - different.length} of ${tags.length} have the same checksums  ${different.length === 0 ? 'ok' : `MISSED: ${different.slice(0, 5).join(', ')}`}`,
+  );
   return isFast && isComplete && different.length === 0;
 }
 
 /** The tags whose versions have other checksums when they come from archives. */
-async function compare(folder: string, tags: readonly string[], sums: ReadonlyMap<string, Sums>, deadline: AbortSignal): Promise<string[]> {
+async function compare(
+  folder: string,
+  tags: readonly string[],
+  sums: ReadonlyMap<string, Sums>,
+  deadline: AbortSignal,
+): Promise<string[]> {
   await using unlimited = await startGitLab({ archiveLimit: 'off' });
   const { project } = await createMonorepo(unlimited);
   const gitlab = clientOf(unlimited, async () => undefined);
-  const { publisher } = await publisherIn(join(folder, 'archives'), { gitlab, pace: new MemoryPace(), archivesPerMinute: Number.MAX_SAFE_INTEGER });
+  const { publisher } = await publisherIn(join(folder, 'archives'), {
+    gitlab,
+    pace: new MemoryPace(),
+    archivesPerMinute: Number.MAX_SAFE_INTEGER,
+  });
   const limit = pLimit(COMPARED_AT_A_TIME);
   const compared = tags.map((tag) =>
     limit(async () => {
@@ -143,12 +172,19 @@ interface Built {
   readonly archivesPerMinute: number;
 }
 
-async function publisherIn(folder: string, built: Built): Promise<{ publisher: Publisher; store: DiskStore; ownership: Ownership }> {
+async function publisherIn(
+  folder: string,
+  built: Built,
+): Promise<{ publisher: Publisher; store: DiskStore; ownership: Ownership }> {
   const temporary = join(folder, 'temporary');
   await mkdir(temporary, { recursive: true });
   const store = await DiskStore.open(join(folder, 'store'));
   const ownership = new Ownership(HOST, [], [PATH]);
-  return { publisher: new Publisher({ ...built, store, ownership, lock: memoryLock(), retag: 'refuse', temporary }), store, ownership };
+  return {
+    publisher: new Publisher({ ...built, store, ownership, lock: memoryLock(), retag: 'refuse', temporary }),
+    store,
+    ownership,
+  };
 }
 
 type Sums = Pick<Outcome, 'h1' | 'goModH1'>;
@@ -161,7 +197,9 @@ function sumsOf({ h1, goModH1 }: Outcome): Sums {
 function callsOf(gitlab: StandIn, project: Project): ReadonlyMap<string, number> {
   const calls = new Map([['in all', gitlab.requests.length]]);
   for (const { path } of gitlab.requests) {
-    const kind = /\/repository\/(archive|tree|blobs|files|tags)/.exec(path)?.[1] ?? (path.endsWith(`/projects/${project.id}`) ? 'project' : 'other');
+    const kind =
+      /\/repository\/(archive|tree|blobs|files|tags)/.exec(path)?.[1] ??
+      (path.endsWith(`/projects/${project.id}`) ? 'project' : 'other');
     calls.set(kind, (calls.get(kind) ?? 0) + 1);
   }
   return calls;

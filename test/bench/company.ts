@@ -23,8 +23,15 @@ const HEAP_MB = 96;
 const started = performance.now();
 await using office = await openOffice({ archiveLimit: 5 });
 await makeCompany(office);
-say(`${PROJECTS} projects, ${PROJECTS * (VERSIONS.length + OTHERS.length)} tags, one project in ${GO_EVERY} a Go module; made in ${seconds(started)}`);
-const settings = { ...office.settings, GITLAB_RATE: '100000', SWEEP_MINUTES: '1000', NODE_OPTIONS: `--max-old-space-size=${HEAP_MB}` };
+say(
+  `${PROJECTS} projects, ${PROJECTS * (VERSIONS.length + OTHERS.length)} tags, one project in ${GO_EVERY} a Go module; made in ${seconds(started)}`,
+);
+const settings = {
+  ...office.settings,
+  GITLAB_RATE: '100000',
+  SWEEP_MINUTES: '1000',
+  NODE_OPTIONS: `--max-old-space-size=${HEAP_MB}`,
+};
 let missed = 0;
 
 await measureDryRun();
@@ -51,7 +58,7 @@ async function measureSweep(name: string): Promise<number> {
   const begun = performance.now();
   await using service = await startService(settings);
   let peak = 0;
-  for (let isOver = false; !isOver; ) {
+  for (let isOver = false; !isOver;) {
     await sleep(1_000);
     peak = Math.max(peak, (await metric(service.url, 'process_resident_memory_bytes')) / 2 ** 20);
     const jobs = await metric(service.url, 'modpress_queue_jobs');
@@ -76,11 +83,20 @@ function report(name: string, begun: number, peakMb: number): number {
   const calls = office.gitlab.requests.length;
   const kinds = new Map<string, number>();
   for (const { path } of office.gitlab.requests) {
-    const kind = path.replace('/api/v4/', '').replace(/\d+/g, 'ID').replace(/files\/.*/, 'files').replace(/archive.*/, 'archive').replace(/blobs\/.*/, 'blobs').replace(/tags\/.+/, 'tags/NAME');
+    const kind = path
+      .replace('/api/v4/', '')
+      .replace(/\d+/g, 'ID')
+      .replace(/files\/.*/, 'files')
+      .replace(/archive.*/, 'archive')
+      .replace(/blobs\/.*/, 'blobs')
+      .replace(/tags\/.+/, 'tags/NAME');
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   }
-  say(`${name}: ${seconds(begun)}, ${calls} calls (${Math.ceil(calls / 20 / 60)} min at 20 a second), ${peakMb.toFixed(0)} MB at most, with a heap of ${HEAP_MB} MB`);
-  for (const [kind, count] of [...kinds].toSorted(([, one], [, other]) => other - one)) say(`  ${String(count).padStart(7)} ${kind}`);
+  say(
+    `${name}: ${seconds(begun)}, ${calls} calls (${Math.ceil(calls / 20 / 60)} min at 20 a second), ${peakMb.toFixed(0)} MB at most, with a heap of ${HEAP_MB} MB`,
+  );
+  for (const [kind, count] of [...kinds].toSorted(([, one], [, other]) => other - one))
+    say(`  ${String(count).padStart(7)} ${kind}`);
   return calls;
 }
 
@@ -96,7 +112,10 @@ async function makeCompany({ gitlab }: Office): Promise<void> {
   const other = await seed('seeds/other', { 'package.json': '{}\n' });
   for (let index = 0; index < PROJECTS; index++) {
     const createdAt = new Date(Date.now() - (2 + (index % 700)) * DAY_MS);
-    await gitlab.createProject(`group-${index % 50}/project-${index}`, { createdAt, sharesRepositoryOf: index % GO_EVERY === 0 ? go : other });
+    await gitlab.createProject(`group-${index % 50}/project-${index}`, {
+      createdAt,
+      sharesRepositoryOf: index % GO_EVERY === 0 ? go : other,
+    });
   }
 }
 

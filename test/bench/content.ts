@@ -3,8 +3,39 @@ import { createCipheriv } from 'node:crypto';
 /** So much text is made; files are cut from it. Beyond deflate's window of 32 KB, repetition costs a zip nothing. */
 const POOL_BYTES = 4 * 2 ** 20;
 const WORDS = 3000;
-const SYLLABLES = ['con', 'text', 'er', 'ror', 'hand', 'le', 'read', 'write', 'buf', 'fer', 'node', 'in', 'dex', 'val', 'ue', 'ser', 'vice', 'tab', 'map', 'key'];
-const SHAPES = ['\tif err := %s(%s); err != nil {\n\t\treturn %s\n\t}\n', '\t%s := %s.%s(%s)\n', 'func (%s *%s) %s() error {\n', '\treturn %s, nil\n}\n\n', '// %s %s the %s of %s.\n', '\tfor _, %s := range %s {\n', '\tcase "%s":\n\t\t%s = %d\n', '\t%s %s `json:"%s"`\n', '\t}\n'];
+const SYLLABLES = [
+  'con',
+  'text',
+  'er',
+  'ror',
+  'hand',
+  'le',
+  'read',
+  'write',
+  'buf',
+  'fer',
+  'node',
+  'in',
+  'dex',
+  'val',
+  'ue',
+  'ser',
+  'vice',
+  'tab',
+  'map',
+  'key',
+];
+const SHAPES = [
+  '\tif err := %s(%s); err != nil {\n\t\treturn %s\n\t}\n',
+  '\t%s := %s.%s(%s)\n',
+  'func (%s *%s) %s() error {\n',
+  '\treturn %s, nil\n}\n\n',
+  '// %s %s the %s of %s.\n',
+  '\tfor _, %s := range %s {\n',
+  '\tcase "%s":\n\t\t%s = %d\n',
+  '\t%s %s `json:"%s"`\n',
+  '\t}\n',
+];
 
 /** Bytes to fill repositories with: the same on every machine. */
 export class Content {
@@ -34,12 +65,16 @@ export class Content {
   }
 
   #makePool(): Buffer {
-    const words = Array.from({ length: WORDS }, () => Array.from({ length: this.number(1, 4) }, () => this.#pick(SYLLABLES)).join(''));
+    const words = Array.from({ length: WORDS }, () =>
+      Array.from({ length: this.number(1, 4) }, () => this.#pick(SYLLABLES)).join(''),
+    );
     // A few words are everywhere and most are rare, as in any language.
     const word = (): string => words[Math.floor(WORDS * this.#random() ** 4)] ?? '';
     const lines: string[] = [];
-    for (let bytes = 0; bytes < POOL_BYTES; ) {
-      const line = this.#pick(SHAPES).replace(/%[sd]/g, (place) => (place === '%s' ? word() : String(this.number(0, 10_000))));
+    for (let bytes = 0; bytes < POOL_BYTES;) {
+      const line = this.#pick(SHAPES).replace(/%[sd]/g, (place) =>
+        place === '%s' ? word() : String(this.number(0, 10_000)),
+      );
       bytes += line.length;
       lines.push(line);
     }

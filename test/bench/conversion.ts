@@ -32,7 +32,12 @@ export interface ProofFigures {
 }
 
 /** Runs the product's conversion and `git archive --format=zip` on the same commit, in turns. */
-export async function measureConversion(bench: Bench, shape: Shape, megabytes: number, runs: number): Promise<ConversionFigures> {
+export async function measureConversion(
+  bench: Bench,
+  shape: Shape,
+  megabytes: number,
+  runs: number,
+): Promise<ConversionFigures> {
   return withArchive(bench, shape, megabytes, async ({ files, convert, makeZip }) => {
     const pairs: { ours: number; theirs: number }[] = [];
     for (let run = 0; run < runs; run++) pairs.push({ ours: await convert('proved'), theirs: await makeZip() });
@@ -72,7 +77,12 @@ interface Archived {
   readonly makeZip: () => Promise<number>;
 }
 
-async function withArchive<T>(bench: Bench, shape: Shape, megabytes: number, measure: (archived: Archived) => Promise<T>): Promise<T> {
+async function withArchive<T>(
+  bench: Bench,
+  shape: Shape,
+  megabytes: number,
+  measure: (archived: Archived) => Promise<T>,
+): Promise<T> {
   const { gitlab, git, content, deadline } = bench;
   const folder = join(bench.folder, `conversion-${shape}`);
   await mkdir(folder);
@@ -81,11 +91,21 @@ async function withArchive<T>(bench: Bench, shape: Shape, megabytes: number, mea
   const commit = await commitModule(git, project.repositoryDir, module, shape, megabytes, content);
   await project.reload();
   const archive = join(folder, 'archive.tar.gz');
-  const tar = git.start(['archive', '--format=tar', `--prefix=module-${commit}/`, commit], { cwd: project.repositoryDir });
+  const tar = git.start(['archive', '--format=tar', `--prefix=module-${commit}/`, commit], {
+    cwd: project.repositoryDir,
+  });
   tar.stderr.resume();
   await pipeline(tar.stdout, createGzip(), createWriteStream(archive));
 
-  const conversion: Conversion = { gitlabUrl: gitlab.url, token: gitlab.rootToken, projectId: project.id, commit, module, archive, folder };
+  const conversion: Conversion = {
+    gitlabUrl: gitlab.url,
+    token: gitlab.rootToken,
+    projectId: project.id,
+    commit,
+    module,
+    archive,
+    folder,
+  };
   const converting = fork(new URL('converting.ts', import.meta.url), [JSON.stringify(conversion)]);
   const exited = once(converting, 'exit');
   try {
@@ -103,7 +123,10 @@ async function withArchive<T>(bench: Bench, shape: Shape, megabytes: number, mea
       convert,
       makeZip: async () => {
         const started = performance.now();
-        await git.run(['archive', '--format=zip', `--prefix=module-${commit}/`, `--output=${join(folder, 'git.zip')}`, commit], { cwd: project.repositoryDir });
+        await git.run(
+          ['archive', '--format=zip', `--prefix=module-${commit}/`, `--output=${join(folder, 'git.zip')}`, commit],
+          { cwd: project.repositoryDir },
+        );
         return (performance.now() - started) / 1000;
       },
     });

@@ -30,7 +30,11 @@ export type Tree = ReadonlyMap<string, string>;
  * A GitLab that lists the tree of one project itself, in Gitaly's order, and passes on all other requests: the stand-in looks
  * for each page from the beginning, which takes hours for thousands of pages.
  */
-export async function startTreeFront(url: string, projectId: number, tree: Tree): Promise<AsyncDisposable & { readonly url: string }> {
+export async function startTreeFront(
+  url: string,
+  projectId: number,
+  tree: Tree,
+): Promise<AsyncDisposable & { readonly url: string }> {
   const listed = [...tree].toSorted(([one], [other]) => (one < other ? -1 : 1));
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const asked = new URL(request.url ?? '', `http://${request.headers.host}`);
@@ -42,7 +46,17 @@ export async function startTreeFront(url: string, projectId: number, tree: Tree)
       response.setHeader('Link', `<${asked.href}>; rel="next"`);
     }
     response.setHeader('Content-Type', 'application/json');
-    response.end(JSON.stringify(page.map(([path, id]) => ({ id, name: path.slice(path.lastIndexOf('/') + 1), type: 'blob', path, mode: '100644' }))));
+    response.end(
+      JSON.stringify(
+        page.map(([path, id]) => ({
+          id,
+          name: path.slice(path.lastIndexOf('/') + 1),
+          type: 'blob',
+          path,
+          mode: '100644',
+        })),
+      ),
+    );
   };
   const server = createServer(answer).listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -17,10 +17,19 @@ const START = Date.UTC(2024, 0, 1) / 1000;
 const DAY = 24 * 60 * 60;
 
 /** Commits and tags such a history in a bare repository, the same whenever `content` is. Returns the names of the tags. */
-export async function commitMonorepo(git: Git, directory: string, root: string, shape: MonorepoShape, content: Content): Promise<string[]> {
+export async function commitMonorepo(
+  git: Git,
+  directory: string,
+  root: string,
+  shape: MonorepoShape,
+  content: Content,
+): Promise<string[]> {
   const history = new History(root, shape, content);
   const input = history.write();
-  await git.run(['-c', 'core.compression=1', '-c', 'fastimport.unpackLimit=1', 'fast-import', '--quiet', '--force'], { cwd: directory, input });
+  await git.run(['-c', 'core.compression=1', '-c', 'fastimport.unpackLimit=1', 'fast-import', '--quiet', '--force'], {
+    cwd: directory,
+    input,
+  });
   return history.tags;
 }
 
@@ -72,7 +81,9 @@ class History {
     this.#commits++;
     const time = START + this.#commits * DAY;
     const parent = this.#commits === 1 ? '' : `from :${this.#commits - 1}\n`;
-    this.#say(`commit refs/heads/main\nmark :${this.#commits}\ncommitter Carl Committer <carl@example.com> ${time} +0000\ndata 6\nCommit\n${parent}`);
+    this.#say(
+      `commit refs/heads/main\nmark :${this.#commits}\ncommitter Carl Committer <carl@example.com> ${time} +0000\ndata 6\nCommit\n${parent}`,
+    );
   }
 
   #change(module: number): void {

@@ -60,8 +60,11 @@ async function run(): Promise<number> {
     await rm(folder, { recursive: true, force: true });
   }
   const [load = 0] = loadavg();
-  if (load > availableParallelism() + 1) print(`\nThe load of this machine is ${load.toFixed(1)}: something else is running, and the figures are noisy.`);
-  print(`\n${missed === 0 ? 'Every target is met' : `Targets missed: ${missed}`} (${((performance.now() - started) / 1000).toFixed(0)} s).`);
+  if (load > availableParallelism() + 1)
+    print(`\nThe load of this machine is ${load.toFixed(1)}: something else is running, and the figures are noisy.`);
+  print(
+    `\n${missed === 0 ? 'Every target is met' : `Targets missed: ${missed}`} (${((performance.now() - started) / 1000).toFixed(0)} s).`,
+  );
   return missed === 0 ? 0 : 1;
 }
 
@@ -72,21 +75,37 @@ async function measure(bench: Bench): Promise<void> {
   for (const shape of SHAPES) {
     const figures = await measureConversion(bench, shape, CONVERSION.megabytes, CONVERSION.runs);
     const times = `${figures.seconds.toFixed(2)} s, git ${figures.gitSeconds.toFixed(2)} s`;
-    row([`  ${CONVERSION.megabytes} MB, ${figures.files} files`, times, `ratio ${figures.ratio.toFixed(2)}  ${verdict(figures.ratio <= RATIO_TARGET, `at most ${RATIO_TARGET}`)}`]);
+    row([
+      `  ${CONVERSION.megabytes} MB, ${figures.files} files`,
+      times,
+      `ratio ${figures.ratio.toFixed(2)}  ${verdict(figures.ratio <= RATIO_TARGET, `at most ${RATIO_TARGET}`)}`,
+    ]);
   }
 
   print('\nWhat the proof costs: the same conversion with and without git blob ids and the plan');
   const proof = await measureProof(bench, PROOF.megabytes, PROOF.runs);
   const proofTimes = `${proof.seconds.toFixed(2)} s, without ${proof.withoutSeconds.toFixed(2)} s`;
-  row([`  ${PROOF.megabytes} MB, ${proof.files} files`, proofTimes, `ratio ${proof.ratio.toFixed(2)}  ${verdict(proof.ratio <= PROOF_TARGET, `at most ${PROOF_TARGET}`)}`]);
+  row([
+    `  ${PROOF.megabytes} MB, ${proof.files} files`,
+    proofTimes,
+    `ratio ${proof.ratio.toFixed(2)}  ${verdict(proof.ratio <= PROOF_TARGET, `at most ${PROOF_TARGET}`)}`,
+  ]);
 
   print('\nPush to available: a tag in a module of 1 MB, from the call of the hook to .info 200; medians');
   for (const archive of ['cached', 'made'] as const) {
     const { median, p95, pushes, requests } = await measurePushes(bench, archive, PUSHES);
     const name = archive === 'cached' ? '  GitLab has the archive' : '  GitLab makes it first';
     const time = `${median} ms (95 %: ${p95} ms)`;
-    row([name, time, archive === 'cached' ? verdict(median < PUSH_TARGET, `below ${PUSH_TARGET} ms`) : `of ${pushes} pushes; no target: most of it is GitLab's time`]);
-    print(`    GitLab was asked, after the hook, for ${requests.map((request) => `${request.name} at ${request.after} ms`).join(', ')}`);
+    row([
+      name,
+      time,
+      archive === 'cached'
+        ? verdict(median < PUSH_TARGET, `below ${PUSH_TARGET} ms`)
+        : `of ${pushes} pushes; no target: most of it is GitLab's time`,
+    ]);
+    print(
+      `    GitLab was asked, after the hook, for ${requests.map((request) => `${request.name} at ${request.after} ms`).join(', ')}`,
+    );
   }
 
   print('\nPublishing as a whole, each with a fresh service; memory over the idle service (resident, highest)');
@@ -94,13 +113,21 @@ async function measure(bench: Bench): Promise<void> {
     for (const shape of SHAPES) {
       const { seconds, overIdle, idle } = await measurePublish(bench, shape, megabytes);
       const memory = `+${overIdle.toFixed(0)} MB over ${idle.toFixed(0)}`;
-      row([`  ${megabytes} MB, ${shape} files`, `${seconds.toFixed(2)} s`, `${memory}  ${verdict(overIdle < MEMORY_TARGET, `below ${MEMORY_TARGET} MB`)}`]);
+      row([
+        `  ${megabytes} MB, ${shape} files`,
+        `${seconds.toFixed(2)} s`,
+        `${memory}  ${verdict(overIdle < MEMORY_TARGET, `below ${MEMORY_TARGET} MB`)}`,
+      ]);
     }
   }
 
   const huge = await measureHugeTree(bench, HUGE_TREE);
   const hugeMemory = `+${huge.overIdle.toFixed(0)} MB over ${huge.idle.toFixed(0)}`;
-  row([`  ${HUGE_TREE_OWN} of ${HUGE_TREE} files`, `${huge.seconds.toFixed(2)} s`, `${hugeMemory}  ${verdict(huge.overIdle < HUGE_TREE_TARGET, `below ${HUGE_TREE_TARGET} MB`)}, with a heap of 64 MB`]);
+  row([
+    `  ${HUGE_TREE_OWN} of ${HUGE_TREE} files`,
+    `${huge.seconds.toFixed(2)} s`,
+    `${hugeMemory}  ${verdict(huge.overIdle < HUGE_TREE_TARGET, `below ${HUGE_TREE_TARGET} MB`)}, with a heap of 64 MB`,
+  ]);
 }
 
 function verdict(met: boolean, target: string): string {

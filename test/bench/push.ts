@@ -57,16 +57,27 @@ export async function measurePushes(bench: Bench, archive: Archive, pushes: numb
     pushes,
     median: median(times),
     p95: quantile(times, 0.95),
-    requests: Array.from(requests, ([name, after]) => ({ name, after: median(after) })).sort((one, other) => one.after - other.after),
+    requests: Array.from(requests, ([name, after]) => ({ name, after: median(after) })).sort(
+      (one, other) => one.after - other.after,
+    ),
   };
 }
 
 /** Pushes one tag. Resolves to the times, in milliseconds since 1970, of the hook's call and of the first 200. */
-async function pushOnce(bench: Bench, service: Service, place: string, archive: Archive, path: string): Promise<{ hook: number; available: number }> {
+async function pushOnce(
+  bench: Bench,
+  service: Service,
+  place: string,
+  archive: Archive,
+  path: string,
+): Promise<{ hook: number; available: number }> {
   const { gitlab, content, deadline } = bench;
   const project = await gitlab.createProject(path);
   await using tree = await WorkTree.create(project);
-  const files = Array.from({ length: FILES }, (_, index) => [`internal/part${index % 7}/source${index}.go`, content.text(Math.floor(BYTES / FILES))] as const);
+  const files = Array.from(
+    { length: FILES },
+    (_, index) => [`internal/part${index % 7}/source${index}.go`, content.text(Math.floor(BYTES / FILES))] as const,
+  );
   tree.write({ 'go.mod': `module ${MODULE_PREFIX}/${path}\n\ngo 1.24\n`, ...Object.fromEntries(files) });
   const commit = await tree.commit('First');
   await tree.push('main');
@@ -75,7 +86,10 @@ async function pushOnce(bench: Bench, service: Service, place: string, archive: 
   gitlab.clearRequests();
   const info = moduleKey(`${MODULE_PREFIX}/${path}` as ModulePath, 'v1.0.0' as Version, 'info');
   const url = `${service.url}/${MODULE_PREFIX}/${path}/@v/v1.0.0.info`;
-  const [available] = await Promise.all([untilAvailable(join(place, 'store', info), url, deadline), tree.push('v1.0.0')]);
+  const [available] = await Promise.all([
+    untilAvailable(join(place, 'store', info), url, deadline),
+    tree.push('v1.0.0'),
+  ]);
   await gitlab.settled();
   const hook = gitlab.deliveries.findLast((delivery) => delivery.event === 'Tag Push Hook');
   if (hook?.status !== 202) throw new Error(`the hook was answered with ${String(hook?.status)}`);
@@ -92,12 +106,15 @@ async function untilAvailable(file: string, url: string, deadline: AbortSignal):
 }
 
 async function exists(file: string): Promise<boolean> {
-  return stat(file).then(() => true, () => false);
+  return stat(file).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Asks for the archive, as modpress will, until it comes from the cache: then its length is known beforehand. */
 async function haveArchiveMade({ gitlab, deadline }: Bench, { id }: Project, commit: string): Promise<void> {
-  for (let cached = false; !cached; ) {
+  for (let cached = false; !cached;) {
     const response = await fetch(`${gitlab.url}/api/v4/projects/${id}/repository/archive.tar.gz?sha=${commit}`, {
       headers: { Authorization: `Bearer ${gitlab.rootToken}` },
       mode: 'same-origin',
@@ -113,7 +130,12 @@ async function addHook({ gitlab }: Bench, group: string, service: Service): Prom
   const response = await fetch(`${gitlab.url}/api/v4/groups/${group}/hooks`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${gitlab.rootToken}` },
-    body: JSON.stringify({ url: `${service.url}/-/webhook`, token: WEBHOOK_TOKEN, tag_push_events: true, push_events: false }),
+    body: JSON.stringify({
+      url: `${service.url}/-/webhook`,
+      token: WEBHOOK_TOKEN,
+      tag_push_events: true,
+      push_events: false,
+    }),
   });
   if (response.status !== 201) throw new Error(`the stand-in answered ${response.status}: ${await response.text()}`);
 }

@@ -25,24 +25,42 @@ interface SourceFile {
  * Commits a module of so many MB to the branch `main` of a bare repository and returns the commit's id. The bytes
  * stream into `git fast-import`: their amount costs no memory.
  */
-export async function commitModule(git: Git, directory: string, module: string, shape: Shape, megabytes: number, content: Content): Promise<string> {
+export async function commitModule(
+  git: Git,
+  directory: string,
+  module: string,
+  shape: Shape,
+  megabytes: number,
+  content: Content,
+): Promise<string> {
   return commitFiles(git, directory, module, sourceFiles(shape, megabytes * MB, content));
 }
 
 /** Commits a module whose other files all have the same bytes: any number of paths, next to nothing in the repository. */
-export async function commitPaths(git: Git, directory: string, module: string, paths: Iterable<string>, bytes: Buffer): Promise<string> {
+export async function commitPaths(
+  git: Git,
+  directory: string,
+  module: string,
+  paths: Iterable<string>,
+  bytes: Buffer,
+): Promise<string> {
   return commitFiles(git, directory, module, sameFiles(paths, bytes));
 }
 
 async function commitFiles(git: Git, directory: string, module: string, files: Iterable<SourceFile>): Promise<string> {
-  const child = git.start(['-c', 'core.bigFileThreshold=1m', '-c', 'core.compression=1', 'fast-import', '--quiet', '--force', '--depth=0'], { cwd: directory });
+  const child = git.start(
+    ['-c', 'core.bigFileThreshold=1m', '-c', 'core.compression=1', 'fast-import', '--quiet', '--force', '--depth=0'],
+    { cwd: directory },
+  );
   const output = child.stdout.setEncoding('utf8').toArray();
   const complaints = child.stderr.setEncoding('utf8').toArray();
   const closed = once(child, 'close');
   const write = async (part: string | Buffer): Promise<void> => {
     if (!child.stdin.write(part)) await Promise.race([once(child.stdin, 'drain'), closed]);
   };
-  await write('commit refs/heads/main\nmark :1\ncommitter Carl Committer <carl@example.com> 1704067200 +0000\ndata 6\nModule\n');
+  await write(
+    'commit refs/heads/main\nmark :1\ncommitter Carl Committer <carl@example.com> 1704067200 +0000\ndata 6\nModule\n',
+  );
   for (const { path, bytes, parts } of [goMod(module), ...files]) {
     await write(`M 100644 inline ${path}\ndata ${bytes}\n`);
     for (const part of parts()) await write(part);
@@ -61,7 +79,9 @@ function goMod(module: string): SourceFile {
 }
 
 function sourceFiles(shape: Shape, total: number, content: Content): Iterable<SourceFile> {
-  return shape === 'large' ? largeFiles(total, content) : smallFiles(total, content, shape === 'small' ? SMALL : SMALLER);
+  return shape === 'large'
+    ? largeFiles(total, content)
+    : smallFiles(total, content, shape === 'small' ? SMALL : SMALLER);
 }
 
 function* sameFiles(paths: Iterable<string>, bytes: Buffer): Generator<SourceFile> {

@@ -36,7 +36,13 @@ export const MODULE_PREFIX = 'gitlab.example';
  * Starts `modpress serve` for one group of the stand-in: all roles, queue in the process, everything in `folder`. Calls to
  * GitLab are not rationed: it is the program that is measured, not the setting. `deadline` ends all waiting; `flags` are Node's.
  */
-export async function startService(gitlab: StandIn, group: string, folder: string, deadline: AbortSignal, flags: readonly string[] = []): Promise<Service> {
+export async function startService(
+  gitlab: StandIn,
+  group: string,
+  folder: string,
+  deadline: AbortSignal,
+  flags: readonly string[] = [],
+): Promise<Service> {
   await mkdir(folder, { recursive: true });
   const child = spawn(process.execPath, [...flags, MAIN, 'serve'], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -80,7 +86,8 @@ export async function startService(gitlab: StandIn, group: string, folder: strin
       const look = (): void => {
         const line = lines.find(matches);
         if (line) resolve(line);
-        else if (over) reject(new Error(`${over.message}; the last lines of its log: ${JSON.stringify(lines.slice(-3))}`));
+        else if (over)
+          reject(new Error(`${over.message}; the last lines of its log: ${JSON.stringify(lines.slice(-3))}`));
         else return;
         waiting.delete(look);
       };
@@ -115,11 +122,17 @@ export async function startService(gitlab: StandIn, group: string, folder: strin
 /** Linux keeps account of the highest resident size of every process. */
 async function readMemory(pid: number): Promise<Memory> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  const megabytes = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024;
+  const megabytes = (field: string): number =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024;
   return { now: megabytes('VmRSS'), peak: megabytes('VmHWM') };
 }
 
-async function announce(url: string, project: { id: number; path: string }, tag: string, commit: string): Promise<void> {
+async function announce(
+  url: string,
+  project: { id: number; path: string },
+  tag: string,
+  commit: string,
+): Promise<void> {
   const response = await fetch(`${url}/-/webhook`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', 'X-Gitlab-Event': 'Tag Push Hook', 'X-Gitlab-Token': WEBHOOK_TOKEN },

@@ -22,13 +22,22 @@ export interface PublishFigures {
 const LITTLE_HEAP = ['--max-old-space-size=64', '--max-semi-space-size=2'];
 
 /** Publishes a module of a few files in a tree of many with a fresh service that has little room for its heap. */
-export async function measureHugeTree(bench: Bench, files: number): Promise<Omit<PublishFigures, 'megabytes' | 'shape'>> {
+export async function measureHugeTree(
+  bench: Bench,
+  files: number,
+): Promise<Omit<PublishFigures, 'megabytes' | 'shape'>> {
   const group = 'size/huge-tree';
   bench.gitlab.createGroup(group);
   const { project, commit, tree } = await commitHugeTree(bench, `${group}/module`, files);
   await using front = await startTreeFront(bench.gitlab.url, project.id, tree);
   const place = join(bench.folder, 'service-huge-tree');
-  await using service = await startService({ ...bench.gitlab, url: front.url }, group, place, bench.deadline, LITTLE_HEAP);
+  await using service = await startService(
+    { ...bench.gitlab, url: front.url },
+    group,
+    place,
+    bench.deadline,
+    LITTLE_HEAP,
+  );
   await publish(bench, service, `${group}/first`, 'small', 0.2);
   const idle = (await service.memory()).now;
   const seconds = await publishCommit(bench.git, service, project, commit);
@@ -36,20 +45,40 @@ export async function measureHugeTree(bench: Bench, files: number): Promise<Omit
   return { seconds, idle, overIdle: peak - idle };
 }
 
-async function commitHugeTree({ gitlab, git }: Bench, path: string, files: number): Promise<{ project: Project; commit: string; tree: Tree }> {
+async function commitHugeTree(
+  { gitlab, git }: Bench,
+  path: string,
+  files: number,
+): Promise<{ project: Project; commit: string; tree: Tree }> {
   const project = await gitlab.createProject(path);
-  const commit = await commitPaths(git, project.repositoryDir, `${MODULE_PREFIX}/${path}`, hugeTree(files), HUGE_TREE_BYTES);
-  const idOf = async (file: string): Promise<string> => (await git.run(['rev-parse', `${commit}:${file}`], { cwd: project.repositoryDir })).toString().trim();
+  const commit = await commitPaths(
+    git,
+    project.repositoryDir,
+    `${MODULE_PREFIX}/${path}`,
+    hugeTree(files),
+    HUGE_TREE_BYTES,
+  );
+  const idOf = async (file: string): Promise<string> =>
+    (await git.run(['rev-parse', `${commit}:${file}`], { cwd: project.repositoryDir })).toString().trim();
   const [first = ''] = hugeTree(files);
   const blob = await idOf(first);
-  return { project, commit, tree: new Map([['go.mod', await idOf('go.mod')], ...Array.from(hugeTree(files), (file) => [file, blob] as const)]) };
+  return {
+    project,
+    commit,
+    tree: new Map([['go.mod', await idOf('go.mod')], ...Array.from(hugeTree(files), (file) => [file, blob] as const)]),
+  };
 }
 
 /** Publishes a module of so many MB with a fresh service, and measures the service's process. */
 export async function measurePublish(bench: Bench, shape: Shape, megabytes: number): Promise<PublishFigures> {
   const group = `size/${shape}-${megabytes}`;
   bench.gitlab.createGroup(group);
-  await using service = await startService(bench.gitlab, group, join(bench.folder, `service-${shape}-${megabytes}`), bench.deadline);
+  await using service = await startService(
+    bench.gitlab,
+    group,
+    join(bench.folder, `service-${shape}-${megabytes}`),
+    bench.deadline,
+  );
   await publish(bench, service, `${group}/first`, 'small', 0.2);
   const idle = (await service.memory()).now;
   const seconds = await publish(bench, service, `${group}/module`, shape, megabytes);
@@ -58,7 +87,13 @@ export async function measurePublish(bench: Bench, shape: Shape, megabytes: numb
 }
 
 /** Makes a project with a module and has its first tag published. Resolves to the seconds that the job took. */
-async function publish({ gitlab, git, content }: Bench, service: Service, path: string, shape: Shape, megabytes: number): Promise<number> {
+async function publish(
+  { gitlab, git, content }: Bench,
+  service: Service,
+  path: string,
+  shape: Shape,
+  megabytes: number,
+): Promise<number> {
   const project = await gitlab.createProject(path);
   const commit = await commitModule(git, project.repositoryDir, `${MODULE_PREFIX}/${path}`, shape, megabytes, content);
   return publishCommit(git, service, project, commit);
@@ -68,7 +103,10 @@ async function publishCommit(git: Git, service: Service, project: Project, commi
   await git.run(['tag', 'v1.0.0', commit], { cwd: project.repositoryDir });
   await project.reload();
   await service.announce(project, 'v1.0.0', commit);
-  const line = await service.logged(({ msg, projectId }) => projectId === project.id && /^(version|tag) /.test(String(msg)));
-  if (line['msg'] !== 'version published') throw new Error(`${project.path} was not published: ${JSON.stringify(line)}`);
+  const line = await service.logged(
+    ({ msg, projectId }) => projectId === project.id && /^(version|tag) /.test(String(msg)),
+  );
+  if (line['msg'] !== 'version published')
+    throw new Error(`${project.path} was not published: ${JSON.stringify(line)}`);
   return Number(line['seconds']);
 }

@@ -18,7 +18,10 @@ test('output that cannot be written is a failure, in one line', async () => {
   const child = spawn(process.execPath, [MAIN, '--help'], { stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'] });
   if (!child.stderr) throw new Error('standard error is piped');
   const [complaints] = await Promise.all([text(child.stderr), once(child, 'close')]);
-  expect([child.exitCode, complaints]).toEqual([1, 'modpress: the output cannot be written: ENOSPC: no space left on device, write\n']);
+  expect([child.exitCode, complaints]).toEqual([
+    1,
+    'modpress: the output cannot be written: ENOSPC: no space left on device, write\n',
+  ]);
 });
 
 test('without a reader of what it complains of, a command ends as it would', async () => {

@@ -37,7 +37,10 @@ export interface BothWays {
  * published what has a tag and a go.mod; the rest it makes on demand. What has a tag is asked for by its version, the rest by its
  * commit. `agent` is the go command's GIT_HTTP_USER_AGENT.
  */
-export async function downloadBothWays(repositories: readonly CorpusRepository[], agent: string): Promise<ReadonlyMap<CorpusModule, BothWays>> {
+export async function downloadBothWays(
+  repositories: readonly CorpusRepository[],
+  agent: string,
+): Promise<ReadonlyMap<CorpusModule, BothWays>> {
   const roots = repositories.map(({ root, project }) => [root, project] as const);
   await using gitlab = await startGitLab({ archiveLimit: 'off', vanity: new Map(roots) });
   const folder = await mkdtemp(join(tmpdir(), 'modpress-corpus-'));
@@ -52,13 +55,24 @@ export async function downloadBothWays(repositories: readonly CorpusRepository[]
     await using service = await startInProcess(serviceSettings(gitlab, folder, moduleMap(repositories)));
     await tagsDone(service);
     const modules = [...commits.keys()];
-    const queries = Array.from(commits, ([{ name, path, tag }, commit]) => (tag === undefined ? `${path}@${commit}` : name));
+    const queries = Array.from(commits, ([{ name, path, tag }, commit]) =>
+      tag === undefined ? `${path}@${commit}` : name,
+    );
     const hosts = new Set(roots.map(([root]) => root.split('/', 1)[0] ?? ''));
     const direct = { ...fetchingFrom(addresses, directEnv(gitlab, [...hosts])), GIT_HTTP_USER_AGENT: agent };
     // No repositories, and no way to GitLab.
-    const through = { ...direct, GOPROXY: service.url, GOINSECURE: '', GOVCS: '*:off', HTTP_PROXY: '', HTTPS_PROXY: '' };
+    const through = {
+      ...direct,
+      GOPROXY: service.url,
+      GOINSECURE: '',
+      GOVCS: '*:off',
+      HTTP_PROXY: '',
+      HTTPS_PROXY: '',
+    };
     const [directly, throughModpress] = [await download(direct, queries), await download(through, queries)];
-    return new Map(modules.map((module, index) => [module, { direct: at(directly, index), modpress: at(throughModpress, index) }]));
+    return new Map(
+      modules.map((module, index) => [module, { direct: at(directly, index), modpress: at(throughModpress, index) }]),
+    );
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -70,7 +84,9 @@ export async function downloadBothWays(repositories: readonly CorpusRepository[]
  */
 export async function builtInProxy(): Promise<string> {
   const plain = Object.entries(process.env).filter(([name]) => !/^GO[A-Z0-9]+$/.test(name) || name === 'GOROOT');
-  const { stdout } = await promisify(execFile)('go', ['env', 'GOPROXY'], { env: { ...Object.fromEntries(plain), GOENV: 'off' } });
+  const { stdout } = await promisify(execFile)('go', ['env', 'GOPROXY'], {
+    env: { ...Object.fromEntries(plain), GOENV: 'off' },
+  });
   return stdout.trim();
 }
 
@@ -104,9 +120,15 @@ function serviceSettings(gitlab: StandIn, folder: string, map: string): Readonly
 }
 
 /** Has git fetch from folders instead of the stand-in, and never tidy up: that takes half the processes and brings the same. */
-function fetchingFrom(addresses: readonly (readonly [url: string, directory: string])[], env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+function fetchingFrom(
+  addresses: readonly (readonly [url: string, directory: string])[],
+  env: NodeJS.ProcessEnv,
+): NodeJS.ProcessEnv {
   const before = Number(env['GIT_CONFIG_COUNT']);
-  const more = [['maintenance.auto', 'false'] as const, ...addresses.map(([url, directory]) => [`url.file://${directory}.insteadOf`, url] as const)];
+  const more = [
+    ['maintenance.auto', 'false'] as const,
+    ...addresses.map(([url, directory]) => [`url.file://${directory}.insteadOf`, url] as const),
+  ];
   const settings = more.flatMap(([name, value], index) => [
     [`GIT_CONFIG_KEY_${before + index}`, name],
     [`GIT_CONFIG_VALUE_${before + index}`, value],
@@ -116,13 +138,17 @@ function fetchingFrom(addresses: readonly (readonly [url: string, directory: str
 
 async function download(env: NodeJS.ProcessEnv, queries: readonly string[]): Promise<readonly Got[]> {
   await using downloaded = await downloadWith(env, ...queries);
-  if (downloaded.modules.length !== queries.length) throw new Error(`${queries.length} modules were asked for, and ${downloaded.modules.length} answered`);
+  if (downloaded.modules.length !== queries.length)
+    throw new Error(`${queries.length} modules were asked for, and ${downloaded.modules.length} answered`);
   return await Promise.all(downloaded.modules.map((module, index) => gotOf(module, queries[index] ?? '')));
 }
 
 async function gotOf(module: DownloadedModule, query: string): Promise<Got> {
   if (!query.startsWith(`${module.Path}@`)) throw new Error(`${query} was asked for, and ${module.Path} answered`);
-  const info = module.Info === undefined ? {} : (JSON.parse(await readFile(module.Info, 'utf8')) as { Version?: string; Time?: string });
+  const info =
+    module.Info === undefined
+      ? {}
+      : (JSON.parse(await readFile(module.Info, 'utf8')) as { Version?: string; Time?: string });
   const origin = module.Origin && Object.fromEntries(Object.entries(module.Origin).filter(([name]) => name !== 'URL'));
   return {
     version: module.Version,

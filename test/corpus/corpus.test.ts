@@ -26,7 +26,14 @@ afterAll(() => {
 test('every archive is a module, but for those that cannot be', () => {
   expect(leftOut).toEqual([
     { name: 'example.com_invalidpath_v1_v1.0.0', reason: 'not a module path: invalid version suffix' },
-    ...['ambiguous_nested_v0.1.0', 'ambiguous_v0.1.0', 'ambiguous_v0.2.0', 'pkgadded_v1.0.0', 'pkgadded_v1.1.0', 'pkgadded_v1.2.0'].map((name) => ({
+    ...[
+      'ambiguous_nested_v0.1.0',
+      'ambiguous_v0.1.0',
+      'ambiguous_v0.2.0',
+      'pkgadded_v1.0.0',
+      'pkgadded_v1.1.0',
+      'pkgadded_v1.2.0',
+    ].map((name) => ({
       name: `example.net_${name}`,
       reason: 'direct mode finds no modules on example.net',
     })),
@@ -38,10 +45,7 @@ test('every archive is a module, but for those that cannot be', () => {
 test('there is something of everything', () => {
   const counts = countsOf();
   expect(counts.get(SAME), table()).toBeGreaterThan(200);
-  expect(
-    [...counts.keys()].filter((kind) => kind !== SAME).toSorted(),
-    table(),
-  ).toEqual([
+  expect([...counts.keys()].filter((kind) => kind !== SAME).toSorted(), table()).toEqual([
     'a file has a name that is not allowed',
     'a newer Go is needed',
     'go.mod names no module path',

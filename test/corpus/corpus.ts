@@ -77,7 +77,8 @@ function readModule(name: string, text: string): CorpusModule | LeftOut {
 function filesOf(archive: ReadonlyMap<string, string>, madeUp: readonly string[]): ReadonlyMap<string, string> {
   const files = new Map([...archive].filter(([file]) => !['.info', '.mod', '.zip'].includes(file)));
   const mod = archive.get('.mod');
-  const isMadeUp = mod === undefined || madeUp.some((path) => [`module ${path}`, `module "${path}"`].includes(mod.trim()));
+  const isMadeUp =
+    mod === undefined || madeUp.some((path) => [`module ${path}`, `module "${path}"`].includes(mod.trim()));
   if (!files.has('go.mod') && !isMadeUp) files.set('go.mod', mod);
   return files;
 }

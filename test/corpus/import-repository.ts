@@ -10,20 +10,27 @@ const TIME = new Date('2020-02-02T02:02:02Z');
  * of its module and nothing else, and its tag if it has one. Returns the commits' ids. Two versions with the same tag are the
  * same commit; throws if their files differ.
  */
-export async function importRepository(project: Project, modules: readonly CorpusModule[]): Promise<ReadonlyMap<CorpusModule, string>> {
+export async function importRepository(
+  project: Project,
+  modules: readonly CorpusModule[],
+): Promise<ReadonlyMap<CorpusModule, string>> {
   const script: (string | Buffer)[] = [];
   const marks = new Map<CorpusModule, number>();
   let newest: CorpusModule | undefined;
   let mark = 0;
   for (const module of modules) {
     if (module.tag === undefined || module.tag !== newest?.tag) script.push(...commit(module, ++mark));
-    else if (!sameFiles(module, newest)) throw new Error(`${newest.name} and ${module.name} have the same tag and other files`);
+    else if (!sameFiles(module, newest))
+      throw new Error(`${newest.name} and ${module.name} have the same tag and other files`);
     marks.set(module, mark);
     newest = module;
   }
   script.push(...Array.from(marks.values(), (one) => `get-mark :${one}\n`));
   const git = new Git();
-  const output = await git.run(['fast-import', '--quiet', '--date-format=raw'], { cwd: project.repositoryDir, input: Buffer.concat(script.map((part) => Buffer.from(part as string))) });
+  const output = await git.run(['fast-import', '--quiet', '--date-format=raw'], {
+    cwd: project.repositoryDir,
+    input: Buffer.concat(script.map((part) => Buffer.from(part as string))),
+  });
   await project.reload();
   const ids = output.toString().trim().split('\n');
   return new Map(Array.from(marks.keys(), (module, index) => [module, ids[index] ?? '']));
@@ -49,7 +56,9 @@ function data(content: string): (string | Buffer)[] {
 
 /** A path in git's C style, each byte that is not plain in octal. */
 function quoted(path: string): string {
-  return `"${Buffer.from(path).toString('latin1').replaceAll(/[^\w/.-]/g, (byte) => `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`)}"`;
+  return `"${Buffer.from(path)
+    .toString('latin1')
+    .replaceAll(/[^\w/.-]/g, (byte) => `\\${byte.charCodeAt(0).toString(8).padStart(3, '0')}`)}"`;
 }
 
 function sameFiles(one: CorpusModule, other: CorpusModule): boolean {

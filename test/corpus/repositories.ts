@@ -24,7 +24,9 @@ export function dealOut(modules: readonly CorpusModule[]): readonly (readonly Co
   const roots = [...new Set(modules.map(({ root }) => root))];
   const shares: CorpusRepository[][] = [];
   for (const root of roots) {
-    const ordered = modules.filter((module) => module.root === root).toSorted((a, b) => compareVersions(a.version, b.version));
+    const ordered = modules
+      .filter((module) => module.root === root)
+      .toSorted((a, b) => compareVersions(a.version, b.version));
     for (let first = 0; first < ordered.length; first += VERSIONS) {
       const share = (shares[first / VERSIONS] ??= []);
       share.push({ root, project: projectOf(root, roots), modules: ordered.slice(first, first + VERSIONS) });
@@ -49,7 +51,9 @@ export function moduleMap(repositories: readonly CorpusRepository[]): string {
  */
 function projectOf(root: string, roots: readonly string[]): string {
   const [host = ''] = root.split('/');
-  const hasNoRoom = roots.some((other) => other === host || root.startsWith(`${other}/`) || (other !== root && other === root.toLowerCase()));
+  const hasNoRoom = roots.some(
+    (other) => other === host || root.startsWith(`${other}/`) || (other !== root && other === root.toLowerCase()),
+  );
   if (host === 'github.com') return root.slice(host.length + 1);
   return hasNoRoom || host === 'gopkg.in' ? `${APART}/${root.replaceAll('/', '_')}` : `corpus/${root}`;
 }

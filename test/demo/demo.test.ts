@@ -38,7 +38,7 @@ describe('the demo', () => {
       '$ git tag v1.0.0 && git push origin v1.0.0',
       /published gitlab\.example\/platform\/hello@v1\.0\.0, h1:\S{43}=\n {2}push → available in \d+ ms/,
       '$ go get rsc.io/quote@v1.5.2',
-      '$ go run .\n  Hello from v1.0.0\n  Don\'t communicate by sharing memory',
+      "$ go run .\n  Hello from v1.0.0\n  Don't communicate by sharing memory",
       '$ git tag v1.1.0 && git push origin v1.1.0',
       '$ go get gitlab.example/platform/hello@latest',
       '$ go run .\n  Hello again, from v1.1.0\n',
@@ -98,7 +98,8 @@ describe('the demo', () => {
     const { pid } = child;
     if (pid === undefined) throw new Error('the demo cannot be started');
     let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
     leftovers.push(() => {
       if (groupRuns(pid)) process.kill(-pid, 'SIGKILL');
     });
@@ -115,10 +116,13 @@ describe('the demo', () => {
 
   async function nothingIsLeft(demo: Performance): Promise<void> {
     // The compiler of tsx takes a moment to notice that it is alone.
-    await expect.poll(() => groupRuns(demo.pid), { timeout: 10_000, message: 'something of the demo still runs' }).toBe(false);
+    await expect
+      .poll(() => groupRuns(demo.pid), { timeout: 10_000, message: 'something of the demo still runs' })
+      .toBe(false);
     // tsx keeps what it has compiled.
     expect((await readdir(temporary)).filter((name) => !name.startsWith('tsx-'))).toEqual([]);
-    for (const [url] of demo.output.matchAll(/http:\/\/127\.0\.0\.1:\d{4,}\//g)) await expect(fetch(url)).rejects.toThrow('fetch failed');
+    for (const [url] of demo.output.matchAll(/http:\/\/127\.0\.0\.1:\d{4,}\//g))
+      await expect(fetch(url)).rejects.toThrow('fetch failed');
   }
 });
 

@@ -13,13 +13,16 @@ async function main(): Promise<number> {
   const stay = readArguments();
   if (stay === undefined) return 2;
   const interruption = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => interruption.abort(new Error(`interrupted by ${name}`)));
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(name, () => interruption.abort(new Error(`interrupted by ${name}`)));
   const terminal = new Terminal(process.stdout, process.env, interruption.signal);
   try {
     await perform(terminal, interruption.signal, stay);
     return 0;
   } catch (error) {
-    terminal.failure(`The demo ends here: ${messageOf(interruption.signal.aborted ? interruption.signal.reason : error)}`);
+    terminal.failure(
+      `The demo ends here: ${messageOf(interruption.signal.aborted ? interruption.signal.reason : error)}`,
+    );
     return interruption.signal.aborted ? 130 : 1;
   }
 }
@@ -52,8 +55,12 @@ function summarise(terminal: Terminal, finale: Finale, stay: boolean): void {
   }
   terminal.note(`GitLab      ${gitlabUrl}, with the token ${token}`);
   terminal.note('To go on in a shell of your own:');
-  terminal.command(`export GOPROXY=${modpressUrl} GONOSUMDB='gitlab.example/*' GOMODCACHE=${moduleCache} GOFLAGS=-modcacherw`);
-  terminal.command(`cd ${library} && git commit --allow-empty -m 'Once more' && git tag v1.2.0 && git push origin main v1.2.0`);
+  terminal.command(
+    `export GOPROXY=${modpressUrl} GONOSUMDB='gitlab.example/*' GOMODCACHE=${moduleCache} GOFLAGS=-modcacherw`,
+  );
+  terminal.command(
+    `cd ${library} && git commit --allow-empty -m 'Once more' && git tag v1.2.0 && git push origin main v1.2.0`,
+  );
   terminal.command(`cd ${program} && go get gitlab.example/platform/hello@latest && go run .`);
   terminal.note('Ctrl-C stops everything and removes it.');
 }

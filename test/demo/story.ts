@@ -43,7 +43,11 @@ export interface Finale {
 }
 
 /** Starts modpress the way its users do, with settings that hold everything in the folder. */
-export async function startModpress({ terminal, gitlab, folder }: Stage): Promise<{ service: Service; secret: string }> {
+export async function startModpress({
+  terminal,
+  gitlab,
+  folder,
+}: Stage): Promise<{ service: Service; secret: string }> {
   const secret = randomBytes(20).toString('hex');
   const upstream = await goEnv('GOPROXY');
   const token = gitlab.createToken({ scopes: ['read_api'], role: 'reporter' });
@@ -59,12 +63,23 @@ export async function startModpress({ terminal, gitlab, folder }: Stage): Promis
     LISTEN: '127.0.0.1:0',
   };
   terminal.step('modpress, with its defaults: one process, its queue inside, files on disk');
-  const shown = { ...settings, GITLAB_TOKEN: shortened(token), WEBHOOK_TOKEN: shortened(secret), UPSTREAM: '"$(go env GOPROXY)"' };
-  terminal.command(['env', ...Object.entries(shown).map(([name, value]) => `${name}=${value}`), 'node dist/main.js serve'].join(' \\\n    '));
+  const shown = {
+    ...settings,
+    GITLAB_TOKEN: shortened(token),
+    WEBHOOK_TOKEN: shortened(secret),
+    UPSTREAM: '"$(go env GOPROXY)"',
+  };
+  terminal.command(
+    ['env', ...Object.entries(shown).map(([name, value]) => `${name}=${value}`), 'node dist/main.js serve'].join(
+      ' \\\n    ',
+    ),
+  );
   const service = await startService({ ...settings, UPSTREAM: upstream, TMPDIR: temporary });
   await service.logged('compared tags with the store');
   terminal.success(`ready on ${service.url}`);
-  terminal.note('It reads GitLab with a token that can only read, and serves all other modules from the GOPROXY of this machine.');
+  terminal.note(
+    'It reads GitLab with a token that can only read, and serves all other modules from the GOPROXY of this machine.',
+  );
   return { service, secret };
 }
 
@@ -88,28 +103,44 @@ export async function play(stage: Stage, service: Service, secret: string): Prom
   await terminal.run(`cd ${folder} && git clone --quiet ${origin}/platform/hello.git && cd hello`, inFolder);
   await terminal.run(file('go.mod', `module ${LIBRARY}\n\ngo 1.21\n`), inLibrary);
   await terminal.run(file('hello.go', greeting('Hello from v1.0.0')), inLibrary);
-  await terminal.run("git add --all && git commit --quiet --message 'A greeting' && git push --quiet origin main", inLibrary);
+  await terminal.run(
+    "git add --all && git commit --quiet --message 'A greeting' && git push --quiet origin main",
+    inLibrary,
+  );
 
   terminal.step('Push a tag …');
   const first = await publish(stage, service, 'v1.0.0', inLibrary);
 
   terminal.step('… get a module: a program that uses it, and a public module as well');
   const settings = { GOPROXY: service.url, GONOSUMDB: `${HOST}/*`, GOMODCACHE: join(folder, 'module-cache') };
-  terminal.command(`export ${Object.entries(settings).map(([name, value]) => `${name}='${value}'`).join(' ')}`);
+  terminal.command(
+    `export ${Object.entries(settings)
+      .map(([name, value]) => `${name}='${value}'`)
+      .join(' ')}`,
+  );
   const developer = { ...environment, ...settings };
-  await terminal.run(`cd ${folder} && git clone --quiet ${origin}/platform/greeter.git && cd greeter`, { folder, environment: developer });
+  await terminal.run(`cd ${folder} && git clone --quiet ${origin}/platform/greeter.git && cd greeter`, {
+    folder,
+    environment: developer,
+  });
   const inProgram = { folder: join(folder, 'greeter'), environment: developer };
   await terminal.run(`go mod init ${HOST}/platform/greeter`, inProgram);
   await terminal.run(`go get ${LIBRARY}@v1.0.0`, inProgram);
   const outside = await terminal.attempt(`go get ${EXTERNAL}@v1.5.2`, { ...inProgram, patienceMs: OUTSIDE_MS });
-  const missing = outside.ok ? undefined : `${EXTERNAL} could not be fetched: modpress asks the GOPROXY of this machine for public modules, and that did not answer as it should.`;
-  if (missing !== undefined) terminal.failure(`${missing}\nThe demo goes on without it: private modules need nothing from outside.`);
+  const missing = outside.ok
+    ? undefined
+    : `${EXTERNAL} could not be fetched: modpress asks the GOPROXY of this machine for public modules, and that did not answer as it should.`;
+  if (missing !== undefined)
+    terminal.failure(`${missing}\nThe demo goes on without it: private modules need nothing from outside.`);
   await terminal.run(file('main.go', greeter(outside.ok)), inProgram);
   await expectOutput(terminal, inProgram, 'Hello from v1.0.0', outside.ok);
 
   terminal.step('A new version');
   await terminal.run(file('hello.go', greeting('Hello again, from v1.1.0')), inLibrary);
-  await terminal.run("git commit --quiet --all --message 'A better greeting' && git push --quiet origin main", inLibrary);
+  await terminal.run(
+    "git commit --quiet --all --message 'A better greeting' && git push --quiet origin main",
+    inLibrary,
+  );
   const second = await publish(stage, service, 'v1.1.0', inLibrary);
   await terminal.run(`go get ${LIBRARY}@latest`, inProgram);
   await expectOutput(terminal, inProgram, 'Hello again, from v1.1.0', outside.ok);
@@ -122,7 +153,15 @@ export async function play(stage: Stage, service: Service, secret: string): Prom
   await expectOutput(terminal, inProgram, 'Hello from a branch', outside.ok);
 
   await proveChecksums(stage, { 'v1.0.0': first, 'v1.1.0': second });
-  return { modpressUrl: service.url, gitlabUrl: gitlab.url, library, program, moduleCache: settings.GOMODCACHE, token, missing };
+  return {
+    modpressUrl: service.url,
+    gitlabUrl: gitlab.url,
+    library,
+    program,
+    moduleCache: settings.GOMODCACHE,
+    token,
+    missing,
+  };
 }
 
 async function createProjects({ gitlab, terminal, folder }: Stage): Promise<[string, string]> {
@@ -145,14 +184,23 @@ async function addWebhook({ gitlab, terminal }: Stage, service: Service, secret:
     ].join(' \\\n    '),
   );
   // The same call without curl, which not every machine has.
-  const answer = await call(gitlab, path, { method: 'POST', body: { url, token: secret, tag_push_events: true, push_events: false } });
-  if (answer.status !== 201) throw new Error(`GitLab answered ${answer.status} when the webhook was added: ${answer.bytes.toString()}`);
+  const answer = await call(gitlab, path, {
+    method: 'POST',
+    body: { url, token: secret, tag_push_events: true, push_events: false },
+  });
+  if (answer.status !== 201)
+    throw new Error(`GitLab answered ${answer.status} when the webhook was added: ${answer.bytes.toString()}`);
   const { id } = answer.json as { id: number };
   terminal.output(`201 Created: webhook ${id} of the group`);
 }
 
 /** Pushes a tag, and takes the time until the version can be fetched. Returns its checksum. */
-async function publish(stage: Stage, service: Service, version: string, place: { folder: string; environment: NodeJS.ProcessEnv }): Promise<string> {
+async function publish(
+  stage: Stage,
+  service: Service,
+  version: string,
+  place: { folder: string; environment: NodeJS.ProcessEnv },
+): Promise<string> {
   const { terminal, gitlab } = stage;
   const [availableAt] = await Promise.all([
     available(stage, `${service.url}/${LIBRARY}/@v/${version}.info`),
@@ -178,10 +226,16 @@ async function available({ signal }: Stage, url: string): Promise<number> {
   throw new Error(`${url} was not there after ${PUBLISH_MS / 1000} s`);
 }
 
-async function expectOutput(terminal: Terminal, place: { folder: string; environment: NodeJS.ProcessEnv }, words: string, external: boolean): Promise<void> {
+async function expectOutput(
+  terminal: Terminal,
+  place: { folder: string; environment: NodeJS.ProcessEnv },
+  words: string,
+  external: boolean,
+): Promise<void> {
   const output = await terminal.run('go run .', place);
   if (!output.includes(words)) throw new Error(`the program does not say "${words}"`);
-  if (external && !output.includes('communicate by sharing memory')) throw new Error(`the program does not have the words of ${EXTERNAL}`);
+  if (external && !output.includes('communicate by sharing memory'))
+    throw new Error(`the program does not have the words of ${EXTERNAL}`);
 }
 
 /** Compares with what the go command makes of the repository without modpress. */
@@ -191,7 +245,8 @@ async function proveChecksums({ terminal, gitlab }: Stage, sums: Readonly<Record
   terminal.command(`GOPROXY=direct go mod download -json ${queries.join(' ')}`);
   await using direct = await downloadDirect(gitlab, HOST, ...queries);
   for (const { Version: version, Sum: sum = 'none', Error: reason } of direct.modules) {
-    if (sum !== sums[version]) throw new Error(`direct mode gives ${version} the checksum ${sum}${reason === undefined ? '' : ` (${reason})`}`);
+    if (sum !== sums[version])
+      throw new Error(`direct mode gives ${version} the checksum ${sum}${reason === undefined ? '' : ` (${reason})`}`);
     terminal.success(`${LIBRARY}@${version}, ${sum}: the same`);
   }
 }
@@ -228,7 +283,9 @@ function greeting(words: string): string {
 }
 
 function greeter(external: boolean): string {
-  const imports = ['"fmt"', '', `"${LIBRARY}"`, ...(external ? [`"${EXTERNAL}"`] : [])].map((line) => line && `\t${line}`);
+  const imports = ['"fmt"', '', `"${LIBRARY}"`, ...(external ? [`"${EXTERNAL}"`] : [])].map(
+    (line) => line && `\t${line}`,
+  );
   const body = ['hello.Greeting()', ...(external ? ['quote.Go()'] : [])].map((value) => `\tfmt.Println(${value})`);
   return `package main\n\nimport (\n${imports.join('\n')}\n)\n\nfunc main() {\n${body.join('\n')}\n}\n`;
 }

@@ -71,16 +71,26 @@ export class Terminal {
   }
 
   /** The same for a command that may fail, and is given `patienceMs` milliseconds. */
-  async attempt(command: string, { folder, environment, patienceMs }: { folder: string; environment: NodeJS.ProcessEnv; patienceMs?: number }): Promise<Finished> {
+  async attempt(
+    command: string,
+    { folder, environment, patienceMs }: { folder: string; environment: NodeJS.ProcessEnv; patienceMs?: number },
+  ): Promise<Finished> {
     this.#signal.throwIfAborted();
     this.command(command);
     // With a process group of its own, whatever the shell has started ends together with it.
-    const child = spawn('sh', ['-c', command], { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const child = spawn('sh', ['-c', command], {
+      cwd: folder,
+      env: environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
     const kill = (): void => {
-      if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGKILL');
+      if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+        process.kill(-child.pid, 'SIGKILL');
     };
     let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
     const timer = patienceMs === undefined ? undefined : setTimeout(kill, patienceMs);
     this.#signal.addEventListener('abort', kill);
     process.once('exit', kill);

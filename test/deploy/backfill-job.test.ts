@@ -11,12 +11,19 @@ import { library, openOffice, PREFIX, pushTags, type Office } from '../e2e/offic
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const ADMIN_TOKEN = 'the-token-of-the-admins';
 
-const rule = z.strictObject({ if: z.string().optional(), when: z.string().optional(), allow_failure: z.literal(true).optional() });
+const rule = z.strictObject({
+  if: z.string().optional(),
+  when: z.string().optional(),
+  allow_failure: z.literal(true).optional(),
+});
 const job = z.object({ extends: z.literal('.modpress'), rules: z.array(rule), script: z.array(z.string()) });
 const file = z
   .object({
     variables: z.record(z.string(), z.string()),
-    '.modpress': z.object({ inherit: z.object({ default: z.array(z.string()) }), id_tokens: z.object({ MODPRESS_ID_TOKEN: z.object({ aud: z.string() }) }) }),
+    '.modpress': z.object({
+      inherit: z.object({ default: z.array(z.string()) }),
+      id_tokens: z.object({ MODPRESS_ID_TOKEN: z.object({ aud: z.string() }) }),
+    }),
     'modpress:publish': job,
     'modpress:backfill': job,
   })
@@ -52,38 +59,73 @@ describe('the CI jobs', () => {
     await Promise.all([office?.[Symbol.asyncDispose](), issuer?.close()]);
   });
 
-  async function run(name: 'modpress:publish' | 'modpress:backfill', { project, variables = {}, isProtected = true }: Job): Promise<{ status: number; output: string }> {
+  async function run(
+    name: 'modpress:publish' | 'modpress:backfill',
+    { project, variables = {}, isProtected = true }: Job,
+  ): Promise<{ status: number; output: string }> {
     const given = { MODPRESS_URL: 'https://modpress.example', ...file.variables, ...variables };
-    const expand = (text: string): string => text.replace(/\$(\w+)/g, (_, key: string) => expand((given as Record<string, string>)[key] ?? ''));
+    const expand = (text: string): string =>
+      text.replace(/\$(\w+)/g, (_, key: string) => expand((given as Record<string, string>)[key] ?? ''));
     const aud = expand(file['.modpress'].id_tokens.MODPRESS_ID_TOKEN.aud);
     const token = await issuer.sign({ aud, project_path: project, ref_protected: String(isProtected) });
     // The service is not at its public address here, and the image is the checkout.
     const script = file[name].script.join('\n').replaceAll('/app/dist/main.js', MAIN);
-    const env = { PATH: process.env['PATH'], CI_PROJECT_PATH: project, MODPRESS_ID_TOKEN: token, ...given, MODPRESS_URL: service.url };
+    const env = {
+      PATH: process.env['PATH'],
+      CI_PROJECT_PATH: project,
+      MODPRESS_ID_TOKEN: token,
+      ...given,
+      MODPRESS_URL: service.url,
+    };
     return new Promise((resolve) => {
-      execFile('bash', ['--norc', '-eu', '-o', 'pipefail', '-c', script], { env: { MODPRESS_TARGETS: '', ...env } }, (error, stdout, stderr) =>
-        resolve({ status: error ? Number(error.code) : 0, output: stdout + stderr }),
+      execFile(
+        'bash',
+        ['--norc', '-eu', '-o', 'pipefail', '-c', script],
+        { env: { MODPRESS_TARGETS: '', ...env } },
+        (error, stdout, stderr) => resolve({ status: error ? Number(error.code) : 0, output: stdout + stderr }),
       );
     });
   }
 
   describe('are there', () => {
-    const branch = { CI_COMMIT_BRANCH: 'main', CI_DEFAULT_BRANCH: 'main', CI_COMMIT_REF_PROTECTED: 'true', CI_PIPELINE_SOURCE: 'push' };
-    const tag = { CI_COMMIT_TAG: 'v1.0.0', CI_DEFAULT_BRANCH: 'main', CI_COMMIT_REF_PROTECTED: 'true', CI_PIPELINE_SOURCE: 'push' };
-    const mergeRequest = { CI_PIPELINE_SOURCE: 'merge_request_event', CI_DEFAULT_BRANCH: 'main', CI_COMMIT_REF_PROTECTED: 'true' };
+    const branch = {
+      CI_COMMIT_BRANCH: 'main',
+      CI_DEFAULT_BRANCH: 'main',
+      CI_COMMIT_REF_PROTECTED: 'true',
+      CI_PIPELINE_SOURCE: 'push',
+    };
+    const tag = {
+      CI_COMMIT_TAG: 'v1.0.0',
+      CI_DEFAULT_BRANCH: 'main',
+      CI_COMMIT_REF_PROTECTED: 'true',
+      CI_PIPELINE_SOURCE: 'push',
+    };
+    const mergeRequest = {
+      CI_PIPELINE_SOURCE: 'merge_request_event',
+      CI_DEFAULT_BRANCH: 'main',
+      CI_COMMIT_REF_PROTECTED: 'true',
+    };
     const schedule = { ...branch, CI_PIPELINE_SOURCE: 'schedule' };
 
     it.each([
       ['a protected tag', tag, 'on_success', 'never'],
       ['an unprotected tag, where it would be refused', { ...tag, CI_COMMIT_REF_PROTECTED: 'false' }, 'never', 'never'],
       ['the default branch', branch, 'manual', 'manual'],
-      ['another branch', { ...branch, CI_COMMIT_BRANCH: 'feature', CI_COMMIT_REF_PROTECTED: 'false' }, 'never', 'never'],
+      [
+        'another branch',
+        { ...branch, CI_COMMIT_BRANCH: 'feature', CI_COMMIT_REF_PROTECTED: 'false' },
+        'never',
+        'never',
+      ],
       // Else GitLab makes a pipeline of it alone, and takes that for the merge request's.
       ['a merge request', mergeRequest, 'never', 'never'],
       ['a schedule of other things', schedule, 'manual', 'never'],
       ['a schedule of its own', { ...schedule, MODPRESS_BACKFILL: 'true' }, 'manual', 'on_success'],
     ])('for %s', (_name, variables, publish, backfill) => {
-      expect([whenOf('modpress:publish', variables), whenOf('modpress:backfill', variables)]).toEqual([publish, backfill]);
+      expect([whenOf('modpress:publish', variables), whenOf('modpress:backfill', variables)]).toEqual([
+        publish,
+        backfill,
+      ]);
     });
   });
 
@@ -100,23 +142,41 @@ describe('the CI jobs', () => {
   });
 
   it('one publishes what it is told to, or everything', async () => {
-    expect(await run('modpress:backfill', { project: 'platform/ops', variables: { MODPRESS_TARGETS: 'team/lib team/other' } })).toMatchObject({ status: 0, output: expect.stringMatching(/projects +2\n/) });
-    expect(await run('modpress:backfill', { project: 'platform/ops' })).toMatchObject({ status: 0, output: expect.stringMatching(/projects +[34]\n/) });
+    expect(
+      await run('modpress:backfill', {
+        project: 'platform/ops',
+        variables: { MODPRESS_TARGETS: 'team/lib team/other' },
+      }),
+    ).toMatchObject({ status: 0, output: expect.stringMatching(/projects +2\n/) });
+    expect(await run('modpress:backfill', { project: 'platform/ops' })).toMatchObject({
+      status: 0,
+      output: expect.stringMatching(/projects +[34]\n/),
+    });
   });
 
   it('with ADMIN_TOKEN no id_token is looked at', async () => {
-    expect(await run('modpress:publish', { project: 'platform/ops', variables: { ADMIN_TOKEN }, isProtected: false })).toMatchObject({ status: 0 });
+    expect(
+      await run('modpress:publish', { project: 'platform/ops', variables: { ADMIN_TOKEN }, isProtected: false }),
+    ).toMatchObject({ status: 0 });
   });
 
   it('a job that may not gets a line that says so, and fails', async () => {
-    expect(await run('modpress:publish', { project: 'team/lib', isProtected: false })).toMatchObject({ status: 1, output: expect.stringMatching(/answers 403: .*not protected/) });
-    expect(await run('modpress:backfill', { project: 'stranger/lib' })).toMatchObject({ status: 1, output: expect.stringMatching(/answers 403: .*ADMIN_OIDC/) });
+    expect(await run('modpress:publish', { project: 'team/lib', isProtected: false })).toMatchObject({
+      status: 1,
+      output: expect.stringMatching(/answers 403: .*not protected/),
+    });
+    expect(await run('modpress:backfill', { project: 'stranger/lib' })).toMatchObject({
+      status: 1,
+      output: expect.stringMatching(/answers 403: .*ADMIN_OIDC/),
+    });
   });
 });
 
 /** When GitLab runs a job in a pipeline with these variables, by the first of its rules that holds. */
 function whenOf(name: 'modpress:publish' | 'modpress:backfill', variables: Readonly<Record<string, string>>): string {
-  const first = file[name].rules.find((each) => each.if === undefined || each.if.split(' && ').every((part) => holds(part, variables)));
+  const first = file[name].rules.find(
+    (each) => each.if === undefined || each.if.split(' && ').every((part) => holds(part, variables)),
+  );
   return first === undefined ? 'never' : (first.when ?? 'on_success');
 }
 

@@ -26,14 +26,20 @@ afterEach(async () => {
 });
 
 /** Runs .ci/run with a stand-in for npm, and gives its status, its last line, and what npm was asked for. */
-async function runWith({ files, fails = [] }: Scenario): Promise<{ status: number; lastLine: string; calls: string[]; output: string }> {
+async function runWith({
+  files,
+  fails = [],
+}: Scenario): Promise<{ status: number; lastLine: string; calls: string[]; output: string }> {
   await mkdir(join(folder, 'bin'));
   await mkdir(join(folder, 'tmp'));
   const tests = files?.flatMap((file) => file.tests) ?? [];
   const result = {
     numPassedTests: tests.filter((status) => status === 'passed').length,
     numFailedTests: tests.filter((status) => status === 'failed').length,
-    testResults: files?.map((file) => ({ status: file.status, assertionResults: file.tests.map((status) => ({ status })) })),
+    testResults: files?.map((file) => ({
+      status: file.status,
+      assertionResults: file.tests.map((status) => ({ status })),
+    })),
   };
   await writeFile(join(folder, 'result.json'), JSON.stringify(result));
   const npm = `#!/bin/sh
@@ -43,7 +49,11 @@ case "$*" in ${fails.map((name) => `test*${name}*|*${name}) exit 1;;`).join(' ')
 exit 0
 `;
   await writeFile(join(folder, 'bin/npm'), npm, { mode: 0o755 });
-  const env = { ...process.env, PATH: `${join(folder, 'bin')}${delimiter}${process.env['PATH']}`, TMPDIR: join(folder, 'tmp') };
+  const env = {
+    ...process.env,
+    PATH: `${join(folder, 'bin')}${delimiter}${process.env['PATH']}`,
+    TMPDIR: join(folder, 'tmp'),
+  };
   const { status, output } = await new Promise<{ status: number; output: string }>((resolve) => {
     execFile(script, { env }, (error, stdout) => resolve({ status: error ? Number(error.code) : 0, output: stdout }));
   });
@@ -58,11 +68,21 @@ describe('.ci/run', () => {
   it('counts the tests and each further check', async () => {
     const { status, lastLine, calls } = await runWith({ files: [passing, passing] });
     expect([status, lastLine]).toEqual([0, '7 passed, 0 failed']);
-    expect(calls.map((call) => call.split(' ').filter((word) => !word.startsWith('-')).join(' '))).toEqual(['test', 'run lint', 'run types', 'run dead-code']);
+    expect(
+      calls.map((call) =>
+        call
+          .split(' ')
+          .filter((word) => !word.startsWith('-'))
+          .join(' '),
+      ),
+    ).toEqual(['test', 'run lint', 'run types', 'run dead-code']);
   });
 
   it('goes on after a failed test, and fails', async () => {
-    const { status, lastLine, calls } = await runWith({ files: [{ status: 'failed', tests: ['passed', 'failed'] }], fails: ['test'] });
+    const { status, lastLine, calls } = await runWith({
+      files: [{ status: 'failed', tests: ['passed', 'failed'] }],
+      fails: ['test'],
+    });
     expect([status, lastLine]).toEqual([1, '4 passed, 1 failed']);
     expect(calls).toHaveLength(4);
   });
@@ -74,7 +94,11 @@ describe('.ci/run', () => {
   });
 
   it.each([
-    ['a file that cannot be loaded', { files: [passing, { status: 'failed', tests: [] }], fails: ['test'] }, '5 passed, 1 failed'],
+    [
+      'a file that cannot be loaded',
+      { files: [passing, { status: 'failed', tests: [] }], fails: ['test'] },
+      '5 passed, 1 failed',
+    ],
     ['an error outside of the tests', { files: [passing], fails: ['test'] }, '5 passed, 1 failed'],
     ['a run without a result', {}, '3 passed, 1 failed'],
     ['a run without a test', { files: [] }, '3 passed, 1 failed'],
@@ -91,11 +115,18 @@ describe('.ci/run', () => {
 });
 
 describe('.gitlab-ci.yml', () => {
-  const job = z.object({ stage: z.string(), image: z.string(), script: z.array(z.string()), rules: z.array(z.object({ if: z.string() })) });
+  const job = z.object({
+    stage: z.string(),
+    image: z.string(),
+    script: z.array(z.string()),
+    rules: z.array(z.object({ if: z.string() })),
+  });
 
   it('runs .ci/run, and builds the image of tags alone', async () => {
     const text = await readFile(new URL('../../.gitlab-ci.yml', import.meta.url), 'utf8');
-    const { stages, check, image } = z.object({ stages: z.array(z.string()), check: job, image: job }).parse(parse(text));
+    const { stages, check, image } = z
+      .object({ stages: z.array(z.string()), check: job, image: job })
+      .parse(parse(text));
     expect(check.script).toEqual(['.ci/run']);
     expect(image.script.join('\n')).toContain('buildah build --format docker');
     expect(image.rules).toEqual([{ if: '$CI_COMMIT_TAG' }]);

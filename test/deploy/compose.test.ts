@@ -32,9 +32,16 @@ describe('compose.yaml', () => {
           if (setting !== name) expect(service.secrets).toContain(value.replace('/run/secrets/', ''));
         }
         const local = Object.entries(environment).map(([name, value]) => [name, value.replace('/run/secrets', folder)]);
-        const config = loadConfig(Object.fromEntries(local), ROLES.filter((role) => roles.includes(role)));
+        const config = loadConfig(
+          Object.fromEntries(local),
+          ROLES.filter((role) => roles.includes(role)),
+        );
         expect(config.gitlabToken).toBe('secret-of-gitlab_token');
-        expect(config.store).toMatchObject({ kind: 's3', endpoint: 'http://minio:9000', secretKey: 'secret-of-minio_password' });
+        expect(config.store).toMatchObject({
+          kind: 's3',
+          endpoint: 'http://minio:9000',
+          secretKey: 'secret-of-minio_password',
+        });
         expect(config.redisUrl).toBe('redis://redis:6379');
       }
     } finally {
@@ -54,7 +61,8 @@ describe('compose.yaml', () => {
     for (const [name, service] of Object.entries(services)) {
       for (const needed of Object.keys(service.depends_on)) expect(Object.keys(services), name).toContain(needed);
       for (const secret of service.secrets) expect(Object.keys(secrets), name).toContain(secret);
-      for (const volume of service.volumes) if (typeof volume === 'string') expect(Object.keys(volumes), name).toContain(volume.split(':')[0]);
+      for (const volume of service.volumes)
+        if (typeof volume === 'string') expect(Object.keys(volumes), name).toContain(volume.split(':')[0]);
       if (!service.build) continue;
       const context = new URL(`../../deploy/${service.build.context}/`, import.meta.url);
       expect(existsSync(new URL(service.build.dockerfile ?? 'Dockerfile', context)), name).toBe(true);

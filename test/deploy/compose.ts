@@ -49,11 +49,15 @@ function fillIn(text: string, variables: Readonly<Record<string, string>>): stri
 /** The variables of example.env. */
 export function exampleVariables(): Record<string, string> {
   const text = readFileSync(new URL('../../deploy/example.env', import.meta.url), 'utf8');
-  return Object.fromEntries(Array.from(text.matchAll(/^([A-Z_]+)=(.*)$/gm), ([, name = '', value = '']) => [name, value]));
+  return Object.fromEntries(
+    Array.from(text.matchAll(/^([A-Z_]+)=(.*)$/gm), ([, name = '', value = '']) => [name, value]),
+  );
 }
 
 /** The services that are modpress, with the roles that each of them runs. */
-export function modpressServices(services: Readonly<Record<string, Service>>): [name: string, service: Service, roles: string[]][] {
+export function modpressServices(
+  services: Readonly<Record<string, Service>>,
+): [name: string, service: Service, roles: string[]][] {
   return Object.entries(services)
     .filter(([, { image }]) => image.startsWith('modpress:'))
     .map(([name, found]) => {

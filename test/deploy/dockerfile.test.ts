@@ -18,7 +18,9 @@ function imageOf(path: string): Stage {
 }
 
 function argumentsOf(stage: Stage, keyword: string): string[] {
-  return stage.instructions.filter((instruction) => instruction.keyword === keyword).map((instruction) => instruction.text);
+  return stage.instructions
+    .filter((instruction) => instruction.keyword === keyword)
+    .map((instruction) => instruction.text);
 }
 
 describe.each(['Dockerfile', 'deploy/minio.Dockerfile'])('%s', (path) => {
@@ -35,7 +37,8 @@ describe.each(['Dockerfile', 'deploy/minio.Dockerfile'])('%s', (path) => {
     const [user = ''] = argumentsOf(image, 'USER').at(-1)?.split(':') ?? [];
     expect(argumentsOf(image, 'VOLUME')).toEqual(['["/data"]']);
     const owned = image.instructions.some(
-      ({ flags, text: command }) => flags.get('chown') === `${user}:${user}` || command.includes(`--owner=${user} --group=${user}`),
+      ({ flags, text: command }) =>
+        flags.get('chown') === `${user}:${user}` || command.includes(`--owner=${user} --group=${user}`),
     );
     expect(owned).toBe(true);
   });
@@ -77,7 +80,14 @@ describe('the build context', () => {
 
   it('has nothing else, and no secrets', () => {
     const ignored = ignore().add(text('.dockerignore'));
-    for (const path of ['.git/config', 'node_modules/yazl/index.js', 'data/x', 'deploy/secrets/gitlab_token', 'deploy/.env', 'test/x.ts']) {
+    for (const path of [
+      '.git/config',
+      'node_modules/yazl/index.js',
+      'data/x',
+      'deploy/secrets/gitlab_token',
+      'deploy/.env',
+      'test/x.ts',
+    ]) {
       expect(ignored.ignores(path), path).toBe(true);
     }
   });

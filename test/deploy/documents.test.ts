@@ -10,7 +10,14 @@ function text(path: string): string {
   return readFileSync(new URL(path, root), 'utf8');
 }
 
-const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'deploy/README.md', 'docs/architecture.md', ...filesOf('docs/decisions', '.md')];
+const documents = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  'deploy/README.md',
+  'docs/architecture.md',
+  ...filesOf('docs/decisions', '.md'),
+];
 
 describe('README.md', () => {
   it('has the table of modpress serve --help', () => {
@@ -20,7 +27,9 @@ describe('README.md', () => {
   it('lists every metric that there is, and no other', async () => {
     const metrics = createMetrics();
     metrics.watchQueue(async () => ({ waiting: 0, active: 0, delayed: 0 }));
-    const names = (await metrics.registry.getMetricsAsJSON()).map(({ name }) => name).filter((name) => name.startsWith('modpress_'));
+    const names = (await metrics.registry.getMetricsAsJSON())
+      .map(({ name }) => name)
+      .filter((name) => name.startsWith('modpress_'));
     const listed = Array.from(text('README.md').matchAll(/^\| `(modpress_[a-z_]+)` \|/gm), ([, name = '']) => name);
     expect(listed.toSorted()).toEqual(names.toSorted());
   });
@@ -39,7 +48,9 @@ describe.each(documents)('%s', (path) => {
 });
 
 describe('docs/architecture.md', () => {
-  const named = new Set(Array.from(text('docs/architecture.md').matchAll(/`(?:[\w-]+\/)*([\w-]+\.ts)`/g), ([, name = '']) => name));
+  const named = new Set(
+    Array.from(text('docs/architecture.md').matchAll(/`(?:[\w-]+\/)*([\w-]+\.ts)`/g), ([, name = '']) => name),
+  );
 
   it('names every file of src/', () => {
     const files = filesOf('src', '.ts').filter((path) => path !== 'src/module/unicode-tables.ts');
@@ -54,7 +65,9 @@ describe('docs/architecture.md', () => {
 
 describe('docs/decisions', () => {
   it.each(filesOf('docs/decisions', '.md'))('%s says what, why and when to revisit, on one page', (path) => {
-    const headings = text(path).split('\n').filter((line) => line.startsWith('#'));
+    const headings = text(path)
+      .split('\n')
+      .filter((line) => line.startsWith('#'));
     expect(headings[0]).toMatch(new RegExp(`^# ${basename(path).slice(0, 4)}: `));
     expect(headings.slice(1)).toEqual(['## What', '## Why', '## When to revisit']);
     expect(text(path).split('\n').length).toBeLessThanOrEqual(40);

@@ -54,7 +54,12 @@ describe('the image', () => {
     expect(packages).toContain('express');
     expect(packages).not.toContain('typescript');
     expect(packages).not.toContain('vitest');
-    expect((await readdir(join(folder, 'image/app'))).toSorted()).toEqual(['LICENSE', 'dist', 'node_modules', 'package.json']);
+    expect((await readdir(join(folder, 'image/app'))).toSorted()).toEqual([
+      'LICENSE',
+      'dist',
+      'node_modules',
+      'package.json',
+    ]);
   });
 
   it('tells its version', async () => {
@@ -65,7 +70,9 @@ describe('the image', () => {
 
   it('ends with what is wrong when settings are missing', async () => {
     const [command = '', ...args] = localEntrypoint();
-    const failure: unknown = await run(command, [...args, ...execForm(image, 'CMD')], { env: { PATH: process.env['PATH'] } }).catch((error: unknown) => error);
+    const failure: unknown = await run(command, [...args, ...execForm(image, 'CMD')], {
+      env: { PATH: process.env['PATH'] },
+    }).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 2, stderr: expect.stringContaining('GITLAB_URL is missing') as string });
   });
 
@@ -74,7 +81,11 @@ describe('the image', () => {
     async (name, service) => {
       const environment = await localEnvironment(service.environment);
       const [command = '', ...args] = [...localEntrypoint(), ...(service.command ?? execForm(image, 'CMD'))];
-      const child = spawn(command, args, { env: environment, cwd: join(folder, 'image/app'), stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(command, args, {
+        env: environment,
+        cwd: join(folder, 'image/app'),
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
       try {
         const port = await portOf(child);
         const health = { ...environment, LISTEN: `:${port}` };
@@ -132,7 +143,12 @@ async function runStep(command: string, workdir: string): Promise<void> {
     return;
   }
   // What was fetched for the checkout is in npm's cache already.
-  const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], npm_config_prefer_offline: 'true', npm_config_update_notifier: 'false' };
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: process.env['HOME'],
+    npm_config_prefer_offline: 'true',
+    npm_config_update_notifier: 'false',
+  };
   await run('sh', ['-c', command], { cwd: workdir, env });
 }
 
@@ -157,7 +173,11 @@ async function localEnvironment(environment: Readonly<Record<string, string>>): 
     const [there = '', here = ''] = replacements.find(([start]) => value.startsWith(start)) ?? [];
     return [name, value.replace(there, here)];
   });
-  return { ...(Object.fromEntries(local) as Record<string, string>), PATH: process.env['PATH'] ?? '', LISTEN: '127.0.0.1:0' };
+  return {
+    ...(Object.fromEntries(local) as Record<string, string>),
+    PATH: process.env['PATH'] ?? '',
+    LISTEN: '127.0.0.1:0',
+  };
 }
 
 /** The port from the line in the log that says that the service is ready. */

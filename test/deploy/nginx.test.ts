@@ -35,6 +35,11 @@ describe('nginx.conf', () => {
   });
 
   it.each(['location = /-/metrics', 'location = /-/readyz'])('keeps %s for operators', (location) => {
-    expect(directivesOf(location)).toEqual(['allow 127.0.0.1', 'allow ::1', 'deny all', 'proxy_pass http://modpress_proxy']);
+    expect(directivesOf(location)).toEqual([
+      'allow 127.0.0.1',
+      'allow ::1',
+      'deny all',
+      'proxy_pass http://modpress_proxy',
+    ]);
   });
 });

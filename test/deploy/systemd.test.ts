@@ -15,10 +15,14 @@ describe('modpress.service', () => {
   });
 
   it('is accepted by systemd, where there is one', () => {
-    const { error, status, stderr } = spawnSync('systemd-analyze', ['verify', fileURLToPath(unit)], { encoding: 'utf8' });
+    const { error, status, stderr } = spawnSync('systemd-analyze', ['verify', fileURLToPath(unit)], {
+      encoding: 'utf8',
+    });
     // Elsewhere the other tests have to do; the program that it starts need not be where the unit says.
     if (error && 'code' in error && error.code === 'ENOENT') return;
-    const complaints = stderr.split('\n').filter((line) => line.includes('modpress.service') && !line.includes('/usr/bin/node is not executable'));
+    const complaints = stderr
+      .split('\n')
+      .filter((line) => line.includes('modpress.service') && !line.includes('/usr/bin/node is not executable'));
     expect(complaints).toEqual([]);
     expect(status === 0 || stderr.includes('/usr/bin/node is not executable')).toBe(true);
   });
@@ -35,11 +39,25 @@ describe('modpress.service', () => {
   });
 
   it('does not start again with wrong settings, and gives a stop time to finish jobs', () => {
-    expect(lines).toEqual(expect.arrayContaining(['Restart=on-failure', 'RestartPreventExitStatus=2', 'KillSignal=SIGTERM', 'TimeoutStopSec=90s']));
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'Restart=on-failure',
+        'RestartPreventExitStatus=2',
+        'KillSignal=SIGTERM',
+        'TimeoutStopSec=90s',
+      ]),
+    );
   });
 
   it('confines the service', () => {
-    const wanted = ['DynamicUser=yes', 'ProtectSystem=strict', 'ProtectHome=yes', 'PrivateTmp=yes', 'NoNewPrivileges=yes', 'CapabilityBoundingSet='];
+    const wanted = [
+      'DynamicUser=yes',
+      'ProtectSystem=strict',
+      'ProtectHome=yes',
+      'PrivateTmp=yes',
+      'NoNewPrivileges=yes',
+      'CapabilityBoundingSet=',
+    ];
     expect(lines).toEqual(expect.arrayContaining(wanted));
     // V8 needs memory that is both.
     expect(lines).not.toContain('MemoryDenyWriteExecute=yes');

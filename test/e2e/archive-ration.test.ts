@@ -17,7 +17,11 @@ describe('an archive that GitLab refuses for asking too often', () => {
     const tree = await WorkTree.create(project);
     commit = (await tree.write({ 'go.mod': 'module m\n' }).commit('Only')) as CommitId;
     await tree.push();
-    client = new GitLabClient({ url: gitlab.url, token: gitlab.createToken({ scopes: ['read_api'] }), pace: async () => undefined });
+    client = new GitLabClient({
+      url: gitlab.url,
+      token: gitlab.createToken({ scopes: ['read_api'] }),
+      pace: async () => undefined,
+    });
   });
   afterAll(() => gitlab?.close());
 

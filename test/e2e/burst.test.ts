@@ -26,7 +26,13 @@ test('50 tags pushed at once, of which GitLab tells nobody, are published by the
 
   await expect.poll(published, { timeout: 60_000 }).toBe(51);
   expect(await metric(service.url, 'modpress_sweep_recovered_total')).toBe(50);
-  expect(service.log).toContainEqual(expect.objectContaining({ project: 'platform/burst', recovered: 50, msg: expect.stringContaining('probably broken') }));
+  expect(service.log).toContainEqual(
+    expect.objectContaining({
+      project: 'platform/burst',
+      recovered: 50,
+      msg: expect.stringContaining('probably broken'),
+    }),
+  );
   const versions = tags.map((tag) => `${module}@${tag}`);
   expect(await checksumsThrough(service.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
 }, 150_000);

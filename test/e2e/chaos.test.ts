@@ -8,7 +8,16 @@ import type { Project } from '../gitlab/stand-in.ts';
 import { WorkTree } from '../gitlab/work-tree.ts';
 import { startMinio, type Minio } from '../services/minio.ts';
 import { startRedis, type RedisService } from '../services/redis.ts';
-import { addHook, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import {
+  addHook,
+  checksumsDirect,
+  checksumsThrough,
+  library,
+  openOffice,
+  PREFIX,
+  pushTags,
+  type Office,
+} from './office.ts';
 import { startModpress, startService, type Service } from './service.ts';
 
 const ADMIN_TOKEN = 'the-token-of-the-admins';
@@ -33,7 +42,11 @@ describe('when everything goes wrong', () => {
   const expected = new Map<string, 'published' | 'skipped' | 'refused'>();
 
   beforeAll(async () => {
-    [office, minio, redis] = await Promise.all([openOffice({ archiveLimit: 5, latencyMs: 20 }), startMinio(), startRedis({ own: true })]);
+    [office, minio, redis] = await Promise.all([
+      openOffice({ archiveLimit: 5, latencyMs: 20 }),
+      startMinio(),
+      startRedis({ own: true }),
+    ]);
     const bucket = await minio.bucket();
     const { endpoint, accessKey, secretKey, region } = minio;
     store = new S3Store({ bucket, prefix: '', endpoint, accessKey, secretKey, region });
@@ -67,7 +80,9 @@ describe('when everything goes wrong', () => {
     // None of it is waited for, lest the backfill be done meanwhile.
     const meanwhile: Promise<unknown>[] = [];
     for (let kill = 0; kill < KILLS; kill++) {
-      await expect.poll(async () => Object.keys(await outcomes()).length, { timeout: 60_000, interval: 200 }).toBeGreaterThanOrEqual((kill + 1) * OUTCOMES_OF_A_LIFE);
+      await expect
+        .poll(async () => Object.keys(await outcomes()).length, { timeout: 60_000, interval: 200 })
+        .toBeGreaterThanOrEqual((kill + 1) * OUTCOMES_OF_A_LIFE);
       expect(command.child.exitCode).toBeNull();
       await expect.poll(() => workers.length, { timeout: 60_000 }).toBeGreaterThan(0);
       const [victim] = workers.splice(Math.floor(Math.random() * workers.length), 1);
@@ -96,12 +111,14 @@ describe('when everything goes wrong', () => {
   }, 400_000);
 
   async function makeProjects(): Promise<void> {
-    for (const name of ['a', 'b', 'c']) await pushVersions(`platform/${name}`, ...Array.from({ length: 8 }, (_, index) => `v1.${index}.0`));
+    for (const name of ['a', 'b', 'c'])
+      await pushVersions(`platform/${name}`, ...Array.from({ length: 8 }, (_, index) => `v1.${index}.0`));
     const mono = await newProject('platform/mono');
     await using tree = await WorkTree.create(mono);
     const modules = ['api', 'cli', 'core', 'web'];
     for (let release = 0; release < 5; release++) {
-      for (const module of modules) tree.write(below(module, library(`${PREFIX}/platform/mono/${module}`, `${release}`)));
+      for (const module of modules)
+        tree.write(below(module, library(`${PREFIX}/platform/mono/${module}`, `${release}`)));
       await tree.write({ LICENSE: 'free\n' }).commit(`Release ${release}`);
       for (const module of modules) await tag(tree, mono, `${module}/v0.${release}.0`, 'published');
     }
@@ -110,7 +127,11 @@ describe('when everything goes wrong', () => {
     await pushTags(script, { 'run.sh': 'echo\n' }, 'v0.1.0', 'nightly', 'release-7');
     for (const name of ['v0.1.0', 'nightly', 'release-7']) expected.set(`${script.path} ${name}`, 'skipped');
     const refused = await newProject('platform/refused');
-    await pushTags(refused, { ...library(`${PREFIX}/platform/refused`, 'x'), 'A.go': 'package refused\n', 'a.go': 'package refused\n' }, 'v1.0.0');
+    await pushTags(
+      refused,
+      { ...library(`${PREFIX}/platform/refused`, 'x'), 'A.go': 'package refused\n', 'a.go': 'package refused\n' },
+      'v1.0.0',
+    );
     expected.set(`${refused.path} v1.0.0`, 'refused');
     await newProject('platform/late');
     await newProject('platform/burst');
@@ -122,7 +143,12 @@ describe('when everything goes wrong', () => {
     return project;
   }
 
-  async function tag(tree: WorkTree, project: Project, name: string, status: 'published' | 'skipped' | 'refused'): Promise<void> {
+  async function tag(
+    tree: WorkTree,
+    project: Project,
+    name: string,
+    status: 'published' | 'skipped' | 'refused',
+  ): Promise<void> {
     await tree.tag(name);
     expected.set(`${project.path} ${name}`, status);
   }
@@ -185,5 +211,7 @@ describe('when everything goes wrong', () => {
 });
 
 function below(directory: string, files: Readonly<Record<string, unknown>>): Parameters<WorkTree['write']>[0] {
-  return Object.fromEntries(Object.entries(files).map(([path, content]) => [`${directory}/${path}`, content])) as Parameters<WorkTree['write']>[0];
+  return Object.fromEntries(
+    Object.entries(files).map(([path, content]) => [`${directory}/${path}`, content]),
+  ) as Parameters<WorkTree['write']>[0];
 }

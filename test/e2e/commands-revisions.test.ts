@@ -6,7 +6,16 @@ import { expectFailure, expectSame, SideBySide } from './side-by-side.ts';
 const GROUP = `${PREFIX}/group`;
 let both: SideBySide;
 /** How many versions each project has by its tags. */
-const TAGGED: Readonly<Record<string, number>> = { ahead: 2, forked: 2, late: 1, candidate: 1, two: 1, 'new-major': 1, mono: 2, retracted: 3 };
+const TAGGED: Readonly<Record<string, number>> = {
+  ahead: 2,
+  forked: 2,
+  late: 1,
+  candidate: 1,
+  two: 1,
+  'new-major': 1,
+  mono: 2,
+  retracted: 3,
+};
 /** The ids of commits, by the project and what they are called. */
 const commits = new Map<string, string>();
 
@@ -55,7 +64,13 @@ beforeAll(async () => {
     await commit(tree, 'new-major last', library(`${module}/v2`, 'two'));
   });
   await repository('mono', async (tree, module) => {
-    await commit(tree, 'mono first', { ...library(module, 'root'), 'sub/go.mod': `module ${module}/sub\n\ngo 1.21\n`, 'sub/sub.go': 'package sub\n' }, 'v1.0.0', 'sub/v0.3.0');
+    await commit(
+      tree,
+      'mono first',
+      { ...library(module, 'root'), 'sub/go.mod': `module ${module}/sub\n\ngo 1.21\n`, 'sub/sub.go': 'package sub\n' },
+      'v1.0.0',
+      'sub/v0.3.0',
+    );
     await commit(tree, 'mono last', { 'sub/sub.go': '// Package sub is new.\npackage sub\n' });
   });
   await repository('legacy', async (tree) => {
@@ -68,7 +83,12 @@ beforeAll(async () => {
     await tree.branch('stale');
     await commit(tree, 'retracted stale', library(module, 'stale'));
     await tree.branch('main');
-    await commit(tree, 'retracted last', { 'go.mod': `module ${module}\n\ngo 1.21\n\nretract [v1.1.0, v1.1.1]\n` }, 'v1.1.1');
+    await commit(
+      tree,
+      'retracted last',
+      { 'go.mod': `module ${module}\n\ngo 1.21\n\nretract [v1.1.0, v1.1.1]\n` },
+      'v1.1.1',
+    );
   });
 }, 120_000);
 afterAll(async () => {
@@ -163,7 +183,10 @@ describe('go get refuses', { timeout: 60_000 }, () => {
 
   test('made-up pseudo-versions', async () => {
     const queries = {
-      'v1.0.1-0.20200101000000-{ahead last:12}': ['its time is not that of the commit', 'does not match version-control timestamp'],
+      'v1.0.1-0.20200101000000-{ahead last:12}': [
+        'its time is not that of the commit',
+        'does not match version-control timestamp',
+      ],
       'v1.3.1-0.{ahead last}': ['there is no tag v1.3.0', 'preceding tag (v1.3.0) not found'],
       'v1.5.1-0.{ahead last}': ['does not come after the tag v1.5.0', 'not a descendent of preceding tag (v1.5.0)'],
       'v1.0.1-0.{ahead last time}-{ahead last:11}': ['shorter than the usual', 'revision is shorter than canonical'],
@@ -185,7 +208,9 @@ describe('go get refuses', { timeout: 60_000 }, () => {
 });
 
 /** What each side says of each of these queries for `ahead`, all of them wrong. */
-async function refusals(queries: readonly string[]): Promise<{ readonly modpress: string[]; readonly direct: string[] }> {
+async function refusals(
+  queries: readonly string[],
+): Promise<{ readonly modpress: string[]; readonly direct: string[] }> {
   const names = queries.map((query) => `${GROUP}/ahead@${filled(query)}`);
   const { modpress, direct } = expectFailure(await both.go(['get', ...names]));
   const reasonsIn = (stderr: string): string[] => {
@@ -224,7 +249,12 @@ async function repository(name: string, build: (tree: WorkTree, module: string) 
 }
 
 /** Commits under a name of its own, tags it, and notes its id and time. */
-async function commit(tree: WorkTree, name: string, files: Readonly<Record<string, FileContent>>, ...tags: readonly string[]): Promise<void> {
+async function commit(
+  tree: WorkTree,
+  name: string,
+  files: Readonly<Record<string, FileContent>>,
+  ...tags: readonly string[]
+): Promise<void> {
   const date = new Date(Date.UTC(2024, 4, 1, 0, commits.size));
   const id = await tree.write(files).commit(name, { date });
   if (tags.length > 0) await tree.tag(tags);

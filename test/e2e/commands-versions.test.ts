@@ -28,7 +28,19 @@ afterAll(async () => {
 
 describe('which versions a module has', { timeout: 60_000 }, () => {
   test('go list -m -versions says of every kind of module', async () => {
-    expect(await versionsOf('plain', 'candidates', 'untagged', 'two', 'two/v2', 'mono', 'mono/sub', 'mono/sub/deep/v3', 'retracted')).toEqual([
+    expect(
+      await versionsOf(
+        'plain',
+        'candidates',
+        'untagged',
+        'two',
+        'two/v2',
+        'mono',
+        'mono/sub',
+        'mono/sub/deep/v3',
+        'retracted',
+      ),
+    ).toEqual([
       `${GROUP}/plain v1.0.0 v1.1.0-rc.1 v1.1.0 v1.1.1 v1.2.0-beta`,
       `${GROUP}/candidates v0.1.0-alpha v0.1.0-rc.2 v0.1.0-rc.10`,
       `${GROUP}/untagged`,
@@ -82,17 +94,52 @@ describe('which versions a module has', { timeout: 60_000 }, () => {
 
 describe('a query for a version', { timeout: 60_000 }, () => {
   test('is answered with the one that fits best, given the one that is required', async () => {
-    const queries = ['latest', 'v1', 'v1.1', '>=v1.1.0', '>v1.1.1', '<v1.1.0', '<=v1.1.0', 'release-1', 'upgrade', 'patch'];
-    const { stdout } = expectSame(await both.go(['list', '-m', ...queries.map((query) => `${GROUP}/plain@${query}`)], requiring('plain@v1.1.0')));
-    const versions = ['v1.1.1', 'v1.1.1', 'v1.1.1', 'v1.1.0', 'v1.2.0-beta', 'v1.0.0', 'v1.1.0', 'v1.0.0', 'v1.1.1', 'v1.1.1'];
+    const queries = [
+      'latest',
+      'v1',
+      'v1.1',
+      '>=v1.1.0',
+      '>v1.1.1',
+      '<v1.1.0',
+      '<=v1.1.0',
+      'release-1',
+      'upgrade',
+      'patch',
+    ];
+    const { stdout } = expectSame(
+      await both.go(['list', '-m', ...queries.map((query) => `${GROUP}/plain@${query}`)], requiring('plain@v1.1.0')),
+    );
+    const versions = [
+      'v1.1.1',
+      'v1.1.1',
+      'v1.1.1',
+      'v1.1.0',
+      'v1.2.0-beta',
+      'v1.0.0',
+      'v1.1.0',
+      'v1.0.0',
+      'v1.1.1',
+      'v1.1.1',
+    ];
     expect(stdout.split('\n')).toEqual([...versions.map((version) => `${GROUP}/plain ${version}`), '']);
   });
 
   test('is answered for every kind of module', async () => {
     const queries = ['candidates@latest', 'two/v2@latest', 'mono/sub@v0.3', 'retracted@latest', 'untagged@latest'];
     const { stdout } = expectSame(await both.go(['list', '-m', ...queries.map((query) => `${GROUP}/${query}`)]));
-    const versions = ['v0.1.0-rc.10', 'v2.0.0', 'v0.3.0', 'v1.0.0', expect.stringMatching(/^v0\.0\.0-20240101000000-[0-9a-f]{12}$/)];
-    expect(stdout.trim().split('\n').map((line) => line.replace(/.* /, ''))).toEqual(versions);
+    const versions = [
+      'v0.1.0-rc.10',
+      'v2.0.0',
+      'v0.3.0',
+      'v1.0.0',
+      expect.stringMatching(/^v0\.0\.0-20240101000000-[0-9a-f]{12}$/),
+    ];
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => line.replace(/.* /, '')),
+    ).toEqual(versions);
   });
 
   test('has no answer where nothing fits', async () => {
@@ -105,18 +152,40 @@ describe('a query for a version', { timeout: 60_000 }, () => {
 
 describe('what is new', { timeout: 60_000 }, () => {
   test('go list -m -json -u knows updates, retractions with their rationale, and what is deprecated', async () => {
-    const required = requiring('plain@v1.0.0', 'deprecated@v1.0.0', 'retracted@v1.1.0', 'mono/sub@v0.3.0', 'two/v2@v2.0.0');
+    const required = requiring(
+      'plain@v1.0.0',
+      'deprecated@v1.0.0',
+      'retracted@v1.1.0',
+      'mono/sub@v0.3.0',
+      'two/v2@v2.0.0',
+    );
     const { stdout } = expectSame(await both.go(['list', '-m', '-json', '-u', 'all'], required));
     const modules = JSON.parse(`[${stdout.trim().replaceAll(/^\}\n\{/gm, '},\n{')}]`) as object[];
     expect(modules).toHaveLength(6);
-    expect(modules).toContainEqual(expect.objectContaining({ Path: `${GROUP}/plain`, Version: 'v1.0.0', Update: expect.objectContaining({ Version: 'v1.1.1' }) }));
-    expect(modules).toContainEqual(expect.objectContaining({ Path: `${GROUP}/deprecated`, Deprecated: 'use plain.', Update: expect.objectContaining({ Version: 'v1.0.1' }) }));
+    expect(modules).toContainEqual(
+      expect.objectContaining({
+        Path: `${GROUP}/plain`,
+        Version: 'v1.0.0',
+        Update: expect.objectContaining({ Version: 'v1.1.1' }),
+      }),
+    );
+    expect(modules).toContainEqual(
+      expect.objectContaining({
+        Path: `${GROUP}/deprecated`,
+        Deprecated: 'use plain.',
+        Update: expect.objectContaining({ Version: 'v1.0.1' }),
+      }),
+    );
     expect(modules).toContainEqual(expect.objectContaining({ Path: `${GROUP}/retracted`, Retracted: ['Loses data.'] }));
-    expect(modules).toContainEqual(expect.objectContaining({ Path: `${GROUP}/mono/sub`, Update: expect.objectContaining({ Version: 'v0.4.0' }) }));
+    expect(modules).toContainEqual(
+      expect.objectContaining({ Path: `${GROUP}/mono/sub`, Update: expect.objectContaining({ Version: 'v0.4.0' }) }),
+    );
   });
 
   test('go list -m -u says it in one line', async () => {
-    const { stdout } = expectSame(await both.go(['list', '-m', '-u', 'all'], requiring('plain@v1.0.0', 'deprecated@v1.0.0', 'retracted@v1.1.0')));
+    const { stdout } = expectSame(
+      await both.go(['list', '-m', '-u', 'all'], requiring('plain@v1.0.0', 'deprecated@v1.0.0', 'retracted@v1.1.0')),
+    );
     expect(stdout.split('\n')).toEqual([
       'example.com/work',
       `${GROUP}/deprecated v1.0.0 [v1.0.1] (deprecated)`,
@@ -127,8 +196,20 @@ describe('what is new', { timeout: 60_000 }, () => {
   });
 
   test('go list -m -json of versions and branches has their origin', async () => {
-    const { stdout } = expectSame(await both.go(['list', '-m', '-json', ...['plain@v1.1.1', 'untagged@main', 'mono/sub@v0.3.0', 'two/v2@main'].map((query) => `${GROUP}/${query}`)]));
-    expect(stdout.match(/"Ref": .*/g)).toEqual(['"Ref": "refs/tags/v1.1.1"', '"Ref": "refs/heads/main"', '"Ref": "refs/tags/sub/v0.3.0"', '"Ref": "refs/heads/main"']);
+    const { stdout } = expectSame(
+      await both.go([
+        'list',
+        '-m',
+        '-json',
+        ...['plain@v1.1.1', 'untagged@main', 'mono/sub@v0.3.0', 'two/v2@main'].map((query) => `${GROUP}/${query}`),
+      ]),
+    );
+    expect(stdout.match(/"Ref": .*/g)).toEqual([
+      '"Ref": "refs/tags/v1.1.1"',
+      '"Ref": "refs/heads/main"',
+      '"Ref": "refs/tags/sub/v0.3.0"',
+      '"Ref": "refs/heads/main"',
+    ]);
     expect(stdout).toContain('"Subdir": "sub"');
   });
 
@@ -143,7 +224,10 @@ describe('what is new', { timeout: 60_000 }, () => {
     ['-u=patch', 'v0.3.0'],
   ])('go get %s upgrades to plain v1.1.1 and mono/sub %s', async (flag, version) => {
     const imports = `import (\n\t_ "${GROUP}/plain"\n\t_ "${GROUP}/mono/sub"\n)\n`;
-    const files = { ...requiring('plain@v1.1.0', 'mono/sub@v0.3.0'), 'main.go': `package main\n\n${imports}\nfunc main() {}\n` };
+    const files = {
+      ...requiring('plain@v1.1.0', 'mono/sub@v0.3.0'),
+      'main.go': `package main\n\n${imports}\nfunc main() {}\n`,
+    };
     const { goMod } = expectSame(await both.go(['get', flag, './...'], files));
     expect(goMod).toContain(`\t${GROUP}/mono/sub ${version}\n\t${GROUP}/plain v1.1.1\n`);
   });
@@ -151,7 +235,9 @@ describe('what is new', { timeout: 60_000 }, () => {
 
 /** The lines of `go list -m -versions` for modules of the group. */
 async function versionsOf(...names: readonly string[]): Promise<string[]> {
-  return expectSame(await both.go(['list', '-m', '-versions', ...names.map((name) => `${GROUP}/${name}`)])).stdout.split('\n');
+  return expectSame(
+    await both.go(['list', '-m', '-versions', ...names.map((name) => `${GROUP}/${name}`)]),
+  ).stdout.split('\n');
 }
 
 /** The go.mod of a program that needs these versions. */
@@ -200,7 +286,9 @@ async function mono(path: string): Promise<void> {
     const nested = Object.entries(library(`${module}/sub`, 'sub')).map(([name, content]) => [`sub/${name}`, content]);
     await tree.write({ ...library(module, 'root'), ...Object.fromEntries(nested) }).commit('First');
     await tree.tag(['v1.0.0', 'sub/v0.3.0', 'sub/v0.4.0']);
-    await tree.write({ 'sub/deep/go.mod': `module ${module}/sub/deep/v3\n`, 'sub/deep/deep.go': 'package deep\n' }).commit('Deep');
+    await tree
+      .write({ 'sub/deep/go.mod': `module ${module}/sub/deep/v3\n`, 'sub/deep/deep.go': 'package deep\n' })
+      .commit('Deep');
     await tree.tag(['sub/deep/v3.0.0', 'sub/deep/v2.9.0']);
   });
 }

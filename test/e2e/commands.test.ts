@@ -26,8 +26,18 @@ beforeAll(async () => {
     await tree.tag('v0.3.0');
   });
   await both.repository('group/nest', async (tree, module) => {
-    const nested = Object.entries(library(`${module}/sub`, 'nested')).map(([path, content]) => [`sub/${path}`, content]);
-    await tree.write({ ...library(module, 'nest'), 'pkg/pkg.go': 'package pkg\n', 'sub/pkg/pkg.go': 'package pkg\n', ...Object.fromEntries(nested) }).commit('First');
+    const nested = Object.entries(library(`${module}/sub`, 'nested')).map(([path, content]) => [
+      `sub/${path}`,
+      content,
+    ]);
+    await tree
+      .write({
+        ...library(module, 'nest'),
+        'pkg/pkg.go': 'package pkg\n',
+        'sub/pkg/pkg.go': 'package pkg\n',
+        ...Object.fromEntries(nested),
+      })
+      .commit('First');
     await tree.tag(['v1.0.0', 'sub/v0.1.0']);
   });
 }, 120_000);
@@ -49,7 +59,9 @@ describe('go get finds the module of a package', { timeout: 60_000 }, () => {
 
   test('which may be missing from it', async () => {
     const { modpress, direct } = expectFailure(await both.go(['get', `${GROUP}/nest/none@latest`]));
-    expect(direct).toContain(`module ${GROUP}/nest@latest found (v1.0.0), but does not contain package ${GROUP}/nest/none\n`);
+    expect(direct).toContain(
+      `module ${GROUP}/nest@latest found (v1.0.0), but does not contain package ${GROUP}/nest/none\n`,
+    );
     expect(modpress).toBe(direct);
   });
 
@@ -64,7 +76,9 @@ describe('a program with private modules that need each other', { timeout: 90_00
   test('is tidied, listed, verified, vendored and built', async () => {
     await using developers = await both.developers({ 'main.go': program('thing', 'shape', 'colour') });
     const { goMod, goSum } = expectSame(await developers.go('mod', 'tidy'));
-    expect(goMod).toContain(`require (\n\t${GROUP}/colour v1.0.0\n\t${GROUP}/shape v1.1.0\n\t${GROUP}/thing v0.3.0\n)\n`);
+    expect(goMod).toContain(
+      `require (\n\t${GROUP}/colour v1.0.0\n\t${GROUP}/shape v1.1.0\n\t${GROUP}/thing v0.3.0\n)\n`,
+    );
     expect(goSum.trim().split('\n')).toHaveLength(6);
 
     const graph = expectSame(await developers.go('mod', 'graph'));
@@ -95,7 +109,11 @@ describe('a program with private modules that need each other', { timeout: 90_00
   test('is not built with a go.sum that says something else', async () => {
     await using developers = await both.developers({ 'main.go': program('colour') });
     const { goSum } = expectSame(await developers.go('mod', 'tidy'));
-    const fresh = { 'main.go': program('colour'), 'go.mod': await developers.direct.read('go.mod'), 'go.sum': goSum.replace(/ h1:..../, ' h1:0000') };
+    const fresh = {
+      'main.go': program('colour'),
+      'go.mod': await developers.direct.read('go.mod'),
+      'go.sum': goSum.replace(/ h1:..../, ' h1:0000'),
+    };
     const { modpress, direct } = expectFailure(await both.go(['build', '-o', '../program', '.'], fresh));
     expect(direct).toMatch(/checksum mismatch[^]*SECURITY ERROR/);
     expect(modpress).toBe(direct);
@@ -116,7 +134,9 @@ describe('a program with private modules that need each other', { timeout: 90_00
     expectSame(await developers.go('work', 'sync'));
     const sums = await developers.direct.read('go.work.sum');
     expect(await developers.modpress.read('go.work.sum')).toBe(sums);
-    expect(expectSame(await developers.go('list', '-m', 'all')).stdout).toContain(`${GROUP}/colour v1.0.0 => ./colour\n`);
+    expect(expectSame(await developers.go('list', '-m', 'all')).stdout).toContain(
+      `${GROUP}/colour v1.0.0 => ./colour\n`,
+    );
   });
 });
 
@@ -124,24 +144,35 @@ describe('what is fetched alone', { timeout: 60_000 }, () => {
   test('go install puts a program in place that runs', async () => {
     await using developers = await both.developers();
     expectSame(await developers.go('install', `${GROUP}/thing/cmd/say@latest`));
-    for (const { bin, work } of [developers.modpress, developers.direct]) expect(await readdir(bin), work).toEqual(['say']);
-    const [said, wanted] = await Promise.all([developers.modpress, developers.direct].map((developer) => developer.run(join(developer.bin, 'say'))));
+    for (const { bin, work } of [developers.modpress, developers.direct])
+      expect(await readdir(bin), work).toEqual(['say']);
+    const [said, wanted] = await Promise.all(
+      [developers.modpress, developers.direct].map((developer) => developer.run(join(developer.bin, 'say'))),
+    );
     expect(wanted).toMatchObject({ status: 0, stdout: 'thing round red\n' });
     expect(said).toEqual(wanted);
   });
 
   test('go mod download -json gives version, checksums and origin', async () => {
-    const queries = ['colour@v1.0.0', 'nest/sub@v0.1.0', 'shape@main', 'thing@v0.2.0'].map((query) => `${GROUP}/${query}`);
+    const queries = ['colour@v1.0.0', 'nest/sub@v0.1.0', 'shape@main', 'thing@v0.2.0'].map(
+      (query) => `${GROUP}/${query}`,
+    );
     const { stdout } = expectSame(await both.go(['mod', 'download', '-json', ...queries]));
     expect(stdout.match(/"(?:Sum|GoModSum)": "h1:/g)).toHaveLength(8);
-    expect(stdout.match(/"Ref": .*/g)).toEqual(['"Ref": "refs/tags/v1.0.0"', '"Ref": "refs/tags/sub/v0.1.0"', '"Ref": "refs/heads/main"', '"Ref": "refs/tags/v0.2.0"']);
+    expect(stdout.match(/"Ref": .*/g)).toEqual([
+      '"Ref": "refs/tags/v1.0.0"',
+      '"Ref": "refs/tags/sub/v0.1.0"',
+      '"Ref": "refs/heads/main"',
+      '"Ref": "refs/tags/v0.2.0"',
+    ]);
   });
 });
 
 /** A library whose word ends in that of another. */
 function calling(module: string, other: string, word: string): Record<string, string> {
   const name = module.replace(/.*\//, '');
-  const [version, ...more] = other === 'shape' ? ['v1.1.0', `\nrequire ${GROUP}/colour v1.0.0 // indirect\n`] : ['v1.0.0'];
+  const [version, ...more] =
+    other === 'shape' ? ['v1.1.0', `\nrequire ${GROUP}/colour v1.0.0 // indirect\n`] : ['v1.0.0'];
   return {
     'go.mod': `module ${module}\n\ngo 1.21\n\nrequire ${GROUP}/${other} ${version}\n${more.join('')}`,
     [`${name}.go`]: `package ${name}\n\nimport "${GROUP}/${other}"\n\nfunc Word() string { return "${word} " + ${other}.Word() }\n`,
@@ -164,5 +195,7 @@ async function filesBelow(developer: Developer, folder: string): Promise<Record<
   const top = join(developer.work, folder);
   const entries = (await readdir(top, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
   const paths = entries.map((entry) => join(entry.parentPath, entry.name)).toSorted();
-  return Object.fromEntries(await Promise.all(paths.map(async (path) => [path.slice(top.length + 1), await readFile(path, 'utf8')] as const)));
+  return Object.fromEntries(
+    await Promise.all(paths.map(async (path) => [path.slice(top.length + 1), await readFile(path, 'utf8')] as const)),
+  );
 }

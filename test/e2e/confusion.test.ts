@@ -42,68 +42,76 @@ interface Greedy extends Pick<Stub, 'url' | 'close'> {
   readonly asked: string[];
 }
 
-describe.each(['cache', 'redirect'])('private stays private, with an upstream that claims to have everything (%s)', (mode) => {
-  let office: Office;
-  let upstream: Greedy;
-  let service: InProcess;
+describe.each(['cache', 'redirect'])(
+  'private stays private, with an upstream that claims to have everything (%s)',
+  (mode) => {
+    let office: Office;
+    let upstream: Greedy;
+    let service: InProcess;
 
-  beforeAll(async () => {
-    office = await openOffice();
-    const asked: string[] = [];
-    const server = await listen((incoming, response) => {
-      asked.push(decodeURIComponent(incoming.url ?? ''));
-      response.end('v9.9.9\n');
+    beforeAll(async () => {
+      office = await openOffice();
+      const asked: string[] = [];
+      const server = await listen((incoming, response) => {
+        asked.push(decodeURIComponent(incoming.url ?? ''));
+        response.end('v9.9.9\n');
+      });
+      upstream = { ...server, asked };
+      service = await startInProcess({
+        ...office.settings,
+        MODULE_MAP: `${VANITY}=platform/go`,
+        UPSTREAM: upstream.url,
+        UPSTREAM_MODE: mode,
+      });
     });
-    upstream = { ...server, asked };
-    service = await startInProcess({
-      ...office.settings,
-      MODULE_MAP: `${VANITY}=platform/go`,
-      UPSTREAM: upstream.url,
-      UPSTREAM_MODE: mode,
+    afterAll(async () => {
+      await service?.[Symbol.asyncDispose]();
+      await upstream?.close();
+      await office?.[Symbol.asyncDispose]();
     });
-  });
-  afterAll(async () => {
-    await service?.[Symbol.asyncDispose]();
-    await upstream?.close();
-    await office?.[Symbol.asyncDispose]();
-  });
 
-  test('it is not asked, and nobody is sent to it, whatever the route', async () => {
-    for (const path of PATHS) {
-      const { status, location, body } = await get(service.url, path);
-      expect([400, 403, 404], `${path} answered ${status}`).toContain(status);
-      expect(location).toBeUndefined();
-      expect(body).not.toContain('v9.9.9');
-    }
-    expect(upstream.asked.filter(isPrivate)).toEqual([]);
+    test('it is not asked, and nobody is sent to it, whatever the route', async () => {
+      for (const path of PATHS) {
+        const { status, location, body } = await get(service.url, path);
+        expect([400, 403, 404], `${path} answered ${status}`).toContain(status);
+        expect(location).toBeUndefined();
+        expect(body).not.toContain('v9.9.9');
+      }
+      expect(upstream.asked.filter(isPrivate)).toEqual([]);
 
-    // The routes do lead there, for what is not private.
-    const list = await get(service.url, '/other.example/module/@v/list');
-    expect(mode === 'cache' ? list.body : list.location).toMatch(mode === 'cache' ? 'v9.9.9' : `${upstream.url}/other.example/module/@v/list`);
-    // A name that only begins like a private one is a stranger's.
-    const lookalike = await get(service.url, `/${PREFIX}.org/x/@v/list`);
-    expect(lookalike.status).toBe(mode === 'cache' ? 200 : 302);
-  });
+      // The routes do lead there, for what is not private.
+      const list = await get(service.url, '/other.example/module/@v/list');
+      expect(mode === 'cache' ? list.body : list.location).toMatch(
+        mode === 'cache' ? 'v9.9.9' : `${upstream.url}/other.example/module/@v/list`,
+      );
+      // A name that only begins like a private one is a stranger's.
+      const lookalike = await get(service.url, `/${PREFIX}.org/x/@v/list`);
+      expect(lookalike.status).toBe(mode === 'cache' ? 200 : 302);
+    });
 
-  test('the go command learns of nothing but what is published, even without GONOSUMDB', async () => {
-    const project = await office.gitlab.createProject('group/secret');
-    await addHook(office.gitlab, '/groups/group', service.url, { token: 'the secret of the hook' });
-    await using watch = watchVersion(service.url, MODULE, 'v1.0.0');
-    await pushTags(project, library(MODULE, 'secret'), 'v1.0.0');
-    await watch.published;
+    test('the go command learns of nothing but what is published, even without GONOSUMDB', async () => {
+      const project = await office.gitlab.createProject('group/secret');
+      await addHook(office.gitlab, '/groups/group', service.url, { token: 'the secret of the hook' });
+      await using watch = watchVersion(service.url, MODULE, 'v1.0.0');
+      await pushTags(project, library(MODULE, 'secret'), 'v1.0.0');
+      await watch.published;
 
-    upstream.asked.length = 0;
-    await using go = await startGo(service.url, { GONOSUMDB: '', GOSUMDB: verifierKey(SUMDB) });
-    const published = await go.run('get', `${MODULE}@v1.0.0`);
-    // The go command has turned to the checksum database, and was told to leave private modules alone.
-    expect(published).toMatchObject({ ok: false, stderr: expect.stringMatching(/is private[^]*go env -w GONOSUMDB=/) });
-    expect(upstream.asked.filter((path) => !isPrivate(path))).toContain(`/sumdb/${SUMDB}/supported`);
-    for (const query of [`${MODULE}@v1.9.9`, `${PREFIX}/group/other@latest`, `${VANITY}/secret/package@v9.9.9`]) {
-      expect(await go.run('get', query)).toMatchObject({ ok: false });
-    }
-    expect(upstream.asked.filter(isPrivate)).toEqual([]);
-  }, 60_000);
-});
+      upstream.asked.length = 0;
+      await using go = await startGo(service.url, { GONOSUMDB: '', GOSUMDB: verifierKey(SUMDB) });
+      const published = await go.run('get', `${MODULE}@v1.0.0`);
+      // The go command has turned to the checksum database, and was told to leave private modules alone.
+      expect(published).toMatchObject({
+        ok: false,
+        stderr: expect.stringMatching(/is private[^]*go env -w GONOSUMDB=/),
+      });
+      expect(upstream.asked.filter((path) => !isPrivate(path))).toContain(`/sumdb/${SUMDB}/supported`);
+      for (const query of [`${MODULE}@v1.9.9`, `${PREFIX}/group/other@latest`, `${VANITY}/secret/package@v9.9.9`]) {
+        expect(await go.run('get', query)).toMatchObject({ ok: false });
+      }
+      expect(upstream.asked.filter(isPrivate)).toEqual([]);
+    }, 60_000);
+  },
+);
 
 /** A public key as GOSUMDB takes it: of a database that nobody has to answer for here. */
 function verifierKey(name: string): string {
@@ -123,7 +131,10 @@ async function get(url: string, path: string): Promise<{ status: number; locatio
   return await new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
     request({ hostname, port, path, agent: false }, (response) => {
-      text(response).then((body) => resolve({ status: response.statusCode ?? 0, location: response.headers.location, body }), reject);
+      text(response).then(
+        (body) => resolve({ status: response.statusCode ?? 0, location: response.headers.location, body }),
+        reject,
+      );
     })
       .once('error', reject)
       .end();

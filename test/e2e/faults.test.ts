@@ -4,7 +4,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { FaultKind } from '../gitlab/faults.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
-import { addHook, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import {
+  addHook,
+  checksumsDirect,
+  checksumsThrough,
+  library,
+  openOffice,
+  PREFIX,
+  pushTags,
+  type Office,
+} from './office.ts';
 import { watchVersion } from './version-watch.ts';
 
 /** Something that goes wrong with the first requests of one kind. `retries` is how often the job has to be begun again. */
@@ -17,7 +26,11 @@ interface Trouble {
 const ARCHIVE = 'repository/archive';
 const TAG = 'repository/tags/';
 const TREE = 'repository/tree';
-const maintenance = { status: 502, body: '<html>GitLab is not responding</html>', headers: { 'Content-Type': 'text/html' } };
+const maintenance = {
+  status: 502,
+  body: '<html>GitLab is not responding</html>',
+  headers: { 'Content-Type': 'text/html' },
+};
 
 /** An answer of 5xx is waited out twice within a call, so only the third in a row costs the job its attempt. */
 const TROUBLES: readonly Trouble[] = [
@@ -25,14 +38,20 @@ const TROUBLES: readonly Trouble[] = [
   { name: 'an archive whose connection drops', faults: [{ path: ARCHIVE, times: 1, kind: 'drop' }], retries: 1 },
   {
     name: 'an archive that is rationed, for which blobs stand in',
-    faults: [{ path: ARCHIVE, times: 1, kind: { status: 429, body: { message: {} }, headers: { 'Retry-After': '1' } } }],
+    faults: [
+      { path: ARCHIVE, times: 1, kind: { status: 429, body: { message: {} }, headers: { 'Retry-After': '1' } } },
+    ],
     retries: 0,
   },
   { name: 'an archive that GitLab is down for', faults: [{ path: ARCHIVE, times: 3, kind: maintenance }], retries: 1 },
   { name: 'a tag that GitLab is down for', faults: [{ path: TAG, times: 3, kind: maintenance }], retries: 1 },
   { name: 'a tree that GitLab is down for', faults: [{ path: TREE, times: 3, kind: maintenance }], retries: 1 },
   { name: 'an outage of a moment', faults: [{ path: TREE, times: 1, kind: maintenance }], retries: 0 },
-  { name: 'a page for people in place of the tag', faults: [{ path: TAG, times: 1, kind: { status: 200, body: '<html>Sign in</html>' } }], retries: 1 },
+  {
+    name: 'a page for people in place of the tag',
+    faults: [{ path: TAG, times: 1, kind: { status: 200, body: '<html>Sign in</html>' } }],
+    retries: 1,
+  },
   { name: 'a tree that is cut off', faults: [{ path: TREE, times: 1, kind: 'truncate' }], retries: 0 },
   {
     name: 'a GitLab that is slow',
@@ -69,23 +88,35 @@ describe.concurrent('a tag is published in the end, and never in part', () => {
     await office?.[Symbol.asyncDispose]();
   });
 
-  test.each(TROUBLES)('$name', async ({ name, faults, retries }) => {
-    const project = await office.gitlab.createProject(`troubled/${name.toLowerCase().replaceAll(/[^a-z]+/g, '-')}`);
-    const module = `${PREFIX}/${project.path}`;
-    const added = faults.map(({ path, times, kind }) => office.gitlab.faults.add({ path: new RegExp(`/projects/${project.id}/${path}`), times, kind }));
-    await using watch = watchVersion(service.url, module, 'v1.0.0');
-    await pushTags(project, { ...library(module, 'late'), 'data.bin': randomBytes(20_000) }, 'v1.0.0');
-    await watch.published;
+  test.each(TROUBLES)(
+    '$name',
+    async ({ name, faults, retries }) => {
+      const project = await office.gitlab.createProject(`troubled/${name.toLowerCase().replaceAll(/[^a-z]+/g, '-')}`);
+      const module = `${PREFIX}/${project.path}`;
+      const added = faults.map(({ path, times, kind }) =>
+        office.gitlab.faults.add({ path: new RegExp(`/projects/${project.id}/${path}`), times, kind }),
+      );
+      await using watch = watchVersion(service.url, module, 'v1.0.0');
+      await pushTags(project, { ...library(module, 'late'), 'data.bin': randomBytes(20_000) }, 'v1.0.0');
+      await watch.published;
 
-    expect(watch.absences).toBeGreaterThan(0);
-    expect(added.map(({ hits }) => hits)).toEqual(faults.map(({ times }) => times));
-    const failures = service.log.filter(({ projectId, attempt }) => projectId === project.id && attempt !== undefined);
-    expect(failures.map(({ msg }) => msg)).toEqual(Array.from({ length: retries }, () => 'the job failed and will be retried'));
-    const version = `${module}@v1.0.0`;
-    expect(await checksumsThrough(service.url, version)).toEqual(await checksumsDirect(office.gitlab, version));
-  }, 60_000);
+      expect(watch.absences).toBeGreaterThan(0);
+      expect(added.map(({ hits }) => hits)).toEqual(faults.map(({ times }) => times));
+      const failures = service.log.filter(
+        ({ projectId, attempt }) => projectId === project.id && attempt !== undefined,
+      );
+      expect(failures.map(({ msg }) => msg)).toEqual(
+        Array.from({ length: retries }, () => 'the job failed and will be retried'),
+      );
+      const version = `${module}@v1.0.0`;
+      expect(await checksumsThrough(service.url, version)).toEqual(await checksumsDirect(office.gitlab, version));
+    },
+    60_000,
+  );
 
-  test('a zip and a go.mod that a dead process has left behind are not shown, and make way for the right ones', async ({ expect: here }) => {
+  test('a zip and a go.mod that a dead process has left behind are not shown, and make way for the right ones', async ({
+    expect: here,
+  }) => {
     const project = await office.gitlab.createProject('troubled/left-behind');
     const module = `${PREFIX}/${project.path}`;
     const folder = join(office.folder, 'data', 'modules', module, '@v');

@@ -34,7 +34,9 @@ describe('what GitLab calls', () => {
     const before = office.gitlab.deliveries.length;
     await pushTags(project, library(`${PREFIX}/${project.path}`, 'no'), 'v1.0.0');
     await office.gitlab.settled();
-    expect(office.gitlab.deliveries.slice(before).map(({ event, status }) => [event, status])).toEqual([['Tag Push Hook', 401]]);
+    expect(office.gitlab.deliveries.slice(before).map(({ event, status }) => [event, status])).toEqual([
+      ['Tag Push Hook', 401],
+    ]);
 
     // A tag that is announced properly afterwards overtakes nothing: had the first one been queued, it would be there.
     await addHook(office.gitlab, `/projects/${project.id}`, service.url, { token: 'the next secret' });

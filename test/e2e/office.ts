@@ -53,7 +53,12 @@ export async function openOffice(options: StandInOptions = {}): Promise<Office> 
 }
 
 /** Registers a webhook for tags through the API. `owner` is `/groups/a%2Fb`, `/projects/1`, or empty for the system. */
-export async function addHook(gitlab: StandIn, owner: string, serviceUrl: string, secret: { token: string } | { signing_token: string }): Promise<void> {
+export async function addHook(
+  gitlab: StandIn,
+  owner: string,
+  serviceUrl: string,
+  secret: { token: string } | { signing_token: string },
+): Promise<void> {
   const body = { url: `${serviceUrl}/-/webhook`, tag_push_events: true, push_events: false, ...secret };
   const answer = await call(gitlab, `${owner}/hooks`, { method: 'POST', body });
   if (answer.status !== 201) throw new Error(`GitLab answered ${answer.status}: ${answer.bytes.toString()}`);
@@ -61,7 +66,11 @@ export async function addHook(gitlab: StandIn, owner: string, serviceUrl: string
 
 /** A library with one function, `Word`, and a path that says where it is. */
 export function library(module: string, word: string): Record<string, FileContent> {
-  const name = module.replace(/\/v\d+$/, '').split('/').at(-1) ?? '';
+  const name =
+    module
+      .replace(/\/v\d+$/, '')
+      .split('/')
+      .at(-1) ?? '';
   return {
     'go.mod': `module ${module}\n\ngo 1.21\n`,
     [`${name}.go`]: `// Package ${name} has a word.\npackage ${name}\n\n// Word returns it.\nfunc Word() string { return "${word}" }\n`,
@@ -69,7 +78,11 @@ export function library(module: string, word: string): Record<string, FileConten
 }
 
 /** Commits files to a project and pushes them under the given tags, in one real `git push`, with main. */
-export async function pushTags(project: Project, files: Record<string, FileContent>, ...tags: readonly string[]): Promise<void> {
+export async function pushTags(
+  project: Project,
+  files: Record<string, FileContent>,
+  ...tags: readonly string[]
+): Promise<void> {
   await using tree = await WorkTree.create(project);
   await tree.write(files).commit('A change');
   await tree.tag(tags);
@@ -79,7 +92,10 @@ export async function pushTags(project: Project, files: Record<string, FileConte
 /** Resolves when a request for a project's archive has been answered with its headers, while the body may still be on its way. */
 export async function archiveUnderWay(gitlab: StandIn, project: Project): Promise<void> {
   await expect
-    .poll(() => archiveRequests(gitlab, project).some(({ status }) => status === 200), { timeout: 20_000, interval: 10 })
+    .poll(() => archiveRequests(gitlab, project).some(({ status }) => status === 200), {
+      timeout: 20_000,
+      interval: 10,
+    })
     .toBe(true);
 }
 
@@ -115,5 +131,7 @@ async function downloadWith(go: Go, versions: readonly string[]): Promise<readon
 function checksums(modules: readonly DownloadedModule[]): Checksums {
   const failed = modules.find(({ Error: reason }) => reason !== undefined);
   if (failed !== undefined) throw new Error(`go mod download: ${failed.Path}@${failed.Version}: ${failed.Error}`);
-  return Object.fromEntries(modules.map((module) => [`${module.Path}@${module.Version}`, { sum: module.Sum, goModSum: module.GoModSum }]));
+  return Object.fromEntries(
+    modules.map((module) => [`${module.Path}@${module.Version}`, { sum: module.Sum, goModSum: module.GoModSum }]),
+  );
 }

@@ -3,7 +3,15 @@ import type { Project } from '../gitlab/stand-in.ts';
 import { WorkTree } from '../gitlab/work-tree.ts';
 import { get } from '../proxy/server.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
-import { archiveRequests, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, type Office } from './office.ts';
+import {
+  archiveRequests,
+  checksumsDirect,
+  checksumsThrough,
+  library,
+  openOffice,
+  PREFIX,
+  type Office,
+} from './office.ts';
 
 let office: Office;
 let service: InProcess;
@@ -40,7 +48,9 @@ describe('what is in GitLab and not in the store', () => {
     expect(version).toMatch(/^v1\.0\.1-0\.\d{14}-[0-9a-f]{12}$/);
     expect((await ask(`${version}.mod`)).text).toBe(`module ${module}\n\ngo 1.21\n`);
     expect(archiveRequests(office.gitlab, project)).toHaveLength(0);
-    expect(await checksumsThrough(service.url, `${module}@${version}`)).toEqual(await checksumsDirect(office.gitlab, `${module}@${version}`));
+    expect(await checksumsThrough(service.url, `${module}@${version}`)).toEqual(
+      await checksumsDirect(office.gitlab, `${module}@${version}`),
+    );
     expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
     office.gitlab.clearRequests();
     for (const file of ['info', 'mod', 'zip']) expect((await ask(`${version}.${file}`)).status).toBe(200);
@@ -48,7 +58,9 @@ describe('what is in GitLab and not in the store', () => {
   });
 
   test('costs one archive however many ask at once', async () => {
-    const answers = await Promise.all(Array.from({ length: 30 }, (_, index) => ask(index % 2 ? 'v1.0.0.zip' : 'v1.0.0.mod')));
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, index) => ask(index % 2 ? 'v1.0.0.zip' : 'v1.0.0.mod')),
+    );
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
     expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
   });
@@ -57,12 +69,22 @@ describe('what is in GitLab and not in the store', () => {
     await tree.tag('v1.1.0');
     await tree.push();
     expect((await ask('list')).text).toBe('v1.0.0\nv1.1.0\n');
-    await expect.poll(() => service.log.filter(({ msg, project: path }) => msg === 'version published' && path === project.path).length).toBe(2);
+    await expect
+      .poll(
+        () =>
+          service.log.filter(({ msg, project: path }) => msg === 'version published' && path === project.path).length,
+      )
+      .toBe(2);
     // Once all of it is published, the list does not cost anything more.
-    await expect.poll(async () => {
-      office.gitlab.clearRequests();
-      return [(await ask('list')).text, office.gitlab.requests.length];
-    }, { interval: 500 }).toEqual(['v1.0.0\nv1.1.0\n', 0]);
+    await expect
+      .poll(
+        async () => {
+          office.gitlab.clearRequests();
+          return [(await ask('list')).text, office.gitlab.requests.length];
+        },
+        { interval: 500 },
+      )
+      .toEqual(['v1.0.0\nv1.1.0\n', 0]);
   });
 
   test('is in the list even when older versions are published already', async () => {
@@ -80,16 +102,28 @@ describe('what is in GitLab and not in the store', () => {
     await other.write(library(`${PREFIX}/${untagged.path}`, 'x')).commit('Only');
     await other.push();
     expect(await get(`${service.url}/${PREFIX}/${untagged.path}/@v/list`)).toMatchObject({ status: 200, text: '' });
-    expect(JSON.parse((await get(`${service.url}/${PREFIX}/${untagged.path}/@latest`)).text)).toMatchObject({ Version: expect.stringMatching(/^v0\.0\.0-/) });
+    expect(JSON.parse((await get(`${service.url}/${PREFIX}/${untagged.path}/@latest`)).text)).toMatchObject({
+      Version: expect.stringMatching(/^v0\.0\.0-/),
+    });
     for (const path of ['group', `${project.path}/pkg`, 'group/none', `${project.path}/v2`]) {
-      expect(await get(`${service.url}/${PREFIX}/${path}/@v/list`), path).toMatchObject({ status: 404, text: expect.stringMatching(/^not found: /) });
+      expect(await get(`${service.url}/${PREFIX}/${path}/@v/list`), path).toMatchObject({
+        status: 404,
+        text: expect.stringMatching(/^not found: /),
+      });
     }
   });
 });
 
 describe('nonsense', () => {
   test('costs no archive, and nothing at all when it is repeated', async () => {
-    const paths = [`${project.path}/pkg/@v/main.info`, `${project.path}/@v/none.info`, `${project.path}/@v/v9.9.9.zip`, 'group/@v/list', 'group/none/@latest', `${project.path}/@v/v1.0.1-0.20200101000000-abcdefabcdef.mod`];
+    const paths = [
+      `${project.path}/pkg/@v/main.info`,
+      `${project.path}/@v/none.info`,
+      `${project.path}/@v/v9.9.9.zip`,
+      'group/@v/list',
+      'group/none/@latest',
+      `${project.path}/@v/v1.0.1-0.20200101000000-abcdefabcdef.mod`,
+    ];
     for (const path of paths) expect((await get(`${service.url}/${PREFIX}/${path}`)).status, path).toBe(404);
     expect(office.gitlab.requests.length).toBeGreaterThan(0);
     expect(archiveRequests(office.gitlab, project)).toHaveLength(0);
@@ -111,10 +145,16 @@ describe('nonsense', () => {
     await tree.write({ 'a.go': 'package lib\n', 'A.go': 'package lib\n' }).commit('Bad');
     await tree.tag('v1.9.0');
     await tree.push();
-    expect(await ask('v1.9.0.zip')).toMatchObject({ status: 404, text: expect.stringContaining('case-insensitive file name collision') });
+    expect(await ask('v1.9.0.zip')).toMatchObject({
+      status: 404,
+      text: expect.stringContaining('case-insensitive file name collision'),
+    });
     // As in direct mode, where one gets as far as the zip.
     expect(await ask('v1.9.0.mod')).toMatchObject({ status: 200 });
-    expect(await ask('v1.9.0.zip')).toMatchObject({ status: 404, text: expect.stringContaining('case-insensitive file name collision') });
+    expect(await ask('v1.9.0.zip')).toMatchObject({
+      status: 404,
+      text: expect.stringContaining('case-insensitive file name collision'),
+    });
     expect(archiveRequests(office.gitlab, project).length).toBeLessThanOrEqual(1);
   });
 });
@@ -124,14 +164,23 @@ describe('GitLab in trouble', () => {
     expect((await ask('v1.0.0.zip')).status).toBe(200);
     office.gitlab.faults.add({ path: /^\/api\//, times: 1000, kind: { status: 503 } });
     expect(await ask('v1.0.0.zip')).toMatchObject({ status: 200 });
-    expect(await ask('other.info')).toMatchObject({ status: 503, text: expect.stringContaining('GitLab does not answer') });
+    expect(await ask('other.info')).toMatchObject({
+      status: 503,
+      text: expect.stringContaining('GitLab does not answer'),
+    });
     // A package of a published module: the go command asks for it as if it were a module.
     expect((await get(`${service.url}/${module}/pkg/@v/v1.0.0.info`)).status).toBe(404);
   });
 });
 
 test('with ON_DEMAND=off, it is strictly the store: GitLab is not asked because of a request', async () => {
-  await using strict = await startInProcess({ ...office.settings, ON_DEMAND: 'off', SWEEP_MINUTES: '1000', STORE: `file:${office.folder}/strict`, GITLAB_SCOPE: 'another/group' });
+  await using strict = await startInProcess({
+    ...office.settings,
+    ON_DEMAND: 'off',
+    SWEEP_MINUTES: '1000',
+    STORE: `file:${office.folder}/strict`,
+    GITLAB_SCOPE: 'another/group',
+  });
   office.gitlab.clearRequests();
   for (const file of ['@v/list', '@latest', '@v/main.info', '@v/v1.0.0.info', '@v/v1.0.0.mod', '@v/v1.0.0.zip']) {
     expect((await get(`${strict.url}/${module}/${file}`)).status, file).toBe(404);

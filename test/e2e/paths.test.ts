@@ -37,7 +37,9 @@ describe('which path a module has', () => {
     await using second = watchVersion(service.url, after, 'v1.1.0');
     await pushTags(project, library(after, 'new'), 'v1.1.0');
     await second.published;
-    expect(await checksumsThrough(service.url, `${after}@v1.1.0`)).toEqual(await checksumsDirect(office.gitlab, `${after}@v1.1.0`));
+    expect(await checksumsThrough(service.url, `${after}@v1.1.0`)).toEqual(
+      await checksumsDirect(office.gitlab, `${after}@v1.1.0`),
+    );
     const list = async (module: string): Promise<string> => (await fetch(`${service.url}/${module}/@v/list`)).text();
     expect([await list(before), await list(after)]).toEqual(['v1.0.0\n', 'v1.1.0\n']);
     expect(await outputOf(service.url, before)).toBe('old\n');
@@ -47,7 +49,10 @@ describe('which path a module has', () => {
   test('a vanity path is the only one of the projects it is given to', async () => {
     await using office = await openOffice();
     await using service = await startInProcess({ ...office.settings, MODULE_MAP: 'go.corp.example=platform/go' });
-    const [mapped, plain] = [await office.gitlab.createProject('platform/go/hello'), await office.gitlab.createProject('platform/plain')];
+    const [mapped, plain] = [
+      await office.gitlab.createProject('platform/go/hello'),
+      await office.gitlab.createProject('platform/plain'),
+    ];
     await addHook(office.gitlab, '/groups/platform', service.url, secret);
     await using first = watchVersion(service.url, 'go.corp.example/hello', 'v1.0.0-rc.1');
     await using second = watchVersion(service.url, `${PREFIX}/platform/plain`, 'v1.0.0');
@@ -70,14 +75,19 @@ describe('which path a module has', () => {
     await tree.push('main', 'v1.0.0');
     await watch.published;
     expect((await fetch(`${service.url}/${PREFIX}/platform/hello/@v/list`)).status).toBe(404);
-    expect(service.log).toContainEqual(expect.objectContaining({ msg: 'version published', note: expect.stringContaining(`${PREFIX}/platform/hello`) }));
+    expect(service.log).toContainEqual(
+      expect.objectContaining({ msg: 'version published', note: expect.stringContaining(`${PREFIX}/platform/hello`) }),
+    );
   });
 });
 
 /** What a program prints that prints the word of a module, which the real go command gets from the proxy. */
 async function outputOf(proxyUrl: string, module: string, env: Record<string, string> = {}): Promise<string> {
   await using go = await startGo(proxyUrl, env);
-  await writeFile(join(go.folder, 'main.go'), `package main\n\nimport "${module}"\n\nfunc main() { println(hello.Word()) }\n`);
+  await writeFile(
+    join(go.folder, 'main.go'),
+    `package main\n\nimport "${module}"\n\nfunc main() { println(hello.Word()) }\n`,
+  );
   const got = await go.run('get', `${module}@latest`);
   if (!got.ok) throw new Error(got.stderr);
   expect(await readFile(join(go.folder, 'go.sum'), 'utf8')).toContain(`${module} `);

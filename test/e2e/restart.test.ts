@@ -4,7 +4,18 @@ import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { SCRATCH } from '../../src/publish/scratch.ts';
 import type { Project } from '../gitlab/stand-in.ts';
-import { addHook, archiveRequests, archiveUnderWay, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import {
+  addHook,
+  archiveRequests,
+  archiveUnderWay,
+  checksumsDirect,
+  checksumsThrough,
+  library,
+  openOffice,
+  PREFIX,
+  pushTags,
+  type Office,
+} from './office.ts';
 import { startService, type Service } from './service.ts';
 import { watchVersion } from './version-watch.ts';
 
@@ -16,11 +27,17 @@ describe('one process with a queue of its own', () => {
   afterAll(() => office?.[Symbol.asyncDispose]());
 
   test('what it missed, and what it was killed over, is published by the next start', async () => {
-    const [broken, missed] = await Promise.all([office.gitlab.createProject('killed/broken'), office.gitlab.createProject('killed/missed')]);
+    const [broken, missed] = await Promise.all([
+      office.gitlab.createProject('killed/broken'),
+      office.gitlab.createProject('killed/missed'),
+    ]);
     const service = await start(office.settings);
     await service.logged('compared tags with the store');
     await addHook(office.gitlab, '/groups/killed', service.url, { token: 'the secret of the hook' });
-    office.gitlab.faults.add({ path: new RegExp(`/projects/${broken.id}/repository/archive`), kind: { trickleBytesPerSecond: 1000 } });
+    office.gitlab.faults.add({
+      path: new RegExp(`/projects/${broken.id}/repository/archive`),
+      kind: { trickleBytesPerSecond: 1000 },
+    });
     await pushTags(broken, heavyLibrary(broken), 'v1.0.0');
     await archiveUnderWay(office.gitlab, broken);
     await service.kill();
@@ -41,7 +58,9 @@ describe('one process with a queue of its own', () => {
       ...['v1.0.0', 'v1.1.0', 'v1.2.0'].map((version) => `${pathOf(missed)}@${version}`),
       `${pathOf(missed)}/sub@v0.3.0`,
     ];
-    await expect.poll(() => next.log.filter(({ msg }) => msg === 'version published').length, { timeout: 20_000 }).toBe(5);
+    await expect
+      .poll(() => next.log.filter(({ msg }) => msg === 'version published').length, { timeout: 20_000 })
+      .toBe(5);
     expect(await checksumsThrough(next.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
     await next.stop();
   }, 60_000);
@@ -51,7 +70,10 @@ describe('one process with a queue of its own', () => {
     const service = await start({ ...office.settings, GITLAB_SCOPE: 'stopped' });
     await service.logged('compared tags with the store');
     await addHook(office.gitlab, '/groups/stopped', service.url, { token: 'the secret of the hook' });
-    office.gitlab.faults.add({ path: new RegExp(`/projects/${project.id}/repository/archive`), kind: { trickleBytesPerSecond: 50_000 } });
+    office.gitlab.faults.add({
+      path: new RegExp(`/projects/${project.id}/repository/archive`),
+      kind: { trickleBytesPerSecond: 50_000 },
+    });
     await pushTags(project, heavyLibrary(project), 'v1.0.0');
     await archiveUnderWay(office.gitlab, project);
     const filesAtRest = await readdir(join(office.temporary, basename(SCRATCH)));

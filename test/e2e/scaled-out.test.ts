@@ -7,7 +7,17 @@ import { startGo } from '../proxy/go.ts';
 import { startMinio, type Minio } from '../services/minio.ts';
 import { startRedis, type RedisService } from '../services/redis.ts';
 import { metric } from './metric.ts';
-import { addHook, archiveUnderWay, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import {
+  addHook,
+  archiveUnderWay,
+  checksumsDirect,
+  checksumsThrough,
+  library,
+  openOffice,
+  PREFIX,
+  pushTags,
+  type Office,
+} from './office.ts';
 import { startService, type Service } from './service.ts';
 import { watchVersion } from './version-watch.ts';
 
@@ -83,7 +93,10 @@ describe('scaled out', () => {
 
   async function run(module: string): Promise<string> {
     await using go = await startGo(proxy.url, { GOSUMDB: 'off' });
-    await writeFile(join(go.folder, 'main.go'), `package main\n\nimport "${module}"\n\nfunc main() { println(hello.Word()) }\n`);
+    await writeFile(
+      join(go.folder, 'main.go'),
+      `package main\n\nimport "${module}"\n\nfunc main() { println(hello.Word()) }\n`,
+    );
     expect(await go.run('get', `${module}@latest`)).toMatchObject({ ok: true });
     return (await go.run('run', '.')).stderr;
   }

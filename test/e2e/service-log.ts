@@ -31,7 +31,9 @@ export class ServiceLog {
   /** The first line with this message and these facts, as soon as there is one; rejects if the service ends without it. */
   async logged(message: string, facts: Readonly<Record<string, unknown>> = {}): Promise<LogLine> {
     for (;;) {
-      const found = this.lines.find((line) => line.msg === message && Object.entries(facts).every(([name, value]) => line[name] === value));
+      const found = this.lines.find(
+        (line) => line.msg === message && Object.entries(facts).every(([name, value]) => line[name] === value),
+      );
       if (found !== undefined) return found;
       if (this.#ended) throw new Error(`modpress ended without logging "${message}":\n${this.text()}`);
       await delay(5);

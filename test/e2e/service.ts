@@ -36,7 +36,10 @@ const START_MS = 30_000;
 const STOP_MS = 30_000;
 
 /** Starts `modpress serve` on a free port of 127.0.0.1 with these settings and no others; resolves when it is ready. */
-export async function startService(settings: Readonly<Record<string, string>>, roles?: readonly Role[]): Promise<Service> {
+export async function startService(
+  settings: Readonly<Record<string, string>>,
+  roles?: readonly Role[],
+): Promise<Service> {
   const args = roles === undefined ? ['serve'] : ['serve', '--roles', roles.join(',')];
   const child = await startMain(args, { LISTEN: '127.0.0.1:0', ...settings });
   const log = new ServiceLog();
@@ -71,7 +74,10 @@ export async function startService(settings: Readonly<Record<string, string>>, r
 }
 
 /** Runs a command of modpress to its end, with these environment variables and no others. */
-export async function runModpress(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<CommandResult> {
+export async function runModpress(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<CommandResult> {
   return (await startModpress(args, env)).result;
 }
 
@@ -83,9 +89,14 @@ export interface Command {
 }
 
 /** Starts a command of modpress, with these environment variables and no others. */
-export async function startModpress(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Command> {
+export async function startModpress(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Command> {
   const child = await startMain(args, env);
-  const result = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]).then(([stdout, stderr]) => ({ status: child.exitCode, stdout, stderr }));
+  const result = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]).then(
+    ([stdout, stderr]) => ({ status: child.exitCode, stdout, stderr }),
+  );
   return { child, result };
 }
 
@@ -103,7 +114,9 @@ async function startMain(args: readonly string[], env: Readonly<Record<string, s
 
 /** Of what is set on this machine, only how the world outside is reached has a say. */
 function surroundings(): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => /^(?:PATH|NODE_EXTRA_CA_CERTS|(?:HTTPS?|NO)_PROXY)$/i.test(name));
+  const kept = Object.entries(process.env).filter(([name]) =>
+    /^(?:PATH|NODE_EXTRA_CA_CERTS|(?:HTTPS?|NO)_PROXY)$/i.test(name),
+  );
   return { ...Object.fromEntries(kept), HOME: devNull };
 }
 

@@ -7,7 +7,13 @@ import { runModpress, startService } from './service.ts';
 
 describe('the command line', () => {
   test('every fault of the settings is told at once, by name, and no secret is', async () => {
-    const secrets = ['glpat-a-secret-token', 'whsec_#not-base64', 'the-password', 'AKIA-a-secret-key', 'a-user:a-secret-password'];
+    const secrets = [
+      'glpat-a-secret-token',
+      'whsec_#not-base64',
+      'the-password',
+      'AKIA-a-secret-key',
+      'a-user:a-secret-password',
+    ];
     const { status, stdout, stderr } = await runModpress(['serve'], {
       GITLAB_URL: 'ftp://gitlab.example',
       GITLAB_TOKEN: secrets[0] ?? '',
@@ -61,7 +67,9 @@ describe('the command line', () => {
     const { status, stderr } = await runModpress(['serve']);
     expect(status).toBe(2);
     expect(stderr.match(/^modpress: \w+ is missing/gm)?.toSorted()).toEqual(
-      ['GITLAB_URL', 'GITLAB_TOKEN', 'WEBHOOK_TOKEN', 'ACCESS'].map((name) => `modpress: ${name} is missing`).toSorted(),
+      ['GITLAB_URL', 'GITLAB_TOKEN', 'WEBHOOK_TOKEN', 'ACCESS']
+        .map((name) => `modpress: ${name} is missing`)
+        .toSorted(),
     );
   });
 
@@ -71,9 +79,17 @@ describe('the command line', () => {
       runModpress(['serve', '--port', '80']),
       runModpress(['server']),
     ]);
-    expect(role).toMatchObject({ status: 2, stdout: '', stderr: expect.stringMatching(/^modpress: --roles: "gardener".*webhook, worker, proxy/) });
+    expect(role).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^modpress: --roles: "gardener".*webhook, worker, proxy/),
+    });
     expect(option).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining('--port') });
-    expect(command).toMatchObject({ status: 2, stdout: '', stderr: expect.stringMatching(/^modpress: unknown command "server"\n[^]*modpress serve/) });
+    expect(command).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^modpress: unknown command "server"\n[^]*modpress serve/),
+    });
   });
 
   test('the help has every setting in it, and asks for none', async () => {
@@ -81,7 +97,10 @@ describe('the command line', () => {
     expect([status, stderr]).toEqual([0, '']);
     const named = stdout.match(/^ {2}[A-Z][A-Z0-9_]+/gm)?.map((name) => name.trim());
     expect(named).toEqual(Object.keys(settings));
-    expect(await runModpress(['--version'])).toMatchObject({ status: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+    expect(await runModpress(['--version'])).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+    });
   });
 });
 
@@ -94,7 +113,11 @@ describe('secrets in files', () => {
 
   test('are taken from where NAME_FILE points, without the final newline', async () => {
     const secrets = { GITLAB_TOKEN: 'glpat-in-a-file', WEBHOOK_TOKEN: 'webhook-in-a-file' };
-    const files = Object.entries(secrets).map(([name, value]) => ({ name: `${name}_FILE`, path: join(folder, name), value }));
+    const files = Object.entries(secrets).map(([name, value]) => ({
+      name: `${name}_FILE`,
+      path: join(folder, name),
+      value,
+    }));
     await Promise.all(files.map(({ path, value }) => writeFile(path, `${value}\n`)));
     await using service = await startService({
       ...Object.fromEntries(files.map(({ name, path }) => [name, path])),

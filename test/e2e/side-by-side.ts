@@ -79,7 +79,8 @@ export class SideBySide implements AsyncDisposable {
    * versions. `module` is one that has versions, by default the project's root.
    */
   async published(project: string, versions: number, module = `${PREFIX}/${project}`): Promise<void> {
-    const done = (): number => this.service.log.filter(({ msg, project: path }) => msg === 'version published' && path === project).length;
+    const done = (): number =>
+      this.service.log.filter(({ msg, project: path }) => msg === 'version published' && path === project).length;
     const { status } = await fetch(`${this.service.url}/${module}/@v/list`);
     if (status !== 200) throw new Error(`the list of ${module} is answered with ${status}`);
     const check = (): void => {
@@ -138,7 +139,10 @@ export function expectSame({ command, modpress, direct }: Outcomes): Outcome {
  * Expects that a command has failed on both sides, and has left the same behind. Returns what each wrote on stderr: the two have
  * different words for the same reason.
  */
-export function expectFailure({ command, modpress, direct }: Outcomes): { readonly modpress: string; readonly direct: string } {
+export function expectFailure({ command, modpress, direct }: Outcomes): {
+  readonly modpress: string;
+  readonly direct: string;
+} {
   expect(direct.status, command).not.toBe(0);
   expect({ ...modpress, stderr: '' }, command).toEqual({ ...direct, stderr: '' });
   return { modpress: modpress.stderr, direct: direct.stderr };
@@ -217,7 +221,13 @@ export class Developer {
   async run(program: string, ...args: readonly string[]): Promise<Outcome> {
     const { status, stdout, stderr } = await execute(program, args, { cwd: this.work, env: this.#env });
     const [goMod, goSum] = await Promise.all([this.read('go.mod'), this.read('go.sum')]);
-    return { status, stdout: this.#plain(stdout), stderr: this.#plain(stderr).replaceAll(/^go: (?:downloading|finding) .*\n/gm, ''), goMod, goSum };
+    return {
+      status,
+      stdout: this.#plain(stdout),
+      stderr: this.#plain(stderr).replaceAll(/^go: (?:downloading|finding) .*\n/gm, ''),
+      goMod,
+      goSum,
+    };
   }
 
   /** Text without the names of this side's folders, and with one name for GitLab. */

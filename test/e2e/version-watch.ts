@@ -50,7 +50,11 @@ export function watchVersion(proxyUrl: string, module: string, version: string):
 /** `absent`, or a digest of the whole version; rejects for anything in between. */
 async function look(base: string, version: string): Promise<string> {
   const before = await get(`${base}/${version}.info`);
-  const [zip, mod, list] = await Promise.all([get(`${base}/${version}.zip`), get(`${base}/${version}.mod`), get(`${base}/list`)]);
+  const [zip, mod, list] = await Promise.all([
+    get(`${base}/${version}.zip`),
+    get(`${base}/${version}.mod`),
+    get(`${base}/list`),
+  ]);
   const after = await get(`${base}/${version}.info`);
   const parts = [zip !== undefined, mod !== undefined, list?.toString().split('\n').includes(version) === true];
   // What is announced has to be there, and what is there has to be announced.
@@ -58,7 +62,9 @@ async function look(base: string, version: string): Promise<string> {
   const announced = after !== undefined || !parts.some(Boolean);
   if (!complete || !announced) {
     const [hasZip, hasMod, isListed] = parts;
-    throw new Error(`half visible: ${JSON.stringify({ before: before !== undefined, hasZip, hasMod, isListed, after: after !== undefined })}`);
+    throw new Error(
+      `half visible: ${JSON.stringify({ before: before !== undefined, hasZip, hasMod, isListed, after: after !== undefined })}`,
+    );
   }
   if (before === undefined || zip === undefined || mod === undefined) return 'absent';
   return createHash('sha256').update(zip).update(mod).update(before).digest('hex');

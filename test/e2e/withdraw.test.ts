@@ -49,7 +49,11 @@ describe('after modpress withdraw', () => {
     await succeed(go, 'mod', 'download', `${module}@v1.1.0`);
     expect(await succeed(go, 'list', '-m', '-versions', module)).toBe(`${module} v1.0.0 v1.1.0\n`);
 
-    expect(await withdraw()).toEqual({ status: 0, stderr: '', stdout: `${module}@v1.1.0 is withdrawn: ${REASON}. Who has downloaded it keeps it, so rotate what leaked\n` });
+    expect(await withdraw()).toEqual({
+      status: 0,
+      stderr: '',
+      stdout: `${module}@v1.1.0 is withdrawn: ${REASON}. Who has downloaded it keeps it, so rotate what leaked\n`,
+    });
     await expectGone();
     // Who has it keeps it.
     await succeed(go, 'mod', 'download', `${module}@v1.1.0`);
@@ -59,7 +63,11 @@ describe('after modpress withdraw', () => {
     expect((await fresh.run('get', `${module}@latest`)).stderr).toContain(`added ${module} v1.0.0`);
     for (const query of ['v1.1.0', 'main', tree.head()]) {
       const { ok, stderr } = await fresh.run('mod', 'download', `${module}@${query}`);
-      expect([query, ok, stderr]).toEqual([query, false, expect.stringContaining(`${module}@v1.1.0 was withdrawn on `)]);
+      expect([query, ok, stderr]).toEqual([
+        query,
+        false,
+        expect.stringContaining(`${module}@v1.1.0 was withdrawn on `),
+      ]);
       expect(stderr).toContain(`: ${REASON}\n`);
     }
   });
@@ -75,11 +83,19 @@ describe('after modpress withdraw', () => {
     await tree.write({ 'config.go': 'package lib // clean\n' }).commit('Third');
     await tree.tag('v1.1.0', { force: true });
     await tree.push('main', '+v1.1.0');
-    await expect.poll(() => service.log.find(({ msg, reason, project: path }) => msg.startsWith('version refused') && path === project.path && String(reason).includes(REASON))).toBeDefined();
+    await expect
+      .poll(() =>
+        service.log.find(
+          ({ msg, reason, project: path }) =>
+            msg.startsWith('version refused') && path === project.path && String(reason).includes(REASON),
+        ),
+      )
+      .toBeDefined();
 
     await using swept = await startInProcess({ ...office.settings, ON_DEMAND: 'on', SWEEP_MINUTES: '1000' });
     for (const { url } of [service, swept]) {
-      for (const file of ['info', 'mod', 'zip']) expect((await get(`${url}/${module}/@v/v1.1.0.${file}`)).status, file).toBe(410);
+      for (const file of ['info', 'mod', 'zip'])
+        expect((await get(`${url}/${module}/@v/v1.1.0.${file}`)).status, file).toBe(410);
       expect((await get(`${url}/${module}/@v/list`)).text).toBe('v1.0.0\n');
     }
     expect(archiveRequests(office.gitlab, project)).toEqual([]);
@@ -93,15 +109,21 @@ describe('after modpress withdraw', () => {
     await withdraw();
     await office.gitlab.moveProject(project, `platform/moved${count}`);
     const moved = `${PREFIX}/${project.path}`;
-    const zips = await Promise.all(['v1.0.0', 'v1.1.0'].map((version) => get(`${service.url}/${moved}/@v/${version}.zip`)));
+    const zips = await Promise.all(
+      ['v1.0.0', 'v1.1.0'].map((version) => get(`${service.url}/${moved}/@v/${version}.zip`)),
+    );
     expect(zips.map(({ status }) => status)).toEqual([200, 404]);
     expect(zips[1]?.text).toContain(`${module}@v1.1.0 was withdrawn on `);
   });
 
   test('with every version withdrawn, there is no latest, and the reason is told', async () => {
-    for (const each of ['v1.0.0', 'v1.1.0']) expect((await run([`${module}@${each}`, '--reason', REASON])).status).toBe(0);
+    for (const each of ['v1.0.0', 'v1.1.0'])
+      expect((await run([`${module}@${each}`, '--reason', REASON])).status).toBe(0);
     await expectGone();
-    expect(await get(`${service.url}/${module}/@latest`)).toMatchObject({ status: 404, text: expect.stringContaining(`the latest version of ${module}, v1.1.0, was withdrawn, and there is no other`) });
+    expect(await get(`${service.url}/${module}/@latest`)).toMatchObject({
+      status: 404,
+      text: expect.stringContaining(`the latest version of ${module}, v1.1.0, was withdrawn, and there is no other`),
+    });
     expect(await get(`${service.url}/${module}/@v/list`)).toMatchObject({ status: 200, text: '' });
   });
 });
@@ -109,31 +131,58 @@ describe('after modpress withdraw', () => {
 describe('the command', () => {
   test('says what it found: nothing left to do, another reason, a version that is not published', async () => {
     await withdraw();
-    expect((await withdraw()).stdout).toMatch(new RegExp(`^${module}@v1.1.0 was withdrawn on [\\d-]+: ${REASON}. Nothing was left to do\n$`));
-    expect((await run([`${module}@v1.1.0`, '--reason', 'two\nlines \u001b[1m'])).stdout).toBe(`${module}@v1.1.0 stays withdrawn, with another reason: two lines [1m\n`);
-    expect((await run([`${module}@v3.0.0+incompatible`, '--reason', REASON])).stdout).toBe(`${module}@v3.0.0+incompatible is withdrawn: ${REASON}. It was not published, and will not be\n`);
+    expect((await withdraw()).stdout).toMatch(
+      new RegExp(`^${module}@v1.1.0 was withdrawn on [\\d-]+: ${REASON}. Nothing was left to do\n$`),
+    );
+    expect((await run([`${module}@v1.1.0`, '--reason', 'two\nlines \u001b[1m'])).stdout).toBe(
+      `${module}@v1.1.0 stays withdrawn, with another reason: two lines [1m\n`,
+    );
+    expect((await run([`${module}@v3.0.0+incompatible`, '--reason', REASON])).stdout).toBe(
+      `${module}@v3.0.0+incompatible is withdrawn: ${REASON}. It was not published, and will not be\n`,
+    );
     const mistyped = `${PREFIX}/Nobody/knows`;
-    expect((await run([`${mistyped}@v1.0.0`, '--reason', REASON])).stdout).toBe(`${mistyped}@v1.0.0 is withdrawn: ${REASON}. It was not published, and will not be; nothing of ${mistyped} is published, so see that the path is right, upper and lower case too\n`);
+    expect((await run([`${mistyped}@v1.0.0`, '--reason', REASON])).stdout).toBe(
+      `${mistyped}@v1.0.0 is withdrawn: ${REASON}. It was not published, and will not be; nothing of ${mistyped} is published, so see that the path is right, upper and lower case too\n`,
+    );
   });
 
   test.each([
     ['no version', () => [module, '--reason', REASON], 'names no version: withdraw takes MODULE@VERSION'],
-    ['half a version', () => [`${module}@v1.1`, '--reason', REASON], 'is not a version: it has to be given in full, as v1.2.3'],
+    [
+      'half a version',
+      () => [`${module}@v1.1`, '--reason', REASON],
+      'is not a version: it has to be given in full, as v1.2.3',
+    ],
     ['a version of another major', () => [`${module}/v2@v1.0.0`, '--reason', REASON], 'cannot be a module version'],
     ['no reason', () => [`${module}@v1.1.0`], '--reason is missing'],
     ['a blank reason', () => [`${module}@v1.1.0`, '--reason', ' \n'], '--reason is missing'],
-    ['two versions', () => [`${module}@v1.0.0`, `${module}@v1.1.0`, '--reason', REASON], 'withdraw takes one MODULE@VERSION'],
-    ['a module of others', () => ['rsc.io/quote@v1.0.0', '--reason', REASON], `there is nothing of rsc.io/quote in the store, and it is no private module: their paths begin with ${PREFIX}`],
+    [
+      'two versions',
+      () => [`${module}@v1.0.0`, `${module}@v1.1.0`, '--reason', REASON],
+      'withdraw takes one MODULE@VERSION',
+    ],
+    [
+      'a module of others',
+      () => ['rsc.io/quote@v1.0.0', '--reason', REASON],
+      `there is nothing of rsc.io/quote in the store, and it is no private module: their paths begin with ${PREFIX}`,
+    ],
   ] as const)('refuses %s with one line and status 2', async (_, args, complaint) => {
     const { status, stdout, stderr } = await run(args());
-    expect([status, stdout, stderr]).toEqual([2, '', expect.stringMatching(/^modpress: .*\nmodpress: see modpress withdraw --help\n$/)]);
+    expect([status, stdout, stderr]).toEqual([
+      2,
+      '',
+      expect.stringMatching(/^modpress: .*\nmodpress: see modpress withdraw --help\n$/),
+    ]);
     expect(stderr).toContain(complaint);
     expect((await get(`${service.url}/${module}/@v/v1.1.0.info`)).status).toBe(200);
   });
 
   test('needs only the store for what is published, and says what it needs else', async () => {
     const store = { STORE: office.settings['STORE'] ?? '' };
-    expect(await run([`${PREFIX}/nobody/knows@v1.0.0`, '--reason', REASON], store)).toMatchObject({ status: 2, stderr: expect.stringContaining('without GITLAB_URL or MODULE_PREFIX nothing tells') });
+    expect(await run([`${PREFIX}/nobody/knows@v1.0.0`, '--reason', REASON], store)).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('without GITLAB_URL or MODULE_PREFIX nothing tells'),
+    });
     expect((await run([`${module}@v1.1.0`, '--reason', REASON], store)).status).toBe(0);
   });
 
@@ -146,10 +195,20 @@ describe('the command', () => {
 
   test('takes the lock of REDIS_URL; without it, the version is gone all the same, and the command says that it is not done', async () => {
     await using redis = await startRedis({ own: true });
-    expect((await run([`${module}@v1.0.0`, '--reason', REASON], { ...office.settings, REDIS_URL: redis.url })).status).toBe(0);
+    expect(
+      (await run([`${module}@v1.0.0`, '--reason', REASON], { ...office.settings, REDIS_URL: redis.url })).status,
+    ).toBe(0);
     await redis.stop();
-    const { status, stderr } = await run([`${module}@v1.1.0`, '--reason', REASON], { ...office.settings, REDIS_URL: redis.url });
-    expect([status, stderr]).toEqual([1, expect.stringMatching(/^modpress: \S+@v1\.1\.0 is not withdrawn completely: the lock of a version cannot be taken in Redis.*; run the same command again\n$/)]);
+    const { status, stderr } = await run([`${module}@v1.1.0`, '--reason', REASON], {
+      ...office.settings,
+      REDIS_URL: redis.url,
+    });
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /^modpress: \S+@v1\.1\.0 is not withdrawn completely: the lock of a version cannot be taken in Redis.*; run the same command again\n$/,
+      ),
+    ]);
     await expectGone();
   });
 });
@@ -158,19 +217,27 @@ function withdraw(): Promise<CommandResult> {
   return run([`${module}@v1.1.0`, '--reason', REASON]);
 }
 
-function run(args: readonly string[], settings: Readonly<Record<string, string>> = office.settings): Promise<CommandResult> {
+function run(
+  args: readonly string[],
+  settings: Readonly<Record<string, string>> = office.settings,
+): Promise<CommandResult> {
   return runModpress(['withdraw', ...args], settings);
 }
 
 /** How often a tag was looked at, and found to be published. */
 function looks(tag: string): number {
-  return service.log.filter(({ msg, tag: of, project: path }) => (msg === 'version published' || msg === 'tag already known') && of === tag && path === project.path).length;
+  return service.log.filter(
+    ({ msg, tag: of, project: path }) =>
+      (msg === 'version published' || msg === 'tag already known') && of === tag && path === project.path,
+  ).length;
 }
 
 /** A file in memory is served for 10 s without a look at the store. */
 async function expectGone(): Promise<void> {
   for (const file of ['info', 'mod', 'zip']) {
-    await expect.poll(async () => await get(`${service.url}/${module}/@v/v1.1.0.${file}`), { timeout: 15_000, interval: 500 }).toMatchObject({ status: 410, text: expect.stringContaining(REASON) });
+    await expect
+      .poll(async () => await get(`${service.url}/${module}/@v/v1.1.0.${file}`), { timeout: 15_000, interval: 500 })
+      .toMatchObject({ status: 410, text: expect.stringContaining(REASON) });
   }
 }
 

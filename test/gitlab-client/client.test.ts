@@ -28,7 +28,12 @@ beforeAll(async () => {
 afterAll(() => gitlab.close());
 
 test('a tag gives the commit, also for an annotated one, and its time in UTC', async () => {
-  expect(await client.tag(project.id, 'v1.0.0')).toEqual({ name: 'v1.0.0', commit, committedAt: new Date('2024-01-01T00:00:00Z'), createdAt: expect.any(Date) });
+  expect(await client.tag(project.id, 'v1.0.0')).toEqual({
+    name: 'v1.0.0',
+    commit,
+    committedAt: new Date('2024-01-01T00:00:00Z'),
+    createdAt: expect.any(Date),
+  });
   expect(await client.tag(project.id, 'v9.0.0')).toBeUndefined();
 });
 
@@ -45,15 +50,28 @@ test('files and blobs come as git has them, and what is missing is undefined', a
   await expect(client.file(project.id, commit, 'big.bin', 100)).rejects.toThrow('big.bin is larger than 100 bytes');
   const entries = await all(client.tree(project.id, commit, ''));
   const big = entries.find((entry) => entry.path === 'big.bin');
-  expect(await buffer(await client.blob(project.id, big?.blob ?? ("" as BlobId)))).toHaveLength(8 << 20);
+  expect(await buffer(await client.blob(project.id, big?.blob ?? ('' as BlobId)))).toHaveLength(8 << 20);
 });
 
-test.each(['404 Commit Not Found', '404 Project Not Found', undefined])('a commit that GitLab does not find (%s) is no commit without files', async (message) => {
-  const missing = gitlab.faults.add({ path: /\/(?:files|tree)\b/, times: 2, kind: { status: 404, body: message === undefined ? 'not found' : { message } } });
-  await expect(client.file(project.id, commit, 'go.mod', 100)).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining('answered 404') });
-  await expect(all(client.tree(project.id, commit, ''))).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining(`no tree of commit ${commit}`) });
-  expect(missing.hits).toBe(2);
-});
+test.each(['404 Commit Not Found', '404 Project Not Found', undefined])(
+  'a commit that GitLab does not find (%s) is no commit without files',
+  async (message) => {
+    const missing = gitlab.faults.add({
+      path: /\/(?:files|tree)\b/,
+      times: 2,
+      kind: { status: 404, body: message === undefined ? 'not found' : { message } },
+    });
+    await expect(client.file(project.id, commit, 'go.mod', 100)).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining('answered 404'),
+    });
+    await expect(all(client.tree(project.id, commit, ''))).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining(`no tree of commit ${commit}`),
+    });
+    expect(missing.hits).toBe(2);
+  },
+);
 
 test('an archive is a stream: its first bytes are there long before its last', async () => {
   gitlab.faults.add({ path: /archive/, kind: { trickleBytesPerSecond: 2000 } });
@@ -81,16 +99,28 @@ describe('what goes wrong is a Retry that says what to do', () => {
     [400, {}, 'answered 400', undefined],
   ])('status %i with headers %j', async (status, headers, text, afterMs) => {
     await using server = await serve((_, response) => response.writeHead(status, headers).end('{"message":"no"}'));
-    await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({ name: 'Retry', afterMs, message: expect.stringContaining(text) });
+    await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
+      name: 'Retry',
+      afterMs,
+      message: expect.stringContaining(text),
+    });
   });
 
   test('nonsense instead of JSON', async () => {
-    await using server = await serve((_, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>'));
-    await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining('not what its API documents') });
+    await using server = await serve((_, response) =>
+      response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>'),
+    );
+    await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining('not what its API documents'),
+    });
   });
 
   test('nobody there', async () => {
-    await expect(clientFor('http://127.0.0.1:9', 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining('does not answer') });
+    await expect(clientFor('http://127.0.0.1:9', 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining('does not answer'),
+    });
   });
 
   test('another host is not followed, and does not get the token', async () => {
@@ -100,7 +130,10 @@ describe('what goes wrong is a Retry that says what to do', () => {
       response.end('{}');
     });
     await using server = await serve((_, response) => response.writeHead(302, { location: `${other.url}/x` }).end());
-    await expect(clientFor(server.url, 'secret').tag(1, 'v1.0.0')).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining('GITLAB_URL has to be') });
+    await expect(clientFor(server.url, 'secret').tag(1, 'v1.0.0')).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining('GITLAB_URL has to be'),
+    });
     expect(seen).toEqual([]);
   });
 });

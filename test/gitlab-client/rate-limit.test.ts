@@ -37,7 +37,10 @@ describe('the headers of an answer', () => {
 
   test('without a Date, our clock has to do', () => {
     const reset = String(Math.ceil(Date.now() / 1000) + 30);
-    const rest = restMs(new Response(null, { headers: { 'ratelimit-remaining': '0', 'ratelimit-reset': reset } }), false);
+    const rest = restMs(
+      new Response(null, { headers: { 'ratelimit-remaining': '0', 'ratelimit-reset': reset } }),
+      false,
+    );
     expect(rest).toBeGreaterThan(25_000);
     expect(rest).toBeLessThanOrEqual(31_000);
   });
@@ -65,17 +68,34 @@ describe('a rate limit of GitLab', () => {
   /** A client that notes down what it is told to hold. */
   function noting(): { client: GitLabClient; holds: number[] } {
     const holds: number[] = [];
-    return { holds, client: new GitLabClient({ url: gitlab.url, token, pace: async () => undefined, hold: (ms) => void holds.push(ms) }) };
+    return {
+      holds,
+      client: new GitLabClient({
+        url: gitlab.url,
+        token,
+        pace: async () => undefined,
+        hold: (ms) => void holds.push(ms),
+      }),
+    };
   }
 
   /** A replica, of those that share the pace. */
   function replica(pace: Pace): GitLabClient {
-    return new GitLabClient({ url: gitlab.url, token, pace: () => waitForPace(pace, 'gitlab', 1000, 1000), hold: (ms) => pace.hold('gitlab', ms) });
+    return new GitLabClient({
+      url: gitlab.url,
+      token,
+      pace: () => waitForPace(pace, 'gitlab', 1000, 1000),
+      hold: (ms) => pace.hold('gitlab', ms),
+    });
   }
 
   test('in the middle of a long list is waited out', async () => {
     const { client, holds } = noting();
-    const limit = gitlab.faults.add({ path: /tags\?.*page_token=/, times: 2, kind: { status: 429, headers: { 'Retry-After': '1' } } });
+    const limit = gitlab.faults.add({
+      path: /tags\?.*page_token=/,
+      times: 2,
+      kind: { status: 429, headers: { 'Retry-After': '1' } },
+    });
     const started = performance.now();
     const tags = [];
     for await (const tag of client.tags(project.id)) tags.push(tag);
@@ -103,7 +123,11 @@ describe('a rate limit of GitLab', () => {
     const { client, holds } = noting();
     gitlab.faults.add({
       path: /tags\/t1$/,
-      kind: { status: 200, body: { name: 't1', commit: null }, headers: { 'RateLimit-Remaining': '0', 'RateLimit-Reset': String(Math.ceil(Date.now() / 1000) + 60) } },
+      kind: {
+        status: 200,
+        body: { name: 't1', commit: null },
+        headers: { 'RateLimit-Remaining': '0', 'RateLimit-Reset': String(Math.ceil(Date.now() / 1000) + 60) },
+      },
     });
     expect(await client.tag(project.id, 't1')).toMatchObject({ name: 't1' });
     expect(holds).toHaveLength(1);
@@ -113,7 +137,11 @@ describe('a rate limit of GitLab', () => {
 
   test('that does not end is a Retry after five more calls', async () => {
     const { client } = noting();
-    const limit = gitlab.faults.add({ path: /tags\/t1$/, times: 100, kind: { status: 429, headers: { 'Retry-After': '0' } } });
+    const limit = gitlab.faults.add({
+      path: /tags\/t1$/,
+      times: 100,
+      kind: { status: 429, headers: { 'Retry-After': '0' } },
+    });
     await expect(client.tag(project.id, 't1')).rejects.toMatchObject({ name: 'Retry', afterMs: 0 });
     expect(limit.hits).toBe(6);
   });
@@ -124,7 +152,11 @@ describe('a rate limit of GitLab', () => {
     [undefined, 60_000, []],
   ])('for too long or unknown (Retry-After: %s) is a Retry at once', async (after, afterMs, expected) => {
     const { client, holds } = noting();
-    const limit = gitlab.faults.add({ path: /tags\/t1$/, times: 100, kind: { status: 429, headers: after === undefined ? {} : { 'Retry-After': after } } });
+    const limit = gitlab.faults.add({
+      path: /tags\/t1$/,
+      times: 100,
+      kind: { status: 429, headers: after === undefined ? {} : { 'Retry-After': after } },
+    });
     await expect(client.tag(project.id, 't1')).rejects.toMatchObject({ name: 'Retry', afterMs });
     expect(limit.hits).toBe(1);
     expect(holds).toEqual(expected);
@@ -143,7 +175,12 @@ describe('a rate limit of GitLab', () => {
 
   test('that cannot be passed on is a Retry', async () => {
     const down = new Retry('the call budget in Redis cannot be reached');
-    const client = new GitLabClient({ url: gitlab.url, token, pace: async () => undefined, hold: () => Promise.reject(down) });
+    const client = new GitLabClient({
+      url: gitlab.url,
+      token,
+      pace: async () => undefined,
+      hold: () => Promise.reject(down),
+    });
     gitlab.faults.add({ path: /tags\/t1$/, kind: { status: 429, headers: { 'Retry-After': '1' } } });
     await expect(client.tag(project.id, 't1')).rejects.toBe(down);
   });

@@ -17,25 +17,40 @@ describe('who sees what', () => {
 
   test('bad, expired and weak tokens are refused in the words of GitLab', async () => {
     const path = `/projects/${secret.id}`;
-    expect(await call(gitlab, path, { token: 'wrong' })).toMatchObject({ status: 401, json: { message: '401 Unauthorized' } });
-    expect(await call(gitlab, '/user', { token: null })).toMatchObject({ status: 401, json: { message: '401 Unauthorized' } });
+    expect(await call(gitlab, path, { token: 'wrong' })).toMatchObject({
+      status: 401,
+      json: { message: '401 Unauthorized' },
+    });
+    expect(await call(gitlab, '/user', { token: null })).toMatchObject({
+      status: 401,
+      json: { message: '401 Unauthorized' },
+    });
     const expired = gitlab.createToken({ scopes: ['api'], expired: true });
     expect(await call(gitlab, path, { token: expired })).toMatchObject({
       status: 401,
-      json: { error: 'invalid_token', error_description: 'Token is expired. You can either do re-authorization or token refresh.' },
+      json: {
+        error: 'invalid_token',
+        error_description: 'Token is expired. You can either do re-authorization or token refresh.',
+      },
     });
     const weak = gitlab.createToken({ scopes: ['read_repository'] });
     expect(await call(gitlab, `${path}/repository/archive`, { token: weak })).toMatchObject({
       status: 403,
       json: { error: 'insufficient_scope', scope: 'api read_api' },
     });
-    expect((await call(gitlab, '/personal_access_tokens/self', { token: weak })).json).toMatchObject({ scopes: ['read_repository'], active: true });
+    expect((await call(gitlab, '/personal_access_tokens/self', { token: weak })).json).toMatchObject({
+      scopes: ['read_repository'],
+      active: true,
+    });
   });
 
   test('a project one is no member of is not found, by whatever credential', async () => {
     const stranger = gitlab.createToken({ scopes: ['read_api'], projects: ['group/open'] });
     for (const token of [stranger, null]) {
-      expect(await call(gitlab, `/projects/${secret.id}`, { token })).toMatchObject({ status: 404, json: { message: '404 Project Not Found' } });
+      expect(await call(gitlab, `/projects/${secret.id}`, { token })).toMatchObject({
+        status: 404,
+        json: { message: '404 Project Not Found' },
+      });
       expect((await call(gitlab, `/projects/${open.id}`, { token })).json).toMatchObject({ id: open.id });
     }
     const member = gitlab.createToken({ scopes: ['read_api'], projects: ['group/deep'] });
@@ -56,11 +71,21 @@ describe('who sees what', () => {
     expect(keyset.pages).toBe(4);
     expect((await call(gitlab, '/projects?pagination=keyset')).status).toBe(405);
     const paths = async (query: string): Promise<string[]> =>
-      ((await all(gitlab, `/groups/group/projects?${query}`)).items as { path_with_namespace: string }[]).map((project) => project.path_with_namespace).sort();
+      ((await all(gitlab, `/groups/group/projects?${query}`)).items as { path_with_namespace: string }[])
+        .map((project) => project.path_with_namespace)
+        .sort();
     expect(await paths('')).toEqual(['group/old', 'group/open']);
-    expect(await paths('include_subgroups=true&with_shared=false&archived=false&per_page=1')).toEqual(['group/deep/secret', 'group/open']);
-    expect(await call(gitlab, '/groups/nowhere')).toMatchObject({ status: 404, json: { message: '404 Group Not Found' } });
-    expect((await call(gitlab, `/groups/${encodeURIComponent('group/deep')}`)).json).toMatchObject({ full_path: 'group/deep' });
+    expect(await paths('include_subgroups=true&with_shared=false&archived=false&per_page=1')).toEqual([
+      'group/deep/secret',
+      'group/open',
+    ]);
+    expect(await call(gitlab, '/groups/nowhere')).toMatchObject({
+      status: 404,
+      json: { message: '404 Group Not Found' },
+    });
+    expect((await call(gitlab, `/groups/${encodeURIComponent('group/deep')}`)).json).toMatchObject({
+      full_path: 'group/deep',
+    });
   });
 
   test('a moved project keeps its id and answers 301 under the old path; git works with both', async () => {
@@ -73,11 +98,16 @@ describe('who sees what', () => {
     await gitlab.moveProject(project, 'other/deep/after');
     const answer = await call(gitlab, `/projects/${encodeURIComponent('group/before')}/repository/tags?per_page=5`);
     expect(answer.status).toBe(301);
-    expect(answer.headers.get('location')).toBe(`${gitlab.url}/api/v4/projects/${project.id}/repository/tags?per_page=5`);
+    expect(answer.headers.get('location')).toBe(
+      `${gitlab.url}/api/v4/projects/${project.id}/repository/tags?per_page=5`,
+    );
     expect((await call(gitlab, answer.headers.get('location') ?? '')).json).toHaveLength(1);
-    expect((await call(gitlab, `/projects/${encodeURIComponent('other/deep/after')}`)).json).toMatchObject({ id: project.id });
+    expect((await call(gitlab, `/projects/${encodeURIComponent('other/deep/after')}`)).json).toMatchObject({
+      id: project.id,
+    });
     expect(project.path).toBe('other/deep/after');
-    for (const url of [oldUrl, project.gitUrl]) expect(await work.git('ls-remote', url, 'refs/tags/v1.0.0')).toContain('refs/tags/v1.0.0');
+    for (const url of [oldUrl, project.gitUrl])
+      expect(await work.git('ls-remote', url, 'refs/tags/v1.0.0')).toContain('refs/tags/v1.0.0');
 
     await gitlab.deleteProject(project);
     expect((await call(gitlab, `/projects/${project.id}`)).status).toBe(404);
@@ -95,7 +125,14 @@ describe('who sees what', () => {
     await call(gitlab, '/user', { token: null });
     await fetch(`${gitlab.url}/`);
     expect(gitlab.requests).toEqual([
-      { method: 'GET', path: `/api/v4/projects/${secret.id}`, query: '?x=1', status: 200, at: expect.any(Date), token: 'private-token' },
+      {
+        method: 'GET',
+        path: `/api/v4/projects/${secret.id}`,
+        query: '?x=1',
+        status: 200,
+        at: expect.any(Date),
+        token: 'private-token',
+      },
       { method: 'GET', path: '/api/v4/user', query: '', status: 401, at: expect.any(Date), token: 'none' },
       expect.objectContaining({ path: '/', status: 404 }),
     ]);

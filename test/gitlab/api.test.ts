@@ -31,8 +31,12 @@ describe('reading a repository', () => {
     project = await gitlab.createProject('group/sub/lib');
     path = `/projects/${encodeURIComponent('group/sub/lib')}/repository`;
     work = await WorkTree.create(project);
-    const submodule = await work.write({ 'go.mod': 'module m\n' }).commit('first', { date: '2024-05-06T07:08:09Z', committerZone: '+0530' });
-    const many = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`pkg/p${index % 10}/f${index}.go`, `package p // ${index}\n`]));
+    const submodule = await work
+      .write({ 'go.mod': 'module m\n' })
+      .commit('first', { date: '2024-05-06T07:08:09Z', committerZone: '+0530' });
+    const many = Object.fromEntries(
+      Array.from({ length: 1000 }, (_, index) => [`pkg/p${index % 10}/f${index}.go`, `package p // ${index}\n`]),
+    );
     await work
       .write({
         ...many,
@@ -52,7 +56,10 @@ describe('reading a repository', () => {
   test('every tag comes once through keyset pages, whatever the order', async () => {
     const expected = [...Array.from({ length: 250 }, (_, index) => `v1.${index}.0`), 'sub/v2.0.0-rc.1'];
     for (const order of ['name', 'updated', 'version']) {
-      const { items, pages } = await all(gitlab, `${path}/tags?pagination=keyset&per_page=100&order_by=${order}&sort=asc`);
+      const { items, pages } = await all(
+        gitlab,
+        `${path}/tags?pagination=keyset&per_page=100&order_by=${order}&sort=asc`,
+      );
       const names = (items as Tag[]).map(({ name }) => name);
       expect(pages).toBe(3);
       expect(names.toSorted()).toEqual(expected.toSorted());
@@ -91,21 +98,38 @@ describe('reading a repository', () => {
   test('a tag has its commit with the time in the zone of the committer', async () => {
     const first = await call(gitlab, `${path}/tags/${encodeURIComponent('sub/v2.0.0-rc.1')}`);
     const tag = first.json as Tag;
-    expect(tag).toMatchObject({ name: 'sub/v2.0.0-rc.1', message: 'Two\n\nlines', created_at: expect.stringMatching(/\.000\+00:00$/) });
+    expect(tag).toMatchObject({
+      name: 'sub/v2.0.0-rc.1',
+      message: 'Two\n\nlines',
+      created_at: expect.stringMatching(/\.000\+00:00$/),
+    });
     expect(tag.target).not.toBe(tag.commit.id);
     expect(tag.commit.committed_date).toBe('2024-05-06T12:38:09.000+05:30');
     const light = (await call(gitlab, `${path}/tags/v1.7.0`)).json as Tag;
-    expect(light).toMatchObject({ target: head, message: '', created_at: null, commit: { id: head, parent_ids: [tag.commit.id] } });
-    expect(await call(gitlab, `${path}/tags/v9.9.9`)).toMatchObject({ status: 404, json: { message: '404 Tag Not Found' } });
+    expect(light).toMatchObject({
+      target: head,
+      message: '',
+      created_at: null,
+      commit: { id: head, parent_ids: [tag.commit.id] },
+    });
+    expect(await call(gitlab, `${path}/tags/v9.9.9`)).toMatchObject({
+      status: 404,
+      json: { message: '404 Tag Not Found' },
+    });
   });
 
   test('a recursive tree comes whole through keyset and offset pages', async () => {
     const listed = (await work.git('ls-tree', '-r', '-t', '-z', head)).split('\0').slice(0, -1);
     const expected = listed.map((line) => /^(\d+) (\w+) (\w+)\t(.*)$/s.exec(line)?.slice(1).join(' ') ?? line);
     for (const style of ['keyset', 'legacy']) {
-      const { items, pages } = await all(gitlab, `${path}/tree?recursive=true&per_page=100&ref=v1.0.0&pagination=${style}`);
+      const { items, pages } = await all(
+        gitlab,
+        `${path}/tree?recursive=true&per_page=100&ref=v1.0.0&pagination=${style}`,
+      );
       const entries = items as Entry[];
-      expect(entries.map(({ mode, type, id, path: at }) => `${mode} ${type} ${id} ${at}`).toSorted()).toEqual(expected.toSorted());
+      expect(entries.map(({ mode, type, id, path: at }) => `${mode} ${type} ${id} ${at}`).toSorted()).toEqual(
+        expected.toSorted(),
+      );
       expect(pages).toBe(11);
       expect(entries.map(({ type }) => type).join(' ')).toMatch(/^(tree )+(blob )+commit$/);
     }
@@ -115,18 +139,31 @@ describe('reading a repository', () => {
       expect.objectContaining({ name: 'f113.go' }),
       expect.objectContaining({ name: 'f123.go' }),
     ]);
-    expect(await call(gitlab, `${path}/tree?ref=nowhere`)).toMatchObject({ status: 404, json: { message: '404 Tree Not Found' } });
+    expect(await call(gitlab, `${path}/tree?ref=nowhere`)).toMatchObject({
+      status: 404,
+      json: { message: '404 Tree Not Found' },
+    });
     expect((await call(gitlab, `${path}/tree?path=nowhere`)).status).toBe(404);
   });
 
   test('files and blobs come as they are stored', async () => {
     const raw = await call(gitlab, `${path}/files/${encodeURIComponent('dir with space/ü.go')}/raw?ref=${head}`);
-    expect([raw.status, raw.bytes.toString(), raw.headers.get('content-type')]).toEqual([200, 'package u\n', 'text/plain']);
+    expect([raw.status, raw.bytes.toString(), raw.headers.get('content-type')]).toEqual([
+      200,
+      'package u\n',
+      'text/plain',
+    ]);
     expect((await call(gitlab, `${path}/files/link.txt/raw?ref=main`)).bytes.toString()).toBe('go.mod');
     const file = await call(gitlab, `${path}/files/go.mod?ref=main`);
     const id = (await work.git('rev-parse', 'main:go.mod')).trim();
     const first = (await work.git('rev-parse', 'main^')).trim();
-    expect(file.json).toMatchObject({ blob_id: id, commit_id: head, last_commit_id: first, size: 9, content: Buffer.from('module m\n').toString('base64') });
+    expect(file.json).toMatchObject({
+      blob_id: id,
+      commit_id: head,
+      last_commit_id: first,
+      size: 9,
+      content: Buffer.from('module m\n').toString('base64'),
+    });
     expect(file.headers.get('x-gitlab-blob-id')).toBe(id);
     expect((await call(gitlab, `${path}/blobs/${id}/raw`)).bytes.toString()).toBe('module m\n');
     expect((await call(gitlab, `${path}/files/run.sh?ref=main`)).json).toMatchObject({ execute_filemode: true });
@@ -145,15 +182,24 @@ describe('reading a repository', () => {
     for (const name of ['main', 'v1.3.0', head.slice(0, 9), 'HEAD', 'refs/heads/main']) {
       expect((await call(gitlab, `${path}/commits/${encodeURIComponent(name)}`)).json).toMatchObject({ id: head });
     }
-    expect(await call(gitlab, `${path}/commits/nowhere`)).toMatchObject({ status: 404, json: { message: '404 Commit Not Found' } });
+    expect(await call(gitlab, `${path}/commits/nowhere`)).toMatchObject({
+      status: 404,
+      json: { message: '404 Commit Not Found' },
+    });
     expect((await call(gitlab, `${path}/commits?ref_name=v1.0.0`)).json).toEqual([
       expect.objectContaining({ id: head }),
       expect.objectContaining({ id: first }),
     ]);
     const { items } = await all(gitlab, `${path}/commits/${first}/refs?type=tag&per_page=100`);
     expect(items).toHaveLength(251);
-    expect((await call(gitlab, `${path}/commits/${head}/refs?type=branch`)).json).toEqual([{ type: 'branch', name: 'main' }]);
-    expect((await call(gitlab, `${path}/branches/main`)).json).toMatchObject({ name: 'main', default: true, commit: { id: head } });
+    expect((await call(gitlab, `${path}/commits/${head}/refs?type=branch`)).json).toEqual([
+      { type: 'branch', name: 'main' },
+    ]);
+    expect((await call(gitlab, `${path}/branches/main`)).json).toMatchObject({
+      name: 'main',
+      default: true,
+      commit: { id: head },
+    });
   });
 
   test('what is pushed is there at once, and what is written behind its back after a reload', async () => {
@@ -165,7 +211,10 @@ describe('reading a repository', () => {
     await tree.tag('v0.1.0');
     await tree.push();
     expect((await call(gitlab, tags)).json).toHaveLength(1);
-    expect((await call(gitlab, `/projects/${other.id}`)).json).toMatchObject({ default_branch: 'trunk', empty_repo: false });
+    expect((await call(gitlab, `/projects/${other.id}`)).json).toMatchObject({
+      default_branch: 'trunk',
+      empty_repo: false,
+    });
     await tree.git('push', '--quiet', other.repositoryDir, 'v0.1.0:refs/tags/v0.2.0');
     await other.reload();
     expect((await call(gitlab, tags)).json).toHaveLength(2);

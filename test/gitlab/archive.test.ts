@@ -54,7 +54,10 @@ describe('archives', () => {
     const tar = await call(gitlab, path('', '.tar'));
     expect(tar.bytes.equals(await expected(`lib-main-${commit}`, '.'))).toBe(true);
     expect((await call(gitlab, path('', '.zip'))).bytes.subarray(0, 4)).toEqual(Buffer.from('PK\u0003\u0004'));
-    expect(await call(gitlab, path('sha=nowhere'))).toMatchObject({ status: 404, json: { message: '404 File Not Found' } });
+    expect(await call(gitlab, path('sha=nowhere'))).toMatchObject({
+      status: 404,
+      json: { message: '404 File Not Found' },
+    });
   });
 
   test('a path that is not there is an empty 200: the failure comes when the status is out', async () => {
@@ -71,7 +74,9 @@ describe('archives', () => {
     const first = await call(gitlab, address);
     expect(first.headers.get('content-length')).toBeNull();
     // The cache is filled by the time the answer has ended, or just after.
-    await expect.poll(async () => (await call(gitlab, address)).headers.get('content-length'), { timeout: 10_000 }).toBe(`${first.bytes.length}`);
+    await expect
+      .poll(async () => (await call(gitlab, address)).headers.get('content-length'), { timeout: 10_000 })
+      .toBe(`${first.bytes.length}`);
     expect(sha((await call(gitlab, address)).bytes)).toBe(sha(first.bytes));
   });
 

@@ -40,7 +40,9 @@ export class Archives {
 
   routes(): Router {
     const router = Router();
-    router.get('/projects/:id/repository/archive', (request, response) => this.#answer(request, response, request.params.id, 'tar.gz'));
+    router.get('/projects/:id/repository/archive', (request, response) =>
+      this.#answer(request, response, request.params.id, 'tar.gz'),
+    );
     router.get('/projects/:id/repository/archive.:format', (request, response) => {
       const format = formatOf(request.params.format);
       if (format === undefined) throw new ApiError(404, { error: '404 Not Found' });
@@ -61,16 +63,23 @@ export class Archives {
 
     const path = (text(request, 'path') ?? '').replace(/^\/+|\/+$/g, '');
     const excluded = (text(request, 'exclude_paths') ?? '').split(',').filter((part) => part !== '');
-    const prefix = [lastPart(project.fullPath), dashed(ref), commit.id, ...(path === '' ? [] : [dashed(path)])].join('-');
+    const prefix = [lastPart(project.fullPath), dashed(ref), commit.id, ...(path === '' ? [] : [dashed(path)])].join(
+      '-',
+    );
     const name = `${prefix}.${format}`;
-    const key = createHash('sha256').update(JSON.stringify([project.id, name, path, excluded])).digest('hex');
+    const key = createHash('sha256')
+      .update(JSON.stringify([project.id, name, path, excluded]))
+      .digest('hex');
     const cached = join(this.#folder, key);
 
     response.setHeader('Content-Type', format === 'zip' ? 'application/zip' : 'application/octet-stream');
     response.setHeader('Content-Disposition', `attachment; filename="${name}"`);
     response.setHeader('Content-Transfer-Encoding', 'binary');
     response.setHeader('Cache-Control', 'max-age=0, private');
-    const size = await stat(cached).then(({ size: bytes }) => bytes, () => undefined);
+    const size = await stat(cached).then(
+      ({ size: bytes }) => bytes,
+      () => undefined,
+    );
     if (size !== undefined) {
       response.setHeader('Content-Length', size);
       await pipeline(createReadStream(cached), response).catch(leftEarly);
@@ -138,7 +147,9 @@ export class Archives {
     }
     window.count += 1;
     if (window.count > (token === undefined ? anonymousLimit : this.#limit)) {
-      throw new ApiError(429, { message: { error: 'This archive has been requested too many times. Try again later.' } });
+      throw new ApiError(429, {
+        message: { error: 'This archive has been requested too many times. Try again later.' },
+      });
     }
   }
 }
@@ -168,5 +179,6 @@ function gzipped(source: Readable): Readable {
 /** A client that hangs up in the middle is no failure of the server; anything else is. */
 function leftEarly(error: unknown): void {
   const code = (error as NodeJS.ErrnoException).code;
-  if (code !== 'ERR_STREAM_PREMATURE_CLOSE' && code !== 'ECONNRESET' && code !== 'EPIPE' && code !== 'ABORT_ERR') throw error;
+  if (code !== 'ERR_STREAM_PREMATURE_CLOSE' && code !== 'ECONNRESET' && code !== 'EPIPE' && code !== 'ABORT_ERR')
+    throw error;
 }

@@ -31,16 +31,28 @@ describe('GOPROXY=direct against the stand-in', () => {
     const goMod = `module ${prefix}/group/proj\n\ngo 1.21\n`;
     const line = `${createHash('sha256').update(goMod).digest('hex')}  go.mod\n`;
     expect(module?.GoModSum).toBe(`h1:${createHash('sha256').update(line).digest('base64')}`);
-    expect(JSON.parse(await readFile(module?.Info ?? '', 'utf8'))).toMatchObject({ Version: 'v1.2.3', Time: '2024-05-06T07:08:09Z' });
+    expect(JSON.parse(await readFile(module?.Info ?? '', 'utf8'))).toMatchObject({
+      Version: 'v1.2.3',
+      Time: '2024-05-06T07:08:09Z',
+    });
     expect(gitlab.requests.filter(({ query }) => query === '?go-get=1').length).toBeGreaterThan(0);
     expect(gitlab.requests.filter(({ path }) => path === '/group/proj.git/git-upload-pack').length).toBeGreaterThan(0);
   });
 
   test('private projects in subgroups and modules in subdirectories are found', async () => {
     await publish(gitlab, 'group/sub/deep/mono', `${prefix}/group/sub/deep/mono/lib/v2`, 'lib/v2.0.1', 'lib/');
-    await using download = await downloadDirect(gitlab, 'gitlab.example', `${prefix}/group/sub/deep/mono/lib/v2@v2.0.1`, `${prefix}/group/sub/deep/mono@v9.9.9`);
+    await using download = await downloadDirect(
+      gitlab,
+      'gitlab.example',
+      `${prefix}/group/sub/deep/mono/lib/v2@v2.0.1`,
+      `${prefix}/group/sub/deep/mono@v9.9.9`,
+    );
     const [found, missing] = download.modules;
-    expect(found).toMatchObject({ Version: 'v2.0.1', Sum: expect.stringContaining('h1:'), Origin: { Subdir: 'lib', Ref: 'refs/tags/lib/v2.0.1' } });
+    expect(found).toMatchObject({
+      Version: 'v2.0.1',
+      Sum: expect.stringContaining('h1:'),
+      Origin: { Subdir: 'lib', Ref: 'refs/tags/lib/v2.0.1' },
+    });
     expect(missing?.Error).toContain('unknown revision v9.9.9');
   });
 
@@ -56,8 +68,16 @@ describe('GOPROXY=direct against the stand-in', () => {
     await publish(gitlab, 'group/listed', `${prefix}/group/listed`, 'v1.4.0');
     const folder = await mkdtemp(join(tmpdir(), 'go-list-'));
     try {
-      const env = { ...directEnv(gitlab, 'gitlab.example'), GOMODCACHE: join(folder, 'mod'), GOPATH: join(folder, 'path'), GOCACHE: join(folder, 'build') };
-      const { stdout } = await promisify(execFile)('go', ['list', '-m', '-versions', `${prefix}/group/listed`], { cwd: folder, env });
+      const env = {
+        ...directEnv(gitlab, 'gitlab.example'),
+        GOMODCACHE: join(folder, 'mod'),
+        GOPATH: join(folder, 'path'),
+        GOCACHE: join(folder, 'build'),
+      };
+      const { stdout } = await promisify(execFile)('go', ['list', '-m', '-versions', `${prefix}/group/listed`], {
+        cwd: folder,
+        env,
+      });
       expect(stdout).toBe(`${prefix}/group/listed v1.4.0\n`);
     } finally {
       await rm(folder, { recursive: true, force: true });
@@ -70,12 +90,17 @@ describe('GOPROXY=direct against the stand-in', () => {
     const work = await WorkTree.create(project);
     await work.write({ 'go.mod': `module ${path}\n` }).commit('first');
     await work.tag('v1.0.0');
-    const between = await work.write({ 'a.go': 'package a\n' }).commit('second', { date: '2024-05-06T07:08:09Z', committerZone: '-0330' });
+    const between = await work
+      .write({ 'a.go': 'package a\n' })
+      .commit('second', { date: '2024-05-06T07:08:09Z', committerZone: '-0330' });
     await work.write({ 'b.go': 'package a\n' }).commit('third');
     await work.tag('v1.1.0');
     await work.push();
     await using download = await downloadDirect(gitlab, 'gitlab.example', `${path}@main`, `${path}@${between}`);
-    expect(download.modules.map(({ Version }) => Version)).toEqual(['v1.1.0', `v1.0.1-0.20240506070809-${between.slice(0, 12)}`]);
+    expect(download.modules.map(({ Version }) => Version)).toEqual([
+      'v1.1.0',
+      `v1.0.1-0.20240506070809-${between.slice(0, 12)}`,
+    ]);
   });
 });
 
@@ -83,7 +108,9 @@ test('GOPROXY=direct works under a relative URL, which is then part of the modul
   await using gitlab = await startGitLab({ relativeUrl: '/gitlab' });
   const commit = await publish(gitlab, 'group/sub/proj', 'gitlab.example/gitlab/group/sub/proj', 'v1.2.3');
   await using download = await downloadDirect(gitlab, 'gitlab.example', 'gitlab.example/gitlab/group/sub/proj@v1.2.3');
-  expect(download.modules).toEqual([expect.objectContaining({ Version: 'v1.2.3', Origin: expect.objectContaining({ Hash: commit }) })]);
+  expect(download.modules).toEqual([
+    expect.objectContaining({ Version: 'v1.2.3', Origin: expect.objectContaining({ Hash: commit }) }),
+  ]);
 });
 
 test('go-get=1 without a credential names the first two elements for what it hides', async () => {
@@ -98,7 +125,13 @@ test('go-get=1 without a credential names the first two elements for what it hid
   expect(await ask('group')).toBeUndefined();
 });
 
-async function publish(gitlab: StandIn, path: string, modulePath: string, tag: string, subdirectory = ''): Promise<string> {
+async function publish(
+  gitlab: StandIn,
+  path: string,
+  modulePath: string,
+  tag: string,
+  subdirectory = '',
+): Promise<string> {
   const project = await gitlab.createProject(path);
   const work = await WorkTree.create(project);
   const commit = await work

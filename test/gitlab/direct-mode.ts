@@ -65,7 +65,13 @@ export interface DownloadedModule {
   readonly Dir?: string;
   readonly Sum?: string;
   readonly GoModSum?: string;
-  readonly Origin?: { readonly VCS?: string; readonly URL?: string; readonly Subdir?: string; readonly Hash?: string; readonly Ref?: string };
+  readonly Origin?: {
+    readonly VCS?: string;
+    readonly URL?: string;
+    readonly Subdir?: string;
+    readonly Hash?: string;
+    readonly Ref?: string;
+  };
 }
 
 /** Modules as the go command downloaded them, in the order they were asked for, in a cache of their own. */
@@ -88,15 +94,28 @@ export class DirectDownload implements AsyncDisposable {
  * Runs `go mod download -json <module>@<query> …` in direct mode with an empty module cache. A module that fails has
  * its reason in `Error`; that is no rejection.
  */
-export async function downloadDirect(standIn: StandIn, host: string, ...queries: readonly string[]): Promise<DirectDownload> {
+export async function downloadDirect(
+  standIn: StandIn,
+  host: string,
+  ...queries: readonly string[]
+): Promise<DirectDownload> {
   return await downloadWith(directEnv(standIn, host), ...queries);
 }
 
 /** The same in an environment that `directEnv` made and somebody changed. */
 export async function downloadWith(env: NodeJS.ProcessEnv, ...queries: readonly string[]): Promise<DirectDownload> {
   const folder = await mkdtemp(join(tmpdir(), 'go-direct-'));
-  const environment = { ...env, GOMODCACHE: join(folder, 'mod'), GOPATH: join(folder, 'path'), GOCACHE: join(folder, 'build') };
-  const run = promisify(execFile)('go', ['mod', 'download', '-json', ...queries], { cwd: folder, env: environment, maxBuffer: 64 << 20 });
+  const environment = {
+    ...env,
+    GOMODCACHE: join(folder, 'mod'),
+    GOPATH: join(folder, 'path'),
+    GOCACHE: join(folder, 'build'),
+  };
+  const run = promisify(execFile)('go', ['mod', 'download', '-json', ...queries], {
+    cwd: folder,
+    env: environment,
+    maxBuffer: 64 << 20,
+  });
   try {
     const output = await run.then(
       ({ stdout }) => stdout,
@@ -106,7 +125,10 @@ export async function downloadWith(env: NodeJS.ProcessEnv, ...queries: readonly 
         throw new Error(`go mod download: ${error.stderr ?? ''}`, { cause: error });
       },
     );
-    return new DirectDownload(JSON.parse(`[${output.trim().replaceAll(/^\}\n\{/gm, '},\n{')}]`) as DownloadedModule[], folder);
+    return new DirectDownload(
+      JSON.parse(`[${output.trim().replaceAll(/^\}\n\{/gm, '},\n{')}]`) as DownloadedModule[],
+      folder,
+    );
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;

@@ -21,7 +21,11 @@ describe('faults', () => {
   afterEach(() => gitlab.faults.clear());
 
   test('a status comes as often as told, only where it matches', async () => {
-    const fault = gitlab.faults.add({ path: /repository\/files/, times: 2, kind: { status: 503, body: { message: 'down' }, headers: { 'Retry-After': '7' } } });
+    const fault = gitlab.faults.add({
+      path: /repository\/files/,
+      times: 2,
+      kind: { status: 503, body: { message: 'down' }, headers: { 'Retry-After': '7' } },
+    });
     expect((await call(gitlab, `/projects/${project.id}`)).status).toBe(200);
     const refused = await call(gitlab, file);
     expect(refused).toMatchObject({ status: 503, json: { message: 'down' } });
@@ -32,10 +36,16 @@ describe('faults', () => {
   });
 
   test('a fault can be for one method, for ever, and removed', async () => {
-    const fault = gitlab.faults.add({ path: /hooks/, method: 'POST', times: Number.POSITIVE_INFINITY, kind: { status: 502 } });
+    const fault = gitlab.faults.add({
+      path: /hooks/,
+      method: 'POST',
+      times: Number.POSITIVE_INFINITY,
+      kind: { status: 502 },
+    });
     const hooks = `/projects/${project.id}/hooks`;
     expect((await call(gitlab, hooks)).status).toBe(200);
-    for (let attempt = 0; attempt < 3; attempt += 1) expect((await call(gitlab, hooks, { method: 'POST', body: {} })).status).toBe(502);
+    for (let attempt = 0; attempt < 3; attempt += 1)
+      expect((await call(gitlab, hooks, { method: 'POST', body: {} })).status).toBe(502);
     fault.remove();
     expect((await call(gitlab, hooks, { method: 'POST', body: {} })).status).toBe(400);
   });

@@ -8,13 +8,19 @@ import type { Token, Tokens } from './tokens.ts';
  * the asker does not see it names the first two elements of the path, so as not to tell what exists; that is why
  * private projects in subgroups need a credential. `addressOf` gives the base URL by which the request reached us.
  */
-export function goImport(instance: Instance, tokens: Tokens, addressOf: (request: Parameters<RequestHandler>[0]) => string): RequestHandler {
+export function goImport(
+  instance: Instance,
+  tokens: Tokens,
+  addressOf: (request: Parameters<RequestHandler>[0]) => string,
+): RequestHandler {
   return (request, response, next) => {
     if (Number(request.query['go-get']) !== 1) {
       next();
       return;
     }
-    const parts = decodeURIComponent(request.path).split('/').filter((part) => part !== '');
+    const parts = decodeURIComponent(request.path)
+      .split('/')
+      .filter((part) => part !== '');
     if (parts.length < 2) {
       // A group's page, which nobody sees without signing in.
       response.redirect(302, `${request.baseUrl}/users/sign_in`);
@@ -43,7 +49,10 @@ export function vanityImport(
 ): RequestHandler {
   return (request, response, next) => {
     const host = hostOf(request)?.replace(/^https?:\/\//, '');
-    const root = host === undefined ? undefined : longestRoot(vanity, `${host}${decodeURIComponent(request.path)}`.replace(/\/$/, ''));
+    const root =
+      host === undefined
+        ? undefined
+        : longestRoot(vanity, `${host}${decodeURIComponent(request.path)}`.replace(/\/$/, ''));
     if (Number(request.query['go-get']) !== 1 || root === undefined) {
       next();
       return;
@@ -55,17 +64,23 @@ export function vanityImport(
 
 /** The longest of the roots that the import path is or lies below. */
 function longestRoot(vanity: ReadonlyMap<string, string>, importPath: string): string | undefined {
-  return [...vanity.keys()].filter((root) => `${importPath}/`.startsWith(`${root}/`)).toSorted((a, b) => b.length - a.length)[0];
+  return [...vanity.keys()]
+    .filter((root) => `${importPath}/`.startsWith(`${root}/`))
+    .toSorted((a, b) => b.length - a.length)[0];
 }
 
 /** The project whose path is the longest beginning of the given one. Paths that a project has left do not count here. */
 function projectAt(instance: Instance, token: Token | undefined, parts: readonly string[]): ProjectRecord | undefined {
   // A token for the repository only may fetch it, but not read about the project.
-  const reader = token !== undefined && !token.expired && token.scopes.some((scope) => scope !== 'read_repository') ? token : undefined;
+  const reader =
+    token !== undefined && !token.expired && token.scopes.some((scope) => scope !== 'read_repository')
+      ? token
+      : undefined;
   for (let length = parts.length; length >= 2; length -= 1) {
     const path = parts.slice(0, length).join('/');
     const project = instance.project(path);
-    if (project?.fullPath.toLowerCase() === path.toLowerCase()) return instance.sees(reader, project) ? project : undefined;
+    if (project?.fullPath.toLowerCase() === path.toLowerCase())
+      return instance.sees(reader, project) ? project : undefined;
   }
   return undefined;
 }

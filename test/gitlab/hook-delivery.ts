@@ -137,7 +137,11 @@ export class HookDelivery {
         const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
         const request = send(url, options, (response) => {
           const answered = Object.entries(response.headers).map(([name, value]) => [name, String(value)]);
-          const answer = { status: response.statusCode, headers: Object.fromEntries(answered) as Record<string, string>, error: undefined };
+          const answer = {
+            status: response.statusCode,
+            headers: Object.fromEntries(answered) as Record<string, string>,
+            error: undefined,
+          };
           buffer(response).then((bytes) => resolve({ ...answer, body: bytes.toString().slice(0, 8192) }), reject);
         });
         request.once('error', reject);
@@ -145,7 +149,12 @@ export class HookDelivery {
       });
     } catch (error) {
       const reason: unknown = signal.aborted ? signal.reason : error;
-      return { status: undefined, headers: {}, body: '', error: reason instanceof Error ? reason.message : String(reason) };
+      return {
+        status: undefined,
+        headers: {},
+        body: '',
+        error: reason instanceof Error ? reason.message : String(reason),
+      };
     }
   }
 }

@@ -31,7 +31,9 @@ export class HookPayload {
     const tag = isTag && ref !== undefined && ref.id === change.after ? ref : undefined;
     const message = tag === undefined ? null : tagMessage(await repository.tagObject(tag)) || null;
     const tagged = tag?.commit === undefined ? undefined : await repository.commit(tag.commit);
-    const pushed = isTag ? { commits: tagged === undefined ? [] : [tagged], total: tagged === undefined ? 0 : 1 } : await this.#pushed(project, change);
+    const pushed = isTag
+      ? { commits: tagged === undefined ? [] : [tagged], total: tagged === undefined ? 0 : 1 }
+      : await this.#pushed(project, change);
     return {
       object_kind: kind,
       event_name: kind,
@@ -102,7 +104,10 @@ export class HookPayload {
     };
   }
 
-  async #pushed({ repository }: ProjectRecord, { before, after }: RefChange): Promise<{ commits: Commit[]; total: number }> {
+  async #pushed(
+    { repository }: ProjectRecord,
+    { before, after }: RefChange,
+  ): Promise<{ commits: Commit[]; total: number }> {
     if (after === zeroId) return { commits: [], total: 0 };
     const range = before === zeroId ? [after] : [after, `^${before}`];
     const output = await this.#git.run(['rev-list', '--reverse', ...range], { cwd: repository.directory });

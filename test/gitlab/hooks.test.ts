@@ -24,7 +24,10 @@ describe('webhooks', () => {
   }
 
   async function addHook(path: string, settings: object, on = gitlab): Promise<number> {
-    const answer = await call(on, `${path}/hooks`, { method: 'POST', body: { push_events: false, tag_push_events: true, ...settings } });
+    const answer = await call(on, `${path}/hooks`, {
+      method: 'POST',
+      body: { push_events: false, tag_push_events: true, ...settings },
+    });
     expect(answer.status).toBe(201);
     expect(answer.bytes.toString()).not.toContain('s3cret');
     return (answer.json as { id: number }).id;
@@ -61,11 +64,22 @@ describe('webhooks', () => {
       checkout_sha: commit,
       message: 'The first',
       project_id: project.id,
-      project: { id: project.id, path_with_namespace: project.path, git_http_url: project.httpUrl, visibility_level: 0, default_branch: 'main' },
+      project: {
+        id: project.id,
+        path_with_namespace: project.path,
+        git_http_url: project.httpUrl,
+        visibility_level: 0,
+        default_branch: 'main',
+      },
       total_commits_count: 1,
       push_options: {},
     });
-    expect(gitlab.deliveries.find(({ url }) => url === receiver.url)).toMatchObject({ event: 'Tag Push Hook', status: 200, error: undefined, body });
+    expect(gitlab.deliveries.find(({ url }) => url === receiver.url)).toMatchObject({
+      event: 'Tag Push Hook',
+      status: 200,
+      error: undefined,
+      body,
+    });
   });
 
   test('moving and deleting a tag show in before, after and checkout_sha', async () => {
@@ -135,8 +149,18 @@ describe('webhooks', () => {
     await work.push('v1.0.0');
     await gitlab.settled();
     const events = (): string[] =>
-      receiver.received.map(({ headers, body }) => `${String(headers['x-gitlab-event'])}: ${(JSON.parse(body) as { event_name: string }).event_name}`).sort();
-    expect(events()).toEqual(['System Hook: repository_update', 'System Hook: tag_push', 'Tag Push Hook: tag_push', 'Tag Push Hook: tag_push']);
+      receiver.received
+        .map(
+          ({ headers, body }) =>
+            `${String(headers['x-gitlab-event'])}: ${(JSON.parse(body) as { event_name: string }).event_name}`,
+        )
+        .sort();
+    expect(events()).toEqual([
+      'System Hook: repository_update',
+      'System Hook: tag_push',
+      'Tag Push Hook: tag_push',
+      'Tag Push Hook: tag_push',
+    ]);
 
     await work.push('v1.1.0', 'v1.2.0', 'v1.3.0', 'v1.4.0');
     await gitlab.settled();
@@ -181,12 +205,20 @@ describe('webhooks', () => {
     await work.tag(['v1.3.0', 'v1.4.0']);
     await work.push('v1.3.0');
     await impatient.settled();
-    expect(impatient.deliveries.filter(({ url }) => url === receiver.url).map(({ status }) => status)).toEqual([500, 500, 500, undefined]);
+    expect(impatient.deliveries.filter(({ url }) => url === receiver.url).map(({ status }) => status)).toEqual([
+      500,
+      500,
+      500,
+      undefined,
+    ]);
     await work.push('v1.4.0');
     await impatient.settled();
     expect(receiver.received).toHaveLength(4);
     const hook = await call(impatient, `/projects/${project.id}/hooks/${id}`);
-    expect(hook.json).toMatchObject({ alert_status: 'temporarily_disabled', disabled_until: expect.stringContaining('T') });
+    expect(hook.json).toMatchObject({
+      alert_status: 'temporarily_disabled',
+      disabled_until: expect.stringContaining('T'),
+    });
 
     receiver.status = 200;
     const path = `/projects/${project.id}/hooks/${id}/events`;
@@ -197,7 +229,9 @@ describe('webhooks', () => {
     const resent = await call(impatient, `${path}/${last?.id}/resend`, { method: 'POST' });
     expect(resent).toMatchObject({ status: 201, json: { response_status: 200 } });
     expect(receiver.received[4]?.headers['idempotency-key']).toBe(last?.request_headers['Idempotency-Key']);
-    expect((await call(impatient, `/projects/${project.id}/hooks/${id}`)).json).toMatchObject({ alert_status: 'executable' });
+    expect((await call(impatient, `/projects/${project.id}/hooks/${id}`)).json).toMatchObject({
+      alert_status: 'executable',
+    });
   });
 
   test('the test button sends a tag_push whose ids belong to no tag', async () => {
@@ -213,11 +247,25 @@ describe('webhooks', () => {
     const { project } = await setUp();
     const path = `/projects/${project.id}/hooks`;
     const id = await addHook(`/projects/${project.id}`, { url: 'http://127.0.0.1:9/', token: 's3cret' });
-    expect((await call(gitlab, `${path}/${id}`, { method: 'PUT', body: { push_events: true } })).json).toMatchObject({ token_present: true, push_events: true });
-    expect((await call(gitlab, `${path}/${id}`, { method: 'PUT', body: { url: 'http://127.0.0.1:8/' } })).json).toMatchObject({ token_present: false });
-    expect(await call(gitlab, path, { method: 'POST', body: {} })).toMatchObject({ status: 400, json: { error: 'url is missing' } });
-    expect(await call(gitlab, path, { method: 'POST', body: { url: 'nowhere' } })).toMatchObject({ status: 422, json: { error: 'Invalid url given' } });
-    expect((await call(gitlab, path, { method: 'POST', body: { url: 'http://127.0.0.1:9/', signing_token: 'whsec_short' } })).status).toBe(422);
+    expect((await call(gitlab, `${path}/${id}`, { method: 'PUT', body: { push_events: true } })).json).toMatchObject({
+      token_present: true,
+      push_events: true,
+    });
+    expect(
+      (await call(gitlab, `${path}/${id}`, { method: 'PUT', body: { url: 'http://127.0.0.1:8/' } })).json,
+    ).toMatchObject({ token_present: false });
+    expect(await call(gitlab, path, { method: 'POST', body: {} })).toMatchObject({
+      status: 400,
+      json: { error: 'url is missing' },
+    });
+    expect(await call(gitlab, path, { method: 'POST', body: { url: 'nowhere' } })).toMatchObject({
+      status: 422,
+      json: { error: 'Invalid url given' },
+    });
+    expect(
+      (await call(gitlab, path, { method: 'POST', body: { url: 'http://127.0.0.1:9/', signing_token: 'whsec_short' } }))
+        .status,
+    ).toBe(422);
     expect(await call(gitlab, `${path}/9999`)).toMatchObject({ status: 404, json: { message: '404 Not found' } });
     expect((await call(gitlab, `${path}/${id}`, { method: 'DELETE' })).status).toBe(204);
     expect((await call(gitlab, path)).json).toEqual([]);
@@ -229,8 +277,14 @@ describe('webhooks', () => {
     const reporter = gitlab.createToken({ scopes: ['api'], role: 'reporter' });
     const reader = gitlab.createToken({ scopes: ['read_api'] });
     const path = `/projects/${project.id}/hooks`;
-    expect(await call(gitlab, path, { method: 'POST', body, token: reporter })).toMatchObject({ status: 403, json: { message: '403 Forbidden' } });
-    expect(await call(gitlab, path, { method: 'POST', body, token: reader })).toMatchObject({ status: 403, json: { error: 'insufficient_scope' } });
+    expect(await call(gitlab, path, { method: 'POST', body, token: reporter })).toMatchObject({
+      status: 403,
+      json: { message: '403 Forbidden' },
+    });
+    expect(await call(gitlab, path, { method: 'POST', body, token: reader })).toMatchObject({
+      status: 403,
+      json: { error: 'insufficient_scope' },
+    });
     expect((await call(gitlab, path, { token: reader })).status).toBe(200);
     expect((await call(gitlab, '/hooks', { token: gitlab.createToken({ scopes: ['api'] }) })).status).toBe(403);
     expect((await call(gitlab, path, { token: null })).status).toBe(401);

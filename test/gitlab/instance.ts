@@ -81,10 +81,7 @@ export class Instance {
     return group;
   }
 
-  async createProject(
-    fullPath: string,
-    options: ProjectOptions,
-  ): Promise<ProjectRecord> {
+  async createProject(fullPath: string, options: ProjectOptions): Promise<ProjectRecord> {
     if (this.project(fullPath)?.fullPath === fullPath) throw new Error(`project ${fullPath} exists`);
     if (parentPath(fullPath) === '') throw new Error(`a project needs a group: ${fullPath}`);
     this.createGroup(parentPath(fullPath));
@@ -102,7 +99,7 @@ export class Instance {
       lastActivityAt: createdAt,
       codeDisabled: false,
       markedForDeletionAt: undefined,
-      repository: shared ?? await Repository.create(this.#git, directory, options.defaultBranch ?? 'main'),
+      repository: shared ?? (await Repository.create(this.#git, directory, options.defaultBranch ?? 'main')),
     };
     this.#projects.set(id, project);
     this.#repositories.set(id, project.repository);

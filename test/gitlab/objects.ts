@@ -60,7 +60,7 @@ export function parseTag(data: Buffer): Tag {
 /** The entries of a raw tree: `<mode> <name>\0<20 bytes of id>`, again and again. */
 export function parseTree(data: Buffer): readonly TreeEntry[] {
   const entries: TreeEntry[] = [];
-  for (let at = 0; at < data.length; ) {
+  for (let at = 0; at < data.length;) {
     const space = data.indexOf(0x20, at);
     const end = data.indexOf(0, space);
     const mode = data.toString('latin1', at, space).padStart(6, '0');

@@ -77,7 +77,9 @@ export class Repository {
   /** Tag names as git's own version sort has them, lowest first. */
   tagsByVersion(): Promise<readonly string[]> {
     this.#byVersion ??= this.#git
-      .run(['for-each-ref', '--sort=version:refname', '--format=%(refname:strip=2)', 'refs/tags'], { cwd: this.directory })
+      .run(['for-each-ref', '--sort=version:refname', '--format=%(refname:strip=2)', 'refs/tags'], {
+        cwd: this.directory,
+      })
       .then((output) => output.toString().split('\n').slice(0, -1));
     return this.#byVersion;
   }
@@ -176,10 +178,18 @@ export class Repository {
     const output = await this.#git.run(['for-each-ref', `--format=${format}`], { cwd: this.directory });
     const refs = new Map<string, Ref>();
     for (const line of output.toString().split('\n').slice(0, -1)) {
-      const [name, id, type, peeledType, peeled, created] = line.split('\0') as [string, string, string, string, string, string];
+      const [name, id, type, peeledType, peeled, created] = line.split('\0') as [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ];
       const annotated = type === 'tag';
       // `%(*…)` looks one step behind a tag object only; a tag of a tag needs asking.
-      const commit = peeledType === 'tag' ? (await this.#reader.read(`${id}^{commit}`))?.id : commitId(type, id, peeledType, peeled);
+      const commit =
+        peeledType === 'tag' ? (await this.#reader.read(`${id}^{commit}`))?.id : commitId(type, id, peeledType, peeled);
       refs.set(name, { name, id, annotated, commit, created: Number(created) });
     }
     return refs;

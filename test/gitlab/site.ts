@@ -78,7 +78,10 @@ export function createSite(parts: {
   site.use(new SmartHttp(instance, tokens, git, events).handler());
   site.use((request, response) => {
     const signIn = request.path === '/users/sign_in';
-    response.status(signIn ? 200 : 404).type('html').send(`<html><body>${signIn ? 'Sign in' : 'Not found'}</body></html>`);
+    response
+      .status(signIn ? 200 : 404)
+      .type('html')
+      .send(`<html><body>${signIn ? 'Sign in' : 'Not found'}</body></html>`);
   });
   app.use(base === '' ? '/' : base, site);
   return app;

@@ -19,15 +19,21 @@ describe('git over HTTP', () => {
     expect((await ask(open)).status).toBe(200);
     expect((await ask(open, basic('wrong'))).status).toBe(401);
     expect((await ask(secret, basic(gitlab.createToken({ scopes: ['api'], expired: true })))).status).toBe(401);
-    expect((await ask(secret, basic(gitlab.createToken({ scopes: ['read_repository'], projects: ['group/open'] })))).status).toBe(404);
+    expect(
+      (await ask(secret, basic(gitlab.createToken({ scopes: ['read_repository'], projects: ['group/open'] })))).status,
+    ).toBe(404);
     const allowed = await ask(secret, basic(gitlab.createToken({ scopes: ['read_repository'] })));
-    expect([allowed.status, allowed.headers.get('content-type')]).toEqual([200, 'application/x-git-upload-pack-advertisement']);
+    expect([allowed.status, allowed.headers.get('content-type')]).toEqual([
+      200,
+      'application/x-git-upload-pack-advertisement',
+    ]);
     expect(await allowed.text()).toMatch(/^001e# service=git-upload-pack\n0000/);
     expect((await ask(open, {}, 'git-upload-pack', 'HEAD')).status).toBe(403);
   });
 
   test('only a member with the scope api pushes, and not to an archived project', async () => {
-    const refused = async (project: Project, token: string): Promise<number> => (await ask(project, basic(token), 'git-receive-pack')).status;
+    const refused = async (project: Project, token: string): Promise<number> =>
+      (await ask(project, basic(token), 'git-receive-pack')).status;
     expect(await refused(secret, gitlab.createToken({ scopes: ['read_api'] }))).toBe(403);
     expect(await refused(secret, gitlab.createToken({ scopes: ['api'], role: 'reporter' }))).toBe(403);
     expect(await refused(open, gitlab.createToken({ scopes: ['api'], projects: ['elsewhere'] }))).toBe(403);
@@ -38,7 +44,8 @@ describe('git over HTTP', () => {
 
   test('what is pushed can be cloned, with a request large enough to be compressed', async () => {
     const work = await WorkTree.create(open);
-    for (let commit = 0; commit < 3; commit += 1) await work.write({ 'a.go': `package a // ${commit}\n` }).commit(`commit ${commit}`);
+    for (let commit = 0; commit < 3; commit += 1)
+      await work.write({ 'a.go': `package a // ${commit}\n` }).commit(`commit ${commit}`);
     const tags = Array.from({ length: 120 }, (_, index) => `v0.${index}.0`);
     await work.tag(tags, { annotated: true });
     await work.push();
@@ -57,7 +64,10 @@ describe('git over HTTP', () => {
 
   test('an address without .git leads to the one with it', async () => {
     const response = await fetch(`${gitlab.url}/group/open/info/refs?service=git-upload-pack`, { redirect: 'manual' });
-    expect([response.status, response.headers.get('location')]).toEqual([301, '/group/open.git/info/refs?service=git-upload-pack']);
+    expect([response.status, response.headers.get('location')]).toEqual([
+      301,
+      '/group/open.git/info/refs?service=git-upload-pack',
+    ]);
   });
 
   test('pushes at the same time all arrive', async () => {
@@ -78,6 +88,11 @@ function basic(password: string): Record<string, string> {
   return { Authorization: `Basic ${Buffer.from(`anyone:${password}`).toString('base64')}` };
 }
 
-function ask(project: Project, headers: Record<string, string> = {}, service = 'git-upload-pack', method = 'GET'): Promise<Response> {
+function ask(
+  project: Project,
+  headers: Record<string, string> = {},
+  service = 'git-upload-pack',
+  method = 'GET',
+): Promise<Response> {
   return fetch(`${project.httpUrl}/info/refs?service=${service}`, { headers, method });
 }

@@ -70,7 +70,11 @@ export class SmartHttp {
         "HTTP Basic: Access denied. If a password was provided for Git authentication, the password was incorrect or you're required to use a token instead of a password.",
       );
     } else if (project === undefined || !this.#instance.sees(token, project)) {
-      plain(response, 404, "The project you were looking for could not be found or you don't have permission to view it.");
+      plain(
+        response,
+        404,
+        "The project you were looking for could not be found or you don't have permission to view it.",
+      );
     } else if (service !== 'git-upload-pack' && service !== 'git-receive-pack') {
       plain(response, 403, "The command you're trying to execute is not allowed.");
     } else if (service === 'git-receive-pack' && project.archived) {
@@ -87,7 +91,9 @@ export class SmartHttp {
     noCache(response, `application/x-${service}-advertisement`);
     const line = `# service=${service}\n`;
     response.write(`${(line.length + 4).toString(16).padStart(4, '0')}${line}0000`);
-    const child = this.#git.start(command(service, '--http-backend-info-refs', project), { environment: protocol(request) });
+    const child = this.#git.start(command(service, '--http-backend-info-refs', project), {
+      environment: protocol(request),
+    });
     child.stdin.end();
     child.stderr.resume();
     child.stdout.pipe(response);

@@ -53,10 +53,7 @@ export interface StandIn extends AsyncDisposable {
   createToken(options: TokenOptions): string;
   /** Parents are made as needed; one that exists is returned. */
   createGroup(fullPath: string): Group;
-  createProject(
-    fullPath: string,
-    options?: ProjectOptions,
-  ): Promise<Project>;
+  createProject(fullPath: string, options?: ProjectOptions): Promise<Project>;
   /** Keeps the id. The API answers 301 for the old path; git works with both. */
   moveProject(project: Project, newFullPath: string): Promise<void>;
   /** Switches a project's repository on or off (*Settings > General > Visibility, project features, permissions*). */
@@ -80,7 +77,11 @@ export interface StandIn extends AsyncDisposable {
 /** Starts a stand-in on 127.0.0.1. */
 export async function startGitLab(options: StandInOptions = {}): Promise<StandIn> {
   const folder = await mkdtemp(join(tmpdir(), 'gitlab-stand-in-'));
-  const [repositories, archives, scratch] = [join(folder, 'repositories'), join(folder, 'archives'), join(folder, 'scratch')];
+  const [repositories, archives, scratch] = [
+    join(folder, 'repositories'),
+    join(folder, 'archives'),
+    join(folder, 'scratch'),
+  ];
   await Promise.all([repositories, archives, scratch].map((path) => mkdir(path)));
   const server = createServer();
   server.listen(options.port ?? 0, '127.0.0.1');

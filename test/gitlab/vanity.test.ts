@@ -17,7 +17,12 @@ beforeAll(async () => {
 afterAll(() => gitlab.close());
 
 test('direct mode finds a project under a path of another host, and the longest such path counts', async () => {
-  await using download = await downloadWith(directEnv(gitlab, ['go.corp.example', 'gitlab.example']), 'go.corp.example@v1.0.0', 'go.corp.example/tools@v1.0.0', 'gitlab.example/platform/all@v1.0.0');
+  await using download = await downloadWith(
+    directEnv(gitlab, ['go.corp.example', 'gitlab.example']),
+    'go.corp.example@v1.0.0',
+    'go.corp.example/tools@v1.0.0',
+    'gitlab.example/platform/all@v1.0.0',
+  );
   expect(download.modules.map(({ Error: reason, Origin: origin }) => reason ?? origin?.URL)).toEqual([
     `${gitlab.url}/platform/all.git`,
     `${gitlab.url}/platform/sub/toolbox.git`,

@@ -62,7 +62,10 @@ export class WorkTree implements AsyncDisposable {
     const git = new Git();
     await git.run(['init', '--quiet', '--bare', '--template=', `--initial-branch=${branch}`, directory]);
     // Nothing may go on in the background when a test has ended.
-    await appendFile(join(directory, 'config'), '[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[core]\n\tfsync = none\n');
+    await appendFile(
+      join(directory, 'config'),
+      '[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[core]\n\tfsync = none\n',
+    );
     return new WorkTree(git, directory, project, branch);
   }
 
@@ -103,10 +106,8 @@ export class WorkTree implements AsyncDisposable {
     if (existing !== undefined && options.force !== true) throw new Error(`tag ${existing} exists`);
     const seconds = options.date === undefined ? this.#clock : secondsOf(options.date);
     const tagger = `tagger Tess Tagger <tess@example.com> ${seconds} +0000\n`;
-    const annotated = (name: string): (string | Buffer)[] => [
-      `tag ${name}\nfrom ${target}\n${tagger}`,
-      data(`${options.message ?? name}\n`),
-    ].flat();
+    const annotated = (name: string): (string | Buffer)[] =>
+      [`tag ${name}\nfrom ${target}\n${tagger}`, data(`${options.message ?? name}\n`)].flat();
     const lightweight = (name: string): string[] => [`reset refs/tags/${name}\nfrom ${target}\n\n`];
     await this.#import(list.flatMap(options.annotated === true ? annotated : lightweight));
     for (const name of list) this.#commits.set(`refs/tags/${name}`, target);
@@ -162,7 +163,10 @@ export class WorkTree implements AsyncDisposable {
 
   async #import(script: readonly (string | Buffer)[]): Promise<string> {
     const input = Buffer.concat(script.map((part) => Buffer.from(part as string)));
-    const output = await this.#git.run(['fast-import', '--quiet', '--force', '--date-format=raw-permissive'], { cwd: this.#directory, input });
+    const output = await this.#git.run(['fast-import', '--quiet', '--force', '--date-format=raw-permissive'], {
+      cwd: this.#directory,
+      input,
+    });
     return output.toString().trim();
   }
 }
@@ -185,7 +189,9 @@ function change(path: string, content: FileContent): (string | Buffer)[] {
 function quoted(path: string): string {
   const bytes = path.startsWith('latin1:') ? Buffer.from(path.slice('latin1:'.length), 'latin1') : Buffer.from(path);
   const text = Array.from(bytes, (byte) =>
-    /[A-Za-z0-9/._-]/.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, '0')}`,
+    /[A-Za-z0-9/._-]/.test(String.fromCharCode(byte))
+      ? String.fromCharCode(byte)
+      : `\\${byte.toString(8).padStart(3, '0')}`,
   );
   return `"${text.join('')}"`;
 }

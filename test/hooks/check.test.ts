@@ -36,13 +36,21 @@ beforeEach(async () => {
 describe('check', () => {
   test('a hook that is well is one line, and status 0', async () => {
     const { id } = await register();
-    expect(await check()).toEqual({ status: 0, stderr: '', stdout: `ok group ${group}: hook ${id}: enabled; reaches the service; no deliveries yet\n` });
+    expect(await check()).toEqual({
+      status: 0,
+      stderr: '',
+      stdout: `ok group ${group}: hook ${id}: enabled; reaches the service; no deliveries yet\n`,
+    });
     expect(receiver.received).toHaveLength(1);
     expect(receiver.received[0]?.headers['x-gitlab-event']).toBe('Tag Push Hook');
   });
 
   test('a hook that is missing', async () => {
-    expect(await check()).toEqual({ status: 1, stderr: '', stdout: `MISSING group ${group}: there is no hook: modpress hooks add registers it\n` });
+    expect(await check()).toEqual({
+      status: 1,
+      stderr: '',
+      stdout: `MISSING group ${group}: there is no hook: modpress hooks add registers it\n`,
+    });
   });
 
   test('what the last deliveries were answered, and the last failure with its time', async () => {
@@ -51,61 +59,99 @@ describe('check', () => {
     receiver.status = 503;
     await pushTag('v1.1.0');
     receiver.status = 200;
-    expect((await check()).stdout).toMatch(/; last deliveries: 1 arrived, 1 failed, the last one at 20\d\d-\S+Z with 503\n$/);
+    expect((await check()).stdout).toMatch(
+      /; last deliveries: 1 arrived, 1 failed, the last one at 20\d\d-\S+Z with 503\n$/,
+    );
   });
 
   test('a wrong secret', async () => {
     await register();
     receiver.status = 401;
-    expect(await check()).toMatchObject({ status: 1, stdout: expect.stringMatching(/^WRONG group .*: enabled; has a wrong secret: the service answered 401;/) });
+    expect(await check()).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG group .*: enabled; has a wrong secret: the service answered 401;/),
+    });
   });
 
   test('a service that is down, and one that does not work', async () => {
     await register();
     receiver.status = 503;
-    expect(await check()).toMatchObject({ status: 1, stdout: expect.stringMatching(/^WRONG .*: enabled; the service answered 503/) });
+    expect(await check()).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG .*: enabled; the service answered 503/),
+    });
     const nowhere = 'http://127.0.0.1:1';
     await office.register(`/groups/${group}`, { ...SETTINGS, url: `${nowhere}/-/webhook` });
-    expect(await office.hooks(`check ${group} --public-url ${nowhere}`)).toMatchObject({ status: 1, stdout: expect.stringMatching(/^WRONG .*: enabled; GitLab does not reach the service: .*ECONNREFUSED/) });
+    expect(await office.hooks(`check ${group} --public-url ${nowhere}`)).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG .*: enabled; GitLab does not reach the service: .*ECONNREFUSED/),
+    });
   });
 
   test('a setting that is wrong', async () => {
     await register({ tag_push_events: false, token: '' });
-    expect(await check()).toMatchObject({ status: 1, stdout: expect.stringMatching(/^WRONG .*; tag_push_events should be true; token is not set; /) });
+    expect(await check()).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG .*; tag_push_events should be true; token is not set; /),
+    });
   });
 
   test('a disabled hook is not tested, since that would enable it', async () => {
     await register();
     await disable();
     const { status, stdout } = await check();
-    expect(stdout).toMatch(/^WRONG .*: disabled until 20\d\d-\S+Z after failures; not tested: .*--repair does; last deliveries: 0 arrived, 4 failed/);
+    expect(stdout).toMatch(
+      /^WRONG .*: disabled until 20\d\d-\S+Z after failures; not tested: .*--repair does; last deliveries: 0 arrived, 4 failed/,
+    );
     expect([status, receiver.received.length]).toEqual([1, 4]);
     expect(await hook()).toMatchObject({ alert_status: 'temporarily_disabled' });
   });
 
   test('a hook that is disabled for good', async () => {
     const shown = await register();
-    office.gitlab.faults.add({ path: new RegExp(`/groups/${group}/hooks\\?`), kind: { status: 200, body: [{ ...shown, alert_status: 'disabled' }] } });
-    expect(await check()).toMatchObject({ status: 1, stdout: expect.stringMatching(/^WRONG .*: disabled for good after too many failures/) });
+    office.gitlab.faults.add({
+      path: new RegExp(`/groups/${group}/hooks\\?`),
+      kind: { status: 200, body: [{ ...shown, alert_status: 'disabled' }] },
+    });
+    expect(await check()).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG .*: disabled for good after too many failures/),
+    });
   });
 
   test('more than five tests a minute: not tested, which is not well', async () => {
     const { id } = await register();
     const token = office.gitlab.createToken({ scopes: ['api'] });
-    for (let index = 0; index < 5; index++) await call(office.gitlab, `/groups/${group}/hooks/${id}/test/tag_push_events`, { method: 'POST', token });
-    expect(await check('', { GITLAB_TOKEN: token })).toMatchObject({ status: 1, stdout: expect.stringContaining('not tested: GitLab allows 5 tests a minute') });
+    for (let index = 0; index < 5; index++)
+      await call(office.gitlab, `/groups/${group}/hooks/${id}/test/tag_push_events`, { method: 'POST', token });
+    expect(await check('', { GITLAB_TOKEN: token })).toMatchObject({
+      status: 1,
+      stdout: expect.stringContaining('not tested: GitLab allows 5 tests a minute'),
+    });
   });
 
   test('without any commit there is nothing to test, and nothing wrong', async () => {
     const empty = await office.gitlab.createProject(`empty${count}/lib`);
     await office.register(`/projects/${empty.id}`, { ...SETTINGS, url: `${address()}/-/webhook` });
-    expect(await office.hooks(`check ${empty.path} --public-url ${address()}`)).toMatchObject({ status: 0, stdout: expect.stringMatching(/^ok project .*not tested: GitLab says: Ensure the project has at least one commit/) });
+    expect(await office.hooks(`check ${empty.path} --public-url ${address()}`)).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(
+        /^ok project .*not tested: GitLab says: Ensure the project has at least one commit/,
+      ),
+    });
   });
 
   test('a project is covered by the hook of a group, which is checked instead', async () => {
     await register();
     const { status, stdout } = await office.hooks(`check ${project.path} --public-url ${address()}`);
-    expect([status, stdout]).toEqual([0, expect.stringMatching(new RegExp(`^ok group ${group}: .*\ncovered project ${project.path}: the hook of group ${group} hears of its tags\n$`))]);
+    expect([status, stdout]).toEqual([
+      0,
+      expect.stringMatching(
+        new RegExp(
+          `^ok group ${group}: .*\ncovered project ${project.path}: the hook of group ${group} hears of its tags\n$`,
+        ),
+      ),
+    ]);
     receiver.status = 503;
     expect((await office.hooks(`check ${project.path} --public-url ${address()}`)).status).toBe(1);
   });
@@ -115,7 +161,12 @@ describe('check', () => {
     receiver.status = 503;
     await pushTag('v1.0.0');
     const { status, stdout } = await check(`${project.path} --json`);
-    expect(stdout.trimEnd().split('\n').map((line): unknown => JSON.parse(line))).toEqual([
+    expect(
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((line): unknown => JSON.parse(line)),
+    ).toEqual([
       {
         kind: 'group',
         path: group,
@@ -135,7 +186,10 @@ describe('check', () => {
 
 describe('check --repair', () => {
   test('registers what is missing', async () => {
-    expect(await check('--repair')).toMatchObject({ status: 0, stdout: expect.stringMatching(/^ok group .*: hook \d+: repaired \(registered\); enabled; reaches the service/) });
+    expect(await check('--repair')).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^ok group .*: hook \d+: repaired \(registered\); enabled; reaches the service/),
+    });
     expect((await check()).status).toBe(0);
   });
 
@@ -143,7 +197,9 @@ describe('check --repair', () => {
     await register();
     office.gitlab.clearRequests();
     expect((await check('--repair')).stdout).not.toContain('repaired');
-    expect(office.gitlab.requests.filter(({ method }) => method !== 'GET').map(({ path }) => path)).toEqual([expect.stringMatching(/\/test\/tag_push_events$/)]);
+    expect(office.gitlab.requests.filter(({ method }) => method !== 'GET').map(({ path }) => path)).toEqual([
+      expect.stringMatching(/\/test\/tag_push_events$/),
+    ]);
   });
 
   test('sets settings and the secret again', async () => {
@@ -156,8 +212,13 @@ describe('check --repair', () => {
   test('after a rotation it is add that sets the new secret: what still arrives with the old one looks well', async () => {
     await register({ token: 'an old one' });
     expect((await check('--repair')).stdout).not.toContain('repaired');
-    const added = await office.hooks(`add ${group} --public-url ${new URL(receiver.url).origin}`, { WEBHOOK_TOKEN: `${SECRET},an old one` });
-    expect(added).toMatchObject({ status: 0, stdout: expect.stringMatching(/^kept group .*, its secret was set again\n$/) });
+    const added = await office.hooks(`add ${group} --public-url ${new URL(receiver.url).origin}`, {
+      WEBHOOK_TOKEN: `${SECRET},an old one`,
+    });
+    expect(added).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^kept group .*, its secret was set again\n$/),
+    });
     await pushTag('v1.0.0');
     expect(receiver.received.at(-1)?.headers['x-gitlab-token']).toBe(SECRET);
   });
@@ -175,7 +236,9 @@ describe('check --repair', () => {
     const before = receiver.received.length;
     const { status, stdout } = await check('--repair');
     expect(stdout).toMatch(/^ok .*: repaired \(settings and secret set again, enabled\); enabled; reaches the service/);
-    expect(stdout).toContain('; sent again: 5 arrived, 0 failed, 2 left, since GitLab allows 5 a minute; the sweep finds their tags anyway\n');
+    expect(stdout).toContain(
+      '; sent again: 5 arrived, 0 failed, 2 left, since GitLab allows 5 a minute; the sweep finds their tags anyway\n',
+    );
     expect(status).toBe(0);
     expect(await hook()).toMatchObject({ alert_status: 'executable' });
     // After the test, the oldest first.
@@ -190,7 +253,10 @@ describe('check --repair', () => {
   test('says so where it cannot help', async () => {
     await register();
     await disable();
-    expect(await check('--repair')).toMatchObject({ status: 1, stdout: expect.stringMatching(/^WRONG .*: repaired .*; disabled until .*; the service answered 503/) });
+    expect(await check('--repair')).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG .*: repaired .*; disabled until .*; the service answered 503/),
+    });
   });
 });
 

@@ -30,10 +30,17 @@ export async function openHookOffice(options: StandInOptions = {}): Promise<Hook
     gitlab,
     async hooks(args, settings = {}) {
       const token = gitlab.createToken({ scopes: ['api'] });
-      const env = { GITLAB_URL: gitlab.url, GITLAB_TOKEN: token, GITLAB_RATE: '1000', WEBHOOK_TOKEN: SECRET, ...settings };
+      const env = {
+        GITLAB_URL: gitlab.url,
+        GITLAB_TOKEN: token,
+        GITLAB_RATE: '1000',
+        WEBHOOK_TOKEN: SECRET,
+        ...settings,
+      };
       const result = await runModpress(['hooks', ...args.split(' ')], env);
       const printed = result.stdout + result.stderr;
-      for (const secret of [SECRET, SIGNING, env.GITLAB_TOKEN]) if (secret !== '' && printed.includes(secret)) throw new Error(`a secret is printed: ${printed}`);
+      for (const secret of [SECRET, SIGNING, env.GITLAB_TOKEN])
+        if (secret !== '' && printed.includes(secret)) throw new Error(`a secret is printed: ${printed}`);
       return result;
     },
     async shown(owner) {

@@ -13,7 +13,12 @@ const ROUND = 1_000;
  * Tries random input against golang.org/x/mod until the time is over or the signal comes. Resolves to the exit status: 1 for
  * a counter-example.
  */
-async function fuzz(seconds: number, firstSeed: number, properties: readonly Property[], interrupted: AbortSignal): Promise<number> {
+async function fuzz(
+  seconds: number,
+  firstSeed: number,
+  properties: readonly Property[],
+  interrupted: AbortSignal,
+): Promise<number> {
   const oracle = new Oracle();
   const end = performance.now() + seconds * 1000;
   const tried = new Map(properties.map((property) => [property, { inputs: 0, milliseconds: 0 }]));
@@ -23,12 +28,17 @@ async function fuzz(seconds: number, firstSeed: number, properties: readonly Pro
         const { name, input, answers } = property;
         const from = performance.now();
         if (from >= end || interrupted.aborted) break;
-        const result = await fc.check(fc.asyncProperty(input, async (value) => sameAnswers(await answers(oracle, value))), { numRuns: ROUND, seed, interruptAfterTimeLimit: Math.ceil(end - from) });
+        const result = await fc.check(
+          fc.asyncProperty(input, async (value) => sameAnswers(await answers(oracle, value))),
+          { numRuns: ROUND, seed, interruptAfterTimeLimit: Math.ceil(end - from) },
+        );
         count.inputs += result.numRuns;
         count.milliseconds += performance.now() - from;
         if (!result.failed) continue;
         const [value] = result.counterexample ?? [];
-        process.stdout.write(`${name}, seed ${seed}: ${JSON.stringify(value)}\nkept as test/module/regressions/${keepRegression(name, value)}\n`);
+        process.stdout.write(
+          `${name}, seed ${seed}: ${JSON.stringify(value)}\nkept as test/module/regressions/${keepRegression(name, value)}\n`,
+        );
         const { ours, theirs } = await answers(oracle, value);
         process.stdout.write(`modpress says ${JSON.stringify(ours)}\nx/mod says    ${JSON.stringify(theirs)}\n`);
         return 1;
@@ -38,7 +48,8 @@ async function fuzz(seconds: number, firstSeed: number, properties: readonly Pro
     oracle.close();
   }
   const counts = [...tried.values()];
-  for (const [{ name }, { inputs, milliseconds }] of tried) process.stdout.write(`${String(inputs).padStart(9)} ${name}, ${perSecond(inputs, milliseconds)} a second\n`);
+  for (const [{ name }, { inputs, milliseconds }] of tried)
+    process.stdout.write(`${String(inputs).padStart(9)} ${name}, ${perSecond(inputs, milliseconds)} a second\n`);
   const all = counts.reduce((sum, { inputs }) => sum + inputs, 0);
   const took = counts.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
   process.stdout.write(`no difference in ${all} inputs, ${perSecond(all, took)} a second; seeds ${firstSeed} and up\n`);
@@ -53,7 +64,9 @@ function perSecond(inputs: number, milliseconds: number): number {
   return milliseconds === 0 ? 0 : Math.round((inputs * 1000) / milliseconds);
 }
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string' }, only: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string' }, only: { type: 'string' } },
+});
 const seconds = Number(values.seconds);
 const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
 const chosen = PROPERTIES.filter(({ name }) => values.only === undefined || name === values.only);

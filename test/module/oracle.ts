@@ -39,7 +39,10 @@ export class Oracle {
 
   constructor() {
     const binary = join(this.#folder, 'oracle');
-    const built = spawnSync('go', ['build', '-o', binary, '.'], { cwd: fileURLToPath(new URL('oracle', import.meta.url)), encoding: 'utf8' });
+    const built = spawnSync('go', ['build', '-o', binary, '.'], {
+      cwd: fileURLToPath(new URL('oracle', import.meta.url)),
+      encoding: 'utf8',
+    });
     if (built.status !== 0) throw new Error(`the oracle does not build: ${built.stderr}`);
     this.#process = spawn(binary);
     this.#lines = createInterface(this.#process.stdout);

@@ -15,7 +15,9 @@ export interface Regression extends z.infer<typeof regressionSchema> {
 /** All that are kept. */
 export function regressions(): readonly Regression[] {
   const files = readdirSync(REGRESSIONS).filter((file) => file.endsWith('.json'));
-  return files.map((file) => Object.assign(regressionSchema.parse(JSON.parse(readFileSync(new URL(file, REGRESSIONS), 'utf8'))), { file }));
+  return files.map((file) =>
+    Object.assign(regressionSchema.parse(JSON.parse(readFileSync(new URL(file, REGRESSIONS), 'utf8'))), { file }),
+  );
 }
 
 /** Keeps a counter-example; the tests replay it from then on. Returns its file's name. */

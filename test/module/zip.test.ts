@@ -33,11 +33,41 @@ const GO_123 = 'module a.b/c\n\ngo 1.23\n';
 const GO_124 = 'module a.b/c\n\ngo 1.24\n';
 
 /** Every place of a vendor folder in which the two rules agree or part. */
-const VENDORED: Tree = { 'vendor/c/d.go': 'x', 'p/vendor/c/d.go': 'x', 'longer/path/vendor/c/d.go': 'x', 'vendor/v.go': 'x', 'vendor/c/modules.txt': 'x', 'modules.txt': 'x', 'p/modules.txt': 'x', 'p/vendor/modules.txt': 'x', 'vendor/amodules.txt': 'x', 'vendor/modules.txt': 'x', 'p/vendor/v.go': 'x', 'longer/path/vendor/v.go': 'x' };
-const GO_LINES = ['', 'go 1.1', 'go 1.13', 'go 1.21.0', 'go 1.23', 'go 1.23.5', 'go 1.24rc1', 'go 1.24', 'go 1.24.0', 'go 1.99.0', 'go 2.0'];
+const VENDORED: Tree = {
+  'vendor/c/d.go': 'x',
+  'p/vendor/c/d.go': 'x',
+  'longer/path/vendor/c/d.go': 'x',
+  'vendor/v.go': 'x',
+  'vendor/c/modules.txt': 'x',
+  'modules.txt': 'x',
+  'p/modules.txt': 'x',
+  'p/vendor/modules.txt': 'x',
+  'vendor/amodules.txt': 'x',
+  'vendor/modules.txt': 'x',
+  'p/vendor/v.go': 'x',
+  'longer/path/vendor/v.go': 'x',
+};
+const GO_LINES = [
+  '',
+  'go 1.1',
+  'go 1.13',
+  'go 1.21.0',
+  'go 1.23',
+  'go 1.23.5',
+  'go 1.24rc1',
+  'go 1.24',
+  'go 1.24.0',
+  'go 1.99.0',
+  'go 2.0',
+];
 
 const TREES: Readonly<Record<string, Tree>> = {
-  ...Object.fromEntries(GO_LINES.map((line) => [`vendor with ${JSON.stringify(line)}`, { 'go.mod': `module a.b/c\n${line}\n`, ...VENDORED }])),
+  ...Object.fromEntries(
+    GO_LINES.map((line) => [
+      `vendor with ${JSON.stringify(line)}`,
+      { 'go.mod': `module a.b/c\n${line}\n`, ...VENDORED },
+    ]),
+  ),
   'vendor without a go.mod': VENDORED,
   nothing: {},
   'a small module': { 'go.mod': GO_124, 'a.go': 'package a\n', 'sub/b.go': 'package b\n', LICENSE: 'x' },
@@ -53,15 +83,51 @@ const TREES: Readonly<Record<string, Tree>> = {
   'a bad name in a nested module': { 'go.mod': GO_124, 'n/go.mod': 'x', 'n/bad:name': 'x' },
   'root go.mod in capitals': { 'GO.MOD': GO_124, 'a.go': 'x' },
   'root go.mod twice': { 'go.mod': GO_124, 'Go.mod': GO_124 },
-  'vendor before 1.24': { 'go.mod': GO_123, 'vendor/modules.txt': 'x', 'vendor/a.b/c/d.go': 'x', 'vendor/x.go': 'x', 'p/vendor/v.go': 'x', 'p/vendor/q/v.go': 'x', 'long/path/vendor/v.go': 'x' },
-  'vendor from 1.24': { 'go.mod': GO_124, 'vendor/modules.txt': 'x', 'vendor/a.b/c/d.go': 'x', 'vendor/x.go': 'x', 'p/vendor/v.go': 'x', 'p/vendor/q/v.go': 'x', 'long/path/vendor/v.go': 'x' },
-  'vendor with a broken go.mod': { 'go.mod': 'module a.b/c\ngo 1.24\nrequire x\n', 'vendor/modules.txt': 'x', 'p/vendor/v.go': 'x' },
+  'vendor before 1.24': {
+    'go.mod': GO_123,
+    'vendor/modules.txt': 'x',
+    'vendor/a.b/c/d.go': 'x',
+    'vendor/x.go': 'x',
+    'p/vendor/v.go': 'x',
+    'p/vendor/q/v.go': 'x',
+    'long/path/vendor/v.go': 'x',
+  },
+  'vendor from 1.24': {
+    'go.mod': GO_124,
+    'vendor/modules.txt': 'x',
+    'vendor/a.b/c/d.go': 'x',
+    'vendor/x.go': 'x',
+    'p/vendor/v.go': 'x',
+    'p/vendor/q/v.go': 'x',
+    'long/path/vendor/v.go': 'x',
+  },
+  'vendor with a broken go.mod': {
+    'go.mod': 'module a.b/c\ngo 1.24\nrequire x\n',
+    'vendor/modules.txt': 'x',
+    'p/vendor/v.go': 'x',
+  },
   'vendor without a go line': { 'go.mod': 'module a.b/c\n', 'vendor/modules.txt': 'x', 'a/b/vendor/v.go': 'x' },
-  'vendor below a name of two-byte letters, old rule': { 'go.mod': GO_123, 'éé/vendor/x.go': 'x', 'ééé/vendor/x.go': 'x', 'éééé/vendor/x.go': 'x' },
-  'vendor within vendor': { 'go.mod': GO_124, 'vendor/vendor/x.go': 'x', 'a/vendor/b/vendor/x.go': 'x', 'a/vendor/vendor/x.go': 'x' },
+  'vendor below a name of two-byte letters, old rule': {
+    'go.mod': GO_123,
+    'éé/vendor/x.go': 'x',
+    'ééé/vendor/x.go': 'x',
+    'éééé/vendor/x.go': 'x',
+  },
+  'vendor within vendor': {
+    'go.mod': GO_124,
+    'vendor/vendor/x.go': 'x',
+    'a/vendor/b/vendor/x.go': 'x',
+    'a/vendor/vendor/x.go': 'x',
+  },
   'a bad name in vendor': { 'go.mod': GO_124, 'vendor/a.b/bad:name': 'x' },
   'a nested module in vendor': { 'go.mod': GO_124, 'vendor/go.mod': 'x', 'vendor/x.go': 'x' },
-  'not quite vendor': { 'go.mod': GO_124, 'vendor.go': 'x', 'vendored/x/y.go': 'x', 'xvendor/y/z.go': 'x', vendors: 'x' },
+  'not quite vendor': {
+    'go.mod': GO_124,
+    'vendor.go': 'x',
+    'vendored/x/y.go': 'x',
+    'xvendor/y/z.go': 'x',
+    vendors: 'x',
+  },
   'hg archival text': { 'go.mod': GO_124, '.hg_archival.txt': 'x', 'd/.hg_archival.txt': 'x' },
   'directories of version control': { 'go.mod': GO_124, '.hg/x': 'x', '.svn/y': 'y' },
   'a case collision of files': { 'go.mod': GO_124, 'a.go': 'x', 'A.go': 'y' },
@@ -83,8 +149,8 @@ const TREES: Readonly<Record<string, Tree>> = {
   'a quote': { 'go.mod': GO_124, 'a"b': 'x' },
   'an emoji': { 'go.mod': GO_124, '😀': 'x' },
   'a combining mark': { 'go.mod': GO_124, 'cafe\u0301': 'x' },
-  'letters of many scripts': { 'go.mod': GO_124, 'café': 'x', '日本語/文.go': 'y', 'ñ': 'z' },
-  'spaces and punctuation': { 'go.mod': GO_124, "a b/!#$%&()+,-.=@[]^_{}~": 'x' },
+  'letters of many scripts': { 'go.mod': GO_124, café: 'x', '日本語/文.go': 'y', ñ: 'z' },
+  'spaces and punctuation': { 'go.mod': GO_124, 'a b/!#$%&()+,-.=@[]^_{}~': 'x' },
   'a tilde and digits in a file': { 'go.mod': GO_124, 'a~1': 'x', '-x': 'y' },
 };
 
@@ -115,9 +181,14 @@ test.each([
   ['one byte above a block', 2 ** 20 + 1],
   ['many blocks', 9 * 2 ** 20 + 12_345],
 ])('a file of %s comes out as it went in, from memory and as a stream', async (_, size) => {
-  const content = Buffer.concat([randomBytes(size / 2), Buffer.alloc(size - Math.floor(size / 2), 'compressible text\n')]);
+  const content = Buffer.concat([
+    randomBytes(size / 2),
+    Buffer.alloc(size - Math.floor(size / 2), 'compressible text\n'),
+  ]);
   const sha256 = createHash('sha256').update(content).digest('hex');
-  const pieces = Array.from({ length: Math.ceil(size / 70_001) }, (_piece, i) => content.subarray(i * 70_001, (i + 1) * 70_001));
+  const pieces = Array.from({ length: Math.ceil(size / 70_001) }, (_piece, i) =>
+    content.subarray(i * 70_001, (i + 1) * 70_001),
+  );
   const forms = [content, () => Readable.from(pieces, { objectMode: false })];
   const zips = [];
   for (const form of forms) {
@@ -145,14 +216,19 @@ test('the limits are those of the go command', async () => {
   expect([MAX_ZIP, MAX_GOMOD, MAX_LICENSE].map(String)).toEqual((await oracle.ask({ Op: 'limits' })).Parts);
 });
 
-test.each(['go.mod', 'LICENSE'])('a %s of 16 MiB is taken, and refused by its size alone if it is a byte larger', async (name) => {
-  const size = 16 * 2 ** 20;
-  const zip = new ModuleZip(path, version);
-  zip.output.resume();
-  await expect(zip.add({ path: name, size, sha256: '', content: Buffer.alloc(size) })).resolves.toBeUndefined();
-  await expect(zip.add({ ...nothing, path: name, size: size + 1 })).rejects.toThrow(`${name} is too large`);
-  await expect(zip.add({ ...nothing, path: `sub/${name}`, size: size + 1 }), 'elsewhere it may be').rejects.toThrow('has 0 bytes instead of');
-});
+test.each(['go.mod', 'LICENSE'])(
+  'a %s of 16 MiB is taken, and refused by its size alone if it is a byte larger',
+  async (name) => {
+    const size = 16 * 2 ** 20;
+    const zip = new ModuleZip(path, version);
+    zip.output.resume();
+    await expect(zip.add({ path: name, size, sha256: '', content: Buffer.alloc(size) })).resolves.toBeUndefined();
+    await expect(zip.add({ ...nothing, path: name, size: size + 1 })).rejects.toThrow(`${name} is too large`);
+    await expect(zip.add({ ...nothing, path: `sub/${name}`, size: size + 1 }), 'elsewhere it may be').rejects.toThrow(
+      'has 0 bytes instead of',
+    );
+  },
+);
 
 test('a module of 500 MiB is taken, and refused by its size alone if it is a byte larger', async () => {
   const zip = new ModuleZip(path, version);
@@ -195,7 +271,12 @@ async function ourZip(tree: Tree): Promise<{ h1: string; names: string[] } | { r
 async function readByGo(bytes: Buffer): Promise<{ h1: string; names: string[] }> {
   const file = join(folder, 'module.zip');
   await writeFile(file, bytes);
-  const { OK, Error: error, Text, Parts } = await oracle.ask({ Op: 'checkZip', Text: path, Other: version, Files: [{ Path: file }] });
+  const {
+    OK,
+    Error: error,
+    Text,
+    Parts,
+  } = await oracle.ask({ Op: 'checkZip', Text: path, Other: version, Files: [{ Path: file }] });
   if (!OK) throw new Error(`go does not read the zip: ${error}`);
   return { h1: Text, names: Parts ?? [] };
 }

@@ -32,7 +32,8 @@ async function run(mutants: readonly Mutant[], interrupted: AbortSignal): Promis
   const work = async (): Promise<void> => {
     await using copy = await copyProject();
     for (let suite = suites.shift(); suite && !interrupted.aborted; suite = suites.shift()) {
-      if (!(await passes(suite, copy.folder, interrupted)) && !interrupted.aborted) throw new Error(`${suite} fails with nothing broken, so its failing would prove nothing`);
+      if (!(await passes(suite, copy.folder, interrupted)) && !interrupted.aborted)
+        throw new Error(`${suite} fails with nothing broken, so its failing would prove nothing`);
       process.stdout.write(`passes    ${suite}, with nothing broken\n`);
     }
     for (let mutant = waiting.shift(); mutant && !interrupted.aborted; mutant = waiting.shift()) {
@@ -40,12 +41,16 @@ async function run(mutants: readonly Mutant[], interrupted: AbortSignal): Promis
       const fate = await judge(mutant, copy.folder, interrupted);
       if (interrupted.aborted) break;
       fates.set(mutant, fate);
-      process.stdout.write(`${fate.padEnd(9)} ${((performance.now() - from) / 1000).toFixed(1).padStart(5)} s  ${mutant.file}: ${mutant.breaks}\n`);
+      process.stdout.write(
+        `${fate.padEnd(9)} ${((performance.now() - from) / 1000).toFixed(1).padStart(5)} s  ${mutant.file}: ${mutant.breaks}\n`,
+      );
     }
   };
   await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work));
   const killed = [...fates.values()].filter((fate) => fate === 'killed').length;
-  process.stdout.write(`${killed} of ${mutants.length} mutants killed in ${Math.round((performance.now() - started) / 1000)} s\n`);
+  process.stdout.write(
+    `${killed} of ${mutants.length} mutants killed in ${Math.round((performance.now() - started) / 1000)} s\n`,
+  );
   return killed > 0 && killed === mutants.length ? 0 : 1;
 }
 
@@ -53,7 +58,10 @@ async function judge({ file, find, replace, tests }: Mutant, folder: string, int
   const path = join(folder, file);
   const source = await readFile(path, 'utf8');
   if (source.split(find).length !== 2) return 'NOT FOUND';
-  await writeFile(path, source.replace(find, () => replace));
+  await writeFile(
+    path,
+    source.replace(find, () => replace),
+  );
   try {
     return (await passes(tests, folder, interrupted)) ? 'SURVIVED' : 'killed';
   } finally {
@@ -64,13 +72,30 @@ async function judge({ file, find, replace, tests }: Mutant, folder: string, int
 /** Whether the tests in the folder pass, up to the first that does not; the quick ones first. */
 async function passes(tests: string, folder: string, interrupted: AbortSignal): Promise<boolean> {
   if (tests !== 'test/module') return succeeds([tests], folder, interrupted);
-  return (await succeeds([tests, '--exclude', SLOW], folder, interrupted)) && (await succeeds([`${tests}/properties.test.ts`], folder, interrupted));
+  return (
+    (await succeeds([tests, '--exclude', SLOW], folder, interrupted)) &&
+    (await succeeds([`${tests}/properties.test.ts`], folder, interrupted))
+  );
 }
 
 async function succeeds(selection: readonly string[], folder: string, interrupted: AbortSignal): Promise<boolean> {
   if (interrupted.aborted) return false;
-  const command = [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--bail=1', '--maxWorkers=1', '--reporter=dot', '--config', 'vitest.mutation.config.ts', ...selection];
-  const child = spawn(process.execPath, command, { cwd: folder, stdio: 'ignore', detached: true, env: { ...process.env, TMPDIR: join(folder, TEMPORARY) } });
+  const command = [
+    join('node_modules', 'vitest', 'vitest.mjs'),
+    'run',
+    '--bail=1',
+    '--maxWorkers=1',
+    '--reporter=dot',
+    '--config',
+    'vitest.mutation.config.ts',
+    ...selection,
+  ];
+  const child = spawn(process.execPath, command, {
+    cwd: folder,
+    stdio: 'ignore',
+    detached: true,
+    env: { ...process.env, TMPDIR: join(folder, TEMPORARY) },
+  });
   const stop = (): void => killGroup(child);
   const timer = setTimeout(stop, PATIENCE_MS);
   interrupted.addEventListener('abort', stop);
@@ -94,16 +119,22 @@ function killGroup({ pid }: ChildProcess): void {
 
 async function copyProject(): Promise<AsyncDisposable & { folder: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'modpress-mutation-'));
-  for (const name of ['src', 'test', 'package.json', 'tsconfig.json']) await cp(join(ROOT, name), join(folder, name), { recursive: true });
+  for (const name of ['src', 'test', 'package.json', 'tsconfig.json'])
+    await cp(join(ROOT, name), join(folder, name), { recursive: true });
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   await mkdir(join(folder, TEMPORARY));
   // Without the services of the whole suite: these tests need none.
-  await writeFile(join(folder, 'vitest.mutation.config.ts'), 'export default { test: { testTimeout: 60_000, hookTimeout: 120_000, expect: { poll: { timeout: 10_000 } }, pool: "forks" } };\n');
+  await writeFile(
+    join(folder, 'vitest.mutation.config.ts'),
+    'export default { test: { testTimeout: 60_000, hookTimeout: 120_000, expect: { poll: { timeout: 10_000 } }, pool: "forks" } };\n',
+  );
   return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }) };
 }
 
 const { values } = parseArgs({ options: { only: { type: 'string' } } });
-const chosen = MUTANTS.filter(({ file, breaks }) => values.only === undefined || `${file}: ${breaks}`.includes(values.only));
+const chosen = MUTANTS.filter(
+  ({ file, breaks }) => values.only === undefined || `${file}: ${breaks}`.includes(values.only),
+);
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
 process.exitCode = await run(chosen, stop.signal);

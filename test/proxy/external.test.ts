@@ -130,19 +130,31 @@ describe('external modules', () => {
   });
 
   test.each<[string, (zip: Buffer) => Routes[string]]>([
-    ['less than its length', (zip) => (response) => {
-      response.setHeader('content-length', zip.length);
-      response.write(zip.subarray(0, 100), () => response.destroy());
-    }],
-    ['a chunked body that breaks off', (zip) => (response) => {
-      response.write(zip.subarray(0, 100), () => response.destroy());
-    }],
-    ['half a zip as if it were whole, without a length', (zip) => (response) => {
-      response.write(zip.subarray(0, 100), () => response.end());
-    }],
-    ['the zip of another module', () => async (response) => {
-      response.write((await makeModule('outside.example/other', 'v1.0.0')).zip, () => response.end());
-    }],
+    [
+      'less than its length',
+      (zip) => (response) => {
+        response.setHeader('content-length', zip.length);
+        response.write(zip.subarray(0, 100), () => response.destroy());
+      },
+    ],
+    [
+      'a chunked body that breaks off',
+      (zip) => (response) => {
+        response.write(zip.subarray(0, 100), () => response.destroy());
+      },
+    ],
+    [
+      'half a zip as if it were whole, without a length',
+      (zip) => (response) => {
+        response.write(zip.subarray(0, 100), () => response.end());
+      },
+    ],
+    [
+      'the zip of another module',
+      () => async (response) => {
+        response.write((await makeModule('outside.example/other', 'v1.0.0')).zip, () => response.end());
+      },
+    ],
     ['a page in HTML', () => '<html>Please log in</html>'.repeat(10)],
   ])('are not cached when upstream sends %s, and fail the go command', async (_, route) => {
     routes[`${V}/v1.0.0.zip`] = route(files.zip);
@@ -164,7 +176,10 @@ describe('external modules', () => {
   ])('are not cached when upstream sends nonsense for %s', async (file, body) => {
     routes[`${V}/${file}`] = body;
     const proxy = await start();
-    expect(await get(`${proxy.url}${V}/${file}`)).toMatchObject({ status: 502, text: expect.stringContaining('the upstream proxy sent, for outside.example/hello@') });
+    expect(await get(`${proxy.url}${V}/${file}`)).toMatchObject({
+      status: 502,
+      text: expect.stringContaining('the upstream proxy sent, for outside.example/hello@'),
+    });
     expect(await cached(proxy)).toEqual([]);
   });
 
@@ -189,7 +204,10 @@ describe('external modules', () => {
         expect(answer.headers.get('cache-control')).toBe('no-cache');
       }
       expect((await get(`${each.url}${V}/list`)).text).toBe('v1.0.0\nv1.1.0\n');
-      expect(await get(`${each.url}/outside.example/unknown/@v/list`)).toMatchObject({ status: 502, text: expect.stringContaining('ECONNREFUSED') });
+      expect(await get(`${each.url}/outside.example/unknown/@v/list`)).toMatchObject({
+        status: 502,
+        text: expect.stringContaining('ECONNREFUSED'),
+      });
     }
   });
 
@@ -268,7 +286,10 @@ describe('external modules', () => {
 
   test('from the public proxy, with the real go command, and again without it', async () => {
     const proxy = await start({ upstream: await goEnv('GOPROXY') });
-    const expected = { Sum: 'h1:w5fcysjrx7yqtD/aO+QwRjYZOKnaM9Uh2b40tElTs3Y=', GoModSum: 'h1:LzX7hefJvL54yjefDEDHNONDjII0t9xZLPXsUe+TKr0=' };
+    const expected = {
+      Sum: 'h1:w5fcysjrx7yqtD/aO+QwRjYZOKnaM9Uh2b40tElTs3Y=',
+      GoModSum: 'h1:LzX7hefJvL54yjefDEDHNONDjII0t9xZLPXsUe+TKr0=',
+    };
     expect(await downloadQuote(proxy.url)).toMatchObject(expected);
     await proxy.settled();
     const cutOff = await start({ folder: proxy.folder, upstream: 'off' });

@@ -3,16 +3,27 @@ import { RedirectedModules } from '../../src/proxy/external.ts';
 import { parseGoproxy } from '../../src/proxy/goproxy.ts';
 import { parseSumdbs } from '../../src/proxy/sumdb.ts';
 
-const proxy = (url: string, onError: 'stop' | 'continue' = 'stop', authorization?: string): unknown => ({ kind: 'proxy', url, authorization, onError });
+const proxy = (url: string, onError: 'stop' | 'continue' = 'stop', authorization?: string): unknown => ({
+  kind: 'proxy',
+  url,
+  authorization,
+  onError,
+});
 
 test.each([
   ['https://a.example', [proxy('https://a.example')]],
   ['https://a.example/go/,http://b.example:8080', [proxy('https://a.example/go'), proxy('http://b.example:8080')]],
-  ['https://a.example|https://b.example,direct', [proxy('https://a.example', 'continue'), proxy('https://b.example'), { kind: 'direct' }]],
+  [
+    'https://a.example|https://b.example,direct',
+    [proxy('https://a.example', 'continue'), proxy('https://b.example'), { kind: 'direct' }],
+  ],
   [' a.example , , off', [proxy('https://a.example'), { kind: 'off' }]],
   ['off,https://never.example', [{ kind: 'off' }]],
   ['direct|file:///never', [{ kind: 'direct' }]],
-  ['https://me:p%40ss@a.example/x', [proxy('https://a.example/x', 'stop', `Basic ${Buffer.from('me:p@ss').toString('base64')}`)]],
+  [
+    'https://me:p%40ss@a.example/x',
+    [proxy('https://a.example/x', 'stop', `Basic ${Buffer.from('me:p@ss').toString('base64')}`)],
+  ],
 ])('GOPROXY %j', (text, entries) => {
   expect(parseGoproxy(text)).toEqual(entries);
 });

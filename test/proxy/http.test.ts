@@ -20,7 +20,8 @@ describe('over HTTP', () => {
       const url = `${proxy.url}/${MODULE}/@v/${file}`;
       const [head, whole] = [await get(url, { method: 'HEAD' }), await get(url)];
       expect([head.status, head.body.length]).toEqual([whole.status, 0]);
-      for (const name of ['content-length', 'content-type', 'cache-control', 'etag']) expect(head.headers.get(name)).toBe(whole.headers.get(name));
+      for (const name of ['content-length', 'content-type', 'cache-control', 'etag'])
+        expect(head.headers.get(name)).toBe(whole.headers.get(name));
     }
   });
 
@@ -85,16 +86,26 @@ describe('over HTTP', () => {
   });
 
   test('a URL that is none of ours says what is wrong with it', async () => {
-    expect(await get(`${proxy.url}/gitlab.example/%zz/@v/list`)).toMatchObject({ status: 400, text: 'bad request: malformed percent-encoding in the URL\n' });
-    expect(await get(`${proxy.url}/gitlab.example/Team/@v/list`)).toMatchObject({ status: 404, text: expect.stringContaining('upper case letters are written !x') });
+    expect(await get(`${proxy.url}/gitlab.example/%zz/@v/list`)).toMatchObject({
+      status: 400,
+      text: 'bad request: malformed percent-encoding in the URL\n',
+    });
+    expect(await get(`${proxy.url}/gitlab.example/Team/@v/list`)).toMatchObject({
+      status: 404,
+      text: expect.stringContaining('upper case letters are written !x'),
+    });
     expect(await get(`${proxy.url}/favicon.ico`)).toMatchObject({ status: 404 });
   });
 
   test('nothing is sniffed, and every request is observed once', async () => {
     await get(zip);
     await get(zip, { method: 'POST' });
-    expect((await get(`${proxy.url}/gitlab.example/none/@latest`)).headers.get('x-content-type-options')).toBe('nosniff');
+    expect((await get(`${proxy.url}/gitlab.example/none/@latest`)).headers.get('x-content-type-options')).toBe(
+      'nosniff',
+    );
     // In whichever order the connections are closed.
-    await expect.poll(() => proxy.observed.toSorted()).toEqual(['invalid 405', 'private/latest 404', 'private/zip 200']);
+    await expect
+      .poll(() => proxy.observed.toSorted())
+      .toEqual(['invalid 405', 'private/latest 404', 'private/zip 200']);
   });
 });

@@ -27,11 +27,20 @@ export function version(text: string): Version {
 }
 
 /** A module with a package of one function, and another one in `inner/`; `gomod` replaces its go.mod. */
-export async function makeModule(path: string, at: string, gomod = `module ${path}\n\ngo 1.21\n`): Promise<ModuleFiles> {
-  const name = (path.split('/').findLast((element) => !/^v[0-9]+$/.test(element)) ?? '').replace(/[^a-z]/gi, '').toLowerCase();
+export async function makeModule(
+  path: string,
+  at: string,
+  gomod = `module ${path}\n\ngo 1.21\n`,
+): Promise<ModuleFiles> {
+  const name = (path.split('/').findLast((element) => !/^v[0-9]+$/.test(element)) ?? '')
+    .replace(/[^a-z]/gi, '')
+    .toLowerCase();
   const zip = new ZipFile();
   zip.addBuffer(Buffer.from(gomod), `${path}@${at}/go.mod`);
-  zip.addBuffer(Buffer.from(`package ${name}\n\nfunc Version() string { return "${at}" }\n`), `${path}@${at}/${name}.go`);
+  zip.addBuffer(
+    Buffer.from(`package ${name}\n\nfunc Version() string { return "${at}" }\n`),
+    `${path}@${at}/${name}.go`,
+  );
   zip.addBuffer(Buffer.from('package inner\n'), `${path}@${at}/inner/inner.go`);
   zip.end();
   return {
@@ -44,6 +53,7 @@ export async function makeModule(path: string, at: string, gomod = `module ${pat
 /** Puts a module version into the store as publishing does: `.info` last. */
 export async function publish(store: Store, path: string, at: string, gomod?: string): Promise<ModuleFiles> {
   const files = await makeModule(path, at, gomod);
-  for (const file of ['zip', 'mod', 'info'] as const) await store.put(moduleKey(modulePath(path), version(at), file), files[file]);
+  for (const file of ['zip', 'mod', 'info'] as const)
+    await store.put(moduleKey(modulePath(path), version(at), file), files[file]);
   return files;
 }

@@ -23,9 +23,18 @@ test('when the store is down, what is in memory is served and the rest is 503, n
   expect((await get(`${proxy.url}/${MODULE}/@v/list`)).headers.get('warning')).toContain('110');
   expect((await get(`${proxy.url}/${MODULE}/@latest`)).body.equals(files.info)).toBe(true);
   expect((await get(`${proxy.url}/${MODULE}/@v/v1.0.0.mod`)).body.equals(files.mod)).toBe(true);
-  for (const missing of [`${MODULE}/@v/v1.0.0.zip`, `${MODULE}/@v/v1.1.0.info`, 'gitlab.example/other/@v/list', 'gitlab.example/other/@latest']) {
+  for (const missing of [
+    `${MODULE}/@v/v1.0.0.zip`,
+    `${MODULE}/@v/v1.1.0.info`,
+    'gitlab.example/other/@v/list',
+    'gitlab.example/other/@latest',
+  ]) {
     const { status, text, headers } = await get(`${proxy.url}/${missing}`);
-    expect([missing, status, text.split('\n')[0]]).toEqual([missing, 503, 'the module store cannot be reached right now']);
+    expect([missing, status, text.split('\n')[0]]).toEqual([
+      missing,
+      503,
+      'the module store cannot be reached right now',
+    ]);
     expect(headers.get('retry-after')).toBe('10');
     expect(headers.get('cache-control')).toBe('no-store');
     expect(text).not.toContain(proxy.folder);
@@ -63,7 +72,9 @@ test('identical questions at the same time become one listing', async () => {
 const unforeseen = new Error('the password is hunter2', { cause: new StoreUnavailable('inner') });
 
 test('an error that nobody foresaw is a 500 that tells nothing, and is logged once with its cause', async () => {
-  await using proxy = await startProxy({ wrap: (store) => withStore(store, { get: () => Promise.reject(unforeseen) }) });
+  await using proxy = await startProxy({
+    wrap: (store) => withStore(store, { get: () => Promise.reject(unforeseen) }),
+  });
   const { status, text } = await get(`${proxy.url}/${MODULE}/@v/v1.0.0.info`);
   expect([status, text]).toEqual([500, 'internal error\nThe log of the service has the details.\n']);
   const logged = proxy.log.filter((line) => line.includes('hunter2'));

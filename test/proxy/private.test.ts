@@ -22,7 +22,8 @@ describe('private modules', () => {
   const url = (path: string): string => `${proxy.url}/${path}`;
 
   test('are listed in order, without pseudo-versions, whatever the static list says', async () => {
-    for (const each of ['v1.10.0', 'v1.9.0', 'v1.10.0-rc.1', 'v0.0.0-20240203040506-0123456789ab']) await publish(proxy.store, MODULE, each);
+    for (const each of ['v1.10.0', 'v1.9.0', 'v1.10.0-rc.1', 'v0.0.0-20240203040506-0123456789ab'])
+      await publish(proxy.store, MODULE, each);
     await proxy.store.put(`${versionsPrefix(modulePath(MODULE))}list`, Buffer.from('v9.9.9\n'));
     const { status, text, headers } = await get(url(`${MODULE}/@v/list`));
     expect([status, text]).toEqual([200, 'v1.9.0\nv1.10.0-rc.1\nv1.10.0\n']);
@@ -67,7 +68,11 @@ describe('private modules', () => {
     const info = moduleKey(modulePath(MODULE), version('v1.0.0'), 'info');
     await proxy.store.delete(info);
     const ask = async (): Promise<number[]> =>
-      await Promise.all(['list', 'v1.0.0.info', 'v1.0.0.mod', 'v1.0.0.zip'].map(async (file) => (await get(url(`${MODULE}/@v/${file}`))).status));
+      await Promise.all(
+        ['list', 'v1.0.0.info', 'v1.0.0.mod', 'v1.0.0.zip'].map(
+          async (file) => (await get(url(`${MODULE}/@v/${file}`))).status,
+        ),
+      );
     expect(await ask()).toEqual([404, 404, 404, 404]);
     await proxy.store.put(info, files.info);
     expect(await ask()).toEqual([200, 200, 200, 200]);
@@ -75,7 +80,11 @@ describe('private modules', () => {
 
   test('are served byte for byte, with the headers of immutable files', async () => {
     const files = await publish(proxy.store, MODULE, 'v1.0.0');
-    for (const [file, type] of [['info', 'application/json'], ['mod', 'text/plain; charset=utf-8'], ['zip', 'application/zip']] as const) {
+    for (const [file, type] of [
+      ['info', 'application/json'],
+      ['mod', 'text/plain; charset=utf-8'],
+      ['zip', 'application/zip'],
+    ] as const) {
       const { status, body, headers } = await get(url(`${MODULE}/@v/v1.0.0.${file}`));
       expect(status).toBe(200);
       expect(body.equals(files[file])).toBe(true);
@@ -87,7 +96,8 @@ describe('private modules', () => {
 
   describe('@latest', () => {
     test('is the highest release, even beside a higher pre-release', async () => {
-      for (const each of ['v1.9.0', 'v1.10.0', 'v2.0.0-rc.1+incompatible', 'v1.11.0-rc.1']) await publish(proxy.store, MODULE, each);
+      for (const each of ['v1.9.0', 'v1.10.0', 'v2.0.0-rc.1+incompatible', 'v1.11.0-rc.1'])
+        await publish(proxy.store, MODULE, each);
       expect(await latestOf(proxy)).toBe('v1.10.0');
     });
 
@@ -106,7 +116,9 @@ describe('private modules', () => {
 
     test('says so where everything is retracted', async () => {
       await publish(proxy.store, MODULE, 'v1.0.0', `module ${MODULE}\n\nretract v1.0.0\n`);
-      expect(await latestOf(proxy)).toMatch(/^404 not found: every version of gitlab\.example\/team\/hello is retracted\n/);
+      expect(await latestOf(proxy)).toMatch(
+        /^404 not found: every version of gitlab\.example\/team\/hello is retracted\n/,
+      );
     });
 
     test('is an incompatible version only while there is no go.mod', async () => {
@@ -129,14 +141,21 @@ describe('private modules', () => {
 
     test('go list -m -versions', async () => {
       for (const each of ['v1.0.0', 'v1.2.0', 'v1.10.0']) await publish(proxy.store, MODULE, each);
-      expect(await go.run('list', '-m', '-versions', MODULE)).toMatchObject({ stdout: `${MODULE} v1.0.0 v1.2.0 v1.10.0\n` });
+      expect(await go.run('list', '-m', '-versions', MODULE)).toMatchObject({
+        stdout: `${MODULE} v1.0.0 v1.2.0 v1.10.0\n`,
+      });
     });
 
     test('go mod download of a path and a version with upper case letters', async () => {
       const path = 'gitlab.example/Team/HelloWorld';
       await publish(proxy.store, path, 'v1.0.0-RC.1');
       const { stdout } = await go.run('mod', 'download', '-json', `${path}@v1.0.0-RC.1`);
-      expect(JSON.parse(stdout)).toMatchObject({ Path: path, Version: 'v1.0.0-RC.1', Sum: expect.stringMatching(/^h1:/), GoModSum: expect.stringMatching(/^h1:/) });
+      expect(JSON.parse(stdout)).toMatchObject({
+        Path: path,
+        Version: 'v1.0.0-RC.1',
+        Sum: expect.stringMatching(/^h1:/),
+        GoModSum: expect.stringMatching(/^h1:/),
+      });
       expect(proxy.observed).toEqual(['private/info 200', 'private/mod 200', 'private/zip 200']);
     });
 

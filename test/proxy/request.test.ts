@@ -7,10 +7,19 @@ describe('a request of the module protocol', () => {
     ['/rsc.io/quote/@latest', { kind: 'latest', module: 'rsc.io/quote' }],
     ['/rsc.io/quote/v3/@v/v3.1.0.zip', { kind: 'file', module: 'rsc.io/quote/v3', version: 'v3.1.0', file: 'zip' }],
     ['/rsc.io/quote/@v/main.info', { kind: 'file', module: 'rsc.io/quote', version: 'main', file: 'info' }],
-    ['/a.io/x/@v/v2.0.0+incompatible.mod', { kind: 'file', module: 'a.io/x', version: 'v2.0.0+incompatible', file: 'mod' }],
-    ['/github.com/%21azure/!sdk/@v/v1.0.0-%21r%21c1.info', { kind: 'file', module: 'github.com/Azure/Sdk', version: 'v1.0.0-RC1', file: 'info' }],
+    [
+      '/a.io/x/@v/v2.0.0+incompatible.mod',
+      { kind: 'file', module: 'a.io/x', version: 'v2.0.0+incompatible', file: 'mod' },
+    ],
+    [
+      '/github.com/%21azure/!sdk/@v/v1.0.0-%21r%21c1.info',
+      { kind: 'file', module: 'github.com/Azure/Sdk', version: 'v1.0.0-RC1', file: 'info' },
+    ],
     ['/gitlab.example/@v/list', { kind: 'list', module: 'gitlab.example' }],
-    ['/golang.org/toolchain/@v/v0.0.1-go1.26.0.linux-amd64.zip', { kind: 'file', module: 'golang.org/toolchain', version: 'v0.0.1-go1.26.0.linux-amd64', file: 'zip' }],
+    [
+      '/golang.org/toolchain/@v/v0.0.1-go1.26.0.linux-amd64.zip',
+      { kind: 'file', module: 'golang.org/toolchain', version: 'v0.0.1-go1.26.0.linux-amd64', file: 'zip' },
+    ],
   ])('%s', (path, request) => {
     expect(parseRequest(path)).toEqual(request);
   });
@@ -63,8 +72,14 @@ describe('a request to a checksum database', () => {
   test.each([
     ['/sumdb/sum.example/supported', { database: 'sum.example', operation: 'supported' }],
     ['/sumdb/sum.example/latest', { database: 'sum.example', operation: 'latest' }],
-    ['/sumdb/sum.example/lookup/rsc.io/!q@v1.0.0', { database: 'sum.example', operation: 'lookup', module: 'rsc.io/Q', version: 'v1.0.0' }],
-    ['/sumdb/sum.example/tile/8/0/x001/234.p/17', { database: 'sum.example', operation: 'tile', tile: 'tile/8/0/x001/234.p/17' }],
+    [
+      '/sumdb/sum.example/lookup/rsc.io/!q@v1.0.0',
+      { database: 'sum.example', operation: 'lookup', module: 'rsc.io/Q', version: 'v1.0.0' },
+    ],
+    [
+      '/sumdb/sum.example/tile/8/0/x001/234.p/17',
+      { database: 'sum.example', operation: 'tile', tile: 'tile/8/0/x001/234.p/17' },
+    ],
     ['/sumdb/sum.example/tile/8/data/005', { database: 'sum.example', operation: 'tile', tile: 'tile/8/data/005' }],
     ['/sumdb/sum.example:8080/deep/er/supported', { database: 'sum.example:8080/deep/er', operation: 'supported' }],
   ])('%s', (path, request) => {

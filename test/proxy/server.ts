@@ -103,7 +103,10 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
 }
 
 /** A response with its body read. */
-export async function get(url: string, init?: RequestInit): Promise<{ status: number; headers: Headers; body: Buffer; text: string }> {
+export async function get(
+  url: string,
+  init?: RequestInit,
+): Promise<{ status: number; headers: Headers; body: Buffer; text: string }> {
   const response = await fetch(url, { redirect: 'manual', ...init });
   const body = Buffer.from(await response.arrayBuffer());
   return { status: response.status, headers: response.headers, body, text: body.toString('utf8') };

@@ -15,7 +15,12 @@ describe('checksum databases', () => {
   let upstream: Stub;
   const open: AsyncDisposable[] = [];
   beforeEach(async () => {
-    routes = { [`${DATABASE}/supported`]: '', [`${DATABASE}/latest`]: 'tree 1\n', [TILE]: Buffer.alloc(96), [LOOKUP]: 'a record\n' };
+    routes = {
+      [`${DATABASE}/supported`]: '',
+      [`${DATABASE}/latest`]: 'tree 1\n',
+      [TILE]: Buffer.alloc(96),
+      [LOOKUP]: 'a record\n',
+    };
     upstream = await startStub(routes);
     open.push(upstream);
   });
@@ -62,14 +67,19 @@ describe('checksum databases', () => {
 
   test('other than those allowed are a 404, and no server hears of them', async () => {
     const proxy = await start({ databases: [{ name: 'other.example', server: undefined }] });
-    expect(await get(`${proxy.url}${DATABASE}/supported`)).toMatchObject({ status: 404, text: expect.stringContaining('sum.example is not passed through here') });
+    expect(await get(`${proxy.url}${DATABASE}/supported`)).toMatchObject({
+      status: 404,
+      text: expect.stringContaining('sum.example is not passed through here'),
+    });
     expect(upstream.asked).toEqual([]);
   });
 
   test('with a URL of their own are asked there', async () => {
     const own = await startStub({ '/db/lookup/outside.example/!hello@v1.0.0': 'own record\n' });
     open.push(own);
-    const proxy = await start({ databases: [{ name: 'sum.example', server: { url: `${own.url}/db`, authorization: undefined } }] });
+    const proxy = await start({
+      databases: [{ name: 'sum.example', server: { url: `${own.url}/db`, authorization: undefined } }],
+    });
     expect(await get(`${proxy.url}${DATABASE}/supported`)).toMatchObject({ status: 200, text: '' });
     expect(await get(proxy.url + LOOKUP)).toMatchObject({ status: 200, text: 'own record\n' });
     expect(own.asked).toEqual(['/db/lookup/outside.example/!hello@v1.0.0']);
@@ -82,7 +92,9 @@ describe('checksum databases', () => {
       const proxy = await start();
       const { status, text } = await get(`${proxy.url}${DATABASE}/lookup/${path}@v1.0.0`);
       expect(status).toBe(403);
-      expect(text).toMatch(/^refused: gitlab\.example\/team\/[Hh]ello is private: .*\n.*go env -w GONOSUMDB=gitlab\.example\/\*\n$/);
+      expect(text).toMatch(
+        /^refused: gitlab\.example\/team\/[Hh]ello is private: .*\n.*go env -w GONOSUMDB=gitlab\.example\/\*\n$/,
+      );
       expect(upstream.asked).toEqual([]);
     },
   );
@@ -106,7 +118,11 @@ describe('checksum databases', () => {
     for (const module of ['rsc.io/quote@v1.5.2', 'gitlab.example/team/hello@v1.0.0']) {
       expect([module, await go.run('get', module)]).toEqual([module, expect.objectContaining({ ok: true })]);
     }
-    expect(await readFile(join(go.folder, 'go.sum'), 'utf8')).toContain('rsc.io/quote v1.5.2 h1:w5fcysjrx7yqtD/aO+QwRjYZOKnaM9Uh2b40tElTs3Y=\n');
-    expect(proxy.observed).toEqual(expect.arrayContaining(['sumdb/supported 200', 'sumdb/lookup 200', 'sumdb/tile 200']));
+    expect(await readFile(join(go.folder, 'go.sum'), 'utf8')).toContain(
+      'rsc.io/quote v1.5.2 h1:w5fcysjrx7yqtD/aO+QwRjYZOKnaM9Uh2b40tElTs3Y=\n',
+    );
+    expect(proxy.observed).toEqual(
+      expect.arrayContaining(['sumdb/supported 200', 'sumdb/lookup 200', 'sumdb/tile 200']),
+    );
   }, 60_000);
 });

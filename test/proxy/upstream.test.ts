@@ -22,7 +22,10 @@ describe('several upstream proxies', () => {
   });
 
   test.each([500, 403, 429])('%s stops at a comma', async (status) => {
-    expect(await ask(`${(await failing(status)).url},${upstream.url}`)).toMatchObject({ status: status === 403 ? 403 : 502, text: expect.stringContaining('sorry') });
+    expect(await ask(`${(await failing(status)).url},${upstream.url}`)).toMatchObject({
+      status: status === 403 ? 403 : 502,
+      text: expect.stringContaining('sorry'),
+    });
     expect(upstream.asked).toEqual([]);
   });
 
@@ -36,7 +39,9 @@ describe('several upstream proxies', () => {
   });
 
   test('a body that breaks off goes on at a bar', async () => {
-    const broken = await stub({ [`${V}/v1.0.0.mod`]: (response) => void response.write('module', () => response.destroy()) });
+    const broken = await stub({
+      [`${V}/v1.0.0.mod`]: (response) => void response.write('module', () => response.destroy()),
+    });
     expect(await ask(`${broken.url}|${upstream.url}`)).toMatchObject({ status: 200, text: MOD });
   });
 
@@ -45,29 +50,46 @@ describe('several upstream proxies', () => {
   });
 
   test('direct is a 404 that says how to go on', async () => {
-    expect(await ask('direct')).toMatchObject({ status: 404, text: expect.stringContaining('GOPROXY=<this proxy>,direct') });
-    expect(await ask(`${(await failing(404)).url},direct`)).toMatchObject({ status: 404, text: expect.stringContaining('sorry') });
+    expect(await ask('direct')).toMatchObject({
+      status: 404,
+      text: expect.stringContaining('GOPROXY=<this proxy>,direct'),
+    });
+    expect(await ask(`${(await failing(404)).url},direct`)).toMatchObject({
+      status: 404,
+      text: expect.stringContaining('sorry'),
+    });
     expect(await ask(`${(await failing(500)).url}|direct`)).toMatchObject({ status: 404 });
     expect(await ask(`${(await failing(500)).url},direct`)).toMatchObject({ status: 502 });
   });
 
   test('off refuses, but leaves the 404 of a proxy before it alone', async () => {
-    expect(await ask('off')).toMatchObject({ status: 403, text: expect.stringMatching(/^refused: modules from outside are switched off/) });
+    expect(await ask('off')).toMatchObject({
+      status: 403,
+      text: expect.stringMatching(/^refused: modules from outside are switched off/),
+    });
     expect(await ask(`${(await failing(404)).url},off`)).toMatchObject({ status: 404 });
   });
 
   test('a wait that upstream asks for is passed on', async () => {
-    const busy = await stub({ [`${V}/list`]: (response) => void response.writeHead(429, { 'retry-after': '17' }).end() });
+    const busy = await stub({
+      [`${V}/list`]: (response) => void response.writeHead(429, { 'retry-after': '17' }).end(),
+    });
     const proxy = await start({ upstream: busy.url });
     const { status, headers } = await get(`${proxy.url}${V}/list`);
     expect([status, headers.get('retry-after')]).toEqual([502, '17']);
   });
 
   test('one that does not answer is given up, and so is one that falls silent', async () => {
-    const silent = await stub({ [`${V}/v1.0.0.mod`]: () => {}, [`${V}/v1.0.0.info`]: (response) => void response.write('{') });
+    const silent = await stub({
+      [`${V}/v1.0.0.mod`]: () => {},
+      [`${V}/v1.0.0.info`]: (response) => void response.write('{'),
+    });
     const proxy = await start({ upstream: silent.url, patience: { headersMs: 300, idleMs: 300 } });
     for (const file of ['mod', 'info']) {
-      expect(await get(`${proxy.url}${V}/v1.0.0.${file}`)).toMatchObject({ status: 504, text: expect.stringContaining('took too long') });
+      expect(await get(`${proxy.url}${V}/v1.0.0.${file}`)).toMatchObject({
+        status: 504,
+        text: expect.stringContaining('took too long'),
+      });
     }
   });
 
@@ -88,10 +110,12 @@ describe('several upstream proxies', () => {
 
   test('redirects are followed, ten of them, and credentials stay with their server', async () => {
     const seen: (string | undefined)[] = [];
-    const other = await stub({ '/there': (response, request) => {
-      seen.push(request.headers.authorization);
-      response.end(MOD);
-    } });
+    const other = await stub({
+      '/there': (response, request) => {
+        seen.push(request.headers.authorization);
+        response.end(MOD);
+      },
+    });
     const first = await stub({
       [`${V}/v1.0.0.mod`]: (response, request) => {
         seen.push(request.headers.authorization);
@@ -109,7 +133,9 @@ describe('several upstream proxies', () => {
   });
 
   test('a redirect to something else than HTTP is not followed', async () => {
-    const odd = await stub({ [`${V}/v1.0.0.mod`]: (response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end() });
+    const odd = await stub({
+      [`${V}/v1.0.0.mod`]: (response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end(),
+    });
     expect(await ask(odd.url)).toMatchObject({ status: 502, text: expect.stringContaining('file://') });
   });
 });
@@ -134,7 +160,9 @@ async function ask(list: string): Promise<{ status: number; text: string }> {
 
 /** An upstream proxy that answers with the status. */
 async function failing(status: number): Promise<Stub> {
-  return await stub({ [`${V}/v1.0.0.mod`]: (response) => void response.writeHead(status, { 'content-type': 'text/plain' }).end('sorry\n') });
+  return await stub({
+    [`${V}/v1.0.0.mod`]: (response) => void response.writeHead(status, { 'content-type': 'text/plain' }).end('sorry\n'),
+  });
 }
 
 /** The URL of a server that is not there. */

@@ -14,7 +14,8 @@ import { get, startProxy, withStore, type TestProxy } from './server.ts';
 const MODULE = modulePath('gitlab.example/team/Hello');
 const BAD = version('v1.1.0');
 const FILES = ['info', 'mod', 'zip'] as const;
-const TEXT = /^gone: gitlab\.example\/team\/Hello@v1\.1\.0 was withdrawn on \d{4}-\d\d-\d\d: a token was in it\nUse another version\.\n$/;
+const TEXT =
+  /^gone: gitlab\.example\/team\/Hello@v1\.1\.0 was withdrawn on \d{4}-\d\d-\d\d: a token was in it\nUse another version\.\n$/;
 
 let proxy: TestProxy;
 /** Every key that the proxy has asked for. */
@@ -30,7 +31,11 @@ beforeEach(async () => {
     if (down) throw new StoreUnavailable('down');
     return await look();
   };
-  const wrap = (store: Store): Store => withStore(store, { get: (key) => noting(key, () => store.get(key)), stat: (key) => noting(key, () => store.stat(key)) });
+  const wrap = (store: Store): Store =>
+    withStore(store, {
+      get: (key) => noting(key, () => store.get(key)),
+      stat: (key) => noting(key, () => store.stat(key)),
+    });
   proxy = await startProxy({ wrap, freshMs: 0 });
   for (const each of ['v1.0.0', 'v1.1.0']) await publish(proxy.store, MODULE, each);
 });
@@ -42,21 +47,32 @@ describe('a withdrawn version', () => {
     await withdraw();
     for (const file of FILES) {
       const { status, text, headers } = await ask(`@v/v1.1.0.${file}`);
-      expect([status, text, headers.get('cache-control')]).toEqual([410, expect.stringMatching(TEXT), 'private, no-cache']);
+      expect([status, text, headers.get('cache-control')]).toEqual([
+        410,
+        expect.stringMatching(TEXT),
+        'private, no-cache',
+      ]);
       expect((await ask(`@v/v1.0.0.${file}`)).status).toBe(200);
       expect((await ask(`@v/v1.2.0.${file}`)).status).toBe(404);
     }
   });
 
   test('is no longer in the list, and not the latest', async () => {
-    expect([(await ask('@v/list')).text, JSON.parse((await ask('@latest')).text)]).toEqual(['v1.0.0\nv1.1.0\n', expect.objectContaining({ Version: 'v1.1.0' })]);
+    expect([(await ask('@v/list')).text, JSON.parse((await ask('@latest')).text)]).toEqual([
+      'v1.0.0\nv1.1.0\n',
+      expect.objectContaining({ Version: 'v1.1.0' }),
+    ]);
     await withdraw();
-    expect([(await ask('@v/list')).text, JSON.parse((await ask('@latest')).text)]).toEqual(['v1.0.0\n', expect.objectContaining({ Version: 'v1.0.0' })]);
+    expect([(await ask('@v/list')).text, JSON.parse((await ask('@latest')).text)]).toEqual([
+      'v1.0.0\n',
+      expect.objectContaining({ Version: 'v1.0.0' }),
+    ]);
   });
 
   test('costs those that are published no look at a marker', async () => {
     await withdraw();
-    for (const path of ['@v/list', '@latest', ...FILES.map((file) => `@v/v1.0.0.${file}`)]) expect((await ask(path)).status).toBe(200);
+    for (const path of ['@v/list', '@latest', ...FILES.map((file) => `@v/v1.0.0.${file}`)])
+      expect((await ask(path)).status).toBe(200);
     expect(asked.length).toBeGreaterThan(0);
     expect(asked.filter((key) => key.startsWith('withdrawn/'))).toEqual([]);
   });
@@ -73,7 +89,12 @@ describe('a withdrawn version', () => {
     await withdraw();
     await using go = await startGo(proxy.url);
     const { ok, stderr } = await go.run('mod', 'download', `${MODULE}@v1.1.0`);
-    expect([ok, stderr]).toEqual([false, expect.stringMatching(/410 Gone[^]*Hello@v1\.1\.0 was withdrawn on [\d-]+: a token was in it\n\s+Use another version\./)]);
+    expect([ok, stderr]).toEqual([
+      false,
+      expect.stringMatching(
+        /410 Gone[^]*Hello@v1\.1\.0 was withdrawn on [\d-]+: a token was in it\n\s+Use another version\./,
+      ),
+    ]);
   });
 });
 
@@ -96,12 +117,17 @@ describe('on demand, with an answer of the worker from before', () => {
   test('its files are not asked for', async () => {
     await withdraw();
     for (const file of FILES) {
-      await expect(onDemand(() => expect.unreachable()).answer({ kind: 'file', module: MODULE, version: BAD, file })).rejects.toThrow(Gone);
+      await expect(
+        onDemand(() => expect.unreachable()).answer({ kind: 'file', module: MODULE, version: BAD, file }),
+      ).rejects.toThrow(Gone);
     }
   });
 
   test('an outage of the store leaves the list that is known', async () => {
-    const answer = await onDemand(async () => before, () => Promise.reject(new StoreUnavailable('down'))).answer({ kind: 'list', module: MODULE });
+    const answer = await onDemand(
+      async () => before,
+      () => Promise.reject(new StoreUnavailable('down')),
+    ).answer({ kind: 'list', module: MODULE });
     expect(answer).toMatchObject({ body: Buffer.from('v1.0.0\nv1.1.0\n') });
   });
 
@@ -111,8 +137,15 @@ describe('on demand, with an answer of the worker from before', () => {
   }
 });
 
-function onDemand(answerOf: () => Promise<ModuleAnswer>, withdrawnOf = () => withdrawnVersions(proxy.store, MODULE)): OnDemandModules {
-  return new OnDemandModules({ published: new PrivateModules({ store: proxy.store }), asker: { ask: answerOf }, withdrawnOf });
+function onDemand(
+  answerOf: () => Promise<ModuleAnswer>,
+  withdrawnOf = () => withdrawnVersions(proxy.store, MODULE),
+): OnDemandModules {
+  return new OnDemandModules({
+    published: new PrivateModules({ store: proxy.store }),
+    asker: { ask: answerOf },
+    withdrawnOf,
+  });
 }
 
 async function ask(path: string): ReturnType<typeof get> {

@@ -48,46 +48,87 @@ describe('publishing asks GitLab for', () => {
   ])('the tag, the project, go.mod, the archive, and with %i files %i pages of the tree', async (count, pages) => {
     // A full page does not tell that it is the last one.
     expect(pages).toBe(Math.floor(count / 100) + 1);
-    const files = Object.fromEntries(Array.from({ length: count - 1 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]));
+    const files = Object.fromEntries(
+      Array.from({ length: count - 1 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]),
+    );
     expect(await costOf({ 'go.mod': GO_MOD, ...files })).toEqual({ ...PLAIN, tree: pages });
   });
 
   test('directories and submodules count as entries of the tree', async () => {
     const files = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`d${index}/f.go`, 'package x\n']));
-    expect(await costOf({ 'go.mod': GO_MOD, ...files, third: { submodule: '82b3d5ae55f7080f1e6022629cdb57bfae7cccc7' } })).toEqual({ ...PLAIN, tree: 2 });
+    expect(
+      await costOf({ 'go.mod': GO_MOD, ...files, third: { submodule: '82b3d5ae55f7080f1e6022629cdb57bfae7cccc7' } }),
+    ).toEqual({ ...PLAIN, tree: 2 });
   });
 
   test('the blob of each export-ignored file, and each .gitattributes of the module once', async () => {
-    const files = { 'go.mod': GO_MOD, '.gitattributes': '*.txt export-ignore\n', 'a.txt': 'a\n', 'x/b.txt': 'b\n', 'x/.gitattributes': '*.txt eol=crlf\n' };
+    const files = {
+      'go.mod': GO_MOD,
+      '.gitattributes': '*.txt export-ignore\n',
+      'a.txt': 'a\n',
+      'x/b.txt': 'b\n',
+      'x/.gitattributes': '*.txt eol=crlf\n',
+    };
     expect(await costOf(files)).toEqual({ ...PLAIN, blob: 2, files: ['go.mod', '.gitattributes', 'x/.gitattributes'] });
   });
 
   test('no .gitattributes of nested modules and vendored files', async () => {
-    const files = { 'go.mod': GO_MOD, '.gitattributes': '*.txt export-ignore\n', 'a.txt': 'a\n', 'n/go.mod': 'x', 'n/.gitattributes': '', 'vendor/a/.gitattributes': '' };
+    const files = {
+      'go.mod': GO_MOD,
+      '.gitattributes': '*.txt export-ignore\n',
+      'a.txt': 'a\n',
+      'n/go.mod': 'x',
+      'n/.gitattributes': '',
+      'vendor/a/.gitattributes': '',
+    };
     expect(await costOf(files)).toEqual({ ...PLAIN, blob: 1, files: ['go.mod', '.gitattributes'] });
   });
 
   test('the blob of each file that the archive changes, and the attributes once', async () => {
-    const subst = { 'go.mod': GO_MOD, '.gitattributes': '*.txt export-subst\n', 'a.txt': '$Format:%H$\n', 'b.txt': '$Format:%h$\n', 'c.txt': 'nothing to expand\n' };
+    const subst = {
+      'go.mod': GO_MOD,
+      '.gitattributes': '*.txt export-subst\n',
+      'a.txt': '$Format:%H$\n',
+      'b.txt': '$Format:%h$\n',
+      'c.txt': 'nothing to expand\n',
+    };
     expect(await costOf(subst)).toEqual({ ...PLAIN, blob: 2, files: ['go.mod', '.gitattributes'] });
     const crlf = { 'go.mod': GO_MOD, '.gitattributes': '*.bat eol=crlf\n', 'a.bat': 'a\n', 'b.sh': 'b\n' };
     expect(await costOf(crlf)).toEqual({ ...PLAIN, blob: 1, files: ['go.mod', '.gitattributes'] });
   });
 
   test('the same, if a changed file has another encoding', async () => {
-    const files = { 'go.mod': GO_MOD, '.gitattributes': '*.txt working-tree-encoding=UTF-16LE\n', 'a.txt': 'a\n', 'b.txt': 'b\n' };
+    const files = {
+      'go.mod': GO_MOD,
+      '.gitattributes': '*.txt working-tree-encoding=UTF-16LE\n',
+      'a.txt': 'a\n',
+      'b.txt': 'b\n',
+    };
     expect(await costOf(files)).toEqual({ ...PLAIN, blob: 2, files: ['go.mod', '.gitattributes'] });
   });
 
   test('LICENSE of the root, if a module in a directory has none', async () => {
-    const files = { 'sub/go.mod': `module gitlab.example/x/sub\n\ngo 1.24\n`, 'sub/x.go': 'package sub\n', LICENSE: 'x\n' };
+    const files = {
+      'sub/go.mod': `module gitlab.example/x/sub\n\ngo 1.24\n`,
+      'sub/x.go': 'package sub\n',
+      LICENSE: 'x\n',
+    };
     expect(await costOf(files, 'sub/v1.0.0')).toEqual({ ...PLAIN, files: ['sub/go.mod', 'LICENSE'] });
     expect(await costOf({ ...files, 'sub/LICENSE': 'y\n' }, 'sub/v1.0.0')).toEqual({ ...PLAIN, files: ['sub/go.mod'] });
   });
 
   test('each .gitattributes above a module in a directory, if one of its files is export-ignored', async () => {
-    const files = { 'a/b/go.mod': 'module gitlab.example/x/a/b\n', 'a/b/LICENSE': 'x\n', 'a/b/x.txt': 'x\n', '.gitattributes': '*.txt export-ignore\n' };
-    expect(await costOf(files, 'a/b/v1.0.0')).toEqual({ ...PLAIN, blob: 1, files: ['a/b/go.mod', '.gitattributes', 'a/.gitattributes'] });
+    const files = {
+      'a/b/go.mod': 'module gitlab.example/x/a/b\n',
+      'a/b/LICENSE': 'x\n',
+      'a/b/x.txt': 'x\n',
+      '.gitattributes': '*.txt export-ignore\n',
+    };
+    expect(await costOf(files, 'a/b/v1.0.0')).toEqual({
+      ...PLAIN,
+      blob: 1,
+      files: ['a/b/go.mod', '.gitattributes', 'a/.gitattributes'],
+    });
   });
 });
 
@@ -102,7 +143,9 @@ async function costOf(files: Readonly<Record<string, FileContent>>, tag = 'v1.0.
   gitlab.clearRequests();
   const result = await publishing.publisher.publish({ projectId: project.id, tag });
   expect(result).toMatchObject({ outcome: { status: 'published' } });
-  const paths = gitlab.requests.map(({ path }) => decodeURIComponent(path.replace(`/api/v4/projects/${project.id}`, '')));
+  const paths = gitlab.requests.map(({ path }) =>
+    decodeURIComponent(path.replace(`/api/v4/projects/${project.id}`, '')),
+  );
   const many = (pattern: RegExp): number => paths.filter((path) => pattern.test(path)).length;
   const cost: Cost = {
     project: many(/^$/),
@@ -113,6 +156,8 @@ async function costOf(files: Readonly<Record<string, FileContent>>, tag = 'v1.0.
     files: paths.flatMap((path) => /^\/repository\/files\/(.*)\/raw$/.exec(path)?.[1] ?? []),
   };
   const { files: named, ...numbers } = cost;
-  expect(paths, 'nothing else').toHaveLength(named.length + Object.values(numbers).reduce((sum, number) => sum + number, 0));
+  expect(paths, 'nothing else').toHaveLength(
+    named.length + Object.values(numbers).reduce((sum, number) => sum + number, 0),
+  );
   return cost;
 }

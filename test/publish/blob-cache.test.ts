@@ -51,7 +51,13 @@ function bytesOf(number: number, size: number): Buffer {
 }
 
 test('what was kept can be read again, small or large, with bytes or without, at once or later', async () => {
-  const contents = [Buffer.alloc(0), Buffer.from('x'), bytesOf(1, 700_000), bytesOf(2, 5_000_000), ...Array.from({ length: 500 }, (_, index) => bytesOf(index, index))];
+  const contents = [
+    Buffer.alloc(0),
+    Buffer.from('x'),
+    bytesOf(1, 700_000),
+    bytesOf(2, 5_000_000),
+    ...Array.from({ length: 500 }, (_, index) => bytesOf(index, index)),
+  ];
   const ids: BlobId[] = [];
   for (const [index, content] of contents.entries()) {
     const id = await keep(content, index % 3 === 0);
@@ -59,7 +65,9 @@ test('what was kept can be read again, small or large, with bytes or without, at
     expect(cache.has(id)).toBe(true);
     if (index % 7 === 0) expect(await read(id)).toEqual(content);
   }
-  expect((await Promise.all(ids.map(read))).map((bytes, index) => bytes?.equals(contents[index] ?? Buffer.alloc(1)))).toEqual(contents.map(() => true));
+  expect(
+    (await Promise.all(ids.map(read))).map((bytes, index) => bytes?.equals(contents[index] ?? Buffer.alloc(1))),
+  ).toEqual(contents.map(() => true));
   expect(cache.has('0'.repeat(40) as BlobId)).toBe(false);
   expect(await cache.open('0'.repeat(40) as BlobId)).toBeUndefined();
 });
@@ -139,7 +147,11 @@ test('a reader finishes although its blob is pushed out, and after the end', asy
   const content = bytesOf(1, 3_000_000);
   const id = await keep(content, true);
   const found = await cache.open(id);
-  const [first] = (await found?.body.take(1).toArray().catch(() => [])) ?? [];
+  const [first] =
+    (await found?.body
+      .take(1)
+      .toArray()
+      .catch(() => [])) ?? [];
   expect(first).toBeInstanceOf(Buffer);
   const again = await cache.open(id);
   for (let index = 0; index < 8; index++) await keep(bytesOf(index, 1_000_000));
@@ -149,13 +161,17 @@ test('a reader finishes although its blob is pushed out, and after the end', asy
 });
 
 test('bytes under another id are not kept', async () => {
-  await expect(cache.keep('1'.repeat(40) as BlobId, takeBytes(Buffer.from('x'), 40))).rejects.toThrow('not the bytes of blob');
+  await expect(cache.keep('1'.repeat(40) as BlobId, takeBytes(Buffer.from('x'), 40))).rejects.toThrow(
+    'not the bytes of blob',
+  );
 });
 
 test('bytes that cannot be read leave nothing half behind, and the next ones are kept', async () => {
   const kept = await keep(Buffer.from('before'));
   const taken = takeBytes(bytesOf(1, 1000), 40);
-  await expect(cache.keep(taken.blob as BlobId, { ...taken, content: () => Readable.from(broken()) })).rejects.toThrow('the disk is gone');
+  await expect(cache.keep(taken.blob as BlobId, { ...taken, content: () => Readable.from(broken()) })).rejects.toThrow(
+    'the disk is gone',
+  );
   expect(cache.has(taken.blob as BlobId)).toBe(false);
   expect([undefined, 'before']).toContain((await read(kept))?.toString());
   expect(await read(await keep(Buffer.from('after')))).toEqual(Buffer.from('after'));

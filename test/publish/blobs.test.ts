@@ -22,7 +22,11 @@ beforeEach(async () => {
   gitlab = await startGitLab();
   folder = await mkdtemp(join(tmpdir(), 'modpress-blobs-'));
   cache = new BlobCache(folder);
-  blobs = new Blobs({ gitlab: new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined }), cache, temporary: folder });
+  blobs = new Blobs({
+    gitlab: new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined }),
+    cache,
+    temporary: folder,
+  });
   project = await gitlab.createProject('group/blobs');
   await using tree = await WorkTree.create(project);
   tree.write(Object.fromEntries(TEXTS.map((text, index) => [`f${index}`, text])));
@@ -50,7 +54,9 @@ async function read(id: BlobId): Promise<string> {
 }
 
 test('a blob is fetched once, however many ask for it at a time', async () => {
-  expect(await Promise.all(Array.from({ length: 20 }, () => read(FIRST)))).toEqual(Array.from({ length: 20 }, () => TEXTS[0]));
+  expect(await Promise.all(Array.from({ length: 20 }, () => read(FIRST)))).toEqual(
+    Array.from({ length: 20 }, () => TEXTS[0]),
+  );
   expect(await read(FIRST)).toBe(TEXTS[0]);
   expect(gitlab.requests).toHaveLength(1);
 });
@@ -64,16 +70,22 @@ test('only missing ones are fetched, each once', async () => {
   expect(await readdir(folder), 'nothing is left behind').toEqual([]);
 });
 
-test.each(['truncate', 'drop'] as const)('a blob that arrives damaged (%s) is a Retry and not kept, and the next attempt works', async (kind) => {
-  gitlab.faults.add({ path: /\/blobs\//, kind });
-  await expect(blobs.open(project.id, FIRST)).rejects.toMatchObject({ name: 'Retry' });
-  expect(blobs.has(FIRST)).toBe(false);
-  expect(await read(FIRST)).toBe(TEXTS[0]);
-});
+test.each(['truncate', 'drop'] as const)(
+  'a blob that arrives damaged (%s) is a Retry and not kept, and the next attempt works',
+  async (kind) => {
+    gitlab.faults.add({ path: /\/blobs\//, kind });
+    await expect(blobs.open(project.id, FIRST)).rejects.toMatchObject({ name: 'Retry' });
+    expect(blobs.has(FIRST)).toBe(false);
+    expect(await read(FIRST)).toBe(TEXTS[0]);
+  },
+);
 
 test('other bytes than those of the blob are a Retry and not kept', async () => {
   gitlab.faults.add({ path: /\/blobs\//, kind: { status: 200, body: 'text 1\n' } });
-  await expect(blobs.open(project.id, FIRST)).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining(FIRST) });
+  await expect(blobs.open(project.id, FIRST)).rejects.toMatchObject({
+    name: 'Retry',
+    message: expect.stringContaining(FIRST),
+  });
   expect(blobs.has(FIRST)).toBe(false);
 });
 
@@ -88,7 +100,11 @@ test('a failure ends the fetching, and what came before it is kept', async () =>
 
 test('a blob that does not fit into the cache is a Retry rather than fetched without end', async () => {
   const small = new BlobCache(folder, { bytes: 3 });
-  blobs = new Blobs({ gitlab: { blob: async () => Readable.from([Buffer.from('four')], { objectMode: false }) }, cache: small, temporary: folder });
+  blobs = new Blobs({
+    gitlab: { blob: async () => Readable.from([Buffer.from('four')], { objectMode: false }) },
+    cache: small,
+    temporary: folder,
+  });
   await expect(blobs.open(project.id, idOf('four'))).rejects.toMatchObject({ name: 'Retry' });
 });
 
@@ -102,11 +118,16 @@ test('large blobs take the disk, not memory', async () => {
       yield chunk;
     }
   };
-  blobs = new Blobs({ gitlab: { blob: async () => Readable.from(large(), { objectMode: false }) }, cache, temporary: folder });
+  blobs = new Blobs({
+    gitlab: { blob: async () => Readable.from(large(), { objectMode: false }) },
+    cache,
+    temporary: folder,
+  });
   const id = idOf(Buffer.alloc(chunks * chunk.length, 'x'));
   const before = process.memoryUsage().arrayBuffers;
   const found = await blobs.open(project.id, id);
-  for await (const piece of found.body as AsyncIterable<Buffer>) most = Math.max(most, process.memoryUsage().arrayBuffers, piece.length);
+  for await (const piece of found.body as AsyncIterable<Buffer>)
+    most = Math.max(most, process.memoryUsage().arrayBuffers, piece.length);
   expect(found.size).toBe(chunks * chunk.length);
   expect(most - before).toBeLessThan(found.size / 2);
 });

@@ -91,7 +91,10 @@ describe.each(WAYS)('from $way', ({ way, listed }) => {
     const folder = join(temporary, slug(way));
     cache = listed && new BlobCache(folder);
     const blobs = cache && new Blobs({ gitlab: client, cache, temporary: folder });
-    publishing = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { gitlab: client, ...(blobs && { blobs }) } });
+    publishing = await startPublishing(gitlab, folder, {
+      modulePrefix: HOST,
+      parts: { gitlab: client, ...(blobs && { blobs }) },
+    });
   });
   afterAll(async () => {
     await cache?.clear();
@@ -115,11 +118,23 @@ describe.each(WAYS)('from $way', ({ way, listed }) => {
         expect(truth.Error).toBeUndefined();
         gitlab.clearRequests();
         const outcome = await publish(shape.name, tags[index] ?? '');
-        expect(outcome).toMatchObject({ status: 'published', module: truth.Path, version: truth.Version, h1: truth.Sum, goModH1: truth.GoModSum });
+        expect(outcome).toMatchObject({
+          status: 'published',
+          module: truth.Path,
+          version: truth.Version,
+          h1: truth.Sum,
+          goModH1: truth.GoModSum,
+        });
         expect(hashGoMod(await publishing.read(truth.Path, truth.Version, 'mod'))).toBe(truth.GoModSum);
-        const info = JSON.parse((await publishing.read(truth.Path, truth.Version, 'info')).toString()) as { Version: string; Time: string };
+        const info = JSON.parse((await publishing.read(truth.Path, truth.Version, 'info')).toString()) as {
+          Version: string;
+          Time: string;
+        };
         const directInfo = JSON.parse(await readFile(truth.Info ?? '', 'utf8')) as { Version: string; Time: string };
-        expect({ Version: info.Version, Time: info.Time }).toEqual({ Version: directInfo.Version, Time: directInfo.Time });
+        expect({ Version: info.Version, Time: info.Time }).toEqual({
+          Version: directInfo.Version,
+          Time: directInfo.Time,
+        });
         // Else it would prove nothing: a way could be another one.
         const hadArchive = gitlab.requests.some(({ path }) => path.includes('/repository/archive'));
         expect(hadArchive).toBe(listed === undefined || (hadArchive && MAY_HAVE_ARCHIVE.has(shape.name)));
@@ -139,20 +154,174 @@ describe.each(WAYS)('from $way', ({ way, listed }) => {
 
 describe('what attributes make of a file', () => {
   const elements = ['a', 'b', 'ab', 'a.txt', 'b.txt', 'a.c', 'x.h', 'foo', 'foo.txt', 'café', 'a b', '-', '[x]', 'A'];
-  const path = fc.tuple(fc.array(fc.constantFrom('d', 'dd', 'd/e', 'e', 'd e'), { maxLength: 2 }), fc.constantFrom(...elements)).map(([directories, name]) => [...directories, name].join('/'));
-  const piece = fc.constantFrom('a', 'b', 'd', 'e', 'foo', '.txt', '.c', 'x', '*', '*', '**', '/', '/', '**/', '/**', '?', '[ab]', '[!a]', '[a-f]', '[^x-z]', '[f-a]', '[a-', '[[:alpha:]]', '[]a]', '\\a', '\\*', '\\', 'é', '!', '#', '-', 'A');
-  const pattern = fc.oneof({ weight: 3, arbitrary: fc.constantFrom('*', '*', '*', '*.txt', '*.c', '/a', 'd/*', 'd/**', '**/a', 'a.txt', 'd/e/a', '"a b"', '"a\\tb"', '"a', 'd/', '*.[ch]', '/**/a', '**') }, { weight: 2, arbitrary: fc.array(piece, { minLength: 1, maxLength: 4 }).map((pieces) => pieces.join('')) });
-  const attribute = fc.constantFrom('text', '-text', '!text', 'text=auto', 'text=input', 'text=x', 'eol=crlf', 'eol=crlf', 'eol=crlf', 'eol=crlf', 'eol=crlf', 'eol=lf', '-eol', '!eol', 'crlf', '-crlf', '!crlf', 'crlf=input', 'crlf=auto', 'ident', 'ident', 'ident', '-ident', '!ident', 'ident=x', 'binary', '-binary', '!binary', 'one', 'two', '-one', '!two', 'working-tree-encoding=UTF-8', '-', 'x=y=z', 'eol=', 'builtin_x');
-  const assignments = fc.array(attribute, { maxLength: 3 }).map((words) => words.join(' '));
-  const line = fc.oneof({ weight: 8, arbitrary: fc.tuple(fc.constantFrom('', '', '', ' ', '\ufeff'), pattern, fc.constantFrom(' ', '\t', '  '), assignments).map((parts) => parts.join('')) }, { weight: 1, arbitrary: fc.tuple(fc.constantFrom('one', 'two', 'binary', 'b-', '-b'), assignments).map(([name, rest]) => `[attr]${name} ${rest}`) });
-  const attributes = fc.tuple(fc.array(line, { maxLength: 5 }), fc.constantFrom('\n', '\n', '\r\n')).map(([lines, end]) => lines.join(end));
-  const bytes = fc.oneof(
-    { weight: 6, arbitrary: fc.constantFrom('one\n$Id$\n', 'one\n$Id$\n', 'two\n$Id$\n', 'three\n$Id$\n', '\n', '', 'one', '$Id$', 'a\r\nb\n', 'a\r\n', 'a\rb\n', '$Id: old $\n', '$Id: a b $Id$\n', '$Id: a\n$Id:x$', '$Id:$ $Id: $ $Id:  $ $Id:x $ $Id: x$ $Id: x y$\n', '$$Id$$Id\n', '\0\n', 'one\n\u001a', '\u0001\n\u001a', `${'x'.repeat(127)}\u0001\n`, `${'x'.repeat(128)}\u0001\n`, '\u0008\t\u000c\u001b\n', '\u007f\n').map((text) => Buffer.from(text)) },
-    { weight: 1, arbitrary: fc.array(fc.constantFrom('$', 'Id', ':', ' ', '\n', '\r', 'x', '\u0001', '\u00e9'), { maxLength: 40 }).map((parts) => Buffer.from(parts.join(''), 'latin1')) },
+  const path = fc
+    .tuple(fc.array(fc.constantFrom('d', 'dd', 'd/e', 'e', 'd e'), { maxLength: 2 }), fc.constantFrom(...elements))
+    .map(([directories, name]) => [...directories, name].join('/'));
+  const piece = fc.constantFrom(
+    'a',
+    'b',
+    'd',
+    'e',
+    'foo',
+    '.txt',
+    '.c',
+    'x',
+    '*',
+    '*',
+    '**',
+    '/',
+    '/',
+    '**/',
+    '/**',
+    '?',
+    '[ab]',
+    '[!a]',
+    '[a-f]',
+    '[^x-z]',
+    '[f-a]',
+    '[a-',
+    '[[:alpha:]]',
+    '[]a]',
+    '\\a',
+    '\\*',
+    '\\',
+    'é',
+    '!',
+    '#',
+    '-',
+    'A',
   );
-  const room = fc.record({ here: attributes, below: fc.dictionary(fc.constantFrom('d', 'e', 'd/e', 'dd'), attributes, { maxKeys: 2 }), files: fc.dictionary(path, bytes, { minKeys: 8, maxKeys: 16 }) });
+  const pattern = fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.constantFrom(
+        '*',
+        '*',
+        '*',
+        '*.txt',
+        '*.c',
+        '/a',
+        'd/*',
+        'd/**',
+        '**/a',
+        'a.txt',
+        'd/e/a',
+        '"a b"',
+        '"a\\tb"',
+        '"a',
+        'd/',
+        '*.[ch]',
+        '/**/a',
+        '**',
+      ),
+    },
+    { weight: 2, arbitrary: fc.array(piece, { minLength: 1, maxLength: 4 }).map((pieces) => pieces.join('')) },
+  );
+  const attribute = fc.constantFrom(
+    'text',
+    '-text',
+    '!text',
+    'text=auto',
+    'text=input',
+    'text=x',
+    'eol=crlf',
+    'eol=crlf',
+    'eol=crlf',
+    'eol=crlf',
+    'eol=crlf',
+    'eol=lf',
+    '-eol',
+    '!eol',
+    'crlf',
+    '-crlf',
+    '!crlf',
+    'crlf=input',
+    'crlf=auto',
+    'ident',
+    'ident',
+    'ident',
+    '-ident',
+    '!ident',
+    'ident=x',
+    'binary',
+    '-binary',
+    '!binary',
+    'one',
+    'two',
+    '-one',
+    '!two',
+    'working-tree-encoding=UTF-8',
+    '-',
+    'x=y=z',
+    'eol=',
+    'builtin_x',
+  );
+  const assignments = fc.array(attribute, { maxLength: 3 }).map((words) => words.join(' '));
+  const line = fc.oneof(
+    {
+      weight: 8,
+      arbitrary: fc
+        .tuple(fc.constantFrom('', '', '', ' ', '\ufeff'), pattern, fc.constantFrom(' ', '\t', '  '), assignments)
+        .map((parts) => parts.join('')),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(fc.constantFrom('one', 'two', 'binary', 'b-', '-b'), assignments)
+        .map(([name, rest]) => `[attr]${name} ${rest}`),
+    },
+  );
+  const attributes = fc
+    .tuple(fc.array(line, { maxLength: 5 }), fc.constantFrom('\n', '\n', '\r\n'))
+    .map(([lines, end]) => lines.join(end));
+  const bytes = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc
+        .constantFrom(
+          'one\n$Id$\n',
+          'one\n$Id$\n',
+          'two\n$Id$\n',
+          'three\n$Id$\n',
+          '\n',
+          '',
+          'one',
+          '$Id$',
+          'a\r\nb\n',
+          'a\r\n',
+          'a\rb\n',
+          '$Id: old $\n',
+          '$Id: a b $Id$\n',
+          '$Id: a\n$Id:x$',
+          '$Id:$ $Id: $ $Id:  $ $Id:x $ $Id: x$ $Id: x y$\n',
+          '$$Id$$Id\n',
+          '\0\n',
+          'one\n\u001a',
+          '\u0001\n\u001a',
+          `${'x'.repeat(127)}\u0001\n`,
+          `${'x'.repeat(128)}\u0001\n`,
+          '\u0008\t\u000c\u001b\n',
+          '\u007f\n',
+        )
+        .map((text) => Buffer.from(text)),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .array(fc.constantFrom('$', 'Id', ':', ' ', '\n', '\r', 'x', '\u0001', '\u00e9'), { maxLength: 40 })
+        .map((parts) => Buffer.from(parts.join(''), 'latin1')),
+    },
+  );
+  const room = fc.record({
+    here: attributes,
+    below: fc.dictionary(fc.constantFrom('d', 'e', 'd/e', 'dd'), attributes, { maxKeys: 2 }),
+    files: fc.dictionary(path, bytes, { minKeys: 8, maxKeys: 16 }),
+  });
   // Git takes longer to start than to make hundreds of files.
-  const repository = fc.record({ root: attributes, rooms: fc.array(room, { minLength: 30, maxLength: 40, size: 'max' }) });
+  const repository = fc.record({
+    root: attributes,
+    rooms: fc.array(room, { minLength: 30, maxLength: 40, size: 'max' }),
+  });
 
   test('takes no longer than a moment to find out, whatever its lines, or is left to git', () => {
     const pushed = Array.from({ length: 3000 }, (_, index) => `assets/f${index}.png filter=lfs -text\n`).join('');
@@ -161,7 +330,12 @@ describe('what attributes make of a file', () => {
     expect(conversionsOf(pushed, paths)).not.toContain('unsure');
     expect(conversionsOf('* text=auto\n*.go text\n*.png -text\n'.repeat(100), paths)).not.toContain('unsure');
     const hostile = '*a*a*a*a*a*a*[b] eol=crlf\n'.repeat(20_000);
-    expect(conversionsOf(hostile, paths.map((name) => name.replace('/', 'a'.repeat(100)))).filter((conversion) => conversion === 'unsure').length).toBeGreaterThan(2900);
+    expect(
+      conversionsOf(
+        hostile,
+        paths.map((name) => name.replace('/', 'a'.repeat(100))),
+      ).filter((conversion) => conversion === 'unsure').length,
+    ).toBeGreaterThan(2900);
     expect(performance.now() - started).toBeLessThan(20_000);
   }, 60_000);
 
@@ -173,16 +347,31 @@ describe('what attributes make of a file', () => {
       const governing: AttributesFile[] = [{ directory: '', text: root }];
       const files = new Map<string, Buffer>();
       for (const [index, { here, below, files: named }] of rooms.entries()) {
-        governing.push({ directory: `r${index}`, text: here }, ...Object.entries(below).map(([directory, text]) => ({ directory: `r${index}/${directory}`, text })));
-        const names = Object.keys(named).filter((name) => !Object.keys(named).some((other) => other.startsWith(`${name}/`)));
+        governing.push(
+          { directory: `r${index}`, text: here },
+          ...Object.entries(below).map(([directory, text]) => ({ directory: `r${index}/${directory}`, text })),
+        );
+        const names = Object.keys(named).filter(
+          (name) => !Object.keys(named).some((other) => other.startsWith(`${name}/`)),
+        );
         for (const name of names) files.set(`r${index}/${name}`, named[name] ?? Buffer.alloc(0));
       }
       await using tree = await WorkTree.create(project);
       tree.write(Object.fromEntries(files));
-      tree.write(Object.fromEntries(governing.map(({ directory, text }) => [directory === '' ? '.gitattributes' : `${directory}/.gitattributes`, text])));
+      tree.write(
+        Object.fromEntries(
+          governing.map(({ directory, text }) => [
+            directory === '' ? '.gitattributes' : `${directory}/.gitattributes`,
+            text,
+          ]),
+        ),
+      );
       const head = await tree.commit('Random');
       const cwd = (await tree.git('rev-parse', '--absolute-git-dir')).trim();
-      const archive = await git.run(['-c', 'core.autocrlf=input', '-c', 'core.eol=lf', 'archive', '--format=tar', '--prefix=prefix/', head], { cwd });
+      const archive = await git.run(
+        ['-c', 'core.autocrlf=input', '-c', 'core.eol=lf', 'archive', '--format=tar', '--prefix=prefix/', head],
+        { cwd },
+      );
       for await (const { path: name, body, size } of readArchive(Readable.from([gzipSync(archive)]))) {
         const truth = await collect(body, size, name);
         const raw = files.get(name);
@@ -213,7 +402,9 @@ function conversionsOf(text: string, paths: readonly string[]): ReturnType<typeo
   return paths.map((name) => conversionOf(files, name));
 }
 
-function queriesOf(shape: { name: string; modules: readonly string[] } | { name: string; query: string | undefined }): string[] {
+function queriesOf(
+  shape: { name: string; modules: readonly string[] } | { name: string; query: string | undefined },
+): string[] {
   const queries = 'modules' in shape ? shape.modules : [shape.query ?? []].flat();
   return queries.map((query) => query.replace('PROJECT', `${HOST}/${projects.get(shape.name)?.path}`));
 }
@@ -221,17 +412,25 @@ function queriesOf(shape: { name: string; modules: readonly string[] } | { name:
 function answerFor(query: string): DownloadedModule {
   const at = query.lastIndexOf('@');
   const [path, version] = [query.slice(0, at), query.slice(at + 1)];
-  const answer = direct.modules.find((module) => module.Path === path && (module.Version === version || module.Query === version));
+  const answer = direct.modules.find(
+    (module) => module.Path === path && (module.Version === version || module.Query === version),
+  );
   if (!answer) throw new Error(`go mod download did not answer for ${query}`);
   return answer;
 }
 
 function forProject(files: Readonly<Record<string, FileContent>>, path: string): Record<string, FileContent> {
   return Object.fromEntries(
-    Object.entries(files).map(([name, content]) => [name, typeof content === 'string' ? content.replaceAll('PROJECT', `${HOST}/${path}`) : content]),
+    Object.entries(files).map(([name, content]) => [
+      name,
+      typeof content === 'string' ? content.replaceAll('PROJECT', `${HOST}/${path}`) : content,
+    ]),
   );
 }
 
 function slug(name: string): string {
-  return name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-|-$/g, '');
+  return name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-|-$/g, '');
 }

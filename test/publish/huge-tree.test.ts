@@ -8,7 +8,24 @@ import { planZip } from '../../src/publish/plan.ts';
 
 const element = fc.oneof(
   { weight: 12, arbitrary: fc.constantFrom('a', 'b', 'c', 'sub', 'vendor', 'go.mod', 'x.go') },
-  { weight: 3, arbitrary: fc.constantFrom('A', 'Sub', 'GO.MOD', 'Go.Mod', 'go.mod.bak', 'modules.txt', 'Vendor', '.hg_archival.txt', 'a-b', 'a.b', 'é', '\u{20000}', '\uff21') },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(
+      'A',
+      'Sub',
+      'GO.MOD',
+      'Go.Mod',
+      'go.mod.bak',
+      'modules.txt',
+      'Vendor',
+      '.hg_archival.txt',
+      'a-b',
+      'a.b',
+      'é',
+      '\u{20000}',
+      '\uff21',
+    ),
+  },
   { weight: 1, arbitrary: fc.constantFrom('bad:name', 'aux', 'k', '\u212a') },
 );
 const file = fc.record<TreeFile>({
@@ -16,7 +33,8 @@ const file = fc.record<TreeFile>({
   kind: fc.integer({ min: 0, max: 9 }).map((die) => (die === 0 ? 'symlink' : 'file')),
 });
 const tree = fc.uniqueArray(file, { minLength: 1, maxLength: 40, selector: ({ path }) => path });
-const inGitsOrder = (files: readonly TreeFile[]): TreeFile[] => files.toSorted((one, other) => compareBytes(one.path, other.path));
+const inGitsOrder = (files: readonly TreeFile[]): TreeFile[] =>
+  files.toSorted((one, other) => compareBytes(one.path, other.path));
 
 /** The verdict on what the sieve held, and on everything. */
 function verdicts(files: readonly TreeFile[], vendorRule124: boolean): { sieved: unknown; whole: unknown } {
@@ -54,7 +72,8 @@ describe('files that cannot belong to a module', () => {
 
   test('are no longer held once their directory proves to be a module', () => {
     const sieve = new TreeSieve<TreeFile>(true);
-    for (const path of ['a.go', 'n/GO.MOD.txt', 'n/a.go', 'n/b/c.go', 'n/go.mod', 'n/x.go', 'n0.go', 'vendor/a/b.go']) sieve.add({ path, kind: 'file' });
+    for (const path of ['a.go', 'n/GO.MOD.txt', 'n/a.go', 'n/b/c.go', 'n/go.mod', 'n/x.go', 'n0.go', 'vendor/a/b.go'])
+      sieve.add({ path, kind: 'file' });
     expect(sieve.files().map(({ path }) => path)).toEqual(['a.go', 'n0.go']);
   });
 });
@@ -70,13 +89,18 @@ describe('the plan for a huge tree', () => {
       ...own,
       ...Array.from({ length: 20_000 }, (_, index) => `vendor/x.y/z/aux${index}/.gitattributes`),
     ];
-    const plan = await plannedFor(paths.map((path) => entry(path)), '');
+    const plan = await plannedFor(
+      paths.map((path) => entry(path)),
+      '',
+    );
     expect(plan.files.map(({ path }) => path)).toEqual(['.gitattributes', 'go.mod', ...own]);
     expect(plan.attributes).toEqual(['.gitattributes']);
   });
 
   test('is that of the whole list, whatever the tree and the directory', async () => {
-    const legal = tree.map((files) => files.filter(({ path }) => path !== 'go.mod' && !path.startsWith('go.mod/') && path !== 'LICENSE'));
+    const legal = tree.map((files) =>
+      files.filter(({ path }) => path !== 'go.mod' && !path.startsWith('go.mod/') && path !== 'LICENSE'),
+    );
     const property = fc.asyncProperty(legal, fc.constantFrom('', 'dir', 'a/vendor/b'), async (files, directory) => {
       const listed = inGitsOrder([...files, { path: 'go.mod', kind: 'file' }, { path: 'LICENSE', kind: 'file' }]);
       const prefix = directory === '' ? '' : `${directory}/`;
@@ -84,7 +108,15 @@ describe('the plan for a huge tree', () => {
       const { included, invalid } = checkFiles(listed, true);
       const planning = plannedFor(entries, directory);
       if (invalid.length > 0) await expect(planning).rejects.toThrow(invalid[0]?.reason ?? '');
-      else expect((await planning).files).toEqual(included.map(({ path }) => ({ path, treePath: prefix + path, kind: 'file', content: entry(prefix + path).blob })));
+      else
+        expect((await planning).files).toEqual(
+          included.map(({ path }) => ({
+            path,
+            treePath: prefix + path,
+            kind: 'file',
+            content: entry(prefix + path).blob,
+          })),
+        );
     });
     await fc.assert(property, { numRuns: 2000 });
   });

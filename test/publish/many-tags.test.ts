@@ -42,7 +42,10 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'modpress-many-tags-'));
   cache = new BlobCache(folder);
   const blobs = new Blobs({ gitlab: client, cache, temporary: folder });
-  publishing = await startPublishing(gitlab, join(folder, 'one'), { modulePrefix: HOST, parts: { gitlab: client, blobs, archivesPerMinute: 5 } });
+  publishing = await startPublishing(gitlab, join(folder, 'one'), {
+    modulePrefix: HOST,
+    parts: { gitlab: client, blobs, archivesPerMinute: 5 },
+  });
   plain = await startPublishing(gitlab, join(folder, 'other'), { modulePrefix: HOST, parts: { gitlab: client } });
 });
 afterEach(async () => {
@@ -81,7 +84,10 @@ describe('thirty modules tagged on one commit', () => {
   test('are published from blobs when no archive is to be had', async () => {
     const { project, tree } = await repository(thirtyModules(1));
     const tags = await tagAll(tree, 'v1.0.0');
-    const none = await startPublishing(gitlab, join(folder, 'none'), { modulePrefix: HOST, parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache, temporary: folder }), archivesPerMinute: 0 } });
+    const none = await startPublishing(gitlab, join(folder, 'none'), {
+      modulePrefix: HOST,
+      parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache, temporary: folder }), archivesPerMinute: 0 },
+    });
     const before = await listed(project, tags, true);
     gitlab.clearRequests();
     await inTurns(before, async (tag) => void (await published(project, tag, before.get(tag), none)));
@@ -106,7 +112,10 @@ describe('thirty modules tagged on one commit', () => {
       }
     }
     const huge = new Huge({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined });
-    const other = await startPublishing(gitlab, join(folder, 'huge'), { modulePrefix: HOST, parts: { gitlab: huge, blobs: new Blobs({ gitlab: client, cache, temporary: folder }) } });
+    const other = await startPublishing(gitlab, join(folder, 'huge'), {
+      modulePrefix: HOST,
+      parts: { gitlab: huge, blobs: new Blobs({ gitlab: client, cache, temporary: folder }) },
+    });
     for (const version of [1, 2]) {
       const tags = (await tagAll(tree, `v1.${version}.0`)).slice(0, 2);
       for (const [tag, said] of await listed(project, tags, true)) await published(project, tag, said, other);
@@ -116,10 +125,18 @@ describe('thirty modules tagged on one commit', () => {
   }, 60_000);
 
   test('in a tree that is too large to be held have their directories listed', async () => {
-    const others = Object.fromEntries(Array.from({ length: 50_001 }, (_, index) => [`others/d${index % 50}/f${index}`, 'x']));
+    const others = Object.fromEntries(
+      Array.from({ length: 50_001 }, (_, index) => [`others/d${index % 50}/f${index}`, 'x']),
+    );
     const { project, tree } = await repository({ ...others, ...thirtyModules(1) });
     const tags = (await tagAll(tree, 'v1.0.0')).slice(0, 2);
-    const entries = Array.from({ length: 50_001 }, (_, index) => ({ id: '1'.repeat(40), name: `f${index}`, type: 'blob', path: `others/f${index}`, mode: '100644' }));
+    const entries = Array.from({ length: 50_001 }, (_, index) => ({
+      id: '1'.repeat(40),
+      name: `f${index}`,
+      type: 'blob',
+      path: `others/f${index}`,
+      mode: '100644',
+    }));
     // The whole tree in one page: the stand-in would take minutes for five hundred.
     const whole = gitlab.faults.add({ path: /\/tree\?(?!.*path=)/, times: 100, kind: { status: 200, body: entries } });
     const before = await listed(project, tags, true);
@@ -127,7 +144,9 @@ describe('thirty modules tagged on one commit', () => {
     for (const tag of tags) await published(project, tag, before.get(tag));
     whole.remove();
     expect(whole.hits).toBe(1);
-    expect(gitlab.requests.filter(({ query }) => /[?&]path=m\d\d/.test(query) && query.includes('recursive'))).toHaveLength(2);
+    expect(
+      gitlab.requests.filter(({ query }) => /[?&]path=m\d\d/.test(query) && query.includes('recursive')),
+    ).toHaveLength(2);
     await sameAsPlain(project, tags);
   }, 60_000);
 });
@@ -159,40 +178,67 @@ describe('a tag that was listed', () => {
     expect(calls(project)).toMatchObject({ tag: 1 });
   });
 
-  test.each(['working-tree-encoding=UTF-16LE', 'a pattern that is not read'])('and has %s comes from an archive', async (kind) => {
-    const attributes = kind.startsWith('working') ? `*.txt ${kind}\n` : '"\\052.txt" eol=crlf\n';
-    const { project, tree } = await repository({ ...oneModule, '.gitattributes': attributes, 'a.txt': 'a\nb\n' });
-    await tree.tag('v1.0.0');
-    await tree.push();
-    for (const sharesCommit of [false, true]) {
-      const fresh = await startPublishing(gitlab, join(folder, String(sharesCommit)), { modulePrefix: HOST, parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache, temporary: folder }), archivesPerMinute: 5 } });
-      const [said] = (await listed(project, ['v1.0.0'], sharesCommit)).values();
-      gitlab.clearRequests();
-      await published(project, 'v1.0.0', said, fresh);
-      expect(calls(project)).toMatchObject({ archive: 1 });
-      await sameAsPlain(project, ['v1.0.0'], fresh);
-    }
-  });
+  test.each(['working-tree-encoding=UTF-16LE', 'a pattern that is not read'])(
+    'and has %s comes from an archive',
+    async (kind) => {
+      const attributes = kind.startsWith('working') ? `*.txt ${kind}\n` : '"\\052.txt" eol=crlf\n';
+      const { project, tree } = await repository({ ...oneModule, '.gitattributes': attributes, 'a.txt': 'a\nb\n' });
+      await tree.tag('v1.0.0');
+      await tree.push();
+      for (const sharesCommit of [false, true]) {
+        const fresh = await startPublishing(gitlab, join(folder, String(sharesCommit)), {
+          modulePrefix: HOST,
+          parts: {
+            gitlab: client,
+            blobs: new Blobs({ gitlab: client, cache, temporary: folder }),
+            archivesPerMinute: 5,
+          },
+        });
+        const [said] = (await listed(project, ['v1.0.0'], sharesCommit)).values();
+        gitlab.clearRequests();
+        await published(project, 'v1.0.0', said, fresh);
+        expect(calls(project)).toMatchObject({ archive: 1 });
+        await sameAsPlain(project, ['v1.0.0'], fresh);
+      }
+    },
+  );
 
   test('and has very many files that nobody has seen waits for an archive if none is to be had', async () => {
-    const files = Object.fromEntries(Array.from({ length: 1001 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]));
+    const files = Object.fromEntries(
+      Array.from({ length: 1001 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]),
+    );
     const { project, tree } = await repository({ ...oneModule, ...files });
     await tree.tag('v1.0.0');
     await tree.push();
-    const none = await startPublishing(gitlab, join(folder, 'none'), { modulePrefix: HOST, parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache, temporary: folder }), archivesPerMinute: 0 } });
+    const none = await startPublishing(gitlab, join(folder, 'none'), {
+      modulePrefix: HOST,
+      parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache, temporary: folder }), archivesPerMinute: 0 },
+    });
     const [said] = (await listed(project, ['v1.0.0'], false)).values();
-    await expect(published(project, 'v1.0.0', said, none)).rejects.toMatchObject({ name: 'Retry', afterMs: expect.any(Number) });
+    await expect(published(project, 'v1.0.0', said, none)).rejects.toMatchObject({
+      name: 'Retry',
+      afterMs: expect.any(Number),
+    });
     await published(project, 'v1.0.0', said);
     await sameAsPlain(project, ['v1.0.0']);
   });
 
   test('and has more files than the cache holds comes from an archive', async () => {
-    const files = Object.fromEntries(Array.from({ length: 1400 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]));
+    const files = Object.fromEntries(
+      Array.from({ length: 1400 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]),
+    );
     const { project, tree } = await repository({ ...oneModule, ...files });
     await tree.tag('v1.0.0');
     await tree.push();
     const small = new BlobCache(folder, { blobs: 160 });
-    const fresh = await startPublishing(gitlab, join(folder, 'small'), { modulePrefix: HOST, parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache: small, temporary: folder }), archivesPerMinute: 5 } });
+    const fresh = await startPublishing(gitlab, join(folder, 'small'), {
+      modulePrefix: HOST,
+      parts: {
+        gitlab: client,
+        blobs: new Blobs({ gitlab: client, cache: small, temporary: folder }),
+        archivesPerMinute: 5,
+      },
+    });
     const [said] = (await listed(project, ['v1.0.0'], false)).values();
     gitlab.clearRequests();
     await published(project, 'v1.0.0', said, fresh);
@@ -203,19 +249,30 @@ describe('a tag that was listed', () => {
   });
 
   // What GitLab's API says of a commit while Gitaly is down.
-  test.each([true, false])('is not taken for no module while GitLab does not find its commit (on a shared one: %s)', async (sharesCommit) => {
-    const { project, tree } = await repository(oneModule);
-    await tree.tag('v1.0.0');
-    await tree.push();
-    const [said] = (await listed(project, ['v1.0.0'], sharesCommit)).values();
-    gitlab.faults.add({ path: /\/repository\/(?:files|tree)\b/, kind: { status: 404, body: { message: `404 ${sharesCommit ? 'Tree' : 'Commit'} Not Found` } } });
-    await expect(published(project, 'v1.0.0', said)).rejects.toMatchObject({ name: 'Retry' });
-    await published(project, 'v1.0.0', said);
-    await sameAsPlain(project, ['v1.0.0']);
-  });
+  test.each([true, false])(
+    'is not taken for no module while GitLab does not find its commit (on a shared one: %s)',
+    async (sharesCommit) => {
+      const { project, tree } = await repository(oneModule);
+      await tree.tag('v1.0.0');
+      await tree.push();
+      const [said] = (await listed(project, ['v1.0.0'], sharesCommit)).values();
+      gitlab.faults.add({
+        path: /\/repository\/(?:files|tree)\b/,
+        kind: { status: 404, body: { message: `404 ${sharesCommit ? 'Tree' : 'Commit'} Not Found` } },
+      });
+      await expect(published(project, 'v1.0.0', said)).rejects.toMatchObject({ name: 'Retry' });
+      await published(project, 'v1.0.0', said);
+      await sameAsPlain(project, ['v1.0.0']);
+    },
+  );
 
   test('has the same bytes from an archive that obeys the attributes of the default branch, as up to GitLab 16', async () => {
-    const { project, tree } = await repository({ ...oneModule, '.gitattributes': '*.bat eol=crlf\n', 'a.bat': '$Id$\n', 'a.txt': '$Id$\n' });
+    const { project, tree } = await repository({
+      ...oneModule,
+      '.gitattributes': '*.bat eol=crlf\n',
+      'a.bat': '$Id$\n',
+      'a.txt': '$Id$\n',
+    });
     await tree.tag('v1.0.0');
     await tree.push();
     const [said] = (await listed(project, ['v1.0.0'], false)).values();
@@ -252,8 +309,14 @@ describe('a push', () => {
       }
     }
     const full = new FullDisk({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined });
-    const other = await startPublishing(gitlab, join(folder, 'full'), { modulePrefix: HOST, parts: { gitlab: full, blobs: new Blobs({ gitlab: client, cache, temporary: folder }) } });
-    await expect(published(project, 'v1.0.0', undefined, other)).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining('no space is left for temporary files') });
+    const other = await startPublishing(gitlab, join(folder, 'full'), {
+      modulePrefix: HOST,
+      parts: { gitlab: full, blobs: new Blobs({ gitlab: client, cache, temporary: folder }) },
+    });
+    await expect(published(project, 'v1.0.0', undefined, other)).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining('no space is left for temporary files'),
+    });
     expect(cache.has(blob)).toBe(false);
   });
 
@@ -261,7 +324,10 @@ describe('a push', () => {
     const { project, tree } = await repository(oneModule);
     await tree.tag('v1.0.0');
     await tree.push();
-    gitlab.faults.add({ path: /\/archive/, kind: { status: 429, body: { message: { error: 'This archive has been requested too many times.' } } } });
+    gitlab.faults.add({
+      path: /\/archive/,
+      kind: { status: 429, body: { message: { error: 'This archive has been requested too many times.' } } },
+    });
     gitlab.clearRequests();
     await published(project, 'v1.0.0', undefined);
     expect(calls(project)).toMatchObject({ archive: 1, blob: expect.any(Number) });
@@ -305,7 +371,11 @@ async function tagAll(tree: WorkTree, version: string): Promise<string[]> {
 }
 
 /** What a listing says of tags. */
-async function listed(project: Project, tags: readonly string[], sharesCommit: boolean): Promise<Map<string, ListedTag>> {
+async function listed(
+  project: Project,
+  tags: readonly string[],
+  sharesCommit: boolean,
+): Promise<Map<string, ListedTag>> {
   const found = new Map<string, ListedTag>();
   for await (const { name, commit, committedAt } of client.tags(project.id)) {
     if (!commit || !committedAt || !tags.includes(name)) continue;
@@ -324,7 +394,12 @@ async function inTurns(tags: ReadonlyMap<string, ListedTag>, work: (tag: string)
   await Promise.all(Array.from({ length: 8 }, lane));
 }
 
-async function published(project: Project, tag: string, said: ListedTag | undefined, { publisher } = publishing): Promise<Published> {
+async function published(
+  project: Project,
+  tag: string,
+  said: ListedTag | undefined,
+  { publisher } = publishing,
+): Promise<Published> {
   const result = await publisher.publish({ projectId: project.id, tag, listed: said });
   expect(result).toMatchObject({ outcome: { status: 'published' } });
   return result;
@@ -335,7 +410,9 @@ async function sameAsPlain(project: Project, tags: readonly string[], { publishe
   for (const tag of tags) {
     const known = await publisher.publish({ projectId: project.id, tag });
     const other = await plain.publisher.publish({ projectId: project.id, tag });
-    const sums = [known, other].map((result) => 'outcome' in result && { h1: result.outcome.h1, goModH1: result.outcome.goModH1 });
+    const sums = [known, other].map(
+      (result) => 'outcome' in result && { h1: result.outcome.h1, goModH1: result.outcome.goModH1 },
+    );
     expect(known).toMatchObject({ known: true, outcome: { h1: expect.stringMatching(/^h1:/) } });
     expect(sums[0]).toEqual(sums[1]);
   }

@@ -49,7 +49,9 @@ describe('a tag that was listed, and moved before its turn came', () => {
     await move(second);
     // A push comes before all listed ones.
     await publishing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' });
-    expect(await publishing.publisher.publish(listed)).toEqual({ dismissed: `tag v1.0.0 of project ${project.id} is not at ${first} any more` });
+    expect(await publishing.publisher.publish(listed)).toEqual({
+      dismissed: `tag v1.0.0 of project ${project.id} is not at ${first} any more`,
+    });
     expect(await publishedCommit(publishing)).toBe(second);
     expect(await outcomes(publishing)).toEqual([second]);
   });
@@ -60,7 +62,10 @@ test('RETAG=replace follows a tag back to where it was', async () => {
   const commits: (string | undefined)[] = [];
   for (const commit of [first, second, first, second]) {
     await move(commit);
-    expect(await publishing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).toMatchObject({ outcome: { status: 'published', commit }, known: false });
+    expect(await publishing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).toMatchObject({
+      outcome: { status: 'published', commit },
+      known: false,
+    });
     // Nothing tells of a version that is not there any more: the sweep would take the tag for done.
     expect(await outcomes(publishing)).toEqual([commit]);
     commits.push(await publishedCommit(publishing));
@@ -86,7 +91,9 @@ test('a list that was not written any more is written with the next attempt', as
       await store.put(key, body);
     },
   });
-  await expect((await start('refuse', dying)).publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).rejects.toThrow('died');
+  await expect(
+    (await start('refuse', dying)).publisher.publish({ projectId: project.id, tag: 'v1.0.0' }),
+  ).rejects.toThrow('died');
   await (await start('refuse')).publisher.publish({ projectId: project.id, tag: 'v1.0.0' });
   expect(String(await store.get(listKey(modulePath(`gitlab.example/${project.path}`))))).toBe('v1.0.0\n');
 });
@@ -99,7 +106,10 @@ test('a list that somebody wrote who had looked before others does not stay', as
   const slow = withStore(store, {
     put: async (key, body) => {
       // Between its look and its writing, another version is published from beginning to end.
-      if (key.endsWith('/list')) await (other ??= start('refuse').then(({ publisher }) => publisher.publish({ projectId: project.id, tag: 'v1.1.0' })));
+      if (key.endsWith('/list'))
+        await (other ??= start('refuse').then(({ publisher }) =>
+          publisher.publish({ projectId: project.id, tag: 'v1.1.0' }),
+        ));
       await store.put(key, body);
     },
   });
@@ -114,12 +124,21 @@ test('a name too long for the store is refused rather than tried for ever', asyn
   await tree.push('+main', `${directory}/v1.0.0`);
   const { publisher } = await start('refuse');
   const refused = { status: 'refused', reason: expect.stringContaining('is too long') };
-  expect(await publisher.publish({ projectId: project.id, tag: `${directory}/v1.0.0` })).toMatchObject({ outcome: refused, known: false });
-  expect(await publisher.publish({ projectId: project.id, tag: `${directory}/v1.0.0` })).toMatchObject({ outcome: refused, known: true });
+  expect(await publisher.publish({ projectId: project.id, tag: `${directory}/v1.0.0` })).toMatchObject({
+    outcome: refused,
+    known: false,
+  });
+  expect(await publisher.publish({ projectId: project.id, tag: `${directory}/v1.0.0` })).toMatchObject({
+    outcome: refused,
+    known: true,
+  });
 });
 
 async function start(retag: (typeof RETAGS)[number], store?: Publishing['store']): Promise<Publishing> {
-  return await startPublishing(gitlab, folder, { modulePrefix: 'gitlab.example', parts: { retag, ...(store && { store }) } });
+  return await startPublishing(gitlab, folder, {
+    modulePrefix: 'gitlab.example',
+    parts: { retag, ...(store && { store }) },
+  });
 }
 
 async function move(commit: string): Promise<void> {
@@ -128,17 +147,24 @@ async function move(commit: string): Promise<void> {
 }
 
 function listedAt(commit: string): TagJob {
-  return jobOf({ id: project.id, path: project.path }, { name: 'v1.0.0', commit: commit as CommitId, committedAt: new Date(), sharesCommit: false }, new Date());
+  return jobOf(
+    { id: project.id, path: project.path },
+    { name: 'v1.0.0', commit: commit as CommitId, committedAt: new Date(), sharesCommit: false },
+    new Date(),
+  );
 }
 
 async function publishedCommit(publishing: Publishing): Promise<string | undefined> {
-  const info = JSON.parse(String(await publishing.read(`gitlab.example/${project.path}`, 'v1.0.0', 'info'))) as { Origin?: { Hash?: string } };
+  const info = JSON.parse(String(await publishing.read(`gitlab.example/${project.path}`, 'v1.0.0', 'info'))) as {
+    Origin?: { Hash?: string };
+  };
   return info.Origin?.Hash;
 }
 
 /** The commits of which there are outcomes. */
 async function outcomes({ store }: Publishing): Promise<string[]> {
   const commits: string[] = [];
-  for await (const { key } of store.list(outcomesPrefix(project.id))) commits.push(/@([0-9a-f]+)\.json$/.exec(key)?.[1] ?? key);
+  for await (const { key } of store.list(outcomesPrefix(project.id)))
+    commits.push(/@([0-9a-f]+)\.json$/.exec(key)?.[1] ?? key);
   return commits.toSorted();
 }

@@ -40,12 +40,23 @@ describe('an outcome', () => {
     const { project } = await library('v1.0.0', 'v1.1.0');
     const outcome = await publish(project, 'v1.0.0');
     await publish(project, 'v1.1.0');
-    expect(outcome).toMatchObject({ status: 'published', projectId: project.id, project: project.path, module: `${HOST}/${project.path}`, version: 'v1.0.0', tag: 'v1.0.0' });
+    expect(outcome).toMatchObject({
+      status: 'published',
+      projectId: project.id,
+      project: project.path,
+      module: `${HOST}/${project.path}`,
+      version: 'v1.0.0',
+      tag: 'v1.0.0',
+    });
     expect(await keys('index/')).toHaveLength(2);
     const list = await publishing.store.get(`modules/${HOST}/${project.path}/@v/list`);
     expect(list?.toString()).toBe('v1.0.0\nv1.1.0\n');
     const [first] = await keys('index/');
-    expect(JSON.parse((await publishing.store.get(first ?? ''))?.toString() ?? '')).toEqual({ Path: outcome.module, Version: 'v1.0.0', Timestamp: first?.slice('index/'.length, 'index/'.length + 24) });
+    expect(JSON.parse((await publishing.store.get(first ?? ''))?.toString() ?? '')).toEqual({
+      Path: outcome.module,
+      Version: 'v1.0.0',
+      Timestamp: first?.slice('index/'.length, 'index/'.length + 24),
+    });
   });
 
   test('that several come to at once has one entry in the index', async () => {
@@ -70,7 +81,12 @@ describe('an outcome', () => {
     await tree.commit('No module');
     await tree.tag(['v1.0.0', 'v2.0.0']);
     await tree.push();
-    for (const [tag, calls] of [['nightly', 1], ['v1.2', 1], ['v1.0.0', 3], ['v2.0.0', 3]] as const) {
+    for (const [tag, calls] of [
+      ['nightly', 1],
+      ['v1.2', 1],
+      ['v1.0.0', 3],
+      ['v2.0.0', 3],
+    ] as const) {
       gitlab.clearRequests();
       expect(await publish(project, tag)).toMatchObject({ status: 'skipped' });
       expect(apiCalls(), tag).toHaveLength(calls);
@@ -79,9 +95,16 @@ describe('an outcome', () => {
 
   test('is not made for a tag that is gone, nor for a project outside of GITLAB_SCOPE', async () => {
     const { project } = await library('v1.0.0');
-    expect(await publishing.publisher.publish({ projectId: project.id, tag: 'v9.9.9' })).toEqual({ dismissed: expect.stringContaining('v9.9.9') });
-    const scoped = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { ownership: new Ownership(HOST, [], ['other/group']) } });
-    expect(await scoped.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).toEqual({ dismissed: expect.stringContaining('GITLAB_SCOPE') });
+    expect(await publishing.publisher.publish({ projectId: project.id, tag: 'v9.9.9' })).toEqual({
+      dismissed: expect.stringContaining('v9.9.9'),
+    });
+    const scoped = await startPublishing(gitlab, folder, {
+      modulePrefix: HOST,
+      parts: { ownership: new Ownership(HOST, [], ['other/group']) },
+    });
+    expect(await scoped.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).toEqual({
+      dismissed: expect.stringContaining('GITLAB_SCOPE'),
+    });
     expect(await keys('')).toEqual([]);
   });
 
@@ -154,35 +177,60 @@ describe('GitLab in trouble', () => {
   test('a 429 without Retry-After asks for a minute of rest', async () => {
     const { project } = await library('v1.0.0');
     gitlab.faults.add({ path: /archive/, kind: { status: 429 } });
-    await expect(publishing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).rejects.toMatchObject({ afterMs: 60_000 });
+    await expect(publishing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).rejects.toMatchObject({
+      afterMs: 60_000,
+    });
   });
 
   test('the sixth archive of a minute is not asked for', async () => {
-    const paced = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { pace: new MemoryPace(), archivesPerMinute: 5 } });
+    const paced = await startPublishing(gitlab, folder, {
+      modulePrefix: HOST,
+      parts: { pace: new MemoryPace(), archivesPerMinute: 5 },
+    });
     const tags = ['v1.0.0', 'v1.0.1', 'v1.0.2', 'v1.0.3', 'v1.0.4', 'v1.0.5'];
     const { project } = await library(...tags);
     for (const tag of tags.slice(0, 5)) await paced.publisher.publish({ projectId: project.id, tag });
     gitlab.clearRequests();
-    await expect(paced.publisher.publish({ projectId: project.id, tag: 'v1.0.5' })).rejects.toMatchObject({ name: 'Retry', afterMs: expect.any(Number) });
+    await expect(paced.publisher.publish({ projectId: project.id, tag: 'v1.0.5' })).rejects.toMatchObject({
+      name: 'Retry',
+      afterMs: expect.any(Number),
+    });
     expect(apiCalls().filter((path) => path.includes('archive'))).toEqual([]);
   });
 });
 
 describe('a store in trouble', () => {
-  test.each(['.zip', '.mod', '.info', 'outcomes/', 'index/'])('that fails at %s shows nothing half, and the next attempt completes it', async (where) => {
-    const { project } = await library('v1.0.0');
-    const disk = await DiskStore.open(join(folder, 'failing'));
-    const failing = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { store: failingAt(disk, where) } });
-    await expect(failing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).rejects.toThrow('the store is away');
-    const visible = await keysOf(disk);
-    expect(visible.some((key) => key.endsWith('.info'))).toBe(visible.some((key) => key.endsWith('/list')));
-    const working = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { store: disk } });
-    expect(await working.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).toMatchObject({ outcome: { status: 'published' } });
-    const kinds = (await keysOf(disk)).map((key) => key.replace(/^(\w+)\/.*?(\.\w+|list)$/, '$1 $2')).toSorted();
-    // Nothing looks again at what has an outcome, so that all else has to be there by then.
-    if (where === 'index/') expect(visible.filter((key) => key.startsWith('outcomes/'))).toEqual([]);
-    expect(kinds).toEqual(['index .json', 'modules .info', 'modules .mod', 'modules .zip', 'modules list', 'outcomes .json']);
-  });
+  test.each(['.zip', '.mod', '.info', 'outcomes/', 'index/'])(
+    'that fails at %s shows nothing half, and the next attempt completes it',
+    async (where) => {
+      const { project } = await library('v1.0.0');
+      const disk = await DiskStore.open(join(folder, 'failing'));
+      const failing = await startPublishing(gitlab, folder, {
+        modulePrefix: HOST,
+        parts: { store: failingAt(disk, where) },
+      });
+      await expect(failing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).rejects.toThrow(
+        'the store is away',
+      );
+      const visible = await keysOf(disk);
+      expect(visible.some((key) => key.endsWith('.info'))).toBe(visible.some((key) => key.endsWith('/list')));
+      const working = await startPublishing(gitlab, folder, { modulePrefix: HOST, parts: { store: disk } });
+      expect(await working.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).toMatchObject({
+        outcome: { status: 'published' },
+      });
+      const kinds = (await keysOf(disk)).map((key) => key.replace(/^(\w+)\/.*?(\.\w+|list)$/, '$1 $2')).toSorted();
+      // Nothing looks again at what has an outcome, so that all else has to be there by then.
+      if (where === 'index/') expect(visible.filter((key) => key.startsWith('outcomes/'))).toEqual([]);
+      expect(kinds).toEqual([
+        'index .json',
+        'modules .info',
+        'modules .mod',
+        'modules .zip',
+        'modules list',
+        'outcomes .json',
+      ]);
+    },
+  );
 });
 
 /** A project with a small module and these tags on it. */

@@ -30,7 +30,11 @@ export async function startPublishing(
   await mkdir(temporary, { recursive: true });
   const store = options.parts?.store ?? (await DiskStore.open(join(folder, 'store')));
   const publisher = new Publisher({
-    gitlab: new GitLabClient({ url: gitlab.url, token: gitlab.createToken({ scopes: ['read_api'] }), pace: async () => undefined }),
+    gitlab: new GitLabClient({
+      url: gitlab.url,
+      token: gitlab.createToken({ scopes: ['read_api'] }),
+      pace: async () => undefined,
+    }),
     ownership: new Ownership(options.modulePrefix),
     pace: new MemoryPace(),
     lock: memoryLock(),

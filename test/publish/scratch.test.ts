@@ -40,9 +40,15 @@ test('what killed processes left goes when it is old, at once and while the serv
 test('a full disk is a Retry that says where, however it shows', async () => {
   const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
   for (const error of [full, new Retry('the archive from GitLab broke off', { cause: full })]) {
-    await expect(withScratch(folder, () => Promise.reject(error))).rejects.toMatchObject({ name: 'Retry', message: expect.stringContaining(folder) });
+    await expect(withScratch(folder, () => Promise.reject(error))).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining(folder),
+    });
   }
-  for (const error of [new Retry('the archive from GitLab broke off'), new StoreUnavailable('the disk is full', { cause: full })]) {
+  for (const error of [
+    new Retry('the archive from GitLab broke off'),
+    new StoreUnavailable('the disk is full', { cause: full }),
+  ]) {
     await expect(withScratch(folder, () => Promise.reject(error))).rejects.toBe(error);
   }
   expect(await readdir(folder)).toEqual([]);

@@ -2,7 +2,11 @@ import type { FileContent } from '../gitlab/work-tree.ts';
 
 /** Modules m00 to m29 with a few files each, and a LICENSE for all. */
 export function thirtyModules(seed: number): Record<string, FileContent> {
-  const files: Record<string, FileContent> = { LICENSE: 'licence\n', 'README.md': 'read\n', '.gitattributes': '*.bat eol=crlf\ndocs/* export-ignore\n' };
+  const files: Record<string, FileContent> = {
+    LICENSE: 'licence\n',
+    'README.md': 'read\n',
+    '.gitattributes': '*.bat eol=crlf\ndocs/* export-ignore\n',
+  };
   // No archive has these: they must not be a reason for another one.
   for (let index = 0; index < 20; index++) files[`docs/${index}.txt`] = `${index}\n`;
   for (const name of moduleNames()) {

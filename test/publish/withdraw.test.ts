@@ -57,7 +57,11 @@ describe('a version that is withdrawn', () => {
   test('is gone with all its files and from the static list, and the others stay', async () => {
     await publish('v1.0.0');
     await publish('v1.1.0');
-    expect(await withdraw()).toMatchObject({ before: undefined, hadFiles: true, withdrawal: { module: module(), version: BAD, reason: REASON } });
+    expect(await withdraw()).toMatchObject({
+      before: undefined,
+      hadFiles: true,
+      withdrawal: { module: module(), version: BAD, reason: REASON },
+    });
     expect(await filesOf('v1.1.0')).toEqual([]);
     expect(await filesOf('v1.0.0')).toEqual(['info', 'mod', 'zip']);
     expect((await store.get(listKey(module())))?.toString()).toBe('v1.0.0\n');
@@ -83,7 +87,10 @@ describe('a version that is withdrawn', () => {
     await tree.write({ 'config.go': 'package lib // clean\n' }).commit('Third');
     await tree.tag('v1.1.0', { force: true });
     await tree.push('+main', '+refs/tags/v1.1.0');
-    expect(await publish('v1.1.0', { retag })).toMatchObject({ known: false, outcome: { status: 'refused', reason: expect.stringMatching(refusal()) } });
+    expect(await publish('v1.1.0', { retag })).toMatchObject({
+      known: false,
+      outcome: { status: 'refused', reason: expect.stringMatching(refusal()) },
+    });
     expect(archiveRequests(gitlab, project)).toEqual([]);
     expect(await filesOf('v1.1.0')).toEqual([]);
   });
@@ -91,26 +98,33 @@ describe('a version that is withdrawn', () => {
   test('is never published, when it was not before', async () => {
     expect(await withdraw()).toMatchObject({ hadFiles: false, before: undefined });
     expect(await store.stat(listKey(module()))).toBeUndefined();
-    expect(await publish('v1.1.0')).toMatchObject({ outcome: { status: 'refused', reason: expect.stringMatching(refusal()) } });
+    expect(await publish('v1.1.0')).toMatchObject({
+      outcome: { status: 'refused', reason: expect.stringMatching(refusal()) },
+    });
     expect(archiveRequests(gitlab, project)).toEqual([]);
     expect(await publish('v1.0.0')).toMatchObject({ outcome: { status: 'published' } });
   });
 
-  test.each(['published', 'not published'] as const)('and was %s before, is not published under the path to which its project moves', async (state) => {
-    if (state === 'published') await publish('v1.1.0');
-    await withdraw();
-    if (state === 'not published') await publish('v1.1.0');
-    await publish('v1.0.0');
-    await sweepOnce(gitlab, store, [project.path]);
-    await gitlab.moveProject(project, `group/Moved${count}`);
-    const { publisher } = await startPublishing(gitlab, folder, { modulePrefix: 'gitlab.example', parts: { store } });
-    for (const job of (await sweepOnce(gitlab, store, [project.path])).jobs) await publisher.publish(job);
-    expect([await filesOf('v1.0.0'), await filesOf('v1.1.0')]).toEqual([['info', 'mod', 'zip'], []]);
-  });
+  test.each(['published', 'not published'] as const)(
+    'and was %s before, is not published under the path to which its project moves',
+    async (state) => {
+      if (state === 'published') await publish('v1.1.0');
+      await withdraw();
+      if (state === 'not published') await publish('v1.1.0');
+      await publish('v1.0.0');
+      await sweepOnce(gitlab, store, [project.path]);
+      await gitlab.moveProject(project, `group/Moved${count}`);
+      const { publisher } = await startPublishing(gitlab, folder, { modulePrefix: 'gitlab.example', parts: { store } });
+      for (const job of (await sweepOnce(gitlab, store, [project.path])).jobs) await publisher.publish(job);
+      expect([await filesOf('v1.0.0'), await filesOf('v1.1.0')]).toEqual([['info', 'mod', 'zip'], []]);
+    },
+  );
 
   test('stays so under a marker that somebody has damaged', async () => {
     await store.put(withdrawalKey(module(), BAD), Buffer.from('{"reason'));
-    expect(await publish('v1.1.0')).toMatchObject({ outcome: { status: 'refused', reason: expect.stringContaining(`${module()}@v1.1.0 was withdrawn: withdrawn/`) } });
+    expect(await publish('v1.1.0')).toMatchObject({
+      outcome: { status: 'refused', reason: expect.stringContaining(`${module()}@v1.1.0 was withdrawn: withdrawn/`) },
+    });
     await withdraw();
     expect((await readWithdrawal(store, module(), BAD))?.reason).toBe(REASON);
   });
@@ -147,7 +161,10 @@ describe('withdrawing again', () => {
 });
 
 describe('without a lock in common, whatever a publish has come to', () => {
-  const writes = (['zip', 'mod', 'info', 'list'] as const).flatMap((file) => [['before', file] as const, ['after', file] as const]);
+  const writes = (['zip', 'mod', 'info', 'list'] as const).flatMap((file) => [
+    ['before', file] as const,
+    ['after', file] as const,
+  ]);
   test.each(writes)('%s it has written %s, the version is gone in the end', async (when, file) => {
     const key = file === 'list' ? listKey(module()) : moduleKey(module(), BAD, file);
     let withdrawn: Withdrawn | undefined;
@@ -158,7 +175,9 @@ describe('without a lock in common, whatever a publish has come to', () => {
         if (written === key && when === 'after') withdrawn ??= await withdraw();
       },
     });
-    expect(await publish('v1.1.0', { store: racing, lock: memoryLock() })).toMatchObject({ outcome: { status: 'refused', reason: expect.stringMatching(refusal()) } });
+    expect(await publish('v1.1.0', { store: racing, lock: memoryLock() })).toMatchObject({
+      outcome: { status: 'refused', reason: expect.stringMatching(refusal()) },
+    });
     expect(withdrawn).toBeDefined();
     expect(await filesOf('v1.1.0')).toEqual([]);
     expect(String((await store.get(listKey(module()))) ?? '')).toBe('');
@@ -211,12 +230,19 @@ function withdraw(into: Store = store, reason = REASON): Promise<Withdrawn> {
 }
 
 async function publish(tag: string, parts: Parameters<typeof startPublishing>[2]['parts'] = {}) {
-  const { publisher } = await startPublishing(gitlab, folder, { modulePrefix: 'gitlab.example', parts: { store, ...parts } });
+  const { publisher } = await startPublishing(gitlab, folder, {
+    modulePrefix: 'gitlab.example',
+    parts: { store, ...parts },
+  });
   return await publisher.publish({ projectId: project.id, tag });
 }
 
 /** Which of a version's files are there. */
 async function filesOf(of: string): Promise<string[]> {
-  const found = await Promise.all((['info', 'mod', 'zip'] as const).map(async (file) => ((await store.stat(moduleKey(module(), version(of), file))) ? [file] : [])));
+  const found = await Promise.all(
+    (['info', 'mod', 'zip'] as const).map(async (file) =>
+      (await store.stat(moduleKey(module(), version(of), file))) ? [file] : [],
+    ),
+  );
   return found.flat();
 }

@@ -5,7 +5,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { BullQuestions } from '../../src/queue/bull-questions.ts';
 import { MAX_WAITING, QuestionFailed } from '../../src/queue/questions.ts';
 import { removeKeys, startRedis, type RedisService } from '../services/redis.ts';
-import { answerSchema, describeQuestions, errorLog, keepMs, questionSchema, type Answer, type Question } from './questions-contract.ts';
+import {
+  answerSchema,
+  describeQuestions,
+  errorLog,
+  keepMs,
+  questionSchema,
+  type Answer,
+  type Question,
+} from './questions-contract.ts';
 
 const PREFIX = `test-${randomUUID()}`;
 let redis: RedisService;
@@ -23,7 +31,16 @@ afterAll(async () => {
 
 function create(space: string, log = errorLog().log, redisUrl = redis.url): BullQuestions<Question, Answer> {
   const prefix = `${PREFIX}:${space}`;
-  return new BullQuestions({ log, keepMs, redisUrl, prefix, lockMs: 1_000, stalledCheckMs: 300, question: questionSchema, answer: answerSchema });
+  return new BullQuestions({
+    log,
+    keepMs,
+    redisUrl,
+    prefix,
+    lockMs: 1_000,
+    stalledCheckMs: 300,
+    question: questionSchema,
+    answer: answerSchema,
+  });
 }
 
 describeQuestions(async () => {
@@ -54,7 +71,9 @@ describe('questions in Redis', () => {
     await Promise.all(opened.map((questions) => questions.close()));
   });
 
-  const open = (...rest: [log?: ReturnType<typeof errorLog>['log'], redisUrl?: string]): BullQuestions<Question, Answer> => {
+  const open = (
+    ...rest: [log?: ReturnType<typeof errorLog>['log'], redisUrl?: string]
+  ): BullQuestions<Question, Answer> => {
     const questions = create(space, ...rest);
     opened.push(questions);
     return questions;
@@ -98,7 +117,10 @@ describe('questions in Redis', () => {
     for (const questions of processes.slice(1)) {
       questions.answer(2, async (question) => ({ ...(await answering(question)), keepMs: 60_000 }));
     }
-    const asked = processes.flatMap((questions) => [questions.ask({ name: 'a' }, 10_000), questions.ask({ name: 'a' }, 10_000)]);
+    const asked = processes.flatMap((questions) => [
+      questions.ask({ name: 'a' }, 10_000),
+      questions.ask({ name: 'a' }, 10_000),
+    ]);
     expect(new Set((await Promise.all(asked)).map((answer) => answer?.text))).toEqual(new Set(['a']));
     expect(handled).toEqual(['a']);
   });
@@ -169,7 +191,10 @@ describe('questions in Redis', () => {
   for (const [what, text] of [
     ['no JSON', '{nonsense'],
     ['something else', '"put"'],
-    ['an answer of another version', JSON.stringify({ job: 'x', keepMs: 60_000, stayMs: 60_000, answer: { other: true } })],
+    [
+      'an answer of another version',
+      JSON.stringify({ job: 'x', keepMs: 60_000, stayMs: 60_000, answer: { other: true } }),
+    ],
   ] as const) {
     test(`are asked anew where there is ${what}, which is logged`, async () => {
       const { log, warnings } = errorLog();
@@ -247,24 +272,30 @@ describe('questions whose Redis goes away', () => {
   };
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    test(`fail after ${signal}, also those that wait, and are answered when it is back`, { timeout: 60_000 }, async () => {
-      const questions = open();
-      const waiting = open().ask({ name: 'nobody answers' }, 60_000).catch((error: unknown) => error);
-      const look = new Redis(own.url);
-      await expect.poll(() => look.llen(`${PREFIX}:outage:questions:wait`)).toBe(1);
-      look.disconnect();
-      await own.stop(signal);
-      const startMs = performance.now();
-      expect(await waiting).toBeInstanceOf(QuestionFailed);
-      await expect(questions.ask({ name: 'a' }, 60_000)).rejects.toBeInstanceOf(QuestionFailed);
-      expect(performance.now() - startMs).toBeLessThan(10_000);
-      questions.answer(1, repeating);
-      await own.start();
-      await answered(questions, 'b');
-      await own.stop(signal);
-      await own.start();
-      await answered(questions, 'c');
-    });
+    test(
+      `fail after ${signal}, also those that wait, and are answered when it is back`,
+      { timeout: 60_000 },
+      async () => {
+        const questions = open();
+        const waiting = open()
+          .ask({ name: 'nobody answers' }, 60_000)
+          .catch((error: unknown) => error);
+        const look = new Redis(own.url);
+        await expect.poll(() => look.llen(`${PREFIX}:outage:questions:wait`)).toBe(1);
+        look.disconnect();
+        await own.stop(signal);
+        const startMs = performance.now();
+        expect(await waiting).toBeInstanceOf(QuestionFailed);
+        await expect(questions.ask({ name: 'a' }, 60_000)).rejects.toBeInstanceOf(QuestionFailed);
+        expect(performance.now() - startMs).toBeLessThan(10_000);
+        questions.answer(1, repeating);
+        await own.start();
+        await answered(questions, 'b');
+        await own.stop(signal);
+        await own.start();
+        await answered(questions, 'c');
+      },
+    );
   }
 
   test('fail within a few seconds when it is there but does not answer', async () => {
@@ -299,5 +330,7 @@ async function repeating({ name }: Question): Promise<Answer> {
 
 /** Asks until there is an answer. */
 async function answered(questions: BullQuestions<Question, Answer>, name: string): Promise<void> {
-  await expect.poll(() => questions.ask({ name }, 5_000).catch(() => undefined), { timeout: 25_000 }).toMatchObject({ text: name });
+  await expect
+    .poll(() => questions.ask({ name }, 5_000).catch(() => undefined), { timeout: 25_000 })
+    .toMatchObject({ text: name });
 }

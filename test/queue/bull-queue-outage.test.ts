@@ -45,7 +45,9 @@ describe('a Bull queue whose Redis goes away', () => {
     await service.stop();
     await expect(queue.add(job, 'a delivery')).rejects.toThrow(/cannot be used/);
     await service.start();
-    await expect.poll(() => queue.add(job, 'a delivery').catch(() => 'rejected'), { timeout: 10_000 }).not.toBe('rejected');
+    await expect
+      .poll(() => queue.add(job, 'a delivery').catch(() => 'rejected'), { timeout: 10_000 })
+      .not.toBe('rejected');
     const ran: string[] = [];
     queue.process(1, async ({ tag }) => void ran.push(tag));
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([job.tag]);

@@ -91,7 +91,10 @@ describe('a Bull queue shared by several processes', () => {
   });
 
   it('keeps a tag to itself for longer than the lock lasts', async () => {
-    const [first, second] = [openQueue({ lockMs: 300, stalledCheckMs: 100 }), openQueue({ lockMs: 300, stalledCheckMs: 100 })];
+    const [first, second] = [
+      openQueue({ lockMs: 300, stalledCheckMs: 100 }),
+      openQueue({ lockMs: 300, stalledCheckMs: 100 }),
+    ];
     let [now, most] = [0, 0];
     const handler = async (): Promise<void> => {
       now += 1;
@@ -109,7 +112,10 @@ describe('a Bull queue shared by several processes', () => {
 
   it('does not take a busy tag for a failure', async () => {
     const failures: number[] = [];
-    const queue = openQueue({ backoff: { firstMs: 10, maxMs: 10_000 }, onFailure: (_job, _error, attempt) => failures.push(attempt) });
+    const queue = openQueue({
+      backoff: { firstMs: 10, maxMs: 10_000 },
+      onFailure: (_job, _error, attempt) => failures.push(attempt),
+    });
     const [started, finish] = [deferred(), deferred()];
     let failed = false;
     queue.process(2, async (job) => {
@@ -193,7 +199,9 @@ describe('a Bull queue shared by several processes', () => {
     await idle(queue);
     await queue.close();
     const keys = await redis.keys(`${prefix}:*`);
-    const lasting = (await Promise.all(keys.map(async (key) => [key, await redis.pttl(key)] as const))).filter(([, ms]) => ms < 0);
+    const lasting = (await Promise.all(keys.map(async (key) => [key, await redis.pttl(key)] as const))).filter(
+      ([, ms]) => ms < 0,
+    );
     expect(lasting.map(([key]) => key)).toEqual([`${prefix}:publish:id`]);
     const delivery = await redis.pttl(`${prefix}:delivery:a%20delivery`);
     expect(delivery).toBeGreaterThan(3_590_000);

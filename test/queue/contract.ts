@@ -47,7 +47,12 @@ export function queueContract(open: OpenQueue): void {
 
   it('runs a job with what it was given', async () => {
     const queue = openQueue();
-    const listed = { commit: 'b'.repeat(40), committedAt: '2024-01-01T00:00:00.000Z', at: '2024-01-02T00:00:00.000Z', sharesCommit: true };
+    const listed = {
+      commit: 'b'.repeat(40),
+      committedAt: '2024-01-01T00:00:00.000Z',
+      at: '2024-01-02T00:00:00.000Z',
+      sharesCommit: true,
+    };
     const job = aJob({ tag: 'sub/dir:x/v1.2.3-ü', hint: 'über:all/es@%', listed });
     const ran: TagJob[] = [];
     expect(await queue.add(job)).toBe('queued');
@@ -58,7 +63,12 @@ export function queueContract(open: OpenQueue): void {
 
   it('takes a tag first that was pushed after it had been listed', async () => {
     const queue = openQueue();
-    const listed = { commit: 'b'.repeat(40), committedAt: '2024-01-01T00:00:00.000Z', at: '2024-01-02T00:00:00.000Z', sharesCommit: false };
+    const listed = {
+      commit: 'b'.repeat(40),
+      committedAt: '2024-01-01T00:00:00.000Z',
+      at: '2024-01-02T00:00:00.000Z',
+      sharesCommit: false,
+    };
     const names = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0'];
     for (const tag of names) await queue.add(aJob({ tag, listed }));
     expect(await queue.add(aJob({ tag: 'v1.2.0' }))).toBe('folded');
@@ -70,12 +80,19 @@ export function queueContract(open: OpenQueue): void {
 
   it('takes pushed tags first, and each kind in the order in which it came', async () => {
     const queue = openQueue();
-    const listed = { commit: 'b'.repeat(40), committedAt: '2024-01-01T00:00:00.000Z', at: '2024-01-02T00:00:00.000Z', sharesCommit: false };
+    const listed = {
+      commit: 'b'.repeat(40),
+      committedAt: '2024-01-01T00:00:00.000Z',
+      at: '2024-01-02T00:00:00.000Z',
+      sharesCommit: false,
+    };
     const names = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0', 'v1.4.0', 'v1.5.0'];
     for (const [index, tag] of names.entries()) await queue.add(aJob({ tag, ...(index % 2 === 0 && { listed }) }));
     const ran: string[] = [];
     queue.process(1, async ({ tag }) => void ran.push(tag));
-    await expect.poll(() => ran, { timeout: 10_000 }).toEqual(['v1.1.0', 'v1.3.0', 'v1.5.0', 'v1.0.0', 'v1.2.0', 'v1.4.0']);
+    await expect
+      .poll(() => ran, { timeout: 10_000 })
+      .toEqual(['v1.1.0', 'v1.3.0', 'v1.5.0', 'v1.0.0', 'v1.2.0', 'v1.4.0']);
   });
 
   it('folds a job into one that waits', async () => {

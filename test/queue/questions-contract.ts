@@ -68,7 +68,10 @@ export function describeQuestions(create: () => Promise<QuestionsUnderTest>): vo
 
     test('that are equal are handled once, whatever the order of their fields, and all get the answer', async () => {
       answerWith(({ name }) => ({ text: `about ${name}`, keepMs: 0 }), true);
-      const asked = [...Array.from({ length: 10 }, () => questions.ask({ name: 'a', extra: 'x' }, PATIENCE_MS)), questions.ask({ extra: 'x', name: 'a' }, PATIENCE_MS)];
+      const asked = [
+        ...Array.from({ length: 10 }, () => questions.ask({ name: 'a', extra: 'x' }, PATIENCE_MS)),
+        questions.ask({ extra: 'x', name: 'a' }, PATIENCE_MS),
+      ];
       const other = questions.ask({ name: 'b' }, PATIENCE_MS);
       await expect.poll(() => handled.length).toBe(2);
       release();
@@ -78,7 +81,10 @@ export function describeQuestions(create: () => Promise<QuestionsUnderTest>): vo
     });
 
     test('have their answer kept for as long as it says, and no longer', async () => {
-      answerWith(({ name }) => ({ text: `${name}${handled.length}`, keepMs: name === 'kept' ? 60_000 : name === 'short' ? 50 : 0 }));
+      answerWith(({ name }) => ({
+        text: `${name}${handled.length}`,
+        keepMs: name === 'kept' ? 60_000 : name === 'short' ? 50 : 0,
+      }));
       for (const name of ['kept', 'once']) await questions.ask({ name }, PATIENCE_MS);
       expect(await questions.ask({ name: 'kept' }, PATIENCE_MS)).toMatchObject({ text: 'kept1' });
       expect(await questions.ask({ name: 'once' }, PATIENCE_MS)).toMatchObject({ text: 'once3' });
@@ -118,7 +124,10 @@ export function describeQuestions(create: () => Promise<QuestionsUnderTest>): vo
         if (fails) throw new Error('a bug with a secret');
         return { text: name, keepMs: 0 };
       });
-      const asked = Promise.allSettled([questions.ask({ name: 'a' }, PATIENCE_MS), questions.ask({ name: 'a' }, PATIENCE_MS)]);
+      const asked = Promise.allSettled([
+        questions.ask({ name: 'a' }, PATIENCE_MS),
+        questions.ask({ name: 'a' }, PATIENCE_MS),
+      ]);
       await expect.poll(() => handled.length).toBe(1);
       release();
       for (const result of await asked) {

@@ -22,7 +22,10 @@ afterAll(async () => {
 
 describe.each([
   ['in memory', (): readonly VersionLock[] => [memoryLock()]],
-  ['in Redis, for two processes', (): readonly VersionLock[] => clients.map((client) => redisLock(client, pino({ level: 'silent' })))],
+  [
+    'in Redis, for two processes',
+    (): readonly VersionLock[] => clients.map((client) => redisLock(client, pino({ level: 'silent' }))),
+  ],
 ])('a lock %s', (_, open) => {
   test('lets in one after the other, also after a failure, and others by other names at once', async () => {
     const locks = open();
@@ -40,8 +43,17 @@ describe.each([
       if (fails) throw new Error('as asked');
       return 'done';
     };
-    const results = await Promise.allSettled(Array.from({ length: 6 }, (_unused, index) => through(index, NAME, () => work(index % 3 === 0))));
-    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled', 'rejected', 'fulfilled', 'fulfilled']);
+    const results = await Promise.allSettled(
+      Array.from({ length: 6 }, (_unused, index) => through(index, NAME, () => work(index % 3 === 0))),
+    );
+    expect(results.map(({ status }) => status)).toEqual([
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+    ]);
     expect(most).toBe(1);
 
     const order: string[] = [];

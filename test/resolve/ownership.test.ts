@@ -19,7 +19,9 @@ describe('who owns a module path', () => {
   });
 
   test('a project whose path the map gives to another publishes nothing', () => {
-    expect(() => ownership.rootsOf('platform/go/tool')).toThrow('go.corp.example/tool of project platform/go/tool to build/tool');
+    expect(() => ownership.rootsOf('platform/go/tool')).toThrow(
+      'go.corp.example/tool of project platform/go/tool to build/tool',
+    );
   });
 
   test('a project that the map names twice has two paths', () => {
@@ -32,13 +34,23 @@ describe('who owns a module path', () => {
   });
 
   test('everything at or below a prefix is private, and nothing that only looks like it', () => {
-    expect(['gitlab.example', 'gitlab.example/x', 'go.corp.example', 'go.corp.example/x/y'].every((path) => ownership.isPrivate(path))).toBe(true);
-    expect(['gitlab.example.org/x', 'example', 'go.corp.examples/x', 'x/gitlab.example'].some((path) => ownership.isPrivate(path))).toBe(false);
+    expect(
+      ['gitlab.example', 'gitlab.example/x', 'go.corp.example', 'go.corp.example/x/y'].every((path) =>
+        ownership.isPrivate(path),
+      ),
+    ).toBe(true);
+    expect(
+      ['gitlab.example.org/x', 'example', 'go.corp.examples/x', 'x/gitlab.example'].some((path) =>
+        ownership.isPrivate(path),
+      ),
+    ).toBe(false);
   });
 
   test('what stands above a prefix is private too: the go command asks for it on its way', () => {
     const relative = new Ownership('corp.example/gitlab');
-    expect(['corp.example', 'corp.example/gitlab', 'corp.example/gitlab/x'].every((path) => relative.isPrivate(path))).toBe(true);
+    expect(
+      ['corp.example', 'corp.example/gitlab', 'corp.example/gitlab/x'].every((path) => relative.isPrivate(path)),
+    ).toBe(true);
     expect(['corp.example/other', 'example'].some((path) => relative.isPrivate(path))).toBe(false);
   });
 

@@ -88,13 +88,23 @@ async function secondMajor(make: Maker): Promise<void> {
 }
 
 async function directories(make: Maker): Promise<void> {
-  await make.commit('three', { 'go.mod': mod('three'), 'v3/go.mod': mod('three/v3'), 'v3/a.go': 'package three\n' }, 'v1.4.0', 'v3.1.0');
+  await make.commit(
+    'three',
+    { 'go.mod': mod('three'), 'v3/go.mod': mod('three/v3'), 'v3/a.go': 'package three\n' },
+    'v1.4.0',
+    'v3.1.0',
+  );
   await make.tree.branch('dir');
   await make.commit('three-after', { 'v3/b.go': 'package three\n' });
 }
 
 async function severalModules(make: Maker): Promise<void> {
-  const files = { 'go.mod': mod('mono'), 'sub/go.mod': mod('mono/sub'), 'sub/deep/go.mod': mod('mono/sub/deep'), 'other/x.go': 'package other\n' };
+  const files = {
+    'go.mod': mod('mono'),
+    'sub/go.mod': mod('mono/sub'),
+    'sub/deep/go.mod': mod('mono/sub/deep'),
+    'other/x.go': 'package other\n',
+  };
   await make.commit('mono', files, 'sub/v0.3.0', 'v1.0.0', 'sub-tag');
   await make.commit('mono-after', { 'sub/a.go': 'package sub\n' }, 'sub/deep/v0.0.1');
   await make.commit('mono-last', { 'sub/b.go': 'package sub\n' });

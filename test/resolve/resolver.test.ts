@@ -17,32 +17,104 @@ let commits: ReadonlyMap<string, string>;
 
 /** What is asked: a module below the prefix, and the query. `{name}` stands for the commit of that name, `{name:7}` for its start. */
 const ACCEPTED = [
-  'lib@main', 'lib@HEAD', 'lib@v1.0.0', 'lib@v1.1.0', 'lib@v1.2.0-rc.1', 'lib@{first}', 'lib@{first:7}', 'lib@{untagged}', 'lib@{untagged:12}', 'lib@{after}', 'lib@fork', 'lib@old',
-  'lib@nightly', 'lib@{root}', 'lib.git@main', 'lib@pre',
-  'lib@v1.1.1-0.{after:time}-{after:12}', 'lib@v1.0.1-0.{after:time}-{after:12}', 'lib@v0.0.0-{root:time}-{root:12}', 'lib@v0.0.0-{after:time}-{after:12}',
-  'untagged@main', 'untagged@HEAD', 'untagged@{untagged-only:40}',
-  'two/v2@main', 'two/v2@v2.0.0', 'two/v2@v2.1.0', 'two@v1.0.0', 'two/v2@{two-after}',
-  'three/v3@dir', 'three@dir',
-  'mono/sub@main', 'mono/sub@sub-tag', 'mono/sub@v0.3.0', 'mono@main', 'mono/sub/deep@main', 'mono/sub@{mono}',
-  'retracted@main', 'retracted@{retracted-bad}', 'retracted@{retracted-1}',
-  'legacy@main', 'legacy@v1.0.0', 'legacy@v2.0.0+incompatible', 'legacy@{legacy-2}', 'legacy@v2.0.0', 'legacy@{legacy-after}',
-  'meta@{meta}', 'meta@main',
+  'lib@main',
+  'lib@HEAD',
+  'lib@v1.0.0',
+  'lib@v1.1.0',
+  'lib@v1.2.0-rc.1',
+  'lib@{first}',
+  'lib@{first:7}',
+  'lib@{untagged}',
+  'lib@{untagged:12}',
+  'lib@{after}',
+  'lib@fork',
+  'lib@old',
+  'lib@nightly',
+  'lib@{root}',
+  'lib.git@main',
+  'lib@pre',
+  'lib@v1.1.1-0.{after:time}-{after:12}',
+  'lib@v1.0.1-0.{after:time}-{after:12}',
+  'lib@v0.0.0-{root:time}-{root:12}',
+  'lib@v0.0.0-{after:time}-{after:12}',
+  'untagged@main',
+  'untagged@HEAD',
+  'untagged@{untagged-only:40}',
+  'two/v2@main',
+  'two/v2@v2.0.0',
+  'two/v2@v2.1.0',
+  'two@v1.0.0',
+  'two/v2@{two-after}',
+  'three/v3@dir',
+  'three@dir',
+  'mono/sub@main',
+  'mono/sub@sub-tag',
+  'mono/sub@v0.3.0',
+  'mono@main',
+  'mono/sub/deep@main',
+  'mono/sub@{mono}',
+  'retracted@main',
+  'retracted@{retracted-bad}',
+  'retracted@{retracted-1}',
+  'legacy@main',
+  'legacy@v1.0.0',
+  'legacy@v2.0.0+incompatible',
+  'legacy@{legacy-2}',
+  'legacy@v2.0.0',
+  'legacy@{legacy-after}',
+  'meta@{meta}',
+  'meta@main',
 ] as const;
 
 const REFUSED = [
-  'lib@none', 'lib@v9.9.9', 'lib@v1.9.9', 'lib@feature', 'lib@{merge-request}', 'lib@{merge-request:12}', 'lib@0123456', 'lib@{after:6}',
-  'lib@v1.1.1-0.20200101000000-{after:12}', 'lib@v1.1.1-0.{after:time}-{after:11}', 'lib@v1.1.1-0.{after:time}-{after:13}', 'lib@v1.5.1-0.{after:time}-{after:12}',
-  'lib@v1.2.0-rc.1.0.{after:time}-{after:12}', 'lib@v1.0.0-{after:time}-{after:12}', 'lib@v1.0.1-0.{first:time}-{first:12}', 'lib@v1.0.0-0.{after:time}-{after:12}', 'lib@v2.0.0-{after:time}-{after:12}',
-  'lib@v0.0.0-20241301000000-{after:12}', 'lib@v1.0.0+incompatible', 'lib/v2@main', 'lib/pkg@main', 'none@main', 'lib/v2@v2.0.0',
-  'two@v2.0.0', 'two/v2@v1.0.0', 'two/v3@main', 'mono/other@main', 'mono/sub@v9.0.0', 'both/v2@main', 'three/v2@main', 'legacy@v2.1.0+incompatible', 'legacy@v1.0.0+incompatible',
+  'lib@none',
+  'lib@v9.9.9',
+  'lib@v1.9.9',
+  'lib@feature',
+  'lib@{merge-request}',
+  'lib@{merge-request:12}',
+  'lib@0123456',
+  'lib@{after:6}',
+  'lib@v1.1.1-0.20200101000000-{after:12}',
+  'lib@v1.1.1-0.{after:time}-{after:11}',
+  'lib@v1.1.1-0.{after:time}-{after:13}',
+  'lib@v1.5.1-0.{after:time}-{after:12}',
+  'lib@v1.2.0-rc.1.0.{after:time}-{after:12}',
+  'lib@v1.0.0-{after:time}-{after:12}',
+  'lib@v1.0.1-0.{first:time}-{first:12}',
+  'lib@v1.0.0-0.{after:time}-{after:12}',
+  'lib@v2.0.0-{after:time}-{after:12}',
+  'lib@v0.0.0-20241301000000-{after:12}',
+  'lib@v1.0.0+incompatible',
+  'lib/v2@main',
+  'lib/pkg@main',
+  'none@main',
+  'lib/v2@v2.0.0',
+  'two@v2.0.0',
+  'two/v2@v1.0.0',
+  'two/v3@main',
+  'mono/other@main',
+  'mono/sub@v9.0.0',
+  'both/v2@main',
+  'three/v2@main',
+  'legacy@v2.1.0+incompatible',
+  'legacy@v1.0.0+incompatible',
 ] as const;
 
 beforeAll(async () => {
   gitlab = await startGitLab({ archiveLimit: 'off' });
   commits = await makeRepositories(gitlab);
-  const client = new GitLabClient({ url: gitlab.url, token: gitlab.createToken({ scopes: ['read_api'], role: 'reporter' }), pace: async () => undefined });
+  const client = new GitLabClient({
+    url: gitlab.url,
+    token: gitlab.createToken({ scopes: ['read_api'], role: 'reporter' }),
+    pace: async () => undefined,
+  });
   resolver = new Resolver(client, new Ownership(PREFIX));
-  direct = await downloadDirect(gitlab, PREFIX, ...[...ACCEPTED, ...REFUSED].map((query) => `${PREFIX}/group/${filled(query)}`));
+  direct = await downloadDirect(
+    gitlab,
+    PREFIX,
+    ...[...ACCEPTED, ...REFUSED].map((query) => `${PREFIX}/group/${filled(query)}`),
+  );
 }, 120_000);
 afterAll(async () => {
   await direct?.[Symbol.asyncDispose]();
@@ -55,22 +127,33 @@ describe('a query means what it means in direct mode', () => {
     const truth = answerOf(module, name);
     expect(truth.Error).toBeUndefined();
     const stored = JSON.parse(await readFile(truth.Info ?? '', 'utf8')) as { Time: string };
-    const found = JSON.parse(await resolver.info(modulePath(module), name)) as { Version: string; Time: string; Origin: object };
+    const found = JSON.parse(await resolver.info(modulePath(module), name)) as {
+      Version: string;
+      Time: string;
+      Origin: object;
+    };
     expect({ Version: found.Version, Time: found.Time }).toEqual({ Version: truth.Version, Time: stored.Time });
     const { VCS, Subdir, Hash } = truth.Origin ?? {};
     expect(found.Origin).toMatchObject({ VCS, URL: urlOf(query), ...(Subdir !== undefined && { Subdir }), Hash });
   });
 
   // In one call with others, the go command answers from what it has learned for them.
-  test.each(['lib@main', 'lib@HEAD', 'lib@v1.0.0', 'lib@{untagged:12}', 'lib@v1.1.1-0.{untagged:time}-{untagged:12}', 'two/v2@main', 'mono/sub@v0.3.0', 'mono/sub@sub-tag', 'mono/sub@main'])(
-    '%s has the same origin to the last field',
-    async (query) => {
-      const [module, name] = split(query);
-      await using alone = await downloadDirect(gitlab, PREFIX, `${module}@${name}`);
-      const found = JSON.parse(await resolver.info(modulePath(module), name)) as { Origin: object };
-      expect(found.Origin).toEqual({ ...alone.modules[0]?.Origin, URL: urlOf(query) });
-    },
-  );
+  test.each([
+    'lib@main',
+    'lib@HEAD',
+    'lib@v1.0.0',
+    'lib@{untagged:12}',
+    'lib@v1.1.1-0.{untagged:time}-{untagged:12}',
+    'two/v2@main',
+    'mono/sub@v0.3.0',
+    'mono/sub@sub-tag',
+    'mono/sub@main',
+  ])('%s has the same origin to the last field', async (query) => {
+    const [module, name] = split(query);
+    await using alone = await downloadDirect(gitlab, PREFIX, `${module}@${name}`);
+    const found = JSON.parse(await resolver.info(modulePath(module), name)) as { Origin: object };
+    expect(found.Origin).toEqual({ ...alone.modules[0]?.Origin, URL: urlOf(query) });
+  });
 });
 
 describe('what direct mode does not accept has no answer, but a reason', () => {
@@ -102,7 +185,9 @@ function filled(query: string): string {
 }
 
 function answerOf(module: string, name: string) {
-  const answer = direct.modules.find((candidate) => candidate.Path === module && (candidate.Query ?? candidate.Version) === name);
+  const answer = direct.modules.find(
+    (candidate) => candidate.Path === module && (candidate.Query ?? candidate.Version) === name,
+  );
   if (!answer) throw new Error(`go mod download did not answer for ${module}@${name}`);
   return answer;
 }

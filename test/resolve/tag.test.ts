@@ -3,7 +3,10 @@ import type { CommitId, Project } from '../../src/gitlab/answers.ts';
 import { Ownership } from '../../src/resolve/ownership.ts';
 import { locateTag } from '../../src/resolve/tag.ts';
 
-const commit = { id: '82b3d5ae55f7080f1e6022629cdb57bfae7cccc7' as CommitId, committedAt: new Date('2024-02-03T04:05:06Z') };
+const commit = {
+  id: '82b3d5ae55f7080f1e6022629cdb57bfae7cccc7' as CommitId,
+  committedAt: new Date('2024-02-03T04:05:06Z'),
+};
 const ownership = new Ownership('gitlab.example', [
   { modulePrefix: 'gopkg.in/yaml.v2', projectPrefix: 'mirrors/yaml' },
   { modulePrefix: 'gopkg.in/yaml.v3', projectPrefix: 'mirrors/yaml' },
@@ -13,12 +16,22 @@ const ownership = new Ownership('gitlab.example', [
 
 /** Which module version a tag of a project is, given its go.mod files by their directories. */
 async function locate(projectPath: string, name: string, goMods: Readonly<Record<string, string>>): Promise<string> {
-  const project: Project = { id: 1, path: projectPath, httpUrl: `https://gitlab.example/${projectPath}.git`, archived: false, hasCode: true, isBeingDeleted: false, createdAt: undefined, lastActivityAt: undefined };
+  const project: Project = {
+    id: 1,
+    path: projectPath,
+    httpUrl: `https://gitlab.example/${projectPath}.git`,
+    archived: false,
+    hasCode: true,
+    isBeingDeleted: false,
+    createdAt: undefined,
+    lastActivityAt: undefined,
+  };
   const located = await locateTag({
     name,
     commit,
     owner: async () => ({ project, roots: ownership.rootsOf(projectPath) }),
-    readGoMod: async (directory) => (goMods[directory] === undefined ? undefined : Buffer.from(`module ${goMods[directory]}\n`)),
+    readGoMod: async (directory) =>
+      goMods[directory] === undefined ? undefined : Buffer.from(`module ${goMods[directory]}\n`),
   });
   return `${located.path}@${located.version} in /${located.directory}`;
 }
@@ -37,7 +50,12 @@ describe('a tag of a project', () => {
     ['platform/go/log', 'x/v2.0.0', { 'x/v2': 'go.corp.example/log/x/v2' }, 'go.corp.example/log/x/v2@v2.0.0 in /x/v2'],
     ['group/v2', 'v2.0.0', { '': 'gitlab.example/group/v2' }, 'gitlab.example/group/v2@v2.0.0 in /'],
     ['group/v2', 'v1.0.0', { '': 'gitlab.example/group' }, /gitlab\.example\/group\/v2: version v1\.0\.0 should be v2/],
-    ['group/v2', 'v2.0.0', { '': 'gitlab.example/group/v2', v2: 'gitlab.example/group/v2/v2' }, 'gitlab.example/group/v2@v2.0.0 in /'],
+    [
+      'group/v2',
+      'v2.0.0',
+      { '': 'gitlab.example/group/v2', v2: 'gitlab.example/group/v2/v2' },
+      'gitlab.example/group/v2@v2.0.0 in /',
+    ],
     ['group/lib', 'v1.0.0', { '': 'gitlab.example/group/lib.git' }, 'gitlab.example/group/lib.git@v1.0.0 in /'],
     ['group/lib', 'v2.0.0', { v2: 'gitlab.example/group/lib.git/v2' }, 'gitlab.example/group/lib.git/v2@v2.0.0 in /v2'],
     ['group/lib', 'v1.0.0', { '': 'gitlab.example/group/other' }, 'gitlab.example/group/lib@v1.0.0 in /'],

@@ -30,18 +30,29 @@ test.each([
   ['what does not matter', ['v1.1.0'], 'v1.3.0'],
 ])('latest, with %s withdrawn', async (_, withdrawn, latest) => {
   const resolver = resolverWithout(withdrawn);
-  expect(await resolver.resolve(MODULE, 'latest')).toMatchObject({ version: latest, tag: latest === 'v1.3.0' ? undefined : latest });
-  expect(await resolver.list(MODULE)).toMatchObject({ versions: ALL.filter((version) => !withdrawn.includes(version)) });
+  expect(await resolver.resolve(MODULE, 'latest')).toMatchObject({
+    version: latest,
+    tag: latest === 'v1.3.0' ? undefined : latest,
+  });
+  expect(await resolver.list(MODULE)).toMatchObject({
+    versions: ALL.filter((version) => !withdrawn.includes(version)),
+  });
   // A branch stays what it is, so that who asks for it is told of the withdrawal.
   expect(await resolver.resolve(MODULE, 'main')).toMatchObject({ version: 'v1.3.0' });
 });
 
 test('without any version left, latest is refused', async () => {
-  await expect(resolverWithout(ALL).resolve(MODULE, 'latest')).rejects.toThrow(new Refuse(`the latest version of ${MODULE}, v1.3.0, was withdrawn, and there is no other`));
+  await expect(resolverWithout(ALL).resolve(MODULE, 'latest')).rejects.toThrow(
+    new Refuse(`the latest version of ${MODULE}, v1.3.0, was withdrawn, and there is no other`),
+  );
   expect(await resolverWithout(ALL).list(MODULE)).toMatchObject({ versions: [] });
 });
 
 function resolverWithout(versions: readonly string[]): Resolver {
-  const client = new GitLabClient({ url: gitlab.url, token: gitlab.createToken({ scopes: ['read_api'] }), pace: async () => undefined });
+  const client = new GitLabClient({
+    url: gitlab.url,
+    token: gitlab.createToken({ scopes: ['read_api'] }),
+    pace: async () => undefined,
+  });
   return new Resolver(client, new Ownership('gitlab.example'), { withdrawnOf: async () => new Set(versions) });
 }

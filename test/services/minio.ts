@@ -118,7 +118,9 @@ async function goEnvironment(): Promise<{ GOBIN: string; GOPATH: string; GOEXE: 
     const { stdout } = await run('go', ['env', '-json', 'GOBIN', 'GOPATH', 'GOEXE']);
     return JSON.parse(stdout) as { GOBIN: string; GOPATH: string; GOEXE: string };
   } catch (error) {
-    throw new Error('Go is needed and was not found: install it from https://go.dev/dl, with its bin folder in PATH', { cause: error });
+    throw new Error('Go is needed and was not found: install it from https://go.dev/dl, with its bin folder in PATH', {
+      cause: error,
+    });
   }
 }
 
@@ -182,11 +184,16 @@ async function build(target: string, signOfLife: () => Promise<void>): Promise<v
     signOfLife().catch((error: unknown) => say(String(error)));
   }, SIGN_OF_LIFE_MS);
   try {
-    await run('go', ['install', SOURCE], { env: { ...process.env, GOBIN: folder, GOFLAGS: '', CGO_ENABLED: '0' }, maxBuffer: 64 << 20 });
+    await run('go', ['install', SOURCE], {
+      env: { ...process.env, GOBIN: folder, GOFLAGS: '', CGO_ENABLED: '0' },
+      maxBuffer: 64 << 20,
+    });
     await rename(join(folder, target.slice(dirname(target).length + 1)), target);
     say(`built in ${Math.round((Date.now() - started) / 1000)} s`);
   } catch (error) {
-    throw new Error(`MinIO could not be built; put a "minio" program into PATH, or try: go install ${SOURCE}`, { cause: error });
+    throw new Error(`MinIO could not be built; put a "minio" program into PATH, or try: go install ${SOURCE}`, {
+      cause: error,
+    });
   } finally {
     clearInterval(timer);
     await rm(folder, { recursive: true, force: true });
@@ -194,11 +201,20 @@ async function build(target: string, signOfLife: () => Promise<void>): Promise<v
 }
 
 /** Starts the process and waits until it serves. */
-async function launchMinio(binary: string, folder: string, port: number, credentials: Record<string, string>): Promise<ChildProcess> {
-  const child = spawn(binary, ['server', '--quiet', '--address', `127.0.0.1:${port}`, '--console-address', '127.0.0.1:0', folder], {
-    env: { ...process.env, ...credentials, MINIO_BROWSER: 'off', MINIO_UPDATE: 'off' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+async function launchMinio(
+  binary: string,
+  folder: string,
+  port: number,
+  credentials: Record<string, string>,
+): Promise<ChildProcess> {
+  const child = spawn(
+    binary,
+    ['server', '--quiet', '--address', `127.0.0.1:${port}`, '--console-address', '127.0.0.1:0', folder],
+    {
+      env: { ...process.env, ...credentials, MINIO_BROWSER: 'off', MINIO_UPDATE: 'off' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   let output = '';
   const collect = (chunk: Buffer): void => {
     output = (output + chunk.toString()).slice(-2000);
@@ -227,9 +243,13 @@ async function launchMinio(binary: string, folder: string, port: number, credent
  * chance to do it. A shell waits for the end of its input, which the system closes with us. Gives what calls it off.
  */
 function endWithUs(pid: number, folder: string): () => void {
-  const guard = spawn('sh', ['-c', 'read -r word; test "$word" = off || { kill -9 "$0"; rm -rf "$1"; }', String(pid), folder], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
+  const guard = spawn(
+    'sh',
+    ['-c', 'read -r word; test "$word" = off || { kill -9 "$0"; rm -rf "$1"; }', String(pid), folder],
+    {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    },
+  );
   guard.unref();
   return () => guard.stdin.end('off\n');
 }

@@ -17,7 +17,8 @@ export interface RedisService extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const howToGetIt = 'these tests need Redis: set REDIS_URL, or install redis-server (Debian and Ubuntu: apt-get install redis-server)';
+const howToGetIt =
+  'these tests need Redis: set REDIS_URL, or install redis-server (Debian and Ubuntu: apt-get install redis-server)';
 
 /**
  * Finds a Redis (`REDIS_URL`, else 127.0.0.1:6379) or starts one. With `own` it always starts one, for tests that
@@ -64,7 +65,18 @@ async function ownRedis(): Promise<RedisService> {
   const atExit = (): void => void server?.kill('SIGKILL');
 
   const start = async (): Promise<void> => {
-    const flags = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'yes'];
+    const flags = [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      directory,
+      '--save',
+      '',
+      '--appendonly',
+      'yes',
+    ];
     const child = spawn('redis-server', flags, { stdio: 'ignore' });
     server = child;
     let failure: Error | undefined;
@@ -114,7 +126,12 @@ async function ownRedis(): Promise<RedisService> {
 }
 
 async function answers(url: string): Promise<boolean> {
-  const redis = new Redis(url, { lazyConnect: true, maxRetriesPerRequest: 0, connectTimeout: 2_000, retryStrategy: () => null });
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    maxRetriesPerRequest: 0,
+    connectTimeout: 2_000,
+    retryStrategy: () => null,
+  });
   redis.on('error', () => {
     // Reported through the rejection below.
   });

@@ -30,11 +30,16 @@ function requireNode(major, minor) {
 }
 
 function requireCommand(name, args, where) {
-  if (spawnSync(name, args, { stdio: 'ignore' }).status !== 0) fail(`${name} is needed and was not found: see ${where}`);
+  if (spawnSync(name, args, { stdio: 'ignore' }).status !== 0)
+    fail(`${name} is needed and was not found: see ${where}`);
 }
 
 function run(command, args) {
-  const { status } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' });
+  const { status } = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: process.platform === 'win32',
+  });
   if (status !== 0) fail(`${command} ${args.join(' ')} failed`);
 }
 

@@ -25,7 +25,10 @@ describe('Cache', () => {
   it('gives back what was put, under the keys that were used', async () => {
     await cache.put('golang.org/x/text/@v/v0.3.0.info', Buffer.from('{}'));
     expect((await cache.get('golang.org/x/text/@v/v0.3.0.info'))?.toString()).toBe('{}');
-    expect(await cache.stat('golang.org/x/text/@v/v0.3.0.info')).toMatchObject({ key: 'golang.org/x/text/@v/v0.3.0.info', size: 2 });
+    expect(await cache.stat('golang.org/x/text/@v/v0.3.0.info')).toMatchObject({
+      key: 'golang.org/x/text/@v/v0.3.0.info',
+      size: 2,
+    });
     const opened = await cache.open('golang.org/x/text/@v/v0.3.0.info', { first: 1, last: 1 });
     expect(opened?.key).toBe('golang.org/x/text/@v/v0.3.0.info');
     expect(opened && (await text(opened.body))).toBe('}');
@@ -44,15 +47,18 @@ describe('Cache', () => {
     expect((await store.get('modules/x'))?.toString()).toBe('private');
   });
 
-  it.each(['../modules/x', 'a/../../modules/x', '..', '/modules/x', '', 'a//b', './x', 'a\\..\\x', 'a\0'])('refuses the key %j without asking the store', async (key) => {
-    const calls = (['get', 'stat', 'open', 'put'] as const).map((method) => vi.spyOn(store, method));
-    await expect(cache.get(key)).rejects.toThrow(TypeError);
-    await expect(cache.stat(key)).rejects.toThrow(TypeError);
-    await expect(cache.open(key)).rejects.toThrow(TypeError);
-    await expect(cache.put(key, Buffer.from('x'))).rejects.toThrow(TypeError);
-    const stream = pieces(10);
-    await expect(cache.put(key, { stream })).rejects.toThrow(TypeError);
-    expect(stream.destroyed).toBe(true);
-    for (const call of calls) expect(call).not.toHaveBeenCalled();
-  });
+  it.each(['../modules/x', 'a/../../modules/x', '..', '/modules/x', '', 'a//b', './x', 'a\\..\\x', 'a\0'])(
+    'refuses the key %j without asking the store',
+    async (key) => {
+      const calls = (['get', 'stat', 'open', 'put'] as const).map((method) => vi.spyOn(store, method));
+      await expect(cache.get(key)).rejects.toThrow(TypeError);
+      await expect(cache.stat(key)).rejects.toThrow(TypeError);
+      await expect(cache.open(key)).rejects.toThrow(TypeError);
+      await expect(cache.put(key, Buffer.from('x'))).rejects.toThrow(TypeError);
+      const stream = pieces(10);
+      await expect(cache.put(key, { stream })).rejects.toThrow(TypeError);
+      expect(stream.destroyed).toBe(true);
+      for (const call of calls) expect(call).not.toHaveBeenCalled();
+    },
+  );
 });

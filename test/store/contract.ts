@@ -61,7 +61,15 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
 
     it('answers undefined for what is missing, also where a directory would be, and below an object', async () => {
       await store.put('missing/here/x', Buffer.from('x'));
-      for (const key of ['missing/no', 'missing/here', 'missing', 'missing/here/x/y', 'none/at/all', `missing/${'n'.repeat(300)}`, 'long/'.repeat(300) + 'x']) {
+      for (const key of [
+        'missing/no',
+        'missing/here',
+        'missing',
+        'missing/here/x/y',
+        'none/at/all',
+        `missing/${'n'.repeat(300)}`,
+        'long/'.repeat(300) + 'x',
+      ]) {
         expect(await store.get(key)).toBeUndefined();
         expect(await store.stat(key)).toBeUndefined();
         expect(await store.open(key)).toBeUndefined();
@@ -117,18 +125,31 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       await expect(store.open('range/empty', { first: 0, last: 0 })).rejects.toThrow(RangeError);
     });
 
-    it.each(['', '/', '/a', 'a/', 'a//b', '.', '..', 'a/..', '../a', 'a/../../b', 'a/./b', '..\\a', 'a\0b', '.tmp/x', '\ud800'])(
-      'refuses the key %j',
-      async (key) => {
-        const stream = Readable.from([Buffer.from('x')]);
-        await expect(store.put(key, { stream })).rejects.toThrow(TypeError);
-        expect(stream.destroyed).toBe(true);
-        await expect(store.get(key)).rejects.toThrow(TypeError);
-        await expect(store.stat(key)).rejects.toThrow(TypeError);
-        await expect(store.open(key)).rejects.toThrow(TypeError);
-        await expect(store.delete(key)).rejects.toThrow(TypeError);
-      },
-    );
+    it.each([
+      '',
+      '/',
+      '/a',
+      'a/',
+      'a//b',
+      '.',
+      '..',
+      'a/..',
+      '../a',
+      'a/../../b',
+      'a/./b',
+      '..\\a',
+      'a\0b',
+      '.tmp/x',
+      '\ud800',
+    ])('refuses the key %j', async (key) => {
+      const stream = Readable.from([Buffer.from('x')]);
+      await expect(store.put(key, { stream })).rejects.toThrow(TypeError);
+      expect(stream.destroyed).toBe(true);
+      await expect(store.get(key)).rejects.toThrow(TypeError);
+      await expect(store.stat(key)).rejects.toThrow(TypeError);
+      await expect(store.open(key)).rejects.toThrow(TypeError);
+      await expect(store.delete(key)).rejects.toThrow(TypeError);
+    });
 
     it('refuses to store under a key that some store could not hold', async () => {
       await expect(store.put(`long/${'n'.repeat(256)}`, Buffer.from('x'))).rejects.toThrow(/too long/);
@@ -143,7 +164,27 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
     });
 
     it('keeps names with every kind of character apart, and lists them in byte order', async () => {
-      const names = ['!azure', '%2f', '%252f', '+plus', ' space ', '~tilde', '@v', "quote'\"", '&amp;<x>', 'a=b?c#d', '123', 'é', 'e\u0301', '日本', '\uffee', '😀', '*', '..x', '-dash'];
+      const names = [
+        '!azure',
+        '%2f',
+        '%252f',
+        '+plus',
+        ' space ',
+        '~tilde',
+        '@v',
+        'quote\'"',
+        '&amp;<x>',
+        'a=b?c#d',
+        '123',
+        'é',
+        'e\u0301',
+        '日本',
+        '\uffee',
+        '😀',
+        '*',
+        '..x',
+        '-dash',
+      ];
       for (const name of names) {
         await store.put(`odd/${name}`, Buffer.from(name));
         await store.put(`odd/in/${name}/x`, Buffer.from(name));
@@ -155,7 +196,9 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       const expected = [...names.map((name) => `odd/${name}`), ...names.map((name) => `odd/in/${name}/x`)];
       expect(await keys(store.list('odd/'))).toEqual(inByteOrder(expected));
       for (const after of expected) {
-        expect(await keys(store.list('odd/', { after }))).toEqual(inByteOrder(expected).filter((key) => Buffer.compare(Buffer.from(key), Buffer.from(after)) > 0));
+        expect(await keys(store.list('odd/', { after }))).toEqual(
+          inByteOrder(expected).filter((key) => Buffer.compare(Buffer.from(key), Buffer.from(after)) > 0),
+        );
       }
     });
 
@@ -172,7 +215,13 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       for (const name of ['ab', 'abc', 'abd/x', 'b', 'a']) await store.put(`middle/${name}`, Buffer.from(name));
       expect(await keys(store.list('middle/ab'))).toEqual(['middle/ab', 'middle/abc', 'middle/abd/x']);
       expect(await keys(store.list('middle/abd'))).toEqual(['middle/abd/x']);
-      expect(await keys(store.list('middl'))).toEqual(['middle/a', 'middle/ab', 'middle/abc', 'middle/abd/x', 'middle/b']);
+      expect(await keys(store.list('middl'))).toEqual([
+        'middle/a',
+        'middle/ab',
+        'middle/abc',
+        'middle/abd/x',
+        'middle/b',
+      ]);
       expect(await keys(store.list('middle/ab', { after: 'aaa' }))).toHaveLength(3);
       expect(await keys(store.list('middle/ab', { after: 'middle/b' }))).toEqual([]);
       expect(await keys(store.list('middle/ab', { after: 'zzz' }))).toEqual([]);
@@ -180,7 +229,8 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
 
     it('lists all of 2,500 objects, once each, in byte order, and from any key on', async () => {
       const expected: string[] = [];
-      for (let index = 0; index < 2500; index += 1) expected.push(`many/${index % 7 === 0 ? `d${index % 3}/` : ''}${index}.info`);
+      for (let index = 0; index < 2500; index += 1)
+        expected.push(`many/${index % 7 === 0 ? `d${index % 3}/` : ''}${index}.info`);
       for (let index = 0; index < expected.length; index += 50) {
         await Promise.all(expected.slice(index, index + 50).map((key) => store.put(key, Buffer.from(key))));
       }
@@ -276,47 +326,55 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       const big = await store.get('concurrent/big');
       expect(versions.some((version) => big?.equals(version))).toBe(true);
 
-      await Promise.all(Array.from({ length: 30 }, (_, index) => store.put('concurrent/small', Buffer.alloc(100 + index, String(index % 10)))));
+      await Promise.all(
+        Array.from({ length: 30 }, (_, index) =>
+          store.put('concurrent/small', Buffer.alloc(100 + index, String(index % 10))),
+        ),
+      );
       const small = await store.get('concurrent/small');
       expect(new Set(small).size).toBe(1);
       expect(await keys(store.list('concurrent/'))).toEqual(['concurrent/big', 'concurrent/small']);
     });
 
-    it.each([undefined, 100 * MB])('takes and gives 100 MB in little memory, size beforehand: %s', async (size) => {
-      const collect = garbageCollector();
-      collect();
-      const before = process.memoryUsage().arrayBuffers;
-      let most = 0;
-      const watched = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-        let count = 0;
-        for await (const chunk of chunks) {
-          yield chunk;
-          count += chunk.length;
-          if (count < 5 * MB) continue;
-          count = 0;
-          collect();
-          most = Math.max(most, process.memoryUsage().arrayBuffers - before);
-        }
-      };
-      const sent = createHash('sha256');
-      const source = Readable.from(
-        (async function* () {
-          for await (const chunk of watched(pieces(100 * MB))) {
-            sent.update(chunk);
+    it.each([undefined, 100 * MB])(
+      'takes and gives 100 MB in little memory, size beforehand: %s',
+      async (size) => {
+        const collect = garbageCollector();
+        collect();
+        const before = process.memoryUsage().arrayBuffers;
+        let most = 0;
+        const watched = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+          let count = 0;
+          for await (const chunk of chunks) {
             yield chunk;
+            count += chunk.length;
+            if (count < 5 * MB) continue;
+            count = 0;
+            collect();
+            most = Math.max(most, process.memoryUsage().arrayBuffers - before);
           }
-        })(),
-      );
-      await store.put('big/x', size === undefined ? { stream: source } : { stream: source, size });
+        };
+        const sent = createHash('sha256');
+        const source = Readable.from(
+          (async function* () {
+            for await (const chunk of watched(pieces(100 * MB))) {
+              sent.update(chunk);
+              yield chunk;
+            }
+          })(),
+        );
+        await store.put('big/x', size === undefined ? { stream: source } : { stream: source, size });
 
-      const opened = await store.open('big/x');
-      expect(opened?.size).toBe(100 * MB);
-      const received = createHash('sha256');
-      for await (const chunk of watched(opened?.body ?? Readable.from([]))) received.update(chunk);
-      expect(received.digest('hex')).toBe(sent.digest('hex'));
-      expect(most / MB).toBeLessThan(40);
-      await store.delete('big/x');
-    }, 60_000);
+        const opened = await store.open('big/x');
+        expect(opened?.size).toBe(100 * MB);
+        const received = createHash('sha256');
+        for await (const chunk of watched(opened?.body ?? Readable.from([]))) received.update(chunk);
+        expect(received.digest('hex')).toBe(sent.digest('hex'));
+        expect(most / MB).toBeLessThan(40);
+        await store.delete('big/x');
+      },
+      60_000,
+    );
 
     it('releases everything when the body of an open object is destroyed, read or not', async () => {
       await store.put('destroyed/x', Buffer.alloc(5 * MB));
@@ -380,7 +438,7 @@ export async function keys(objects: AsyncIterable<StoredObject>): Promise<string
 export function pieces(length: number): Readable {
   return Readable.from(
     (async function* () {
-      for (let sent = 0; sent < length; ) {
+      for (let sent = 0; sent < length;) {
         const piece = Buffer.alloc(Math.min(64 * 1024, length - sent), `${sent} `);
         sent += piece.length;
         yield piece;

@@ -1,6 +1,19 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -52,7 +65,9 @@ describe('DiskStore', () => {
 
   it('shows nothing of a put whose process was killed, and clears it away once it is old', async () => {
     const script = fileURLToPath(new URL('interrupted-put.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--import', 'tsx', script, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--import', 'tsx', script, folder], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const gone = once(child, 'exit');
     await once(child.stdout, 'data');
     const during = await readdir(join(folder, '.tmp'));
@@ -83,7 +98,12 @@ describe('DiskStore', () => {
       await chmod(join(folder, '.tmp'), 0o500);
       await chmod(folder, 0o500);
       const stream = pieces(1000);
-      for (const attempt of [() => store.put('modules/y', { stream }), () => store.check(), () => DiskStore.open(join(folder, 'sub')), () => store.delete('modules/x')]) {
+      for (const attempt of [
+        () => store.put('modules/y', { stream }),
+        () => store.check(),
+        () => DiskStore.open(join(folder, 'sub')),
+        () => store.delete('modules/x'),
+      ]) {
         await expect(attempt()).rejects.toThrow(StoreUnavailable);
         await expect(attempt()).rejects.toThrow(folder);
         await expect(attempt()).rejects.toThrow(/give the user of this process \(uid \d+\) read and write access/);
@@ -155,7 +175,8 @@ async function asOrdinaryUser(folder: string, act: () => Promise<void>): Promise
     return;
   }
   const nobody = 65_534;
-  for (const name of ['', ...(await readdir(folder, { recursive: true }))]) await chown(join(folder, name), nobody, nobody);
+  for (const name of ['', ...(await readdir(folder, { recursive: true }))])
+    await chown(join(folder, name), nobody, nobody);
   process.seteuid(nobody);
   try {
     await act();

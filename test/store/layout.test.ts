@@ -5,7 +5,11 @@ import { fits } from '../../src/store/key.ts';
 /** 40 digits, and the 64 of a repository with SHA-256. */
 describe.each([40, 64])('the outcomes of a repository whose commits have %i digits', (digits) => {
   const commit = '0123456789abcdef'.repeat(4).slice(0, digits);
-  const tags = Array.from({ length: 300 }, (_, index) => [`a${'a'.repeat(index)}/v1.0.0`, `B${'B'.repeat(index)}/v1.0.0`, `${'ü'.repeat(index)}%@/v1.0.0`]).flat();
+  const tags = Array.from({ length: 300 }, (_, index) => [
+    `a${'a'.repeat(index)}/v1.0.0`,
+    `B${'B'.repeat(index)}/v1.0.0`,
+    `${'ü'.repeat(index)}%@/v1.0.0`,
+  ]).flat();
 
   test('have keys that a store can have, whatever the tag, and each its own', () => {
     const keys = tags.flatMap((tag) => [outcomeKey(1, tag, commit), deletedTagKey(1, tag, commit)]);

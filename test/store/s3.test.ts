@@ -39,7 +39,14 @@ describe('S3Store on MinIO', () => {
   beforeAll(async () => {
     minio = await startMinio();
     const { hostname, port } = new URL(minio.endpoint);
-    client = new Client({ endPoint: hostname, port: Number(port), useSSL: false, accessKey: minio.accessKey, secretKey: minio.secretKey, region: minio.region });
+    client = new Client({
+      endPoint: hostname,
+      port: Number(port),
+      useSSL: false,
+      accessKey: minio.accessKey,
+      secretKey: minio.secretKey,
+      region: minio.region,
+    });
   });
 
   afterEach(async () => {
@@ -50,7 +57,10 @@ describe('S3Store on MinIO', () => {
     await minio.close();
   });
 
-  const storeIn = (bucket: string, options: { prefix?: string; accessKey?: string; secretKey?: string } = {}): S3Store => {
+  const storeIn = (
+    bucket: string,
+    options: { prefix?: string; accessKey?: string; secretKey?: string } = {},
+  ): S3Store => {
     const store = new S3Store({ ...minio, bucket, ...options });
     opened.push(store);
     return store;
@@ -58,7 +68,15 @@ describe('S3Store on MinIO', () => {
 
   it('is opened from a setting, and creates a missing bucket when it is checked', async () => {
     const { endpoint, accessKey, secretKey, region } = minio;
-    const store = await openStore({ kind: 's3', bucket: 'not-there-yet', prefix: '', endpoint, accessKey, secretKey, region });
+    const store = await openStore({
+      kind: 's3',
+      bucket: 'not-there-yet',
+      prefix: '',
+      endpoint,
+      accessKey,
+      secretKey,
+      region,
+    });
     opened.push(store);
     await expect(store.get('x')).rejects.toThrow(/the bucket does not exist; create it/);
 
@@ -91,7 +109,12 @@ describe('S3Store on MinIO', () => {
     ['secret key', { secretKey: 'not-the-secret' }],
   ])('tells a wrong %s from absence, and does not repeat it', async (_, wrong) => {
     const store = storeIn(await minio.bucket(), wrong);
-    const attempts = [() => store.get('x'), () => keys(store.list('')), () => store.put('x', Buffer.from('x')), () => store.check()];
+    const attempts = [
+      () => store.get('x'),
+      () => keys(store.list('')),
+      () => store.put('x', Buffer.from('x')),
+      () => store.check(),
+    ];
     for (const attempt of attempts) {
       await expect(attempt()).rejects.toThrow(StoreUnavailable);
       await expect(attempt()).rejects.toThrow(/AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/);
@@ -103,7 +126,11 @@ describe('S3Store on MinIO', () => {
 
   it('keeps to its prefix', async () => {
     const bucket = await minio.bucket();
-    const [whole, one, other] = [storeIn(bucket), storeIn(bucket, { prefix: '/one/' }), storeIn(bucket, { prefix: 'one-more' })];
+    const [whole, one, other] = [
+      storeIn(bucket),
+      storeIn(bucket, { prefix: '/one/' }),
+      storeIn(bucket, { prefix: 'one-more' }),
+    ];
     await one.put('modules/x', Buffer.from('1'));
     await other.put('modules/x', Buffer.from('2'));
     await whole.put('modules/x', Buffer.from('3'));
@@ -139,14 +166,22 @@ describe('S3Store on MinIO', () => {
     }
   });
 
-  it.each([8 * MB - 1, 8 * MB, 8 * MB + 1, 16 * MB])('stores %d bytes around the size of a part unchanged, from a buffer or a stream', async (size) => {
-    const store = storeIn(await minio.bucket());
-    const expected = await buffer(pieces(size));
-    for (const body of [expected, { stream: pieces(size) }, { stream: pieces(size), size }, { stream: Readable.from([expected]) }]) {
-      await store.put('x', body);
-      expect((await store.get('x'))?.equals(expected)).toBe(true);
-    }
-  });
+  it.each([8 * MB - 1, 8 * MB, 8 * MB + 1, 16 * MB])(
+    'stores %d bytes around the size of a part unchanged, from a buffer or a stream',
+    async (size) => {
+      const store = storeIn(await minio.bucket());
+      const expected = await buffer(pieces(size));
+      for (const body of [
+        expected,
+        { stream: pieces(size) },
+        { stream: pieces(size), size },
+        { stream: Readable.from([expected]) },
+      ]) {
+        await store.put('x', body);
+        expect((await store.get('x'))?.equals(expected)).toBe(true);
+      }
+    },
+  );
 
   it('removes the parts of an upload whose stream fails', async () => {
     const bucket = await minio.bucket();
@@ -225,19 +260,36 @@ describe('S3Store on a service in trouble', () => {
   });
 
   /** A store on a service that answers as told. */
-  async function storeOn(answer: (request: IncomingMessage, response: ServerResponse) => void, timeoutMs = 5000): Promise<S3Store> {
+  async function storeOn(
+    answer: (request: IncomingMessage, response: ServerResponse) => void,
+    timeoutMs = 5000,
+  ): Promise<S3Store> {
     server = createServer(answer).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('no address');
-    return new S3Store({ bucket: 'bucket', endpoint: `http://127.0.0.1:${address.port}`, accessKey: 'key', secretKey: 'secret', timeoutMs });
+    return new S3Store({
+      bucket: 'bucket',
+      endpoint: `http://127.0.0.1:${address.port}`,
+      accessKey: 'key',
+      secretKey: 'secret',
+      timeoutMs,
+    });
   }
 
   const object = { 'content-length': String(4 * MB), 'last-modified': new Date().toUTCString() };
 
   it('gives up on a service that says nothing', async () => {
     const store = await storeOn(() => undefined, 200);
-    for (const attempt of [() => store.get('x'), () => store.stat('x'), () => store.open('x'), () => keys(store.list('')), () => store.put('x', Buffer.from('x')), () => store.delete('x'), () => store.check()]) {
+    for (const attempt of [
+      () => store.get('x'),
+      () => store.stat('x'),
+      () => store.open('x'),
+      () => keys(store.list('')),
+      () => store.put('x', Buffer.from('x')),
+      () => store.delete('x'),
+      () => store.check(),
+    ]) {
       await expect(attempt()).rejects.toThrow(/silent for 0.2 s/);
       await expect(attempt()).rejects.toThrow(StoreUnavailable);
     }
@@ -272,19 +324,22 @@ describe('S3Store on a service in trouble', () => {
     await expect(store.get('x')).rejects.toThrow(StoreUnavailable);
   });
 
-  it.each([500, 502, 503, 504, 429])('is unavailable after some attempts while the service answers %d', async (status) => {
-    let requests = 0;
-    const store = await storeOn((request, response) => {
-      requests += 1;
-      request.resume();
-      response.writeHead(status).end('<Error><Code>SlowDown</Code></Error>');
-    });
-    for (const attempt of [() => store.get('x'), () => store.stat('x'), () => store.put('x', Buffer.from('x'))]) {
-      requests = 0;
-      await expect(attempt()).rejects.toThrow(new RegExp(`bucket .*answers ${status}`));
-      expect(requests).toBe(3);
-    }
-  });
+  it.each([500, 502, 503, 504, 429])(
+    'is unavailable after some attempts while the service answers %d',
+    async (status) => {
+      let requests = 0;
+      const store = await storeOn((request, response) => {
+        requests += 1;
+        request.resume();
+        response.writeHead(status).end('<Error><Code>SlowDown</Code></Error>');
+      });
+      for (const attempt of [() => store.get('x'), () => store.stat('x'), () => store.put('x', Buffer.from('x'))]) {
+        requests = 0;
+        await expect(attempt()).rejects.toThrow(new RegExp(`bucket .*answers ${status}`));
+        expect(requests).toBe(3);
+      }
+    },
+  );
 
   it.each(['answers 503', 'drops the connection'])('gets over a service that once %s', async (trouble) => {
     const received: string[] = [];
@@ -315,7 +370,9 @@ describe('S3Store on a service in trouble', () => {
   });
 
   it('says so when a web server refuses what it does not understand', async () => {
-    const store = await storeOn((_, response) => void response.writeHead(400).end('Client sent an HTTP request to an HTTPS server.'));
+    const store = await storeOn(
+      (_, response) => void response.writeHead(400).end('Client sent an HTTP request to an HTTPS server.'),
+    );
     await expect(store.get('x')).rejects.toThrow(/not that of an S3 service; check S3_ENDPOINT/);
   });
 
@@ -323,10 +380,14 @@ describe('S3Store on a service in trouble', () => {
     const store = await storeOn((request, response) => {
       request.resume();
       const code = request.url === '/bucket' ? 'AccessDenied' : 'NoSuchBucket';
-      response.writeHead(code === 'AccessDenied' ? 403 : 404).end(`<Error><Code>${code}</Code><Message>${code}.</Message></Error>`);
+      response
+        .writeHead(code === 'AccessDenied' ? 403 : 404)
+        .end(`<Error><Code>${code}</Code><Message>${code}.</Message></Error>`);
     });
     await expect(store.check()).rejects.toThrow(StoreUnavailable);
-    await expect(store.check()).rejects.toThrow(/the bucket does not exist; create it; these credentials may not do it \(AccessDenied.\)/);
+    await expect(store.check()).rejects.toThrow(
+      /the bucket does not exist; create it; these credentials may not do it \(AccessDenied.\)/,
+    );
   });
 
   it('asks again over the same connection', async () => {
@@ -341,12 +402,19 @@ describe('S3Store on a service in trouble', () => {
     }
     expect(sockets.size).toBeLessThanOrEqual(2);
     await store[Symbol.asyncDispose]();
-    await vi.waitFor(() => expect([...sockets].every((socket) => (socket as { destroyed: boolean }).destroyed)).toBe(true));
+    await vi.waitFor(() =>
+      expect([...sockets].every((socket) => (socket as { destroyed: boolean }).destroyed)).toBe(true),
+    );
   });
 
-  it.each(['localhost:9000', 'ftp://x', 'http://x/path', 'http://user:password@x', 'nonsense'])('refuses the endpoint %s', (endpoint) => {
-    expect(() => new S3Store({ bucket: 'bucket', endpoint, accessKey: 'key', secretKey: 'secret' })).toThrow(TypeError);
-  });
+  it.each(['localhost:9000', 'ftp://x', 'http://x/path', 'http://user:password@x', 'nonsense'])(
+    'refuses the endpoint %s',
+    (endpoint) => {
+      expect(() => new S3Store({ bucket: 'bucket', endpoint, accessKey: 'key', secretKey: 'secret' })).toThrow(
+        TypeError,
+      );
+    },
+  );
 });
 
 /** What MinIO holds of uploads that were neither completed nor aborted, in all buckets: its listing only finds uploads by exact key. */

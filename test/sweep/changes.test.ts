@@ -70,7 +70,9 @@ describe('from one sweep to the next', () => {
     const { result, jobs, log } = await sweepAndPublish();
     expect(tagsOf(jobs)).toEqual(['v1.1.0', 'v1.2.0', 'v1.3.0', 'v1.4.0']);
     expect(result).toMatchObject({ looked: 1, queued: 4, recovered: 4 });
-    expect(log).toContainEqual(expect.objectContaining({ project: 'team/lib', recovered: 4, msg: expect.stringContaining('probably broken') }));
+    expect(log).toContainEqual(
+      expect.objectContaining({ project: 'team/lib', recovered: 4, msg: expect.stringContaining('probably broken') }),
+    );
   });
 
   test('a push leaves no trace in the time of the last activity for an hour, and is found all the same', async () => {
@@ -100,7 +102,9 @@ describe('from one sweep to the next', () => {
 
   test('even a quiet project is looked at once a day', async () => {
     await settle();
-    const state = JSON.parse(String(await publishing.store.get(SWEEP_STATE_KEY))) as { projects: Record<string, { lookedAt: number }> };
+    const state = JSON.parse(String(await publishing.store.get(SWEEP_STATE_KEY))) as {
+      projects: Record<string, { lookedAt: number }>;
+    };
     for (const seen of Object.values(state.projects)) seen.lookedAt -= 23 * 3_600_000;
     await publishing.store.put(SWEEP_STATE_KEY, Buffer.from(JSON.stringify(state)));
     expect((await sweepAndPublish()).result).toMatchObject({ looked: 1, tags: 2 });
@@ -126,7 +130,8 @@ describe('from one sweep to the next', () => {
 
   test('groups in scope cost a call for each page of their projects, and no other', async () => {
     await sweepOnce(gitlab, publishing.store, ['team']);
-    for (const job of (await sweepOnce(gitlab, publishing.store, ['team'])).jobs) await publishing.publisher.publish(job);
+    for (const job of (await sweepOnce(gitlab, publishing.store, ['team'])).jobs)
+      await publishing.publisher.publish(job);
     expect((await sweepOnce(gitlab, publishing.store, ['team'])).calls).toEqual(['groups/team/projects']);
   });
 
@@ -144,7 +149,9 @@ describe('from one sweep to the next', () => {
     await gitlab.moveProject(quiet, 'other/lib');
     const { log } = await sweepAndPublish();
     expect(log).toContainEqual(expect.objectContaining({ from: 'team/lib', to: 'other/lib' }));
-    const [old, moved] = await Promise.all(['team', 'other'].map((group) => publishing.read(`gitlab.example/${group}/lib`, 'v1.0.0', 'info')));
+    const [old, moved] = await Promise.all(
+      ['team', 'other'].map((group) => publishing.read(`gitlab.example/${group}/lib`, 'v1.0.0', 'info')),
+    );
     expect(String(old)).toContain('team/lib.git');
     expect(String(moved)).toContain('other/lib.git');
     // The queue may have lost them: they are queued twice more, and known then.
@@ -162,7 +169,9 @@ describe('from one sweep to the next', () => {
     await using tree = await WorkTree.create(quiet);
     await tree.push(':v1.0.0');
     const { log } = await sweepAndPublish();
-    expect(log).toContainEqual(expect.objectContaining({ tag: 'v1.0.0', msg: expect.stringContaining('was deleted in GitLab') }));
+    expect(log).toContainEqual(
+      expect.objectContaining({ tag: 'v1.0.0', msg: expect.stringContaining('was deleted in GitLab') }),
+    );
     const mark = deletedTagKey(quiet.id, 'v1.0.0', commit);
     expect(await publishing.store.get(mark)).toBeDefined();
     await publishing.read('gitlab.example/team/lib', 'v1.0.0', 'zip');
@@ -178,7 +187,9 @@ describe('from one sweep to the next', () => {
   test('a moved tag is queued at its new commit', async () => {
     await settle();
     await using tree = await WorkTree.create(quiet);
-    const commit = await tree.write({ 'go.mod': 'module gitlab.example/team/lib\n', 'b.go': 'package lib\n' }).commit('Moved');
+    const commit = await tree
+      .write({ 'go.mod': 'module gitlab.example/team/lib\n', 'b.go': 'package lib\n' })
+      .commit('Moved');
     await tree.tag('v1.0.0', { force: true });
     await tree.push('+v1.0.0');
     const { jobs, log } = await sweepAndPublish();
@@ -187,7 +198,8 @@ describe('from one sweep to the next', () => {
   });
 
   async function publishedCommit(tag: string): Promise<string> {
-    for await (const { key } of publishing.store.list(`outcomes/${quiet.id}/${tag}@`)) return /@([0-9a-f]{40})\.json$/.exec(key)?.[1] ?? '';
+    for await (const { key } of publishing.store.list(`outcomes/${quiet.id}/${tag}@`))
+      return /@([0-9a-f]{40})\.json$/.exec(key)?.[1] ?? '';
     return '';
   }
 });

@@ -25,10 +25,17 @@ describe('no tag is lost', () => {
   afterEach(() => gitlab.close());
 
   /** A project in which nothing has happened for long, and another on the same repository, to which one can push without a trace in the first. */
-  async function quietProject(path: string, options: { readonly archived?: boolean } = {}): Promise<{ readonly project: Project; readonly twin: Project }> {
+  async function quietProject(
+    path: string,
+    options: { readonly archived?: boolean } = {},
+  ): Promise<{ readonly project: Project; readonly twin: Project }> {
     const twin = await gitlab.createProject(`elsewhere/${path}`);
     await pushModule(twin, 'v1.0.0');
-    const project = await gitlab.createProject(path, { ...options, createdAt: new Date(Date.now() - 30 * 86_400_000), sharesRepositoryOf: twin });
+    const project = await gitlab.createProject(path, {
+      ...options,
+      createdAt: new Date(Date.now() - 30 * 86_400_000),
+      sharesRepositoryOf: twin,
+    });
     return { project, twin };
   }
 
@@ -40,7 +47,9 @@ describe('no tag is lost', () => {
 
   /** Moves the time of the last looks. */
   async function shiftState(ms: number): Promise<void> {
-    const state = JSON.parse(String(await publishing.store.get(SWEEP_STATE_KEY))) as { projects: Record<string, { lookedAt: number }> };
+    const state = JSON.parse(String(await publishing.store.get(SWEEP_STATE_KEY))) as {
+      projects: Record<string, { lookedAt: number }>;
+    };
     for (const seen of Object.values(state.projects)) seen.lookedAt += ms;
     await publishing.store.put(SWEEP_STATE_KEY, Buffer.from(JSON.stringify(state)));
   }
@@ -116,7 +125,9 @@ describe('no tag is lost', () => {
     gitlab.scheduleDeletion(project);
     await pushVersion(twin, 'v1.1.0');
     expect(await sweepAndPublish(['team'])).toMatchObject({ jobs: [], log: [] });
-    expect(await publishing.publisher.publish({ projectId: project.id, tag: 'v1.1.0' })).toEqual({ dismissed: `project ${project.path} waits for its deletion` });
+    expect(await publishing.publisher.publish({ projectId: project.id, tag: 'v1.1.0' })).toEqual({
+      dismissed: `project ${project.path} waits for its deletion`,
+    });
     gitlab.restoreProject(project);
     expect(tagsOf((await sweepAndPublish(['team'])).jobs)).toEqual(['v1.1.0']);
   });
@@ -127,7 +138,12 @@ describe('no tag is lost', () => {
     await gitlab.moveProject(project, 'team/aux');
     await sweepAndPublish(['team']);
     const record = String(await publishing.store.get(outcomeKey(project.id, 'v1.0.0', jobs[0]?.hint ?? '')));
-    expect(JSON.parse(record)).toMatchObject({ status: 'published', module: 'gitlab.example/team/lib', project: 'team/aux', note: expect.stringContaining('not a legal module path') });
+    expect(JSON.parse(record)).toMatchObject({
+      status: 'published',
+      module: 'gitlab.example/team/lib',
+      project: 'team/aux',
+      note: expect.stringContaining('not a legal module path'),
+    });
   });
 });
 

@@ -67,19 +67,30 @@ test('what has an outcome, published or not, is not queued again', async () => {
   const { jobs } = await sweepOnce(gitlab, store, ['gamma']);
   expect(tagsOf(jobs)).toEqual(['v1.0.0', 'weekly']);
   for (const job of jobs) await publisher.publish(job);
-  expect(await sweepOnce(gitlab, store, ['gamma'])).toMatchObject({ result: { projects: 1, tags: 2, queued: 0 }, jobs: [] });
+  expect(await sweepOnce(gitlab, store, ['gamma'])).toMatchObject({
+    result: { projects: 1, tags: 2, queued: 0 },
+    jobs: [],
+  });
 });
 
 test('the newest come first', async () => {
   const { store } = await publishing();
   const project = await gitlab.createProject('delta/lib');
   await using tree = await WorkTree.create(project);
-  for (const [day, tag] of [['2024-05-01', 'v1.0.0'], ['2024-07-01', 'v1.1.0'], ['2024-06-01', 'v2.0.0']] as const) {
+  for (const [day, tag] of [
+    ['2024-05-01', 'v1.0.0'],
+    ['2024-07-01', 'v1.1.0'],
+    ['2024-06-01', 'v2.0.0'],
+  ] as const) {
     await tree.write({ 'day.txt': day }).commit(day, { date: `${day}T12:00:00Z` });
     await tree.tag(tag);
   }
   await tree.push();
-  expect((await sweepOnce(gitlab, store, ['delta'])).jobs.map(({ tag }) => tag)).toEqual(['v1.1.0', 'v2.0.0', 'v1.0.0']);
+  expect((await sweepOnce(gitlab, store, ['delta'])).jobs.map(({ tag }) => tag)).toEqual([
+    'v1.1.0',
+    'v2.0.0',
+    'v1.0.0',
+  ]);
 });
 
 test('a project that cannot be read stops no other, and is looked at the next time', async () => {
@@ -87,7 +98,11 @@ test('a project that cannot be read stops no other, and is looked at the next ti
   const bad = await gitlab.createProject('epsilon/bad');
   await pushModule(bad, 'v1.0.0');
   await pushModule(await gitlab.createProject('epsilon/good'), 'v1.0.0');
-  const fault = gitlab.faults.add({ path: new RegExp(`projects/${bad.id}/repository/tags`), kind: { status: 500 }, times: 10 });
+  const fault = gitlab.faults.add({
+    path: new RegExp(`projects/${bad.id}/repository/tags`),
+    kind: { status: 500 },
+    times: 10,
+  });
   const { result, log } = await sweepOnce(gitlab, store, ['epsilon']);
   expect(result).toMatchObject({ projects: 2, queued: 1 });
   expect(log).toContainEqual(expect.objectContaining({ project: 'epsilon/bad', level: 40 }));
@@ -110,7 +125,11 @@ test('projects whose code the token may not read, however many, stop no other an
   const { store } = await publishing();
   const paths = Array.from({ length: 20 }, (_, index) => `eta/p${index}`);
   const projects = await sharing(paths);
-  const faults = projects.slice(0, 19).map(({ id }) => gitlab.faults.add({ path: new RegExp(`projects/${id}/repository/tags`), kind: { status: 403 }, times: 100 }));
+  const faults = projects
+    .slice(0, 19)
+    .map(({ id }) =>
+      gitlab.faults.add({ path: new RegExp(`projects/${id}/repository/tags`), kind: { status: 403 }, times: 100 }),
+    );
   const { result, log } = await sweepOnce(gitlab, store, ['eta']);
   expect(result).toMatchObject({ looked: 1, queued: 1 });
   expect(log.filter(({ level }) => level === 40)).toHaveLength(19);
@@ -127,7 +146,8 @@ test('projects that cannot be read for long keep no sweep from the others, and a
   const { store } = await publishing();
   const projects = await sharing(Array.from({ length: 15 }, (_, index) => `theta/p${index}`));
   const [good] = projects.slice(-1);
-  for (const { id } of projects.slice(0, 14)) gitlab.faults.add({ path: new RegExp(`projects/${id}/repository/tags`), kind: { status: 401 }, times: 100 });
+  for (const { id } of projects.slice(0, 14))
+    gitlab.faults.add({ path: new RegExp(`projects/${id}/repository/tags`), kind: { status: 401 }, times: 100 });
   const queued: number[] = [];
   const queue: JobSink = {
     add: async ({ projectId }) => {

@@ -17,7 +17,12 @@ export interface Swept {
 }
 
 /** Sweeps once, with a queue that only takes note. */
-export async function sweepOnce(gitlab: StandIn, store: Store, scope: readonly string[] = [], parts: Partial<SweepParts> = {}): Promise<Swept> {
+export async function sweepOnce(
+  gitlab: StandIn,
+  store: Store,
+  scope: readonly string[] = [],
+  parts: Partial<SweepParts> = {},
+): Promise<Swept> {
   const jobs: TagJob[] = [];
   const queue: JobSink = {
     add: async (job) => {
@@ -30,7 +35,10 @@ export async function sweepOnce(gitlab: StandIn, store: Store, scope: readonly s
   const token = gitlab.createToken({ scopes: ['read_api'] });
   const client = new GitLabClient({ url: gitlab.url, token, pace: async () => undefined });
   gitlab.clearRequests();
-  const result = await sweep({ gitlab: client, store, queue, log: logger, scope, ...parts }, new AbortController().signal);
+  const result = await sweep(
+    { gitlab: client, store, queue, log: logger, scope, ...parts },
+    new AbortController().signal,
+  );
   return { result, jobs, calls: gitlab.requests.map(({ path }) => path.replace('/api/v4/', '')), log: log.lines };
 }
 

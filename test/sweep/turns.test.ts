@@ -44,7 +44,11 @@ class Watched implements Pace {
 }
 
 async function parts(name: string, pace: Pace, more: Partial<SweepingParts> = {}): Promise<SweepingParts> {
-  const client = new GitLabClient({ url: gitlab.url, token: gitlab.createToken({ scopes: ['read_api'] }), pace: async () => undefined });
+  const client = new GitLabClient({
+    url: gitlab.url,
+    token: gitlab.createToken({ scopes: ['read_api'] }),
+    pace: async () => undefined,
+  });
   return {
     gitlab: client,
     store: await DiskStore.open(join(folder, name)),
@@ -61,7 +65,9 @@ async function parts(name: string, pace: Pace, more: Partial<SweepingParts> = {}
 test('of several replicas, one sweeps in each period', async () => {
   const pace = new Watched();
   let sweeps = 0;
-  const replicas = await Promise.all(['a', 'b', 'c'].map((name) => parts(name, pace, { onSwept: () => void sweeps++ })));
+  const replicas = await Promise.all(
+    ['a', 'b', 'c'].map((name) => parts(name, pace, { onSwept: () => void sweeps++ })),
+  );
   const running = replicas.map((each) => startSweeping(each));
   await expect.poll(() => pace.answers.length >= 3 && sweeps === 1).toBe(true);
   expect(pace.answers.filter((waitMs) => waitMs === 0)).toHaveLength(1);

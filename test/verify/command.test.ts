@@ -45,7 +45,9 @@ afterEach(async () => {
 describe('the store alone', () => {
   test('needs no setting but STORE, and says that all is well', async () => {
     const { status, stdout, stderr } = await verify();
-    expect(stdout).toMatch(/^2 versions: 2 ok, 0 different, 0 missing, 0 without record, 0 could not be checked; \d+\.\d s\n$/);
+    expect(stdout).toMatch(
+      /^2 versions: 2 ok, 0 different, 0 missing, 0 without record, 0 could not be checked; \d+\.\d s\n$/,
+    );
     expect([status, stderr]).toEqual([0, '']);
   });
 
@@ -53,7 +55,11 @@ describe('the store alone', () => {
     await store.put(keyOf(LIB, 'v1.0.0', 'mod'), Buffer.from(`module ${LIB}\n`));
     const { status, stdout, stderr } = await verify();
     const [line, summary, ...rest] = stdout.split('\n');
-    expect(line).toMatch(new RegExp(`^DIFFERENT ${LIB}@v1.0.0: .mod is not what was published: expected h1:\\S+=, found h1:\\S+=; put it back from a backup, or delete modules/`));
+    expect(line).toMatch(
+      new RegExp(
+        `^DIFFERENT ${LIB}@v1.0.0: .mod is not what was published: expected h1:\\S+=, found h1:\\S+=; put it back from a backup, or delete modules/`,
+      ),
+    );
     expect(summary).toMatch(/^2 versions: 1 ok, 1 different/);
     expect([status, stderr, rest]).toEqual([1, '', ['']]);
     expect((await verify(`${LIB}@v1.1.0`)).status).toBe(0);
@@ -73,10 +79,31 @@ describe('the store alone', () => {
     await store.delete(keyOf(LIB, 'v1.0.0', 'zip'));
     const { status, stdout, stderr } = await verify('--json');
     expect([status, stderr]).toEqual([1, '']);
-    const lines = stdout.trimEnd().split('\n').map((line): unknown => JSON.parse(line));
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line));
     expect(lines).toEqual([
-      { kind: 'missing', module: LIB, version: 'v1.0.0', file: 'zip', problem: '.zip is missing', advice: expect.any(String) },
-      { kind: 'summary', versions: 2, ok: 1, different: 0, missing: 1, unrecorded: 0, unchecked: 0, seconds: expect.any(Number), complete: true, allWell: false },
+      {
+        kind: 'missing',
+        module: LIB,
+        version: 'v1.0.0',
+        file: 'zip',
+        problem: '.zip is missing',
+        advice: expect.any(String),
+      },
+      {
+        kind: 'summary',
+        versions: 2,
+        ok: 1,
+        different: 0,
+        missing: 1,
+        unrecorded: 0,
+        unchecked: 0,
+        seconds: expect.any(Number),
+        complete: true,
+        allWell: false,
+      },
     ]);
   });
 
@@ -86,21 +113,34 @@ describe('the store alone', () => {
     const name = await minio.bucket();
     await using bucket = new S3Store({ bucket: name, prefix: 'some/where', endpoint, accessKey, secretKey, region });
     for await (const { key } of store.list('')) await bucket.put(key, await bytesOf(store, key));
-    const settings = { STORE: `s3://${name}/some/where`, S3_ENDPOINT: endpoint, AWS_ACCESS_KEY_ID: accessKey, AWS_SECRET_ACCESS_KEY: secretKey };
+    const settings = {
+      STORE: `s3://${name}/some/where`,
+      S3_ENDPOINT: endpoint,
+      AWS_ACCESS_KEY_ID: accessKey,
+      AWS_SECRET_ACCESS_KEY: secretKey,
+    };
     expect(await run([], settings)).toMatchObject({ status: 0, stdout: expect.stringMatching(/^2 versions: 2 ok/) });
     await bucket.put(keyOf(LIB, 'v1.1.0', 'zip'), await bytesOf(bucket, keyOf(LIB, 'v1.0.0', 'zip')));
     const { status, stdout } = await run([], settings);
     expect(stdout).toMatch(new RegExp(`^DIFFERENT ${LIB}@v1.1.0: .zip is not a zip of this version`));
     expect(status).toBe(1);
     const missing = await run([], { ...settings, STORE: 's3://no-such-bucket' });
-    expect(missing).toMatchObject({ status: 1, stdout: '', stderr: expect.stringMatching(/^modpress: cannot verify: .*the bucket does not exist.*\n$/) });
+    expect(missing).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^modpress: cannot verify: .*the bucket does not exist.*\n$/),
+    });
   });
 });
 
 describe('--from-gitlab', () => {
   test('keeps within the limits of the service that shares its Redis', async () => {
     await using redis = await startRedis({ own: true });
-    expect(await verifyFromGitLab({ REDIS_URL: redis.url })).toMatchObject({ status: 0, stdout: expect.stringMatching(/^2 versions: 2 ok/), stderr: '' });
+    expect(await verifyFromGitLab({ REDIS_URL: redis.url })).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^2 versions: 2 ok/),
+      stderr: '',
+    });
     const connection = new Redis(redis.url);
     try {
       expect(await connection.keys('*pace:archive:*')).toHaveLength(1);
@@ -112,7 +152,11 @@ describe('--from-gitlab', () => {
   test('a GitLab that refuses is told of, and status 1', async () => {
     workshop.gitlab.faults.add({ path: /\/api\/v4\//, kind: { status: 401 }, times: 1000 });
     const { status, stdout, stderr } = await verifyFromGitLab({});
-    expect(stdout).toMatch(new RegExp(`^UNCHECKED ${LIB}@v1.0.0: could not be checked at commit [0-9a-f]{40}: GitLab answered 401 .*GITLAB_TOKEN.*; if it should be there`));
+    expect(stdout).toMatch(
+      new RegExp(
+        `^UNCHECKED ${LIB}@v1.0.0: could not be checked at commit [0-9a-f]{40}: GitLab answered 401 .*GITLAB_TOKEN.*; if it should be there`,
+      ),
+    );
     expect([status, stderr]).toEqual([1, '']);
   });
 });
@@ -121,10 +165,22 @@ describe('what is wrong with the call is told in a line, with status 2', () => {
   test.each([
     ['no module path', ['group/lib'], /^modpress: "group\/lib" is not a module path: missing dot/],
     ['no version', [`${LIB}@v1`], /^modpress: "v1" of ".*" is not a version/],
-    ['a version that does not go with the path', [`${LIB}@v2.0.0`], /^modpress: ".*" cannot be a module version: .*v0 or v1/],
+    [
+      'a version that does not go with the path',
+      [`${LIB}@v2.0.0`],
+      /^modpress: ".*" cannot be a module version: .*v0 or v1/,
+    ],
     ['an unknown option', ['--from-gitlap'], /^modpress: .*--from-gitlap/],
-    ['a module that is not there', [`${HOST}/group/none`], /^modpress: there is no version of gitlab\.example\/group\/none in the store/],
-    ['a version that is not there', [`${LIB}@v1.7.0`], /^modpress: gitlab\.example\/group\/lib@v1\.7\.0 is not in the store/],
+    [
+      'a module that is not there',
+      [`${HOST}/group/none`],
+      /^modpress: there is no version of gitlab\.example\/group\/none in the store/,
+    ],
+    [
+      'a version that is not there',
+      [`${LIB}@v1.7.0`],
+      /^modpress: gitlab\.example\/group\/lib@v1\.7\.0 is not in the store/,
+    ],
   ])('%s', async (_, args, complaint) => {
     const { status, stdout, stderr } = await verify(...args);
     expect(stderr).toMatch(complaint);
@@ -137,17 +193,26 @@ describe('what is wrong with the call is told in a line, with status 2', () => {
       run([], { STORE: `file:${join(workshop.folder, 'nowhere')}` }),
       run(['--from-gitlab'], { STORE: `file:${folder}`, MODULE_PREFIX: 'x' }),
     ]);
-    expect(nowhere).toMatchObject({ status: 2, stdout: '', stderr: expect.stringMatching(/^modpress: STORE names no store/) });
+    expect(nowhere).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^modpress: STORE names no store/),
+    });
     await expect(readdir(join(workshop.folder, 'nowhere'))).rejects.toThrow('ENOENT');
     expect(gitlab).toMatchObject({ status: 2, stdout: '' });
-    expect(gitlab.stderr.match(/^modpress: [A-Z_]+ /gm)?.toSorted()).toEqual(['modpress: GITLAB_TOKEN ', 'modpress: GITLAB_URL ', 'modpress: MODULE_PREFIX ']);
+    expect(gitlab.stderr.match(/^modpress: [A-Z_]+ /gm)?.toSorted()).toEqual([
+      'modpress: GITLAB_TOKEN ',
+      'modpress: GITLAB_URL ',
+      'modpress: MODULE_PREFIX ',
+    ]);
   });
 });
 
 test('--help explains it', async () => {
   const { status, stdout, stderr } = await run(['--help'], {});
   expect([status, stderr]).toEqual([0, '']);
-  for (const word of ['MODULE[@VERSION]', '--from-gitlab', '--json', 'Exit status', 'STORE']) expect(stdout).toContain(word);
+  for (const word of ['MODULE[@VERSION]', '--from-gitlab', '--json', 'Exit status', 'STORE'])
+    expect(stdout).toContain(word);
   expect((await runModpress(['--help'])).stdout).toContain('modpress verify');
 });
 
@@ -157,7 +222,10 @@ test.each([
 ] as const)('%s ends it with the counts so far', async (signal, status) => {
   workshop.gitlab.faults.add({ path: /\/archive/, kind: { status: 429 }, times: 1000 });
   const env = { ...process.env, TMPDIR: temporary, STORE: `file:${folder}`, ...fromGitLab() };
-  const child = spawn(process.execPath, [MAIN, 'verify', '--from-gitlab', '--json'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [MAIN, 'verify', '--from-gitlab', '--json'], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const kill = (): void => void child.kill('SIGKILL');
   process.once('exit', kill);
   try {
@@ -184,7 +252,12 @@ function verifyFromGitLab(settings: Readonly<Record<string, string>>): Promise<C
 }
 
 function fromGitLab(): Readonly<Record<string, string>> {
-  return { GITLAB_URL: workshop.gitlab.url, GITLAB_TOKEN: workshop.gitlab.createToken({ scopes: ['read_api'] }), GITLAB_RATE: '1000', MODULE_PREFIX: HOST };
+  return {
+    GITLAB_URL: workshop.gitlab.url,
+    GITLAB_TOKEN: workshop.gitlab.createToken({ scopes: ['read_api'] }),
+    GITLAB_RATE: '1000',
+    MODULE_PREFIX: HOST,
+  };
 }
 
 function run(args: readonly string[], settings: Readonly<Record<string, string>>): Promise<CommandResult> {

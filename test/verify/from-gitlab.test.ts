@@ -7,7 +7,18 @@ import type { Store } from '../../src/store/store.ts';
 import { allWell } from '../../src/verify/finding.ts';
 import { downloadDirect } from '../gitlab/direct-mode.ts';
 import type { StandIn } from '../gitlab/stand-in.ts';
-import { bytesOf, filesOf, HOST, keyOf, keyOfOutcome, openWorkshop, rebuilderOf, verification, type Published, type Workshop } from './verification.ts';
+import {
+  bytesOf,
+  filesOf,
+  HOST,
+  keyOf,
+  keyOfOutcome,
+  openWorkshop,
+  rebuilderOf,
+  verification,
+  type Published,
+  type Workshop,
+} from './verification.ts';
 
 const LIB = `${HOST}/group/lib`;
 const NONE = { ok: 0, different: 0, missing: 0, unrecorded: 0, unchecked: 0 };
@@ -50,8 +61,12 @@ describe('a version whose files and record were falsified together', () => {
     // What an intruder would do: a whole version, made of other sources, with the checksums to go with it.
     await using other = await openWorkshop();
     const forged = await other.publish('group/lib', ['v1.0.0'], { 'evil.go': 'package lib\n' });
-    for (const file of ['zip', 'mod'] as const) await store.put(keyOf(LIB, 'v1.0.0', file), await bytesOf(other.store, keyOf(LIB, 'v1.0.0', file)));
-    await store.put(keyOfOutcome(outcome), Buffer.from(JSON.stringify({ ...outcome, h1: forged.outcomes[0]?.h1, goModH1: forged.outcomes[0]?.goModH1 })));
+    for (const file of ['zip', 'mod'] as const)
+      await store.put(keyOf(LIB, 'v1.0.0', file), await bytesOf(other.store, keyOf(LIB, 'v1.0.0', file)));
+    await store.put(
+      keyOfOutcome(outcome),
+      Buffer.from(JSON.stringify({ ...outcome, h1: forged.outcomes[0]?.h1, goModH1: forged.outcomes[0]?.goModH1 })),
+    );
   });
 
   test('is found by the repository alone, with the checksum that the go command has', async () => {
@@ -79,7 +94,11 @@ test('a .mod that was replaced together with its record is found', async () => {
   await using direct = await downloadDirect(workshop.gitlab, HOST, `${LIB}@v1.0.0`);
   const { findings } = await verification(workshop, store, { rebuilder: rebuilderOf(workshop) });
   expect(findings).toContainEqual(
-    expect.objectContaining({ file: 'mod', problem: expect.stringContaining('not what the repository gives'), expected: direct.modules[0]?.GoModSum }),
+    expect.objectContaining({
+      file: 'mod',
+      problem: expect.stringContaining('not what the repository gives'),
+      expected: direct.modules[0]?.GoModSum,
+    }),
   );
 });
 
@@ -90,11 +109,22 @@ describe('the commit is', () => {
     await tree.write({ 'lib.go': 'package moved\n' }).commit('Moved');
     await tree.tag('v1.0.0', { force: true });
     await tree.push('+main', '+v1.0.0');
-    expect((await verification(moving, moving.store, { rebuilder: rebuilderOf(moving) })).counts).toEqual({ ...NONE, versions: 1, ok: 1 });
+    expect((await verification(moving, moving.store, { rebuilder: rebuilderOf(moving) })).counts).toEqual({
+      ...NONE,
+      versions: 1,
+      ok: 1,
+    });
     // Without a record, .info still names it; without that, only the tag is left.
     for await (const { key } of moving.store.list('outcomes/')) await moving.store.delete(key);
-    expect((await verification(moving, moving.store, { rebuilder: rebuilderOf(moving) })).counts).toEqual({ ...NONE, versions: 1, unrecorded: 1 });
-    await moving.store.put(keyOf(LIB, 'v1.0.0', 'info'), Buffer.from('{"Version":"v1.0.0","Time":"2024-01-01T00:00:00Z"}'));
+    expect((await verification(moving, moving.store, { rebuilder: rebuilderOf(moving) })).counts).toEqual({
+      ...NONE,
+      versions: 1,
+      unrecorded: 1,
+    });
+    await moving.store.put(
+      keyOf(LIB, 'v1.0.0', 'info'),
+      Buffer.from('{"Version":"v1.0.0","Time":"2024-01-01T00:00:00Z"}'),
+    );
     expect((await verification(moving, moving.store, { rebuilder: rebuilderOf(moving) })).findings).toContainEqual(
       expect.objectContaining({ kind: 'different', file: 'zip', problem: '.zip is not what the repository gives' }),
     );
@@ -108,7 +138,14 @@ describe('what GitLab has no more', () => {
     await emptied.publish('group/other', ['v0.1.0']);
     await emptied.gitlab.deleteProject(project);
     const { counts, findings } = await verification(emptied, emptied.store, { rebuilder: rebuilderOf(emptied) });
-    expect(findings).toEqual([expect.objectContaining({ kind: 'unchecked', module: LIB, version: 'v1.0.0', problem: expect.stringContaining('gone from GitLab: there is no project') })]);
+    expect(findings).toEqual([
+      expect.objectContaining({
+        kind: 'unchecked',
+        module: LIB,
+        version: 'v1.0.0',
+        problem: expect.stringContaining('gone from GitLab: there is no project'),
+      }),
+    ]);
     expect(counts).toEqual({ ...NONE, versions: 2, ok: 1, unchecked: 1 });
     expect(allWell(counts)).toBe(false);
   });
@@ -116,7 +153,12 @@ describe('what GitLab has no more', () => {
   test('a commit', async () => {
     await store.put(keyOfOutcome(outcome), Buffer.from(JSON.stringify({ ...outcome, commit: '1'.repeat(40) })));
     const { counts, findings } = await verification(workshop, store, { rebuilder: rebuilderOf(workshop) });
-    expect(findings).toEqual([expect.objectContaining({ kind: 'unchecked', problem: expect.stringContaining(`gone from GitLab: group/lib has no commit ${'1'.repeat(40)}`) })]);
+    expect(findings).toEqual([
+      expect.objectContaining({
+        kind: 'unchecked',
+        problem: expect.stringContaining(`gone from GitLab: group/lib has no commit ${'1'.repeat(40)}`),
+      }),
+    ]);
     expect(counts).toEqual({ ...NONE, versions: 3, ok: 2, unchecked: 1 });
   });
 });
@@ -129,21 +171,35 @@ describe('a GitLab that is down', () => {
     const { counts, findings } = await verification(workshop, store, { args: [LIB], rebuilder });
     expect(waits).toEqual([5_000, 10_000, 20_000, 40_000]);
     expect(counts).toEqual({ ...NONE, versions: 2, unchecked: 2 });
-    for (const finding of findings) expect(finding).toMatchObject({ kind: 'unchecked', problem: expect.stringContaining('GitLab answered 502'), advice: expect.stringContaining('--from-gitlab') });
+    for (const finding of findings)
+      expect(finding).toMatchObject({
+        kind: 'unchecked',
+        problem: expect.stringContaining('GitLab answered 502'),
+        advice: expect.stringContaining('--from-gitlab'),
+      });
   }, 60_000);
 
   test('for a while changes nothing', async () => {
     const fault = workshop.gitlab.faults.add({ path: /\/archive/, kind: { status: 503 }, times: 10_000 });
     const rebuilder = rebuilderOf(workshop, { wait: async () => fault.remove() });
-    expect((await verification(workshop, store, { args: [`${LIB}@v1.0.0`], rebuilder })).counts).toEqual({ ...NONE, versions: 1, ok: 1 });
+    expect((await verification(workshop, store, { args: [`${LIB}@v1.0.0`], rebuilder })).counts).toEqual({
+      ...NONE,
+      versions: 1,
+      ok: 1,
+    });
     expect(fault.hits).toBeGreaterThan(0);
   });
 
   test('because the token is refused is told of at once: waiting helps nobody', async () => {
     workshop.gitlab.faults.add({ path: /\/api\/v4\//, kind: { status: 401 }, times: 10_000 });
     const wait = vi.fn<() => Promise<void>>();
-    const { findings } = await verification(workshop, store, { args: [`${LIB}@v1.0.0`], rebuilder: rebuilderOf(workshop, { wait }) });
-    expect(findings).toEqual([expect.objectContaining({ kind: 'unchecked', problem: expect.stringContaining('is GITLAB_TOKEN still valid?') })]);
+    const { findings } = await verification(workshop, store, {
+      args: [`${LIB}@v1.0.0`],
+      rebuilder: rebuilderOf(workshop, { wait }),
+    });
+    expect(findings).toEqual([
+      expect.objectContaining({ kind: 'unchecked', problem: expect.stringContaining('is GITLAB_TOKEN still valid?') }),
+    ]);
     expect(wait).not.toHaveBeenCalled();
   });
 });
@@ -182,19 +238,30 @@ describe('the limit on archives', () => {
       waits.push(ms);
       vi.advanceTimersByTime(ms);
     };
-    const { counts, findings } = await verification(limited, unlimited.store, { rebuilder: rebuilderOf(limited, { ...parts, wait }) });
+    const { counts, findings } = await verification(limited, unlimited.store, {
+      rebuilder: rebuilderOf(limited, { ...parts, wait }),
+    });
     expect(findings).toEqual([]);
     expect(counts).toEqual({ ...NONE, versions: 6, ok: 6 });
     expect(waits).toEqual([longest]);
   });
 
   test('that never ends is told of after a bounded number of waits', async () => {
-    const fault = workshop.gitlab.faults.add({ path: /\/archive/, kind: { status: 429, headers: { 'Retry-After': '7' } }, times: 10_000 });
+    const fault = workshop.gitlab.faults.add({
+      path: /\/archive/,
+      kind: { status: 429, headers: { 'Retry-After': '7' } },
+      times: 10_000,
+    });
     const waits: number[] = [];
     const told: string[] = [];
-    const rebuilder = rebuilderOf(workshop, { wait: async (ms) => void waits.push(ms), onWait: (reason, ms) => told.push(`${ms} ${reason}`) });
+    const rebuilder = rebuilderOf(workshop, {
+      wait: async (ms) => void waits.push(ms),
+      onWait: (reason, ms) => told.push(`${ms} ${reason}`),
+    });
     const { findings } = await verification(workshop, store, { args: [`${LIB}@v1.0.0`], rebuilder });
-    expect(findings).toEqual([expect.objectContaining({ kind: 'unchecked', problem: expect.stringContaining('GitLab answered 429') })]);
+    expect(findings).toEqual([
+      expect.objectContaining({ kind: 'unchecked', problem: expect.stringContaining('GitLab answered 429') }),
+    ]);
     expect(waits).toEqual(Array.from({ length: 9 }, () => 7_000));
     expect(told[0]).toMatch(/^7000 GitLab answered 429/);
     expect(fault.hits).toBe(10);
@@ -212,7 +279,11 @@ test('several projects are built side by side, the versions of one after the oth
     if (waiting === 2) gate.emit('both');
     await both;
   };
-  expect((await verification(workshop, store, { rebuilder: rebuilderOf(workshop, { wait }) })).counts).toEqual({ ...NONE, versions: 3, ok: 3 });
+  expect((await verification(workshop, store, { rebuilder: rebuilderOf(workshop, { wait }) })).counts).toEqual({
+    ...NONE,
+    versions: 3,
+    ok: 3,
+  });
   const refused = archives().filter(({ status }) => status === 429);
   expect(new Set(refused.map(({ path }) => path.split('/')[4])).size).toBe(2);
 });

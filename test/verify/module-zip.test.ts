@@ -28,7 +28,11 @@ test('a module zip has the h1 that the go command computes, and that of its go.m
   await writeFile(path, await moduleZip({ 'go.mod': GO_MOD, 'a.go': 'package a\n', empty: '' }));
   const go = await goSays();
   expect(go.OK).toBe(true);
-  expect(await readModuleZip(path, MODULE, VERSION)).toEqual({ h1: go.Text, goModH1: expect.stringMatching(/^h1:/), fault: undefined });
+  expect(await readModuleZip(path, MODULE, VERSION)).toEqual({
+    h1: go.Text,
+    goModH1: expect.stringMatching(/^h1:/),
+    fault: undefined,
+  });
   await writeFile(path, await moduleZip({ 'a.go': 'package a\n' }));
   expect(await readModuleZip(path, MODULE, VERSION)).toMatchObject({ goModH1: undefined, fault: undefined });
 });
@@ -111,7 +115,14 @@ function with64BitEnd(zip: Buffer): Buffer {
   const end64 = Buffer.alloc(56 + 20);
   end64.writeUInt32LE(0x06064b50, 0);
   end64.writeBigUInt64LE(44n, 4);
-  for (const [at, value] of [[24, count], [32, count], [40, size], [48, offset], [64, offset + size]] as const) end64.writeBigUInt64LE(BigInt(value), at);
+  for (const [at, value] of [
+    [24, count],
+    [32, count],
+    [40, size],
+    [48, offset],
+    [64, offset + size],
+  ] as const)
+    end64.writeBigUInt64LE(BigInt(value), at);
   end64.writeUInt32LE(0x07064b50, 56);
   end64.writeUInt32LE(1, 72);
   return Buffer.concat([zip.subarray(0, -22), end64, end]);
@@ -122,7 +133,12 @@ async function moduleZip(files: Readonly<Record<string, string>>): Promise<Buffe
   const bytes = buffer(zip.output);
   for (const [name, text] of Object.entries(files)) {
     const content = Buffer.from(text);
-    await zip.add({ path: name, size: content.length, sha256: createHash('sha256').update(content).digest('hex'), content });
+    await zip.add({
+      path: name,
+      size: content.length,
+      sha256: createHash('sha256').update(content).digest('hex'),
+      content,
+    });
   }
   zip.finish();
   return await bytes;

@@ -27,7 +27,11 @@ test('on a narrow terminal the short form is shown, and of that the beginning', 
   const screen = new Screen(true, 80);
   const progress = showProgress(screen, { unit: 'tags' });
   vi.advanceTimersByTime(2_000);
-  progress.update(1075, 2120, { detail: 'in far too many words for a terminal', short: '0 fail, 0 ref, 1059 pub, 16 skip, 10/30 projects', fraction: 0.5 });
+  progress.update(1075, 2120, {
+    detail: 'in far too many words for a terminal',
+    short: '0 fail, 0 ref, 1059 pub, 16 skip, 10/30 projects',
+    fraction: 0.5,
+  });
   vi.advanceTimersByTime(1_000);
   expect(screen.line()).toBe('===--- 1075/2120 tags, 538/s, 2 s left, 0 fail, 0 ref, 1059 pub, 16 skip, 10/');
   screen.columns = 120;
@@ -103,7 +107,11 @@ test('elsewhere it is a plain line every few seconds, and one at once for what i
   progress.wait('GitLab does not answer', 5_000);
   progress.stop();
   vi.advanceTimersByTime(60_000);
-  expect(screen.text.split('\n').slice(1)).toEqual(['DIFFERENT something', expect.stringMatching(/left, waiting 5 s: GitLab does not answer$/), '']);
+  expect(screen.text.split('\n').slice(1)).toEqual([
+    'DIFFERENT something',
+    expect.stringMatching(/left, waiting 5 s: GitLab does not answer$/),
+    '',
+  ]);
 });
 
 const ESCAPE = '\u001B';

@@ -77,7 +77,13 @@ export async function openWorkshop(options: StandInOptions = { archiveLimit: 'of
   };
 }
 
-async function publish(gitlab: StandIn, { publisher }: Publishing, path: string, tags: readonly string[], files: Record<string, FileContent> = {}): Promise<Published> {
+async function publish(
+  gitlab: StandIn,
+  { publisher }: Publishing,
+  path: string,
+  tags: readonly string[],
+  files: Record<string, FileContent> = {},
+): Promise<Published> {
   const module = `${HOST}/${path}` as ModulePath;
   const project = await gitlab.createProject(path);
   const tree = await WorkTree.create(project);
@@ -87,7 +93,8 @@ async function publish(gitlab: StandIn, { publisher }: Publishing, path: string,
     await tree.tag(tag);
     await tree.push();
     const result = await publisher.publish({ projectId: project.id, tag });
-    if (!('outcome' in result) || result.outcome.status !== 'published') throw new Error(`${tag} was not published: ${JSON.stringify(result)}`);
+    if (!('outcome' in result) || result.outcome.status !== 'published')
+      throw new Error(`${tag} was not published: ${JSON.stringify(result)}`);
     outcomes.push(result.outcome);
   }
   return { project, module, tree, outcomes };
@@ -122,7 +129,11 @@ export async function verification(
 
 /** What builds again from the workshop's GitLab; archives are not rationed here unless `parts` says so. */
 export function rebuilderOf({ gitlab, folder }: Workshop, parts: Partial<RebuilderParts> = {}): Rebuilder {
-  const client = new GitLabClient({ url: gitlab.url, token: gitlab.createToken({ scopes: ['read_api'] }), pace: async () => undefined });
+  const client = new GitLabClient({
+    url: gitlab.url,
+    token: gitlab.createToken({ scopes: ['read_api'] }),
+    pace: async () => undefined,
+  });
   return new Rebuilder({
     gitlab: client,
     resolver: new Resolver(client, new Ownership(HOST)),

@@ -72,7 +72,10 @@ describe('a store in which all is well', () => {
     expect(await verification(workshop, store)).toMatchObject({ counts: { versions: 5, ok: 5 }, findings: [] });
     await store.delete(keyOf(LIB, 'v1.0.0', 'info'));
     // The files that are left are no remains of an unfinished publish.
-    expect(await verification(workshop, store)).toMatchObject({ counts: { versions: 5, missing: 1 }, findings: [{ kind: 'missing', module: LIB, version: 'v1.0.0' }] });
+    expect(await verification(workshop, store)).toMatchObject({
+      counts: { versions: 5, missing: 1 },
+      findings: [{ kind: 'missing', module: LIB, version: 'v1.0.0' }],
+    });
   });
 });
 
@@ -80,7 +83,10 @@ describe('what differs', () => {
   test('one flipped byte of a zip is found, with the checksum that the go command has', async () => {
     const key = keyOf(LIB, 'v1.0.0', 'zip');
     // The name of a file, as it stands in the directory at the end.
-    await store.put(key, flipped(await bytesOf(store, key), (bytes) => bytes.lastIndexOf('lib.go')));
+    await store.put(
+      key,
+      flipped(await bytesOf(store, key), (bytes) => bytes.lastIndexOf('lib.go')),
+    );
     const { counts, findings } = await verification(workshop, store);
     expect(counts).toEqual({ ...NONE, versions: 5, ok: 4, different: 1 });
     expect(findings).toEqual([
@@ -111,15 +117,25 @@ describe('what differs', () => {
     const different = { kind: 'different', module: LIB, version: 'v1.0.0', file: 'mod', expected: truth.goModSum };
     expect((await verification(workshop, store)).findings).toEqual([expect.objectContaining(different)]);
     await store.delete(keyOfOutcome(outcomes[0]));
-    expect((await verification(workshop, store)).findings).toEqual([expect.objectContaining(different), expect.objectContaining({ kind: 'unrecorded' })]);
+    expect((await verification(workshop, store)).findings).toEqual([
+      expect.objectContaining(different),
+      expect.objectContaining({ kind: 'unrecorded' }),
+    ]);
   });
 
   test('the zip of another version is found, with a record and without', async () => {
     await store.put(keyOf(LIB, 'v1.0.0', 'zip'), await bytesOf(store, keyOf(LIB, 'v1.1.0', 'zip')));
-    const foreign = expect.objectContaining({ kind: 'different', version: 'v1.0.0', problem: expect.stringContaining(`not below ${LIB}@v1.0.0/`) });
+    const foreign = expect.objectContaining({
+      kind: 'different',
+      version: 'v1.0.0',
+      problem: expect.stringContaining(`not below ${LIB}@v1.0.0/`),
+    });
     const { counts, findings } = await verification(workshop, store);
     expect(counts).toEqual({ ...NONE, versions: 5, ok: 4, different: 1 });
-    expect(findings).toEqual([foreign, expect.objectContaining({ expected: truth.sum, found: expect.stringMatching(/^h1:/) })]);
+    expect(findings).toEqual([
+      foreign,
+      expect.objectContaining({ expected: truth.sum, found: expect.stringMatching(/^h1:/) }),
+    ]);
     await store.delete(keyOfOutcome(outcomes[0]));
     expect((await verification(workshop, store)).findings).toContainEqual(foreign);
   });
@@ -137,7 +153,9 @@ describe('what differs', () => {
     await store.put(keyOf(LIB, 'v1.0.0', 'info'), Buffer.from(text));
     expect(await verification(workshop, store)).toMatchObject({
       counts: { ...NONE, versions: 5, ok: 4, different: 1 },
-      findings: [{ kind: 'different', module: LIB, version: 'v1.0.0', file: 'info', problem: expect.stringContaining(problem) }],
+      findings: [
+        { kind: 'different', module: LIB, version: 'v1.0.0', file: 'info', problem: expect.stringContaining(problem) },
+      ],
     });
   });
 
@@ -145,7 +163,9 @@ describe('what differs', () => {
     await putOutcome({ ...outcomes[0], h1: 'h1:older', ...EARLIER });
     expect((await verification(workshop, store)).findings).toEqual([]);
     await putOutcome({ ...outcomes[0], h1: 'h1:newer', ...LATER });
-    expect((await verification(workshop, store)).findings).toEqual([expect.objectContaining({ expected: 'h1:newer', found: truth.sum })]);
+    expect((await verification(workshop, store)).findings).toEqual([
+      expect.objectContaining({ expected: 'h1:newer', found: truth.sum }),
+    ]);
   });
 });
 
@@ -162,7 +182,9 @@ describe('what is missing', () => {
     for (const file of ['info', 'mod', 'zip'] as const) await store.delete(keyOf(LIB, 'v1.0.0', file));
     expect(await verification(workshop, store)).toMatchObject({
       counts: { ...NONE, versions: 5, ok: 4, missing: 1 },
-      findings: [{ kind: 'missing', module: LIB, version: 'v1.0.0', advice: expect.stringContaining(keyOfOutcome(outcomes[0])) }],
+      findings: [
+        { kind: 'missing', module: LIB, version: 'v1.0.0', advice: expect.stringContaining(keyOfOutcome(outcomes[0])) },
+      ],
     });
     await putOutcome({ ...outcomes[0], status: 'skipped', ...LATER });
     expect(await verification(workshop, store)).toMatchObject({ counts: { versions: 4, ok: 4 }, findings: [] });
@@ -175,7 +197,9 @@ describe('what is only told', () => {
     await store.put(keyOf(LIB, 'v1.9.0', 'mod'), await bytesOf(store, keyOf(LIB, 'v1.0.0', 'mod')));
     expect(await verification(workshop, store)).toMatchObject({
       counts: { ...NONE, versions: 5, ok: 5 },
-      findings: [{ kind: 'note', module: LIB, version: 'v1.9.0', problem: expect.stringContaining('without an .info') }],
+      findings: [
+        { kind: 'note', module: LIB, version: 'v1.9.0', problem: expect.stringContaining('without an .info') },
+      ],
     });
   });
 
@@ -183,7 +207,9 @@ describe('what is only told', () => {
     await store.delete(keyOfOutcome(outcomes[0]));
     expect(await verification(workshop, store)).toMatchObject({
       counts: { ...NONE, versions: 5, ok: 4, unrecorded: 1 },
-      findings: [{ kind: 'unrecorded', module: LIB, version: 'v1.0.0', advice: expect.stringContaining('--from-gitlab') }],
+      findings: [
+        { kind: 'unrecorded', module: LIB, version: 'v1.0.0', advice: expect.stringContaining('--from-gitlab') },
+      ],
     });
   });
 
@@ -194,7 +220,10 @@ describe('what is only told', () => {
   ])('an outcome that %s', async (_, text) => {
     const key = 'outcomes/999/v1.0.0@abc.json';
     await store.put(key, Buffer.from(text()));
-    expect(await verification(workshop, store)).toMatchObject({ counts: { versions: 5, ok: 5 }, findings: [{ kind: 'note', key }] });
+    expect(await verification(workshop, store)).toMatchObject({
+      counts: { versions: 5, ok: 5 },
+      findings: [{ kind: 'note', key }],
+    });
   });
 });
 
@@ -220,9 +249,12 @@ describe('arguments', () => {
     expect((await verification(workshop, store, { args })).counts).toEqual({ ...NONE, ...counts });
   });
 
-  test.each([[[`${HOST}/group`]], [[`${LIB}/v2`]], [[`${LIB}@v1.2.0`]], [[LIB, `${HOST}/group/none`]]])('%j: what is not there is no success', async (args) => {
-    await expect(verification(workshop, store, { args })).rejects.toThrow(NothingThere);
-  });
+  test.each([[[`${HOST}/group`]], [[`${LIB}/v2`]], [[`${LIB}@v1.2.0`]], [[LIB, `${HOST}/group/none`]]])(
+    '%j: what is not there is no success',
+    async (args) => {
+      await expect(verification(workshop, store, { args })).rejects.toThrow(NothingThere);
+    },
+  );
 });
 
 describe('an outage of the store', () => {
@@ -236,7 +268,14 @@ describe('an outage of the store', () => {
     };
     expect(await verification(workshop, broken)).toMatchObject({
       counts: { ...NONE, versions: 5, ok: 4, unchecked: 1 },
-      findings: [{ kind: 'unchecked', module: LIB, version: 'v1.0.0', problem: expect.stringContaining('the disk reports errors') }],
+      findings: [
+        {
+          kind: 'unchecked',
+          module: LIB,
+          version: 'v1.0.0',
+          problem: expect.stringContaining('the disk reports errors'),
+        },
+      ],
     });
   });
 

@@ -39,17 +39,29 @@ describe('a withdrawn version', () => {
     { left: ['zip'], recorded: true },
     { left: ['info', 'mod', 'zip'], recorded: false },
     { left: ['zip'], recorded: false },
-  ] as const)('is a difference where files of it are there, and $left.0 the first of them (with a record: $recorded)', async ({ left, recorded }) => {
-    if (!recorded) for await (const { key } of store.list('outcomes/')) if (key.includes('v1.1.0')) await store.delete(key);
-    const files = await Promise.all(left.map(async (file) => ({ key: keyOf(module, BAD, file), bytes: await bytesOf(store, keyOf(module, BAD, file)) })));
-    await withdraw();
-    for (const { key, bytes } of files) await store.put(key, bytes);
-    const problem = `${NOTE.problem}, and ${left.map((file) => `.${file}`).join(', ')} is still there`;
-    const advice = `run modpress withdraw ${module}@v1.1.0 again with this reason`;
-    expect(await verification(workshop, store)).toMatchObject({ counts: { versions: 2, ok: 1, different: 1 }, findings: [{ kind: 'different', version: BAD, problem, advice }] });
-    await withdraw();
-    expect((await verification(workshop, store)).counts).toEqual({ ...noCounts(), versions: 1, ok: 1 });
-  });
+  ] as const)(
+    'is a difference where files of it are there, and $left.0 the first of them (with a record: $recorded)',
+    async ({ left, recorded }) => {
+      if (!recorded)
+        for await (const { key } of store.list('outcomes/')) if (key.includes('v1.1.0')) await store.delete(key);
+      const files = await Promise.all(
+        left.map(async (file) => ({
+          key: keyOf(module, BAD, file),
+          bytes: await bytesOf(store, keyOf(module, BAD, file)),
+        })),
+      );
+      await withdraw();
+      for (const { key, bytes } of files) await store.put(key, bytes);
+      const problem = `${NOTE.problem}, and ${left.map((file) => `.${file}`).join(', ')} is still there`;
+      const advice = `run modpress withdraw ${module}@v1.1.0 again with this reason`;
+      expect(await verification(workshop, store)).toMatchObject({
+        counts: { versions: 2, ok: 1, different: 1 },
+        findings: [{ kind: 'different', version: BAD, problem, advice }],
+      });
+      await withdraw();
+      expect((await verification(workshop, store)).counts).toEqual({ ...noCounts(), versions: 1, ok: 1 });
+    },
+  );
 });
 
 async function withdraw(): Promise<void> {

@@ -11,7 +11,11 @@ interface Page {
   readonly headers: Record<string, string | string[] | undefined>;
 }
 
-async function home(parts: Partial<PagesParts>, headers: Record<string, string> = {}, trustProxy = false): Promise<Page> {
+async function home(
+  parts: Partial<PagesParts>,
+  headers: Record<string, string> = {},
+  trustProxy = false,
+): Promise<Page> {
   const app = express().set('trust proxy', trustProxy);
   app.use(createPagesRouter({ privatePrefixes: ['gitlab.example'], version: '1.2.3', ...parts }));
   await using server = await listen(app);
@@ -25,7 +29,10 @@ async function home(parts: Partial<PagesParts>, headers: Record<string, string> 
 }
 
 test('says what to type', async () => {
-  const { html } = await home({ publicUrl: 'https://go.corp.example/', privatePrefixes: ['gitlab.example', 'go.corp.example/x'] });
+  const { html } = await home({
+    publicUrl: 'https://go.corp.example/',
+    privatePrefixes: ['gitlab.example', 'go.corp.example/x'],
+  });
   expect(html).toContain('<code>go env -w GOPROXY=https://go.corp.example</code>');
   expect(html).toContain('<code>go env -w GONOSUMDB=gitlab.example/*,go.corp.example/x/*</code>');
   expect(html).toContain('<code>go get gitlab.example/group/project@latest</code>');
@@ -42,11 +49,14 @@ test('believes a proxy in front only where that is trusted', async () => {
   expect((await home({}, headers, true)).html).toContain('GOPROXY=https://go.corp.example<');
 });
 
-test.each(['"><script>alert(1)</script>', 'x;curl evil.example', '$(id)'])('shows nothing of a host such as %s', async (host) => {
-  const { html } = await home({}, { host });
-  expect(html).not.toContain(host);
-  expect(html).toContain('GOPROXY=https://modpress.example<');
-});
+test.each(['"><script>alert(1)</script>', 'x;curl evil.example', '$(id)'])(
+  'shows nothing of a host such as %s',
+  async (host) => {
+    const { html } = await home({}, { host });
+    expect(html).not.toContain(host);
+    expect(html).toContain('GOPROXY=https://modpress.example<');
+  },
+);
 
 test('escapes what is set', async () => {
   const { html } = await home({ publicUrl: 'https://x.example/<b>&"', version: '<i>' });

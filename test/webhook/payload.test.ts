@@ -110,10 +110,25 @@ describe('the webhook', () => {
     it.each([
       ['a deleted tag', tagPush({ ...deleted, checkout_sha: null }), headers(), 'tag deleted'],
       ['deleted tags', repositoryUpdate([{ ...deleted, ref: 'refs/tags/v1.0.0' }]), system, 'tag deleted'],
-      ['branches', repositoryUpdate([{ before: zeros, after: commit, ref: 'refs/heads/v1.0.0' }]), system, 'no tag is concerned'],
+      [
+        'branches',
+        repositoryUpdate([{ before: zeros, after: commit, ref: 'refs/heads/v1.0.0' }]),
+        system,
+        'no tag is concerned',
+      ],
       ['nothing at all', repositoryUpdate([]), system, 'no tag is concerned'],
-      ['other system events', { event_name: 'project_create', project_id: 4 }, system, 'only tag events are of interest'],
-      ['other events', { object_kind: 'merge_request' }, headers({ 'X-Gitlab-Event': 'Merge Request Hook' }), 'only tag events are of interest'],
+      [
+        'other system events',
+        { event_name: 'project_create', project_id: 4 },
+        system,
+        'only tag events are of interest',
+      ],
+      [
+        'other events',
+        { object_kind: 'merge_request' },
+        headers({ 'X-Gitlab-Event': 'Merge Request Hook' }),
+        'only tag events are of interest',
+      ],
     ])('%s', async (_name, body, given, why) => {
       const response = await hook.post(body, given);
       expect(response.status).toBe(200);
@@ -145,7 +160,11 @@ describe('the webhook', () => {
       ['another event than the header says', tagPush({ event_name: 'push' })],
       ['a system hook without a name', {}, system],
       ['changes that are none', { ...repositoryUpdate([]), changes: {} }, system],
-      ['one wrong tag among several', repositoryUpdate(['v1.0.0', 'v1..0'].map((tag) => ({ before: zeros, after: commit, ref: `refs/tags/${tag}` }))), system],
+      [
+        'one wrong tag among several',
+        repositoryUpdate(['v1.0.0', 'v1..0'].map((tag) => ({ before: zeros, after: commit, ref: `refs/tags/${tag}` }))),
+        system,
+      ],
       ['a delivery without an event', tagPush(), eventless],
     ];
     it.each(wrong)('%s', async (_name, body, given) => {
@@ -157,7 +176,33 @@ describe('the webhook', () => {
       expect(hook.received[0]).toMatch(/ malformed$/);
     });
 
-    const names = ['', '/v1', 'v1/', 'a//b', '.v1', 'a/.b', 'v1.', 'v1.lock', 'a.lock/b', 'a..b', 'a b', 'a~b', 'a^b', 'a:b', 'a?b', 'a*b', 'a[b', 'a\\b', 'a@{b', 'a\nb', 'a\u0000b', 'a\u007fb', 'a\u0085b', '\ud800', 'ü'.repeat(513)];
+    const names = [
+      '',
+      '/v1',
+      'v1/',
+      'a//b',
+      '.v1',
+      'a/.b',
+      'v1.',
+      'v1.lock',
+      'a.lock/b',
+      'a..b',
+      'a b',
+      'a~b',
+      'a^b',
+      'a:b',
+      'a?b',
+      'a*b',
+      'a[b',
+      'a\\b',
+      'a@{b',
+      'a\nb',
+      'a\u0000b',
+      'a\u007fb',
+      'a\u0085b',
+      '\ud800',
+      'ü'.repeat(513),
+    ];
     it.each(names)('the tag name %j', async (name) => {
       const response = await hook.post(tagPush({ ref: `refs/tags/${name}` }));
       expect(response.status).toBe(400);

@@ -21,7 +21,12 @@ describe('the webhook', () => {
       expect((await hook.post(largest)).status).toBe(202);
       expect((await hook.post(`${largest} `)).status).toBe(413);
       const pieces = new Blob([largest, ' ']).stream();
-      const unannounced: RequestInit & { duplex: 'half' } = { method: 'POST', headers: headers(), body: pieces, duplex: 'half' };
+      const unannounced: RequestInit & { duplex: 'half' } = {
+        method: 'POST',
+        headers: headers(),
+        body: pieces,
+        duplex: 'half',
+      };
       expect((await fetch(hook.url, unannounced)).status).toBe(413);
       expect(hook.added).toHaveLength(1);
     });

@@ -31,7 +31,10 @@ describe('the secrets of the webhook', () => {
 
   it('refuses without waiting for the body', async () => {
     await hook.serve();
-    const sending = httpRequest(hook.url, { method: 'POST', headers: headers({ 'X-Gitlab-Token': 'a guess', 'Content-Length': '20000000' }) });
+    const sending = httpRequest(hook.url, {
+      method: 'POST',
+      headers: headers({ 'X-Gitlab-Token': 'a guess', 'Content-Length': '20000000' }),
+    });
     sending.on('error', () => {
       // The server may hang up on what it did not want.
     });
@@ -86,14 +89,25 @@ describe('the secrets of the webhook', () => {
     await hook.serve({ tokens: [], signingTokens: [token] });
     const body = JSON.stringify(tagPush());
     const minute = 60_000;
-    for (const [offset, status] of [[-4.9, 202], [4.9, 202], [-5.1, 401], [5.1, 401], [-60, 401]] as const) {
+    for (const [offset, status] of [
+      [-4.9, 202],
+      [4.9, 202],
+      [-5.1, 401],
+      [5.1, 401],
+      [-60, 401],
+    ] as const) {
       expect((await hook.post(body, signedHeaders(token, body, Date.now() + offset * minute))).status).toBe(status);
     }
     const { 'webhook-timestamp': _timestamp, ...timeless } = signedHeaders(token, body);
     expect((await hook.post(body, timeless)).status).toBe(401);
     for (const timestamp of ['', 'NaN', '1e10', '-1']) {
       const id = randomUUID();
-      const given = { ...timeless, 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': sign(token, id, timestamp, body) };
+      const given = {
+        ...timeless,
+        'webhook-id': id,
+        'webhook-timestamp': timestamp,
+        'webhook-signature': sign(token, id, timestamp, body),
+      };
       expect((await hook.post(body, given)).status).toBe(401);
     }
   });
@@ -112,13 +126,16 @@ describe('the secrets of the webhook', () => {
     const body = JSON.stringify(tagPush());
     expect((await hook.post(body)).status).toBe(202);
     expect((await hook.post(body, signedHeaders(token, body))).status).toBe(202);
-    expect((await hook.post(body, { ...signedHeaders(signingToken(), body), 'X-Gitlab-Token': 'the secret' })).status).toBe(202);
+    expect(
+      (await hook.post(body, { ...signedHeaders(signingToken(), body), 'X-Gitlab-Token': 'the secret' })).status,
+    ).toBe(202);
     expect((await hook.post(body, signedHeaders(signingToken(), body))).status).toBe(401);
   });
 
   it('does not start without a secret, or with one that is none', () => {
     const log = pino({ level: 'silent' });
-    const create = (tokens: string[], signingTokens: string[]) => () => createWebhookRouter({ tokens, signingTokens, queue: hook.recorder, log });
+    const create = (tokens: string[], signingTokens: string[]) => () =>
+      createWebhookRouter({ tokens, signingTokens, queue: hook.recorder, log });
     expect(create([], [])).toThrow(/needs a secret/);
     expect(create([''], [])).toThrow(/needs a secret/);
     for (const token of ['something', 'whsec_', 'whsec_not base64!', 'whsec_QUFB']) {

@@ -65,7 +65,9 @@ export function useWebhookServer(): WebhookServer {
       const log = pino({ level: 'trace' }, { write: (line) => (logged += line) });
       const metrics = { received: (event: string, result: string) => void received.push(`${event} ${result}`) };
       const app = express();
-      app.use(createWebhookRouter({ tokens: ['the secret'], signingTokens: [], queue: recorder, log, metrics, ...options }));
+      app.use(
+        createWebhookRouter({ tokens: ['the secret'], signingTokens: [], queue: recorder, log, metrics, ...options }),
+      );
       server = createServer(app).listen(0, '127.0.0.1');
       await once(server, 'listening');
       const address = server.address();

@@ -58,9 +58,14 @@ export class Access {
     const reading = request.method === 'GET' || request.method === 'HEAD';
     const accepted: readonly Scope[] = reading ? ['api', 'read_api', ...also] : ['api'];
     if (!token.scopes.some((scope) => accepted.includes(scope))) {
-      throw oauthError(403, 'insufficient_scope', 'The request requires higher privileges than provided by the access token.', {
-        scope: [...also, 'api', 'read_api'].join(' '),
-      });
+      throw oauthError(
+        403,
+        'insufficient_scope',
+        'The request requires higher privileges than provided by the access token.',
+        {
+          scope: [...also, 'api', 'read_api'].join(' '),
+        },
+      );
     }
     return token;
   }

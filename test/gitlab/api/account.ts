@@ -41,7 +41,12 @@ export function accountRoutes({ access, present }: ApiContext, version: string):
     const group = access.group(request, request.params.id);
     const isMember = token.memberOf === 'everything' || token.memberOf.some((path) => isWithin(group.fullPath, path));
     if (Number(request.params.user_id) !== token.id || !isMember || token.role === 'admin') throw notFound('Member');
-    response.json({ id: token.id, username: userName(token), state: 'active', access_level: token.role === 'reporter' ? 20 : 50 });
+    response.json({
+      id: token.id,
+      username: userName(token),
+      state: 'active',
+      access_level: token.role === 'reporter' ? 20 : 50,
+    });
   });
 
   router.get('/personal_access_tokens/self', (request, response) => {

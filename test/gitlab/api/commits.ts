@@ -34,7 +34,12 @@ export function commitRoutes({ access, pagination, present }: ApiContext, git: G
     const type = choice(request, 'type', ['branch', 'tag', 'all'], 'all');
     const containing = async (kind: 'branch' | 'tag', prefix: string): Promise<object[]> => {
       if (type !== 'all' && type !== kind) return [];
-      const names = await lines(git, repository, ['for-each-ref', '--format=%(refname:strip=2)', `--contains=${commit.id}`, prefix]);
+      const names = await lines(git, repository, [
+        'for-each-ref',
+        '--format=%(refname:strip=2)',
+        `--contains=${commit.id}`,
+        prefix,
+      ]);
       return names.map((name) => ({ type: kind, name }));
     };
     const refs = [...(await containing('branch', 'refs/heads')), ...(await containing('tag', 'refs/tags'))];
@@ -47,8 +52,13 @@ export function commitRoutes({ access, pagination, present }: ApiContext, git: G
     if (names.length < 2) throw new ApiError(400, { message: '400 Bad request - Provide at least 2 refs' });
     const commits = await Promise.all(names.map((name) => project.repository.commit(name)));
     const unknown = names.filter((_, index) => commits[index] === undefined);
-    if (unknown.length > 0) throw new ApiError(400, { message: `400 Bad request - Could not find ref: ${unknown.join(', ')}` });
-    const base = await mergeBase(git, project.repository, commits.flatMap((commit) => commit?.id ?? []));
+    if (unknown.length > 0)
+      throw new ApiError(400, { message: `400 Bad request - Could not find ref: ${unknown.join(', ')}` });
+    const base = await mergeBase(
+      git,
+      project.repository,
+      commits.flatMap((commit) => commit?.id ?? []),
+    );
     if (base === undefined) throw notFound('Merge Base');
     response.json(present.commit(project, await found(project.repository, base)));
   });

@@ -53,7 +53,11 @@ export function fileRoutes({ access }: ApiContext, git: Git): Router {
     if (entry === undefined || blob === undefined) throw notFound('File');
     // Asking git for the last commit of a path costs a process; raw reads at a commit id are the ones that must be fast.
     const exact = ref === commit.id && request.path.endsWith('/raw');
-    const last = exact ? commit.id : (await git.run(['rev-list', '-1', commit.id, '--', `:(literal)${path}`], { cwd: repository.directory })).toString().trim();
+    const last = exact
+      ? commit.id
+      : (await git.run(['rev-list', '-1', commit.id, '--', `:(literal)${path}`], { cwd: repository.directory }))
+          .toString()
+          .trim();
     return {
       data: blob.data,
       facts: {

@@ -10,7 +10,11 @@ import type { ApiContext } from './context.ts';
 import { ApiError, badParameter, forbidden, noRecord } from './error.ts';
 import { integer, text } from './query.ts';
 
-const flag = z.union([z.boolean(), z.enum(['true', '1']).transform(() => true), z.enum(['false', '0']).transform(() => false)]);
+const flag = z.union([
+  z.boolean(),
+  z.enum(['true', '1']).transform(() => true),
+  z.enum(['false', '0']).transform(() => false),
+]);
 const words = z.string().nullable();
 
 const bodySchema = z
@@ -71,7 +75,11 @@ export function hookRoutes(
     const example = instance.projects.find((project) => isWithin(project.fullPath, group.fullPath));
     return { scope: { kind: 'group', id: group.id }, token: access.requireToken(request), example };
   });
-  mount('/hooks', (request) => ({ scope: { kind: 'system' }, token: access.requireAdmin(request), example: instance.projects[0] }));
+  mount('/hooks', (request) => ({
+    scope: { kind: 'system' },
+    token: access.requireAdmin(request),
+    example: instance.projects[0],
+  }));
 
   function mount(path: string, ownerOf: (request: Request) => Owner): void {
     const one = (request: Request): { hook: Hook; owner: Owner } => {
@@ -108,7 +116,8 @@ export function hookRoutes(
     router.post(`${path}/:hook_id/test/:trigger`, async (request, response) => {
       const { hook, owner } = one(request);
       const { trigger } = request.params;
-      if (trigger !== 'tag_push_events' && trigger !== 'push_events') throw badParameter('trigger does not have a valid value');
+      if (trigger !== 'tag_push_events' && trigger !== 'push_events')
+        throw badParameter('trigger does not have a valid value');
       limit(`test ${hook.id} ${owner.token.value}`);
       await test(hook, owner, trigger, response);
     });
@@ -125,7 +134,9 @@ export function hookRoutes(
       const { hook } = one(request);
       if (integer(request, 'per_page', 20) > eventsAPage) throw badParameter('per_page does not have a valid value');
       const wanted = text(request, 'status')?.split(',');
-      const events = hook.events.filter(({ response_status: status }) => wanted === undefined || wanted.some((word) => fits(status, word)));
+      const events = hook.events.filter(
+        ({ response_status: status }) => wanted === undefined || wanted.some((word) => fits(status, word)),
+      );
       response.json(pagination.page(request, response, events));
     });
     router.post(`${path}/:hook_id/events/:event_id/resend`, async (request, response) => {
@@ -134,17 +145,27 @@ export function hookRoutes(
       const event = hook.events.find(({ id }) => id === Number(request.params['event_id']));
       if (event === undefined) throw noRecord();
       const repeats = event.request_headers['Idempotency-Key'];
-      const message = { trigger: event.trigger, payload: event.request_data, ...(repeats === undefined ? {} : { repeats }) };
+      const message = {
+        trigger: event.trigger,
+        payload: event.request_data,
+        ...(repeats === undefined ? {} : { repeats }),
+      };
       const sent = await delivery.send(hook, message, true);
       if (sent?.status === undefined) throw new ApiError(422, { message: sent?.error ?? 'Hook disabled' });
       response.status(201).json({ response_status: sent.status });
     });
   }
 
-  async function test(hook: Hook, owner: Owner, trigger: 'tag_push_events' | 'push_events', response: Response): Promise<void> {
+  async function test(
+    hook: Hook,
+    owner: Owner,
+    trigger: 'tag_push_events' | 'push_events',
+    response: Response,
+  ): Promise<void> {
     const project = owner.example;
     const tip = await project?.repository.commit('HEAD');
-    if (project === undefined || tip === undefined) throw new ApiError(422, { message: 'Ensure the project has at least one commit.' });
+    if (project === undefined || tip === undefined)
+      throw new ApiError(422, { message: 'Ensure the project has at least one commit.' });
     const isTag = trigger === 'tag_push_events';
     const sample = await payload.sample(project, isTag, owner.token);
     const sent = await delivery.send(hook, { trigger: isTag ? 'tag_push_hooks' : 'push_hooks', payload: sample }, true);
@@ -156,7 +177,9 @@ export function hookRoutes(
     const now = performance.now();
     const recent = (calls.get(key) ?? []).filter((at) => now - at < 60_000);
     if (recent.length >= callsAMinute) {
-      throw new ApiError(429, { message: { error: 'This endpoint has been requested too many times. Try again later.' } });
+      throw new ApiError(429, {
+        message: { error: 'This endpoint has been requested too many times. Try again later.' },
+      });
     }
     calls.set(key, [...recent, now]);
   }
@@ -167,7 +190,8 @@ export function hookRoutes(
 function parsed(request: Request): Body {
   // Parameters may come in the query as well as in the body.
   const result = bodySchema.safeParse({ ...request.query, ...(request.body as object | undefined) });
-  if (!result.success) throw badParameter(`${result.error.issues.map(({ path }) => path.join('.')).join(', ')} is invalid`);
+  if (!result.success)
+    throw badParameter(`${result.error.issues.map(({ path }) => path.join('.')).join(', ')} is invalid`);
   const { url, signing_token: signingToken } = result.data;
   if (url !== undefined && !/^https?:\/\/[^/]/.test(url)) throw new ApiError(422, { error: 'Invalid url given' });
   if (signingToken && !/^whsec_[A-Za-z0-9+/]{43}=$/.test(signingToken)) {

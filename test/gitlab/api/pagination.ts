@@ -23,7 +23,12 @@ export class Pagination {
    * announces a page 2, and one page more than there is when the last is full (lib/gitlab/pagination/gitaly_keyset_pager.rb).
    * `countless` leaves out the totals, as for commits.
    */
-  page<T>(request: Request, response: Response, items: readonly T[], style: 'plain' | 'gitaly' | 'countless' = 'plain'): readonly T[] {
+  page<T>(
+    request: Request,
+    response: Response,
+    items: readonly T[],
+    style: 'plain' | 'gitaly' | 'countless' = 'plain',
+  ): readonly T[] {
     const perPage = this.perPage(request);
     const page = Math.max(1, integer(request, 'page', 1));
     const byGitaly = style === 'gitaly' && page === 1;
@@ -54,7 +59,12 @@ export class Pagination {
    * The first page of what is left of a list. The only header is the `next` link, and it is there whenever the page
    * is full, also if nothing follows: GitLab does not look ahead. `token` names the parameters that go on after an item.
    */
-  keyset<T>(request: Request, response: Response, rest: readonly T[], token: (last: T) => Record<string, string>): readonly T[] {
+  keyset<T>(
+    request: Request,
+    response: Response,
+    rest: readonly T[],
+    token: (last: T) => Record<string, string>,
+  ): readonly T[] {
     const perPage = this.perPage(request);
     const items = rest.slice(0, perPage);
     const last = items.at(-1);

@@ -19,7 +19,10 @@ export function projectRoutes(context: ApiContext): Router {
       membership ? instance.isMember(token, project) : instance.sees(token, project),
     );
     const found = sorted(request, filtered(request, all));
-    const page = text(request, 'pagination') === 'keyset' ? keyset(request, response, found) : pagination.page(request, response, found);
+    const page =
+      text(request, 'pagination') === 'keyset'
+        ? keyset(request, response, found)
+        : pagination.page(request, response, found);
     response.json(await Promise.all(page.map((project) => present.project(project))));
   });
 
@@ -42,7 +45,9 @@ export function projectRoutes(context: ApiContext): Router {
     const token = access.token(request);
     const deep = flag(request, 'include_subgroups') ?? false;
     const all = instance.projects.filter((project) => {
-      const inside = deep ? isWithin(project.fullPath, group.fullPath) : parentPath(project.fullPath) === group.fullPath;
+      const inside = deep
+        ? isWithin(project.fullPath, group.fullPath)
+        : parentPath(project.fullPath) === group.fullPath;
       return inside && instance.sees(token, project);
     });
     if (text(request, 'pagination') === 'keyset') throw keysetRefused();
@@ -56,7 +61,9 @@ export function projectRoutes(context: ApiContext): Router {
     const after = Number(text(request, 'id_after') ?? Number.NEGATIVE_INFINITY);
     const before = Number(text(request, 'id_before') ?? Number.POSITIVE_INFINITY);
     const rest = projects.filter(({ id }) => id > after && id < before);
-    return pagination.keyset(request, response, rest, ({ id }) => (ascending ? { id_after: `${id}` } : { id_before: `${id}` }));
+    return pagination.keyset(request, response, rest, ({ id }) =>
+      ascending ? { id_after: `${id}` } : { id_before: `${id}` },
+    );
   }
 
   return router;
@@ -83,8 +90,10 @@ function sorted(request: Request, projects: readonly ProjectRecord[]): readonly 
   const sign = choice(request, 'sort', ['asc', 'desc'], 'desc') === 'asc' ? 1 : -1;
   // Ids rise with the time of creation, and break ties for the rest.
   const compare = (one: ProjectRecord, other: ProjectRecord): number => {
-    if (order === 'name' || order === 'path') return lastPart(one.fullPath).localeCompare(lastPart(other.fullPath)) || one.id - other.id;
-    if (order === 'last_activity_at' || order === 'updated_at') return +one.lastActivityAt - +other.lastActivityAt || one.id - other.id;
+    if (order === 'name' || order === 'path')
+      return lastPart(one.fullPath).localeCompare(lastPart(other.fullPath)) || one.id - other.id;
+    if (order === 'last_activity_at' || order === 'updated_at')
+      return +one.lastActivityAt - +other.lastActivityAt || one.id - other.id;
     return one.id - other.id;
   };
   return [...projects].sort((one, other) => sign * compare(one, other));

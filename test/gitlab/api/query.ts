@@ -26,7 +26,12 @@ export function integer(request: Request, name: string, byDefault: number): numb
 }
 
 /** A parameter that must be one of some words, or the default. */
-export function choice<Word extends string>(request: Request, name: string, words: readonly Word[], byDefault: Word): Word {
+export function choice<Word extends string>(
+  request: Request,
+  name: string,
+  words: readonly Word[],
+  byDefault: Word,
+): Word {
   const value = text(request, name);
   if (value === undefined) return byDefault;
   const word = words.find((candidate) => candidate === value);

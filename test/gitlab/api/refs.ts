@@ -28,7 +28,10 @@ export function refRoutes({ access, pagination, present }: ApiContext): Router {
   router.get('/projects/:id/repository/branches', async (request, response) => {
     const project = access.project(request, request.params.id);
     const order = choice(request, 'sort', ['name_asc', 'updated_asc', 'updated_desc'], 'name_asc');
-    const branches = searched(request, await ordered(project.repository, 'refs/heads/', order === 'name_asc' ? 'name' : 'updated'));
+    const branches = searched(
+      request,
+      await ordered(project.repository, 'refs/heads/', order === 'name_asc' ? 'name' : 'updated'),
+    );
     const page = paged(request, response, order === 'updated_desc' ? branches.toReversed() : branches, 'refs/heads/');
     response.json(await Promise.all(page.map((branch) => present.branch(project, branch))));
   });
@@ -49,7 +52,9 @@ export function refRoutes({ access, pagination, present }: ApiContext): Router {
     if (token !== undefined && before < 0) {
       throw new ApiError(422, { message: `Invalid page token: ${prefix}${token}` });
     }
-    return pagination.keyset(request, response, refs.slice(before + 1), (last) => ({ page_token: last.name.replace(prefix, '') }));
+    return pagination.keyset(request, response, refs.slice(before + 1), (last) => ({
+      page_token: last.name.replace(prefix, ''),
+    }));
   }
 
   return router;

@@ -39,7 +39,9 @@ function failures(externalUrl: string): ErrorRequestHandler {
         response.status(405).json({ message: 'Non GET methods are not allowed for moved projects' });
         return;
       }
-      const location = new URL(externalUrl).origin + request.originalUrl.replace(/(\/api\/v4\/projects\/)[^/?]+/, `$1${error.project.id}`);
+      const location =
+        new URL(externalUrl).origin +
+        request.originalUrl.replace(/(\/api\/v4\/projects\/)[^/?]+/, `$1${error.project.id}`);
       response.status(301).setHeader('Location', location);
       response.type('text/plain').send(`This resource has been moved permanently to ${location}`);
       return;

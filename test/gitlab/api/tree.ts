@@ -37,13 +37,22 @@ export function treeRoutes({ access, pagination }: ApiContext): Router {
       const token = text(request, 'page_token');
       const before = token === undefined ? -1 : listing.findIndex((listed) => pageToken(listed) === token);
       if (token !== undefined && before < 0) throw notFound('invalid page token');
-      page = pagination.keyset(request, response, listing.slice(before + 1), (last) => ({ page_token: pageToken(last) }));
+      page = pagination.keyset(request, response, listing.slice(before + 1), (last) => ({
+        page_token: pageToken(last),
+      }));
     }
-    response.json(page.map(({ entry: { id, name, type, mode }, path: full }) => ({ id, name, type, path: full, mode })));
+    response.json(
+      page.map(({ entry: { id, name, type, mode }, path: full }) => ({ id, name, type, path: full, mode })),
+    );
   });
 
   /** A listing is settled by the tree's id and place, so it is made once for all of its pages. */
-  function remembered(repository: Repository, id: string, path: string, recursive: boolean): Promise<readonly Listed[]> {
+  function remembered(
+    repository: Repository,
+    id: string,
+    path: string,
+    recursive: boolean,
+  ): Promise<readonly Listed[]> {
     const key = `${repository.directory}\0${id}\0${path}\0${String(recursive)}`;
     let listing = listings.get(key);
     if (listing === undefined) {
@@ -62,7 +71,10 @@ function pageToken({ path, entry }: Listed): string {
 }
 
 async function list(repository: Repository, id: string, path: string, recursive: boolean): Promise<Listed[]> {
-  const here = (await repository.tree(id)).map((entry) => ({ entry, path: path === '' ? entry.name : `${path}/${entry.name}` }));
+  const here = (await repository.tree(id)).map((entry) => ({
+    entry,
+    path: path === '' ? entry.name : `${path}/${entry.name}`,
+  }));
   if (!recursive) return here;
   const folders = here.filter(({ entry }) => entry.type === 'tree');
   const below = await Promise.all(folders.map((folder) => list(repository, folder.entry.id, folder.path, true)));
