@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { constants } from 'node:os';
-import { packageVersion } from './version.ts';
+import { packageVersion } from './app/package-version.ts';
 
 const USAGE = `modpress: push a tag, get a module
 

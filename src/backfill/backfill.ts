@@ -1,19 +1,19 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { messageOf, Retry } from '../errors.ts';
-import type { Project } from '../gitlab/answers.ts';
+import type { Project } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import { below } from '../module/elements.ts';
-import { Patience } from '../patience.ts';
-import { pause } from '../pause.ts';
-import type { Published } from '../publish/publish.ts';
-import type { TagJob } from '../queue/queue.ts';
+import { Patience } from '../async/retry-policy.ts';
+import { sleep } from '../async/sleep.ts';
+import type { Published } from '../publish/publisher.ts';
+import { listedTag, type TagJob } from '../queue/tag-job.ts';
 import type { Ownership } from '../resolve/ownership.ts';
 import type { ReadStore } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
-import { compareTags, jobOf, type MissingTag } from '../sweep/missing-tags.ts';
-import { findTargets, isOpen, projectsOf, type Target } from '../sweep/targets.ts';
-import type { BackfillProgress } from './progress.ts';
-import type { BackfillRequest } from './request.ts';
+import { compareTags, type MissingTag } from '../sweep/compare-tags.ts';
+import { findTargets, isOpen, projectsOf, type Target } from '../gitlab/targets.ts';
+import type { BackfillProgress } from './backfill-progress.ts';
+import type { BackfillRequest } from './backfill-request.ts';
 import { Tally, type TagResult } from './tally.ts';
 
 /** Where the targets of a backfill are looked for. */
@@ -141,7 +141,7 @@ class Run {
       tags.map((tag) =>
         this.#limit(async () => {
           if (this.#signal.aborted) return;
-          const result: TagResult = await this.#patiently(() => this.#parts.publish(jobOf(project, tag, at)));
+          const result: TagResult = await this.#patiently(() => this.#parts.publish(listedTag(project, tag, at)));
           if (this.#signal.aborted && 'failed' in result) return;
           this.#tally.tagDone(project.path, tag.name, result);
           this.#tell();
@@ -163,7 +163,7 @@ class Run {
         if (waitMs === undefined) return { failed: messageOf(error) };
         this.#tally.waits(messageOf(error), waitMs);
         this.#tell();
-        await pause(waitMs, this.#signal);
+        await sleep(waitMs, this.#signal);
         if (this.#signal.aborted) return { failed: messageOf(error) };
       }
     }

@@ -1,13 +1,13 @@
-import { createAgreement, gitlabOptions } from '../agreement.ts';
-import type { PublishConfig } from '../command-config.ts';
+import { createAgreement, gitlabOptions } from '../app/coordination.ts';
+import type { PublishConfig } from '../config/commands.ts';
 import { GitLabClient } from '../gitlab/client.ts';
-import { createLog } from '../log.ts';
-import { BlobCache } from '../publish/blob-cache.ts';
-import { Blobs } from '../publish/blobs.ts';
-import { Publisher } from '../publish/publish.ts';
-import { clearAbandonedScratch, SCRATCH } from '../publish/scratch.ts';
+import { createLog } from '../app/log.ts';
+import { BlobCache } from '../build/blob-cache.ts';
+import { Blobs } from '../build/blobs.ts';
+import { Publisher } from '../publish/publisher.ts';
+import { clearAbandonedFolders, TEMPORARY_ROOT } from '../io/temporary-folder.ts';
 import { Ownership } from '../resolve/ownership.ts';
-import { openStore } from '../store/open.ts';
+import { openStore } from '../store/open-store.ts';
 import { backfill } from './backfill.ts';
 import type { BackfillWork } from './runs.ts';
 
@@ -16,22 +16,22 @@ export function backfillHere(config: PublishConfig): BackfillWork {
   return async (request, onProgress, signal) => {
     // What goes wrong is told with the tags that failed for it.
     const agreement = createAgreement(config.redisUrl, createLog('silent'));
-    const { pace, lock } = agreement;
+    const { rateLimiter, lock } = agreement;
     const store = await openStore(config.store);
-    const cache = new BlobCache(SCRATCH);
+    const cache = new BlobCache(TEMPORARY_ROOT);
     try {
       await store.check();
-      await clearAbandonedScratch(SCRATCH);
-      const gitlab = new GitLabClient(gitlabOptions(config, pace));
+      await clearAbandonedFolders(TEMPORARY_ROOT);
+      const gitlab = new GitLabClient(gitlabOptions(config, rateLimiter));
       const ownership = new Ownership(config.modulePrefix, config.moduleMap, config.gitlabScope);
-      const blobs = new Blobs({ gitlab, cache, temporary: SCRATCH });
+      const blobs = new Blobs({ gitlab, cache, temporaryRoot: TEMPORARY_ROOT });
       const publisher = new Publisher({
         gitlab,
         store,
-        pace,
+        rateLimiter,
         lock,
         retag: config.retag,
-        temporary: SCRATCH,
+        temporaryRoot: TEMPORARY_ROOT,
         blobs,
         ownership,
       });

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
-import { failedFor, isOver } from './progress.ts';
-import type { BackfillRequest } from './request.ts';
+import { failedFor, isOver } from './backfill-progress.ts';
+import type { BackfillRequest } from './backfill-request.ts';
 import {
   isSameRequest,
   KEPT_MS,

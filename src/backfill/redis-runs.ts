@@ -1,11 +1,11 @@
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
-import { pause } from '../pause.ts';
-import { connectRedis, endRedis, watchHeartbeat } from '../queue/redis.ts';
-import { takeLock, type Lock } from '../queue/tag-lock.ts';
-import { failedFor, isOver, type BackfillProgress } from './progress.ts';
-import type { BackfillRequest } from './request.ts';
+import { sleep } from '../async/sleep.ts';
+import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
+import { takeLease, type Lock } from '../redis/lease.ts';
+import { failedFor, isOver, type BackfillProgress } from './backfill-progress.ts';
+import type { BackfillRequest } from './backfill-request.ts';
 import {
   backfillRunSchema,
   isSameRequest,
@@ -102,12 +102,12 @@ export class RedisRuns implements BackfillRuns {
       } catch (error) {
         this.#log.debug({ reason: messageOf(error) }, 'Redis cannot be asked for backfills');
       }
-      await pause(LOOK_MS, signal);
+      await sleep(LOOK_MS, signal);
     }
   }
 
   async #take(id: string, work: BackfillWork): Promise<void> {
-    const lock = await takeLock(
+    const lock = await takeLease(
       this.#redis,
       `${this.#prefix}:backfill-worker:${id}`,
       this.#lockMs,

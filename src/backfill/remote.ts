@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { messageOf } from '../errors.ts';
-import { pause } from '../pause.ts';
-import { parseJson } from '../json.ts';
-import { backfillProgressSchema, isOver, notBegun, type BackfillProgress } from './progress.ts';
-import type { BackfillRequest } from './request.ts';
+import { sleep } from '../async/sleep.ts';
+import { parseJson } from '../io/json.ts';
+import { backfillProgressSchema, isOver, notBegun, type BackfillProgress } from './backfill-progress.ts';
+import type { BackfillRequest } from './backfill-request.ts';
 
 /** A service that does the work. */
 export interface Remote {
@@ -58,7 +58,7 @@ export async function backfillRemotely(
   let restarts = 0;
   while (!isOver(progress) && !signal.aborted) {
     onProgress(progress);
-    await pause(LOOK_MS, signal);
+    await sleep(LOOK_MS, signal);
     try {
       const answer = await call(
         remote.url,

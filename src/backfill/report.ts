@@ -1,4 +1,4 @@
-import type { BackfillProgress } from './progress.ts';
+import type { BackfillProgress } from './backfill-progress.ts';
 
 /** How far it is, for one line: `12 of 340 projects, 25 published, 3 skipped, 0 refused, 0 failed`. */
 export function progressLine(progress: BackfillProgress): string {

@@ -1,13 +1,13 @@
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
 import type { Logger } from 'pino';
-import { bearerToken, type AdminAccess, type Caller } from '../admin/access.ts';
-import { Forbidden, Unauthorized, Unavailable } from '../admin/refusal.ts';
+import { bearerToken, type AdminAccess, type Caller } from '../auth/admin-access.ts';
+import { Forbidden, Unauthorized, Unavailable } from '../auth/auth-errors.ts';
 import { messageOf, Retry } from '../errors.ts';
-import { pause } from '../pause.ts';
-import { isToken } from '../webhook/verify.ts';
+import { sleep } from '../async/sleep.ts';
+import { isToken } from '../auth/token.ts';
 import { UnknownTargets } from './backfill.ts';
-import { isOver } from './progress.ts';
-import { parseBackfillRequest, type BackfillRequest } from './request.ts';
+import { isOver } from './backfill-progress.ts';
+import { parseBackfillRequest, type BackfillRequest } from './backfill-request.ts';
 import type { BackfillRun, BackfillRuns } from './runs.ts';
 
 /** What the routes are made of. */
@@ -127,7 +127,7 @@ function isBodyError(error: unknown): boolean {
 async function forAtMost(ms: number, work: Promise<unknown>): Promise<void> {
   const over = new AbortController();
   try {
-    await Promise.race([work, pause(ms, over.signal)]);
+    await Promise.race([work, sleep(ms, over.signal)]);
   } finally {
     over.abort();
   }
@@ -157,7 +157,7 @@ async function stream(run: BackfillRun, runs: BackfillRoutesOptions['runs'], res
       sentAt = Date.now();
     }
     if (isOver(progress)) break;
-    await pause(LOOK_MS, gone.signal);
+    await sleep(LOOK_MS, gone.signal);
     // While Redis is away, what was known last stays; a run that it has lost has no more news.
     const found: Pick<BackfillRun, 'progress'> | undefined = await runs.find(run.id).catch(() => ({ progress }));
     if (!found) break;

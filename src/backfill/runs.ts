@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { backfillProgressSchema, notBegun, type BackfillProgress } from './progress.ts';
-import { backfillRequestSchema, type BackfillRequest } from './request.ts';
+import { backfillProgressSchema, notBegun, type BackfillProgress } from './backfill-progress.ts';
+import { backfillRequestSchema, type BackfillRequest } from './backfill-request.ts';
 
 /** A backfill that was asked for over HTTP, as all replicas see it. */
 export const backfillRunSchema = z.object({

@@ -1,5 +1,5 @@
-import type { Published } from '../publish/publish.ts';
-import { notBegun, type BackfillProgress } from './progress.ts';
+import type { Published } from '../publish/publisher.ts';
+import { notBegun, type BackfillProgress } from './backfill-progress.ts';
 
 /** So many kinds of reasons are told apart, and so many tags are told of. */
 const KINDS = 30;

@@ -1,17 +1,17 @@
 import { parseArgs } from 'node:util';
 import { backfillRemotely } from '../backfill/remote.ts';
-import { isOver, type BackfillProgress } from '../backfill/progress.ts';
+import { isOver, type BackfillProgress } from '../backfill/backfill-progress.ts';
 import { progressLine, shortProgressLine, summary } from '../backfill/report.ts';
-import { parseBackfillRequest, type BackfillRequest } from '../backfill/request.ts';
+import { parseBackfillRequest, type BackfillRequest } from '../backfill/backfill-request.ts';
 import { UnknownTargets } from '../backfill/backfill.ts';
 import { backfillHere } from '../backfill/here.ts';
-import { loadAdminToken, loadPublishConfig } from '../command-config.ts';
-import { ConfigError } from '../settings-reader.ts';
-import { baseUrl } from '../setting-values.ts';
+import { loadAdminToken, loadPublishConfig } from '../config/commands.ts';
+import { ConfigError } from '../config/reader.ts';
+import { baseUrl } from '../config/values.ts';
 import { messageOf } from '../errors.ts';
 import { showProgress } from './progress.ts';
 import { untilStopped } from './stop-signal.ts';
-import { complain } from './complain.ts';
+import { usageError } from './usage-error.ts';
 
 const HELP = `Usage: modpress backfill [GROUP|PROJECT ...] [--since DATE] [--dry-run] [--json] [--url URL]
 
@@ -50,12 +50,12 @@ export async function backfill(args: readonly string[]): Promise<number> {
     process.stdout.write(options);
     return 0;
   }
-  if (Array.isArray(options)) return complain('backfill', options);
+  if (Array.isArray(options)) return usageError('backfill', options);
   try {
     return await run(options);
   } catch (error) {
-    if (error instanceof ConfigError) return complain('backfill', error.faults);
-    if (error instanceof UnknownTargets) return complain('backfill', [error.message]);
+    if (error instanceof ConfigError) return usageError('backfill', error.faults);
+    if (error instanceof UnknownTargets) return usageError('backfill', [error.message]);
     complainOf(messageOf(error));
     return 1;
   }

@@ -1,17 +1,24 @@
 import pLimit from 'p-limit';
 import { parseArgs } from 'node:util';
-import { createAgreement, gitlabOptions } from '../agreement.ts';
-import { loadHooksConfig, type HooksConfig } from '../command-config.ts';
-import { ConfigError } from '../settings-reader.ts';
-import { baseUrl } from '../setting-values.ts';
+import { createAgreement, gitlabOptions } from '../app/coordination.ts';
+import { loadHooksConfig, type HooksConfig } from '../config/commands.ts';
+import { ConfigError } from '../config/reader.ts';
+import { baseUrl } from '../config/values.ts';
 import { messageOf } from '../errors.ts';
 import { GitLabClient } from '../gitlab/client.ts';
-import { HooksClient } from '../gitlab/hooks-client.ts';
-import { examine } from '../hooks/examine.ts';
-import { explained, HookFailure, nameOf } from '../hooks/failure.ts';
-import { findPlaces, SIDE_BY_SIDE, UnknownTarget, type HookParts, type Place, type Places } from '../hooks/places.ts';
-import { registerHook } from '../hooks/register.ts';
-import { repairHook } from '../hooks/repair.ts';
+import { WebhookClient } from '../gitlab/webhooks.ts';
+import { examine } from '../webhook-admin/examine.ts';
+import { explained, HookFailure, nameOf } from '../webhook-admin/failure.ts';
+import {
+  findPlaces,
+  SIDE_BY_SIDE,
+  UnknownTarget,
+  type HookParts,
+  type Place,
+  type Places,
+} from '../webhook-admin/places.ts';
+import { registerHook } from '../webhook-admin/register.ts';
+import { repairHook } from '../webhook-admin/repair.ts';
 import {
   checkedLine,
   checkedObject,
@@ -21,10 +28,10 @@ import {
   registeredLine,
   textWriter,
   type Checked,
-} from '../hooks/report.ts';
-import { createLog } from '../log.ts';
-import type { Pace } from '../pace/pace.ts';
-import { complain } from './complain.ts';
+} from '../webhook-admin/report.ts';
+import { createLog } from '../app/log.ts';
+import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
+import { usageError } from './usage-error.ts';
 
 const HELP = `Usage: modpress hooks add [GROUP|PROJECT ...] [--system] --public-url URL
        modpress hooks check [GROUP|PROJECT ...] [--system] --public-url URL [--repair] [--json]
@@ -70,18 +77,18 @@ export async function hooks(args: readonly string[]): Promise<number> {
     process.stdout.write(options);
     return 0;
   }
-  if (options instanceof Error) return complain('hooks', [options.message]);
+  if (options instanceof Error) return usageError('hooks', [options.message]);
   try {
     const config = loadHooksConfig(process.env);
     const paths = options.paths.length > 0 || options.system ? options.paths : config.gitlabScope;
     if (paths.length === 0 && !options.system)
-      return complain('hooks', [
+      return usageError('hooks', [
         'nothing says for what: name groups or projects, or set GITLAB_SCOPE, or use --system',
       ]);
     return await run(config, paths, options);
   } catch (error) {
-    if (error instanceof ConfigError) return complain('hooks', error.faults);
-    if (error instanceof UnknownTarget) return complain('hooks', [error.message]);
+    if (error instanceof ConfigError) return usageError('hooks', error.faults);
+    if (error instanceof UnknownTarget) return usageError('hooks', [error.message]);
     const failure = explained(error);
     fail(
       failure instanceof HookFailure
@@ -96,11 +103,15 @@ export async function hooks(args: readonly string[]): Promise<number> {
 async function run(config: HooksConfig, paths: readonly string[], options: Options): Promise<number> {
   const { system, publicUrl, command } = options;
   // What goes wrong with Redis ends the command, with the reason.
-  using agreement = createAgreement(config.redisUrl, createLog('silent'));
-  const parts = partsOf(config, agreement.pace, publicUrl);
-  const places = await findPlaces(parts, { paths, system });
-  for (const note of places.notes) process.stderr.write(`modpress: ${note}\n`);
-  return await (command === 'add' ? add(parts, places) : check(parts, places, options));
+  const agreement = createAgreement(config.redisUrl, createLog('silent'));
+  try {
+    const parts = partsOf(config, agreement.rateLimiter, publicUrl);
+    const places = await findPlaces(parts, { paths, system });
+    for (const note of places.notes) process.stderr.write(`modpress: ${note}\n`);
+    return await (command === 'add' ? add(parts, places) : check(parts, places, options));
+  } finally {
+    agreement[Symbol.dispose]();
+  }
 }
 
 async function add(parts: HookParts, { places, covered }: Places): Promise<number> {
@@ -167,14 +178,14 @@ async function sideBySide(places: readonly Place[], work: (place: Place) => Prom
   }
 }
 
-function partsOf(config: HooksConfig, pace: Pace, publicUrl: string): HookParts {
-  const options = gitlabOptions(config, pace);
+function partsOf(config: HooksConfig, rateLimiter: RateLimiter, publicUrl: string): HookParts {
+  const options = gitlabOptions(config, rateLimiter);
   const wanted = {
     url: `${publicUrl}/-/webhook`,
     token: config.webhookTokens[0],
     signingToken: config.webhookSigningTokens[0],
   };
-  return { gitlab: new GitLabClient(options), hooks: new HooksClient(options), wanted };
+  return { gitlab: new GitLabClient(options), hooks: new WebhookClient(options), wanted };
 }
 
 /** What the arguments ask for, the help text, or what is wrong with them. */

@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { startApp } from '../app.ts';
-import { loadConfig, ROLES, type Role } from '../config.ts';
-import { ConfigError } from '../settings-reader.ts';
+import { startApp } from '../app/serve.ts';
+import { loadConfig, ROLES, type Role } from '../config/service.ts';
+import { ConfigError } from '../config/reader.ts';
 import { messageOf } from '../errors.ts';
-import { createLog } from '../log.ts';
-import { settingsTable } from '../settings.ts';
-import { packageVersion } from '../version.ts';
-import { complain } from './complain.ts';
+import { createLog } from '../app/log.ts';
+import { settingsTable } from '../config/settings.ts';
+import { packageVersion } from '../app/package-version.ts';
+import { usageError } from './usage-error.ts';
 
 const HELP = `Usage: modpress serve [--roles webhook,worker,proxy]
 
@@ -23,7 +23,7 @@ export async function serve(args: readonly string[]): Promise<number> {
     process.stdout.write(roles);
     return 0;
   }
-  if (roles instanceof Error) return complain('serve', [roles.message]);
+  if (roles instanceof Error) return usageError('serve', [roles.message]);
   // Listened for from the start: a process that is PID 1 has no default for them, and a stop during the start counts.
   const stopped = Promise.race(['SIGTERM', 'SIGINT'].map(async (signal) => once(process, signal).then(() => signal)));
   try {
@@ -46,7 +46,7 @@ export async function serve(args: readonly string[]): Promise<number> {
     log.info('stopped');
     return 0;
   } catch (error) {
-    if (error instanceof ConfigError) return complain('serve', error.faults);
+    if (error instanceof ConfigError) return usageError('serve', error.faults);
     process.stderr.write(`modpress: cannot start: ${messageOf(error)}\n`);
     return 1;
   }

@@ -1,18 +1,18 @@
 import { parseArgs } from 'node:util';
-import { loadVerifyConfig, type VerifyConfig } from '../command-config.ts';
-import { ConfigError } from '../settings-reader.ts';
+import { loadVerifyConfig, type VerifyConfig } from '../config/commands.ts';
+import { ConfigError } from '../config/reader.ts';
 import { messageOf } from '../errors.ts';
-import { SCRATCH } from '../publish/scratch.ts';
-import { openStore } from '../store/open.ts';
+import { TEMPORARY_ROOT } from '../io/temporary-folder.ts';
+import { openStore } from '../store/open-store.ts';
 import { allWell, type Counts } from '../verify/finding.ts';
 import { openGitLabSource } from '../verify/gitlab-source.ts';
 import { jsonReport, textReport, type Report } from '../verify/report.ts';
 import { parseSelection, type Selection } from '../verify/selection.ts';
 import { NothingThere, verifyStore } from '../verify/verify.ts';
-import { demandFolder } from './demand-folder.ts';
+import { assertStore } from './assert-store.ts';
 import { showProgress, type Progress } from './progress.ts';
 import { untilStopped } from './stop-signal.ts';
-import { complain } from './complain.ts';
+import { usageError } from './usage-error.ts';
 
 const HELP = `Usage: modpress verify [MODULE[@VERSION] ...] [--from-gitlab] [--json]
 
@@ -46,15 +46,15 @@ export async function verify(args: readonly string[]): Promise<number> {
     process.stdout.write(options);
     return 0;
   }
-  if (options instanceof Error) return complain('verify', [options.message]);
+  if (options instanceof Error) return usageError('verify', [options.message]);
   const report = options.json ? jsonReport(process.stdout) : textReport(process.stdout);
   try {
     const config = loadVerifyConfig(process.env, options.fromGitLab);
-    await demandFolder(config.store);
+    await assertStore(config.store);
     return await run(config, options.selection, report);
   } catch (error) {
-    if (error instanceof ConfigError) return complain('verify', error.faults);
-    if (error instanceof NothingThere) return complain('verify', [error.message]);
+    if (error instanceof ConfigError) return usageError('verify', error.faults);
+    if (error instanceof NothingThere) return usageError('verify', [error.message]);
     process.stderr.write(`modpress: cannot verify: ${messageOf(error)}\n`);
     return 1;
   }
@@ -84,13 +84,13 @@ async function withParts(
   signal: AbortSignal,
 ): Promise<Counts> {
   const onWait = (reason: string, ms: number): void => progress.wait(reason, ms);
-  const source = config.gitlab && openGitLabSource(config.gitlab, { temporary: SCRATCH, onWait });
+  const source = config.gitlab && openGitLabSource(config.gitlab, { temporaryRoot: TEMPORARY_ROOT, onWait });
   const store = await openStore(config.store);
   try {
     return await verifyStore(
       {
         store,
-        temporary: SCRATCH,
+        temporaryRoot: TEMPORARY_ROOT,
         rebuilder: source?.rebuilder,
         onFinding: (finding) => progress.print(() => report.add(finding)),
         onProgress: (done, found) => progress.update(done, found),

@@ -1,21 +1,21 @@
 import { parseArgs } from 'node:util';
-import { loadWithdrawConfig, type WithdrawConfig } from '../command-config.ts';
-import { ConfigError } from '../settings-reader.ts';
+import { loadWithdrawConfig, type WithdrawConfig } from '../config/commands.ts';
+import { ConfigError } from '../config/reader.ts';
 import { messageOf } from '../errors.ts';
-import { createLog } from '../log.ts';
+import { createLog } from '../app/log.ts';
 import { below } from '../module/elements.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
-import { withdrawVersion, type Withdrawn } from '../publish/withdraw.ts';
-import { connectRedis, endRedis } from '../queue/redis.ts';
-import { redisLock } from '../queue/redis-version-lock.ts';
+import { withdrawVersion, type WithdrawResult } from '../publish/withdraw.ts';
+import { connectRedis, endRedis } from '../redis/connection.ts';
+import { redisLock } from '../redis/redis-version-lock.ts';
 import { versionsPrefix } from '../store/layout.ts';
-import { openStore } from '../store/open.ts';
+import { openStore } from '../store/open-store.ts';
 import type { ReadStore } from '../store/store.ts';
-import { describeWithdrawal } from '../store/withdrawn.ts';
-import { parseModuleArgument } from '../verify/selection.ts';
-import { demandFolder } from './demand-folder.ts';
-import { complain } from './complain.ts';
+import { describeWithdrawal } from '../store/withdrawal.ts';
+import { parseModuleVersion } from '../module/module-version.ts';
+import { assertStore } from './assert-store.ts';
+import { usageError } from './usage-error.ts';
 
 const HELP = `Usage: modpress withdraw MODULE@VERSION --reason TEXT
 
@@ -49,14 +49,14 @@ export async function withdraw(args: readonly string[]): Promise<number> {
     process.stdout.write(options);
     return 0;
   }
-  if (options instanceof Error) return complain('withdraw', [options.message]);
+  if (options instanceof Error) return usageError('withdraw', [options.message]);
   try {
     const config = loadWithdrawConfig(process.env);
-    await demandFolder(config.store);
+    await assertStore(config.store);
     process.stdout.write(`${await run(config, options)}\n`);
     return 0;
   } catch (error) {
-    if (error instanceof ConfigError) return complain('withdraw', error.faults);
+    if (error instanceof ConfigError) return usageError('withdraw', error.faults);
     process.stderr.write(
       `modpress: ${options.module}@${options.version} is not withdrawn completely: ${messageOf(error)}; run the same command again\n`,
     );
@@ -72,7 +72,7 @@ async function run(config: WithdrawConfig, { module, version, reason }: Options)
   const redis = config.redisUrl === undefined ? undefined : connectRedis(config.redisUrl, log);
   try {
     const isKnown = await hasFiles(store, module);
-    if (!isKnown) demandPrivate(config, module);
+    if (!isKnown) assertPrivate(config, module);
     return resultOf(
       await withdrawVersion({ store, lock: redis && redisLock(redis, log) }, module, version, reason),
       reason,
@@ -90,7 +90,7 @@ async function hasFiles(store: ReadStore, module: ModulePath): Promise<boolean> 
 }
 
 /** Throws ConfigError for a module that is none of ours: a mistyped path is not to be taken for a module that is not published yet. */
-function demandPrivate({ privatePrefixes }: WithdrawConfig, module: ModulePath): void {
+function assertPrivate({ privatePrefixes }: WithdrawConfig, module: ModulePath): void {
   if (privatePrefixes.some((prefix) => below(module, prefix) !== undefined)) return;
   const why =
     privatePrefixes.length === 0
@@ -100,7 +100,7 @@ function demandPrivate({ privatePrefixes }: WithdrawConfig, module: ModulePath):
 }
 
 /** `isKnown` is whether anything of the module is in the store: if not, its path may be mistyped, and what leaked is still served. */
-function resultOf({ withdrawal, before, hadFiles }: Withdrawn, reason: string, isKnown: boolean): string {
+function resultOf({ withdrawal, before, hadFiles }: WithdrawResult, reason: string, isKnown: boolean): string {
   const { module, version } = withdrawal;
   const name = `${module}@${version}`;
   if (hadFiles) return `${name} is withdrawn: ${reason}. Who has downloaded it keeps it, so rotate what leaked`;
@@ -122,7 +122,7 @@ function readArguments(args: readonly string[]): Options | string | Error {
     if (values.help) return HELP;
     const [argument, ...others] = positionals;
     if (argument === undefined || others.length > 0) return new Error('withdraw takes one MODULE@VERSION');
-    const { module, version } = parseModuleArgument(argument);
+    const { module, version } = parseModuleVersion(argument);
     if (version === undefined)
       return new Error(`${JSON.stringify(argument)} names no version: withdraw takes MODULE@VERSION`);
     const reason = oneLine(values.reason ?? '');

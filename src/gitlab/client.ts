@@ -16,14 +16,14 @@ import {
   type Project,
   type Tag,
   type TreeEntry,
-} from './answers.ts';
-import { collect } from './collect.ts';
-import { createRequester, NotFound, type RequesterOptions } from './requester.ts';
+} from './schema.ts';
+import { collect } from '../io/read-body.ts';
+import { createTransport, NotFound, type TransportOptions } from './transport.ts';
 
 const streamSchema = z.custom<ReadableStream>((body) => body instanceof globalThis.ReadableStream).nullable();
 
 /** How to reach GitLab. `url` is the base URL without a final slash, `token` one with the scope `read_api`. */
-export interface GitLabOptions extends RequesterOptions {
+export interface GitLabOptions extends TransportOptions {
   readonly url: string;
   readonly token: string;
 }
@@ -40,7 +40,7 @@ export class GitLabClient {
       host: options.url,
       // As a bearer token: unlike PRIVATE-TOKEN, fetch does not carry it along to another host on a redirect.
       oauthToken: options.token,
-      requesterFn: createRequester(options),
+      requesterFn: createTransport(options),
       // The requester has its own time-outs and limits.
       queryTimeout: null,
       rateLimits: {},

@@ -6,7 +6,7 @@ declare const h1Brand: unique symbol;
 export type H1 = string & { readonly [h1Brand]: true };
 
 /** One hashed file: the name that goes into the sum, and the hex SHA-256 of its bytes. */
-export interface HashedFile {
+export interface FileDigest {
   readonly name: string;
   readonly sha256: string;
 }
@@ -15,7 +15,7 @@ export interface HashedFile {
  * The h1 of a set of files (dirhash.Hash1): the SHA-256 of one line for each, sorted by the bytes of the name.
  * UTF-16 order, JavaScript's own, differs from it beyond the Basic Multilingual Plane.
  */
-export function hashFiles(files: readonly HashedFile[]): H1 {
+export function hashFiles(files: readonly FileDigest[]): H1 {
   const sum = createHash('sha256');
   for (const file of files.toSorted((a, b) => compareBytes(a.name, b.name))) {
     sum.update(`${file.sha256}  ${file.name}\n`);

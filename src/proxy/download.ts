@@ -1,5 +1,5 @@
-import { httpGet } from '../http-get.ts';
-import { UpstreamFailed } from './answer.ts';
+import { httpGet } from '../io/http-get.ts';
+import { UpstreamFailed } from './module-source.ts';
 
 /** How long to wait for another server, in milliseconds. */
 export interface Patience {

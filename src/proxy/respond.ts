@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
 import type { ByteRange, StoredObject } from '../store/store.ts';
-import { NotFound, type Answer, type StoredAnswer } from './answer.ts';
+import { NotFound, type Answer, type StoredAnswer } from './module-source.ts';
 
 /**
  * Sends a success: status, validators, length and body. `Content-Type` and `Cache-Control` are set already.

@@ -2,7 +2,7 @@ import { Router, type Request, type Response } from 'express';
 import type { Logger } from 'pino';
 import { Retry } from '../errors.ts';
 import { StoreUnavailable } from '../store/store.ts';
-import { Forbidden, Gone, NotFound, NotYet, UpstreamFailed, type Answer, type ModuleSource } from './answer.ts';
+import { Forbidden, Gone, NotFound, NotYet, UpstreamFailed, type Answer, type ModuleSource } from './module-source.ts';
 import { parseRequest, type ModuleRequest, type SumdbRequest } from './request.ts';
 import { respond } from './respond.ts';
 import type { Sumdb } from './sumdb.ts';
@@ -14,7 +14,7 @@ export interface ProxyParts {
   readonly privateModules: ModuleSource;
   readonly externalModules: ModuleSource;
   readonly sumdb: Pick<Sumdb, 'answer'>;
-  readonly logger: Logger;
+  readonly log: Logger;
   /** Told of every request when it is over; `route` is one of a few fixed words, such as `private/zip`. */
   readonly observe?: (route: string, status: number, seconds: number) => void;
 }
@@ -53,7 +53,7 @@ async function serve(parts: ProxyParts, request: Request, response: Response): P
     setHeaders(response, routed, answer, cacheScope);
     await respond(request, response, answer);
   } catch (error) {
-    fail(parts.logger, request, response, error, cacheScope);
+    fail(parts.log, request, response, error, cacheScope);
   }
 }
 
@@ -123,16 +123,16 @@ interface Failure {
   readonly retryAfter?: number | undefined;
 }
 
-function fail(logger: Logger, request: Request, response: Response, error: unknown, scope: 'private' | 'public'): void {
+function fail(log: Logger, request: Request, response: Response, error: unknown, scope: 'private' | 'public'): void {
   if (response.headersSent || response.destroyed) {
     const left = error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
-    if (left) logger.debug({ path: request.path }, 'the client left');
-    else logger.error({ err: error, path: request.path }, 'a response broke off');
+    if (left) log.debug({ path: request.path }, 'the client left');
+    else log.error({ err: error, path: request.path }, 'a response broke off');
     response.destroy();
     return;
   }
   const { status, text, retryAfter } = failureOf(error);
-  if (status >= 500) logger.error({ err: error, path: request.path, status }, 'request failed');
+  if (status >= 500) log.error({ err: error, path: request.path, status }, 'request failed');
   for (const name of ['Content-Length', 'Content-Range', 'ETag', 'Accept-Ranges', 'Last-Modified'])
     response.removeHeader(name);
   response.status(status).setHeader('Content-Type', TEXT);

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { Cache } from '../store/cache.ts';
-import { Forbidden, NotFound, UpstreamFailed, type BytesAnswer } from './answer.ts';
+import { Forbidden, NotFound, UpstreamFailed, type BytesAnswer } from './module-source.ts';
 import { readAll, type Download } from './download.ts';
 import { parseProxyUrl, type ProxyEntry } from './goproxy.ts';
-import { KeptAnswers } from './kept.ts';
+import { ResponseCache } from './response-cache.ts';
 import { sumdbOperation, sumdbPath, type SumdbRequest } from './request.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -18,7 +18,7 @@ export interface SumdbParts {
   readonly upstream: Upstream;
   /** The cache for `sumdb/`. */
   readonly cache: Cache;
-  readonly logger: Logger;
+  readonly log: Logger;
   /** The databases that may be asked; any that the upstream proxies know, if undefined. */
   readonly databases: readonly SumdbEntry[] | undefined;
   readonly isPrivate: (path: string) => boolean;
@@ -37,11 +37,11 @@ const MAX_BODY = 4 * 2 ** 20;
  */
 export class Sumdb {
   readonly #parts: SumdbParts;
-  readonly #kept: KeptAnswers;
+  readonly #kept: ResponseCache;
 
   constructor(parts: SumdbParts) {
     this.#parts = parts;
-    this.#kept = new KeptAnswers(parts.cache, parts.logger, parts.memoryBytes ?? 16 * 2 ** 20);
+    this.#kept = new ResponseCache(parts.cache, parts.log, parts.memoryBytes ?? 16 * 2 ** 20);
   }
 
   /** Throws NotFound, Forbidden or UpstreamFailed. */
@@ -52,7 +52,7 @@ export class Sumdb {
         `${request.module} is private: no checksum database is asked about it\nSet this once: go env -w GONOSUMDB=${patterns}`,
       );
     }
-    const ask = this.#asker(request);
+    const ask = this.#requests(request);
     const changes = request.operation === 'supported' || request.operation === 'latest';
     return changes
       ? await this.#kept.lastGood(sumdbPath(request), ask)
@@ -64,7 +64,7 @@ export class Sumdb {
     await this.#kept.settled();
   }
 
-  #asker(request: SumdbRequest): () => Promise<Buffer> {
+  #requests(request: SumdbRequest): () => Promise<Buffer> {
     const { databases, upstream } = this.#parts;
     const entry = databases?.find(({ name }) => name === request.database);
     if (databases !== undefined && entry === undefined) {

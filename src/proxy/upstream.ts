@@ -1,4 +1,4 @@
-import { Forbidden, Gone, NotFound, UpstreamFailed } from './answer.ts';
+import { Forbidden, Gone, NotFound, UpstreamFailed } from './module-source.ts';
 import { download, readAll, type Download, type Patience } from './download.ts';
 import { urlBelow, type GoproxyEntry, type ProxyEntry } from './goproxy.ts';
 

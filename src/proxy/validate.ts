@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { parseVersion } from '../module/version.ts';
-import { UpstreamFailed, describe } from './answer.ts';
+import { UpstreamFailed, describe } from './module-source.ts';
 import type { FileRequest, ModuleRequest } from './request.ts';
-import type { Spool } from '../spool.ts';
-import { parseJson } from '../json.ts';
+import type { Spool } from '../io/spool.ts';
+import { parseJson } from '../io/json.ts';
 
 /**
  * Checks of what an upstream sends, before it is kept for good. The go command's checksums are the protection against

@@ -1,7 +1,7 @@
 import type { ModulePath } from '../module/path.ts';
 import { isPseudoVersion } from '../module/version.ts';
 import { listKey } from '../store/layout.ts';
-import { publishedVersions } from '../store/published.ts';
+import { publishedVersions } from '../store/published-versions.ts';
 import type { Store } from '../store/store.ts';
 
 /**

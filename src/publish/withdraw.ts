@@ -1,11 +1,11 @@
 import { Refuse } from '../errors.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
-import { lockName, type VersionLock } from '../queue/version-lock.ts';
+import { lockName, type VersionLock } from '../redis/version-lock.ts';
 import { listKey, moduleKey } from '../store/layout.ts';
 import type { ReadStore, Store } from '../store/store.ts';
-import { describeWithdrawal, readWithdrawal, writeWithdrawal, type Withdrawal } from '../store/withdrawn.ts';
-import type { Outcome } from './outcome.ts';
+import { describeWithdrawal, readWithdrawal, writeWithdrawal, type Withdrawal } from '../store/withdrawal.ts';
+import type { Outcome } from '../store/outcome.ts';
 import { writeList } from './static-list.ts';
 
 /** What withdrawing needs. */
@@ -16,7 +16,7 @@ export interface WithdrawParts {
 }
 
 /** What withdrawing a version did. */
-export interface Withdrawn {
+export interface WithdrawResult {
   readonly withdrawal: Withdrawal;
   /** The withdrawal that there was before, if it is not the first. */
   readonly before: Withdrawal | undefined;
@@ -31,7 +31,7 @@ export interface Withdrawn {
  * be there already, and it has to be done again.
  *
  * It is safe without the lock too. The marker comes before the deletions here, and a publish looks for it after its last
- * write (`demandInService`). If that look does not find it, all writes were before the marker, and so before the
+ * write (`assertInService`). If that look does not find it, all writes were before the marker, and so before the
  * deletions; if it does, the publish deletes what it wrote. The look before building is for those that come later, and
  * for one that died between its writes and its look.
  */
@@ -40,7 +40,7 @@ export async function withdrawVersion(
   module: ModulePath,
   version: Version,
   reason: string,
-): Promise<Withdrawn> {
+): Promise<WithdrawResult> {
   const before = await readWithdrawal(store, module, version);
   const withdrawal = { module, version, reason, withdrawnAt: before?.withdrawnAt ?? new Date().toISOString() };
   if (before?.reason !== reason) await writeWithdrawal(store, withdrawal);
@@ -51,7 +51,7 @@ export async function withdrawVersion(
 }
 
 /** Throws Refuse for a version that was withdrawn, after deleting whatever there is of it. */
-export async function demandInService(store: Store, module: ModulePath, version: Version): Promise<void> {
+export async function assertInService(store: Store, module: ModulePath, version: Version): Promise<void> {
   const withdrawal = await readWithdrawal(store, module, version);
   if (!withdrawal) return;
   await takeAway(store, module, version);

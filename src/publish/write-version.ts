@@ -2,35 +2,35 @@ import { createReadStream } from 'node:fs';
 import { Refuse } from '../errors.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
-import type { Pace } from '../pace/pace.ts';
-import { lockName, type VersionLock } from '../queue/version-lock.ts';
+import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
+import { lockName, type VersionLock } from '../redis/version-lock.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
 import { infoText, originIn } from '../resolve/origin.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { KeyTooLong } from '../store/key.ts';
 import { moduleKey } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
-import type { Blobs } from './blobs.ts';
-import { buildZip } from './build.ts';
-import type { CommitFiles } from './commit-files.ts';
-import { forgetOutcomes } from './outcome.ts';
-import { ScratchFull, withScratch } from './scratch.ts';
+import type { Blobs } from '../build/blobs.ts';
+import { buildZip } from '../build/build.ts';
+import type { CommitFiles } from '../build/commit-files.ts';
+import { forgetOutcomes } from '../store/outcome.ts';
+import { TemporaryDiskFull, withTemporaryFolder } from '../io/temporary-folder.ts';
 import { writeList } from './static-list.ts';
-import { hashStoredZip } from './stored-hash.ts';
-import { demandInService } from './withdraw.ts';
-import type { BuiltZip } from './zip-file.ts';
+import { hashStoredZip } from './stored-zip.ts';
+import { assertInService } from './withdraw.ts';
+import type { BuiltZip } from '../build/zip-file.ts';
 
 /** What writing a version needs. */
 export interface WriterParts {
   readonly gitlab: GitLabClient;
   readonly store: Store;
-  readonly pace: Pace;
+  readonly rateLimiter: RateLimiter;
   /** Keeps two from building the same version at once. */
   readonly lock: VersionLock;
   /** RETAG: what a moved tag does to a published version. */
   readonly retag: 'refuse' | 'replace';
   /** Folder for temporary files. */
-  readonly temporary: string;
+  readonly temporaryRoot: string;
   /** Archives a minute for each project, over all replicas. GitLab's own limit is 5. */
   readonly archivesPerMinute?: number;
   /** Without it, everything comes from archives. */
@@ -49,7 +49,7 @@ export interface WriteOptions {
   /** The files of the commit, for a version that is one of many (see `buildZip`). */
   readonly many?: CommitFiles | undefined;
   /** Asked before a version is refused or replaced because its tag was moved: rejects if that is not where the tag is now. */
-  readonly demandCurrent?: () => Promise<void>;
+  readonly assertCurrent?: () => Promise<void>;
 }
 
 /**
@@ -64,15 +64,15 @@ export async function writeVersion(
   options: WriteOptions = {},
 ): Promise<WrittenVersion> {
   return await parts.lock(lockName(version.path, version.version), async () => {
-    await demandInService(parts.store, version.path, version.version);
+    await assertInService(parts.store, version.path, version.version);
     try {
-      return await withScratch(
-        parts.temporary,
-        async (scratch) =>
-          (await storedVersion(parts.store, version, scratch)) ?? (await build(parts, version, scratch, options)),
+      return await withTemporaryFolder(
+        parts.temporaryRoot,
+        async (folder) =>
+          (await storedVersion(parts.store, version, folder)) ?? (await build(parts, version, folder, options)),
       );
     } catch (error) {
-      if (error instanceof ScratchFull) await parts.blobs?.clear();
+      if (error instanceof TemporaryDiskFull) await parts.blobs?.clear();
       throw error;
     }
   });
@@ -81,13 +81,13 @@ export async function writeVersion(
 async function build(
   parts: WriterParts,
   version: ResolvedVersion,
-  scratch: string,
-  { many, demandCurrent }: WriteOptions,
+  folder: string,
+  { many, assertCurrent }: WriteOptions,
 ): Promise<WrittenVersion> {
-  const zip = await buildZip(parts, version, scratch, many);
+  const zip = await buildZip(parts, version, folder, many);
   const gomod = version.gomod ?? madeUpGoMod(version.path);
   try {
-    await storeFiles(parts, version, gomod, zip, scratch, demandCurrent);
+    await storeFiles(parts, version, gomod, zip, folder, assertCurrent);
   } catch (error) {
     if (error instanceof KeyTooLong)
       throw new Refuse(`${version.path}@${version.version} cannot be stored: ${error.message}`);
@@ -100,14 +100,14 @@ async function build(
 async function storedVersion(
   store: Store,
   { path, version, commit, origin }: ResolvedVersion,
-  scratch: string,
+  folder: string,
 ): Promise<WrittenVersion | undefined> {
   const info = await store.get(moduleKey(path, version, 'info'));
   const stored = info && originIn(info.toString());
   if (stored?.Hash !== commit || stored.URL !== origin.URL) return undefined;
   const zip = await store.stat(moduleKey(path, version, 'zip'));
   const gomod = await store.get(moduleKey(path, version, 'mod'));
-  const h1 = await hashStoredZip(store, moduleKey(path, version, 'zip'), scratch);
+  const h1 = await hashStoredZip(store, moduleKey(path, version, 'zip'), folder);
   // Whoever stored it may have died before it wrote the list.
   await writeList(store, path);
   return zip && gomod && h1 && { h1, goModH1: hashGoMod(gomod), size: zip.size };
@@ -119,14 +119,14 @@ async function storeFiles(
   resolved: ResolvedVersion,
   gomod: Buffer,
   zip: BuiltZip,
-  scratch: string,
-  demandCurrent: WriteOptions['demandCurrent'],
+  folder: string,
+  assertCurrent: WriteOptions['assertCurrent'],
 ): Promise<void> {
   const { path, version, commit } = resolved;
   const key = (file: 'zip' | 'mod' | 'info'): string => moduleKey(path, version, file);
-  const published = (await store.stat(key('info'))) && (await hashStoredZip(store, key('zip'), scratch));
+  const published = (await store.stat(key('info'))) && (await hashStoredZip(store, key('zip'), folder));
   if (published === zip.h1) return await writeList(store, path);
-  if (published) await demandCurrent?.();
+  if (published) await assertCurrent?.();
   if (published && retag === 'refuse') {
     throw new Refuse(
       `${path}@${version} was published with ${published} and stays; the tag now points at ${commit}, which gives ${zip.h1}. ` +
@@ -145,5 +145,5 @@ async function storeFiles(
   await store.put(key('info'), Buffer.from(infoText(version, resolved.committedAt, resolved.origin)));
   await writeList(store, path);
   // It may have been withdrawn while it was built: withdraw.ts tells why a look before and one after are enough.
-  await demandInService(store, path, version);
+  await assertInService(store, path, version);
 }

@@ -2,15 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Bull from 'bull';
 import type { Redis } from 'ioredis';
-import { type BullQueueOptions, jobOptions, openBull, prefixOf, type StoredJob, storedJob } from './bull.ts';
+import { jobOptions, openBull, prefixOf } from '../redis/bull.ts';
+import { storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
 import { BullWorker } from './bull-worker.ts';
-import { idOf } from './job-id.ts';
-import type { Added, Handler, Queue, QueueCounts, TagJob } from './queue.ts';
-import { connectRedis, endRedis, watchHeartbeat } from './redis.ts';
-import { within } from './within.ts';
+import type { Added, Handler, Queue, QueueCounts } from './queue.ts';
+import { idOf, type TagJob } from './tag-job.ts';
+import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
+import { withTimeout } from '../async/with-timeout.ts';
 
 /** How long a delivery counts as seen, in milliseconds. */
-const deliveryMs = 3_600_000;
+const DELIVERY_MEMORY_MS = 3_600_000;
 /** How long one asks Redis before giving up, in milliseconds: GitLab waits ten seconds for the webhook's answer. */
 const patienceMs = 4_000;
 
@@ -43,15 +44,14 @@ export class BullQueue implements Queue {
   }
 
   async add(job: TagJob, delivery?: string): Promise<Added> {
-    const { projectId, tag, hint, listed } = job;
-    const stored: StoredJob = { projectId, tag, hint, listed, failures: 0, nonce: randomUUID() };
+    const stored: StoredJob = { ...job, failures: 0, nonce: randomUUID() };
     const deliveryKey =
       delivery && `${prefixOf(this.#options)}:delivery:${encodeURIComponent(delivery.toWellFormed())}`;
     // Every step can be made twice, so an attempt that broke off is simply made again.
     return this.#ask(async () => {
       if (deliveryKey && (await this.#redis.exists(deliveryKey)) === 1) return 'folded';
       const added = await this.#store(idOf(job), stored);
-      if (deliveryKey) await this.#redis.set(deliveryKey, '1', 'PX', deliveryMs);
+      if (deliveryKey) await this.#redis.set(deliveryKey, '1', 'PX', DELIVERY_MEMORY_MS);
       return added;
     });
   }
@@ -79,7 +79,7 @@ export class BullQueue implements Queue {
   }
 
   async #store(id: string, job: StoredJob): Promise<Added> {
-    const priority = job.listed ? 2 : 1;
+    const priority = job.priority === 'pushed' ? 1 : 2;
     let stored = job;
     let added: Added = 'queued';
     for (;;) {
@@ -88,12 +88,12 @@ export class BullQueue implements Queue {
       // Without data it is done already, or it fell on the remains of an earlier job of that id: see BullWorker.
       if (data === 0) return added;
       if (data === 1) continue;
-      const found = storedJob.parse(JSON.parse(String(data)));
+      const found = storedJobSchema.parse(JSON.parse(String(data)));
       if (found.nonce === job.nonce) return added;
       added = 'folded';
       // Pushed after it was listed: it comes before the others that were.
-      if (job.listed || !found.listed || !(await this.#takeBack(id))) return added;
-      stored = { ...job, listed: found.listed };
+      if (job.priority === 'listed' || found.priority === 'pushed' || !(await this.#takeBack(id))) return added;
+      stored = { ...found, priority: 'pushed', failures: 0, nonce: job.nonce };
     }
   }
 
@@ -111,7 +111,7 @@ export class BullQueue implements Queue {
     for (;;) {
       this.#closing.signal.throwIfAborted();
       try {
-        return await within(deadline - Date.now(), attempt());
+        return await withTimeout(deadline - Date.now(), attempt());
       } catch (error) {
         if (Date.now() + 200 >= deadline) throw new Error('the queue in Redis cannot be used', { cause: error });
       }

@@ -1,11 +1,12 @@
 import type Bull from 'bull';
 import type { Redis } from 'ioredis';
-import { Again, type BullQueueOptions, discard, lockMsOf, prefixOf, type StoredJob, storedJob } from './bull.ts';
-import { BullConsumer } from './bull-consumer.ts';
-import { subjectOf } from './job-id.ts';
+import { Again, discard, lockMsOf, prefixOf } from '../redis/bull.ts';
+import { storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
+import { BullConsumer } from '../redis/bull-consumer.ts';
+import { subjectOf } from './tag-job.ts';
 import type { Handler } from './queue.ts';
-import { failureRule } from './retry.ts';
-import { takeLock } from './tag-lock.ts';
+import { failureRule } from './job-failure.ts';
+import { takeLease } from '../redis/lease.ts';
 
 /** How long a job waits whose tag is being worked on, in milliseconds. */
 const busyMs = 1_000;
@@ -36,14 +37,14 @@ export class BullWorker {
   }
 
   async #run(job: Bull.Job<StoredJob>, redis: Redis): Promise<void> {
-    const stored = storedJob.safeParse(job.data);
+    const stored = storedJobSchema.safeParse(job.data);
     if (!stored.success) return discard(job, redis, this.#options.log, busyMs);
 
     const { failures, nonce, ...tagJob } = stored.data;
     const key = `${prefixOf(this.#options)}:running:${subjectOf(tagJob)}`;
     const lockMs = lockMsOf(this.#options);
     // Bull renews its own lock as well, but never again once that has failed (lib/queue.js, lockExtender).
-    const lock = await takeLock(redis, key, lockMs, this.#options.log, () => job.extendLock(lockMs));
+    const lock = await takeLease(redis, key, lockMs, this.#options.log, () => job.extendLock(lockMs));
     if (lock === undefined) throw new Again(busyMs);
     try {
       if (this.#consumer.closing.aborted) throw new Again(1);

@@ -1,16 +1,16 @@
 import { LRUCache } from 'lru-cache';
-import { idOf, subjectOf } from './job-id.ts';
-import type { Added, Handler, Queue, QueueCounts, TagJob } from './queue.ts';
-import { failureRule, type QueueOptions } from './retry.ts';
+import type { Added, Handler, Queue, QueueCounts } from './queue.ts';
+import { idOf, subjectOf, type TagJob } from './tag-job.ts';
+import { failureRule, type QueueOptions } from './job-failure.ts';
 
 interface Entry {
-  readonly job: TagJob;
+  job: TagJob;
   failures: number;
   timer?: NodeJS.Timeout;
 }
 
 /** How long a delivery counts as seen, in milliseconds. */
-const deliveryMs = 3_600_000;
+const DELIVERY_MEMORY_MS = 3_600_000;
 
 /**
  * The queue inside one process. It is safe from failing handlers, and from nothing else: what waits when the
@@ -24,7 +24,7 @@ export class MemoryQueue implements Queue {
   readonly #running = new Map<string, Promise<void>>();
   /** The project and tag of each running job. */
   readonly #busy = new Set<string>();
-  readonly #deliveries = new LRUCache<string, true>({ max: 100_000, ttl: deliveryMs });
+  readonly #deliveries = new LRUCache<string, true>({ max: 100_000, ttl: DELIVERY_MEMORY_MS });
   readonly #failed: ReturnType<typeof failureRule>;
   #concurrency = 0;
   #handler: Handler | undefined;
@@ -38,17 +38,17 @@ export class MemoryQueue implements Queue {
     await this.check();
     if (delivery !== undefined && this.#deliveries.has(delivery)) return 'folded';
     const id = idOf(job);
-    const folded = this.#entries.has(id);
-    if (!folded) {
+    const entry = this.#entries.get(id);
+    if (!entry) {
       this.#entries.set(id, { job, failures: 0 });
       this.#wait(id, job);
-    } else if (!job.listed && this.#waiting.listed.delete(id)) {
+    } else if (job.priority === 'pushed' && this.#waiting.listed.delete(id)) {
       // Pushed after it was listed: it comes before the others that were.
-      this.#waiting.pushed.add(id);
-      this.#start();
+      entry.job = { ...entry.job, priority: 'pushed' };
+      this.#wait(id, entry.job);
     }
     if (delivery !== undefined) this.#deliveries.set(delivery, true);
-    return folded ? 'folded' : 'queued';
+    return entry ? 'folded' : 'queued';
   }
 
   process(concurrency: number, handler: Handler): void {
@@ -107,7 +107,7 @@ export class MemoryQueue implements Queue {
   }
 
   #wait(id: string, job: TagJob): void {
-    (job.listed ? this.#waiting.listed : this.#waiting.pushed).add(id);
+    this.#waiting[job.priority].add(id);
     this.#start();
   }
 }

@@ -1,29 +1,4 @@
-/** What a listing of GitLab's own API said of a tag, so that it need not be read again right after. */
-export interface ListedTag {
-  /** Full commit id. */
-  readonly commit: string;
-  /** ISO 8601, as is `at`, when it was listed. */
-  readonly committedAt: string;
-  readonly at: string;
-  /** Whether other versions are tagged on the same commit: then they share what is read of it. */
-  readonly sharesCommit: boolean;
-  /** Full path of its project then, if that was listed as well. */
-  readonly projectPath?: string | undefined;
-}
-
-/** A tag to look at. Everything else about it is read from GitLab when the job runs. */
-export interface TagJob {
-  readonly projectId: number;
-  /** The tag's full name, without `refs/tags/`. */
-  readonly tag: string;
-  /**
-   * What the tag was said to point at: a commit, a tag object, or nothing. It comes from outside and only tells
-   * deliveries apart (two deliveries about one position fold into one job); the job itself reads the tag again.
-   */
-  readonly hint: string;
-  /** Given by a sweep or a backfill, which list a project's tags. It has no part in telling jobs apart. */
-  readonly listed?: ListedTag | undefined;
-}
+import type { TagJob } from './tag-job.ts';
 
 /** What became of an `add`: a new job, or nothing to do because the same one already waits or runs. */
 export type Added = 'queued' | 'folded';

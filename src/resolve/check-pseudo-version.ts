@@ -2,7 +2,7 @@ import { Refuse } from '../errors.ts';
 import { parsePseudoVersion, timestampOf } from '../module/pseudo.ts';
 import { compareVersions, majorOf, type Version } from '../module/version.ts';
 import type { ModulePlace } from './place.ts';
-import type { Repositories } from './repository.ts';
+import type { Repositories } from './repositories.ts';
 import type { Revision } from './revision.ts';
 import { tagPrefixOf } from './tagged-versions.ts';
 

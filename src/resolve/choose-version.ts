@@ -12,7 +12,7 @@ import {
 import { checkPseudoVersion } from './check-pseudo-version.ts';
 import { joinPath } from '../module/elements.ts';
 import type { ModulePlace } from './place.ts';
-import type { Repositories, RepositoryTag } from './repository.ts';
+import type { Repositories, RepositoryTag } from './repositories.ts';
 import type { Revision } from './revision.ts';
 import { tagPrefixOf } from './tagged-versions.ts';
 

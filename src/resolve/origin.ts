@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { parseJson } from '../json.ts';
+import { parseJson } from '../io/json.ts';
 import { compareBytes } from '../module/hash.ts';
 import { canonicalVersion, isPseudoVersion, type Version } from '../module/version.ts';
 import type { ModulePlace } from './place.ts';
-import type { RepositoryTag } from './repository.ts';
+import type { RepositoryTag } from './repositories.ts';
 import type { Revision } from './revision.ts';
 
 /** Where a version comes from, in the words of codehost.Origin in cmd/go and in its order. What does not apply is left out. */

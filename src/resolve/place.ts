@@ -1,5 +1,5 @@
 import { Skip } from '../errors.ts';
-import type { Project } from '../gitlab/answers.ts';
+import type { Project } from '../gitlab/schema.ts';
 import { below } from '../module/elements.ts';
 import { splitPathVersion, type ModulePath } from '../module/path.ts';
 import type { Ownership } from './ownership.ts';

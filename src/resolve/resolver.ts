@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { Refuse, Skip } from '../errors.ts';
-import type { CommitId, Project } from '../gitlab/answers.ts';
+import type { CommitId, Project } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { ModulePath } from '../module/path.ts';
 import { isPseudoVersion, parseVersion, prereleaseOf, type Version } from '../module/version.ts';
@@ -9,7 +9,7 @@ import { chooseGoMod, versionedDirectory, type FoundGoMod } from './go-mod.ts';
 import { infoText, originOf, originWithTags, type Origin } from './origin.ts';
 import type { Ownership } from './ownership.ts';
 import { findPlace, type ModulePlace } from './place.ts';
-import { Repositories } from './repository.ts';
+import { Repositories } from './repositories.ts';
 import { findHead, findRevision, type Revision } from './revision.ts';
 import { retractionTest, taggedVersions, type TaggedVersion } from './tagged-versions.ts';
 

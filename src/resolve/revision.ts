@@ -1,10 +1,10 @@
 import { Skip } from '../errors.ts';
-import type { Commit, Project } from '../gitlab/answers.ts';
+import type { Commit, Project } from '../gitlab/schema.ts';
 import { isPseudoVersion, isSemver, parseVersion } from '../module/version.ts';
 import { parsePseudoVersion } from '../module/pseudo.ts';
 import { joinPath } from '../module/elements.ts';
 import type { ModulePlace } from './place.ts';
-import type { Repositories } from './repository.ts';
+import type { Repositories } from './repositories.ts';
 
 /** What a query names in the repository. */
 export interface Revision extends Commit {

@@ -1,5 +1,5 @@
 import { Refuse, Skip } from '../errors.ts';
-import type { Commit, Project } from '../gitlab/answers.ts';
+import type { Commit, Project } from '../gitlab/schema.ts';
 import { declaredPath } from '../module/modfile.ts';
 import { parseModulePath, splitPathVersion } from '../module/path.ts';
 import { checkModuleVersion, isPseudoVersion, majorOf, parseVersion, type Version } from '../module/version.ts';

@@ -9,7 +9,7 @@ import {
   type Version,
 } from '../module/version.ts';
 import type { ModulePlace } from './place.ts';
-import type { Repositories, RepositoryTag } from './repository.ts';
+import type { Repositories, RepositoryTag } from './repositories.ts';
 
 /** A version that a tag of the module names. */
 export interface TaggedVersion {

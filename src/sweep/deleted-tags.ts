@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import { parseCommit } from '../gitlab/answers.ts';
-import { readOutcome } from '../publish/outcome.ts';
+import { parseCommit } from '../gitlab/schema.ts';
+import { readOutcome } from '../store/outcome.ts';
 import { deletedTagKey } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
-import type { ComparedTags } from './missing-tags.ts';
+import type { ComparedTags } from './compare-tags.ts';
 
 /**
  * Marks published tags that were deleted in GitLab. They stay served: builds depend on them. A mark goes when the tag is

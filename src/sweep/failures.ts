@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
-import type { Project } from '../gitlab/answers.ts';
-import { ErrorAnswer } from '../gitlab/requester.ts';
+import type { Project } from '../gitlab/schema.ts';
+import { ErrorAnswer } from '../gitlab/transport.ts';
 
 /** So many projects in a row that cannot be read are an outage of GitLab or of the store. */
 const OUTAGE = 5;

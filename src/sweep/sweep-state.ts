@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseJson } from '../json.ts';
+import { parseJson } from '../io/json.ts';
 import { SWEEP_STATE_KEY } from '../store/layout.ts';
 import type { ReadStore, Store } from '../store/store.ts';
 

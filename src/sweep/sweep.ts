@@ -1,14 +1,15 @@
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
-import type { Project } from '../gitlab/answers.ts';
+import type { Project } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { JobSink } from '../queue/queue.ts';
+import { listedTag } from '../queue/tag-job.ts';
 import type { Store } from '../store/store.ts';
 import { markDeletedTags } from './deleted-tags.ts';
 import { Failures } from './failures.ts';
 import { outcomeKey } from '../store/layout.ts';
-import { areThere, compareTags, jobOf, type MissingTag } from './missing-tags.ts';
-import { isOpen, projectsInScope } from './targets.ts';
+import { areThere, compareTags, type MissingTag } from './compare-tags.ts';
+import { isOpen, projectsInScope } from '../gitlab/targets.ts';
 import { readSweepState, writeSweepState, type SeenProject, type SweepState } from './sweep-state.ts';
 import { noteVanished } from './vanished-projects.ts';
 
@@ -128,7 +129,7 @@ export async function sweepProject(
   for (const tag of compared.missing) {
     if (signal.aborted) break;
     await parts.roomInQueue?.(signal);
-    if ((await parts.queue.add(jobOf(project, tag, at))) === 'queued') queued++;
+    if ((await parts.queue.add(listedTag(project, tag, at))) === 'queued') queued++;
   }
   await markDeletedTags(parts, project.id, compared);
   return { tags: compared.count, queued, missing: compared.missing };
@@ -229,6 +230,7 @@ async function queueAgain(
   for await (const { name, commit, committedAt } of gitlab.tags(project.id)) {
     if (signal.aborted) return;
     await roomInQueue?.(signal);
-    if (commit && committedAt) await queue.add(jobOf(project, { name, commit, committedAt, sharesCommit: false }, at));
+    if (commit && committedAt)
+      await queue.add(listedTag(project, { name, commit, committedAt, sharesCommit: false }, at));
   }
 }

@@ -1,7 +1,7 @@
-import { parseCommit } from '../gitlab/answers.ts';
+import { parseCommit } from '../gitlab/schema.ts';
 import { hashGoMod } from '../module/hash.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
-import { withScratch } from '../publish/scratch.ts';
+import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import { moduleKey, type VersionFile } from '../store/layout.ts';
 import type { ReadStore } from '../store/store.ts';
 import type { Finding, FindingKind } from './finding.ts';
@@ -14,7 +14,7 @@ import { readStoredFiles, type Stored, type StoredFiles } from './stored-files.t
 export interface CheckParts {
   readonly store: ReadStore;
   /** Folder for temporary files. */
-  readonly temporary: string;
+  readonly temporaryRoot: string;
   /** Builds the version again from GitLab; undefined to look at the store alone. */
   readonly rebuilder: Rebuilder | undefined;
 }
@@ -31,9 +31,11 @@ export async function checkVersion(
   record: PublishRecord | undefined,
   signal: AbortSignal,
 ): Promise<Finding[]> {
-  const { store, temporary, rebuilder } = parts;
+  const { store, temporaryRoot, rebuilder } = parts;
   const { module, version } = subject;
-  const files = await withScratch(temporary, (scratch) => readStoredFiles(store, module, version, scratch, signal));
+  const files = await withTemporaryFolder(temporaryRoot, (folder) =>
+    readStoredFiles(store, module, version, folder, signal),
+  );
   const findings = [...checkFiles(subject, files, record), ...compareWithRecord(subject, files, record)];
   if (rebuilder) findings.push(...(await compareWithGitLab(rebuilder, subject, files, record, signal)));
   return findings;

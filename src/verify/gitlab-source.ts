@@ -1,7 +1,7 @@
-import { createAgreement, gitlabOptions } from '../agreement.ts';
-import type { GitLabConfig } from '../config.ts';
+import { createAgreement, gitlabOptions } from '../app/coordination.ts';
+import type { GitLabConfig } from '../config/service.ts';
 import { GitLabClient } from '../gitlab/client.ts';
-import { createLog } from '../log.ts';
+import { createLog } from '../app/log.ts';
 import { Ownership } from '../resolve/ownership.ts';
 import { Resolver } from '../resolve/resolver.ts';
 import { Rebuilder, type RebuilderParts } from './rebuild.ts';
@@ -14,15 +14,15 @@ export interface GitLabSource extends Disposable {
 /** Makes a rebuilder from the settings. With REDIS_URL it keeps within the limits together with the service that runs. */
 export function openGitLabSource(
   config: GitLabConfig,
-  options: Pick<RebuilderParts, 'temporary' | 'onWait'>,
+  options: Pick<RebuilderParts, 'temporaryRoot' | 'onWait'>,
 ): GitLabSource {
   // What goes wrong with Redis is told with the versions that could not be checked for it.
   const agreement = createAgreement(config.redisUrl, createLog('silent'));
-  const { pace } = agreement;
-  const gitlab = new GitLabClient(gitlabOptions(config, pace));
+  const { rateLimiter } = agreement;
+  const gitlab = new GitLabClient(gitlabOptions(config, rateLimiter));
   const resolver = new Resolver(gitlab, new Ownership(config.modulePrefix, config.moduleMap, config.gitlabScope));
   return {
-    rebuilder: new Rebuilder({ gitlab, resolver, pace, ...options }),
+    rebuilder: new Rebuilder({ gitlab, resolver, rateLimiter, ...options }),
     [Symbol.dispose]: () => agreement[Symbol.dispose](),
   };
 }

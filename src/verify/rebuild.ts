@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Refuse, Retry, Skip, messageOf } from '../errors.ts';
-import type { CommitId } from '../gitlab/answers.ts';
+import type { CommitId } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
-import type { Pace } from '../pace/pace.ts';
-import { Patience } from '../patience.ts';
-import { buildZip } from '../publish/build.ts';
-import { withScratch } from '../publish/scratch.ts';
+import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
+import { Patience } from '../async/retry-policy.ts';
+import { buildZip } from '../build/build.ts';
+import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
 import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 
@@ -16,9 +16,9 @@ import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 export interface RebuilderParts {
   readonly gitlab: GitLabClient;
   readonly resolver: Resolver;
-  readonly pace: Pace;
+  readonly rateLimiter: RateLimiter;
   /** Folder for temporary files. */
-  readonly temporary: string;
+  readonly temporaryRoot: string;
   /** Archives a minute for each project; GitLab's own limit by default. */
   readonly archivesPerMinute?: number;
   /** Told that nothing goes on for so many milliseconds, and why. */
@@ -70,10 +70,10 @@ export class Rebuilder {
   }
 
   async #build(module: ModulePath, version: Version, commit: CommitId | undefined): Promise<{ h1: H1; goModH1: H1 }> {
-    const { gitlab, pace, temporary, archivesPerMinute } = this.#parts;
+    const { gitlab, rateLimiter, temporaryRoot, archivesPerMinute } = this.#parts;
     const resolved = await this.#resolve(module, version, commit);
-    const { h1 } = await withScratch(temporary, (scratch) =>
-      buildZip({ gitlab, pace, archivesPerMinute }, resolved, scratch),
+    const { h1 } = await withTemporaryFolder(temporaryRoot, (folder) =>
+      buildZip({ gitlab, rateLimiter, archivesPerMinute }, resolved, folder),
     );
     return { h1, goModH1: hashGoMod(resolved.gomod ?? madeUpGoMod(module)) };
   }

@@ -1,10 +1,10 @@
-import { parseCommit, type CommitId } from '../gitlab/answers.ts';
-import { parseJson } from '../json.ts';
+import { parseCommit, type CommitId } from '../gitlab/schema.ts';
+import { parseJson } from '../io/json.ts';
 import { parseModulePath, type ModulePath } from '../module/path.ts';
 import { parseVersion, type Version } from '../module/version.ts';
-import { outcomeSchema, type Outcome } from '../publish/outcome.ts';
+import { outcomeSchema, type Outcome } from '../store/outcome.ts';
 import type { ReadStore } from '../store/store.ts';
-import { Lanes } from './lanes.ts';
+import { KeyedQueue } from '../async/keyed-queue.ts';
 import { isSelected, type Selection } from './selection.ts';
 
 /** What was written down when a version was published. */
@@ -63,7 +63,7 @@ export async function readRecords(
       record: status === 'published' ? recordOf(key, outcome, module, version) : undefined,
     });
   };
-  const lanes = new Lanes(READS_AT_ONCE);
+  const lanes = new KeyedQueue(READS_AT_ONCE);
   for await (const { key } of store.list(OUTCOMES)) {
     if (signal.aborted) break;
     // What else there is are marks of deleted tags.

@@ -5,11 +5,11 @@ import { z } from 'zod';
 import { hashGoMod, type H1 } from '../module/hash.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
-import { MAX_GOMOD } from '../module/zip.ts';
+import { MAX_GOMOD } from '../module/zip/writer.ts';
 import { moduleKey, type VersionFile } from '../store/layout.ts';
 import type { ReadStore } from '../store/store.ts';
-import { parseJson } from '../json.ts';
-import { DamagedZip, readModuleZip, type ReadZip } from './module-zip.ts';
+import { parseJson } from '../io/json.ts';
+import { DamagedZip, readModuleZip, type ReadZip } from '../module/zip/reader.ts';
 
 /** A file of a version as it is in the store: what was read from it, that it is missing, or in what way it is bad. */
 export type Stored<T> =
@@ -45,14 +45,14 @@ export async function readStoredFiles(
   store: ReadStore,
   module: ModulePath,
   version: Version,
-  scratch: string,
+  folder: string,
   signal: AbortSignal,
 ): Promise<StoredFiles> {
   const key = (file: VersionFile): string => moduleKey(module, version, file);
   return {
     info: await readSmall(store, key('info'), MAX_INFO, (bytes) => parseInfo(bytes, version)),
     mod: await readSmall(store, key('mod'), MAX_GOMOD, (bytes) => ({ is: 'read', value: hashGoMod(bytes) })),
-    zip: await readZip(store, { key: key('zip'), module, version }, scratch, signal),
+    zip: await readZip(store, { key: key('zip'), module, version }, folder, signal),
   };
 }
 
@@ -72,12 +72,12 @@ async function readSmall<T>(
 async function readZip(
   store: ReadStore,
   { key, module, version }: { key: string; module: ModulePath; version: Version },
-  scratch: string,
+  folder: string,
   signal: AbortSignal,
 ): Promise<Stored<ReadZip>> {
   const object = await store.open(key);
   if (!object) return { is: 'missing' };
-  const path = join(scratch, 'stored.zip');
+  const path = join(folder, 'stored.zip');
   await pipeline(object.body, createWriteStream(path), { signal });
   try {
     return { is: 'read', value: await readModuleZip(path, module, version) };

@@ -5,7 +5,7 @@ import { moduleKey } from '../store/layout.ts';
 import type { ReadStore } from '../store/store.ts';
 import { checkVersion, repairAdvice, type CheckParts } from './check-version.ts';
 import { countVersion, noCounts, type Counts, type Finding } from './finding.ts';
-import { Lanes } from './lanes.ts';
+import { KeyedQueue } from '../async/keyed-queue.ts';
 import { readRecords, type PublishRecord, type PublishRecords } from './records.ts';
 import type { Selection } from './selection.ts';
 import { countPublished, storedVersions, type StoredVersion } from './stored-versions.ts';
@@ -35,7 +35,7 @@ const LANES = 4;
 export async function verifyStore(parts: VerifyParts, selection: Selection, signal: AbortSignal): Promise<Counts> {
   const run = new Run(parts, signal);
   const records = await readRecords(parts.store, selection, (key) => run.noteUnreadable(key), signal);
-  await demandAll(parts.store, selection, records);
+  await assertPresent(parts.store, selection, records);
   const counting = countPublished(parts.store, selection, (count) => run.found(count), signal);
   // It may fail before the others are done, who fail for the same reason.
   counting.catch(() => undefined);
@@ -73,7 +73,7 @@ class Run {
 
   /** Checks every selected version in the store, in lanes, and takes its record out of `records`. */
   async checkStored(selection: Selection, records: PublishRecords): Promise<void> {
-    const lanes = new Lanes(LANES);
+    const lanes = new KeyedQueue(LANES);
     for await (const stored of storedVersions(this.#parts.store, selection)) {
       if (this.#signal.aborted) break;
       const name = `${stored.module}@${stored.version}`;
@@ -168,7 +168,7 @@ function leftoverOf({ module, version }: StoredVersion): Finding {
 }
 
 /** Throws NothingThere for the first selected module or version of which there is neither a file nor a record. */
-async function demandAll(store: ReadStore, selection: Selection, records: PublishRecords): Promise<void> {
+async function assertPresent(store: ReadStore, selection: Selection, records: PublishRecords): Promise<void> {
   if (selection === 'everything') return;
   const recorded = new Set(Array.from(records.values(), ({ module }) => module));
   for (const [module, versions] of selection) {

@@ -1,6 +1,6 @@
 import { moduleKey } from '../store/layout.ts';
 import type { ReadStore } from '../store/store.ts';
-import { readWithdrawal } from '../store/withdrawn.ts';
+import { readWithdrawal } from '../store/withdrawal.ts';
 import type { Finding } from './finding.ts';
 import type { StoredVersion } from './stored-versions.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { TagJob } from '../queue/queue.ts';
+import { pushedTag, type TagJob } from '../queue/tag-job.ts';
 
 /** What a delivery asks for: jobs, or nothing and why, or it is not what GitLab sends and why. */
 export type Delivery =
@@ -83,7 +83,7 @@ function readChanges(project: number, changes: readonly { ref: string; after: st
   if (present.length === 0) return { kind: 'ignored', reason: 'tag deleted' };
   return {
     kind: 'tags',
-    jobs: present.map(({ ref: name, hint }) => ({ projectId: project, tag: name.slice(tagPrefix.length), hint })),
+    jobs: present.map(({ ref: name, hint }) => pushedTag(project, name.slice(tagPrefix.length), hint)),
   };
 }
 

@@ -1,9 +1,11 @@
 import express from 'express';
 import type { NextFunction, Request, Response, Router } from 'express';
 import type { Logger } from 'pino';
-import type { JobSink, TagJob } from '../queue/queue.ts';
+import type { JobSink } from '../queue/queue.ts';
+import type { TagJob } from '../queue/tag-job.ts';
 import { readDelivery } from './payload.ts';
-import { isSigned, isToken, signingKey } from './verify.ts';
+import { isToken } from '../auth/token.ts';
+import { isSigned, signingKey } from './signature.ts';
 
 /** What a delivery came to, as a metric's label. */
 export type WebhookResult = 'queued' | 'folded' | 'ignored' | 'refused' | 'malformed' | 'unavailable';

@@ -10,7 +10,7 @@ import {
   type Office,
 } from '../e2e/office.ts';
 import { runModpress, startModpress, startService } from '../e2e/service.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 
 /** `modpress backfill` as a command that does the work itself. */
 describe('modpress backfill', () => {

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { notBegun, type BackfillProgress } from '../../src/backfill/progress.ts';
+import { notBegun, type BackfillProgress } from '../../src/backfill/backfill-progress.ts';
 import { RedisRuns } from '../../src/backfill/redis-runs.ts';
-import type { BackfillRequest } from '../../src/backfill/request.ts';
+import type { BackfillRequest } from '../../src/backfill/backfill-request.ts';
 import { newRun } from '../../src/backfill/runs.ts';
-import { connectRedis, endRedis } from '../../src/queue/redis.ts';
+import { connectRedis, endRedis } from '../../src/redis/connection.ts';
 import { removeKeys, startRedis, type RedisService } from '../services/redis.ts';
 
 const request: BackfillRequest = { targets: ['team'], dryRun: false };

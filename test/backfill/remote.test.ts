@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { notBegun, type BackfillProgress } from '../../src/backfill/progress.ts';
+import { notBegun, type BackfillProgress } from '../../src/backfill/backfill-progress.ts';
 import { backfillRemotely } from '../../src/backfill/remote.ts';
 
 const request = { targets: [], dryRun: false };

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { library, openOffice, PREFIX } from '../e2e/office.ts';
 import { startModpress, startService } from '../e2e/service.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { freePort } from '../services/free-port.ts';
 
 const ADMIN_TOKEN = 'the-token-of-the-admins';

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { MemoryRuns } from '../../src/backfill/memory-runs.ts';
-import { notBegun } from '../../src/backfill/progress.ts';
+import { notBegun } from '../../src/backfill/backfill-progress.ts';
 import { createBackfillRouter } from '../../src/backfill/router.ts';
 
 test('a GitLab that wants a rest does not keep the client waiting: the backfill begins, and waits itself', async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Issuer, type Claims } from '../admin/issuer.ts';
+import { Issuer, type Claims } from '../auth/issuer.ts';
 import { startInProcess, type InProcess } from '../e2e/in-process.ts';
 import { library, openOffice, PREFIX, pushTags, type Office } from '../e2e/office.ts';
 import { runModpress, startModpress } from '../e2e/service.ts';

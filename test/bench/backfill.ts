@@ -4,19 +4,19 @@ import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { backfill } from '../../src/backfill/backfill.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
-import { MemoryPace } from '../../src/pace/memory-pace.ts';
-import type { Pace } from '../../src/pace/pace.ts';
-import { waitForPace } from '../../src/pace/wait.ts';
-import { BlobCache } from '../../src/publish/blob-cache.ts';
-import { Blobs } from '../../src/publish/blobs.ts';
-import type { Outcome } from '../../src/publish/outcome.ts';
-import { Publisher } from '../../src/publish/publish.ts';
-import { memoryLock } from '../../src/queue/version-lock.ts';
+import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
+import type { RateLimiter } from '../../src/rate-limit/rate-limiter.ts';
+import { waitForPermit } from '../../src/rate-limit/wait-for-permit.ts';
+import { BlobCache } from '../../src/build/blob-cache.ts';
+import { Blobs } from '../../src/build/blobs.ts';
+import type { Outcome } from '../../src/store/outcome.ts';
+import { Publisher } from '../../src/publish/publisher.ts';
+import { memoryLock } from '../../src/redis/version-lock.ts';
 import { Ownership } from '../../src/resolve/ownership.ts';
 import { DiskStore } from '../../src/store/disk.ts';
-import type { TagJob } from '../../src/queue/queue.ts';
-import { Git } from '../gitlab/git.ts';
-import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
+import type { TagJob } from '../../src/queue/tag-job.ts';
+import { Git } from '../fake-gitlab/git.ts';
+import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
 import { Content } from './content.ts';
 import { commitMonorepo, type MonorepoShape } from './monorepo.ts';
 
@@ -72,12 +72,12 @@ async function measure(folder: string, deadline: AbortSignal): Promise<boolean> 
   );
 
   const cache = new BlobCache(folder);
-  const pace = new MemoryPace();
-  const gitlab = clientOf(limited, () => waitForPace(pace, 'gitlab', RATE, 1000));
-  const blobs = new Blobs({ gitlab, cache, temporary: folder });
+  const rateLimiter = new MemoryRateLimiter();
+  const gitlab = clientOf(limited, () => waitForPermit(rateLimiter, 'gitlab', RATE, 1000));
+  const blobs = new Blobs({ gitlab, cache, temporaryRoot: folder });
   const { publisher, store, ownership } = await publisherIn(join(folder, 'backfill'), {
     gitlab,
-    pace,
+    rateLimiter,
     blobs,
     archivesPerMinute: ARCHIVES_A_MINUTE,
   });
@@ -132,7 +132,7 @@ async function compare(
   const gitlab = clientOf(unlimited, async () => undefined);
   const { publisher } = await publisherIn(join(folder, 'archives'), {
     gitlab,
-    pace: new MemoryPace(),
+    rateLimiter: new MemoryRateLimiter(),
     archivesPerMinute: Number.MAX_SAFE_INTEGER,
   });
   const limit = pLimit(COMPARED_AT_A_TIME);
@@ -161,13 +161,13 @@ async function createMonorepo(gitlab: StandIn): Promise<{ project: Project; tags
   }
 }
 
-function clientOf(gitlab: StandIn, pace: () => Promise<void>): GitLabClient {
-  return new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, pace });
+function clientOf(gitlab: StandIn, beforeCall: () => Promise<void>): GitLabClient {
+  return new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, beforeCall });
 }
 
 interface Built {
   readonly gitlab: GitLabClient;
-  readonly pace: Pace;
+  readonly rateLimiter: RateLimiter;
   readonly blobs?: Blobs;
   readonly archivesPerMinute: number;
 }
@@ -176,12 +176,12 @@ async function publisherIn(
   folder: string,
   built: Built,
 ): Promise<{ publisher: Publisher; store: DiskStore; ownership: Ownership }> {
-  const temporary = join(folder, 'temporary');
-  await mkdir(temporary, { recursive: true });
+  const temporaryRoot = join(folder, 'temporary');
+  await mkdir(temporaryRoot, { recursive: true });
   const store = await DiskStore.open(join(folder, 'store'));
   const ownership = new Ownership(HOST, [], [PATH]);
   return {
-    publisher: new Publisher({ ...built, store, ownership, lock: memoryLock(), retag: 'refuse', temporary }),
+    publisher: new Publisher({ ...built, store, ownership, lock: memoryLock(), retag: 'refuse', temporaryRoot }),
     store,
     ownership,
   };

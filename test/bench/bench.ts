@@ -1,5 +1,5 @@
-import type { Git } from '../gitlab/git.ts';
-import type { StandIn } from '../gitlab/stand-in.ts';
+import type { Git } from '../fake-gitlab/git.ts';
+import type { StandIn } from '../fake-gitlab/stand-in.ts';
 import type { Content } from './content.ts';
 
 /** What all measurements work with. */

@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { metric } from '../e2e/metric.ts';
 import { library, openOffice, PREFIX, type Office } from '../e2e/office.ts';
 import { startModpress, startService } from '../e2e/service.ts';
-import type { Project } from '../gitlab/stand-in.ts';
-import { WorkTree, type FileContent } from '../gitlab/work-tree.ts';
+import type { Project } from '../fake-gitlab/stand-in.ts';
+import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 
 /** `npm run bench:company`: the first day with a GitLab of 5,000 projects and 50,000 tags, most of them not Go. */
 

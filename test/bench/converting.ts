@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { readArchive } from '../../src/gitlab/archive.ts';
-import { collect } from '../../src/gitlab/collect.ts';
-import type { CommitId } from '../../src/gitlab/answers.ts';
+import { collect } from '../../src/io/read-body.ts';
+import type { CommitId } from '../../src/gitlab/schema.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
-import { MAX_ZIP, ModuleZip } from '../../src/module/zip.ts';
-import { convert } from '../../src/publish/convert.ts';
-import { filesInGitLab } from '../../src/publish/commit-files.ts';
-import { planZip } from '../../src/publish/plan.ts';
+import { MAX_ZIP, ModuleZip } from '../../src/module/zip/writer.ts';
+import { convert } from '../../src/build/merge-archive.ts';
+import { filesInGitLab } from '../../src/build/commit-files.ts';
+import { planZip } from '../../src/build/plan.ts';
 
 /** What a converting process is told. */
 export interface Conversion {
@@ -40,14 +40,14 @@ async function serve(conversion: Conversion): Promise<void> {
   const path = conversion.module as ModulePath;
   const version = 'v1.0.0' as Version;
   const gomod = Buffer.from(`module ${path}\n\ngo 1.24\n`);
-  const client = new GitLabClient({ url: gitlabUrl, token, pace: async () => undefined });
+  const client = new GitLabClient({ url: gitlabUrl, token, beforeCall: async () => undefined });
   const commit = conversion.commit as CommitId;
   const plan = await planZip(filesInGitLab(client, projectId, commit), { commit, directory: '', gomod });
   const sums = new Set<string>();
   const convertOnce = async (way: Way): Promise<void> => {
     const zip = new ModuleZip(path, version);
     const written = pipeline(zip.output, createWriteStream(join(folder, 'modpress.zip')));
-    const source = { archive: createReadStream(archive), blob: askGitLab, attributes: askGitLab, scratch: folder };
+    const source = { archive: createReadStream(archive), blob: askGitLab, attributes: askGitLab, folder: folder };
     sums.add(way === 'proved' ? await convert(plan.files, source, zip) : await take(source.archive, zip));
     await written;
     if (sums.size !== 1) throw new Error('the two ways gave different modules');

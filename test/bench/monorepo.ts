@@ -1,4 +1,4 @@
-import type { Git } from '../gitlab/git.ts';
+import type { Git } from '../fake-gitlab/git.ts';
 import type { Content } from './content.ts';
 
 /** What a repository of many modules is like. */

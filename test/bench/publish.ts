@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Git } from '../gitlab/git.ts';
-import { startGitLab } from '../gitlab/stand-in.ts';
+import { Git } from '../fake-gitlab/git.ts';
+import { startGitLab } from '../fake-gitlab/stand-in.ts';
 import type { Bench } from './bench.ts';
 import { Content } from './content.ts';
 import { measureConversion, measureProof } from './conversion.ts';

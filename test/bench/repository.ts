@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Git } from '../gitlab/git.ts';
+import type { Git } from '../fake-gitlab/git.ts';
 import type { Content } from './content.ts';
 
 /** Many small files like those of a Go module, more and smaller ones, or few large ones like its pictures and tables. */

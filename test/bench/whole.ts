@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import type { Git } from '../gitlab/git.ts';
-import type { Project } from '../gitlab/stand-in.ts';
+import type { Git } from '../fake-gitlab/git.ts';
+import type { Project } from '../fake-gitlab/stand-in.ts';
 import type { Bench } from './bench.ts';
 import { HUGE_TREE_BYTES, hugeTree, startTreeFront, type Tree } from './huge-tree.ts';
 import { commitModule, commitPaths, type Shape } from './repository.ts';

@@ -1,5 +1,5 @@
-import { Git } from '../gitlab/git.ts';
-import type { Project } from '../gitlab/stand-in.ts';
+import { Git } from '../fake-gitlab/git.ts';
+import type { Project } from '../fake-gitlab/stand-in.ts';
 import type { CorpusModule } from './corpus.ts';
 
 /** When a version was committed whose archive does not tell. */

@@ -19,14 +19,14 @@ interface Performance {
 
 describe('the demo', () => {
   const leftovers: (() => void)[] = [];
-  let temporary: string;
+  let temporaryRoot: string;
 
   beforeEach(async () => {
-    temporary = await mkdtemp(join(tmpdir(), 'modpress-demo-test-'));
+    temporaryRoot = await mkdtemp(join(tmpdir(), 'modpress-demo-test-'));
   });
   afterEach(async () => {
     for (const end of leftovers.splice(0)) end();
-    await rm(temporary, { recursive: true, force: true });
+    await rm(temporaryRoot, { recursive: true, force: true });
   });
 
   test('publishes, builds, upgrades, proves its checksums, and leaves nothing behind', async () => {
@@ -80,7 +80,7 @@ describe('the demo', () => {
   }, 120_000);
 
   test('says what is missing when it cannot go on', async () => {
-    const demo = start([], { PATH: temporary });
+    const demo = start([], { PATH: temporaryRoot });
     expect(await demo.ended).toBe(1);
     expect(demo.output).toMatch(/The demo ends here: .*\bgo\b.*ENOENT/);
     await nothingIsLeft(demo);
@@ -91,7 +91,7 @@ describe('the demo', () => {
     // In a process group of its own, which shows what it has left running.
     const child = spawn(process.execPath, ['--import', 'tsx', 'test/demo/demo.ts', ...args], {
       cwd: root,
-      env: { ...process.env, TMPDIR: temporary, ...env },
+      env: { ...process.env, TMPDIR: temporaryRoot, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
@@ -120,7 +120,7 @@ describe('the demo', () => {
       .poll(() => groupRuns(demo.pid), { timeout: 10_000, message: 'something of the demo still runs' })
       .toBe(false);
     // tsx keeps what it has compiled.
-    expect((await readdir(temporary)).filter((name) => !name.startsWith('tsx-'))).toEqual([]);
+    expect((await readdir(temporaryRoot)).filter((name) => !name.startsWith('tsx-'))).toEqual([]);
     for (const [url] of demo.output.matchAll(/http:\/\/127\.0\.0\.1:\d{4,}\//g))
       await expect(fetch(url)).rejects.toThrow('fetch failed');
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../src/errors.ts';
-import { startGitLab } from '../gitlab/stand-in.ts';
+import { startGitLab } from '../fake-gitlab/stand-in.ts';
 import { play, startModpress, type Finale } from './story.ts';
 import { Terminal } from './terminal.ts';
 
@@ -30,8 +30,8 @@ async function main(): Promise<number> {
 async function perform(terminal: Terminal, signal: AbortSignal, stay: boolean): Promise<void> {
   terminal.title('modpress: push a tag, get a module');
   await using gitlab = await startGitLab();
-  await using temporary = await createFolder();
-  const stage = { terminal, gitlab, folder: temporary.path, signal };
+  await using temporaryRoot = await createFolder();
+  const stage = { terminal, gitlab, folder: temporaryRoot.path, signal };
   terminal.step('A GitLab');
   terminal.note(`The stand-in plays gitlab.example, on ${gitlab.url}: real repositories, the API and webhooks.`);
   const { service, secret } = await startModpress(stage);

@@ -4,10 +4,10 @@ import { devNull } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startService, type Service } from '../e2e/service.ts';
-import { call } from '../gitlab/api-client.ts';
-import { downloadDirect } from '../gitlab/direct-mode.ts';
-import { gitEnvironment } from '../gitlab/git.ts';
-import type { StandIn } from '../gitlab/stand-in.ts';
+import { call } from '../fake-gitlab/api-client.ts';
+import { downloadDirect } from '../fake-gitlab/direct-mode.ts';
+import { gitEnvironment } from '../fake-gitlab/git.ts';
+import type { StandIn } from '../fake-gitlab/stand-in.ts';
 import { goEnv } from '../proxy/go.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -51,8 +51,8 @@ export async function startModpress({
   const secret = randomBytes(20).toString('hex');
   const upstream = await goEnv('GOPROXY');
   const token = gitlab.createToken({ scopes: ['read_api'], role: 'reporter' });
-  const temporary = join(folder, 'temporary');
-  await mkdir(temporary);
+  const temporaryRoot = join(folder, 'temporary');
+  await mkdir(temporaryRoot);
   const settings = {
     GITLAB_URL: gitlab.url,
     GITLAB_TOKEN: token,
@@ -74,7 +74,7 @@ export async function startModpress({
       ' \\\n    ',
     ),
   );
-  const service = await startService({ ...settings, UPSTREAM: upstream, TMPDIR: temporary });
+  const service = await startService({ ...settings, UPSTREAM: upstream, TMPDIR: temporaryRoot });
   await service.logged('compared tags with the store');
   terminal.success(`ready on ${service.url}`);
   terminal.note(

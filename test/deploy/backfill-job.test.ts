@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { Issuer } from '../admin/issuer.ts';
+import { Issuer } from '../auth/issuer.ts';
 import { startInProcess, type InProcess } from '../e2e/in-process.ts';
 import { library, openOffice, PREFIX, pushTags, type Office } from '../e2e/office.ts';
 

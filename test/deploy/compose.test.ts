@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadConfig, ROLES } from '../../src/config.ts';
-import { settings } from '../../src/settings.ts';
+import { loadConfig, ROLES } from '../../src/config/service.ts';
+import { settings } from '../../src/config/settings.ts';
 import { exampleVariables, modpressServices, readCompose } from './compose.ts';
 
 const { services, volumes, secrets } = readCompose(exampleVariables());

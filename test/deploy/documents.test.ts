@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createMetrics } from '../../src/metrics.ts';
-import { settingsTable } from '../../src/settings.ts';
+import { createMetrics } from '../../src/app/metrics.ts';
+import { settingsTable } from '../../src/config/settings.ts';
 
 const root = new URL('../../', import.meta.url);
 

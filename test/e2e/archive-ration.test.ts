@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Retry } from '../../src/errors.ts';
-import type { CommitId } from '../../src/gitlab/answers.ts';
+import type { CommitId } from '../../src/gitlab/schema.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
-import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 
 describe('an archive that GitLab refuses for asking too often', () => {
   let gitlab: StandIn;
@@ -20,7 +20,7 @@ describe('an archive that GitLab refuses for asking too often', () => {
     client = new GitLabClient({
       url: gitlab.url,
       token: gitlab.createToken({ scopes: ['read_api'] }),
-      pace: async () => undefined,
+      beforeCall: async () => undefined,
     });
   });
   afterAll(() => gitlab?.close());

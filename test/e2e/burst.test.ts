@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { startInProcess } from './in-process.ts';
 import { metric } from './metric.ts';
 import { addHook, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags } from './office.ts';

@@ -2,10 +2,10 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { outcomesPrefix } from '../../src/store/layout.ts';
 import { S3Store } from '../../src/store/s3.ts';
-import { outcomeSchema } from '../../src/publish/outcome.ts';
-import { call } from '../gitlab/api-client.ts';
-import type { Project } from '../gitlab/stand-in.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { outcomeSchema } from '../../src/store/outcome.ts';
+import { call } from '../fake-gitlab/api-client.ts';
+import type { Project } from '../fake-gitlab/stand-in.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { startMinio, type Minio } from '../services/minio.ts';
 import { startRedis, type RedisService } from '../services/redis.ts';
 import {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { FileContent, WorkTree } from '../gitlab/work-tree.ts';
+import type { FileContent, WorkTree } from '../fake-gitlab/work-tree.ts';
 import { library, PREFIX } from './office.ts';
 import { expectFailure, expectSame, SideBySide } from './side-by-side.ts';
 
@@ -104,7 +104,7 @@ describe('go get of a branch', { timeout: 60_000 }, () => {
       'untagged@main': 'v0.0.0-{untagged only}',
       'candidate@main': 'v1.2.0-rc.1.0.{candidate last}',
     };
-    expect(await taken(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await hashed(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 
   test('does so for other major versions, directories, repositories without go.mod and retracted tags', async () => {
@@ -115,12 +115,12 @@ describe('go get of a branch', { timeout: 60_000 }, () => {
       'legacy@main': 'v2.0.1-0.{legacy last}+incompatible',
       'retracted@stale': 'v1.0.1-0.{retracted stale}',
     };
-    expect(await taken(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await hashed(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 
   test('takes the tag that its newest commit has', async () => {
     const expected = { 'forked@main': 'v1.1.0', 'late@main': 'v0.1.0' };
-    expect(await taken(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await hashed(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 
   test('with a slash in its name is refused by the go command; its commit gives what the branch would in direct mode', async () => {
@@ -144,7 +144,7 @@ describe('go get of a commit', { timeout: 60_000 }, () => {
     ['ahead@{ahead first:7}', 'v1.0.0'],
     ['ahead@nightly', 'v1.0.0'],
   ])('%s takes %s', async (query, version) => {
-    expect(await taken([query])).toEqual([filled(version)]);
+    expect(await hashed([query])).toEqual([filled(version)]);
   });
 
   test('works for other major versions, directories, repositories without go.mod and retracted tags', async () => {
@@ -154,7 +154,7 @@ describe('go get of a commit', { timeout: 60_000 }, () => {
       'legacy@v2.0.1-0.{legacy last}+incompatible': 'v2.0.1-0.{legacy last}+incompatible',
       'retracted@{retracted bad:12}': 'v1.0.1-0.{retracted bad}',
     };
-    expect(await taken(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await hashed(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 });
 
@@ -221,7 +221,7 @@ async function refusals(
 }
 
 /** The version that each query gets when one `go get` asks for all of them, the same on both sides. */
-async function taken(queries: readonly string[]): Promise<(string | undefined)[]> {
+async function hashed(queries: readonly string[]): Promise<(string | undefined)[]> {
   const { goMod, goSum } = expectSame(await both.go(['get', ...queries.map((query) => `${GROUP}/${filled(query)}`)]));
   return queries.map((query) => {
     const module = `${GROUP}/${query.replace(/@.*/, '')} `;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { FaultKind } from '../gitlab/faults.ts';
+import type { FaultKind } from '../fake-gitlab/faults.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
 import {
   addHook,

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
-import { startApp } from '../../src/app.ts';
-import { loadConfig, ROLES } from '../../src/config.ts';
+import { startApp } from '../../src/app/serve.ts';
+import { loadConfig, ROLES } from '../../src/config/service.ts';
 import { ServiceLog, type LogLine } from './service-log.ts';
 
 /** The whole of modpress within the test, for what needs no process of its own. */
@@ -16,10 +16,10 @@ export interface InProcess extends AsyncDisposable {
  * that whatever is published later was not found by it.
  */
 export async function startInProcess(settings: Readonly<Record<string, string>>): Promise<InProcess> {
-  const log = new ServiceLog();
-  const logger = pino({ level: 'debug' }, { write: (line) => log.add(line) });
+  const lines = new ServiceLog();
+  const log = pino({ level: 'debug' }, { write: (line) => lines.add(line) });
   const config = loadConfig({ LISTEN: '127.0.0.1:0', ...settings }, ROLES);
-  const app = await startApp(config, { roles: ROLES, log: logger, version: '0.0.0' });
-  await log.logged('compared tags with the store');
-  return { url: `http://127.0.0.1:${app.port}`, log: log.lines, [Symbol.asyncDispose]: () => app.close() };
+  const app = await startApp(config, { roles: ROLES, log, version: '0.0.0' });
+  await lines.logged('compared tags with the store');
+  return { url: `http://127.0.0.1:${app.port}`, log: lines.lines, [Symbol.asyncDispose]: () => app.close() };
 }

@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { call } from '../gitlab/api-client.ts';
-import { downloadDirect, type DownloadedModule } from '../gitlab/direct-mode.ts';
-import { startGitLab, type Project, type StandIn, type StandInOptions } from '../gitlab/stand-in.ts';
-import { WorkTree, type FileContent } from '../gitlab/work-tree.ts';
+import { call } from '../fake-gitlab/api-client.ts';
+import { downloadDirect, type DownloadedModule } from '../fake-gitlab/direct-mode.ts';
+import { startGitLab, type Project, type StandIn, type StandInOptions } from '../fake-gitlab/stand-in.ts';
+import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 import { startGo, type Go } from '../proxy/go.ts';
 
 /** First part of all private module paths, unless a test says otherwise. */
@@ -17,7 +17,7 @@ export interface Office extends AsyncDisposable {
   /** A folder that goes away with the office. */
   readonly folder: string;
   /** A folder for temporary files, given to services. */
-  readonly temporary: string;
+  readonly temporaryRoot: string;
   /** Settings of a service with all roles, a disk store in the folder and its queue in the process. */
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -26,12 +26,12 @@ export interface Office extends AsyncDisposable {
 export async function openOffice(options: StandInOptions = {}): Promise<Office> {
   const gitlab = await startGitLab(options);
   const folder = await mkdtemp(join(tmpdir(), 'modpress-e2e-'));
-  const temporary = join(folder, 'temporary');
-  await mkdir(temporary);
+  const temporaryRoot = join(folder, 'temporary');
+  await mkdir(temporaryRoot);
   return {
     gitlab,
     folder,
-    temporary,
+    temporaryRoot,
     settings: {
       GITLAB_URL: gitlab.url,
       GITLAB_TOKEN: gitlab.createToken({ scopes: ['read_api'], role: 'reporter' }),
@@ -43,7 +43,7 @@ export async function openOffice(options: StandInOptions = {}): Promise<Office> 
       ON_DEMAND: 'off',
       STORE: `file:${join(folder, 'data')}`,
       UPSTREAM: 'off',
-      TMPDIR: temporary,
+      TMPDIR: temporaryRoot,
     },
     async [Symbol.asyncDispose]() {
       await gitlab.close();

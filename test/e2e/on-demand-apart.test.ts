@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Role } from '../../src/config.ts';
+import type { Role } from '../../src/config/service.ts';
 import { get } from '../proxy/server.ts';
 import { startRedis, type RedisService } from '../services/redis.ts';
 import {

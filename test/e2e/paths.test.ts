@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { startGo } from '../proxy/go.ts';
 import { startInProcess } from './in-process.ts';
 import { addHook, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags } from './office.ts';

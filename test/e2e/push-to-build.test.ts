@@ -1,8 +1,8 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SCRATCH } from '../../src/publish/scratch.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { TEMPORARY_ROOT } from '../../src/io/temporary-folder.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { goEnv, startGo, type Go } from '../proxy/go.ts';
 import { addHook, checksumsDirect, library, openOffice, PREFIX, type Office } from './office.ts';
 import { metric } from './metric.ts';
@@ -79,7 +79,7 @@ describe('from git push to go build, with the defaults', () => {
     expect(await readFile(join(offline.folder, '../cache/cache/download', MODULE, '@v/v1.1.0.ziphash'), 'utf8')).toBe(
       direct[`${MODULE}@v1.1.0`]?.sum,
     );
-    expect(await readdir(join(office.temporary, basename(SCRATCH)))).toEqual([]);
+    expect(await readdir(join(office.temporaryRoot, basename(TEMPORARY_ROOT)))).toEqual([]);
   }, 90_000);
 
   async function succeed(...args: string[]): Promise<string> {

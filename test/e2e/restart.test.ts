@@ -2,8 +2,8 @@ import { basename, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { SCRATCH } from '../../src/publish/scratch.ts';
-import type { Project } from '../gitlab/stand-in.ts';
+import { TEMPORARY_ROOT } from '../../src/io/temporary-folder.ts';
+import type { Project } from '../fake-gitlab/stand-in.ts';
 import {
   addHook,
   archiveRequests,
@@ -76,14 +76,16 @@ describe('one process with a queue of its own', () => {
     });
     await pushTags(project, heavyLibrary(project), 'v1.0.0');
     await archiveUnderWay(office.gitlab, project);
-    const filesAtRest = await readdir(join(office.temporary, basename(SCRATCH)));
+    const filesAtRest = await readdir(join(office.temporaryRoot, basename(TEMPORARY_ROOT)));
     expect(service.log.some(({ msg }) => msg === 'version published')).toBe(false);
     await service.stop();
 
     const messages = service.log.map(({ msg }) => msg);
     const end = ['stopping: what runs is finished first', 'version published', 'stopped'];
     expect(messages.filter((message) => end.includes(message))).toEqual(end);
-    expect((await readdir(join(office.temporary, basename(SCRATCH)))).length).toBeLessThan(filesAtRest.length);
+    expect((await readdir(join(office.temporaryRoot, basename(TEMPORARY_ROOT)))).length).toBeLessThan(
+      filesAtRest.length,
+    );
 
     const next = await start({ ...office.settings, GITLAB_SCOPE: 'stopped' });
     expect(await next.logged('compared tags with the store')).toMatchObject({ tags: 1, queued: 0 });

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Role } from '../../src/config.ts';
+import type { Role } from '../../src/config/service.ts';
 import { startGo } from '../proxy/go.ts';
 import { startMinio, type Minio } from '../services/minio.ts';
 import { startRedis, type RedisService } from '../services/redis.ts';

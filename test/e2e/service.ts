@@ -5,7 +5,7 @@ import { devNull } from 'node:os';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import type { Role } from '../../src/config.ts';
+import type { Role } from '../../src/config/service.ts';
 import { ServiceLog, type LogLine } from './service-log.ts';
 
 /** modpress as a process of its own. */

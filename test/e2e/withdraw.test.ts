@@ -1,8 +1,8 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Project } from '../gitlab/stand-in.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import type { Project } from '../fake-gitlab/stand-in.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { startGo, type Go } from '../proxy/go.ts';
 import { get } from '../proxy/server.ts';
 import { startRedis } from '../services/redis.ts';
@@ -206,7 +206,7 @@ describe('the command', () => {
     expect([status, stderr]).toEqual([
       1,
       expect.stringMatching(
-        /^modpress: \S+@v1\.1\.0 is not withdrawn completely: the lock of a version cannot be taken in Redis.*; run the same command again\n$/,
+        /^modpress: \S+@v1\.1\.0 is not withdrawn completely: the lock of a version cannot be hashed in Redis.*; run the same command again\n$/,
       ),
     ]);
     await expectGone();

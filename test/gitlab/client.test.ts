@@ -1,46 +1,162 @@
-import { Gitlab } from '@gitbeaker/rest';
-import { gunzipSync } from 'node:zlib';
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { expect, test } from 'vitest';
-import { startGitLab } from './stand-in.ts';
-import { WorkTree } from './work-tree.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { BlobId, CommitId } from '../../src/gitlab/schema.ts';
+import { GitLabClient } from '../../src/gitlab/client.ts';
+import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 
-test('the client library that modpress uses finds what it expects', async () => {
-  await using gitlab = await startGitLab({ relativeUrl: '/gitlab' });
-  const project = await gitlab.createProject('group/sub/lib');
-  const work = await WorkTree.create(project);
-  const commit = await work.write({ 'go.mod': 'module m\n', 'pkg/a.go': 'package a\n' }).commit('first');
-  await work.tag(Array.from({ length: 120 }, (_, index) => `v0.${index}.0`));
-  await work.push();
+let gitlab: StandIn;
+let project: Project;
+let commit: CommitId;
+let client: GitLabClient;
 
-  const client = new Gitlab({ host: gitlab.url, token: gitlab.rootToken });
-  const tags = await client.Tags.all(project.path, {
-    pagination: 'keyset',
-    perPage: 100,
-    orderBy: 'name',
-    sort: 'asc',
-  });
-  expect(new Set(tags.map(({ name }) => name)).size).toBe(120);
-  expect(await client.Commits.show(project.id, 'v0.7.0')).toMatchObject({ id: commit });
-  expect(await client.Groups.allProjects('group', { includeSubgroups: true, withShared: false })).toEqual([
-    expect.objectContaining({ id: project.id, path_with_namespace: 'group/sub/lib' }),
-  ]);
-  expect(
-    await client.Projects.all({ membership: true, pagination: 'keyset', orderBy: 'id', sort: 'asc' }),
-  ).toHaveLength(1);
-  const tree = await client.Repositories.allRepositoryTrees(project.id, {
-    recursive: true,
-    pagination: 'keyset',
-    perPage: 100,
-  });
-  expect(tree.map(({ path }) => path)).toEqual(['pkg', 'go.mod', 'pkg/a.go']);
-  expect(await client.RepositoryFiles.showRaw(project.id, 'pkg/a.go', commit)).toBe('package a\n');
-  const hook = await client.ProjectHooks.add(project.id, 'http://127.0.0.1:9/', {
-    tagPushEvents: true,
-    pushEvents: false,
-    token: 'secret',
-  });
-  expect(hook).toMatchObject({ tag_push_events: true, push_events: false, alert_status: 'executable' });
-  const stream = await client.Repositories.showArchive(project.id, { fileType: 'tar.gz', sha: commit, asStream: true });
-  expect(gunzipSync(await buffer(stream as unknown as AsyncIterable<Uint8Array>)).includes('package a')).toBe(true);
+beforeAll(async () => {
+  gitlab = await startGitLab({ relativeUrl: '/gitlab', archiveLimit: 'off' });
+  project = await gitlab.createProject('group/sub/lib');
+  await using tree = await WorkTree.create(project);
+  tree.write(Object.fromEntries(Array.from({ length: 350 }, (_, i) => [`d${i % 7}/f${i}`, `${i}`])));
+  tree.write({ 'big.bin': Buffer.alloc(8 << 20, 'x'), link: { symlink: 'big.bin' } });
+  commit = (await tree.commit('All', { committerZone: '-0730' })) as CommitId;
+  await tree.tag(Array.from({ length: 230 }, (_, i) => `t${i}`));
+  await tree.tag('v1.0.0', { annotated: true });
+  await tree.push();
+  client = clientFor(gitlab.url, gitlab.createToken({ scopes: ['read_api'] }));
 });
+afterAll(() => gitlab.close());
+
+test('a tag gives the commit, also for an annotated one, and its time in UTC', async () => {
+  expect(await client.tag(project.id, 'v1.0.0')).toEqual({
+    name: 'v1.0.0',
+    commit,
+    committedAt: new Date('2024-01-01T00:00:00Z'),
+    createdAt: expect.any(Date),
+  });
+  expect(await client.tag(project.id, 'v9.0.0')).toBeUndefined();
+});
+
+test('lists are complete over all pages', async () => {
+  expect(await all(client.tags(project.id))).toHaveLength(231);
+  const tree = await all(client.tree(project.id, commit, ''));
+  expect(tree.filter((entry) => entry.type === 'blob')).toHaveLength(352);
+  expect((await all(client.tree(project.id, commit, 'd3'))).every((entry) => entry.path.startsWith('d3/'))).toBe(true);
+});
+
+test('files and blobs come as git has them, and what is missing is undefined', async () => {
+  expect((await client.file(project.id, commit, 'link', 100))?.toString()).toBe('big.bin');
+  expect(await client.file(project.id, commit, 'nowhere', 100)).toBeUndefined();
+  await expect(client.file(project.id, commit, 'big.bin', 100)).rejects.toThrow('big.bin is larger than 100 bytes');
+  const entries = await all(client.tree(project.id, commit, ''));
+  const big = entries.find((entry) => entry.path === 'big.bin');
+  expect(await buffer(await client.blob(project.id, big?.blob ?? ('' as BlobId)))).toHaveLength(8 << 20);
+});
+
+test.each(['404 Commit Not Found', '404 Project Not Found', undefined])(
+  'a commit that GitLab does not find (%s) is no commit without files',
+  async (message) => {
+    const missing = gitlab.faults.add({
+      path: /\/(?:files|tree)\b/,
+      times: 2,
+      kind: { status: 404, body: message === undefined ? 'not found' : { message } },
+    });
+    await expect(client.file(project.id, commit, 'go.mod', 100)).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining('answered 404'),
+    });
+    await expect(all(client.tree(project.id, commit, ''))).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining(`no tree of commit ${commit}`),
+    });
+    expect(missing.hits).toBe(2);
+  },
+);
+
+test('an archive is a stream: its first bytes are there long before its last', async () => {
+  gitlab.faults.add({ path: /archive/, kind: { trickleBytesPerSecond: 2000 } });
+  const archive = await client.archive(project.id, commit, '');
+  const [first] = (await once(archive, 'data')) as [Buffer];
+  expect(first.length).toBeLessThan(8 << 20);
+  archive.destroy();
+  gitlab.faults.clear();
+});
+
+test('a moved project is found under its old path, and by its id', async () => {
+  const moving = await gitlab.createProject('group/old');
+  await gitlab.moveProject(moving, 'group/sub/new');
+  expect(await client.project('group/old')).toMatchObject({ id: moving.id, path: 'group/sub/new' });
+  expect(await client.project(moving.id)).toMatchObject({ path: 'group/sub/new' });
+  expect(await client.project('group/never')).toBeUndefined();
+});
+
+describe('what goes wrong is a Retry that says what to do', () => {
+  test.each([
+    [401, {}, 'is GITLAB_TOKEN still valid', 300_000],
+    [403, {}, 'read_api', 300_000],
+    [429, {}, 'answered 429', 60_000],
+    [429, { 'retry-after': '121' }, 'answered 429', 121_000],
+    [400, {}, 'answered 400', undefined],
+  ])('status %i with headers %j', async (status, headers, text, afterMs) => {
+    await using server = await serve((_, response) => response.writeHead(status, headers).end('{"message":"no"}'));
+    await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
+      name: 'Retry',
+      afterMs,
+      message: expect.stringContaining(text),
+    });
+  });
+
+  test('nonsense instead of JSON', async () => {
+    await using server = await serve((_, response) =>
+      response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>'),
+    );
+    await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining('not what its API documents'),
+    });
+  });
+
+  test('nobody there', async () => {
+    await expect(clientFor('http://127.0.0.1:9', 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining('does not answer'),
+    });
+  });
+
+  test('another host is not followed, and does not get the token', async () => {
+    const seen: unknown[] = [];
+    await using other = await serve((request, response) => {
+      seen.push(request.headers.authorization);
+      response.end('{}');
+    });
+    await using server = await serve((_, response) => response.writeHead(302, { location: `${other.url}/x` }).end());
+    await expect(clientFor(server.url, 'secret').tag(1, 'v1.0.0')).rejects.toMatchObject({
+      name: 'Retry',
+      message: expect.stringContaining('GITLAB_URL has to be'),
+    });
+    expect(seen).toEqual([]);
+  });
+});
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}
+
+function clientFor(url: string, token: string): GitLabClient {
+  return new GitLabClient({ url, token, beforeCall: async () => undefined });
+}
+
+async function serve(listener: RequestListener): Promise<{ url: string } & AsyncDisposable> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { H1 } from '../../src/module/hash.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
-import { ModuleZip } from '../../src/module/zip.ts';
+import { ModuleZip } from '../../src/module/zip/writer.ts';
 
 /** The h1 of a module zip with these files, by way of the zip writer. */
 export async function hashOf(

@@ -6,7 +6,7 @@ import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
-const answerSchema = z.object({
+const onDemandAnswerSchema = z.object({
   OK: z.boolean(),
   Error: z.string(),
   Text: z.string(),
@@ -15,7 +15,7 @@ const answerSchema = z.object({
 });
 
 /** What golang.org/x/mod says: `OK` and `Error` of a check, or the text, parts or number that a function gives. */
-export type OracleAnswer = z.infer<typeof answerSchema>;
+export type OracleAnswer = z.infer<typeof onDemandAnswerSchema>;
 
 /** A question; see oracle/main.go for what each `Op` takes. */
 export interface Question {
@@ -57,7 +57,7 @@ export class Oracle {
   async ask(question: Question): Promise<OracleAnswer> {
     const line = new Promise<string>((resolve, reject) => void this.#waiting.push({ resolve, reject }));
     this.#process.stdin.write(`${JSON.stringify(question)}\n`);
-    return answerSchema.parse(JSON.parse(await line));
+    return onDemandAnswerSchema.parse(JSON.parse(await line));
   }
 
   close(): void {

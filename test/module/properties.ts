@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { checkFiles, type TreeFile } from '../../src/module/check.ts';
+import { checkFiles, type TreeFile } from '../../src/module/check-files.ts';
 import { declaredPath, isRetracted, parseModfileLax, usesVendorRule124 } from '../../src/module/modfile.ts';
 import {
   checkFilePath,

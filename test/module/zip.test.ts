@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, describe, expect, test } from 'vitest';
-import { checkFiles, type TreeFile } from '../../src/module/check.ts';
+import { checkFiles, type TreeFile } from '../../src/module/check-files.ts';
 import { hashGoMod } from '../../src/module/hash.ts';
 import { usesVendorRule124 } from '../../src/module/modfile.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
-import { checkZipSize, MAX_GOMOD, MAX_LICENSE, MAX_ZIP, ModuleZip } from '../../src/module/zip.ts';
+import { checkZipSize, MAX_GOMOD, MAX_LICENSE, MAX_ZIP, ModuleZip } from '../../src/module/zip/writer.ts';
 import { Oracle } from './oracle.ts';
 
 const oracle = new Oracle();

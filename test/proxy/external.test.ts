@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { RedirectedModules } from '../../src/proxy/external.ts';
+import { RedirectedModules } from '../../src/proxy/external-modules.ts';
 import { parseGoproxy } from '../../src/proxy/goproxy.ts';
 import { goEnv, startGo } from './go.ts';
 import { makeModule, type ModuleFiles } from './modules.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { RedirectedModules } from '../../src/proxy/external.ts';
+import { RedirectedModules } from '../../src/proxy/external-modules.ts';
 import { parseGoproxy } from '../../src/proxy/goproxy.ts';
 import { parseSumdbs } from '../../src/proxy/sumdb.ts';
 

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ReadStore } from '../../src/store/store.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
-import type { Answer } from '../../src/proxy/answer.ts';
-import { PrivateModules } from '../../src/proxy/private.ts';
+import type { Answer } from '../../src/proxy/module-source.ts';
+import { PrivateModules } from '../../src/proxy/private-modules.ts';
 import { modulePath, publish } from './modules.ts';
 import { get, startProxy, withStore } from './server.ts';
 

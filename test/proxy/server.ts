@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import pino from 'pino';
-import { ExternalModules } from '../../src/proxy/external.ts';
-import type { ModuleSource } from '../../src/proxy/answer.ts';
+import { ExternalModules } from '../../src/proxy/external-modules.ts';
+import type { ModuleSource } from '../../src/proxy/module-source.ts';
 import type { Patience } from '../../src/proxy/download.ts';
 import { parseGoproxy } from '../../src/proxy/goproxy.ts';
-import { PrivateModules } from '../../src/proxy/private.ts';
+import { PrivateModules } from '../../src/proxy/private-modules.ts';
 import { createProxyRouter } from '../../src/proxy/router.ts';
 import { Sumdb, type SumdbEntry } from '../../src/proxy/sumdb.ts';
 import { Upstream } from '../../src/proxy/upstream.ts';
@@ -51,19 +51,19 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'modpress-proxy-')));
   const disk = await DiskStore.open(folder);
   const store = options.wrap?.(disk) ?? disk;
-  const log: string[] = [];
-  const logger = pino({ level: 'debug' }, { write: (line: string) => void log.push(line) });
+  const lines: string[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
   const observed: string[] = [];
 
   const upstream = new Upstream({
     entries: parseGoproxy(options.upstream ?? 'off'),
     ...(options.patience && { patience: options.patience }),
   });
-  const external = new ExternalModules({ upstream, cache: createCache(store, 'upstream/'), logger });
+  const external = new ExternalModules({ upstream, cache: createCache(store, 'upstream/'), log });
   const sumdb = new Sumdb({
     upstream,
     cache: createCache(store, 'sumdb/'),
-    logger,
+    log,
     databases: options.databases,
     isPrivate,
     privatePrefixes: ['gitlab.example'],
@@ -78,7 +78,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
       privateModules,
       externalModules: options.externalModules ?? external,
       sumdb,
-      logger,
+      log,
       observe: (route, status) => void observed.push(`${route} ${status}`),
     }),
   );
@@ -90,7 +90,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
     url: server.url,
     store: disk,
     folder,
-    log,
+    log: lines,
     observed,
     settled,
     async [Symbol.asyncDispose]() {

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ModuleAnswer } from '../../src/queue/module-question.ts';
-import { Gone } from '../../src/proxy/answer.ts';
-import { OnDemandModules } from '../../src/proxy/on-demand.ts';
-import { PrivateModules } from '../../src/proxy/private.ts';
+import type { OnDemandAnswer } from '../../src/requests/on-demand-request.ts';
+import { Gone } from '../../src/proxy/module-source.ts';
+import { OnDemandModules } from '../../src/proxy/on-demand-modules.ts';
+import { PrivateModules } from '../../src/proxy/private-modules.ts';
 import { withdrawVersion } from '../../src/publish/withdraw.ts';
 import { moduleKey } from '../../src/store/layout.ts';
 import { StoreUnavailable, type Store } from '../../src/store/store.ts';
-import { withdrawnVersions } from '../../src/store/withdrawn.ts';
+import { withdrawnVersions } from '../../src/store/withdrawal.ts';
 import { startGo } from './go.ts';
 import { modulePath, publish, version } from './modules.ts';
 import { get, startProxy, withStore, type TestProxy } from './server.ts';
@@ -100,7 +100,7 @@ describe('a withdrawn version', () => {
 
 describe('on demand, with an answer of the worker from before', () => {
   /** What the worker has answered last, which is given until it is forgotten. */
-  const before: ModuleAnswer = { is: 'list', versions: [version('v0.9.0'), version('v1.0.0'), BAD], complete: true };
+  const before: OnDemandAnswer = { is: 'list', versions: [version('v0.9.0'), version('v1.0.0'), BAD], complete: true };
 
   test('the list has what is tagged, without what was withdrawn', async () => {
     expect(await onDemandList()).toBe('v0.9.0\nv1.0.0\nv1.1.0\n');
@@ -138,12 +138,12 @@ describe('on demand, with an answer of the worker from before', () => {
 });
 
 function onDemand(
-  answerOf: () => Promise<ModuleAnswer>,
+  answerOf: () => Promise<OnDemandAnswer>,
   withdrawnOf = () => withdrawnVersions(proxy.store, MODULE),
 ): OnDemandModules {
   return new OnDemandModules({
     published: new PrivateModules({ store: proxy.store }),
-    asker: { ask: answerOf },
+    requests: { ask: answerOf },
     withdrawnOf,
   });
 }

@@ -1,4 +1,4 @@
-import type { FileContent } from '../gitlab/work-tree.ts';
+import type { FileContent } from '../fake-gitlab/work-tree.ts';
 
 /**
  * A repository and the tags in it, to be published and compared with what `GOPROXY=direct` makes of it. Unless a

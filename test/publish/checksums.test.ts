@@ -6,20 +6,20 @@ import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readArchive } from '../../src/gitlab/archive.ts';
-import type { BlobId } from '../../src/gitlab/answers.ts';
+import type { BlobId } from '../../src/gitlab/schema.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
-import { collect } from '../../src/gitlab/collect.ts';
+import { collect } from '../../src/io/read-body.ts';
 import { hashGoMod } from '../../src/module/hash.ts';
-import { conversionOf, type AttributesFile } from '../../src/publish/attributes.ts';
-import { BlobCache } from '../../src/publish/blob-cache.ts';
-import { Blobs } from '../../src/publish/blobs.ts';
-import type { Outcome } from '../../src/publish/outcome.ts';
-import { convertedBytes } from '../../src/publish/repair.ts';
-import { takeBytes } from '../../src/publish/taken.ts';
-import { downloadDirect, type DirectDownload, type DownloadedModule } from '../gitlab/direct-mode.ts';
-import { Git } from '../gitlab/git.ts';
-import { startGitLab, type StandIn } from '../gitlab/stand-in.ts';
-import { WorkTree, type FileContent } from '../gitlab/work-tree.ts';
+import { conversionOf, type AttributesFile } from '../../src/build/attributes.ts';
+import { BlobCache } from '../../src/build/blob-cache.ts';
+import { Blobs } from '../../src/build/blobs.ts';
+import type { Outcome } from '../../src/store/outcome.ts';
+import { convertedBytes } from '../../src/build/convert-bytes.ts';
+import { hashBytes } from '../../src/build/hashed-file.ts';
+import { downloadDirect, type DirectDownload, type DownloadedModule } from '../fake-gitlab/direct-mode.ts';
+import { Git } from '../fake-gitlab/git.ts';
+import { startGitLab, type StandIn } from '../fake-gitlab/stand-in.ts';
+import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 import { CASES, REJECTIONS } from './cases.ts';
 import { startPublishing, type Publishing } from './publishing.ts';
 
@@ -27,15 +27,15 @@ const HOST = 'gitlab.example';
 
 let gitlab: StandIn;
 let client: GitLabClient;
-let temporary: string;
+let temporaryRoot: string;
 let direct: DirectDownload;
 /** The project of each case and rejection, by its name. */
 const projects = new Map<string, { id: number; path: string }>();
 
 beforeAll(async () => {
   gitlab = await startGitLab({ archiveLimit: 'off' });
-  temporary = await mkdtemp(join(tmpdir(), 'modpress-checksums-'));
-  client = new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined });
+  temporaryRoot = await mkdtemp(join(tmpdir(), 'modpress-checksums-'));
+  client = new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, beforeCall: async () => undefined });
   for (const { name, project, files, later, tags, laterTags, annotated, committerZone } of CASES) {
     const made = await gitlab.createProject(project ?? `cases/${slug(name)}`);
     projects.set(name, made);
@@ -66,14 +66,14 @@ beforeAll(async () => {
 afterAll(async () => {
   await direct?.[Symbol.asyncDispose]();
   await gitlab?.close();
-  await rm(temporary, { recursive: true, force: true });
+  await rm(temporaryRoot, { recursive: true, force: true });
 });
 
 /** The ways in which a version is built, and how a tag is listed for it. All of them have to give the same bytes. */
 const WAYS = [
-  { way: 'an archive', listed: undefined },
-  { way: 'blobs', listed: { sharesCommit: false } },
-  { way: 'the tree of the commit and blobs', listed: { sharesCommit: true } },
+  { way: 'an archive', strategy: 'archive' as const },
+  { way: 'blobs', strategy: 'blobs' as const },
+  { way: 'the tree of the commit and blobs', strategy: 'shared tree' as const },
 ];
 /** What git alone can convert, and what has so many files that an archive may be the cheapest way to get the blobs. */
 const MAY_HAVE_ARCHIVE = new Set([
@@ -83,14 +83,14 @@ const MAY_HAVE_ARCHIVE = new Set([
   'thousands of files',
 ]);
 
-describe.each(WAYS)('from $way', ({ way, listed }) => {
+describe.each(WAYS)('from $way', ({ way, strategy }) => {
   let publishing: Publishing;
   let cache: BlobCache | undefined;
 
   beforeAll(async () => {
-    const folder = join(temporary, slug(way));
-    cache = listed && new BlobCache(folder);
-    const blobs = cache && new Blobs({ gitlab: client, cache, temporary: folder });
+    const folder = join(temporaryRoot, slug(way));
+    cache = strategy === 'archive' ? undefined : new BlobCache(folder);
+    const blobs = cache && new Blobs({ gitlab: client, cache, temporaryRoot: folder });
     publishing = await startPublishing(gitlab, folder, {
       modulePrefix: HOST,
       parts: { gitlab: client, ...(blobs && { blobs }) },
@@ -104,8 +104,9 @@ describe.each(WAYS)('from $way', ({ way, listed }) => {
     const projectId = projects.get(name)?.id ?? 0;
     const found = await client.tag(projectId, tag);
     const { commit = '', committedAt = new Date(0) } = found ?? {};
-    const said = listed && { ...listed, commit, committedAt: committedAt.toISOString(), at: new Date().toISOString() };
-    const result = await publishing.publisher.publish({ projectId, tag, listed: said });
+    const cachedTag = { commit, committedAt: committedAt.toISOString(), readAt: new Date().toISOString() };
+    const listing = strategy === 'archive' ? {} : { cachedTag, allowCachedProject: true };
+    const result = await publishing.publisher.publish({ projectId, tag, strategy, ...listing });
     if ('dismissed' in result) throw new Error(result.dismissed);
     return result.outcome;
   }
@@ -137,7 +138,7 @@ describe.each(WAYS)('from $way', ({ way, listed }) => {
         });
         // Else it would prove nothing: a way could be another one.
         const hadArchive = gitlab.requests.some(({ path }) => path.includes('/repository/archive'));
-        expect(hadArchive).toBe(listed === undefined || (hadArchive && MAY_HAVE_ARCHIVE.has(shape.name)));
+        expect(hadArchive).toBe(strategy === 'archive' || (hadArchive && MAY_HAVE_ARCHIVE.has(shape.name)));
       }
     });
   });
@@ -381,7 +382,7 @@ describe('what attributes make of a file', () => {
         compared[conversion === 'unsure' ? 'unsure' : truth.equals(raw) ? 'same' : 'changed']++;
         if (conversion === 'unsure') continue;
         const lines = governing.filter(({ directory }) => directory === '' || name.startsWith(`${directory}/`));
-        const ours = convertedBytes(raw, takeBytes(raw, 40).blob as BlobId, conversion);
+        const ours = convertedBytes(raw, hashBytes(raw, 40).blob as BlobId, conversion);
         expect(ours.toString('latin1'), JSON.stringify({ name, conversion, lines })).toBe(truth.toString('latin1'));
       }
     });

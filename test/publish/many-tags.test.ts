@@ -6,15 +6,15 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { BlobId } from '../../src/gitlab/answers.ts';
+import type { BlobId } from '../../src/gitlab/schema.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
-import type { ListedTag } from '../../src/queue/queue.ts';
-import { BlobCache } from '../../src/publish/blob-cache.ts';
-import { Blobs } from '../../src/publish/blobs.ts';
-import type { Published } from '../../src/publish/publish.ts';
-import { takeBytes } from '../../src/publish/taken.ts';
-import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
-import { WorkTree, type FileContent } from '../gitlab/work-tree.ts';
+import { listedTag, type TagJob } from '../../src/queue/tag-job.ts';
+import { BlobCache } from '../../src/build/blob-cache.ts';
+import { Blobs } from '../../src/build/blobs.ts';
+import type { Published } from '../../src/publish/publisher.ts';
+import { hashBytes } from '../../src/build/hashed-file.ts';
+import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
+import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 import { startPublishing, type Publishing } from './publishing.ts';
 import { moduleNames, thirtyModules } from './thirty-modules.ts';
 
@@ -33,7 +33,7 @@ let count = 0;
 
 beforeAll(async () => {
   gitlab = await startGitLab({ archiveLimit: 'off' });
-  client = new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined });
+  client = new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, beforeCall: async () => undefined });
 });
 afterAll(async () => {
   await gitlab.close();
@@ -41,7 +41,7 @@ afterAll(async () => {
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'modpress-many-tags-'));
   cache = new BlobCache(folder);
-  const blobs = new Blobs({ gitlab: client, cache, temporary: folder });
+  const blobs = new Blobs({ gitlab: client, cache, temporaryRoot: folder });
   publishing = await startPublishing(gitlab, join(folder, 'one'), {
     modulePrefix: HOST,
     parts: { gitlab: client, blobs, archivesPerMinute: 5 },
@@ -86,7 +86,11 @@ describe('thirty modules tagged on one commit', () => {
     const tags = await tagAll(tree, 'v1.0.0');
     const none = await startPublishing(gitlab, join(folder, 'none'), {
       modulePrefix: HOST,
-      parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache, temporary: folder }), archivesPerMinute: 0 },
+      parts: {
+        gitlab: client,
+        blobs: new Blobs({ gitlab: client, cache, temporaryRoot: folder }),
+        archivesPerMinute: 0,
+      },
     });
     const before = await listed(project, tags, true);
     gitlab.clearRequests();
@@ -111,10 +115,10 @@ describe('thirty modules tagged on one commit', () => {
         return Promise.resolve(gzip);
       }
     }
-    const huge = new Huge({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined });
+    const huge = new Huge({ url: gitlab.url, token: gitlab.rootToken, beforeCall: async () => undefined });
     const other = await startPublishing(gitlab, join(folder, 'huge'), {
       modulePrefix: HOST,
-      parts: { gitlab: huge, blobs: new Blobs({ gitlab: client, cache, temporary: folder }) },
+      parts: { gitlab: huge, blobs: new Blobs({ gitlab: client, cache, temporaryRoot: folder }) },
     });
     for (const version of [1, 2]) {
       const tags = (await tagAll(tree, `v1.${version}.0`)).slice(0, 2);
@@ -174,7 +178,7 @@ describe('a tag that was listed', () => {
     await tree.push();
     const [said] = (await listed(project, ['v1.0.0'], false)).values();
     gitlab.clearRequests();
-    await published(project, 'v1.0.0', said && { ...said, at: new Date(Date.now() - 601_000).toISOString() });
+    await published(project, 'v1.0.0', said && readMinutesAgo(said, 10.1));
     expect(calls(project)).toMatchObject({ tag: 1 });
   });
 
@@ -190,7 +194,7 @@ describe('a tag that was listed', () => {
           modulePrefix: HOST,
           parts: {
             gitlab: client,
-            blobs: new Blobs({ gitlab: client, cache, temporary: folder }),
+            blobs: new Blobs({ gitlab: client, cache, temporaryRoot: folder }),
             archivesPerMinute: 5,
           },
         });
@@ -212,7 +216,11 @@ describe('a tag that was listed', () => {
     await tree.push();
     const none = await startPublishing(gitlab, join(folder, 'none'), {
       modulePrefix: HOST,
-      parts: { gitlab: client, blobs: new Blobs({ gitlab: client, cache, temporary: folder }), archivesPerMinute: 0 },
+      parts: {
+        gitlab: client,
+        blobs: new Blobs({ gitlab: client, cache, temporaryRoot: folder }),
+        archivesPerMinute: 0,
+      },
     });
     const [said] = (await listed(project, ['v1.0.0'], false)).values();
     await expect(published(project, 'v1.0.0', said, none)).rejects.toMatchObject({
@@ -235,7 +243,7 @@ describe('a tag that was listed', () => {
       modulePrefix: HOST,
       parts: {
         gitlab: client,
-        blobs: new Blobs({ gitlab: client, cache: small, temporary: folder }),
+        blobs: new Blobs({ gitlab: client, cache: small, temporaryRoot: folder }),
         archivesPerMinute: 5,
       },
     });
@@ -299,7 +307,7 @@ describe('a push', () => {
     const { project, tree } = await repository(oneModule);
     await tree.tag('v1.0.0');
     await tree.push();
-    const blob = takeBytes(Buffer.from(oneModule['a.go']), 40).blob as BlobId;
+    const blob = hashBytes(Buffer.from(oneModule['a.go']), 40).blob as BlobId;
     const [said] = (await listed(project, ['v1.0.0'], false)).values();
     await published(project, 'v1.0.0', said);
     expect(cache.has(blob)).toBe(true);
@@ -308,10 +316,10 @@ describe('a push', () => {
         return Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }));
       }
     }
-    const full = new FullDisk({ url: gitlab.url, token: gitlab.rootToken, pace: async () => undefined });
+    const full = new FullDisk({ url: gitlab.url, token: gitlab.rootToken, beforeCall: async () => undefined });
     const other = await startPublishing(gitlab, join(folder, 'full'), {
       modulePrefix: HOST,
-      parts: { gitlab: full, blobs: new Blobs({ gitlab: client, cache, temporary: folder }) },
+      parts: { gitlab: full, blobs: new Blobs({ gitlab: client, cache, temporaryRoot: folder }) },
     });
     await expect(published(project, 'v1.0.0', undefined, other)).rejects.toMatchObject({
       name: 'Retry',
@@ -371,22 +379,23 @@ async function tagAll(tree: WorkTree, version: string): Promise<string[]> {
 }
 
 /** What a listing says of tags. */
-async function listed(
-  project: Project,
-  tags: readonly string[],
-  sharesCommit: boolean,
-): Promise<Map<string, ListedTag>> {
-  const found = new Map<string, ListedTag>();
+async function listed(project: Project, tags: readonly string[], sharesCommit: boolean): Promise<Map<string, TagJob>> {
+  const found = new Map<string, TagJob>();
   for await (const { name, commit, committedAt } of client.tags(project.id)) {
     if (!commit || !committedAt || !tags.includes(name)) continue;
-    found.set(name, { commit, committedAt: committedAt.toISOString(), at: new Date().toISOString(), sharesCommit });
+    found.set(name, listedTag({ id: project.id }, { name, commit, committedAt, sharesCommit }, new Date()));
   }
   expect(found.size).toBe(tags.length);
-  return new Map(tags.map((tag) => [tag, found.get(tag) as ListedTag]));
+  return new Map(tags.map((tag) => [tag, found.get(tag) as TagJob]));
+}
+
+function readMinutesAgo(job: TagJob, minutes: number): TagJob {
+  if (!job.cachedTag) return job;
+  return { ...job, cachedTag: { ...job.cachedTag, readAt: new Date(Date.now() - minutes * 60_000).toISOString() } };
 }
 
 /** Eight tags at a time, as a backfill does. */
-async function inTurns(tags: ReadonlyMap<string, ListedTag>, work: (tag: string) => Promise<void>): Promise<void> {
+async function inTurns(tags: ReadonlyMap<string, TagJob>, work: (tag: string) => Promise<void>): Promise<void> {
   const waiting = tags.keys();
   const lane = async (): Promise<void> => {
     for (let next = waiting.next(); next.done !== true; next = waiting.next()) await work(next.value);
@@ -397,10 +406,10 @@ async function inTurns(tags: ReadonlyMap<string, ListedTag>, work: (tag: string)
 async function published(
   project: Project,
   tag: string,
-  said: ListedTag | undefined,
+  said: TagJob | undefined,
   { publisher } = publishing,
 ): Promise<Published> {
-  const result = await publisher.publish({ projectId: project.id, tag, listed: said });
+  const result = await publisher.publish(said ?? { projectId: project.id, tag });
   expect(result).toMatchObject({ outcome: { status: 'published' } });
   return result;
 }

@@ -2,12 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { jobOf } from '../../src/sweep/missing-tags.ts';
-import type { CommitId } from '../../src/gitlab/answers.ts';
-import type { TagJob } from '../../src/queue/queue.ts';
+import type { CommitId } from '../../src/gitlab/schema.ts';
+import { listedTag, type TagJob } from '../../src/queue/tag-job.ts';
 import { listKey, outcomesPrefix } from '../../src/store/layout.ts';
-import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { modulePath } from '../proxy/modules.ts';
 import { withStore } from '../proxy/server.ts';
 import { startPublishing, type Publishing } from './publishing.ts';
@@ -147,7 +146,7 @@ async function move(commit: string): Promise<void> {
 }
 
 function listedAt(commit: string): TagJob {
-  return jobOf(
+  return listedTag(
     { id: project.id, path: project.path },
     { name: 'v1.0.0', commit: commit as CommitId, committedAt: new Date(), sharesCommit: false },
     new Date(),

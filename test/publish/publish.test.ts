@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Retry } from '../../src/errors.ts';
 import { Ownership } from '../../src/resolve/ownership.ts';
-import { MemoryPace } from '../../src/pace/memory-pace.ts';
-import type { Outcome } from '../../src/publish/outcome.ts';
-import { hashStoredZip } from '../../src/publish/stored-hash.ts';
+import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
+import type { Outcome } from '../../src/store/outcome.ts';
+import { hashStoredZip } from '../../src/publish/stored-zip.ts';
 import { DiskStore } from '../../src/store/disk.ts';
 import { StoreUnavailable, type Store } from '../../src/store/store.ts';
-import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { startPublishing, type Publishing } from './publishing.ts';
 
 const HOST = 'gitlab.example';
@@ -185,7 +185,7 @@ describe('GitLab in trouble', () => {
   test('the sixth archive of a minute is not asked for', async () => {
     const paced = await startPublishing(gitlab, folder, {
       modulePrefix: HOST,
-      parts: { pace: new MemoryPace(), archivesPerMinute: 5 },
+      parts: { rateLimiter: new MemoryRateLimiter(), archivesPerMinute: 5 },
     });
     const tags = ['v1.0.0', 'v1.0.1', 'v1.0.2', 'v1.0.3', 'v1.0.4', 'v1.0.5'];
     const { project } = await library(...tags);

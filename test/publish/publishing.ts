@@ -4,13 +4,13 @@ import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
 import { Ownership } from '../../src/resolve/ownership.ts';
-import { memoryLock } from '../../src/queue/version-lock.ts';
-import { MemoryPace } from '../../src/pace/memory-pace.ts';
-import { Publisher, type PublisherParts } from '../../src/publish/publish.ts';
+import { memoryLock } from '../../src/redis/version-lock.ts';
+import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
+import { Publisher, type PublisherParts } from '../../src/publish/publisher.ts';
 import { DiskStore } from '../../src/store/disk.ts';
 import { moduleKey, type VersionFile } from '../../src/store/layout.ts';
 import type { Store } from '../../src/store/store.ts';
-import type { StandIn } from '../gitlab/stand-in.ts';
+import type { StandIn } from '../fake-gitlab/stand-in.ts';
 
 /** A publisher on a stand-in and a store, without a queue around it. */
 export interface Publishing {
@@ -26,20 +26,20 @@ export async function startPublishing(
   folder: string,
   options: { modulePrefix: string; parts?: Partial<PublisherParts> },
 ): Promise<Publishing> {
-  const temporary = join(folder, 'temporary');
-  await mkdir(temporary, { recursive: true });
+  const temporaryRoot = join(folder, 'temporary');
+  await mkdir(temporaryRoot, { recursive: true });
   const store = options.parts?.store ?? (await DiskStore.open(join(folder, 'store')));
   const publisher = new Publisher({
     gitlab: new GitLabClient({
       url: gitlab.url,
       token: gitlab.createToken({ scopes: ['read_api'] }),
-      pace: async () => undefined,
+      beforeCall: async () => undefined,
     }),
     ownership: new Ownership(options.modulePrefix),
-    pace: new MemoryPace(),
+    rateLimiter: new MemoryRateLimiter(),
     lock: memoryLock(),
     retag: 'refuse',
-    temporary,
+    temporaryRoot,
     archivesPerMinute: 1000,
     ...options.parts,
     store,

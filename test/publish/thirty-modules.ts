@@ -1,4 +1,4 @@
-import type { FileContent } from '../gitlab/work-tree.ts';
+import type { FileContent } from '../fake-gitlab/work-tree.ts';
 
 /** Modules m00 to m29 with a few files each, and a LICENSE for all. */
 export function thirtyModules(seed: number): Record<string, FileContent> {

@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { memoryLock } from '../../src/queue/version-lock.ts';
-import { redisLock } from '../../src/queue/redis-version-lock.ts';
-import { withdrawVersion, type Withdrawn } from '../../src/publish/withdraw.ts';
+import { memoryLock } from '../../src/redis/version-lock.ts';
+import { redisLock } from '../../src/redis/redis-version-lock.ts';
+import { withdrawVersion, type WithdrawResult } from '../../src/publish/withdraw.ts';
 import { DiskStore } from '../../src/store/disk.ts';
 import { listKey, moduleKey, withdrawalKey } from '../../src/store/layout.ts';
-import { readWithdrawal, withdrawnVersions } from '../../src/store/withdrawn.ts';
+import { readWithdrawal, withdrawnVersions } from '../../src/store/withdrawal.ts';
 import type { Store } from '../../src/store/store.ts';
 import { archiveRequests } from '../e2e/office.ts';
-import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { modulePath, version } from '../proxy/modules.ts';
 import { withStore } from '../proxy/server.ts';
 import { removeKeys, startRedis } from '../services/redis.ts';
@@ -167,7 +167,7 @@ describe('without a lock in common, whatever a publish has come to', () => {
   ]);
   test.each(writes)('%s it has written %s, the version is gone in the end', async (when, file) => {
     const key = file === 'list' ? listKey(module()) : moduleKey(module(), BAD, file);
-    let withdrawn: Withdrawn | undefined;
+    let withdrawn: WithdrawResult | undefined;
     const racing = withStore(store, {
       put: async (written, body) => {
         if (written === key && when === 'before') withdrawn ??= await withdraw();
@@ -225,7 +225,7 @@ function refusal(): RegExp {
   return new RegExp(`^${module()}@v1\\.1\\.0 was withdrawn on \\d{4}-\\d\\d-\\d\\d: ${REASON}$`);
 }
 
-function withdraw(into: Store = store, reason = REASON): Promise<Withdrawn> {
+function withdraw(into: Store = store, reason = REASON): Promise<WithdrawResult> {
   return withdrawVersion({ store: into }, module(), BAD, reason);
 }
 

@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Retry } from '../../src/errors.ts';
-import type { Queue, TagJob } from '../../src/queue/queue.ts';
-import type { QueueOptions } from '../../src/queue/retry.ts';
+import type { Queue } from '../../src/queue/queue.ts';
+import { pushedTag, type TagJob } from '../../src/queue/tag-job.ts';
+import type { QueueOptions } from '../../src/queue/job-failure.ts';
 
 /** Opens a queue. Those opened with the same `space` share their jobs, if the implementation can share at all. */
 export type OpenQueue = (space: string, options: QueueOptions) => Queue;
@@ -20,8 +21,16 @@ export function deferred(): { promise: Promise<void>; resolve: () => void } {
 
 /** A job of its own, unless the test says otherwise. */
 export function aJob(parts: Partial<TagJob> = {}): TagJob {
-  return { projectId: 7, tag: `v1.0.0-${randomUUID()}`, hint: 'a'.repeat(40), ...parts };
+  return { ...pushedTag(7, `v1.0.0-${randomUUID()}`, 'a'.repeat(40)), ...parts };
 }
+
+/** What a listing adds to a job. */
+const LISTED: Pick<TagJob, 'priority' | 'strategy' | 'cachedTag' | 'allowCachedProject'> = {
+  priority: 'listed',
+  strategy: 'shared tree',
+  cachedTag: { commit: 'b'.repeat(40), committedAt: '2024-01-01T00:00:00.000Z', readAt: '2024-01-02T00:00:00.000Z' },
+  allowCachedProject: true,
+};
 
 /** What every Queue promises. */
 export function queueContract(open: OpenQueue): void {
@@ -47,30 +56,21 @@ export function queueContract(open: OpenQueue): void {
 
   it('runs a job with what it was given', async () => {
     const queue = openQueue();
-    const listed = {
-      commit: 'b'.repeat(40),
-      committedAt: '2024-01-01T00:00:00.000Z',
-      at: '2024-01-02T00:00:00.000Z',
-      sharesCommit: true,
-    };
-    const job = aJob({ tag: 'sub/dir:x/v1.2.3-ü', hint: 'über:all/es@%', listed });
+    const job = { ...LISTED, projectId: 7, tag: 'sub/dir:x/v1.2.3-ü', hint: 'über:all/es@%' };
     const ran: TagJob[] = [];
     expect(await queue.add(job)).toBe('queued');
-    expect(await queue.add({ ...job, listed: undefined }), 'what was listed tells no jobs apart').toBe('folded');
+    expect(
+      await queue.add(pushedTag(job.projectId, job.tag, job.hint)),
+      'only project, tag and hint make a job another',
+    ).toBe('folded');
     queue.process(1, async (given) => void ran.push(given));
-    await expect.poll(() => ran, { timeout: 10_000 }).toEqual([job]);
+    await expect.poll(() => ran, { timeout: 10_000 }).toEqual([{ ...job, priority: 'pushed' }]);
   });
 
   it('takes a tag first that was pushed after it had been listed', async () => {
     const queue = openQueue();
-    const listed = {
-      commit: 'b'.repeat(40),
-      committedAt: '2024-01-01T00:00:00.000Z',
-      at: '2024-01-02T00:00:00.000Z',
-      sharesCommit: false,
-    };
     const names = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0'];
-    for (const tag of names) await queue.add(aJob({ tag, listed }));
+    for (const tag of names) await queue.add(aJob({ tag, ...LISTED }));
     expect(await queue.add(aJob({ tag: 'v1.2.0' }))).toBe('folded');
     expect(await queue.counts()).toMatchObject({ waiting: 4 });
     const ran: string[] = [];
@@ -80,14 +80,8 @@ export function queueContract(open: OpenQueue): void {
 
   it('takes pushed tags first, and each kind in the order in which it came', async () => {
     const queue = openQueue();
-    const listed = {
-      commit: 'b'.repeat(40),
-      committedAt: '2024-01-01T00:00:00.000Z',
-      at: '2024-01-02T00:00:00.000Z',
-      sharesCommit: false,
-    };
     const names = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0', 'v1.4.0', 'v1.5.0'];
-    for (const [index, tag] of names.entries()) await queue.add(aJob({ tag, ...(index % 2 === 0 && { listed }) }));
+    for (const [index, tag] of names.entries()) await queue.add(aJob({ tag, ...(index % 2 === 0 && LISTED) }));
     const ran: string[] = [];
     queue.process(1, async ({ tag }) => void ran.push(tag));
     await expect
@@ -160,15 +154,15 @@ export function queueContract(open: OpenQueue): void {
   it('keeps jobs apart that differ in project, tag or hint only', async () => {
     const queue = openQueue();
     const jobs: TagJob[] = [
-      { projectId: 1, tag: 'v1', hint: 'a' },
-      { projectId: 2, tag: 'v1', hint: 'a' },
-      { projectId: 1, tag: 'V1', hint: 'a' },
-      { projectId: 1, tag: 'v1', hint: 'A' },
-      { projectId: 1, tag: 'v1@a', hint: '' },
-      { projectId: 1, tag: 'v1', hint: '@a' },
-      { projectId: 1, tag: 'v1%40a', hint: '' },
-      { projectId: 1, tag: 'v1:a', hint: '' },
-      { projectId: 1, tag: 'v1/a', hint: '' },
+      pushedTag(1, 'v1', 'a'),
+      pushedTag(2, 'v1', 'a'),
+      pushedTag(1, 'V1', 'a'),
+      pushedTag(1, 'v1', 'A'),
+      pushedTag(1, 'v1@a', ''),
+      pushedTag(1, 'v1', '@a'),
+      pushedTag(1, 'v1%40a', ''),
+      pushedTag(1, 'v1:a', ''),
+      pushedTag(1, 'v1/a', ''),
     ];
     for (const job of jobs) expect(await queue.add(job)).toBe('queued');
     const ran: TagJob[] = [];
@@ -218,8 +212,8 @@ export function queueContract(open: OpenQueue): void {
     const queue = openQueue();
     const finish = deferred();
     queue.process(2, () => finish.promise);
-    await queue.add({ projectId: 1, tag: 'v1.0.0', hint: '' });
-    await queue.add({ projectId: 2, tag: 'v1.0.0', hint: '' });
+    await queue.add(pushedTag(1, 'v1.0.0', ''));
+    await queue.add(pushedTag(2, 'v1.0.0', ''));
     await expect.poll(async () => (await queue.counts()).active, { timeout: 10_000 }).toBe(2);
     finish.resolve();
   });

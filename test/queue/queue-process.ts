@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { BullQueue } from '../../src/queue/bull-queue.ts';
+import { pushedTag } from '../../src/queue/tag-job.ts';
 
 /**
  * A process of its own that works on a queue. `hang` takes a job and never ends it; `once` adds a job, runs it,
@@ -17,7 +18,7 @@ if (mode === 'hang') {
 } else {
   await new Promise<void>((resolve, reject) => {
     queue.process(1, async () => resolve());
-    queue.add({ projectId: 1, tag: 'v1.0.0', hint: '' }).catch(reject);
+    queue.add(pushedTag(1, 'v1.0.0', '')).catch(reject);
   });
   await queue.close();
   process.disconnect();

@@ -1,6 +1,6 @@
 import { timestampOf } from '../../src/module/pseudo.ts';
-import type { StandIn } from '../gitlab/stand-in.ts';
-import { WorkTree, type FileContent } from '../gitlab/work-tree.ts';
+import type { StandIn } from '../fake-gitlab/stand-in.ts';
+import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 
 /** First part of all module paths. */
 export const PREFIX = 'gitlab.example';

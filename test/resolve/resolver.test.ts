@@ -4,8 +4,8 @@ import { Refuse, Skip } from '../../src/errors.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { Ownership } from '../../src/resolve/ownership.ts';
 import { Resolver } from '../../src/resolve/resolver.ts';
-import { downloadDirect, type DirectDownload } from '../gitlab/direct-mode.ts';
-import { startGitLab, type StandIn } from '../gitlab/stand-in.ts';
+import { downloadDirect, type DirectDownload } from '../fake-gitlab/direct-mode.ts';
+import { startGitLab, type StandIn } from '../fake-gitlab/stand-in.ts';
 import { modulePath } from '../proxy/modules.ts';
 import { makeRepositories, PREFIX } from './repositories.ts';
 
@@ -107,7 +107,7 @@ beforeAll(async () => {
   const client = new GitLabClient({
     url: gitlab.url,
     token: gitlab.createToken({ scopes: ['read_api'], role: 'reporter' }),
-    pace: async () => undefined,
+    beforeCall: async () => undefined,
   });
   resolver = new Resolver(client, new Ownership(PREFIX));
   direct = await downloadDirect(

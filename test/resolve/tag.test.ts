@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { CommitId, Project } from '../../src/gitlab/answers.ts';
+import type { CommitId, Project } from '../../src/gitlab/schema.ts';
 import { Ownership } from '../../src/resolve/ownership.ts';
 import { locateTag } from '../../src/resolve/tag.ts';
 

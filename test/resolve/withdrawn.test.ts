@@ -3,8 +3,8 @@ import { Refuse } from '../../src/errors.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { Ownership } from '../../src/resolve/ownership.ts';
 import { Resolver } from '../../src/resolve/resolver.ts';
-import { startGitLab, type StandIn } from '../gitlab/stand-in.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { startGitLab, type StandIn } from '../fake-gitlab/stand-in.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { modulePath } from '../proxy/modules.ts';
 
 const MODULE = modulePath('gitlab.example/group/lib');
@@ -52,7 +52,7 @@ function resolverWithout(versions: readonly string[]): Resolver {
   const client = new GitLabClient({
     url: gitlab.url,
     token: gitlab.createToken({ scopes: ['read_api'] }),
-    pace: async () => undefined,
+    beforeCall: async () => undefined,
   });
   return new Resolver(client, new Ownership('gitlab.example'), { withdrawnOf: async () => new Set(versions) });
 }

@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DiskStore } from '../../src/store/disk.ts';
-import { openStore } from '../../src/store/open.ts';
+import { openStore } from '../../src/store/open-store.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
 import { describeStore, keys, pieces } from './contract.ts';
 

@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'minio';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { openStore } from '../../src/store/open.ts';
+import { openStore } from '../../src/store/open-store.ts';
 import { S3Store } from '../../src/store/s3.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
 import { type Minio, startMinio } from '../services/minio.ts';

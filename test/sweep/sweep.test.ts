@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { JobSink } from '../../src/queue/queue.ts';
-import { startGitLab, type Project, type StandIn } from '../gitlab/stand-in.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { startPublishing, type Publishing } from '../publish/publishing.ts';
 import { pushModule, sweepOnce, tagsOf } from './sweeping.ts';
 
@@ -51,8 +51,8 @@ test('versions come first, and say what the listing said of them', async () => {
   const { store } = await publishing();
   const { jobs } = await sweepOnce(gitlab, store, ['alpha/lib']);
   expect(jobs.map(({ tag }) => tag)).toEqual(['v1.1.0', 'v1.0.0', 'nightly']);
-  expect(jobs.map(({ listed }) => listed?.sharesCommit)).toEqual([true, true, false]);
-  for (const { hint, listed } of jobs) expect(listed?.commit).toBe(hint);
+  expect(jobs.map(({ strategy }) => strategy)).toEqual(['shared tree', 'shared tree', 'blobs']);
+  for (const { hint, cachedTag } of jobs) expect(cachedTag?.commit).toBe(hint);
 });
 
 test('a scope of groups and projects bounds it; one that does not exist stops nothing, and is told', async () => {

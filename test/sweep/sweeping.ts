@@ -1,11 +1,12 @@
 import { pino } from 'pino';
 import { GitLabClient } from '../../src/gitlab/client.ts';
-import type { JobSink, TagJob } from '../../src/queue/queue.ts';
+import type { JobSink } from '../../src/queue/queue.ts';
+import type { TagJob } from '../../src/queue/tag-job.ts';
 import type { Store } from '../../src/store/store.ts';
 import { sweep, type SweepParts, type SweepResult } from '../../src/sweep/sweep.ts';
 import { ServiceLog, type LogLine } from '../e2e/service-log.ts';
-import type { Project, StandIn } from '../gitlab/stand-in.ts';
-import { WorkTree } from '../gitlab/work-tree.ts';
+import type { Project, StandIn } from '../fake-gitlab/stand-in.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
 
 /** What came of a sweep. */
 export interface Swept {
@@ -30,16 +31,13 @@ export async function sweepOnce(
       return 'queued';
     },
   };
-  const log = new ServiceLog();
-  const logger = pino({ level: 'debug' }, { write: (line) => log.add(line) });
+  const lines = new ServiceLog();
+  const log = pino({ level: 'debug' }, { write: (line) => lines.add(line) });
   const token = gitlab.createToken({ scopes: ['read_api'] });
-  const client = new GitLabClient({ url: gitlab.url, token, pace: async () => undefined });
+  const client = new GitLabClient({ url: gitlab.url, token, beforeCall: async () => undefined });
   gitlab.clearRequests();
-  const result = await sweep(
-    { gitlab: client, store, queue, log: logger, scope, ...parts },
-    new AbortController().signal,
-  );
-  return { result, jobs, calls: gitlab.requests.map(({ path }) => path.replace('/api/v4/', '')), log: log.lines };
+  const result = await sweep({ gitlab: client, store, queue, log, scope, ...parts }, new AbortController().signal);
+  return { result, jobs, calls: gitlab.requests.map(({ path }) => path.replace('/api/v4/', '')), log: lines.lines };
 }
 
 /** The tags of jobs, sorted. */

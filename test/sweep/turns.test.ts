@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { GitLabClient } from '../../src/gitlab/client.ts';
-import { MemoryPace } from '../../src/pace/memory-pace.ts';
-import type { Pace } from '../../src/pace/pace.ts';
-import type { TagJob } from '../../src/queue/queue.ts';
+import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
+import type { RateLimiter } from '../../src/rate-limit/rate-limiter.ts';
+import type { TagJob } from '../../src/queue/tag-job.ts';
 import { DiskStore } from '../../src/store/disk.ts';
-import { startSweeping, type SweepingParts } from '../../src/sweep/sweeping.ts';
-import { startGitLab, type StandIn } from '../gitlab/stand-in.ts';
+import { startSweeping, type SweepingParts } from '../../src/sweep/schedule.ts';
+import { startGitLab, type StandIn } from '../fake-gitlab/stand-in.ts';
 import { pushModule } from './sweeping.ts';
 
 let gitlab: StandIn;
@@ -26,28 +26,32 @@ afterAll(async () => {
 });
 
 /** A pace that tells what it was asked for. */
-class Watched implements Pace {
-  readonly #pace = new MemoryPace();
+class Watched implements RateLimiter {
+  readonly #rateLimiter = new MemoryRateLimiter();
   readonly answers: number[] = [];
   readonly holds: number[] = [];
 
   async reserve(key: string, limit: number, windowMs: number): Promise<number> {
-    const waitMs = await this.#pace.reserve(key, limit, windowMs);
+    const waitMs = await this.#rateLimiter.reserve(key, limit, windowMs);
     this.answers.push(waitMs);
     return waitMs;
   }
 
   async hold(key: string, ms: number): Promise<void> {
     this.holds.push(ms);
-    await this.#pace.hold(key, ms);
+    await this.#rateLimiter.hold(key, ms);
   }
 }
 
-async function parts(name: string, pace: Pace, more: Partial<SweepingParts> = {}): Promise<SweepingParts> {
+async function parts(
+  name: string,
+  rateLimiter: RateLimiter,
+  more: Partial<SweepingParts> = {},
+): Promise<SweepingParts> {
   const client = new GitLabClient({
     url: gitlab.url,
     token: gitlab.createToken({ scopes: ['read_api'] }),
-    pace: async () => undefined,
+    beforeCall: async () => undefined,
   });
   return {
     gitlab: client,
@@ -55,7 +59,7 @@ async function parts(name: string, pace: Pace, more: Partial<SweepingParts> = {}
     queue: { add: async () => 'queued', counts: async () => ({ waiting: 0, active: 0, delayed: 0 }) },
     log: pino({ level: 'silent' }),
     scope: [],
-    pace,
+    rateLimiter,
     minutes: 60,
     onSwept: () => undefined,
     ...more,
@@ -63,20 +67,20 @@ async function parts(name: string, pace: Pace, more: Partial<SweepingParts> = {}
 }
 
 test('of several replicas, one sweeps in each period', async () => {
-  const pace = new Watched();
+  const rateLimiter = new Watched();
   let sweeps = 0;
   const replicas = await Promise.all(
-    ['a', 'b', 'c'].map((name) => parts(name, pace, { onSwept: () => void sweeps++ })),
+    ['a', 'b', 'c'].map((name) => parts(name, rateLimiter, { onSwept: () => void sweeps++ })),
   );
   const running = replicas.map((each) => startSweeping(each));
-  await expect.poll(() => pace.answers.length >= 3 && sweeps === 1).toBe(true);
-  expect(pace.answers.filter((waitMs) => waitMs === 0)).toHaveLength(1);
+  await expect.poll(() => rateLimiter.answers.length >= 3 && sweeps === 1).toBe(true);
+  expect(rateLimiter.answers.filter((waitMs) => waitMs === 0)).toHaveLength(1);
   await Promise.all(running.map((each) => each.stop()));
   expect(sweeps).toBe(1);
 });
 
 test('one that waits for room in the queue keeps the others from beginning, and goes on when there is room', async () => {
-  const pace = new Watched();
+  const rateLimiter = new Watched();
   const jobs: TagJob[] = [];
   let looks = 0;
   const queue: SweepingParts['queue'] = {
@@ -87,9 +91,9 @@ test('one that waits for room in the queue keeps the others from beginning, and 
     counts: async () => ({ waiting: looks++ === 0 ? 5_000 : 0, active: 4, delayed: 0 }),
   };
   let sweeps = 0;
-  const sweeping = startSweeping(await parts('full', pace, { queue, onSwept: () => void sweeps++ }));
+  const sweeping = startSweeping(await parts('full', rateLimiter, { queue, onSwept: () => void sweeps++ }));
   await expect.poll(() => sweeps).toBe(1);
-  expect(pace.holds).toEqual([3_600_000]);
+  expect(rateLimiter.holds).toEqual([3_600_000]);
   expect(jobs.map(({ tag }) => tag)).toEqual(['v1.1.0', 'v1.0.0']);
   await sweeping.stop();
 });

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { SCRATCH } from '../../src/publish/scratch.ts';
+import { TEMPORARY_ROOT } from '../../src/io/temporary-folder.ts';
 import type { Store } from '../../src/store/store.ts';
 import { DiskStore } from '../../src/store/disk.ts';
 import { S3Store } from '../../src/store/s3.ts';
@@ -19,7 +19,7 @@ const LIB = `${HOST}/group/lib`;
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 let workshop: Workshop;
-let temporary: string;
+let temporaryRoot: string;
 /** For each test its own. */
 let folder: string;
 let store: Store;
@@ -27,8 +27,8 @@ let store: Store;
 beforeAll(async () => {
   workshop = await openWorkshop();
   await workshop.publish('group/lib', ['v1.0.0', 'v1.1.0']);
-  temporary = join(workshop.folder, 'of-the-command');
-  await mkdir(temporary);
+  temporaryRoot = join(workshop.folder, 'of-the-command');
+  await mkdir(temporaryRoot);
 });
 afterAll(() => workshop?.[Symbol.asyncDispose]());
 beforeEach(async () => {
@@ -38,7 +38,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   // A folder for scratch work may be there; nothing may be in it.
-  const left = (await readdir(temporary, { recursive: true })).filter((path) => path !== basename(SCRATCH));
+  const left = (await readdir(temporaryRoot, { recursive: true })).filter((path) => path !== basename(TEMPORARY_ROOT));
   if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
 });
 
@@ -143,7 +143,7 @@ describe('--from-gitlab', () => {
     });
     const connection = new Redis(redis.url);
     try {
-      expect(await connection.keys('*pace:archive:*')).toHaveLength(1);
+      expect(await connection.keys('*rate-limit:archive:*')).toHaveLength(1);
     } finally {
       connection.disconnect();
     }
@@ -221,7 +221,7 @@ test.each([
   ['SIGTERM', 143],
 ] as const)('%s ends it with the counts so far', async (signal, status) => {
   workshop.gitlab.faults.add({ path: /\/archive/, kind: { status: 429 }, times: 1000 });
-  const env = { ...process.env, TMPDIR: temporary, STORE: `file:${folder}`, ...fromGitLab() };
+  const env = { ...process.env, TMPDIR: temporaryRoot, STORE: `file:${folder}`, ...fromGitLab() };
   const child = spawn(process.execPath, [MAIN, 'verify', '--from-gitlab', '--json'], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -261,5 +261,5 @@ function fromGitLab(): Readonly<Record<string, string>> {
 }
 
 function run(args: readonly string[], settings: Readonly<Record<string, string>>): Promise<CommandResult> {
-  return runModpress(['verify', ...args], { TMPDIR: temporary, ...settings });
+  return runModpress(['verify', ...args], { TMPDIR: temporaryRoot, ...settings });
 }

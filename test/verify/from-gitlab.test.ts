@@ -2,11 +2,11 @@ import { EventEmitter, once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Outcome } from '../../src/publish/outcome.ts';
+import type { Outcome } from '../../src/store/outcome.ts';
 import type { Store } from '../../src/store/store.ts';
 import { allWell } from '../../src/verify/finding.ts';
-import { downloadDirect } from '../gitlab/direct-mode.ts';
-import type { StandIn } from '../gitlab/stand-in.ts';
+import { downloadDirect } from '../fake-gitlab/direct-mode.ts';
+import type { StandIn } from '../fake-gitlab/stand-in.ts';
 import {
   bytesOf,
   filesOf,

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
-import { MemoryPace } from '../../src/pace/memory-pace.ts';
-import type { Outcome } from '../../src/publish/outcome.ts';
+import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
+import type { Outcome } from '../../src/store/outcome.ts';
 import { Ownership } from '../../src/resolve/ownership.ts';
 import { Resolver } from '../../src/resolve/resolver.ts';
 import { DiskStore } from '../../src/store/disk.ts';
@@ -15,8 +15,8 @@ import type { Counts, Finding } from '../../src/verify/finding.ts';
 import { Rebuilder, type RebuilderParts } from '../../src/verify/rebuild.ts';
 import { parseSelection } from '../../src/verify/selection.ts';
 import { verifyStore } from '../../src/verify/verify.ts';
-import { startGitLab, type Project, type StandIn, type StandInOptions } from '../gitlab/stand-in.ts';
-import { WorkTree, type FileContent } from '../gitlab/work-tree.ts';
+import { startGitLab, type Project, type StandIn, type StandInOptions } from '../fake-gitlab/stand-in.ts';
+import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 import { startPublishing, type Publishing } from '../publish/publishing.ts';
 
 /** First part of all module paths. */
@@ -116,7 +116,7 @@ export async function verification(
   const counts = await verifyStore(
     {
       store,
-      temporary: join(workshop.folder, 'temporary'),
+      temporaryRoot: join(workshop.folder, 'temporary'),
       rebuilder: options.rebuilder,
       onFinding: (finding) => findings.push(finding),
       onProgress: (done, found) => progress.push([done, found]),
@@ -132,13 +132,13 @@ export function rebuilderOf({ gitlab, folder }: Workshop, parts: Partial<Rebuild
   const client = new GitLabClient({
     url: gitlab.url,
     token: gitlab.createToken({ scopes: ['read_api'] }),
-    pace: async () => undefined,
+    beforeCall: async () => undefined,
   });
   return new Rebuilder({
     gitlab: client,
     resolver: new Resolver(client, new Ownership(HOST)),
-    pace: new MemoryPace(),
-    temporary: join(folder, 'temporary'),
+    rateLimiter: new MemoryRateLimiter(),
+    temporaryRoot: join(folder, 'temporary'),
     archivesPerMinute: 1000,
     ...parts,
   });

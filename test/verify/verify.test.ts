@@ -1,10 +1,10 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Outcome } from '../../src/publish/outcome.ts';
+import type { Outcome } from '../../src/store/outcome.ts';
 import { StoreUnavailable, type ReadStore, type Store } from '../../src/store/store.ts';
 import { NothingThere } from '../../src/verify/verify.ts';
-import { downloadDirect } from '../gitlab/direct-mode.ts';
+import { downloadDirect } from '../fake-gitlab/direct-mode.ts';
 import { bytesOf, HOST, keyOf, keyOfOutcome, openWorkshop, verification, type Workshop } from './verification.ts';
 
 const LIB = `${HOST}/group/lib`;

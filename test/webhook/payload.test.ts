@@ -1,3 +1,4 @@
+import { pushedTag } from '../../src/queue/tag-job.ts';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
@@ -19,14 +20,14 @@ describe('the webhook', () => {
       const response = await hook.post(tagPush(), given);
       expect(response.status).toBe(202);
       expect(await response.json()).toEqual({ queued: 1, folded: 0 });
-      expect(hook.jobs()).toEqual([{ projectId: 1, tag: 'v1.0.0', hint: commit }]);
+      expect(hook.jobs()).toEqual([pushedTag(1, 'v1.0.0', commit)]);
       expect(hook.added[0]?.delivery).toContain(given['Idempotency-Key']);
       expect(hook.received).toEqual(['tag_push queued']);
     });
 
     it('a moved tag', async () => {
       expect((await hook.post(tagPush({ before: tagObject }))).status).toBe(202);
-      expect(hook.jobs()).toEqual([{ projectId: 1, tag: 'v1.0.0', hint: commit }]);
+      expect(hook.jobs()).toEqual([pushedTag(1, 'v1.0.0', commit)]);
     });
 
     it('an annotated tag, by the commit it stands for', async () => {
@@ -60,7 +61,7 @@ describe('the webhook', () => {
     it('a tag push through a system hook', async () => {
       const given = headers({ 'X-Gitlab-Event': 'System Hook' });
       expect((await hook.post(tagPush(), given)).status).toBe(202);
-      expect(hook.jobs()).toEqual([{ projectId: 1, tag: 'v1.0.0', hint: commit }]);
+      expect(hook.jobs()).toEqual([pushedTag(1, 'v1.0.0', commit)]);
     });
 
     it('every tag of a repository update that is still there', async () => {
@@ -73,10 +74,7 @@ describe('the webhook', () => {
       const response = await hook.post(body, headers({ 'X-Gitlab-Event': 'System Hook' }));
       expect(response.status).toBe(202);
       expect(await response.json()).toEqual({ queued: 2, folded: 0 });
-      expect(hook.jobs()).toEqual([
-        { projectId: 1, tag: 'v1.0.0', hint: commit },
-        { projectId: 1, tag: 'sub/v1.1.0', hint: commit },
-      ]);
+      expect(hook.jobs()).toEqual([pushedTag(1, 'v1.0.0', commit), pushedTag(1, 'sub/v1.1.0', commit)]);
       expect(new Set(hook.added.map(({ delivery }) => delivery)).size).toBe(2);
     });
 

@@ -3,7 +3,8 @@ import { createServer, type Server } from 'node:http';
 import express from 'express';
 import { pino } from 'pino';
 import { afterEach, beforeEach } from 'vitest';
-import type { JobSink, TagJob } from '../../src/queue/queue.ts';
+import type { JobSink } from '../../src/queue/queue.ts';
+import type { TagJob } from '../../src/queue/tag-job.ts';
 import { createWebhookRouter, type WebhookOptions } from '../../src/webhook/router.ts';
 import { headers } from './deliveries.ts';
 

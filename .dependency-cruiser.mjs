@@ -1,0 +1,64 @@
+/**
+ * Which room of src/ may import from which: one line for each room, from the entry point down. A room imports from rooms
+ * below it alone, so there are no cycles. docs/architecture.md describes the rooms.
+ */
+const MAY_IMPORT = {
+  'main.ts': 'cli app',
+  cli: 'app config backfill verify webhook-admin publish gitlab store module io errors.ts',
+  app: 'config webhook proxy web auth backfill sweep verify publish build resolve queue requests rate-limit redis gitlab store io async errors.ts',
+  config: 'proxy auth resolve store module errors.ts',
+  verify: 'build resolve rate-limit gitlab store module io async errors.ts',
+  backfill: 'sweep publish queue auth resolve redis gitlab store module io async errors.ts',
+  'webhook-admin': 'gitlab errors.ts',
+  webhook: 'queue auth io errors.ts',
+  proxy: 'requests store module io async errors.ts',
+  web: '',
+  sweep: 'queue rate-limit gitlab store module io async errors.ts',
+  publish: 'build resolve queue requests rate-limit redis gitlab store module io async errors.ts',
+  build: 'resolve rate-limit gitlab module io async errors.ts',
+  queue: 'redis gitlab async errors.ts',
+  requests: 'redis module async errors.ts',
+  resolve: 'gitlab module io async errors.ts',
+  gitlab: 'io async errors.ts',
+  auth: 'module io errors.ts',
+  'rate-limit': 'errors.ts',
+  redis: 'async errors.ts',
+  store: 'gitlab module io async errors.ts',
+  module: 'errors.ts',
+  io: 'async errors.ts',
+  async: 'errors.ts',
+  'errors.ts': '',
+};
+
+const rooms = Object.keys(MAY_IMPORT);
+const pathOf = (room) => (room.endsWith('.ts') ? `^src/${room.replace('.', '\\.')}$` : `^src/${room}/`);
+
+export default {
+  forbidden: [
+    ...Object.entries(MAY_IMPORT).map(([room, allowed]) => ({
+      name: `${room} imports from its own room and: ${allowed || 'no other'}`,
+      severity: 'error',
+      from: { path: pathOf(room) },
+      to: { path: '^src/', pathNot: [pathOf(room), ...allowed.split(' ').filter(Boolean).map(pathOf)] },
+    })),
+    {
+      name: 'every file belongs to a room of the table',
+      severity: 'error',
+      from: { path: '^src/', pathNot: rooms.map(pathOf) },
+      to: {},
+    },
+    { name: 'no cycle', severity: 'error', from: { path: '^src/' }, to: { circular: true } },
+    {
+      name: 'imports lead to a file',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^\\.', couldNotResolve: true },
+    },
+  ],
+  options: {
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    includeOnly: '^src/',
+    enhancedResolveOptions: { extensions: ['.ts'] },
+  },
+};

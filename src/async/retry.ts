@@ -1,0 +1,40 @@
+import { sleep } from './sleep.ts';
+
+/** Decides what happens after a failed attempt. */
+export interface RetryPolicy {
+  /** How long to wait before the next attempt, in milliseconds; undefined gives up. `attempt` counts from 1. */
+  waitAfter(error: unknown, attempt: number): number | undefined;
+  /** Called after each success, for a policy that remembers outages. */
+  succeeded?(): void;
+}
+
+/** What `retry` may be told besides. */
+export interface RetryOptions {
+  /** Ends the waiting: the last error is then thrown at once. */
+  readonly signal?: AbortSignal;
+  /** Called before each wait. */
+  readonly onWait?: (error: unknown, waitMs: number) => void;
+}
+
+/** Resolves with the result of the first successful attempt. Rejects with the last error once the policy gives up. */
+export async function retry<T>(
+  work: () => Promise<T>,
+  policy: RetryPolicy,
+  { signal = NEVER, onWait }: RetryOptions = {},
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const result = await work();
+      policy.succeeded?.();
+      return result;
+    } catch (error) {
+      const waitMs = signal.aborted ? undefined : policy.waitAfter(error, attempt);
+      if (waitMs === undefined) throw error;
+      onWait?.(error, waitMs);
+      await sleep(waitMs, signal);
+      if (signal.aborted) throw error;
+    }
+  }
+}
+
+const NEVER = new AbortController().signal;

@@ -1,0 +1,39 @@
+import type { CommitId, TreeEntry } from '../gitlab/schema.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
+import { joinPath } from '../module/elements.ts';
+import type { AttributesFile } from './attributes.ts';
+
+/** The files of one commit, by their paths in the repository. */
+export interface CommitFiles {
+  /** Everything below a directory, recursively; `directory` is empty for the root. */
+  tree(directory: string): AsyncIterable<TreeEntry>;
+  /** A file's bytes as git stores them, if there is one. Refuses more than `limit` bytes. */
+  file(path: string, limit: number): Promise<Buffer | undefined>;
+}
+
+/** The files as GitLab lists and sends them: one call for each file, and for a hundred entries of a tree. */
+export function filesInGitLab(gitlab: GitLabClient, projectId: number, commit: CommitId): CommitFiles {
+  return {
+    tree: (directory) => gitlab.tree(projectId, commit, directory),
+    file: (path, limit) => gitlab.file(projectId, commit, path, limit),
+  };
+}
+
+/** In bytes. No .gitattributes file is larger. */
+const MAX_ATTRIBUTES = 2 ** 20;
+
+/** The .gitattributes files from the root of the repository down to a module's directory, and those within it, whose paths are given. */
+export async function readAttributes(
+  files: CommitFiles,
+  directory: string,
+  within: readonly string[],
+): Promise<AttributesFile[]> {
+  const elements = directory === '' ? [] : directory.split('/');
+  const above = elements.map((_, depth) => joinPath(elements.slice(0, depth).join('/'), '.gitattributes'));
+  const found: AttributesFile[] = [];
+  for (const path of [...above, ...within]) {
+    const bytes = await files.file(path, MAX_ATTRIBUTES);
+    if (bytes) found.push({ directory: path.slice(0, -'/.gitattributes'.length), text: bytes.toString('utf8') });
+  }
+  return found;
+}

@@ -1,0 +1,51 @@
+import { addAbortSignal, type Readable } from 'node:stream';
+import type { BlobId } from '../gitlab/schema.ts';
+import type { GitLabClient } from '../gitlab/client.ts';
+import type { ResolvedVersion } from '../resolve/resolver.ts';
+import { Spool } from '../io/spool.ts';
+import type { AttributesFile } from './attributes.ts';
+import { readAttributes, type CommitFiles } from './commit-files.ts';
+import { convert } from './merge-archive.ts';
+import { checkArchiveSize } from './prefetch.ts';
+import { planZip } from './plan.ts';
+import { writeZip, type BuiltZip } from './zip-file.ts';
+
+/** Builds a version's zip from an archive, which arrives while the tree is read and the zip written. Throws Refuse or Retry. */
+export async function buildFromArchive(
+  gitlab: GitLabClient,
+  files: CommitFiles,
+  version: ResolvedVersion,
+  folder: string,
+): Promise<BuiltZip> {
+  const { project, commit, directory } = version;
+  // GitLab's connection is read as fast as it comes, from before the tree is known: one that stands still would be
+  // cut off by any proxy in between.
+  const spool = await Spool.create(folder);
+  const stop = new AbortController();
+  const download = spoolArchive(spool, () => gitlab.archive(project.id, commit, directory), stop.signal);
+  try {
+    const plan = await planZip(files, version);
+    let attributes: Promise<AttributesFile[]> | undefined;
+    const source = {
+      archive: spool.reader(),
+      blob: (id: BlobId) => gitlab.blob(project.id, id),
+      attributes: () => (attributes ??= readAttributes(files, directory, plan.attributes)),
+      folder,
+    };
+    return await writeZip(version, folder, (zip) => convert(plan.files, source, zip));
+  } finally {
+    stop.abort();
+    await download;
+    await spool.release();
+  }
+}
+
+/** Copies the archive into the spool; whatever goes wrong is for its reader to find. */
+async function spoolArchive(spool: Spool, open: () => Promise<Readable>, signal: AbortSignal): Promise<void> {
+  try {
+    for await (const chunk of checkArchiveSize(addAbortSignal(signal, await open()))) await spool.write(chunk);
+    spool.finish();
+  } catch (error) {
+    spool.fail(error);
+  }
+}

@@ -1,0 +1,79 @@
+import { Refuse, Retry } from '../errors.ts';
+import type { BlobId, CommitId, TreeEntry } from '../gitlab/schema.ts';
+import { checkFiles, TreeSieve, type TreeFile } from '../module/check-files.ts';
+import { usesVendorRule124 } from '../module/modfile.ts';
+import { MAX_LICENSE } from '../module/zip/writer.ts';
+import { joinPath } from '../module/elements.ts';
+import type { CommitFiles } from './commit-files.ts';
+
+/** Which module to plan for. */
+interface PlannedModule {
+  readonly commit: CommitId;
+  /** Empty for the root of the repository. */
+  readonly directory: string;
+  /** Undefined for a repository without one. */
+  readonly gomod: Buffer | undefined;
+}
+
+/** A file that belongs in the zip. */
+export interface PlannedFile extends TreeFile {
+  /** Path in the repository, or for an inherited LICENSE where it would stand; `path` is the one in the module. */
+  readonly treePath: string;
+  /** The blob that has its bytes, or the bytes of an inherited LICENSE. */
+  readonly content: BlobId | Buffer;
+}
+
+/** Everything that a version's zip is made of, known before the archive is read. */
+export interface ZipPlan {
+  /** In byte order of the paths, which is also git's order within an archive. */
+  readonly files: readonly PlannedFile[];
+  /** The paths in the repository of the .gitattributes files among the module's files. */
+  readonly attributes: readonly string[];
+}
+
+const SYMLINK_MODE = '120000';
+/** So many faults are told; more help nobody. */
+const TOLD_FAULTS = 5;
+
+/**
+ * Reads the tree of a module and decides what belongs in its zip. Files of nested modules and vendored ones cost no memory,
+ * however many there are. Throws Refuse for a module that the go command refuses.
+ */
+export async function planZip(commitFiles: CommitFiles, { commit, directory, gomod }: PlannedModule): Promise<ZipPlan> {
+  const vendorRule124 = gomod !== undefined && usesVendorRule124(gomod);
+  const sieve = new TreeSieve<PlannedFile>(vendorRule124);
+  for await (const entry of commitFiles.tree(directory)) {
+    if (entry.type === 'blob') sieve.add(plannedFile(entry, directory));
+  }
+  const files = sieve.files();
+  // Those that the sieve let fall govern only files which it let fall as well.
+  const attributes = files
+    .filter(({ path }) => path === '.gitattributes' || path.endsWith('/.gitattributes'))
+    .map(({ treePath }) => treePath);
+  if (gomod && !files.some((file) => file.path === 'go.mod')) {
+    throw new Retry(`GitLab's tree of ${commit} lacks ${joinPath(directory, 'go.mod')}, which its files API has`);
+  }
+  if (directory !== '' && !files.some((file) => file.path === 'LICENSE')) {
+    const license = await commitFiles.file('LICENSE', MAX_LICENSE);
+    if (license) files.push({ path: 'LICENSE', treePath: `${directory}/LICENSE`, kind: 'file', content: license });
+  }
+  const checked = checkFiles(files, vendorRule124);
+  if (checked.invalid.length > 0) {
+    const told = checked.invalid.slice(0, TOLD_FAULTS).map((file) => `${file.path}: ${file.reason}`);
+    const more = checked.invalid.length - told.length;
+    throw new Refuse(
+      `the go command accepts no module with these files: ${told.join('; ')}${more > 0 ? `; and ${more} more` : ''}`,
+    );
+  }
+  return { files: checked.included, attributes };
+}
+
+function plannedFile(entry: TreeEntry, directory: string): PlannedFile {
+  return {
+    // A piece of the other path: both together take the memory of one.
+    path: directory === '' ? entry.path : entry.path.slice(directory.length + 1),
+    treePath: entry.path,
+    kind: entry.mode === SYMLINK_MODE ? 'symlink' : 'file',
+    content: entry.blob,
+  };
+}

@@ -1,0 +1,20 @@
+import { parseModulePath, type ModulePath } from './path.ts';
+import { checkModuleVersion, parseVersion, type Version } from './version.ts';
+
+/** Parses `MODULE` or `MODULE@VERSION`. Throws an Error with a message of one line if the text is neither. */
+export function parseModuleVersion(argument: string): { module: ModulePath; version: Version | undefined } {
+  const at = argument.lastIndexOf('@');
+  const path = at < 0 ? argument : argument.slice(0, at);
+  const module = parseModulePath(path);
+  if (typeof module !== 'string') throw new Error(`${JSON.stringify(path)} is not a module path: ${module.reason}`);
+  if (at < 0) return { module, version: undefined };
+  const text = argument.slice(at + 1);
+  const version = parseVersion(text);
+  if (version === undefined)
+    throw new Error(
+      `${JSON.stringify(text)} of ${JSON.stringify(argument)} is not a version: it has to be given in full, as v1.2.3`,
+    );
+  const mismatch = checkModuleVersion(module, version);
+  if (mismatch !== undefined) throw new Error(`${JSON.stringify(argument)} cannot be a module version: ${mismatch}`);
+  return { module, version };
+}

@@ -1,0 +1,21 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RateLimiter } from './rate-limiter.ts';
+
+/**
+ * Waits until a reservation succeeds, for those who would rather wait than do something else meanwhile.
+ * Rejects with the pace's error, or with an AbortError once `signal` aborts; then nothing was reserved.
+ */
+export async function waitForPermit(
+  rateLimiter: RateLimiter,
+  key: string,
+  limit: number,
+  windowMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    signal?.throwIfAborted();
+    const waitMs = await rateLimiter.reserve(key, limit, windowMs);
+    if (waitMs === 0) return;
+    await sleep(waitMs, undefined, signal === undefined ? {} : { signal });
+  }
+}

@@ -1,0 +1,258 @@
+import { type CryptoKey, exportSPKI, importJWK, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { AdminAccess } from '../../src/auth/admin-access.ts';
+import { Forbidden, Unauthorized, Unavailable } from '../../src/auth/auth-errors.ts';
+import { type Claims, Issuer } from './issuer.ts';
+
+const AUDIENCE = 'https://go.corp.example';
+const TOKEN = 'a-token-of-some-length/';
+
+describe('ADMIN_TOKEN', () => {
+  const access = new AdminAccess({ tokens: [TOKEN, 'the-token-of-last-year'], oidc: undefined });
+
+  test.each([`Bearer ${TOKEN}`, `bearer  ${TOKEN}`, 'Bearer the-token-of-last-year'])(
+    'lets in with %s',
+    async (header) => {
+      expect(await access.authorize(header)).toEqual({ kind: 'token' });
+    },
+  );
+
+  test.each([undefined, '', TOKEN, 'Bearer', `Basic ${TOKEN}`])(
+    'asks for a token when there is none: %s',
+    async (header) => {
+      await expect(access.authorize(header)).rejects.toThrow(
+        new Unauthorized('no token: send the header "Authorization: Bearer TOKEN" with an ADMIN_TOKEN'),
+      );
+    },
+  );
+
+  test.each([`Bearer ${TOKEN}x`, `Bearer ${TOKEN.slice(0, -1)}`, 'Bearer a.b.c'])(
+    'knows no other: %s',
+    async (header) => {
+      await expect(access.authorize(header)).rejects.toThrow(
+        new Unauthorized('the token is not known here: send an ADMIN_TOKEN'),
+      );
+    },
+  );
+
+  test('without any, nobody comes in', async () => {
+    const closed = new AdminAccess({ tokens: [], oidc: undefined });
+    await expect(closed.authorize('Bearer x')).rejects.toThrow('once one of them is set');
+  });
+});
+
+describe('an id_token', () => {
+  let issuer: Issuer;
+  let access: AdminAccess;
+
+  beforeEach(async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    issuer = await Issuer.start();
+    access = accessBy({});
+  });
+  afterEach(async () => {
+    await issuer.close();
+    vi.useRealTimers();
+  });
+
+  function accessBy(rules: {
+    readonly operators?: readonly string[];
+    readonly projects?: readonly string[];
+  }): AdminAccess {
+    return new AdminAccess({
+      tokens: [TOKEN],
+      oidc: { issuer: issuer.url, audience: AUDIENCE, operators: [], projects: ['group'], ...rules },
+    });
+  }
+
+  /** What came of a call, and that no failure shows the token. */
+  async function outcome(token: string, by = access): Promise<unknown> {
+    return by.authorize(`Bearer ${token}`).catch((error: unknown) => {
+      const { message } = error as Error;
+      for (const part of token.split('.')) if (part.length > 8) expect(message).not.toContain(part);
+      expect(message).not.toContain('\n');
+      return error;
+    });
+  }
+
+  test('says which job is calling', async () => {
+    expect(await outcome(await issuer.sign())).toEqual({
+      kind: 'job',
+      project: 'group/lib',
+      may: 'own project',
+      user: 'ada',
+      job: '5',
+      ref: 'main',
+    });
+  });
+
+  test('an ADMIN_TOKEN is taken beside it', async () => {
+    expect(await outcome(TOKEN)).toEqual({ kind: 'token' });
+    expect(issuer.requests).toEqual({ discovery: 0, keys: 0 });
+  });
+
+  test.each([
+    [{ operators: ['group/lib'] }, 'everything'],
+    [{ operators: ['group'] }, 'everything'],
+    [{ operators: ['GROUP/Lib'], projects: ['group'] }, 'everything'],
+    [{ operators: ['other'], projects: ['Group'] }, 'own project'],
+    [{ projects: ['group/lib'] }, 'own project'],
+  ])('with %j it may %s', async (rules, may) => {
+    expect(await outcome(await issuer.sign(), accessBy(rules))).toMatchObject({ may });
+  });
+
+  test.each([['gro'], ['group/li'], ['group/lib/sub'], ['lib'], ['other']])(
+    'only the project %s is not it',
+    async (path) => {
+      const error = await outcome(await issuer.sign(), accessBy({ operators: [path], projects: [path] }));
+      expect(error).toEqual(
+        new Forbidden(
+          'jobs of group/lib may not make admin calls: add it or its group to operators= or projects= of ADMIN_OIDC',
+        ),
+      );
+    },
+  );
+
+  test.each(['false', 'TRUE', ''])('of a ref that is not protected (%j) is not enough', async (protectedRef) => {
+    expect(await outcome(await issuer.sign({ ref_protected: protectedRef, ref: 'feature' }))).toEqual(
+      new Forbidden(
+        'the job ran for feature, which is not protected in group/lib: run it for a protected branch or tag',
+      ),
+    );
+  });
+
+  const wrong: [string, () => Claims, RegExp][] = [
+    ['expired', () => ({ exp: seconds(-31) }), /^the id_token has expired at 20\S+Z: start the job again$/],
+    ['not valid yet', () => ({ nbf: seconds(60) }), /^the id_token is not valid before 20\S+Z: set the clocks/],
+    [
+      'for another audience',
+      () => ({ aud: 'https://vault.example\nx' }),
+      /^the id_token is for the audience "https:\/\/vault\.example\\nx", this service is https:\/\/go\.corp\.example: set aud: https:/,
+    ],
+    [
+      'for several others',
+      () => ({ aud: ['https://a.example', 'https://b.example'] }),
+      /^the id_token is for the audience \["https:\/\/a\.example",/,
+    ],
+    [
+      'of another issuer',
+      () => ({ iss: 'https://gitlab.example' }),
+      /^the id_token is of the issuer "https:\/\/gitlab\.example", this service takes those of http/,
+    ],
+    ['of an issuer below this one', () => ({ iss: `${issuer.url}/x` }), /is of the issuer/],
+    ...['iss', 'sub', 'aud', 'exp', 'iat', 'project_path', 'ref_protected', 'ref'].map(
+      (claim): [string, () => Claims, RegExp] => [
+        `without ${claim}`,
+        () => ({ [claim]: undefined }),
+        new RegExp(`^the id_token has no proper claim ${claim}: `),
+      ],
+    ),
+    ['with a project that is no path', () => ({ project_path: ['group/lib'] }), /no proper claim project_path/],
+    ['with a truth value that is one', () => ({ ref_protected: true }), /no proper claim ref_protected/],
+    ['with an end that is no time', () => ({ exp: 'never' }), /no proper claim exp/],
+  ];
+  test.each(wrong)('%s is refused', async (_, claims, sentence) => {
+    const error = await outcome(await issuer.sign(claims()));
+    expect(error).toBeInstanceOf(Unauthorized);
+    expect((error as Error).message).toMatch(sentence);
+  });
+
+  test('may be 30 s off', async () => {
+    expect(await outcome(await issuer.sign({ exp: seconds(-25), nbf: seconds(25) }))).toMatchObject({ kind: 'job' });
+  });
+
+  test('that somebody else signed is refused', async () => {
+    expect(await outcome(await issuer.forge())).toEqual(
+      new Unauthorized(
+        'the signature of the id_token is not right: take one that GitLab CI made, and pass it as it is',
+      ),
+    );
+  });
+
+  test('whose claims were changed is refused', async () => {
+    const [header, , signature] = (await issuer.sign()).split('.');
+    const [, claims] = (await issuer.sign({ project_path: 'root/everything' })).split('.');
+    expect(await outcome(`${header}.${claims}.${signature}`)).toMatchObject({ name: 'Unauthorized' });
+  });
+
+  test('that nobody signed, or anybody with the public key, is refused', async () => {
+    const payload = JSON.parse(
+      Buffer.from((await issuer.sign()).split('.')[1] ?? '', 'base64url').toString(),
+    ) as JWTPayload;
+    const none = new UnsecuredJWT(payload).encode();
+    const spki = await exportSPKI((await importJWK(issuer.publicKey, 'RS256', { extractable: true })) as CryptoKey);
+    const symmetric = await new SignJWT(payload)
+      .setProtectedHeader({ alg: 'HS256', kid: issuer.publicKey.kid ?? '' })
+      .sign(Buffer.from(spki));
+    for (const token of [none, `${none}AAAA`, symmetric]) {
+      expect(await outcome(token)).toEqual(
+        new Unauthorized('the id_token is not signed with RS256: take one that GitLab CI made'),
+      );
+    }
+    expect(issuer.requests.keys).toBe(0);
+  });
+
+  test.each(['a.b.c', '..', 'eyJhbGciOiJSUzI1NiJ9.e30.'])('that is none is refused: %s', async (token) => {
+    expect(await outcome(token)).toBeInstanceOf(Unauthorized);
+  });
+
+  test('costs one look at the keys, however many there are', async () => {
+    const tokens = await Promise.all(Array.from({ length: 20 }, () => issuer.sign()));
+    for (const result of await Promise.all(tokens.map((token) => outcome(token))))
+      expect(result).toMatchObject({ kind: 'job' });
+    await outcome(await issuer.sign());
+    expect(issuer.requests).toEqual({ discovery: 1, keys: 1 });
+  });
+
+  test('of a new key is taken, 30 s after the last look at the keys', async () => {
+    const old = await issuer.sign();
+    await outcome(old);
+    await issuer.rotate();
+    expect(await outcome(await issuer.sign())).toMatchObject({
+      name: 'Unauthorized',
+      message: expect.stringContaining('try again in 30 s'),
+    });
+    vi.setSystemTime(Date.now() + 31_000);
+    expect(await outcome(await issuer.sign())).toMatchObject({ kind: 'job' });
+    expect(await outcome(old)).toMatchObject({ name: 'Unauthorized' });
+    expect(issuer.requests).toEqual({ discovery: 1, keys: 2 });
+  });
+
+  test('is taken while the issuer is down, as long as its keys are kept', async () => {
+    await outcome(await issuer.sign());
+    issuer.down();
+    vi.setSystemTime(Date.now() + 9 * 60_000);
+    expect(await outcome(await issuer.sign())).toMatchObject({ kind: 'job' });
+    vi.setSystemTime(Date.now() + 2 * 60_000);
+    expect(await outcome(await issuer.sign())).toBeInstanceOf(Unavailable);
+  });
+
+  test('waits for an issuer that is down, and is taken once it is back', async () => {
+    issuer.down();
+    expect(await outcome(await issuer.sign())).toMatchObject({
+      name: 'Unavailable',
+      message: `the keys of ${issuer.url} cannot be fetched, so the id_token cannot be checked: try again later`,
+      cause: expect.any(Error),
+    });
+    issuer.up();
+    expect(await outcome(await issuer.sign())).toMatchObject({ kind: 'job' });
+  });
+
+  test.each([
+    [{ issuer: 'https://other.example' }, 'is the issuer https://other.example'],
+    [{ jwks_uri: 'http://127.0.0.1:9/keys' }, 'has its keys at another origin'],
+    [{ jwks_uri: 5 }, 'jwks_uri'],
+  ])('is not taken from a discovery document that says %j', async (discovery, reason) => {
+    issuer.discovery = discovery;
+    expect(await outcome(await issuer.sign())).toMatchObject({
+      name: 'Unavailable',
+      cause: { message: expect.stringContaining(reason) },
+    });
+    expect(issuer.requests.keys).toBe(0);
+  });
+});
+
+/** So many seconds from now, as a claim. */
+function seconds(later: number): number {
+  return Math.floor(Date.now() / 1000) + later;
+}

@@ -1,0 +1,41 @@
+import { describe, expect, test } from 'vitest';
+import { parseOidcRules } from '../../src/auth/oidc-rules.ts';
+
+const defaults = { issuer: 'https://gitlab.example', audience: 'https://go.example' };
+
+describe('ADMIN_OIDC', () => {
+  test.each([
+    ['operators=platform', { ...defaults, operators: ['platform'], projects: [] }],
+    ['projects=d,e/f', { ...defaults, operators: [], projects: ['d', 'e/f'] }],
+    [' operators=/a/b/\n\tprojects=c ', { ...defaults, operators: ['a/b'], projects: ['c'] }],
+    [
+      'issuer=http://gitlab.corp.example:8080/gitlab/ audience=modpress operators=a',
+      { issuer: 'http://gitlab.corp.example:8080/gitlab', audience: 'modpress', operators: ['a'], projects: [] },
+    ],
+    ['audience=a=b operators=a', { ...defaults, audience: 'a=b', operators: ['a'], projects: [] }],
+  ])('%j is understood', (value, rules) => {
+    expect(parseOidcRules(value, defaults)).toEqual(rules);
+  });
+
+  test.each([
+    ['platform', 'must be entries issuer=…'],
+    ['groups=platform', 'must be entries issuer=…'],
+    ['operators=', 'must be entries issuer=…'],
+    ['operators=a operators=b', 'has operators= twice'],
+    ['operators=a,,b', 'has an empty entry'],
+    ['operators=/', 'has an empty entry'],
+    ['audience=x', 'allows nobody'],
+    ['issuer=gitlab.example operators=a', 'has an issuer= that is no'],
+    ['issuer=https://user:pass@gitlab.example operators=a', 'has an issuer= that is no'],
+    ['issuer=ftp://gitlab.example operators=a', 'has an issuer= that is no'],
+  ])('%j is refused', (value, sentence) => {
+    expect(() => parseOidcRules(value, defaults)).toThrow(sentence);
+  });
+
+  test('the audience has to come from somewhere', () => {
+    expect(() => parseOidcRules('operators=a', { ...defaults, audience: undefined })).toThrow(
+      'has no audience=, and PUBLIC_URL is not set',
+    );
+    expect(parseOidcRules('operators=a audience=x', { ...defaults, audience: undefined }).audience).toBe('x');
+  });
+});

@@ -1,0 +1,178 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { BlobId } from '../../src/gitlab/schema.ts';
+import { BlobCache, type BlobCacheLimits } from '../../src/build/blob-cache.ts';
+import { hashBytes } from '../../src/build/hashed-file.ts';
+
+let folder: string;
+let cache: BlobCache;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'modpress-blob-cache-'));
+  cache = new BlobCache(folder);
+});
+afterEach(async () => {
+  await cache.clear();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function withLimits(limits: BlobCacheLimits): Promise<void> {
+  await cache.clear();
+  cache = new BlobCache(folder, limits);
+}
+
+async function keep(bytes: Buffer, fromDisk = false): Promise<BlobId> {
+  const hashed = hashBytes(bytes, 40);
+  const id = hashed.blob as BlobId;
+  await cache.keep(id, fromDisk ? { ...hashed, content: () => Readable.from([bytes], { objectMode: false }) } : hashed);
+  return id;
+}
+
+async function read(id: BlobId): Promise<Buffer | undefined> {
+  const found = await cache.open(id);
+  if (!found) return undefined;
+  const bytes = await buffer(found.body);
+  expect(bytes).toHaveLength(found.size);
+  return bytes;
+}
+
+async function* broken(): AsyncGenerator<Buffer> {
+  yield Buffer.from('half');
+  throw new Error('the disk is gone');
+}
+
+/** So many bytes that are those of no other number. */
+function bytesOf(number: number, size: number): Buffer {
+  return Buffer.alloc(size, `${number} `);
+}
+
+test('what was kept can be read again, small or large, with bytes or without, at once or later', async () => {
+  const contents = [
+    Buffer.alloc(0),
+    Buffer.from('x'),
+    bytesOf(1, 700_000),
+    bytesOf(2, 5_000_000),
+    ...Array.from({ length: 500 }, (_, index) => bytesOf(index, index)),
+  ];
+  const ids: BlobId[] = [];
+  for (const [index, content] of contents.entries()) {
+    const id = await keep(content, index % 3 === 0);
+    ids.push(id);
+    expect(cache.has(id)).toBe(true);
+    if (index % 7 === 0) expect(await read(id)).toEqual(content);
+  }
+  expect(
+    (await Promise.all(ids.map(read))).map((bytes, index) => bytes?.equals(contents[index] ?? Buffer.alloc(1))),
+  ).toEqual(contents.map(() => true));
+  expect(cache.has('0'.repeat(40) as BlobId)).toBe(false);
+  expect(await cache.open('0'.repeat(40) as BlobId)).toBeUndefined();
+});
+
+test('many at a time do not get into each other', async () => {
+  const contents = Array.from({ length: 300 }, (_, index) => bytesOf(index, 20_000));
+  const ids = await Promise.all(contents.map((content, index) => keep(content, index % 2 === 0)));
+  const found = await Promise.all(ids.map(read));
+  expect(found.every((bytes, index) => bytes?.equals(contents[index] ?? Buffer.alloc(1)))).toBe(true);
+});
+
+test('the folder shows nothing, so that nothing is left behind', async () => {
+  await keep(bytesOf(1, 2_000_000));
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test('beyond the bytes the oldest go, and the newest stay', async () => {
+  await withLimits({ bytes: 16_000 });
+  const ids: BlobId[] = [];
+  for (let index = 0; index < 100; index++) ids.push(await keep(bytesOf(index, 500)));
+  const held = ids.filter((id) => cache.has(id));
+  expect(held.length * 500).toBeLessThanOrEqual(16_000);
+  expect(held.length * 500).toBeGreaterThan(12_000);
+  expect(held).toEqual(ids.slice(-held.length));
+  expect(await read(ids.at(-1) ?? ('' as BlobId))).toEqual(bytesOf(99, 500));
+});
+
+test('beyond the number of blobs the oldest go', async () => {
+  await withLimits({ blobs: 160 });
+  const ids: BlobId[] = [];
+  for (let index = 0; index < 500; index++) ids.push(await keep(Buffer.from(String(index))));
+  const held = ids.filter((id) => cache.has(id));
+  expect(held.length).toBeLessThanOrEqual(160);
+  expect(held.length).toBeGreaterThan(140);
+  expect(held).toEqual(ids.slice(-held.length));
+});
+
+test('at least as much is left free as it takes, and it shrinks when others take the disk', async () => {
+  let disk = 20_000;
+  let hashed = 0;
+  await withLimits({ free: async () => disk - hashed });
+  const ids: BlobId[] = [];
+  const heldBytes = (): number => ids.filter((id) => cache.has(id)).length * 100;
+  for (let index = 0; index < 400; index++) {
+    ids.push(await keep(bytesOf(index, 100)));
+    hashed = heldBytes();
+    expect(hashed).toBeLessThanOrEqual(10_000);
+  }
+  expect(hashed).toBeGreaterThan(8_000);
+  disk = 10_000;
+  for (let index = 400; index < 600; index++) {
+    ids.push(await keep(bytesOf(index, 100)));
+    hashed = heldBytes();
+  }
+  expect(hashed).toBeLessThanOrEqual(5_000);
+});
+
+test('what is forgotten while somebody is about to read it is not there', async () => {
+  const id = await keep(bytesOf(1, 1000));
+  const [, found] = await Promise.all([cache.clear(), cache.open(id)]);
+  expect(found).toBeUndefined();
+  expect(await read(await keep(bytesOf(1, 1000)))).toEqual(bytesOf(1, 1000));
+});
+
+test('a blob larger than a segment pushes others out, one larger than the cache is not kept', async () => {
+  await withLimits({ bytes: 1_000_000 });
+  const first = await keep(bytesOf(1, 400_000));
+  const second = await keep(bytesOf(2, 900_000), true);
+  expect([cache.has(first), cache.has(second)]).toEqual([false, true]);
+  expect(await read(second)).toEqual(bytesOf(2, 900_000));
+  const third = await keep(bytesOf(3, 1_000_001));
+  expect([cache.has(second), cache.has(third)]).toEqual([true, false]);
+});
+
+test('a reader finishes although its blob is pushed out, and after the end', async () => {
+  await withLimits({ bytes: 4_000_000 });
+  const content = bytesOf(1, 3_000_000);
+  const id = await keep(content, true);
+  const found = await cache.open(id);
+  const [first] =
+    (await found?.body
+      .take(1)
+      .toArray()
+      .catch(() => [])) ?? [];
+  expect(first).toBeInstanceOf(Buffer);
+  const again = await cache.open(id);
+  for (let index = 0; index < 8; index++) await keep(bytesOf(index, 1_000_000));
+  expect(cache.has(id)).toBe(false);
+  await cache.clear();
+  expect(again && (await buffer(again.body)).equals(content)).toBe(true);
+});
+
+test('bytes under another id are not kept', async () => {
+  await expect(cache.keep('1'.repeat(40) as BlobId, hashBytes(Buffer.from('x'), 40))).rejects.toThrow(
+    'not the bytes of blob',
+  );
+});
+
+test('bytes that cannot be read leave nothing half behind, and the next ones are kept', async () => {
+  const kept = await keep(Buffer.from('before'));
+  const hashed = hashBytes(bytesOf(1, 1000), 40);
+  await expect(
+    cache.keep(hashed.blob as BlobId, { ...hashed, content: () => Readable.from(broken()) }),
+  ).rejects.toThrow('the disk is gone');
+  expect(cache.has(hashed.blob as BlobId)).toBe(false);
+  expect([undefined, 'before']).toContain((await read(kept))?.toString());
+  expect(await read(await keep(Buffer.from('after')))).toEqual(Buffer.from('after'));
+});

@@ -1,0 +1,184 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { loadConfig, ROLES, type Role } from '../../src/config/service.ts';
+import { ConfigError } from '../../src/config/reader.ts';
+import { settings, settingsTable } from '../../src/config/settings.ts';
+
+const GOOD = { GITLAB_URL: 'https://gitlab.example', GITLAB_TOKEN: 'glpat-x', WEBHOOK_TOKEN: 'secret', ACCESS: 'open' };
+const folder = mkdtempSync(join(tmpdir(), 'modpress-config-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('settings', () => {
+  test('with the required ones, the rest has the defaults of the contract', () => {
+    expect(loadConfig(GOOD, ROLES)).toMatchObject({
+      gitlabUrl: 'https://gitlab.example',
+      gitlabScope: [],
+      gitlabRate: 20,
+      modulePrefix: 'gitlab.example',
+      webhookTokens: ['secret'],
+      listen: { host: undefined, port: 8080 },
+      store: { kind: 'disk' },
+      redisUrl: undefined,
+      upstream: [{ kind: 'proxy', url: 'https://goproxy.io' }],
+      upstreamMode: 'cache',
+      onDemand: true,
+      retag: 'refuse',
+      adminTokens: [],
+      adminOidc: undefined,
+      sweepMinutes: 15,
+      logLevel: 'info',
+    });
+  });
+
+  test('all faults come at once, each a line that begins with its variable', () => {
+    const faults = faultsOf({
+      GITLAB_URL: 'gitlab',
+      WEBHOOK_SIGNING_TOKEN: 'x',
+      LISTEN: '80',
+      STORE: 's3:bucket',
+      RETAG: 'maybe',
+      SWEEP_MINUTES: '-1',
+      ACCESS: 'everyone',
+      UPSTREAM: 'ftp://x',
+    });
+    expect(new Set(faults.map((fault) => fault.split(' ')[0]))).toEqual(
+      new Set([
+        'ACCESS',
+        'GITLAB_TOKEN',
+        'GITLAB_URL',
+        'LISTEN',
+        'RETAG',
+        'STORE',
+        'SWEEP_MINUTES',
+        'UPSTREAM',
+        'WEBHOOK_SIGNING_TOKEN',
+      ]),
+    );
+  });
+
+  test.each([
+    [{ ACCESS: 'basic' }, 'ACCESS cannot be basic yet'],
+    [{ ACCESS: 'gitlab' }, 'ACCESS cannot be gitlab yet'],
+    [{ ACCESS: '' }, 'ACCESS is missing'],
+    [{ ON_DEMAND: 'yes' }, 'ON_DEMAND must be one of on, off'],
+    [{ FILTER: 'x' }, 'FILTER is not supported'],
+    [{ ADMIN_TOKEN: 'fifteen-letters' }, 'ADMIN_TOKEN must be tokens of at least 16 characters'],
+    [{ ADMIN_TOKEN: 'sixteen-letters-,' }, 'ADMIN_TOKEN must be tokens of at least 16 characters'],
+    [{ ADMIN_OIDC: 'x' }, 'ADMIN_OIDC must be entries issuer=…'],
+    [{ ADMIN_OIDC: 'operators=platform' }, 'ADMIN_OIDC has no audience=, and PUBLIC_URL is not set'],
+    [{ WEBHOOK_TOKEN: '' }, 'WEBHOOK_TOKEN is missing'],
+    [{ GITLAB_URL: 'https://user:pass@gitlab.example' }, 'GITLAB_URL must not contain credentials'],
+    [{ GITLAB_URL: 'http://localhost:3000' }, 'MODULE_PREFIX is missing'],
+    [{ GITLAB_TOKEN: 'glpat-x\n# of the platform group' }, 'GITLAB_TOKEN must be one token: a single line'],
+    [{ MODULE_PREFIX: 'gitlab' }, 'MODULE_PREFIX must begin module paths'],
+    [{ MODULE_MAP: 'go.corp.example' }, 'MODULE_MAP must be entries'],
+    [{ STORE: 's3://bucket', AWS_SECRET_ACCESS_KEY: 'x' }, 'AWS_ACCESS_KEY_ID is missing'],
+    [{ UPSTREAM: 'https://user:pass@proxy.corp.example', UPSTREAM_MODE: 'redirect' }, 'UPSTREAM has credentials'],
+    [{ LISTEN: ':99999' }, 'LISTEN must be'],
+    [{ REDIS_URL: 'http://x' }, 'REDIS_URL must be'],
+    [{ GITLAB_TOKEN_FILE: '/nowhere/at/all', GITLAB_TOKEN: '' }, 'GITLAB_TOKEN_FILE names a file that cannot be read'],
+    [{ GOPROXY: 'file:///x', UPSTREAM: '' }, 'UPSTREAM is missing, and GOPROXY'],
+  ])('%j is refused with a sentence', (env, sentence) => {
+    expect(faultsOf({ ...GOOD, ...env })).toEqual([expect.stringContaining(sentence)]);
+  });
+
+  test('a process needs what its roles need', () => {
+    expect(faultsOf({ ...GOOD, ACCESS: '', WEBHOOK_TOKEN: '' }, ['worker'])).toEqual([]);
+    expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '' }, ['proxy'])).toEqual([
+      expect.stringContaining('ON_DEMAND=off does without'),
+    ]);
+    expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '', ON_DEMAND: 'off' }, ['proxy'])).toEqual([]);
+    expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '', REDIS_URL: 'redis://127.0.0.1' }, ['proxy'])).toEqual([]);
+    expect(faultsOf({ ...GOOD, ACCESS: '' }, ['webhook'])).toEqual([expect.stringContaining('REDIS_URL is missing')]);
+    expect(faultsOf({ ...GOOD, ACCESS: '', REDIS_URL: 'redis://127.0.0.1' }, ['webhook'])).toEqual([]);
+  });
+
+  test('no fault shows a value: it may be a secret', () => {
+    const values = Object.fromEntries(Object.keys(settings).map((name) => [name, `hunter2 for ${name} \u0001`]));
+    expect(faultsOf(values).join('\n')).not.toContain('hunter2');
+  });
+
+  test('secrets come from files too, but not from both', () => {
+    const file = join(folder, 'token');
+    writeFileSync(file, 'from-file\n');
+    expect(loadConfig({ ...GOOD, GITLAB_TOKEN: '', GITLAB_TOKEN_FILE: file }, ROLES).gitlabToken).toBe('from-file');
+    expect(faultsOf({ ...GOOD, GITLAB_TOKEN_FILE: file })).toEqual([
+      'GITLAB_TOKEN and GITLAB_TOKEN_FILE are both set: keep one',
+    ]);
+  });
+
+  test.each([
+    ['LISTEN', '127.0.0.1:0', { listen: { host: '127.0.0.1', port: 0 } }],
+    ['LISTEN', '[::1]:8080', { listen: { host: '::1', port: 8080 } }],
+    [
+      'GITLAB_URL',
+      'https://corp.example/gitlab/',
+      { gitlabUrl: 'https://corp.example/gitlab', modulePrefix: 'corp.example/gitlab' },
+    ],
+    ['GITLAB_TOKEN', ' glpat-x\n', { gitlabToken: 'glpat-x' }],
+    ['GITLAB_SCOPE', 'group, other/project/', { gitlabScope: ['group', 'other/project'] }],
+    [
+      'MODULE_MAP',
+      'go.corp.example=platform/go',
+      { moduleMap: [{ modulePrefix: 'go.corp.example', projectPrefix: 'platform/go' }] },
+    ],
+    ['STORE', 'file:///srv/modpress', { store: { kind: 'disk', folder: '/srv/modpress' } }],
+    [
+      'ADMIN_TOKEN',
+      'new-token-in-base64/, old-token-in-base64=',
+      { adminTokens: ['new-token-in-base64/', 'old-token-in-base64='] },
+    ],
+    [
+      'ADMIN_OIDC',
+      'audience=modpress projects=group',
+      { adminOidc: { issuer: 'https://gitlab.example', audience: 'modpress', operators: [], projects: ['group'] } },
+    ],
+    ['WEBHOOK_TOKEN', 'new,old', { webhookTokens: ['new', 'old'] }],
+    [
+      'GOPROXY',
+      'https://proxy.corp.example,direct',
+      { upstream: [{ url: 'https://proxy.corp.example' }, { kind: 'direct' }] },
+    ],
+  ])('%s=%s is understood', (name, value, expected) => {
+    expect(loadConfig({ ...GOOD, [name]: value }, ROLES)).toMatchObject(expected);
+  });
+
+  test('the audience of id_tokens is PUBLIC_URL', () => {
+    const env = { ...GOOD, PUBLIC_URL: 'https://go.corp.example/', ADMIN_OIDC: 'operators=platform' };
+    expect(loadConfig(env, ROLES).adminOidc).toMatchObject({ audience: 'https://go.corp.example' });
+  });
+
+  test('a bucket has prefix, endpoint and keys', () => {
+    const s3 = {
+      STORE: 's3://bucket/some/prefix/',
+      S3_ENDPOINT: 'http://minio:9000',
+      AWS_ACCESS_KEY_ID: 'key',
+      AWS_SECRET_ACCESS_KEY: 'secret',
+    };
+    expect(loadConfig({ ...GOOD, ...s3 }, ROLES).store).toEqual({
+      kind: 's3',
+      bucket: 'bucket',
+      prefix: 'some/prefix',
+      endpoint: 'http://minio:9000',
+      accessKey: 'key',
+      secretKey: 'secret',
+      region: 'us-east-1',
+    });
+  });
+
+  test('the help names every setting', () => {
+    expect(Object.keys(settings).filter((name) => !settingsTable().includes(`  ${name} `))).toEqual([]);
+  });
+});
+
+function faultsOf(env: NodeJS.ProcessEnv, roles: readonly Role[] = ROLES): readonly string[] {
+  try {
+    loadConfig(env, roles);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+}

@@ -1,0 +1,183 @@
+import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Faults } from './faults.ts';
+import { Git } from './git.ts';
+import { HookDelivery, type Delivery } from './hook-delivery.ts';
+import { Instance, type Group, type ProjectOptions, type ProjectRecord } from './instance.ts';
+import type { StandInOptions } from './options.ts';
+import { recordRequest, type RequestRecord } from './requests.ts';
+import { createSite, unproxy } from './site.ts';
+import { Tokens, type TokenOptions } from './tokens.ts';
+
+export type { StandInOptions } from './options.ts';
+export type { RequestRecord } from './requests.ts';
+export type { Delivery } from './hook-delivery.ts';
+
+export interface Project {
+  readonly id: number;
+  /** Full path, which a move changes. */
+  readonly path: string;
+  /** Address for git, without a credential. */
+  readonly httpUrl: string;
+  /** The same with a credential that may push. */
+  readonly gitUrl: string;
+  readonly repositoryDir: string;
+  /** A folder for scratch work that goes away with the stand-in. */
+  readonly scratchDir: string;
+  /** To be called after writing to `repositoryDir` in any other way than by a push. Fires no hooks. */
+  reload(): Promise<void>;
+}
+
+/**
+ * A GitLab to test against: its REST API, its webhooks and its Git over HTTP, on real bare repositories in a
+ * temporary folder, in this process. What it answers follows GitLab's source and documentation for 18.x and 19.x,
+ * down to the quirks: no hook for a push of more than three tags, 406 for `fetch` in CORS mode, an archive that
+ * streams without a length and is cut off with a 200.
+ *
+ * Where it is stricter or simpler than GitLab:
+ * - a token is its own user, so GitLab's limits per user are per token here;
+ * - the archive limit's minute begins with the first request, not with the minute of the clock;
+ * - no LFS, no protected tags, no custom hook templates, no `bz2`.
+ */
+export interface StandIn extends AsyncDisposable {
+  /** Base URL with the relative one, no slash at the end. */
+  readonly url: string;
+  /** The same server as a forward proxy: a request for any host ends here. See direct-mode.ts. */
+  readonly proxyUrl: string;
+  /** An administrator's token with scope `api`, member of everything. */
+  readonly rootToken: string;
+  createToken(options: TokenOptions): string;
+  /** Parents are made as needed; one that exists is returned. */
+  createGroup(fullPath: string): Group;
+  createProject(fullPath: string, options?: ProjectOptions): Promise<Project>;
+  /** Keeps the id. The API answers 301 for the old path; git works with both. */
+  moveProject(project: Project, newFullPath: string): Promise<void>;
+  /** Switches a project's repository on or off (*Settings > General > Visibility, project features, permissions*). */
+  switchCode(project: Project, on: boolean): void;
+  /** What deleting a project does first, for a month: it gets another path. */
+  scheduleDeletion(project: Project): void;
+  restoreProject(project: Project): void;
+  deleteProject(project: Project): Promise<void>;
+  /** Every request since the start or the last `clearRequests`. */
+  readonly requests: readonly RequestRecord[];
+  clearRequests(): void;
+  /** Every call of a hook. */
+  readonly deliveries: readonly Delivery[];
+  /** Resolves when every hook of every answered push has been called. */
+  settled(): Promise<void>;
+  readonly faults: Faults;
+  /** Stops the server, ends all processes, removes the folder. May be called again. */
+  close(): Promise<void>;
+}
+
+/** Starts a stand-in on 127.0.0.1. */
+export async function startGitLab(options: StandInOptions = {}): Promise<StandIn> {
+  const folder = await mkdtemp(join(tmpdir(), 'gitlab-stand-in-'));
+  const [repositories, archives, temporary] = [
+    join(folder, 'repositories'),
+    join(folder, 'archives'),
+    join(folder, 'temporary'),
+  ];
+  await Promise.all([repositories, archives, temporary].map((path) => mkdir(path)));
+  const server = createServer();
+  server.listen(options.port ?? 0, '127.0.0.1');
+  await once(server, 'listening');
+
+  const base = options.relativeUrl?.replace(/\/+$/, '') ?? '';
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = `${origin}${base}`;
+  const git = new Git();
+  const tokens = new Tokens();
+  const instance = new Instance(git, repositories);
+  const delivery = new HookDelivery(origin, options.hookTimeoutMs ?? 10_000);
+  const faults = new Faults();
+  let requests: RequestRecord[] = [];
+
+  const app = createSite({ instance, tokens, git, delivery, archives, url, base, options });
+  server.on('request', (request, response) => {
+    unproxy(request);
+    const record = recordRequest(request, response, base);
+    requests.push(record);
+    void (async () => {
+      if (!(await faults.apply(record.path + record.query, request, response))) app(request, response);
+    })();
+  });
+  // The go command tries https first; without an answer here it would try to find the host.
+  server.on('connect', (_request, socket) => socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n'));
+
+  const recordOf = ({ id }: Project): ProjectRecord => {
+    const record = instance.project(`${id}`);
+    if (record === undefined) throw new Error(`no project ${id}`);
+    return record;
+  };
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closed ??= shutDown(server, delivery, git, folder);
+    return closed;
+  };
+
+  return {
+    url,
+    proxyUrl: origin,
+    rootToken: tokens.root.value,
+    createToken: (tokenOptions) => tokens.create(tokenOptions).value,
+    createGroup: (fullPath) => instance.createGroup(fullPath),
+    createProject: async (fullPath, projectOptions = {}) => {
+      const record = await instance.createProject(fullPath, projectOptions);
+      return projectOf(record, url, tokens.root.value, temporary);
+    },
+    moveProject: async (project, newFullPath) => instance.moveProject(recordOf(project), newFullPath),
+    switchCode: (project, on) => {
+      recordOf(project).codeDisabled = !on;
+    },
+    scheduleDeletion: (project) => instance.scheduleDeletion(recordOf(project)),
+    restoreProject: (project) => instance.restoreProject(recordOf(project)),
+    deleteProject: async (project) => instance.deleteProject(recordOf(project).id),
+    get requests() {
+      return requests;
+    },
+    clearRequests: () => {
+      requests = [];
+    },
+    deliveries: delivery.deliveries,
+    settled: () => delivery.settled(),
+    faults,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function projectOf(record: ProjectRecord, url: string, token: string, folder: string): Project {
+  const address = (base: string): string => `${base}/${record.fullPath}.git`;
+  return {
+    id: record.id,
+    get path() {
+      return record.fullPath;
+    },
+    get httpUrl() {
+      return address(url);
+    },
+    get gitUrl() {
+      return address(url.replace('http://', `http://oauth2:${token}@`));
+    },
+    repositoryDir: record.repository.directory,
+    scratchDir: folder,
+    reload: async () => {
+      await record.repository.reload();
+    },
+  };
+}
+
+async function shutDown(server: Server, delivery: HookDelivery, git: Git, folder: string): Promise<void> {
+  const stopped = once(server, 'close');
+  server.close();
+  server.closeAllConnections();
+  await stopped;
+  await delivery.close();
+  await git.close();
+  await rm(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,187 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { Retry } from '../../src/errors.ts';
+import type { CommitId } from '../../src/gitlab/schema.ts';
+import { GitLabClient } from '../../src/gitlab/client.ts';
+import { restMs } from '../../src/gitlab/rate-limit-headers.ts';
+import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
+import type { RateLimiter } from '../../src/rate-limit/rate-limiter.ts';
+import { waitForPermit } from '../../src/rate-limit/wait-for-permit.ts';
+import { type Project, type StandIn, startGitLab } from '../fake-gitlab/stand-in.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
+
+describe('the headers of an answer', () => {
+  const date = 'Tue, 05 Jan 2021 10:59:30 GMT';
+  const soon = String(Date.parse('2021-01-05T11:00:00Z') / 1000);
+  const past = String(Date.parse('2021-01-05T10:59:00Z') / 1000);
+
+  test.each([
+    // As lib/gitlab/rack_attack.rb sends them.
+    [429, { 'retry-after': '25', 'ratelimit-remaining': '0', 'ratelimit-reset': soon, date }, 25_000],
+    [429, { 'ratelimit-remaining': '0', 'ratelimit-reset': soon, date }, 30_000],
+    [429, { 'retry-after': '7' }, 7_000],
+    [429, { 'retry-after': '3600' }, 600_000],
+    [429, {}, 0],
+    // As lib/gitlab/middleware/rack_attack_headers.rb sends them.
+    [200, { 'ratelimit-remaining': '0', 'ratelimit-reset': soon, date }, 30_000],
+    [200, { 'ratelimit-remaining': '1', 'ratelimit-reset': soon, date }, 0],
+    [404, { 'ratelimit-remaining': '0', 'ratelimit-reset': soon, date }, 30_000],
+    [200, { 'ratelimit-remaining': '0', 'ratelimit-reset': past, date }, 0],
+    [200, { 'ratelimit-remaining': '0', 'ratelimit-reset': String(Number(soon) + 86_400), date }, 600_000],
+    [200, { 'ratelimit-remaining': '0', 'ratelimit-reset': 'soon', date }, 0],
+    [200, { 'ratelimit-remaining': '0' }, 0],
+    [503, { 'retry-after': '7' }, 0],
+    [200, {}, 0],
+  ])('%i with %j means a rest of %i ms', (status, headers, ms) => {
+    expect(restMs(new Response(null, { status, headers }), false)).toBe(ms);
+  });
+
+  test('without a Date, our clock has to do', () => {
+    const reset = String(Math.ceil(Date.now() / 1000) + 30);
+    const rest = restMs(
+      new Response(null, { headers: { 'ratelimit-remaining': '0', 'ratelimit-reset': reset } }),
+      false,
+    );
+    expect(rest).toBeGreaterThan(25_000);
+    expect(rest).toBeLessThanOrEqual(31_000);
+  });
+});
+
+describe('a rate limit of GitLab', () => {
+  let gitlab: StandIn;
+  let project: Project;
+  let commit: CommitId;
+  let token: string;
+
+  beforeAll(async () => {
+    gitlab = await startGitLab({ archiveLimit: 'off' });
+    project = await gitlab.createProject('group/lib');
+    await using tree = await WorkTree.create(project);
+    tree.write({ 'go.mod': 'module x\n' });
+    commit = (await tree.commit('All')) as CommitId;
+    await tree.tag(Array.from({ length: 230 }, (_, i) => `t${i}`));
+    await tree.push();
+    token = gitlab.createToken({ scopes: ['read_api'] });
+  });
+  afterEach(() => gitlab.faults.clear());
+  afterAll(() => gitlab.close());
+
+  /** A client that notes down what it is told to hold. */
+  function noting(): { client: GitLabClient; holds: number[] } {
+    const holds: number[] = [];
+    return {
+      holds,
+      client: new GitLabClient({
+        url: gitlab.url,
+        token,
+        beforeCall: async () => undefined,
+        hold: (ms) => void holds.push(ms),
+      }),
+    };
+  }
+
+  /** A replica, of those that share the rateLimiter. */
+  function replica(rateLimiter: RateLimiter): GitLabClient {
+    return new GitLabClient({
+      url: gitlab.url,
+      token,
+      beforeCall: () => waitForPermit(rateLimiter, 'gitlab', 1000, 1000),
+      hold: (ms) => rateLimiter.hold('gitlab', ms),
+    });
+  }
+
+  test('in the middle of a long list is waited out', async () => {
+    const { client, holds } = noting();
+    const limit = gitlab.faults.add({
+      path: /tags\?.*page_token=/,
+      times: 2,
+      kind: { status: 429, headers: { 'Retry-After': '1' } },
+    });
+    const started = performance.now();
+    const tags = [];
+    for await (const tag of client.tags(project.id)) tags.push(tag);
+    expect(tags).toHaveLength(230);
+    expect(limit.hits).toBe(2);
+    expect(holds).toEqual([1_000, 1_000]);
+    expect(performance.now() - started).toBeGreaterThan(1_900);
+  });
+
+  test('holds the other replicas too', async () => {
+    const rateLimiter = new MemoryRateLimiter();
+    const [first, second] = [replica(rateLimiter), replica(rateLimiter)];
+    const limit = gitlab.faults.add({ path: /tags\/t1$/, kind: { status: 429, headers: { 'Retry-After': '1' } } });
+    gitlab.clearRequests();
+    const limited = first.tag(project.id, 't1');
+    await expect.poll(() => limit.hits).toBe(1);
+    await expect.poll(() => rateLimiter.reserve('gitlab', 1000, 1000)).toBeGreaterThan(0);
+    const started = performance.now();
+    expect(await second.tag(project.id, 't2')).toMatchObject({ commit });
+    expect(performance.now() - started).toBeGreaterThan(500);
+    expect(await limited).toMatchObject({ commit });
+  });
+
+  test('that the next call would meet holds all calls, and the answer counts', async () => {
+    const { client, holds } = noting();
+    gitlab.faults.add({
+      path: /tags\/t1$/,
+      kind: {
+        status: 200,
+        body: { name: 't1', commit: null },
+        headers: { 'RateLimit-Remaining': '0', 'RateLimit-Reset': String(Math.ceil(Date.now() / 1000) + 60) },
+      },
+    });
+    expect(await client.tag(project.id, 't1')).toMatchObject({ name: 't1' });
+    expect(holds).toHaveLength(1);
+    expect(holds[0]).toBeGreaterThan(50_000);
+    expect(holds[0]).toBeLessThanOrEqual(62_000);
+  });
+
+  test('that does not end is a Retry after five more calls', async () => {
+    const { client } = noting();
+    const limit = gitlab.faults.add({
+      path: /tags\/t1$/,
+      times: 100,
+      kind: { status: 429, headers: { 'Retry-After': '0' } },
+    });
+    await expect(client.tag(project.id, 't1')).rejects.toMatchObject({ name: 'Retry', afterMs: 0 });
+    expect(limit.hits).toBe(6);
+  });
+
+  test.each([
+    ['121', 121_000, [121_000]],
+    ['3600', 600_000, [600_000]],
+    [undefined, 60_000, []],
+  ])('for too long or unknown (Retry-After: %s) is a Retry at once', async (after, afterMs, expected) => {
+    const { client, holds } = noting();
+    const limit = gitlab.faults.add({
+      path: /tags\/t1$/,
+      times: 100,
+      kind: { status: 429, headers: after === undefined ? {} : { 'Retry-After': after } },
+    });
+    await expect(client.tag(project.id, 't1')).rejects.toMatchObject({ name: 'Retry', afterMs });
+    expect(limit.hits).toBe(1);
+    expect(holds).toEqual(expected);
+  });
+
+  test.each([
+    ["the project's", { 'Retry-After': '7' }, []],
+    ["the token's", { 'Retry-After': '7', 'RateLimit-Remaining': '0' }, [7_000]],
+  ])('for an archive is never waited out here; only %s holds the rest', async (_, headers, expected) => {
+    const { client, holds } = noting();
+    const limit = gitlab.faults.add({ path: /archive/, times: 100, kind: { status: 429, headers } });
+    await expect(client.archive(project.id, commit, '')).rejects.toMatchObject({ name: 'Retry', afterMs: 7_000 });
+    expect(limit.hits).toBe(1);
+    expect(holds).toEqual(expected);
+  });
+
+  test('that cannot be passed on is a Retry', async () => {
+    const down = new Retry('the call budget in Redis cannot be reached');
+    const client = new GitLabClient({
+      url: gitlab.url,
+      token,
+      beforeCall: async () => undefined,
+      hold: () => Promise.reject(down),
+    });
+    gitlab.faults.add({ path: /tags\/t1$/, kind: { status: 429, headers: { 'Retry-After': '1' } } });
+    await expect(client.tag(project.id, 't1')).rejects.toBe(down);
+  });
+});

@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Retry } from '../../src/errors.ts';
+import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
+import { RedisRateLimiter } from '../../src/rate-limit/redis-rate-limiter.ts';
+import { connectRedis, endRedis } from '../../src/redis/connection.ts';
+import { type RedisService, removeKeys, startRedis } from '../services/redis.ts';
+import { paceContract } from './contract.ts';
+
+describe('the pace in the process', () => {
+  const memory = new MemoryRateLimiter();
+  paceContract(() => memory);
+});
+
+describe('the pace on Redis', () => {
+  const prefix = `test-${randomUUID()}`;
+  const log = pino({ level: 'silent' });
+  let service: RedisService;
+  let connections: ReturnType<typeof connectRedis>[];
+
+  beforeAll(async () => {
+    service = await startRedis();
+    connections = [connectRedis(service.url, log), connectRedis(service.url, log)];
+  });
+  afterAll(async () => {
+    for (const connection of connections) endRedis(connection);
+    await removeKeys(service.url, prefix);
+    await service.close();
+  });
+
+  let turn = 0;
+  paceContract(() => {
+    const connection = connections[turn++ % 2];
+    if (connection === undefined) throw new Error('not connected');
+    return new RedisRateLimiter(connection, prefix);
+  });
+
+  it('leaves no key behind once window and hold are over', async () => {
+    const [redis] = connections;
+    const key = randomUUID();
+    if (redis === undefined) throw new Error('not connected');
+    const rateLimiter = new RedisRateLimiter(redis, prefix);
+    await rateLimiter.reserve(key, 3, 20_000);
+    await rateLimiter.hold(key, 20_000);
+    for (const name of [`${prefix}:rate-limit:${key}`, `${prefix}:rate-limit-hold:${key}`]) {
+      const expiry = await redis.pttl(name);
+      expect(expiry).toBeGreaterThan(0);
+      expect(expiry).toBeLessThanOrEqual(20_000);
+    }
+  });
+
+  it('goes on after the clock of Redis was set back', async () => {
+    const [redis] = connections;
+    const key = randomUUID();
+    if (redis === undefined) throw new Error('not connected');
+    const rateLimiter = new RedisRateLimiter(redis, prefix);
+    const [seconds] = await redis.time();
+    await redis.zadd(`${prefix}:rate-limit:${key}`, (Number(seconds) + 3_600) * 1_000_000, 'an hour ahead');
+    expect(await rateLimiter.reserve(key, 1, 1_000)).toBe(0);
+    expect(await rateLimiter.reserve(key, 1, 1_000)).toBeGreaterThan(0);
+  });
+
+  it('asks for a retry when Redis is gone', async () => {
+    await using own = await startRedis({ own: true });
+    const redis = connectRedis(own.url, log);
+    try {
+      const rateLimiter = new RedisRateLimiter(redis, prefix);
+      expect(await rateLimiter.reserve('calls', 1, 1_000)).toBe(0);
+      await own.stop();
+      await expect(rateLimiter.reserve('calls', 1, 1_000)).rejects.toBeInstanceOf(Retry);
+      await expect(rateLimiter.hold('calls', 1_000)).rejects.toBeInstanceOf(Retry);
+      await own.start();
+      await expect.poll(() => rateLimiter.reserve('calls', 1, 1_000).catch(() => 'down'), { timeout: 10_000 }).toBe(0);
+    } finally {
+      endRedis(redis);
+    }
+  });
+});

@@ -1,0 +1,292 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { call } from '../fake-gitlab/api-client.ts';
+import type { Project } from '../fake-gitlab/stand-in.ts';
+import { startWebhookReceiver, type WebhookReceiver } from '../fake-gitlab/webhook-receiver.ts';
+import { WorkTree } from '../fake-gitlab/work-tree.ts';
+import { openHookOffice, SECRET, type HookOffice, type ShownHook } from './hook-office.ts';
+
+const SETTINGS = { push_events: false, tag_push_events: true, token: SECRET };
+
+let office: HookOffice;
+let receiver: WebhookReceiver;
+/** For each test a group of its own, with a project in it that has a commit. */
+let group: string;
+let project: Project;
+let tree: WorkTree;
+let count = 0;
+
+beforeAll(async () => {
+  office = await openHookOffice();
+});
+afterAll(() => office?.[Symbol.asyncDispose]());
+beforeEach(async () => {
+  receiver = await startWebhookReceiver();
+  group = `checked${++count}`;
+  project = await office.gitlab.createProject(`${group}/lib`);
+  tree = await WorkTree.create(project);
+  await tree.write({ 'go.mod': 'module m\n' }).commit('First');
+  await tree.push();
+  return async () => {
+    await tree.remove();
+    await receiver[Symbol.asyncDispose]();
+    office.gitlab.faults.clear();
+  };
+});
+
+describe('check', () => {
+  test('a hook that is well is one line, and status 0', async () => {
+    const { id } = await register();
+    expect(await check()).toEqual({
+      status: 0,
+      stderr: '',
+      stdout: `ok group ${group}: hook ${id}: enabled; reaches the service; no deliveries yet\n`,
+    });
+    expect(receiver.received).toHaveLength(1);
+    expect(receiver.received[0]?.headers['x-gitlab-event']).toBe('Tag Push Hook');
+  });
+
+  test('a hook that is missing', async () => {
+    expect(await check()).toEqual({
+      status: 1,
+      stderr: '',
+      stdout: `MISSING group ${group}: there is no hook: modpress hooks add registers it\n`,
+    });
+  });
+
+  test('what the last deliveries were answered, and the last failure with its time', async () => {
+    await register();
+    await pushTag('v1.0.0');
+    receiver.status = 503;
+    await pushTag('v1.1.0');
+    receiver.status = 200;
+    expect((await check()).stdout).toMatch(
+      /; last deliveries: 1 arrived, 1 failed, the last one at 20\d\d-\S+Z with 503\n$/,
+    );
+  });
+
+  test('a wrong secret', async () => {
+    await register();
+    receiver.status = 401;
+    expect(await check()).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG group .*: enabled; has a wrong secret: the service answered 401;/),
+    });
+  });
+
+  test('a service that is down, and one that does not work', async () => {
+    await register();
+    receiver.status = 503;
+    expect(await check()).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG .*: enabled; the service answered 503/),
+    });
+    const nowhere = 'http://127.0.0.1:1';
+    await office.register(`/groups/${group}`, { ...SETTINGS, url: `${nowhere}/-/webhook` });
+    expect(await office.hooks(`check ${group} --public-url ${nowhere}`)).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG .*: enabled; GitLab does not reach the service: .*ECONNREFUSED/),
+    });
+  });
+
+  test('a setting that is wrong', async () => {
+    await register({ tag_push_events: false, token: '' });
+    expect(await check()).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG .*; tag_push_events should be true; token is not set; /),
+    });
+  });
+
+  test('a disabled hook is not tested, since that would enable it', async () => {
+    await register();
+    await disable();
+    const { status, stdout } = await check();
+    expect(stdout).toMatch(
+      /^WRONG .*: disabled until 20\d\d-\S+Z after failures; not tested: .*--repair does; last deliveries: 0 arrived, 4 failed/,
+    );
+    expect([status, receiver.received.length]).toEqual([1, 4]);
+    expect(await hook()).toMatchObject({ alert_status: 'temporarily_disabled' });
+  });
+
+  test('a hook that is disabled for good', async () => {
+    const shown = await register();
+    office.gitlab.faults.add({
+      path: new RegExp(`/groups/${group}/hooks\\?`),
+      kind: { status: 200, body: [{ ...shown, alert_status: 'disabled' }] },
+    });
+    expect(await check()).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG .*: disabled for good after too many failures/),
+    });
+  });
+
+  test('more than five tests a minute: not tested, which is not well', async () => {
+    const { id } = await register();
+    const token = office.gitlab.createToken({ scopes: ['api'] });
+    for (let index = 0; index < 5; index++)
+      await call(office.gitlab, `/groups/${group}/hooks/${id}/test/tag_push_events`, { method: 'POST', token });
+    expect(await check('', { GITLAB_TOKEN: token })).toMatchObject({
+      status: 1,
+      stdout: expect.stringContaining('not tested: GitLab allows 5 tests a minute'),
+    });
+  });
+
+  test('without any commit there is nothing to test, and nothing wrong', async () => {
+    const empty = await office.gitlab.createProject(`empty${count}/lib`);
+    await office.register(`/projects/${empty.id}`, { ...SETTINGS, url: `${address()}/-/webhook` });
+    expect(await office.hooks(`check ${empty.path} --public-url ${address()}`)).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(
+        /^ok project .*not tested: GitLab says: Ensure the project has at least one commit/,
+      ),
+    });
+  });
+
+  test('a project is covered by the hook of a group, which is checked instead', async () => {
+    await register();
+    const { status, stdout } = await office.hooks(`check ${project.path} --public-url ${address()}`);
+    expect([status, stdout]).toEqual([
+      0,
+      expect.stringMatching(
+        new RegExp(
+          `^ok group ${group}: .*\ncovered project ${project.path}: the hook of group ${group} hears of its tags\n$`,
+        ),
+      ),
+    ]);
+    receiver.status = 503;
+    expect((await office.hooks(`check ${project.path} --public-url ${address()}`)).status).toBe(1);
+  });
+
+  test('--json is an object a line', async () => {
+    const { id } = await register();
+    receiver.status = 503;
+    await pushTag('v1.0.0');
+    const { status, stdout } = await check(`${project.path} --json`);
+    expect(
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((line): unknown => JSON.parse(line)),
+    ).toEqual([
+      {
+        kind: 'group',
+        path: group,
+        ok: false,
+        hook: id,
+        state: 'executable',
+        disabledUntil: null,
+        faults: [],
+        test: { result: 'failed', problem: 'the service answered 503' },
+        deliveries: { succeeded: 0, failed: 1, lastFailure: { at: expect.any(String), status: '503' } },
+      },
+      { kind: 'project', path: project.path, ok: true, state: 'covered', by: `group ${group}` },
+    ]);
+    expect(status).toBe(1);
+  });
+});
+
+describe('check --repair', () => {
+  test('registers what is missing', async () => {
+    expect(await check('--repair')).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^ok group .*: hook \d+: repaired \(registered\); enabled; reaches the service/),
+    });
+    expect((await check()).status).toBe(0);
+  });
+
+  test('leaves alone what is well', async () => {
+    await register();
+    office.gitlab.clearRequests();
+    expect((await check('--repair')).stdout).not.toContain('repaired');
+    expect(office.gitlab.requests.filter(({ method }) => method !== 'GET').map(({ path }) => path)).toEqual([
+      expect.stringMatching(/\/test\/tag_push_events$/),
+    ]);
+  });
+
+  test('sets settings and the secret again', async () => {
+    await register({ token: 'an old one', tag_push_events: false });
+    expect((await check('--repair')).stdout).toMatch(/repaired \(settings and secret set again\)/);
+    await pushTag('v1.0.0');
+    expect(receiver.received.at(-1)?.headers['x-gitlab-token']).toBe(SECRET);
+  });
+
+  test('after a rotation it is add that sets the new secret: what still arrives with the old one looks well', async () => {
+    await register({ token: 'an old one' });
+    expect((await check('--repair')).stdout).not.toContain('repaired');
+    const added = await office.hooks(`add ${group} --public-url ${new URL(receiver.url).origin}`, {
+      WEBHOOK_TOKEN: `${SECRET},an old one`,
+    });
+    expect(added).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^kept group .*, its secret was set again\n$/),
+    });
+    await pushTag('v1.0.0');
+    expect(receiver.received.at(-1)?.headers['x-gitlab-token']).toBe(SECRET);
+  });
+
+  test('enables, and sends again what failed: five a minute, the rest is left to the sweep', async () => {
+    await register();
+    // The success in between keeps the hook from being disabled any sooner.
+    for (const [minor, status] of [503, 503, 503, 200, 503, 503, 503, 503].entries()) {
+      receiver.status = status;
+      await pushTag(`v1.${minor}.0`);
+    }
+    expect(await hook()).toMatchObject({ alert_status: 'temporarily_disabled' });
+    receiver.status = 200;
+
+    const before = receiver.received.length;
+    const { status, stdout } = await check('--repair');
+    expect(stdout).toMatch(/^ok .*: repaired \(settings and secret set again, enabled\); enabled; reaches the service/);
+    expect(stdout).toContain(
+      '; sent again: 5 arrived, 0 failed, 2 left, since GitLab allows 5 a minute; the sweep finds their tags anyway\n',
+    );
+    expect(status).toBe(0);
+    expect(await hook()).toMatchObject({ alert_status: 'executable' });
+    // After the test, the oldest first.
+    const tags = receiver.received.slice(before + 1).map(({ body }) => (JSON.parse(body) as { ref: string }).ref);
+    expect(tags).toEqual([0, 1, 2, 4, 5].map((minor) => `refs/tags/v1.${minor}.0`));
+
+    // What has arrived by now is not sent again.
+    expect((await check('--repair')).stdout).toContain('; sent again: 2 arrived, 0 failed\n');
+    expect((await check('--repair')).stdout).not.toContain('sent again');
+  });
+
+  test('says so where it cannot help', async () => {
+    await register();
+    await disable();
+    expect(await check('--repair')).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/^WRONG .*: repaired .*; disabled until .*; the service answered 503/),
+    });
+  });
+});
+
+function address(): string {
+  return new URL(receiver.url).origin;
+}
+
+function check(more = '', settings: Readonly<Record<string, string>> = {}) {
+  return office.hooks(`check ${group} --public-url ${address()}${more === '' ? '' : ` ${more}`}`, settings);
+}
+
+/** The hook of the group, as modpress would register it but for what is given. */
+function register(settings: object = {}): Promise<ShownHook> {
+  return office.register(`/groups/${group}`, { ...SETTINGS, ...settings, url: `${address()}/-/webhook` });
+}
+
+async function hook(): Promise<ShownHook> {
+  const [found] = await office.shown(`/groups/${group}`);
+  if (found === undefined) throw new Error(`group ${group} has no hook`);
+  return found;
+}
+
+async function pushTag(...tags: string[]): Promise<void> {
+  await tree.tag(tags);
+  await tree.push(...tags);
+  await office.gitlab.settled();
+}
+
+/** Four failures in a row. */
+async function disable(): Promise<void> {
+  receiver.status = 503;
+  for (const tag of ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0']) await pushTag(tag);
+}

@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { startInProcess, type InProcess } from '../e2e/in-process.ts';
+import { library, openOffice, PREFIX, pushTags, type Office } from '../e2e/office.ts';
+import { runModpress, type CommandResult } from '../e2e/service.ts';
+import { call } from '../fake-gitlab/api-client.ts';
+import type { Project } from '../fake-gitlab/stand-in.ts';
+import { get } from '../proxy/server.ts';
+
+let office: Office;
+let service: InProcess;
+let project: Project;
+let module: string;
+
+beforeAll(async () => {
+  office = await openOffice({ archiveLimit: 'off' });
+  project = await office.gitlab.createProject('platform/lib');
+  module = `${PREFIX}/${project.path}`;
+  // Nothing but a webhook can tell of a tag.
+  service = await startInProcess({ ...office.settings, SWEEP_MINUTES: '1000' });
+});
+afterAll(async () => {
+  await service?.[Symbol.asyncDispose]();
+  await office?.[Symbol.asyncDispose]();
+});
+
+test('hooks add makes a pushed tag a module; a hook that GitLab has disabled is found, and repaired, and nothing is lost', async () => {
+  expect(await hooks('add')).toMatchObject({
+    status: 0,
+    stderr: '',
+    stdout: expect.stringMatching(/^registered group platform: hook \d+\n$/),
+  });
+  await pushTags(project, library(module, 'one'), 'v1.0.0');
+  await published('v1.0.0');
+  expect(await hooks('check')).toMatchObject({
+    status: 0,
+    stderr: '',
+    stdout: expect.stringMatching(/^ok group platform: .*; last deliveries: 1 arrived, 0 failed\n$/),
+  });
+
+  // Somebody changes the secret in GitLab: four deliveries are refused.
+  const [hook] = (await call(office.gitlab, '/groups/platform/hooks')).json as { id: number }[];
+  await call(office.gitlab, `/groups/platform/hooks/${hook?.id}`, { method: 'PUT', body: { token: 'another secret' } });
+  const lost = ['v1.1.0', 'v1.2.0', 'v1.3.0', 'v1.4.0'];
+  for (const tag of lost) {
+    await pushTags(project, library(module, tag), tag);
+    await office.gitlab.settled();
+  }
+  const broken = await hooks('check');
+  expect(broken.stdout).toMatch(
+    /^WRONG group platform: .*disabled until .*; last deliveries: 2 arrived, 4 failed, the last one at \S+ with 401\n$/,
+  );
+  expect(broken.status).toBe(1);
+  expect((await get(`${service.url}/${module}/@v/list`)).text).toBe('v1.0.0\n');
+
+  const repaired = await hooks('check', '--repair');
+  expect(repaired.stdout).toMatch(
+    /^ok group platform: .*repaired \(settings and secret set again, enabled\).*; sent again: 4 arrived, 0 failed\n$/,
+  );
+  expect(repaired.status).toBe(0);
+  for (const tag of lost) await published(tag);
+  expect(await hooks('check')).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^ok group platform: .*: enabled; reaches the service/),
+  });
+}, 60_000);
+
+async function published(version: string): Promise<void> {
+  await vi.waitUntil(async () => (await get(`${service.url}/${module}/@v/${version}.info`)).status === 200, {
+    timeout: 20_000,
+  });
+}
+
+function hooks(command: 'add' | 'check', ...more: string[]): Promise<CommandResult> {
+  const { GITLAB_URL, GITLAB_RATE, WEBHOOK_TOKEN } = office.settings;
+  const token = office.gitlab.createToken({ scopes: ['api'] });
+  const settings = {
+    GITLAB_URL: `${GITLAB_URL}`,
+    GITLAB_RATE: `${GITLAB_RATE}`,
+    WEBHOOK_TOKEN: `${WEBHOOK_TOKEN}`,
+    GITLAB_TOKEN: token,
+    GITLAB_SCOPE: 'platform',
+  };
+  return runModpress(['hooks', command, '--public-url', service.url, ...more], settings);
+}
