@@ -50,7 +50,10 @@ export function createBackfillRouter({
     const run = await runs.start(asked).catch((cause: unknown) => {
       throw new Unavailable('the backfill could not be started: the queue in Redis cannot be used', { cause });
     });
-    log.info({ ...asked, backfill: run.id, caller: describe(caller) }, 'backfill asked for');
+    log.info(
+      { event: 'backfill.requested', ...asked, backfill: run.id, caller: describe(caller) },
+      'backfill asked for',
+    );
     response.status(202).json({ id: run.id, followToken: run.followToken, progress: run.progress });
   };
 

@@ -33,6 +33,7 @@ export async function serve(args: readonly string[]): Promise<number> {
     const app = await startApp(config, { roles, log, version });
     log.info(
       {
+        event: 'service.started',
         version,
         roles,
         port: app.port,

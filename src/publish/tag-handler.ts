@@ -21,15 +21,17 @@ export function createTagHandler({ publisher, log, onDone }: WorkerParts): (job:
     const line = { projectId: job.projectId, tag: job.tag, seconds: Number(seconds.toFixed(3)) };
     if ('dismissed' in result) {
       onDone('dismissed', seconds);
-      log.info({ ...line, reason: result.dismissed }, 'tag dismissed');
+      log.info({ event: 'tag.dismissed', ...line, reason: result.dismissed }, 'tag dismissed');
       return result;
     }
     const { status, project, module, version, reason, note, h1, commit } = result.outcome;
     onDone(result.known ? 'known' : status, seconds);
     const detail = { ...line, project, commit, module, version, h1, reason, note };
-    if (result.known) log.debug(detail, 'tag already known');
-    else if (status === 'refused') log.error(detail, 'version refused: a person has to act');
-    else log.info(detail, status === 'published' ? 'version published' : 'tag skipped');
+    if (result.known) log.debug({ event: 'tag.known', ...detail }, 'the tag has an outcome already');
+    else if (status === 'refused')
+      log.error({ event: 'tag.refused', ...detail }, 'version refused: a person has to act');
+    else if (status === 'skipped') log.info({ event: 'tag.skipped', ...detail }, 'tag skipped');
+    else log.info({ event: 'tag.published', ...detail }, 'version published');
     return result;
   };
 }

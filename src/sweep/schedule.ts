@@ -62,7 +62,10 @@ async function sweepOnce(parts: SweepingParts, signal: AbortSignal): Promise<voi
   if (signal.aborted) return;
   const seconds = (performance.now() - started) / 1000;
   parts.onSwept(result.recovered, seconds);
-  parts.log.info({ ...result, seconds: Number(seconds.toFixed(1)) }, 'compared tags with the store');
+  parts.log.info(
+    { event: 'sweep.finished', ...result, seconds: Number(seconds.toFixed(1)) },
+    'compared tags with the store',
+  );
 }
 
 /** Looks at the queue for the first of a thousand tags, and then until there is room, telling all the while that it waits. */

@@ -11,7 +11,7 @@ test('the command waits for a service that is restarted and has forgotten the ba
   const settings = { ...office.settings, ADMIN_TOKEN, LISTEN: `127.0.0.1:${await freePort()}` };
   // Made before the project, so that its sweep leaves everything to the backfill.
   const first = await startService(settings);
-  await first.logged('compared tags with the store');
+  await first.logged('sweep.finished');
   const project = await office.gitlab.createProject('team/lib');
   await using tree = await WorkTree.create(project);
   for (let index = 0; index < 40; index++) {
@@ -21,10 +21,10 @@ test('the command waits for a service that is restarted and has forgotten the ba
   await tree.push();
 
   const { result } = await startModpress(['backfill', 'team', '--url', first.url], { ADMIN_TOKEN });
-  await first.logged('version published');
+  await first.logged('tag.published');
   await first.kill();
   await using second = await startService(settings);
-  await second.logged('backfill asked for');
+  await second.logged('backfill.requested');
   expect(await result).toMatchObject({ status: 0, stdout: expect.stringMatching(/failed +0\n/) });
   const list = await (await fetch(`${second.url}/${PREFIX}/team/lib/@v/list`)).text();
   expect(list.trim().split('\n')).toHaveLength(40);

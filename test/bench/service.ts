@@ -102,10 +102,10 @@ export async function startService(
   };
 
   try {
-    const { port } = await logged((line) => line['msg'] === 'modpress is ready');
+    const { port } = await logged((line) => line['event'] === 'service.started');
     const url = `http://127.0.0.1:${String(port)}`;
     // The first comparison with GitLab must find nothing to do, and be over before anything is measured.
-    await logged((line) => line['msg'] === 'compared tags with the store');
+    await logged((line) => line['event'] === 'sweep.finished');
     return {
       url,
       logged,

@@ -75,7 +75,7 @@ export async function startModpress({
     ),
   );
   const service = await startService({ ...settings, UPSTREAM: upstream, TMPDIR: temporaryRoot });
-  await service.logged('compared tags with the store');
+  await service.logged('sweep.finished');
   terminal.success(`ready on ${service.url}`);
   terminal.note(
     'It reads GitLab with a token that can only read, and serves all other modules from the GOPROXY of this machine.',
@@ -206,7 +206,7 @@ async function publish(
     available(stage, `${service.url}/${LIBRARY}/@v/${version}.info`),
     terminal.run(`git tag ${version} && git push origin ${version}`, place),
   ]);
-  const [published] = await Promise.all([service.logged('version published', { version }), gitlab.settled()]);
+  const [published] = await Promise.all([service.logged('tag.published', { version }), gitlab.settled()]);
   const delivery = gitlab.deliveries.find(({ body }) => body.includes(`"refs/tags/${version}"`));
   if (delivery === undefined) throw new Error(`${version} was not published by the webhook`);
   terminal.success(`published ${LIBRARY}@${version}, ${String(published['h1'])}`);

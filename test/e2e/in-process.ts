@@ -20,6 +20,6 @@ export async function startInProcess(settings: Readonly<Record<string, string>>)
   const log = pino({ level: 'debug' }, { write: (line) => lines.add(line) });
   const config = loadConfig({ LISTEN: '127.0.0.1:0', ...settings }, ROLES);
   const app = await startApp(config, { roles: ROLES, log, version: '0.0.0' });
-  await lines.logged('compared tags with the store');
+  await lines.logged('sweep.finished');
   return { url: `http://127.0.0.1:${app.port}`, log: lines.lines, [Symbol.asyncDispose]: () => app.close() };
 }

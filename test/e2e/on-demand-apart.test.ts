@@ -32,7 +32,7 @@ beforeAll(async () => {
     return service;
   };
   worker = await start('worker');
-  await worker.logged('compared tags with the store');
+  await worker.logged('sweep.finished');
   proxies = [await start('proxy'), await start('proxy')];
 });
 afterAll(async () => {

@@ -24,7 +24,7 @@ describe('from git push to go build, with the defaults', () => {
     const [upstream, sumdb] = await Promise.all([goEnv('GOPROXY'), goEnv('GOSUMDB')]);
     service = await startService({ ...office.settings, UPSTREAM: upstream });
     // Else it could be the first sweep that finds the tag, and not the webhook.
-    await service.logged('compared tags with the store');
+    await service.logged('sweep.finished');
     tree = await WorkTree.create(await office.gitlab.createProject('platform/hello'));
     await addHook(office.gitlab, '/groups/platform', service.url, { token: 'the secret of the hook' });
     go = await startGo(service.url, { GOSUMDB: sumdb, GONOSUMDB: `${PREFIX}/*` });
@@ -68,7 +68,7 @@ describe('from git push to go build, with the defaults', () => {
     // GONOSUMDB keeps private modules out of the checksum database, and nothing else.
     const lookups = await metric(service.url, 'modpress_http_seconds_count', 'route="sumdb/lookup"', 'status="200"');
     expect(lookups > 0).toBe((await goEnv('GOSUMDB')) !== 'off');
-    await service.logged('version published', { version: 'v1.1.0' });
+    await service.logged('tag.published', { version: 'v1.1.0' });
     expect(service.log.filter(({ msg }) => msg === 'version published')).toHaveLength(2);
 
     // The tree that modpress has written is a GOPROXY by itself, without modpress.

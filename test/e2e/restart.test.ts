@@ -32,7 +32,7 @@ describe('one process with a queue of its own', () => {
       office.gitlab.createProject('killed/missed'),
     ]);
     const service = await start(office.settings);
-    await service.logged('compared tags with the store');
+    await service.logged('sweep.finished');
     await addHook(office.gitlab, '/groups/killed', service.url, { token: 'the secret of the hook' });
     office.gitlab.faults.add({
       path: new RegExp(`/projects/${broken.id}/repository/archive`),
@@ -68,7 +68,7 @@ describe('one process with a queue of its own', () => {
   test('asked to stop, it finishes what it publishes, and leaves the next start nothing to do', async () => {
     const project = await office.gitlab.createProject('stopped/slow');
     const service = await start({ ...office.settings, GITLAB_SCOPE: 'stopped' });
-    await service.logged('compared tags with the store');
+    await service.logged('sweep.finished');
     await addHook(office.gitlab, '/groups/stopped', service.url, { token: 'the secret of the hook' });
     office.gitlab.faults.add({
       path: new RegExp(`/projects/${project.id}/repository/archive`),
@@ -88,7 +88,7 @@ describe('one process with a queue of its own', () => {
     );
 
     const next = await start({ ...office.settings, GITLAB_SCOPE: 'stopped' });
-    expect(await next.logged('compared tags with the store')).toMatchObject({ tags: 1, queued: 0 });
+    expect(await next.logged('sweep.finished')).toMatchObject({ tags: 1, queued: 0 });
     expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
     const version = `${pathOf(project)}@v1.0.0`;
     expect(await checksumsThrough(next.url, version)).toEqual(await checksumsDirect(office.gitlab, version));

@@ -48,7 +48,7 @@ describe('scaled out', () => {
     };
     const worker = await start('worker');
     // The workers take turns with the sweep: it is not to come in between later.
-    await worker.logged('compared tags with the store');
+    await worker.logged('sweep.finished');
     const [webhook, second] = await Promise.all([start('webhook'), start('worker')]);
     proxy = await start('proxy');
     workers = [worker, second];
@@ -86,7 +86,7 @@ describe('scaled out', () => {
     await second.published;
 
     expect(slow.hits).toBe(1);
-    await idle[0]?.logged('version published', { module: heavyModule, version: 'v0.1.0' });
+    await idle[0]?.logged('tag.published', { module: heavyModule, version: 'v0.1.0' });
     const versions = [`${module}@v1.0.0`, `${heavyModule}@v0.1.0`];
     expect(await checksumsThrough(proxy.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
   }, 90_000);

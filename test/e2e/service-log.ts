@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** A line of the service's log. */
 export interface LogLine {
   readonly level: string | number;
+  readonly event: string;
   readonly msg: string;
   readonly [name: string]: unknown;
 }
@@ -28,14 +29,14 @@ export class ServiceLog {
     this.#ended = true;
   }
 
-  /** The first line with this message and these facts, as soon as there is one; rejects if the service ends without it. */
-  async logged(message: string, facts: Readonly<Record<string, unknown>> = {}): Promise<LogLine> {
+  /** The first line with this event and these fields, as soon as there is one; rejects if the service ends without it. */
+  async logged(event: string, fields: Readonly<Record<string, unknown>> = {}): Promise<LogLine> {
     for (;;) {
       const found = this.lines.find(
-        (line) => line.msg === message && Object.entries(facts).every(([name, value]) => line[name] === value),
+        (line) => line.event === event && Object.entries(fields).every(([name, value]) => line[name] === value),
       );
       if (found !== undefined) return found;
-      if (this.#ended) throw new Error(`modpress ended without logging "${message}":\n${this.text()}`);
+      if (this.#ended) throw new Error(`modpress ended without logging "${event}":\n${this.text()}`);
       await delay(5);
     }
   }

@@ -14,8 +14,8 @@ export interface Service extends AsyncDisposable {
   readonly url: string;
   /** Every line logged so far. */
   readonly log: readonly LogLine[];
-  /** The first line with this message and these facts, as soon as there is one; rejects if the process ends without it. */
-  logged(message: string, facts?: Readonly<Record<string, unknown>>): Promise<LogLine>;
+  /** The first line with this event and these fields, as soon as there is one; rejects if the process ends without it. */
+  logged(event: string, fields?: Readonly<Record<string, unknown>>): Promise<LogLine>;
   /** SIGTERM, and waits for the end. Rejects if it takes too long, is no success, or if anything but log lines was printed. */
   stop(): Promise<void>;
   /** SIGKILL, and waits for the end. */
@@ -58,12 +58,12 @@ export async function startService(
     }
   };
   const impatience = setTimeout(() => child.kill('SIGKILL'), START_MS);
-  const ready = await log.logged('modpress is ready');
+  const ready = await log.logged('service.started');
   clearTimeout(impatience);
   return {
     url: `http://127.0.0.1:${String(ready['port'])}`,
     log: log.lines,
-    logged: (message, facts) => log.logged(message, facts),
+    logged: (event, fields) => log.logged(event, fields),
     stop,
     kill: async () => {
       child.kill('SIGKILL');
