@@ -5,7 +5,7 @@ import type { GitLabClient } from '../gitlab/client.ts';
 import { below } from '../module/elements.ts';
 import { Patience } from '../async/retry-policy.ts';
 import { sleep } from '../async/sleep.ts';
-import type { Published } from '../publish/publisher.ts';
+import type { PublishResult } from '../publish/publisher.ts';
 import { listedTag, type TagJob } from '../queue/tag-job.ts';
 import type { Ownership } from '../resolve/ownership.ts';
 import type { ReadStore } from '../store/store.ts';
@@ -27,7 +27,7 @@ export interface TargetParts {
 export interface BackfillParts extends TargetParts {
   readonly store: ReadStore;
   /** Publishes a tag and says what became of it; rejects when it has to be done again (Publisher.publish). */
-  readonly publish: (job: TagJob) => Promise<Published>;
+  readonly publish: (job: TagJob) => Promise<PublishResult>;
 }
 
 /** The targets of a backfill are not what they should be: none of it was begun. */

@@ -1,4 +1,4 @@
-import type { Published } from '../publish/publisher.ts';
+import type { PublishResult } from '../publish/publisher.ts';
 import { notBegun, type BackfillProgress } from './backfill-progress.ts';
 
 /** So many kinds of reasons are told apart, and so many tags are told of. */
@@ -7,7 +7,7 @@ const TOLD = 200;
 const OTHER = 'other reasons';
 
 /** What became of a tag: what the publisher says, or that it could not be done. */
-export type TagResult = Published | { readonly failed: string };
+export type TagResult = PublishResult | { readonly failed: string };
 
 /** Counts what a backfill does. */
 export class Tally {

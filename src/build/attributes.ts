@@ -14,7 +14,7 @@ export interface Conversion {
   /** Line ends become CRLF: with `auto` only in files that git takes for text and that have no CR yet. */
   readonly crlf: 'never' | 'auto' | 'always';
   /** The file gets another encoding, or git fails. */
-  readonly recoded: boolean;
+  readonly reencoded: boolean;
 }
 
 /**
@@ -26,7 +26,7 @@ export function conversionOf(files: readonly AttributesFile[], path: string): Co
   if ([MACRO, ...CONVERTING].some((name) => values.get(name) === 'unsure')) return 'unsure';
   const text = textAction(values.get('text')) ?? textAction(values.get('crlf'));
   const crlf = text === 'binary' || !isText(values.get('eol'), 'crlf') ? 'never' : text === 'auto' ? 'auto' : 'always';
-  return { ident: values.get('ident') === true, crlf, recoded: isRecoded(values.get('working-tree-encoding')) };
+  return { ident: values.get('ident') === true, crlf, reencoded: isReencoded(values.get('working-tree-encoding')) };
 }
 
 /** `attr`, `-attr`, `attr=text`, `!attr`; or unsure, if nobody knows whether the line that says it counts. */
@@ -65,7 +65,7 @@ function isText(value: Value | undefined, text: string): boolean {
   return typeof value === 'object' && value.text === text;
 }
 
-function isRecoded(value: Value | undefined): boolean {
+function isReencoded(value: Value | undefined): boolean {
   if (typeof value !== 'object') return typeof value === 'boolean';
   return value.text !== '' && !/^utf-?8$/i.test(value.text);
 }

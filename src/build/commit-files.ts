@@ -1,17 +1,17 @@
-import type { CommitId, TreeEntry } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
+import type { CommitId, TreeEntry } from '../gitlab/schema.ts';
 import { joinPath } from '../module/elements.ts';
 import type { AttributesFile } from './attributes.ts';
 
 /** The files of one commit, by their paths in the repository. */
 export interface CommitFiles {
-  /** Everything below a directory, recursively; `directory` is empty for the root. */
+  /** All entries below a directory, recursively; `directory` is empty for the root. */
   tree(directory: string): AsyncIterable<TreeEntry>;
-  /** A file's bytes as git stores them, if there is one. Refuses more than `limit` bytes. */
+  /** A file's bytes as git stores them; undefined if it does not exist. Throws Refuse beyond `limit` bytes. */
   file(path: string, limit: number): Promise<Buffer | undefined>;
 }
 
-/** The files as GitLab lists and sends them: one call for each file, and for a hundred entries of a tree. */
+/** The files as GitLab lists and sends them: one call for each file, and one for a hundred entries of a tree. */
 export function filesInGitLab(gitlab: GitLabClient, projectId: number, commit: CommitId): CommitFiles {
   return {
     tree: (directory) => gitlab.tree(projectId, commit, directory),
@@ -19,10 +19,13 @@ export function filesInGitLab(gitlab: GitLabClient, projectId: number, commit: C
   };
 }
 
-/** In bytes. No .gitattributes file is larger. */
+/** In bytes. A larger .gitattributes file is refused. */
 const MAX_ATTRIBUTES = 2 ** 20;
 
-/** The .gitattributes files from the root of the repository down to a module's directory, and those within it, whose paths are given. */
+/**
+ * Reads the .gitattributes files that govern a module: those from the repository's root down to its directory, and those
+ * `within` it, given by their paths.
+ */
 export async function readAttributes(
   files: CommitFiles,
   directory: string,
@@ -30,10 +33,10 @@ export async function readAttributes(
 ): Promise<AttributesFile[]> {
   const elements = directory === '' ? [] : directory.split('/');
   const above = elements.map((_, depth) => joinPath(elements.slice(0, depth).join('/'), '.gitattributes'));
-  const found: AttributesFile[] = [];
+  const attributes: AttributesFile[] = [];
   for (const path of [...above, ...within]) {
     const bytes = await files.file(path, MAX_ATTRIBUTES);
-    if (bytes) found.push({ directory: path.slice(0, -'/.gitattributes'.length), text: bytes.toString('utf8') });
+    if (bytes) attributes.push({ directory: path.slice(0, -'/.gitattributes'.length), text: bytes.toString('utf8') });
   }
-  return found;
+  return attributes;
 }

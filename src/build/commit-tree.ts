@@ -2,164 +2,152 @@ import { LRUCache } from 'lru-cache';
 import { Refuse, Retry } from '../errors.ts';
 import type { BlobId, CommitId, TreeEntry } from '../gitlab/schema.ts';
 import { collect } from '../io/read-body.ts';
-import { reserveArchive } from './archive-limit.ts';
-import type { FromBlobsParts } from './from-blobs.ts';
-import type { CommitFiles } from './commit-files.ts';
-import { areFew, prefetchFromArchive } from './prefetch.ts';
 import { withTemporaryFolder } from '../io/temporary-folder.ts';
+import type { CommitFiles } from './commit-files.ts';
+import type { FromBlobsParts } from './from-blobs.ts';
+import { prefetchFromArchive } from './prefetch.ts';
+import { chooseSupply, reserveArchive } from './strategy.ts';
 
 /** What reading whole trees needs. */
 export interface CommitTreesParts extends FromBlobsParts {
-  /** Folder for temporary files. */
   readonly temporaryRoot: string;
 }
 
-/** A larger tree is not held in memory: each module's directory is listed instead. About 200 bytes an entry. */
+/** A larger tree is not held in memory: the directory of each module is listed instead. An entry takes about 200 bytes. */
 const MAX_ENTRIES = 50_000;
-/** Of all trees that are held. */
-const HELD_ENTRIES = 100_000;
-/** Trees too large to be held are remembered as such; so many entries each. */
+/** Entries of all trees in memory together. */
+const MAX_HELD_ENTRIES = 100_000;
+/** What a tree that is too large counts for in the cache, in entries: only the fact is kept. */
 const TOO_LARGE_SIZE = 100;
-/** So many blobs are remembered that no archive has as they are. */
-const HELD_ABSENT = 50_000;
-/** A repository whose archive is too large is remembered as such for so long, in milliseconds. */
+/** How many blobs are remembered that archives lack or change. */
+const MAX_UNARCHIVED_BLOBS = 50_000;
+/** How long a repository whose archive is too large is remembered, in milliseconds. */
 const TOO_LARGE_MS = 24 * 60 * 60_000;
-/** An archive that GitLab did not give is asked for again after so long, in milliseconds. */
-const AGAIN_MS = 60_000;
+/** When an archive that GitLab did not give is requested again, in milliseconds. */
+const RETRY_MS = 60_000;
 const SYMLINK_MODE = '120000';
 
 /** The trees of commits on which several versions are tagged: each is read once for all of them. */
 export class CommitTrees {
-  readonly #parts: CommitTreesParts;
-  /** Blobs that GitLab leaves out of archives or changes there: they are no reason for another one. */
-  readonly #absent = new LRUCache<BlobId, true>({ max: HELD_ABSENT });
-  /** The projects whose archive is larger than any may be: half a gigabyte for nothing, for each commit. */
+  /** Blobs that archives of GitLab leave out or change: they are no reason for another archive. */
+  readonly #unarchived = new LRUCache<BlobId, true>({ max: MAX_UNARCHIVED_BLOBS });
+  /** Projects whose archive is over the limit: without this, each commit would download half a gigabyte for nothing. */
   readonly #tooLarge = new LRUCache<number, true>({ max: 10_000, ttl: TOO_LARGE_MS });
-  readonly #held = new LRUCache<string, CommitTree | 'too large'>({
-    maxSize: HELD_ENTRIES,
-    sizeCalculation: (tree) => (tree === 'too large' ? TOO_LARGE_SIZE : tree.size),
-  });
-  readonly #reading = new Map<string, Promise<CommitTree | 'too large'>>();
+  readonly #trees: LRUCache<string, CommitTree | 'too large', TreePlace>;
 
   constructor(parts: CommitTreesParts) {
-    this.#parts = parts;
-  }
-
-  /** The files of a commit, with most of their contents at hand if there is an archive to be had; undefined if they are too many. */
-  async of(projectId: number, commit: CommitId): Promise<CommitFiles | undefined> {
-    const tree = await this.#treeOf(projectId, commit);
-    if (tree === 'too large') return undefined;
-    await tree.fill();
-    return tree;
-  }
-
-  async #treeOf(projectId: number, commit: CommitId): Promise<CommitTree | 'too large'> {
-    const key = `${projectId} ${commit}`;
-    const known = this.#held.get(key) ?? this.#reading.get(key);
-    if (known) return await known;
-    const reading = this.#read(projectId, commit).finally(() => this.#reading.delete(key));
-    this.#reading.set(key, reading);
-    const tree = await reading;
-    this.#held.set(key, tree);
-    return tree;
-  }
-
-  async #read(projectId: number, commit: CommitId): Promise<CommitTree | 'too large'> {
-    const entries: TreeEntry[] = [];
-    for await (const entry of this.#parts.gitlab.tree(projectId, commit, '')) {
-      if (entry.type === 'blob') entries.push(entry);
-      if (entries.length > MAX_ENTRIES) return 'too large';
-    }
-    return new CommitTree({
-      ...this.#parts,
-      absent: this.#absent,
-      tooLarge: this.#tooLarge,
-      projectId,
-      commit,
-      entries,
+    const memory = { unarchived: this.#unarchived, tooLarge: this.#tooLarge };
+    this.#trees = new LRUCache({
+      maxSize: MAX_HELD_ENTRIES,
+      // A fetch whose place others need still has a result for its callers.
+      ignoreFetchAbort: true,
+      sizeCalculation: (tree) => (tree === 'too large' ? TOO_LARGE_SIZE : tree.size),
+      fetchMethod: async (_key, _stale, { context: place }) => await readTree({ ...parts, ...memory, ...place }),
     });
   }
+
+  /**
+   * The files of a commit. Most of their contents are in the cache of blobs then, if GitLab gives an archive. Resolves to
+   * undefined for a tree of more than 50,000 entries.
+   */
+  async of(projectId: number, commit: CommitId): Promise<CommitFiles | undefined> {
+    const tree = await this.#trees.forceFetch(`${projectId} ${commit}`, { context: { projectId, commit } });
+    if (tree === 'too large') return undefined;
+    await tree.prefetch();
+    return tree;
+  }
 }
 
-interface CommitTreeParts extends CommitTreesParts {
-  readonly absent: LRUCache<BlobId, true>;
-  readonly tooLarge: LRUCache<number, true>;
+interface TreePlace {
   readonly projectId: number;
   readonly commit: CommitId;
-  readonly entries: readonly TreeEntry[];
 }
 
-/** The tree of a commit, held in memory, with the contents from the cache of blobs. */
+interface CommitTreeParts extends CommitTreesParts, TreePlace {
+  readonly unarchived: LRUCache<BlobId, true>;
+  readonly tooLarge: LRUCache<number, true>;
+}
+
+async function readTree(parts: CommitTreeParts): Promise<CommitTree | 'too large'> {
+  const entries: TreeEntry[] = [];
+  for await (const entry of parts.gitlab.tree(parts.projectId, parts.commit, '')) {
+    if (entry.type === 'blob') entries.push(entry);
+    if (entries.length > MAX_ENTRIES) return 'too large';
+  }
+  return new CommitTree(parts, entries);
+}
+
+/** The tree of a commit in memory. File contents come from the cache of blobs. */
 class CommitTree implements CommitFiles {
   readonly #parts: CommitTreeParts;
-  /** Unless it has failed, it is not begun again. */
-  #filling: Promise<void> | undefined;
-  /** No archive is to be had before this time, in milliseconds of a clock that never jumps. */
-  #fillAt = 0;
+  readonly #entries: readonly TreeEntry[];
+  /** Set while a prefetch runs and after it succeeded: it runs once. */
+  #prefetching: Promise<void> | undefined;
+  /** No archive is available before this time, in milliseconds of the monotonic clock. */
+  #notBefore = 0;
 
-  constructor(parts: CommitTreeParts) {
+  constructor(parts: CommitTreeParts, entries: readonly TreeEntry[]) {
     this.#parts = parts;
+    this.#entries = entries;
   }
 
-  /** What it takes of the trees that may be held: never nothing. */
+  /** What the tree counts for in the cache; never 0. */
   get size(): number {
-    return this.#parts.entries.length + 1;
+    return this.#entries.length + 1;
   }
 
   async *tree(directory: string): AsyncGenerator<TreeEntry> {
     const prefix = directory === '' ? '' : `${directory}/`;
-    for (const entry of this.#parts.entries) {
+    for (const entry of this.#entries) {
       if (entry.path.startsWith(prefix)) yield entry;
     }
   }
 
   async file(path: string, limit: number): Promise<Buffer | undefined> {
-    const entry = this.#parts.entries.find((one) => one.path === path);
+    const entry = this.#entries.find((candidate) => candidate.path === path);
     if (!entry) return undefined;
     const { body } = await this.#parts.blobs.open(this.#parts.projectId, entry.blob);
     return await collect(body, limit, path);
   }
 
-  /** One archive of the whole repository for the blobs of all modules in it, if many are missing and an archive is to be had. */
-  async fill(): Promise<void> {
-    if (performance.now() < this.#fillAt) return;
-    this.#filling ??= this.#fill().catch((error: unknown) => {
-      this.#filling = undefined;
+  /** Downloads one archive of the whole repository for the blobs of all its modules, if that many are missing. */
+  async prefetch(): Promise<void> {
+    if (performance.now() < this.#notBefore) return;
+    this.#prefetching ??= this.#prefetch().catch((error: unknown) => {
+      this.#prefetching = undefined;
       throw error;
     });
-    await this.#filling;
+    await this.#prefetching;
   }
 
-  async #fill(): Promise<void> {
-    const { blobs, absent, tooLarge, projectId, commit, entries, temporaryRoot } = this.#parts;
+  async #prefetch(): Promise<void> {
+    const { blobs, unarchived, tooLarge, projectId, commit, temporaryRoot } = this.#parts;
+    if (tooLarge.has(projectId)) return;
     const wanted = new Map<string, BlobId>();
-    for (const { path, mode, blob } of entries) {
-      if (mode !== SYMLINK_MODE && !absent.has(blob) && !blobs.has(blob)) wanted.set(path, blob);
+    for (const { path, mode, blob } of this.#entries) {
+      if (mode !== SYMLINK_MODE && !unarchived.has(blob) && !blobs.has(blob)) wanted.set(path, blob);
     }
-    if (tooLarge.has(projectId) || areFew(new Set(wanted.values()))) return;
-    const waitMs = await reserveArchive(this.#parts, projectId);
-    if (waitMs > 0) {
-      this.#fillAt = performance.now() + waitMs;
-      this.#filling = undefined;
-      return;
-    }
+    const supply = await chooseSupply(new Set(wanted.values()).size, () => reserveArchive(this.#parts, projectId));
+    if (supply.from === 'single blobs') return;
+    if (supply.from === 'later archive') return this.#postpone(supply.waitMs);
     try {
       await withTemporaryFolder(temporaryRoot, (folder) =>
         prefetchFromArchive(this.#parts, { projectId, commit, directory: '' }, wanted, folder),
       );
     } catch (error) {
-      // Somebody else has used up the limit, say: the blobs come one by one meanwhile.
-      if (error instanceof Retry) {
-        this.#fillAt = performance.now() + (error.afterMs ?? AGAIN_MS);
-        this.#filling = undefined;
-        return;
-      }
-      // Larger than any module may be. Those of the single modules are not.
+      // Another program used up the limit, say. The blobs are fetched one by one meanwhile.
+      if (error instanceof Retry) return this.#postpone(error.afterMs ?? RETRY_MS);
+      // The repository is larger than any module may be; its single modules may not be.
       if (!(error instanceof Refuse)) throw error;
       tooLarge.set(projectId, true);
     }
     for (const blob of wanted.values()) {
-      if (!blobs.has(blob)) absent.set(blob, true);
+      if (!blobs.has(blob)) unarchived.set(blob, true);
     }
+  }
+
+  #postpone(waitMs: number): void {
+    this.#notBefore = performance.now() + waitMs;
+    this.#prefetching = undefined;
   }
 }

@@ -2,7 +2,7 @@ import type { BlobId } from '../gitlab/schema.ts';
 import type { Conversion } from './attributes.ts';
 
 /** The bytes that git makes of a blob; `conversion` must not recode it. Ident comes first, then line ends (convert_to_working_tree). */
-export function convertedBytes(raw: Buffer, blob: BlobId, { ident, crlf }: Omit<Conversion, 'recoded'>): Buffer {
+export function convertBytes(raw: Buffer, blob: BlobId, { ident, crlf }: Omit<Conversion, 'reencoded'>): Buffer {
   const text = raw.toString('latin1');
   const withId = ident ? withIdent(text, blob) : text;
   const converted = crlf === 'always' || (crlf === 'auto' && isConvertedByAuto(withId)) ? withCrlf(withId) : withId;

@@ -1,16 +1,16 @@
 import { addAbortSignal, type Readable } from 'node:stream';
-import type { BlobId } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
-import type { ResolvedVersion } from '../resolve/resolver.ts';
+import type { BlobId } from '../gitlab/schema.ts';
 import { Spool } from '../io/spool.ts';
+import type { ResolvedVersion } from '../resolve/resolver.ts';
 import type { AttributesFile } from './attributes.ts';
 import { readAttributes, type CommitFiles } from './commit-files.ts';
-import { convert } from './merge-archive.ts';
-import { checkArchiveSize } from './prefetch.ts';
+import { mergeArchive } from './merge-archive.ts';
 import { planZip } from './plan.ts';
+import { checkArchiveSize } from './prefetch.ts';
 import { writeZip, type BuiltZip } from './zip-file.ts';
 
-/** Builds a version's zip from an archive, which arrives while the tree is read and the zip written. Throws Refuse or Retry. */
+/** Builds a version's zip from an archive, which arrives while the tree is read and the zip is written. Throws Refuse or Retry. */
 export async function buildFromArchive(
   gitlab: GitLabClient,
   files: CommitFiles,
@@ -18,8 +18,8 @@ export async function buildFromArchive(
   folder: string,
 ): Promise<BuiltZip> {
   const { project, commit, directory } = version;
-  // GitLab's connection is read as fast as it comes, from before the tree is known: one that stands still would be
-  // cut off by any proxy in between.
+  // The connection to GitLab is read at full speed from the start, before the tree is known: any proxy in between would
+  // close a connection that stands still.
   const spool = await Spool.create(folder);
   const stop = new AbortController();
   const download = spoolArchive(spool, () => gitlab.archive(project.id, commit, directory), stop.signal);
@@ -32,7 +32,7 @@ export async function buildFromArchive(
       attributes: () => (attributes ??= readAttributes(files, directory, plan.attributes)),
       folder,
     };
-    return await writeZip(version, folder, (zip) => convert(plan.files, source, zip));
+    return await writeZip(version, folder, (zip) => mergeArchive(plan.files, source, zip));
   } finally {
     stop.abort();
     await download;
@@ -40,7 +40,7 @@ export async function buildFromArchive(
   }
 }
 
-/** Copies the archive into the spool; whatever goes wrong is for its reader to find. */
+/** Copies the archive into the spool. An error reaches the reader of the spool. */
 async function spoolArchive(spool: Spool, open: () => Promise<Readable>, signal: AbortSignal): Promise<void> {
   try {
     for await (const chunk of checkArchiveSize(addAbortSignal(signal, await open()))) await spool.write(chunk);

@@ -1,24 +1,22 @@
 import { Refuse, Retry } from '../errors.ts';
 import type { BlobId } from '../gitlab/schema.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
-import { archiveLater, type ArchiveLimit } from './archive-limit.ts';
 import type { AttributesFile } from './attributes.ts';
 import { readAttributes, type CommitFiles } from './commit-files.ts';
-import { areFew, prefetchFromArchive, type PrefetchParts } from './prefetch.ts';
-import { fromBlob, isMadeFromBlob } from './file-from-blob.ts';
-import { planZip, type ZipPlan } from './plan.ts';
+import { canMakeFromBlob, makeFromBlob } from './file-from-blob.ts';
+import { planZip, type PlannedFile, type ZipPlan } from './plan.ts';
+import { prefetchFromArchive, type PrefetchParts } from './prefetch.ts';
+import { ArchiveLimitReached, chooseSupply, isArchiveQuicker, type ArchiveLimit } from './strategy.ts';
 import { writeZip, type BuiltZip } from './zip-file.ts';
-
-/** More missing blobs than that take longer than waiting for an archive, at GitLab's usual limit of calls. */
-const MANY_BLOBS = 1000;
 
 /** What building from blobs needs. */
 export type FromBlobsParts = PrefetchParts & ArchiveLimit;
 
 /**
- * Builds a version's zip from the tree and blobs, of which only those not seen before are fetched: with one archive, if
- * `reserve` gives one (0, else the milliseconds to wait), or one by one. Undefined for a version that git alone can convert, or
- * that is larger than the cache: it has to come from an archive. Throws Refuse, or Retry where waiting for an archive is sooner.
+ * Builds a version's zip from the tree and from blobs, of which only those not in the cache are fetched. `reserve` takes a
+ * permit for an archive (see reserveArchive). Resolves to undefined for a version that has to come from an archive: git
+ * alone can convert one of its files, or it is larger than the cache. Throws Refuse, or Retry where waiting for an archive
+ * is quicker.
  */
 export async function buildFromBlobs(
   parts: FromBlobsParts,
@@ -29,8 +27,8 @@ export async function buildFromBlobs(
 ): Promise<BuiltZip | undefined> {
   const plan = await planZip(files, version);
   const attributes = await attributesOf(files, version.directory, plan);
-  if (!attributes || !plan.files.every((file) => isMadeFromBlob(file, attributes))) return undefined;
-  if (!(await supply(parts, version, plan, folder, reserve))) return undefined;
+  if (!attributes || !plan.files.every((file) => canMakeFromBlob(file, attributes))) return undefined;
+  if (!(await supplyBlobs(parts, version, plan.files, folder, reserve))) return undefined;
   const source = {
     blob: async (id: BlobId) => (await parts.blobs.open(version.project.id, id)).body,
     attributes: async () => attributes,
@@ -38,15 +36,15 @@ export async function buildFromBlobs(
   };
   return await writeZip(version, folder, async (zip) => {
     for (const file of plan.files) {
-      const hashed = await fromBlob(file, source);
-      if (!hashed) throw new Error(`${file.treePath} cannot be made from its blob any more`);
+      const hashed = await makeFromBlob(file, source);
+      if (!hashed) throw new Error(`${file.treePath} passed canMakeFromBlob, but makeFromBlob cannot make it`);
       await zip.add({ path: file.path, ...hashed });
     }
     return zip.finish();
   });
 }
 
-/** The attributes that govern the module's files; undefined where one of their files is too large to be read. */
+/** The .gitattributes files that govern the module; undefined if one of them is too large to be read. */
 async function attributesOf(
   files: CommitFiles,
   directory: string,
@@ -60,44 +58,41 @@ async function attributesOf(
   }
 }
 
-/** An archive that is not to be had, because somebody else has used up the limit, is no reason to wait unless very much is missing. */
-function unlessRetry(missing: number): (error: unknown) => number {
-  return (error) => {
-    if (!(error instanceof Retry) || missing > MANY_BLOBS) throw error;
-    return 0;
-  };
-}
-
-/** Gets the planned blobs that are missing into the cache. False if too many of them push each other, or those that were there, out of it. */
-async function supply(
+/** Gets the missing blobs of the planned files into the cache. Resolves to false if the cache cannot hold the version. */
+async function supplyBlobs(
   parts: FromBlobsParts,
   { project, commit, directory, gomod }: ResolvedVersion,
-  plan: ZipPlan,
+  files: readonly PlannedFile[],
   folder: string,
   reserve: () => Promise<number>,
 ): Promise<boolean> {
   const { blobs } = parts;
   if (gomod) await blobs.keepBytes(gomod, commit.length);
-  const isMissing = (id: BlobId): boolean => !blobs.has(id);
-  // Files with the same content are one blob, and one call.
+  // Files with the same content share one blob, and so one call.
   const planned = new Set<BlobId>();
   const wanted = new Map<string, BlobId>();
-  for (const { treePath, content } of plan.files) {
+  for (const { treePath, content } of files) {
     if (typeof content !== 'string') continue;
     planned.add(content);
-    if (isMissing(content)) wanted.set(treePath, content);
+    if (!blobs.has(content)) wanted.set(treePath, content);
   }
-  const missing = new Set(wanted.values());
-  let kept = 0;
-  if (!areFew(missing)) {
-    const waitMs = await reserve();
-    const fill = (): Promise<number> =>
-      prefetchFromArchive(parts, { projectId: project.id, commit, directory }, wanted, folder);
-    if (waitMs === 0) kept = await fill().catch(unlessRetry(missing.size));
-    else if (missing.size > MANY_BLOBS) throw archiveLater(parts, waitMs);
+  const missing = new Set(wanted.values()).size;
+  let prefetched = 0;
+  const supply = await chooseSupply(missing, reserve);
+  if (supply.from === 'archive') {
+    const place = { projectId: project.id, commit, directory };
+    prefetched = await prefetchFromArchive(parts, place, wanted, folder).catch((error: unknown) => {
+      // Another program used up the limit, say. That is no reason to wait, unless very much is missing.
+      if (!(error instanceof Retry) || isArchiveQuicker(missing)) throw error;
+      return 0;
+    });
+  } else if (supply.from === 'later archive' && isArchiveQuicker(missing)) {
+    throw new ArchiveLimitReached(parts, supply.waitMs);
   }
-  const left = Array.from(planned).filter(isMissing);
-  if (left.length - (missing.size - kept) > MANY_BLOBS) return false;
+  const left = Array.from(planned).filter((id) => !blobs.has(id));
+  // Blobs that are missing again were displaced by the others, so the version is larger than the cache.
+  const displaced = left.length - (missing - prefetched);
+  if (isArchiveQuicker(displaced)) return false;
   await blobs.fetch(project.id, left);
   return true;
 }

@@ -18,6 +18,8 @@ export class ProjectCache {
     this.#entries = new LRUCache({
       max: MAX_PROJECTS,
       ttl: FRESH_MS,
+      // A fetch whose place others need still has a result for its callers.
+      ignoreFetchAbort: true,
       fetchMethod: async (_key, _stale, { context: id }) => ({ project: await gitlab.project(id) }),
     });
   }

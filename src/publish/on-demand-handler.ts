@@ -1,32 +1,34 @@
 import type { Logger } from 'pino';
+import { ArchiveLimitReached } from '../build/strategy.ts';
 import { messageOf, Refuse, Retry, Skip } from '../errors.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
+import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
 import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 import { moduleKey } from '../store/layout.ts';
+import { readOutcome, type Outcome } from '../store/outcome.ts';
 import { publishedVersions } from '../store/published-versions.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import { describeWithdrawal, readWithdrawal } from '../store/withdrawal.ts';
-import { readOutcome, writeOutcome, type Outcome } from '../store/outcome.ts';
-import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
+import { outcomeName, publishVersion } from './transaction.ts';
 import { withdrawalOf } from './withdraw.ts';
-import { writeVersion, type WriterParts } from './write-version.ts';
+import type { WriterParts } from './write-version.ts';
 
-/** What answering questions needs. */
+/** What the handler needs. */
 export interface OnDemandParts extends WriterParts {
   readonly resolver: Resolver;
   readonly log: Logger;
-  /** Told of a project that has versions which should have been published long ago. */
+  /** Called with the id of a project that has tags which should have been published long ago. */
   readonly onMissed: (projectId: number) => void;
-  /** Told of every answer, and the seconds that it took. */
+  /** Called after each request, with its kind, the kind of its answer, and its duration in seconds. */
   readonly onAnswered: (ask: OnDemandRequest['ask'], answer: OnDemandAnswer['is'], seconds: number) => void;
 }
 
-/** When the other side did not say when to ask again, in milliseconds. */
-const AGAIN_MS = 10_000;
+/** When to ask again where GitLab or the store did not say so, in milliseconds. */
+const RETRY_MS = 10_000;
 
-/** Answers what the store cannot: what branches and commits are, and versions that nobody has published yet. */
+/** Answers the requests that the store cannot serve: branches, commits, and versions that are not published yet. */
 export class OnDemand {
   readonly #parts: OnDemandParts;
 
@@ -34,52 +36,65 @@ export class OnDemand {
     this.#parts = parts;
   }
 
-  /** The answer to a question. Rejects only for what is a bug. */
-  async answer(question: OnDemandRequest): Promise<OnDemandAnswer> {
+  /** The answer to a request. Rejects only because of a bug. */
+  async answer(request: OnDemandRequest): Promise<OnDemandAnswer> {
     const started = performance.now();
-    const answer = await this.#answer(question);
-    this.#parts.onAnswered(question.ask, answer.is, (performance.now() - started) / 1000);
+    const answer = await this.#answer(request);
+    this.#parts.onAnswered(request.ask, answer.is, (performance.now() - started) / 1000);
     return answer;
   }
 
-  async #answer(question: OnDemandRequest): Promise<OnDemandAnswer> {
+  async #answer(request: OnDemandRequest): Promise<OnDemandAnswer> {
     try {
-      return await this.#find(question);
+      return await this.#handle(request);
     } catch (error) {
       if (error instanceof Skip || error instanceof Refuse) return { is: 'absent', reason: error.message };
-      const passes = error instanceof Retry || error instanceof StoreUnavailable;
-      if (!passes) throw error;
-      this.#parts.log.warn({ ...question, reason: messageOf(error) }, 'a question could not be answered now');
-      const reason = error instanceof Retry ? publicReason(error) : 'the module store cannot be reached';
-      return { is: 'later', reason, afterMs: (error instanceof Retry ? error.afterMs : undefined) ?? AGAIN_MS };
+      if (!(error instanceof Retry || error instanceof StoreUnavailable)) throw error;
+      this.#parts.log.warn(
+        { event: 'request.postponed', ...request, reason: messageOf(error) },
+        'GitLab or the store failed: the client has to ask again',
+      );
+      const afterMs = error instanceof Retry ? error.afterMs : undefined;
+      return { is: 'later', reason: publicReason(error), afterMs: afterMs ?? RETRY_MS };
     }
   }
 
-  async #find(question: OnDemandRequest): Promise<OnDemandAnswer> {
-    if (question.ask === 'info')
-      return { is: 'info', text: await this.#parts.resolver.info(question.module, question.query) };
-    if (question.ask === 'publish') return await this.#publish(question.module, question.version);
-    if (question.ask === 'mod') return await this.#goMod(question.module, question.version);
-    return await this.#list(question.module);
+  async #handle(request: OnDemandRequest): Promise<OnDemandAnswer> {
+    switch (request.ask) {
+      case 'info':
+        return { is: 'info', text: await this.#parts.resolver.info(request.module, request.query) };
+      case 'publish':
+        return await this.#publish(request.module, request.version);
+      case 'mod':
+        return await this.#goMod(request.module, request.version);
+      case 'list':
+        return await this.#list(request.module);
+    }
   }
 
-  /** The go.mod alone: who only wants to know what a version requires does not have to wait for its zip. */
+  /** The go.mod alone: a client that resolves dependencies does not have to wait for the zip. */
   async #goMod(module: ModulePath, version: Version): Promise<OnDemandAnswer> {
-    const { gomod = madeUpGoMod(module), tag, project } = await this.#resolve(module, version);
+    const { resolved } = await this.#resolve(module, version);
+    const { gomod = madeUpGoMod(module), tag, project } = resolved;
     if (tag !== undefined) this.#parts.onMissed(project.id);
     return { is: 'mod', base64: gomod.toString('base64') };
   }
 
-  async #resolve(module: ModulePath, version: Version): Promise<ResolvedVersion> {
-    const withdrawal = await readWithdrawal(this.#parts.store, module, version);
+  /** The version, and the outcome under its tag if there is one. Throws Refuse for a withdrawn version. */
+  async #resolve(
+    module: ModulePath,
+    version: Version,
+  ): Promise<{ readonly resolved: ResolvedVersion; readonly ofTag: Outcome | undefined }> {
+    const { store, resolver } = this.#parts;
+    const withdrawal = await readWithdrawal(store, module, version);
     if (withdrawal) throw new Refuse(describeWithdrawal(withdrawal));
-    const resolved = await this.#parts.resolver.resolve(module, version);
+    const resolved = await resolver.resolve(module, version);
     if (resolved.version !== version) throw new Skip(`${module}@${version} is ${resolved.version}`);
     const { tag, project, commit } = resolved;
-    const ofTag = tag === undefined ? undefined : await readOutcome(this.#parts.store, project.id, tag, commit);
-    const before = ofTag && (await withdrawalOf(this.#parts.store, ofTag));
-    if (before) throw new Refuse(describeWithdrawal(before));
-    return resolved;
+    const ofTag = tag === undefined ? undefined : await readOutcome(store, project.id, tag, commit);
+    const withdrawnUnderTag = ofTag && (await withdrawalOf(store, ofTag));
+    if (withdrawnUnderTag) throw new Refuse(describeWithdrawal(withdrawnUnderTag));
+    return { resolved, ofTag };
   }
 
   async #list(module: ModulePath): Promise<OnDemandAnswer> {
@@ -96,46 +111,29 @@ export class OnDemand {
     const { store, log, onMissed } = this.#parts;
     if (await store.stat(moduleKey(module, version, 'info'))) return { is: 'published' };
     const startedAt = new Date().toISOString();
-    const resolved = await this.#resolve(module, version);
-    const record = await this.#recordOf(resolved, startedAt);
-    const known = await readOutcome(store, record.projectId, record.tag, resolved.commit);
+    const { resolved, ofTag } = await this.#resolve(module, version);
+    const { project, tag, commit } = resolved;
+    // A skipped tag has no module: only somebody who asks for it gets a repository without go.mod published.
+    const standing = ofTag?.status === 'skipped' ? undefined : ofTag;
+    const name = outcomeName(resolved, standing);
+    const known = name === tag ? standing : await readOutcome(store, project.id, name, commit);
+    // So that the same request costs no second archive.
     if (known?.status === 'refused') throw new Refuse(known.reason ?? 'it was refused before');
-    try {
-      const written = await writeVersion(this.#parts, resolved);
-      await writeOutcome(store, { ...record, status: 'published', ...written, finishedAt: new Date().toISOString() });
-      log.info(
-        { module, version, project: resolved.project.path, commit: resolved.commit, h1: written.h1 },
-        'version published on demand',
-      );
-    } catch (error) {
-      if (!(error instanceof Refuse)) throw error;
-      // So that asking again costs no archive.
-      await writeOutcome(store, {
-        ...record,
-        status: 'refused',
-        reason: error.message,
-        finishedAt: new Date().toISOString(),
-      });
-      log.warn({ module, version, project: resolved.project.path, reason: error.message }, 'version refused on demand');
-      throw error;
+    const outcome = await publishVersion(this.#parts, resolved, { startedAt, standing });
+    const fields = { module, version, project: project.path, commit };
+    if (outcome.status === 'refused') {
+      const reason = outcome.reason ?? '';
+      log.warn({ event: 'version.refused', ...fields, reason }, 'version refused on demand');
+      throw new Refuse(reason);
     }
-    if (resolved.tag !== undefined) onMissed(resolved.project.id);
+    log.info({ event: 'version.published', ...fields, h1: outcome.h1 }, 'version published on demand');
+    if (tag !== undefined) onMissed(project.id);
     return { is: 'published' };
-  }
-
-  /** What is known of an outcome beforehand. It stands under the tag, unless there is no tag or it has brought forth another module. */
-  async #recordOf(
-    { project, tag, commit, path, version }: ResolvedVersion,
-    startedAt: string,
-  ): Promise<Omit<Outcome, 'status' | 'finishedAt'>> {
-    const ofTag = tag === undefined ? undefined : await readOutcome(this.#parts.store, project.id, tag, commit);
-    const isFree = tag !== undefined && (ofTag === undefined || ofTag.status === 'skipped');
-    const name = isFree ? tag : `${path}@${version}`;
-    return { projectId: project.id, project: project.path, tag: name, commit, module: path, version, startedAt };
   }
 }
 
-/** What a developer may read of a failure: GitLab's own words stay in the log. */
-function publicReason(error: Retry): string {
-  return error.message.startsWith('GitLab allows') ? error.message : 'GitLab does not answer as it should';
+/** What a developer may read about a failure. GitLab's own words stay in the log. */
+function publicReason(error: Retry | StoreUnavailable): string {
+  if (error instanceof StoreUnavailable) return 'the module store cannot be reached';
+  return error instanceof ArchiveLimitReached ? error.message : 'GitLab does not answer as it should';
 }

@@ -5,8 +5,8 @@ import { publishedVersions } from '../store/published-versions.ts';
 import type { Store } from '../store/store.ts';
 
 /**
- * Refreshes a module's list for static serving. Of several that do so at once, the one that had looked first may write last:
- * so each looks again after it has written, and whoever wrote last has seen everything that the others did before.
+ * Writes a module's list for static serving. When several processes write it at once, the first reader may be the last
+ * writer. So each reads the versions again after writing, until the list it wrote is current.
  */
 export async function writeList(store: Store, module: ModulePath): Promise<void> {
   let written: string | undefined;

@@ -11,29 +11,29 @@ import { writeList } from './static-list.ts';
 /** What withdrawing needs. */
 export interface WithdrawParts {
   readonly store: Store;
-  /** The lock of those who publish, where there is one that all processes share. */
+  /** The version lock of the publishers, if all processes share one. */
   readonly lock?: VersionLock | undefined;
 }
 
 /** What withdrawing a version did. */
 export interface WithdrawResult {
   readonly withdrawal: Withdrawal;
-  /** The withdrawal that there was before, if it is not the first. */
+  /** The earlier withdrawal of this version, if there was one. */
   readonly before: Withdrawal | undefined;
-  /** Whether there were files of it in the store. */
+  /** Whether the store had files of the version. */
   readonly hadFiles: boolean;
 }
 
 /**
- * Takes a version out of service for good: leaves a marker, then deletes its files and takes it off the static list.
- * Doing it again completes what was cut off; a reason that differs replaces the one before. With a lock it ends after
- * every publish of the version that was under way. Rejects with errors of the store, or of the lock: then the marker may
- * be there already, and it has to be done again.
+ * Takes a version out of service for good: writes a marker, then deletes the version's files and removes it from the static
+ * list. Running it again completes an interrupted withdrawal; another reason replaces the earlier one. With a lock it
+ * resolves after every publish of the version that was in progress. Rejects with errors of the store or of the lock: the
+ * marker may exist by then, and the withdrawal has to be run again.
  *
- * It is safe without the lock too. The marker comes before the deletions here, and a publish looks for it after its last
- * write (`assertInService`). If that look does not find it, all writes were before the marker, and so before the
- * deletions; if it does, the publish deletes what it wrote. The look before building is for those that come later, and
- * for one that died between its writes and its look.
+ * It is safe without the lock too. The marker is written before the deletions, and a publish looks for it after its last
+ * write (`assertInService`). If the publish does not find it, all its writes came before the marker, and so before the
+ * deletions. If it finds the marker, it deletes what it wrote. The check before building serves later publishes, and a
+ * publish that died between its writes and its check.
  */
 export async function withdrawVersion(
   { store, lock }: WithdrawParts,
@@ -44,30 +44,30 @@ export async function withdrawVersion(
   const before = await readWithdrawal(store, module, version);
   const withdrawal = { module, version, reason, withdrawnAt: before?.withdrawnAt ?? new Date().toISOString() };
   if (before?.reason !== reason) await writeWithdrawal(store, withdrawal);
-  // At once: a publish that is under way may hold the lock for as long as GitLab takes for an archive.
-  const hadFiles = await takeAway(store, module, version);
-  if (lock) await lock(lockName(module, version), () => takeAway(store, module, version));
+  // Before taking the lock: a publish in progress may hold it for as long as GitLab takes for an archive.
+  const hadFiles = await deleteFiles(store, module, version);
+  if (lock) await lock(lockName(module, version), () => deleteFiles(store, module, version));
   return { withdrawal, before, hadFiles };
 }
 
-/** Throws Refuse for a version that was withdrawn, after deleting whatever there is of it. */
+/** Throws Refuse for a withdrawn version, after deleting all files of it. */
 export async function assertInService(store: Store, module: ModulePath, version: Version): Promise<void> {
   const withdrawal = await readWithdrawal(store, module, version);
   if (!withdrawal) return;
-  await takeAway(store, module, version);
+  await deleteFiles(store, module, version);
   throw new Refuse(describeWithdrawal(withdrawal));
 }
 
 /**
- * The withdrawal of the version that a tag at a commit was looked at for. It holds for the same tag under another module path,
- * which it has once the project has moved: what leaked is the same.
+ * The withdrawal of the version that an outcome names. It also holds for the same tag under another module path, which the
+ * tag gets when its project moves: the secret that leaked is the same.
  */
 export async function withdrawalOf(store: ReadStore, { module, version }: Outcome): Promise<Withdrawal | undefined> {
   return module && version && (await readWithdrawal(store, module, version));
 }
 
-/** Deletes the files of a version, `.info` first, which is what readers go by. Returns whether there were any. */
-async function takeAway(store: Store, module: ModulePath, version: Version): Promise<boolean> {
+/** Deletes the files of a version, `.info` first: without it the version does not exist for readers. Resolves to whether there were any. */
+async function deleteFiles(store: Store, module: ModulePath, version: Version): Promise<boolean> {
   let hadFiles = false;
   for (const file of ['info', 'mod', 'zip'] as const) {
     const key = moduleKey(module, version, file);
@@ -75,7 +75,7 @@ async function takeAway(store: Store, module: ModulePath, version: Version): Pro
     hadFiles = true;
     await store.delete(key);
   }
-  // A module of which nothing was ever published has no list, and gets none.
+  // A module that never had a published version has no list, and gets none.
   if (hadFiles || (await store.stat(listKey(module)))) await writeList(store, module);
   return hadFiles;
 }

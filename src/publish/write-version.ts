@@ -1,6 +1,10 @@
 import { createReadStream } from 'node:fs';
+import type { Blobs } from '../build/blobs.ts';
+import { buildZip, type BuildOptions } from '../build/build.ts';
+import type { BuiltZip } from '../build/zip-file.ts';
 import { Refuse } from '../errors.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
+import { TemporaryDiskFull, withTemporaryFolder } from '../io/temporary-folder.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 import { lockName, type VersionLock } from '../redis/version-lock.ts';
@@ -9,23 +13,18 @@ import { infoText, originIn } from '../resolve/origin.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { KeyTooLong } from '../store/key.ts';
 import { moduleKey } from '../store/layout.ts';
-import type { Store } from '../store/store.ts';
-import type { Blobs } from '../build/blobs.ts';
-import { buildZip } from '../build/build.ts';
-import type { CommitFiles } from '../build/commit-files.ts';
 import { forgetOutcomes } from '../store/outcome.ts';
-import { TemporaryDiskFull, withTemporaryFolder } from '../io/temporary-folder.ts';
+import type { Store } from '../store/store.ts';
 import { writeList } from './static-list.ts';
 import { hashStoredZip } from './stored-zip.ts';
 import { assertInService } from './withdraw.ts';
-import type { BuiltZip } from '../build/zip-file.ts';
 
 /** What writing a version needs. */
 export interface WriterParts {
   readonly gitlab: GitLabClient;
   readonly store: Store;
   readonly rateLimiter: RateLimiter;
-  /** Keeps two from building the same version at once. */
+  /** Keeps two publishers from building the same version at once. */
   readonly lock: VersionLock;
   /** RETAG: what a moved tag does to a published version. */
   readonly retag: 'refuse' | 'replace';
@@ -37,26 +36,25 @@ export interface WriterParts {
   readonly blobs?: Blobs;
 }
 
-/** What was written: the checksums as go.sum has them, and the bytes of the zip. */
+/** The checksums of a version as go.sum has them, and the size of its zip in bytes. */
 export interface WrittenVersion {
   readonly h1: H1;
   readonly goModH1: H1;
   readonly size: number;
 }
 
-/** What the writing of a version may be told besides. */
-export interface WriteOptions {
-  /** The files of the commit, for a version that is one of many (see `buildZip`). */
-  readonly many?: CommitFiles | undefined;
-  /** Asked before a version is refused or replaced because its tag was moved: rejects if that is not where the tag is now. */
+/** How a version is built and written. */
+export interface WriteOptions extends BuildOptions {
+  /** Called before a version is refused or replaced because its tag was moved. Rejects if the tag has moved on since it was read. */
   readonly assertCurrent?: () => Promise<void>;
 }
 
 /**
- * Builds a module version and stores its three files. Doing it again changes nothing, and costs no archive where it was
- * stored from the same commit. Throws Refuse for a module that the go command would not accept, for one that is published
- * already with another checksum, and for one that was withdrawn; Retry, or an error of the store, when it has to be done
- * again.
+ * Builds a module version and stores its three files. Running it again changes nothing, and needs no archive if the version
+ * was stored from the same commit.
+ *
+ * Throws Refuse for a module that the go command would not accept, for a version that is already published with another
+ * checksum, and for one that was withdrawn. Throws Retry, or an error of the store, if it has to be run again.
  */
 export async function writeVersion(
   parts: WriterParts,
@@ -69,7 +67,7 @@ export async function writeVersion(
       return await withTemporaryFolder(
         parts.temporaryRoot,
         async (folder) =>
-          (await storedVersion(parts.store, version, folder)) ?? (await build(parts, version, folder, options)),
+          (await readStored(parts.store, version, folder)) ?? (await buildAndStore(parts, version, folder, options)),
       );
     } catch (error) {
       if (error instanceof TemporaryDiskFull) await parts.blobs?.clear();
@@ -78,26 +76,25 @@ export async function writeVersion(
   });
 }
 
-async function build(
+async function buildAndStore(
   parts: WriterParts,
   version: ResolvedVersion,
   folder: string,
-  { many, assertCurrent }: WriteOptions,
+  { assertCurrent, ...options }: WriteOptions,
 ): Promise<WrittenVersion> {
-  const zip = await buildZip(parts, version, folder, many);
+  const zip = await buildZip(parts, version, folder, options);
   const gomod = version.gomod ?? madeUpGoMod(version.path);
   try {
     await storeFiles(parts, version, gomod, zip, folder, assertCurrent);
   } catch (error) {
-    if (error instanceof KeyTooLong)
-      throw new Refuse(`${version.path}@${version.version} cannot be stored: ${error.message}`);
-    throw error;
+    if (!(error instanceof KeyTooLong)) throw error;
+    throw new Refuse(`${version.path}@${version.version} cannot be stored: ${error.message}`);
   }
   return { h1: zip.h1, goModH1: hashGoMod(gomod), size: zip.size };
 }
 
-/** What is stored of a version, if it is from the same commit: a commit gives one zip, so there is nothing to build. */
-async function storedVersion(
+/** The stored version, if it is from the same commit: a commit always gives the same zip, so there is nothing to build. */
+async function readStored(
   store: Store,
   { path, version, commit, origin }: ResolvedVersion,
   folder: string,
@@ -108,12 +105,12 @@ async function storedVersion(
   const zip = await store.stat(moduleKey(path, version, 'zip'));
   const gomod = await store.get(moduleKey(path, version, 'mod'));
   const h1 = await hashStoredZip(store, moduleKey(path, version, 'zip'), folder);
-  // Whoever stored it may have died before it wrote the list.
+  // The process that stored it may have died before it wrote the list.
   await writeList(store, path);
   return zip && gomod && h1 && { h1, goModH1: hashGoMod(gomod), size: zip.size };
 }
 
-/** Stores zip, mod and info, in that order: a reader takes a version for there once its .info is. */
+/** Stores zip, mod and info, in that order: a version exists for readers once its .info does. */
 async function storeFiles(
   { store, retag }: WriterParts,
   resolved: ResolvedVersion,
@@ -137,13 +134,13 @@ async function storeFiles(
     for (const tag of [resolved.tag, `${path}@${version}`])
       if (tag !== undefined)
         await forgetOutcomes(store, { projectId: resolved.project.id, tag, commit, module: path, version });
-    // Between two versions of a version there is none, rather than the zip of one and the go.mod of the other.
+    // While the files are replaced the version does not exist: readers must not combine an old zip with a new go.mod.
     await store.delete(key('info'));
   }
   await store.put(key('zip'), { stream: createReadStream(zip.path), size: zip.size });
   await store.put(key('mod'), gomod);
   await store.put(key('info'), Buffer.from(infoText(version, resolved.committedAt, resolved.origin)));
   await writeList(store, path);
-  // It may have been withdrawn while it was built: withdraw.ts tells why a look before and one after are enough.
+  // It may have been withdrawn while it was built. withdraw.ts explains why one check before and one after are enough.
   await assertInService(store, path, version);
 }

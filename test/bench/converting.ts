@@ -10,7 +10,7 @@ import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
 import { MAX_ZIP, ModuleZip } from '../../src/module/zip/writer.ts';
-import { convert } from '../../src/build/merge-archive.ts';
+import { mergeArchive } from '../../src/build/merge-archive.ts';
 import { filesInGitLab } from '../../src/build/commit-files.ts';
 import { planZip } from '../../src/build/plan.ts';
 
@@ -48,7 +48,7 @@ async function serve(conversion: Conversion): Promise<void> {
     const zip = new ModuleZip(path, version);
     const written = pipeline(zip.output, createWriteStream(join(folder, 'modpress.zip')));
     const source = { archive: createReadStream(archive), blob: askGitLab, attributes: askGitLab, folder: folder };
-    sums.add(way === 'proved' ? await convert(plan.files, source, zip) : await take(source.archive, zip));
+    sums.add(way === 'proved' ? await mergeArchive(plan.files, source, zip) : await take(source.archive, zip));
     await written;
     if (sums.size !== 1) throw new Error('the two ways gave different modules');
   };

@@ -92,11 +92,11 @@ export async function builtInProxy(): Promise<string> {
 
 /** Resolves when the tags that the sweep has found are done: asked for any earlier, a version could cost two archives. */
 async function tagsDone({ log }: InProcess): Promise<void> {
-  const queued = Number(log.find(({ msg }) => msg === 'compared tags with the store')?.['queued']);
-  const ends = new Set(['version published', 'tag skipped', 'version refused: a person has to act']);
+  const queued = Number(log.find(({ event }) => event === 'sweep.finished')?.['queued']);
+  const ends = new Set(['tag.published', 'tag.skipped', 'tag.refused']);
   await vi.waitFor(
     () => {
-      const done = log.filter(({ msg }) => ends.has(msg)).length;
+      const done = log.filter(({ event }) => ends.has(event)).length;
       if (done !== queued) throw new Error(`${done} of ${queued} tags are done`);
     },
     { timeout: 120_000 },

@@ -86,8 +86,8 @@ describe('after modpress withdraw', () => {
     await expect
       .poll(() =>
         service.log.find(
-          ({ msg, reason, project: path }) =>
-            msg.startsWith('version refused') && path === project.path && String(reason).includes(REASON),
+          ({ event, reason, project: path }) =>
+            event === 'tag.refused' && path === project.path && String(reason).includes(REASON),
         ),
       )
       .toBeDefined();
@@ -227,8 +227,8 @@ function run(
 /** How often a tag was looked at, and found to be published. */
 function looks(tag: string): number {
   return service.log.filter(
-    ({ msg, tag: of, project: path }) =>
-      (msg === 'version published' || msg === 'tag already known') && of === tag && path === project.path,
+    ({ event, tag: of, project: path }) =>
+      (event === 'tag.published' || event === 'tag.known') && of === tag && path === project.path,
   ).length;
 }
 

@@ -14,7 +14,7 @@ import { conversionOf, type AttributesFile } from '../../src/build/attributes.ts
 import { BlobCache } from '../../src/build/blob-cache.ts';
 import { Blobs } from '../../src/build/blobs.ts';
 import type { Outcome } from '../../src/store/outcome.ts';
-import { convertedBytes } from '../../src/build/convert-bytes.ts';
+import { convertBytes } from '../../src/build/convert-bytes.ts';
 import { hashBytes } from '../../src/build/hashed-file.ts';
 import { downloadDirect, type DirectDownload, type DownloadedModule } from '../fake-gitlab/direct-mode.ts';
 import { Git } from '../fake-gitlab/git.ts';
@@ -382,7 +382,7 @@ describe('what attributes make of a file', () => {
         compared[conversion === 'unsure' ? 'unsure' : truth.equals(raw) ? 'same' : 'changed']++;
         if (conversion === 'unsure') continue;
         const lines = governing.filter(({ directory }) => directory === '' || name.startsWith(`${directory}/`));
-        const ours = convertedBytes(raw, hashBytes(raw, 40).blob as BlobId, conversion);
+        const ours = convertBytes(raw, hashBytes(raw, 40).blob as BlobId, conversion);
         expect(ours.toString('latin1'), JSON.stringify({ name, conversion, lines })).toBe(truth.toString('latin1'));
       }
     });

@@ -11,7 +11,7 @@ import { GitLabClient } from '../../src/gitlab/client.ts';
 import { listedTag, type TagJob } from '../../src/queue/tag-job.ts';
 import { BlobCache } from '../../src/build/blob-cache.ts';
 import { Blobs } from '../../src/build/blobs.ts';
-import type { Published } from '../../src/publish/publisher.ts';
+import type { PublishResult } from '../../src/publish/publisher.ts';
 import { hashBytes } from '../../src/build/hashed-file.ts';
 import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
 import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
@@ -408,7 +408,7 @@ async function published(
   tag: string,
   said: TagJob | undefined,
   { publisher } = publishing,
-): Promise<Published> {
+): Promise<PublishResult> {
   const result = await publisher.publish(said ?? { projectId: project.id, tag });
   expect(result).toMatchObject({ outcome: { status: 'published' } });
   return result;

@@ -126,7 +126,7 @@ describe('no tag is lost', () => {
     await pushVersion(twin, 'v1.1.0');
     expect(await sweepAndPublish(['team'])).toMatchObject({ jobs: [], log: [] });
     expect(await publishing.publisher.publish({ projectId: project.id, tag: 'v1.1.0' })).toEqual({
-      dismissed: `project ${project.path} waits for its deletion`,
+      dismissed: `project ${project.path} is scheduled for deletion`,
     });
     gitlab.restoreProject(project);
     expect(tagsOf((await sweepAndPublish(['team'])).jobs)).toEqual(['v1.1.0']);
