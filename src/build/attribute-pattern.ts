@@ -1,30 +1,31 @@
-/** Patterns of .gitattributes (wildmatch.c of git). */
-
-/** A pattern taken apart. Without `exact` it may match more than git's does, because a part of it was not read. */
+/**
+ * A parsed pattern of .gitattributes (wildmatch.c of git). Without `exact` it may match more names than in git, because the
+ * parser does not understand a part of it.
+ */
 export interface Pattern {
   readonly steps: readonly Step[];
-  /** The characters that the first steps are, and the last ones: enough to tell most patterns and names apart. */
+  /** The literal characters at the start and at the end: enough to rule out most names quickly. */
   readonly prefix: string;
   readonly suffix: string;
-  /** A pattern without a slash is for the last element of a path. */
+  /** A pattern without a slash matches the last element of a path. */
   readonly forBaseName: boolean;
   readonly exact: boolean;
 }
 
-/** One character; or any number of them, with or without slashes; or a fork: go on here, or behind the next two steps. */
+/** One character; any number of characters, with or without slashes; or a fork: continue here, or after the next two steps. */
 type Step = ((char: string) => boolean) | 'all' | 'no slash' | 'fork';
 
-/** In the order in which wildmatch of git looks for them. Of sets only those that mean the same in every version. */
+/** In the order in which git's wildmatch looks for them. Only sets that mean the same in every version of git. */
 const TOKEN =
   /(?<directories>(?<=^|\/)\*\*+(?:\/|$))|(?<stars>\*+)|(?<one>\?)|\\(?<escaped>.)|\[(?<set>[!^]?[-\w.,+=@~ ]+)\]|(?<plain>[^*?\\[])/gsy;
 
-/** One of which nothing was read. */
+/** A pattern that was not parsed: it may match every name. */
 export const UNREAD_PATTERN: Pattern = { steps: ['all'], prefix: '', suffix: '', forBaseName: false, exact: false };
 
-/** Reads the pattern of a line, its bytes as characters. `isSure` is whether git takes the line into account at all. */
+/** Parses a pattern, given with one character for each byte. `isSure` tells whether every version of git uses the line. */
 export function readPattern(text: string, isSure: boolean): Pattern {
   const forBaseName = !text.includes('/');
-  // Such a pattern is for directories, which have no bytes.
+  // Such a pattern matches directories only, which have no bytes.
   if (text.endsWith('/')) return { steps: [() => false], prefix: '', suffix: '', forBaseName, exact: true };
   const pattern = text.replace(/^\//, '');
   const steps: Step[] = [];
@@ -44,14 +45,14 @@ export function readPattern(text: string, isSure: boolean): Pattern {
     suffix = literal === undefined ? '' : suffix + literal;
     read += token.length;
   }
-  if (pattern.includes(NO_UTF8)) return { ...UNREAD_PATTERN, forBaseName };
+  if (pattern.includes(REPLACEMENT_CHARACTER)) return { ...UNREAD_PATTERN, forBaseName };
   return read === pattern.length
     ? { steps, prefix, suffix, forBaseName, exact: isSure }
     : { steps: [...steps, 'all'], prefix, suffix: '', forBaseName, exact: false };
 }
 
-/** What stands in a text, as bytes, for bytes that were no UTF-8. */
-const NO_UTF8 = '\u00ef\u00bf\u00bd';
+/** The bytes of U+FFFD, which replaces bytes that are not UTF-8. */
+const REPLACEMENT_CHARACTER = '\u00ef\u00bf\u00bd';
 
 function literally(expected: string): Step {
   return (char) => char === expected;
@@ -66,7 +67,7 @@ function isAscending(set: string): boolean {
   return Array.from(set.replace(/^[!^]/, '').matchAll(/(.)-(.)/g)).every(([, first = '', last = '']) => first <= last);
 }
 
-/** What comparing has cost so far: 1 for a look at a pattern's ends, PLACE_WORK for each character and place in a pattern. */
+/** The cost of matching so far: 1 for comparing a pattern's ends, PLACE_WORK for each character and place in the pattern. */
 export interface Work {
   work: number;
 }
@@ -74,8 +75,8 @@ export interface Work {
 const PLACE_WORK = 10;
 
 /**
- * Whether a path, or its last element for a pattern that is `forBaseName`, matches: all ways through the pattern at once, so that
- * none takes more than its length times that of the name.
+ * Whether a pattern matches a path, or the last element of a path if it is `forBaseName`. It follows all ways through the
+ * pattern at once, so the work is at most the length of the pattern times that of the name.
  */
 export function matches({ steps, prefix, suffix }: Pattern, name: string, spent: Work): boolean {
   spent.work++;
@@ -102,10 +103,10 @@ export function matches({ steps, prefix, suffix }: Pattern, name: string, spent:
   return places.has(steps.length);
 }
 
-/** The places, and those that can be reached from them without a character. */
+/** The places in the pattern, with those that can be reached from them without consuming a character. */
 function reachable(steps: readonly Step[], places: readonly number[]): ReadonlySet<number> {
   const found = new Set(places);
-  // What is added while a set is walked through is walked through as well.
+  // The loop also visits what it adds to the set.
   for (const place of found) {
     const step = steps[place];
     if (step !== undefined && typeof step !== 'function') found.add(place + 1);

@@ -1,25 +1,26 @@
 import { matches, readPattern, UNREAD_PATTERN, type Pattern, type Work } from './attribute-pattern.ts';
 import { below } from '../module/elements.ts';
 
-/** A .gitattributes file: the directory it stands in, empty for the root of the repository, and its text. */
+/** A .gitattributes file: its directory, empty for the root of the repository, and its text. */
 export interface AttributesFile {
   readonly directory: string;
   readonly text: string;
 }
 
-/** What git does to a file's bytes on their way into an archive that the go command makes. */
+/** How git converts a file in the archives that the go command makes. */
 export interface Conversion {
   /** `$Id$` gets the blob id. */
   readonly ident: boolean;
-  /** Line ends become CRLF: with `auto` only in files that git takes for text and that have no CR yet. */
+  /** Line ends become CRLF; with `auto` only in files that git regards as text and that have no CR yet. */
   readonly crlf: 'never' | 'auto' | 'always';
-  /** The file gets another encoding, or git fails. */
+  /** The file gets another encoding, or git fails to convert it. */
   readonly reencoded: boolean;
 }
 
 /**
- * What the .gitattributes files make of the file at a path, under `core.autocrlf=input` and `core.eol=lf` as the go command
- * has it (convert_attrs in git's convert.c). `unsure` if it depends on a line that is of a kind which is not read here.
+ * How git converts the file at a path, with these .gitattributes files and with `core.autocrlf=input` and `core.eol=lf`,
+ * which the go command sets (convert_attrs in git's convert.c). `unsure` if that depends on a line that this parser does
+ * not understand.
  */
 export function conversionOf(files: readonly AttributesFile[], path: string): Conversion | 'unsure' {
   const values = attributesOf(files, path);
@@ -29,7 +30,7 @@ export function conversionOf(files: readonly AttributesFile[], path: string): Co
   return { ident: values.get('ident') === true, crlf, reencoded: isReencoded(values.get('working-tree-encoding')) };
 }
 
-/** `attr`, `-attr`, `attr=text`, `!attr`; or unsure, if nobody knows whether the line that says it counts. */
+/** `attr`, `-attr`, `attr=text`, `!attr`; or unsure, if versions of git differ in whether the line counts. */
 type Value = boolean | { readonly text: string } | 'unset' | 'unsure';
 type Assignment = readonly [name: string, value: Value];
 
@@ -38,21 +39,21 @@ interface Line {
   readonly assignments: readonly Assignment[];
 }
 
-/** The attributes that have a say in the bytes. */
+/** The attributes that change bytes. */
 const CONVERTING = ['text', 'crlf', 'eol', 'ident', 'working-tree-encoding'] as const;
-/** No attribute has this name: it stands for all that a macro would set. */
+/** Not an attribute: it stands for all attributes that an uncertain macro may set. */
 const MACRO = '[attr]';
-/** The one macro that git brings along. */
+/** The one macro that git defines itself. */
 const BINARY: readonly Assignment[] = [
   ['diff', false],
   ['merge', false],
   ['text', false],
 ];
-/** A .gitattributes file that takes more work than this (see `matches`) is left unread from there on: about a second, in which nothing else runs. */
+/** The parser stops in a .gitattributes file after this much work (see `matches`): about a second, in which nothing else runs. */
 const MAX_WORK = 50_000_000;
-/** In bytes; from here on newer versions of git ignore a line, and older ones do not. */
+/** In bytes. Newer versions of git ignore a line of this length or more, older versions do not. */
 const LONG_LINE = 2048;
-/** Not every version of git passes over it. */
+/** Not every version of git skips it. */
 const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf';
 
 function textAction(value: Value | undefined): 'text' | 'auto' | 'binary' | undefined {
@@ -70,13 +71,16 @@ function isReencoded(value: Value | undefined): boolean {
   return value.text !== '' && !/^utf-?8$/i.test(value.text);
 }
 
-/** Deeper files go before those above, later lines before earlier ones, and what is said first stays (fill in git's attr.c). */
+/**
+ * The attributes of a path. Files in deeper directories come first, and in each file the later lines. The first value of an
+ * attribute counts (fill in git's attr.c).
+ */
 function attributesOf(files: readonly AttributesFile[], path: string): ReadonlyMap<string, Value> {
   const governing = files
     .filter(({ directory }) => below(path, directory) !== undefined)
     .toSorted((one, other) => one.directory.length - other.directory.length);
-  // Below the root, none can be defined.
-  const macros = governing[0]?.directory === '' ? readOnce(governing[0]).macros : new Map([['binary', BINARY]]);
+  // Only the file at the root can define macros.
+  const macros = governing[0]?.directory === '' ? parseOnce(governing[0]).macros : new Map([['binary', BINARY]]);
   const values = new Map<string, Value>();
   const assign = (assignments: readonly Assignment[], sure: boolean): void => {
     for (const [name, value] of assignments.toReversed()) {
@@ -90,34 +94,34 @@ function attributesOf(files: readonly AttributesFile[], path: string): ReadonlyM
   for (const file of governing.toReversed()) {
     const name = bytesOf(below(path, file.directory) ?? path);
     const base = name.slice(name.lastIndexOf('/') + 1);
-    const read = readOnce(file);
-    for (const { pattern, assignments } of read.lines) {
-      if (read.work > MAX_WORK) return values.set(MACRO, 'unsure');
-      if (matches(pattern, pattern.forBaseName ? base : name, read)) assign(assignments, pattern.exact);
+    const parsed = parseOnce(file);
+    for (const { pattern, assignments } of parsed.lines) {
+      if (parsed.work > MAX_WORK) return values.set(MACRO, 'unsure');
+      if (matches(pattern, pattern.forBaseName ? base : name, parsed)) assign(assignments, pattern.exact);
     }
   }
   return values;
 }
 
-/** What a file says: it is asked for by thousands of paths. */
-interface ReadFile extends Work {
-  /** The last one first. */
+/** A parsed file. It is used for thousands of paths. */
+interface ParsedFile extends Work {
+  /** The last line first. */
   readonly lines: readonly Line[];
   readonly macros: ReadonlyMap<string, readonly Assignment[]>;
 }
 
-const readFiles = new WeakMap<AttributesFile, ReadFile>();
+const parsedFiles = new WeakMap<AttributesFile, ParsedFile>();
 
-function readOnce(file: AttributesFile): ReadFile {
-  const known = readFiles.get(file);
-  if (known) return known;
+function parseOnce(file: AttributesFile): ParsedFile {
+  const cached = parsedFiles.get(file);
+  if (cached) return cached;
   const macros = new Map<string, readonly Assignment[]>([['binary', BINARY]]);
-  const read = { lines: readLines(file.text, macros).toReversed(), macros, work: 0 };
-  readFiles.set(file, read);
-  return read;
+  const parsed = { lines: readLines(file.text, macros).toReversed(), macros, work: 0 };
+  parsedFiles.set(file, parsed);
+  return parsed;
 }
 
-/** The lines that git does not ignore (parse_attr_line). Macros are put into `macros`. */
+/** The lines that git does not ignore (parse_attr_line). Macros are added to `macros`. */
 function readLines(text: string, macros: Map<string, readonly Assignment[]>): Line[] {
   const lines: Line[] = [];
   for (const whole of bytesOf(text.split('\0', 1)[0] ?? '').split('\n')) {
@@ -143,7 +147,7 @@ function readLines(text: string, macros: Map<string, readonly Assignment[]>): Li
 
 const ATTRIBUTE = /^[.\w][-.\w]*$/;
 
-/** Undefined if one of the words is no legal attribute: git then ignores the line. */
+/** Undefined if one of the words is not a legal attribute: git then ignores the line. */
 function readAssignments(text: string): Assignment[] | undefined {
   const assignments: Assignment[] = [];
   for (const word of text.split(/[ \t\r]+/)) {
@@ -163,7 +167,7 @@ const UNREAD_LINE: Line = {
   assignments: [MACRO, ...CONVERTING].map((name) => [name, 'unsure'] as const),
 };
 
-/** UTF-8 as a text with a character for each byte: git's patterns are about bytes. */
+/** The UTF-8 bytes of a text, as a text with one character for each byte: git's patterns match bytes. */
 function bytesOf(text: string): string {
   return Buffer.from(text).toString('latin1');
 }

@@ -4,56 +4,56 @@ import type { BlobId } from '../gitlab/schema.ts';
 import { Spool } from '../io/spool.ts';
 import type { HashedFile } from './hashed-file.ts';
 
-/** How much a cache holds at most. */
+/** The limits of a cache. */
 export interface BlobCacheLimits {
   /** 1 GiB unless given. */
   readonly bytes?: number;
-  /** 250,000 unless given: about 100 bytes of memory for each. */
+  /** 250,000 unless given. Each takes about 100 bytes of memory. */
   readonly blobs?: number;
-  /** How many bytes are free on the disk, asked for each piece; of the folder's disk unless given. */
+  /** The free bytes on the disk, read for each new segment; those of the folder's disk unless given. */
   readonly free?: () => Promise<number>;
 }
 
-/** The bytes of a blob, `size` of them. `body` has to be read to its end or destroyed. */
+/** An open blob of `size` bytes. `body` has to be read to its end or destroyed. */
 export interface OpenBlob {
   readonly size: number;
   readonly body: Readable;
 }
 
-/** A file without a name that blobs are added to until it is full. */
+/** A file without a name, to which blobs are appended until it is full. */
 interface Segment {
   readonly file: Spool;
-  /** The place of each blob in the file, as `placeOf` writes it. */
+  /** The place of each blob in the file, as `placeOf` encodes it. */
   readonly places: Map<string, number>;
-  /** Bytes that are to be written, and how many: thousands of small writes would cost more than the blobs. */
+  /** Bytes not yet written, and their number: thousands of small writes would be slower than the downloads. */
   readonly waiting: Buffer[];
   waitingBytes: number;
-  /** All bytes, waiting or not. */
+  /** All bytes, written or not. */
   bytes: number;
 }
 
-/** The oldest of so many segments goes when the limit is reached. */
+/** The cache is divided into this many segments. At the limit the oldest one is removed. */
 const SEGMENTS = 16;
-/** In bytes. */
+/** Bytes that are written at once. */
 const PORTION = 2 ** 20;
-/** No place in a segment lies beyond this: only its last blob can be larger than what is left, and that begins before. */
-const PLACES = 2 ** 26;
+/** Every blob starts before this offset in its segment, in bytes. */
+const MAX_START = 2 ** 26;
 
 /**
- * Blobs on disk by their git id, whatever repository they are of. What was kept first goes first, in large pieces; a
- * reader of such a piece finishes. The files have no names, so nothing is left behind however the process ends. At least as
- * much as they take is left free, as long as others do not take it: zips and archives are made on the same disk.
+ * Blobs of all repositories on disk, by their git id. The oldest are removed first, a whole segment at a time; open readers of
+ * it can finish. The files have no names, so nothing is left behind however the process ends. The cache uses at most half of
+ * the disk space that it finds free, since zips and archives are made on the same disk.
  */
 export class BlobCache {
   readonly #folder: string;
   readonly #maxBytes: number;
   readonly #maxBlobs: number;
   readonly #free: () => Promise<number>;
-  /** How many bytes there may be now. */
+  /** How many bytes the cache may use now. */
   #room = 0;
-  /** Oldest first; the last one is being filled. */
+  /** Oldest first. Blobs are added to the last one. */
   readonly #segments: Segment[] = [];
-  /** One change after the other. */
+  /** The last change: changes run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
   /** The folder has to exist. */
@@ -68,11 +68,11 @@ export class BlobCache {
     return this.#find(keyOf(id)) !== undefined;
   }
 
-  /** A blob, if it is here. */
+  /** Opens a blob; undefined if the cache does not have it. */
   async open(id: BlobId): Promise<OpenBlob | undefined> {
     const key = keyOf(id);
     let found = this.#find(key);
-    if (found && isWaiting(found)) {
+    if (found && isUnwritten(found)) {
       const { segment } = found;
       await this.#inTurn(() => this.#write(segment));
       found = this.#find(key);
@@ -80,10 +80,10 @@ export class BlobCache {
     return found && { size: found.size, body: found.segment.file.reader(found.start, found.start + found.size) };
   }
 
-  /** Keeps a file that was taken in, under the blob id that it has to be proved to have. One that is larger than the whole cache is not kept. */
-  async keep(id: BlobId, hashed: HashedFile): Promise<void> {
-    const { size, content } = hashed;
-    if (hashed.blob !== id) throw new Error(`these are not the bytes of blob ${id}`);
+  /** Adds a file, which must have this blob id. A file that is larger than the whole cache is not added. */
+  async keep(id: BlobId, file: HashedFile): Promise<void> {
+    const { size, content } = file;
+    if (file.blob !== id) throw new Error(`these are not the bytes of blob ${id}`);
     if (size > this.#maxBytes) return;
     await this.#inTurn(async () => {
       if (this.has(id)) return;
@@ -102,7 +102,7 @@ export class BlobCache {
     });
   }
 
-  /** Frees the disk, once readers are done. Nothing that was kept is found any more. */
+  /** Empties the cache. The disk space is free once all readers are done. */
   async clear(): Promise<void> {
     await this.#inTurn(() => this.#drop(this.#segments.splice(0)));
   }
@@ -110,17 +110,17 @@ export class BlobCache {
   #find(key: string): Found | undefined {
     for (const segment of this.#segments) {
       const place = segment.places.get(key);
-      if (place !== undefined) return { segment, start: place % PLACES, size: Math.floor(place / PLACES) };
+      if (place !== undefined) return { segment, start: place % MAX_START, size: Math.floor(place / MAX_START) };
     }
     return undefined;
   }
 
-  /** The segment that the next blob goes into, with room made for it. */
+  /** The segment for the next blob, with enough room for it. */
   async #segmentFor(size: number): Promise<Segment> {
     const last = this.#segments.at(-1);
     const isFull =
       !last ||
-      last.bytes + size > Math.min(this.#room / SEGMENTS, PLACES) ||
+      last.bytes + size > Math.min(this.#room / SEGMENTS, MAX_START) ||
       last.places.size >= this.#maxBlobs / SEGMENTS;
     if (last && isFull) await this.#write(last);
     const segment = isFull
@@ -151,7 +151,7 @@ export class BlobCache {
     });
   }
 
-  /** A segment that could not be written as a whole is none any more. */
+  /** Removes a segment that cannot be written completely. */
   async #orDrop(segment: Segment, write: () => Promise<void>): Promise<void> {
     try {
       await write();
@@ -164,7 +164,7 @@ export class BlobCache {
 
   async #drop(segments: readonly Segment[]): Promise<void> {
     for (const { file, waiting } of segments) {
-      // Who is about to read one of these finds none, rather than a closed file.
+      // A caller that is about to open one of these blobs gets undefined instead of a closed file.
       waiting.length = 0;
       await file.release();
     }
@@ -182,24 +182,24 @@ async function freeOn(folder: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** Where a blob is, in bytes. */
+/** The place of a blob, in bytes. */
 interface Found {
   readonly segment: Segment;
   readonly start: number;
   readonly size: number;
 }
 
-/** Whether not all of its bytes are in the file yet. */
-function isWaiting({ segment, start, size }: Found): boolean {
+/** Whether some of the blob's bytes are not written yet. */
+function isUnwritten({ segment, start, size }: Found): boolean {
   return start + size > segment.file.bytes;
 }
 
-/** Half as long as the hex digits. */
+/** The id as bytes, which take half the memory of hex digits. */
 function keyOf(id: BlobId): string {
   return Buffer.from(id, 'hex').toString('latin1');
 }
 
-/** Start and size in one number. A blob with a segment of its own starts at 0, and any multiple of 2^26 is exact. */
+/** Start and size in one number, exact up to 2^53. A blob larger than a segment starts at 0, and any multiple of 2^26 is exact. */
 function placeOf(start: number, size: number): number {
-  return size * PLACES + start;
+  return size * MAX_START + start;
 }

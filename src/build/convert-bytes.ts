@@ -1,7 +1,10 @@
 import type { BlobId } from '../gitlab/schema.ts';
 import type { Conversion } from './attributes.ts';
 
-/** The bytes that git makes of a blob; `conversion` must not recode it. Ident comes first, then line ends (convert_to_working_tree). */
+/**
+ * Converts a blob as git does on checkout: first `$Id$`, then line ends (convert_to_working_tree). It cannot change the
+ * encoding, so the conversion must not be one that does.
+ */
 export function convertBytes(raw: Buffer, blob: BlobId, { ident, crlf }: Omit<Conversion, 'reencoded'>): Buffer {
   const text = raw.toString('latin1');
   const withId = ident ? withIdent(text, blob) : text;
@@ -26,7 +29,7 @@ function withIdent(text: string, blob: BlobId): string {
   return parts.join('') + text.slice(done);
 }
 
-/** A space anywhere but at the beginning and the end is in no id of git's. */
+/** Whether the text between `$Id:` and `$` was written by another system: git's own has spaces only at its ends. */
 function isForeign(id: string): boolean {
   const space = id.indexOf(' ', 1);
   return space >= 0 && space < id.length - 1;
@@ -56,5 +59,5 @@ const SPACE = 32;
 const DELETE = 127;
 /** Backspace, tab, form feed, escape. */
 const PRINTABLE_CONTROLS: ReadonlySet<number> = new Set([8, 9, 12, 27]);
-/** Of DOS: one at the end does not count. */
+/** The end-of-file character of DOS, which git ignores at the end of a file. */
 const END_OF_FILE = '\u001a';

@@ -7,53 +7,53 @@ import { Refuse } from '../errors.ts';
 import { collect } from '../io/read-body.ts';
 import { MAX_ZIP } from '../module/zip/writer.ts';
 
-/** A file's content, taken in and hashed, ready to be read once more. */
+/** A file that was read and hashed, and can be read once more. */
 export interface HashedFile {
   readonly size: number;
   /** Hex SHA-256 of the bytes, for the h1. */
   readonly sha256: string;
-  /** The id that git would give these bytes. */
+  /** The blob id that git gives these bytes. */
   readonly blob: string;
-  /** The bytes, or what opens them; valid until the next file is taken in with the same scratch folder. */
+  /** The bytes, or a function that opens them; valid until the next file is hashed with the same folder. */
   readonly content: Buffer | (() => Readable);
 }
 
-/** Files up to this many bytes are held in memory, larger ones go through a file on disk. */
-const IN_MEMORY = 2 ** 20;
+/** Larger files go through a file on disk. In bytes. */
+const MAX_IN_MEMORY = 2 ** 20;
 
-/** Takes in a file of known size. `idLength` is the number of hex digits of the repository's object ids: 40 or 64. */
+/** Reads and hashes a file of known size. `idLength` is the number of hex digits of the repository's object ids: 40 or 64. */
 export async function hashFile(
   body: AsyncIterable<Buffer>,
   size: number,
   idLength: number,
   folder: string,
 ): Promise<HashedFile> {
-  if (size <= IN_MEMORY) return hashBytes(await collect(body, IN_MEMORY, 'a file of the archive'), idLength);
+  if (size <= MAX_IN_MEMORY) return hashBytes(await collect(body, MAX_IN_MEMORY, 'a file of the archive'), idLength);
   const path = join(folder, 'large-file');
   const git = gitHash(idLength, size);
   const sha256 = createHash('sha256');
-  await spool(body, path, (chunk) => {
+  await writeFile(body, path, (chunk) => {
     git.update(chunk);
     sha256.update(chunk);
   });
   return { size, sha256: sha256.digest('hex'), blob: git.digest('hex'), content: () => createReadStream(path) };
 }
 
-/** Takes in a file whose size shows only at its end; git's id of it starts from the size, hence for a large one the detour over the disk. */
+/** Reads and hashes a file of unknown size. Git's id begins with the size, so a large file goes to disk first. */
 export async function hashUnsized(body: AsyncIterable<Buffer>, idLength: number, folder: string): Promise<HashedFile> {
   const path = join(folder, 'unsized-file');
   const start: Buffer[] = [];
   let size = 0;
   const chunks = body[Symbol.asyncIterator]();
   try {
-    while (size <= IN_MEMORY) {
+    while (size <= MAX_IN_MEMORY) {
       const next = await chunks.next();
       if (next.done === true) return hashBytes(Buffer.concat(start), idLength);
       start.push(next.value);
       size += next.value.length;
     }
     size = 0;
-    await spool(joined(start, chunks), path, (chunk) => {
+    await writeFile(joined(start, chunks), path, (chunk) => {
       size += chunk.length;
     });
   } finally {
@@ -62,7 +62,7 @@ export async function hashUnsized(body: AsyncIterable<Buffer>, idLength: number,
   return hashFile(createReadStream(path), size, idLength, folder);
 }
 
-/** Takes in bytes that are in memory already. */
+/** Hashes bytes that are in memory. */
 export function hashBytes(bytes: Buffer, idLength: number): HashedFile {
   return {
     size: bytes.length,
@@ -77,7 +77,7 @@ async function* joined(start: readonly Buffer[], rest: AsyncIterator<Buffer>): A
   for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }
 
-async function spool(body: AsyncIterable<Buffer>, path: string, see: (chunk: Buffer) => void): Promise<void> {
+async function writeFile(body: AsyncIterable<Buffer>, path: string, onChunk: (chunk: Buffer) => void): Promise<void> {
   await rm(path, { force: true });
   const file = await open(path, 'wx');
   let size = 0;
@@ -85,7 +85,7 @@ async function spool(body: AsyncIterable<Buffer>, path: string, see: (chunk: Buf
     for await (const chunk of body) {
       size += chunk.length;
       if (size > MAX_ZIP) throw new Refuse(`a file is larger than ${MAX_ZIP} bytes, the limit of a module`);
-      see(chunk);
+      onChunk(chunk);
       await file.write(chunk);
     }
   } finally {
@@ -93,7 +93,7 @@ async function spool(body: AsyncIterable<Buffer>, path: string, see: (chunk: Buf
   }
 }
 
-/** The hash behind a git object id of so many hex digits, begun with the header of a blob. */
+/** The hash of a git object id with this many hex digits, which begins with the header of a blob. */
 function gitHash(idLength: number, size: number): ReturnType<typeof createHash> {
   return createHash(idLength === 64 ? 'sha256' : 'sha1').update(`blob ${size}\0`);
 }

@@ -6,24 +6,24 @@ import { MAX_LICENSE } from '../module/zip/writer.ts';
 import { joinPath } from '../module/elements.ts';
 import type { CommitFiles } from './commit-files.ts';
 
-/** Which module to plan for. */
+/** The module to plan. */
 interface PlannedModule {
   readonly commit: CommitId;
   /** Empty for the root of the repository. */
   readonly directory: string;
-  /** Undefined for a repository without one. */
+  /** Undefined for a repository without go.mod. */
   readonly gomod: Buffer | undefined;
 }
 
 /** A file that belongs in the zip. */
 export interface PlannedFile extends TreeFile {
-  /** Path in the repository, or for an inherited LICENSE where it would stand; `path` is the one in the module. */
+  /** Path in the repository; for an inherited LICENSE, its path in the module's directory. `path` is relative to the module. */
   readonly treePath: string;
   /** The blob that has its bytes, or the bytes of an inherited LICENSE. */
   readonly content: BlobId | Buffer;
 }
 
-/** Everything that a version's zip is made of, known before the archive is read. */
+/** The contents of a version's zip, decided before the archive is read. */
 export interface ZipPlan {
   /** In byte order of the paths, which is also git's order within an archive. */
   readonly files: readonly PlannedFile[];
@@ -32,12 +32,12 @@ export interface ZipPlan {
 }
 
 const SYMLINK_MODE = '120000';
-/** So many faults are told; more help nobody. */
-const TOLD_FAULTS = 5;
+/** How many invalid files the reason of a refusal names. */
+const MAX_NAMED_FILES = 5;
 
 /**
- * Reads the tree of a module and decides what belongs in its zip. Files of nested modules and vendored ones cost no memory,
- * however many there are. Throws Refuse for a module that the go command refuses.
+ * Reads the tree of a module and decides which files belong in its zip. Files of nested modules and vendored files take no
+ * memory, however many there are. Throws Refuse for a module that the go command refuses.
  */
 export async function planZip(commitFiles: CommitFiles, { commit, directory, gomod }: PlannedModule): Promise<ZipPlan> {
   const vendorRule124 = gomod !== undefined && usesVendorRule124(gomod);
@@ -46,7 +46,7 @@ export async function planZip(commitFiles: CommitFiles, { commit, directory, gom
     if (entry.type === 'blob') sieve.add(plannedFile(entry, directory));
   }
   const files = sieve.files();
-  // Those that the sieve let fall govern only files which it let fall as well.
+  // A .gitattributes file that the sieve dropped governs only files that it dropped as well.
   const attributes = files
     .filter(({ path }) => path === '.gitattributes' || path.endsWith('/.gitattributes'))
     .map(({ treePath }) => treePath);
@@ -59,10 +59,10 @@ export async function planZip(commitFiles: CommitFiles, { commit, directory, gom
   }
   const checked = checkFiles(files, vendorRule124);
   if (checked.invalid.length > 0) {
-    const told = checked.invalid.slice(0, TOLD_FAULTS).map((file) => `${file.path}: ${file.reason}`);
-    const more = checked.invalid.length - told.length;
+    const named = checked.invalid.slice(0, MAX_NAMED_FILES).map((file) => `${file.path}: ${file.reason}`);
+    const more = checked.invalid.length - named.length;
     throw new Refuse(
-      `the go command accepts no module with these files: ${told.join('; ')}${more > 0 ? `; and ${more} more` : ''}`,
+      `the go command accepts no module with these files: ${named.join('; ')}${more > 0 ? `; and ${more} more` : ''}`,
     );
   }
   return { files: checked.included, attributes };
@@ -70,7 +70,7 @@ export async function planZip(commitFiles: CommitFiles, { commit, directory, gom
 
 function plannedFile(entry: TreeEntry, directory: string): PlannedFile {
   return {
-    // A piece of the other path: both together take the memory of one.
+    // A slice of `treePath`: V8 keeps one copy of the characters for both.
     path: directory === '' ? entry.path : entry.path.slice(directory.length + 1),
     treePath: entry.path,
     kind: entry.mode === SYMLINK_MODE ? 'symlink' : 'file',

@@ -6,14 +6,14 @@ import type { H1 } from '../module/hash.ts';
 import { checkZipSize, ModuleZip } from '../module/zip/writer.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 
-/** A finished module zip in the scratch folder; `size` in bytes. */
+/** A finished module zip in the folder of the build; `size` in bytes. */
 export interface BuiltZip {
   readonly path: string;
   readonly size: number;
   readonly h1: H1;
 }
 
-/** Writes the zip of a version to the scratch folder, while `feed` adds files and finishes it. */
+/** Writes the zip of a version to `folder`, while `feed` adds files and finishes it. Throws Refuse for a zip of more than 500 MiB. */
 export async function writeZip(
   { path, version }: ResolvedVersion,
   folder: string,
@@ -23,7 +23,7 @@ export async function writeZip(
   const zip = new ModuleZip(path, version);
   const written = pipeline(zip.output, createWriteStream(file));
   const fed = feed(zip).catch((error: unknown) => {
-    // Ends the writing; its error is but an echo of this one.
+    // Ends the writing as well, whose own error would only repeat this one.
     zip.output.destroy();
     throw error;
   });

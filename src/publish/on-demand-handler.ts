@@ -60,16 +60,12 @@ export class OnDemand {
   }
 
   async #handle(request: OnDemandRequest): Promise<OnDemandAnswer> {
-    switch (request.ask) {
-      case 'info':
-        return { is: 'info', text: await this.#parts.resolver.info(request.module, request.query) };
-      case 'publish':
-        return await this.#publish(request.module, request.version);
-      case 'mod':
-        return await this.#goMod(request.module, request.version);
-      case 'list':
-        return await this.#list(request.module);
+    if (request.ask === 'info') {
+      return { is: 'info', text: await this.#parts.resolver.info(request.module, request.query) };
     }
+    if (request.ask === 'publish') return await this.#publish(request.module, request.version);
+    if (request.ask === 'mod') return await this.#goMod(request.module, request.version);
+    return await this.#list(request.module);
   }
 
   /** The go.mod alone: a client that resolves dependencies does not have to wait for the zip. */
