@@ -20,7 +20,7 @@ export interface OnDemandParts extends WriterParts {
   /** Told of a project that has versions which should have been published long ago. */
   readonly onMissed: (projectId: number) => void;
   /** Told of every answer, and the seconds that it took. */
-  readonly onAnswered: (ask: OnDemandRequest['ask'], answer: OnDemandAnswer['is'], seconds: number) => void;
+  readonly onAnswered: (ask: OnDemandRequest['kind'], answer: OnDemandAnswer['kind'], seconds: number) => void;
 }
 
 /** When the other side did not say when to ask again, in milliseconds. */
@@ -38,7 +38,7 @@ export class OnDemand {
   async answer(question: OnDemandRequest): Promise<OnDemandAnswer> {
     const started = performance.now();
     const answer = await this.#answer(question);
-    this.#parts.onAnswered(question.ask, answer.is, (performance.now() - started) / 1000);
+    this.#parts.onAnswered(question.kind, answer.kind, (performance.now() - started) / 1000);
     return answer;
   }
 
@@ -46,20 +46,20 @@ export class OnDemand {
     try {
       return await this.#find(question);
     } catch (error) {
-      if (error instanceof Skip || error instanceof Refuse) return { is: 'absent', reason: error.message };
+      if (error instanceof Skip || error instanceof Refuse) return { kind: 'absent', reason: error.message };
       const passes = error instanceof Retry || error instanceof StoreUnavailable;
       if (!passes) throw error;
       this.#parts.log.warn({ ...question, reason: messageOf(error) }, 'a question could not be answered now');
       const reason = error instanceof Retry ? publicReason(error) : 'the module store cannot be reached';
-      return { is: 'later', reason, afterMs: (error instanceof Retry ? error.afterMs : undefined) ?? AGAIN_MS };
+      return { kind: 'later', reason, afterMs: (error instanceof Retry ? error.afterMs : undefined) ?? AGAIN_MS };
     }
   }
 
   async #find(question: OnDemandRequest): Promise<OnDemandAnswer> {
-    if (question.ask === 'info')
-      return { is: 'info', text: await this.#parts.resolver.info(question.module, question.query) };
-    if (question.ask === 'publish') return await this.#publish(question.module, question.version);
-    if (question.ask === 'mod') return await this.#goMod(question.module, question.version);
+    if (question.kind === 'info')
+      return { kind: 'info', text: await this.#parts.resolver.info(question.module, question.query) };
+    if (question.kind === 'publish') return await this.#publish(question.module, question.version);
+    if (question.kind === 'mod') return await this.#goMod(question.module, question.version);
     return await this.#list(question.module);
   }
 
@@ -67,7 +67,7 @@ export class OnDemand {
   async #goMod(module: ModulePath, version: Version): Promise<OnDemandAnswer> {
     const { gomod = madeUpGoMod(module), tag, project } = await this.#resolve(module, version);
     if (tag !== undefined) this.#parts.onMissed(project.id);
-    return { is: 'mod', base64: gomod.toString('base64') };
+    return { kind: 'mod', base64: gomod.toString('base64') };
   }
 
   async #resolve(module: ModulePath, version: Version): Promise<ResolvedVersion> {
@@ -89,12 +89,12 @@ export class OnDemand {
     for await (const version of publishedVersions(store, module)) published.add(version);
     const complete = versions.every((version) => published.has(version));
     if (!complete) onMissed(project.id);
-    return { is: 'list', versions: [...versions], complete };
+    return { kind: 'list', versions: [...versions], complete };
   }
 
   async #publish(module: ModulePath, version: Version): Promise<OnDemandAnswer> {
     const { store, log, onMissed } = this.#parts;
-    if (await store.stat(moduleKey(module, version, 'info'))) return { is: 'published' };
+    if (await store.stat(moduleKey(module, version, 'info'))) return { kind: 'published' };
     const startedAt = new Date().toISOString();
     const resolved = await this.#resolve(module, version);
     const record = await this.#recordOf(resolved, startedAt);
@@ -120,7 +120,7 @@ export class OnDemand {
       throw error;
     }
     if (resolved.tag !== undefined) onMissed(resolved.project.id);
-    return { is: 'published' };
+    return { kind: 'published' };
   }
 
   /** What is known of an outcome beforehand. It stands under the tag, unless there is no tag or it has brought forth another module. */
