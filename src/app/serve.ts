@@ -209,7 +209,12 @@ function createQueue({ redisUrl }: Config, log: Logger, metrics: Metrics): Queue
 function createQuestions({ redisUrl }: Config, log: Logger): Requests<OnDemandRequest, OnDemandAnswer> {
   const options = { log, keepMs };
   if (redisUrl === undefined) return new MemoryRequests(options);
-  return new BullRequests({ ...options, redisUrl, question: onDemandRequestSchema, answer: onDemandAnswerSchema });
+  return new BullRequests({
+    ...options,
+    redisUrl,
+    requestSchema: onDemandRequestSchema,
+    answerSchema: onDemandAnswerSchema,
+  });
 }
 
 /** Without Redis, only a process that has the worker can have backfills. */

@@ -79,6 +79,6 @@ export function startWorker(parts: WorkerRoleParts): (() => Promise<void>)[] {
     onMissed: (projectId) => catchUp.add(projectId),
     onAnswered: metrics.requestAnswered,
   });
-  questions.answer(ANSWERS, (question) => onDemand.answer(question));
+  questions.serve(ANSWERS, (question) => onDemand.answer(question));
   return [() => catchUp.close(), () => sweeping.stop()];
 }

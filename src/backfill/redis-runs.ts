@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import { sleep } from '../async/sleep.ts';
 import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
-import { takeLease, type Lock } from '../redis/lease.ts';
+import { takeLease, type Lease } from '../redis/lease.ts';
 import { failedFor, isOver, type BackfillProgress } from './backfill-progress.ts';
 import type { BackfillRequest } from './backfill-request.ts';
 import {
@@ -133,7 +133,7 @@ export class RedisRuns implements BackfillRuns {
     this.#running.set(id, running);
   }
 
-  async #run(run: BackfillRun, work: BackfillWork, lock: Lock): Promise<void> {
+  async #run(run: BackfillRun, work: BackfillWork, lock: Lease): Promise<void> {
     const { signal } = this.#closing;
     let progress: BackfillProgress = run.progress;
     // Now and then, not for each tag; and also when nothing has changed, in case Redis has lost it.

@@ -18,3 +18,8 @@ export function parseModuleVersion(argument: string): { module: ModulePath; vers
   if (mismatch !== undefined) throw new Error(`${JSON.stringify(argument)} cannot be a module version: ${mismatch}`);
   return { module, version };
 }
+
+/** `module@version`: names the version in locks and messages. */
+export function moduleVersionName(module: ModulePath, version: Version): string {
+  return `${module}@${version}`;
+}

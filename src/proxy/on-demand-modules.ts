@@ -83,11 +83,11 @@ export class OnDemandModules implements ModuleSource {
     if (published.kind !== 'bytes') return published;
     let tagged: OnDemandAnswer | undefined;
     try {
-      tagged = await this.#unlessClosed(this.#requests.ask({ ask: 'list', module }, this.#patience.listMs));
+      tagged = await this.#unlessClosed(this.#requests.request({ kind: 'list', module }, this.#patience.listMs));
     } catch (error) {
       if (!(error instanceof RequestFailed || error instanceof NotYet)) throw error;
     }
-    if (tagged?.is !== 'list') return published;
+    if (tagged?.kind !== 'list') return published;
     const here = published.body
       .toString()
       .split('\n')
@@ -117,12 +117,13 @@ export class OnDemandModules implements ModuleSource {
   async #ask(request: ModuleRequest): Promise<Answer> {
     const { module } = request;
     if (request.kind === 'list') {
-      const answer = await this.#answerTo({ ask: 'list', module }, request);
-      return lines(answer.is === 'list' ? await this.#inService(module, answer.versions, []) : []);
+      const answer = await this.#answerTo({ kind: 'list', module }, request);
+      return lines(answer.kind === 'list' ? await this.#inService(module, answer.versions, []) : []);
     }
-    if (request.kind === 'latest') return info(await this.#answerTo({ ask: 'info', module, query: 'latest' }, request));
+    if (request.kind === 'latest')
+      return info(await this.#answerTo({ kind: 'info', module, query: 'latest' }, request));
     if (request.file === 'info')
-      return info(await this.#answerTo({ ask: 'info', module, query: request.version }, request));
+      return info(await this.#answerTo({ kind: 'info', module, query: request.version }, request));
     return await this.#file(request);
   }
 
@@ -130,20 +131,24 @@ export class OnDemandModules implements ModuleSource {
     const version = parseVersion(request.version);
     if (version === undefined) throw new NotFound(`${request.version} is not a version`);
     if (request.file === 'mod') {
-      const answer = await this.#answerTo({ ask: 'mod', module: request.module, version }, request);
-      return { kind: 'bytes', body: Buffer.from(answer.is === 'mod' ? answer.base64 : '', 'base64'), immutable: false };
+      const answer = await this.#answerTo({ kind: 'mod', module: request.module, version }, request);
+      return {
+        kind: 'bytes',
+        body: Buffer.from(answer.kind === 'mod' ? answer.base64 : '', 'base64'),
+        immutable: false,
+      };
     }
-    await this.#answerTo({ ask: 'publish', module: request.module, version }, request);
+    await this.#answerTo({ kind: 'publish', module: request.module, version }, request);
     return await this.#modules.answer(request);
   }
 
   async #answerTo(question: OnDemandRequest, request: ModuleRequest): Promise<OnDemandAnswer> {
-    const isBuilt = question.ask === 'publish';
+    const isBuilt = question.kind === 'publish';
     const deadline = performance.now() + (isBuilt ? this.#patience.publishMs : this.#patience.answerMs);
     for (;;) {
       const answer = await this.#once(question, deadline - performance.now(), request);
-      if (answer.is === 'absent') throw new NotFound(`${describe(request)}: ${answer.reason}`);
-      if (answer.is !== 'later') return answer;
+      if (answer.kind === 'absent') throw new NotFound(`${describe(request)}: ${answer.reason}`);
+      if (answer.kind !== 'later') return answer;
       if (!isBuilt || performance.now() + answer.afterMs > deadline) {
         const retryAfter = Math.ceil(answer.afterMs / 1000);
         throw new NotYet(
@@ -151,7 +156,7 @@ export class OnDemandModules implements ModuleSource {
           { timedOut: isBuilt, retryAfter },
         );
       }
-      if (await this.#appears(request, answer.afterMs)) return { is: 'published' };
+      if (await this.#appears(request, answer.afterMs)) return { kind: 'published' };
     }
   }
 
@@ -167,7 +172,7 @@ export class OnDemandModules implements ModuleSource {
   async #once(question: OnDemandRequest, patienceMs: number, request: ModuleRequest): Promise<OnDemandAnswer> {
     let answer: OnDemandAnswer | undefined;
     try {
-      answer = await this.#unlessClosed(this.#requests.ask(question, patienceMs));
+      answer = await this.#unlessClosed(this.#requests.request(question, patienceMs));
     } catch (cause) {
       if (cause instanceof NotYet) throw cause;
       throw new NotYet(`${describe(request)} was not published before, and GitLab cannot be asked for it right now`, {
@@ -177,7 +182,7 @@ export class OnDemandModules implements ModuleSource {
       });
     }
     if (answer !== undefined) return answer;
-    const doing = question.ask === 'publish' ? 'is being built from GitLab' : 'is being looked up in GitLab';
+    const doing = question.kind === 'publish' ? 'is being built from GitLab' : 'is being looked up in GitLab';
     throw new NotYet(`${describe(request)} ${doing}, which goes on\nTry again in a moment.`, {
       timedOut: true,
       retryAfter: 10,
@@ -226,6 +231,6 @@ function lines(versions: readonly string[]): Answer {
 }
 
 function info(answer: OnDemandAnswer): Answer {
-  if (answer.is !== 'info') throw new Error(`the answer to a query is ${answer.is}`);
+  if (answer.kind !== 'info') throw new Error(`the answer to a query is ${answer.kind}`);
   return { kind: 'bytes', body: Buffer.from(answer.text), immutable: false };
 }

@@ -22,7 +22,7 @@ export interface OnDemandParts extends WriterParts {
   /** Called with the id of a project that has tags which should have been published long ago. */
   readonly onMissed: (projectId: number) => void;
   /** Called after each request, with its kind, the kind of its answer, and its duration in seconds. */
-  readonly onAnswered: (ask: OnDemandRequest['ask'], answer: OnDemandAnswer['is'], seconds: number) => void;
+  readonly onAnswered: (request: OnDemandRequest['kind'], answer: OnDemandAnswer['kind'], seconds: number) => void;
 }
 
 /** When to ask again where GitLab or the store did not say so, in milliseconds. */
@@ -40,7 +40,7 @@ export class OnDemand {
   async answer(request: OnDemandRequest): Promise<OnDemandAnswer> {
     const started = performance.now();
     const answer = await this.#answer(request);
-    this.#parts.onAnswered(request.ask, answer.is, (performance.now() - started) / 1000);
+    this.#parts.onAnswered(request.kind, answer.kind, (performance.now() - started) / 1000);
     return answer;
   }
 
@@ -48,23 +48,23 @@ export class OnDemand {
     try {
       return await this.#handle(request);
     } catch (error) {
-      if (error instanceof Skip || error instanceof Refuse) return { is: 'absent', reason: error.message };
+      if (error instanceof Skip || error instanceof Refuse) return { kind: 'absent', reason: error.message };
       if (!(error instanceof Retry || error instanceof StoreUnavailable)) throw error;
       this.#parts.log.warn(
         { event: 'request.postponed', ...request, reason: messageOf(error) },
         'GitLab or the store failed: the client has to ask again',
       );
       const afterMs = error instanceof Retry ? error.afterMs : undefined;
-      return { is: 'later', reason: publicReason(error), afterMs: afterMs ?? RETRY_MS };
+      return { kind: 'later', reason: publicReason(error), afterMs: afterMs ?? RETRY_MS };
     }
   }
 
   async #handle(request: OnDemandRequest): Promise<OnDemandAnswer> {
-    if (request.ask === 'info') {
-      return { is: 'info', text: await this.#parts.resolver.info(request.module, request.query) };
+    if (request.kind === 'info') {
+      return { kind: 'info', text: await this.#parts.resolver.info(request.module, request.query) };
     }
-    if (request.ask === 'publish') return await this.#publish(request.module, request.version);
-    if (request.ask === 'mod') return await this.#goMod(request.module, request.version);
+    if (request.kind === 'publish') return await this.#publish(request.module, request.version);
+    if (request.kind === 'mod') return await this.#goMod(request.module, request.version);
     return await this.#list(request.module);
   }
 
@@ -73,7 +73,7 @@ export class OnDemand {
     const { resolved } = await this.#resolve(module, version);
     const { gomod = madeUpGoMod(module), tag, project } = resolved;
     if (tag !== undefined) this.#parts.onMissed(project.id);
-    return { is: 'mod', base64: gomod.toString('base64') };
+    return { kind: 'mod', base64: gomod.toString('base64') };
   }
 
   /** The version, and the outcome under its tag if there is one. Throws Refuse for a withdrawn version. */
@@ -100,12 +100,12 @@ export class OnDemand {
     for await (const version of publishedVersions(store, module)) published.add(version);
     const complete = versions.every((version) => published.has(version));
     if (!complete) onMissed(project.id);
-    return { is: 'list', versions: [...versions], complete };
+    return { kind: 'list', versions: [...versions], complete };
   }
 
   async #publish(module: ModulePath, version: Version): Promise<OnDemandAnswer> {
     const { store, log, onMissed } = this.#parts;
-    if (await store.stat(moduleKey(module, version, 'info'))) return { is: 'published' };
+    if (await store.stat(moduleKey(module, version, 'info'))) return { kind: 'published' };
     const startedAt = new Date().toISOString();
     const { resolved, ofTag } = await this.#resolve(module, version);
     const { project, tag, commit } = resolved;
@@ -124,7 +124,7 @@ export class OnDemand {
     }
     log.info({ event: 'version.published', ...fields, h1: outcome.h1 }, 'version published on demand');
     if (tag !== undefined) onMissed(project.id);
-    return { is: 'published' };
+    return { kind: 'published' };
   }
 }
 

@@ -1,7 +1,8 @@
 import { Refuse } from '../errors.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
-import { lockName, type VersionLock } from '../redis/version-lock.ts';
+import { moduleVersionName } from '../module/module-version.ts';
+import type { VersionLock } from '../redis/version-lock.ts';
 import { listKey, moduleKey } from '../store/layout.ts';
 import type { ReadStore, Store } from '../store/store.ts';
 import { describeWithdrawal, readWithdrawal, writeWithdrawal, type Withdrawal } from '../store/withdrawal.ts';
@@ -46,7 +47,7 @@ export async function withdrawVersion(
   if (before?.reason !== reason) await writeWithdrawal(store, withdrawal);
   // Before taking the lock: a publish in progress may hold it for as long as GitLab takes for an archive.
   const hadFiles = await deleteFiles(store, module, version);
-  if (lock) await lock(lockName(module, version), () => deleteFiles(store, module, version));
+  if (lock) await lock(moduleVersionName(module, version), () => deleteFiles(store, module, version));
   return { withdrawal, before, hadFiles };
 }
 

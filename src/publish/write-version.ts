@@ -7,7 +7,8 @@ import type { GitLabClient } from '../gitlab/client.ts';
 import { TemporaryDiskFull, withTemporaryFolder } from '../io/temporary-folder.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
-import { lockName, type VersionLock } from '../redis/version-lock.ts';
+import { moduleVersionName } from '../module/module-version.ts';
+import type { VersionLock } from '../redis/version-lock.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
 import { infoText, originIn } from '../resolve/origin.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
@@ -61,7 +62,7 @@ export async function writeVersion(
   version: ResolvedVersion,
   options: WriteOptions = {},
 ): Promise<WrittenVersion> {
-  return await parts.lock(lockName(version.path, version.version), async () => {
+  return await parts.lock(moduleVersionName(version.path, version.version), async () => {
     await assertInService(parts.store, version.path, version.version);
     try {
       return await withTemporaryFolder(

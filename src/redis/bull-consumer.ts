@@ -1,37 +1,35 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Bull from 'bull';
 import type { Redis, RedisOptions } from 'ioredis';
-import { openBull, windDown, type BullOptions, type ConnectionType } from './bull.ts';
-import { connectRedis, endRedis, watchHeartbeat } from './connection.ts';
 import { withTimeout } from '../async/with-timeout.ts';
+import { openBull, windDown, type BullOptions, type BullQueueName, type ConnectionType } from './bull.ts';
+import { connectRedis, endRedis, watchHeartbeat } from './connection.ts';
 
-/** How long `close` waits for Redis to take note of the last jobs, in milliseconds. */
+/** `close` waits this long for Redis to record the last jobs. */
 const CLOSE_TIMEOUT_MS = 5_000;
-/** A worker has nobody waiting for it: its commands sit an outage out. */
-const patient: RedisOptions = { maxRetriesPerRequest: null, commandTimeout: 15_000 };
-/** Commands that wait by design must not be timed; Bull insists on the ready check being off for them. */
-const blocking: RedisOptions = { ...patient, commandTimeout: undefined, enableReadyCheck: false };
+/** How long after a failed start the next one begins. */
+const RESTART_MS = 1_000;
+/** No client waits for a worker: its commands wait until an outage is over. */
+const WORKER_OPTIONS: RedisOptions = { maxRetriesPerRequest: null, commandTimeout: 15_000 };
+/** Commands that block by design must not time out, and Bull requires the ready check to be off for them. */
+const BLOCKING_OPTIONS: RedisOptions = { ...WORKER_OPTIONS, commandTimeout: undefined, enableReadyCheck: false };
 
 type Connections = Record<ConnectionType, Redis>;
 
 /**
- * Takes jobs out of one of Bull's queues, for as long as Redis is there, and again when it is back. It has connections of
- * its own, since it waits where others must not.
+ * Runs the jobs of a queue of Bull whenever Redis is there. It has its own connections, because its commands wait where
+ * those of other callers must not.
  */
 export class BullConsumer<T> {
-  readonly #name: 'publish' | 'questions';
+  readonly #name: BullQueueName;
   readonly #options: BullOptions;
   readonly #run: (job: Bull.Job<T>, redis: Redis) => Promise<void>;
   readonly #closing = new AbortController();
   #connections: Connections | undefined;
   #bull: Bull.Queue<T> | undefined;
 
-  /** `run` does a job; what it throws is for Bull. It is given a connection that may be used besides. */
-  constructor(
-    name: 'publish' | 'questions',
-    options: BullOptions,
-    run: (job: Bull.Job<T>, redis: Redis) => Promise<void>,
-  ) {
+  /** `run` does a job. Bull handles the errors that it throws. It may use the connection that it gets. */
+  constructor(name: BullQueueName, options: BullOptions, run: (job: Bull.Job<T>, redis: Redis) => Promise<void>) {
     this.#name = name;
     this.#options = options;
     this.#run = run;
@@ -42,13 +40,13 @@ export class BullConsumer<T> {
     return this.#closing.signal;
   }
 
-  /** Runs jobs until `close`, as soon as Redis is there, at most `concurrency` at a time. */
+  /** Runs jobs until `close`, at most `concurrency` at a time. Waits for Redis first. */
   async start(concurrency: number): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       const connections = this.#connect();
       try {
-        // Bull never starts if Redis fails it at the start (loading, say), so it is begun only when all is well.
+        // Bull never starts if Redis fails at the start (while it loads its data, say). So Redis has to reply first.
         await Promise.all(Object.values(connections).map((connection) => connection.ping()));
         if (signal.aborted) return;
         this.#bull = openBull(this.#name, this.#options, (type) => connections[type]);
@@ -56,23 +54,29 @@ export class BullConsumer<T> {
         return;
       } catch (error) {
         if (signal.aborted) return;
-        this.#options.log.warn({ err: error }, 'the worker cannot start yet; trying again');
+        this.#options.log.warn(
+          { event: 'worker.start-failed', queue: this.#name, err: error },
+          'the worker cannot start yet; trying again',
+        );
         this.#disconnect();
-        await sleep(1_000);
+        await sleep(RESTART_MS);
       }
     }
   }
 
-  /** Takes no more jobs, waits for `running` and for Redis to take note, and ends the connections. */
+  /** Takes no more jobs, waits for `running` and until Redis has recorded their results, and ends the connections. */
   async close(running: Iterable<Promise<unknown>>): Promise<void> {
     this.#closing.abort();
     const recorded = this.#bull && windDown(this.#bull);
     await Promise.allSettled(running);
     try {
-      // Without Redis the last jobs cannot be recorded, and nobody knows for how long.
+      // Without Redis the last jobs cannot be recorded, and the outage may last.
       if (recorded) await withTimeout(CLOSE_TIMEOUT_MS, recorded);
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'the last jobs could not be recorded as done and may run once more');
+      this.#options.log.warn(
+        { event: 'worker.close-failed', queue: this.#name, err: error },
+        'the last jobs could not be recorded as done and may run once more',
+      );
     }
     this.#disconnect();
   }
@@ -80,15 +84,15 @@ export class BullConsumer<T> {
   #connect(): Connections {
     const { redisUrl, log } = this.#options;
     const connections = {
-      client: connectRedis(redisUrl, log, patient),
-      subscriber: connectRedis(redisUrl, log, blocking),
-      bclient: connectRedis(redisUrl, log, blocking),
+      client: connectRedis(redisUrl, log, WORKER_OPTIONS),
+      subscriber: connectRedis(redisUrl, log, BLOCKING_OPTIONS),
+      bclient: connectRedis(redisUrl, log, BLOCKING_OPTIONS),
     };
     watchHeartbeat(connections.client);
-    // The other two cannot be asked whether they live. They lead to the same place, so they share its fate.
+    // The other two connections have no heartbeat. They lead to the same server, so they are replaced with the first one.
     connections.client.on('reconnecting', () => {
-      for (const other of [connections.subscriber, connections.bclient]) {
-        if (other.status === 'ready') other.disconnect(true);
+      for (const connection of [connections.subscriber, connections.bclient]) {
+        if (connection.status === 'ready') connection.disconnect(true);
       }
     });
     this.#connections = connections;

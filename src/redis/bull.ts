@@ -2,83 +2,89 @@ import Bull from 'bull';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 
-/** How a queue on Bull is made. All times in milliseconds. */
+/** The options of a queue on Bull. All times in milliseconds. */
 export interface BullOptions {
   readonly log: Logger;
   /** `redis://` or `rediss://`. */
   readonly redisUrl: string;
-  /** What all keys begin with; `modpress` unless given. */
+  /** The beginning of all keys; `modpress` by default. */
   readonly prefix?: string;
-  /** After how long a job whose worker is silent may be taken from it; ten seconds unless given. */
+  /** A job may be taken from a worker that has been silent this long; ten seconds by default. */
   readonly lockMs?: number;
-  /** How often such jobs are looked for; five seconds unless given. A job is taken at the second look. */
+  /** How often Bull looks for such jobs; five seconds by default. It takes a job at the second look. */
   readonly stalledCheckMs?: number;
 }
 
-/** Thrown to Bull to have a job run again after `delayMs`. */
-export class Again extends Error {
-  override readonly name = 'Again';
+/** The names of the queues on Bull, which are parts of keys in Redis: `publish` has tag jobs, `questions` requests. */
+export type BullQueueName = 'publish' | 'questions';
+
+/** Thrown to Bull to run a job again after `delayMs` milliseconds. */
+export class RunAgain extends Error {
+  override readonly name = 'RunAgain';
   readonly delayMs: number;
 
   constructor(delayMs: number) {
-    super(`again in ${delayMs} ms`);
+    super(`run again in ${delayMs} ms`);
     this.delayMs = delayMs;
   }
 }
 
+/** The name of our back-off strategy. Bull stores it with each job, so it stays the same in all versions. */
+const BACKOFF_STRATEGY = 'asked';
+
 /**
- * What Bull is told about every job: our own id, no last attempt, and nothing left of it when it is done. Those with a lower
- * `priority` come first; in one queue, either all have one or none.
+ * Bull's options for every job: our own id, no last attempt, and nothing stays in Redis after the job is done. Jobs with a
+ * lower `priority` run first; in one queue, all jobs have a priority or none.
  */
 export function jobOptions(jobId: string, priority?: 1 | 2): Bull.JobOptions {
   return {
     jobId,
     ...(priority !== undefined && { priority }),
     attempts: Number.MAX_SAFE_INTEGER,
-    backoff: { type: 'asked' },
+    backoff: { type: BACKOFF_STRATEGY },
     removeOnComplete: true,
     removeOnFail: true,
     stackTraceLimit: 1,
   };
 }
 
-/** Takes a job away that has no data, unless it has got some in the meantime. */
-const discardScript = `
+/** Removes a job without data from the queue, and its hash too unless the job has data by now. */
+const DISCARD_SCRIPT = `
 redis.call('LREM', KEYS[2], 1, ARGV[1])
 redis.call('SREM', KEYS[3], ARGV[1])
 if redis.call('HEXISTS', KEYS[1], 'data') == 0 then redis.call('DEL', KEYS[1]) end
 return 0`;
 
 /**
- * Takes away a job without data, and then throws Again, for the case that it has got some in the meantime.
+ * Removes a job without data. Then throws RunAgain with `againMs`, because the job may have got data in the meantime.
  *
- * Bull can hand out an id whose job is gone, and in doing so leaves a job without data, into which all later
- * ones of that id would fold (bull 4.16 lib/commands: moveToActive and others write to the hash unasked).
+ * Bull can return the id of a job that is gone. In doing so it creates a job without data, and every later job of that id
+ * would be dropped as a duplicate (bull 4.16 lib/commands: moveToActive and others write to the hash without a check).
  */
 export async function discard<T>(job: Bull.Job<T>, redis: Redis, log: Logger, againMs: number): Promise<never> {
   const { queue } = job;
   const id = String(job.id);
-  log.warn({ id }, 'a job without data is discarded');
-  await redis.eval(discardScript, 3, queue.toKey(id), queue.toKey('active'), queue.toKey('stalled'), id);
-  throw new Again(againMs);
+  log.warn({ event: 'job.discarded', id }, 'discarded a job without data');
+  await redis.eval(DISCARD_SCRIPT, 3, queue.toKey(id), queue.toKey('active'), queue.toKey('stalled'), id);
+  throw new RunAgain(againMs);
 }
 
-/** The connections that Bull asks for. */
+/** The kinds of connection that Bull needs. */
 export type ConnectionType = 'client' | 'subscriber' | 'bclient';
 
-/** What all keys of a queue begin with. */
+/** The beginning of all keys of a queue. */
 export function prefixOf(options: BullOptions): string {
   return options.prefix ?? 'modpress';
 }
 
-/** For how long a lock holds without being renewed, in milliseconds. */
+/** How long a lock lasts unless it is renewed, in milliseconds. */
 export function lockMsOf(options: BullOptions): number {
   return options.lockMs ?? 10_000;
 }
 
-/** Opens one of Bull's queues on connections of ours; whoever made them ends them. */
+/** Opens a queue of Bull on connections that `createClient` returns; the caller ends them. */
 export function openBull<T>(
-  name: 'publish' | 'questions',
+  name: BullQueueName,
   options: BullOptions,
   createClient: (type: ConnectionType) => Redis,
 ): Bull.Queue<T> {
@@ -88,29 +94,30 @@ export function openBull<T>(
     settings: {
       lockDuration: lockMsOf(options),
       stalledInterval: options.stalledCheckMs ?? 5_000,
-      // A job that keeps losing its worker would otherwise be dropped.
+      // By default Bull drops a job that keeps losing its worker.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
-      // Delayed jobs are announced by publish/subscribe; this is how late they can be if that gets lost.
+      // Bull announces delayed jobs by publish/subscribe. They are late by this much at most if a message gets lost.
       guardInterval: 1_000,
       retryProcessDelay: 1_000,
-      backoffStrategies: { asked: (_attempts, error) => (error instanceof Again ? error.delayMs : 1_000) },
+      backoffStrategies: {
+        [BACKOFF_STRATEGY]: (_attempts, error) => (error instanceof RunAgain ? error.delayMs : 1_000),
+      },
     },
   });
-  bull.on('error', (error: Error, doing?: string) => {
-    // Errors of the connections come here too, one for each attempt, without `doing`: connectRedis reports those.
-    if (doing !== undefined) options.log.warn({ err: error, doing }, 'Bull reports an error');
+  bull.on('error', (error: Error, action?: string) => {
+    // Bull also emits the errors of the connections here, one for each attempt, without `action`: connectRedis logs those.
+    if (action !== undefined) options.log.warn({ event: 'bull.failed', err: error, action }, 'Bull reports an error');
   });
-  // Bull names its connection without catching what may go wrong (CLIENT forbidden, connection lost), which
+  // Bull sets the name of its connection and does not catch the errors of that (CLIENT forbidden, connection lost). They
   // would end the process as an unhandled rejection (bull 4.16 lib/queue.js, setHandler).
   return Object.assign(bull, { setWorkerName: () => Promise.resolve() });
 }
 
 /**
- * Has Bull take no more jobs, and resolves once it has recorded what became of those it had.
+ * Stops Bull from taking more jobs. Resolves once Bull has recorded the results of the running ones.
  *
- * Bull's own way of waiting for that reconnects in between without catching what may go wrong, which during an
- * outage ends the process (bull 4.16 lib/queue.js, whenCurrentJobsFinished). Hence the look at `processing`, where
- * it keeps what it is at.
+ * Bull's own method for this reconnects in between and does not catch the errors of that, which ends the process during an
+ * outage (bull 4.16 lib/queue.js, whenCurrentJobsFinished). Hence the use of `processing`, where Bull keeps its running jobs.
  */
 export async function windDown<T>(bull: Bull.Queue<T>): Promise<void> {
   const { processing } = bull as unknown as { processing: Record<string, Promise<unknown>> };

@@ -1,15 +1,15 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from 'pino';
 
-/** How often a connection is asked whether it lives, in milliseconds. */
+/** How often a connection is checked with a PING. */
 const HEARTBEAT_MS = 5_000;
 
 /**
- * Connects to Redis (`redis://` or, with TLS, `rediss://`) and keeps connecting for as long as it takes.
+ * Connects to Redis (`redis://` or, with TLS, `rediss://`) and reconnects without end.
  *
- * Unless `options` say otherwise, a command fails at once when the connection is lost, and after three seconds
- * without an answer: right for whoever has somebody waiting. Outages are logged once, not for each attempt.
- * End it with `endRedis`.
+ * By default a command fails at once when the connection is lost, and after three seconds without a reply: right for a
+ * caller with a client that waits. `options` may change that. An outage is logged once, not for each attempt. End the
+ * connection with `endRedis`.
  */
 export function connectRedis(url: string, log: Logger, options: RedisOptions = {}): Redis {
   const redis = new Redis(url, {
@@ -18,7 +18,7 @@ export function connectRedis(url: string, log: Logger, options: RedisOptions = {
     connectTimeout: 3_000,
     keepAlive: 10_000,
     retryStrategy: (attempt) => Math.min(attempt * 100, 1_000),
-    // After a failover the old primary answers READONLY: only a new connection finds the new one.
+    // After a failover the old primary replies READONLY: only a new connection finds the new one.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
     ...options,
   });
@@ -27,9 +27,8 @@ export function connectRedis(url: string, log: Logger, options: RedisOptions = {
 }
 
 /**
- * Ends a connection that leaves a PING unanswered, so that a new one is made: TCP alone takes a quarter of an hour
- * to notice a peer that vanished. Needs `commandTimeout`. Not for blocking or subscribed connections, where a
- * PING has to wait its turn.
+ * Replaces a connection that does not reply to a PING: TCP alone takes a quarter of an hour to notice a peer that vanished.
+ * Needs `commandTimeout`. Not for blocking or subscribed connections, where a PING has to wait for its turn.
  */
 export function watchHeartbeat(redis: Redis): void {
   const timer = setInterval(() => {
@@ -42,27 +41,27 @@ export function watchHeartbeat(redis: Redis): void {
   redis.once('end', () => clearInterval(timer));
 }
 
-/** Ends a connection for good. `disconnect()` alone leaves what waits for it hanging, if there is an outage. */
+/** Ends a connection for good. During an outage, `disconnect()` alone leaves the pending commands hanging. */
 export function endRedis(redis: Redis): void {
   redis.options.retryStrategy = () => null;
-  // Between two attempts there is nothing to disconnect: the next one ends it, whether it fails or succeeds.
+  // Between two attempts there is no connection to end: the next attempt is the last one, whether it fails or succeeds.
   if (redis.status === 'reconnecting') redis.once('ready', () => redis.disconnect());
   else redis.disconnect();
 }
 
 function reportOutages(redis: Redis, log: Logger): void {
-  let reason: Error | undefined;
-  let down = false;
+  let lastError: Error | undefined;
+  let isDown = false;
   redis.on('error', (error) => {
-    reason = error;
+    lastError = error;
   });
   redis.on('reconnecting', () => {
-    if (!down) log.warn({ err: reason }, 'the connection to Redis is lost; reconnecting');
-    down = true;
+    if (!isDown) log.warn({ event: 'redis.lost', err: lastError }, 'the connection to Redis is lost; reconnecting');
+    isDown = true;
   });
   redis.on('ready', () => {
-    if (down) log.info('Redis answers again');
-    down = false;
-    reason = undefined;
+    if (isDown) log.info({ event: 'redis.restored' }, 'the connection to Redis is restored');
+    isDown = false;
+    lastError = undefined;
   });
 }

@@ -2,25 +2,26 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 
-/** Answers 1 while the lock is ours (taking it back if Redis lost it), 0 once somebody else has it. */
-const renewScript = `
+/** Returns 1 while the lease is ours (and takes it again if Redis lost it), 0 once another holder has it. */
+const RENEW_SCRIPT = `
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`;
 
-const releaseScript = `
+const RELEASE_SCRIPT = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`;
 
-/** A lock that is held, and kept alive, until it is released. */
-export interface Lock {
+/** A lock in Redis that expires unless its holder renews it. It is renewed until it is released. */
+export interface Lease {
   release(): Promise<void>;
 }
 
 /**
- * Takes the lock `key`, or returns undefined when somebody else holds it. While it is held it is renewed three times
- * in `lockMs` milliseconds; the death of this process frees it after that time. `alsoRenew` runs at each renewal.
+ * Takes the lease `key`; returns undefined when another holder has it. Renews it three times in `lockMs` milliseconds,
+ * and calls `alsoRenew` each time. If this process dies, the lease expires `lockMs` after the last renewal. Rejects when
+ * Redis cannot be reached.
  *
  * As with every lease, a process that stands still for longer than `lockMs` loses it without noticing.
  */
@@ -29,19 +30,19 @@ export async function takeLease(
   key: string,
   lockMs: number,
   log: Logger,
-  alsoRenew: () => Promise<unknown>,
-): Promise<Lock | undefined> {
-  const token = randomUUID();
-  if ((await redis.set(key, token, 'PX', lockMs, 'NX')) === null) return undefined;
+  alsoRenew?: () => Promise<unknown>,
+): Promise<Lease | undefined> {
+  const holder = randomUUID();
+  if ((await redis.set(key, holder, 'PX', lockMs, 'NX')) === null) return undefined;
 
   let released = false;
   let timer: NodeJS.Timeout;
   const renew = async (): Promise<void> => {
     try {
-      const [ours] = await Promise.all([redis.eval(renewScript, 1, key, token, lockMs), alsoRenew()]);
-      if (ours === 0) log.error({ key }, 'the lock was lost to another worker');
+      const [isOurs] = await Promise.all([redis.eval(RENEW_SCRIPT, 1, key, holder, lockMs), alsoRenew?.()]);
+      if (isOurs === 0) log.error({ event: 'lease.lost', key }, 'another worker has taken the lease');
     } catch (error) {
-      log.warn({ key, err: error }, 'the lock could not be renewed; trying again');
+      log.warn({ event: 'lease.renew-failed', key, err: error }, 'the lease could not be renewed; trying again');
     }
     schedule();
   };
@@ -54,7 +55,7 @@ export async function takeLease(
     async release() {
       released = true;
       clearTimeout(timer);
-      await redis.eval(releaseScript, 1, key, token);
+      await redis.eval(RELEASE_SCRIPT, 1, key, holder);
     },
   };
 }

@@ -4,129 +4,125 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type Bull from 'bull';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import { withTimeout } from '../async/with-timeout.ts';
 import { discard, jobOptions, lockMsOf, openBull, prefixOf, type BullOptions } from '../redis/bull.ts';
 import { BullConsumer } from '../redis/bull-consumer.ts';
-import { MAX_WAITING, RequestFailed, requestId, type Requests, type RequestsOptions } from './requests.ts';
 import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
-import { withTimeout } from '../async/with-timeout.ts';
+import { MAX_WAITING, RequestFailed, requestId, type Requests, type RequestsOptions } from './requests.ts';
+import { storedAnswerSchema, type StoredAnswer } from './stored-answer.ts';
 
-/** How questions on Bull are made. After `lockMs`, a question whose process is silent is put again. */
-export interface BullRequestsOptions<Q, A> extends BullOptions, RequestsOptions<A> {
-  readonly question: z.ZodType<Q>;
-  readonly answer: z.ZodType<A>;
+/** The options of requests on Bull. A request whose process is silent for `lockMs` is put into the queue again. */
+export interface BullRequestsOptions<R, A> extends BullOptions, RequestsOptions<A> {
+  readonly requestSchema: z.ZodType<R>;
+  readonly answerSchema: z.ZodType<A>;
 }
 
-/** Whoever waits already finds the answer at least for so long, in milliseconds. */
-const seenMs = 3_000;
-/** How often one looks for the answer, in milliseconds: soon at first, since most answers take a few calls to GitLab. */
-const lookMs = { first: 20, most: 200 };
-/** How long one asks Redis before giving up, in milliseconds. */
-const patienceOfRedisMs = 4_000;
+/** An answer stays in Redis at least this long, so that the clients that wait already find it. */
+const MIN_STAY_MS = 3_000;
+/** How often a client looks for the answer. The interval doubles from the first to the last: most answers take only a few calls to GitLab. */
+const FIRST_POLL_MS = 20;
+const MAX_POLL_MS = 200;
+/** A client waits this long for Redis before the request fails. */
+const REDIS_TIMEOUT_MS = 4_000;
 
 /**
- * Answers what is there and how long it stays, unless it is what was there before; else takes the lease, and says so with
- * `put`, unless somebody has it or too many questions wait.
+ * Returns `answer` with the stored answer and how long it stays, unless it is the one that the client has seen before. Else
+ * takes the lease of the request and returns `put`; or returns `wait` if the lease is taken, and `full` if too many requests
+ * wait.
  */
-const lookScript = `
+const LOOK_SCRIPT = `
 local text = redis.call('GET', KEYS[1])
 if text and text ~= ARGV[1] then return {'answer', text, redis.call('PTTL', KEYS[1])} end
 if redis.call('EXISTS', KEYS[2]) == 1 then return {'wait', '', 0} end
 if redis.call('LLEN', KEYS[3]) >= tonumber(ARGV[4]) then return {'full', '', 0} end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 return {'put', '', 0}`;
-const lookReply = z.tuple([z.enum(['answer', 'wait', 'full', 'put']), z.string(), z.number()]);
+const lookReplySchema = z.tuple([z.enum(['answer', 'wait', 'full', 'put']), z.string(), z.number()]);
 
-/** Hands the lease from one holder to another, or to the same for longer. Answers 0 if another has it; none counts as the last argument. */
-const holdScript = `
+/**
+ * Passes the lease from one holder to another, or renews it for the same one. Returns 0 if a third one has it. The last
+ * argument says which holder to assume if there is no lease.
+ */
+const HOLD_SCRIPT = `
 if (redis.call('GET', KEYS[1]) or ARGV[4]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`;
 
-/** Stores the answer and gives the lease back. Answers 0, and does nothing, if another has the lease. */
-const finishScript = `
+/** Stores the answer and releases the lease. Returns 0, and changes nothing, if another holder has the lease. */
+const FINISH_SCRIPT = `
 if (redis.call('GET', KEYS[2]) or ARGV[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('DEL', KEYS[2])
 return 1`;
 
-/** A question on its way. `job` tells this piece of work from others on the same question. */
-const questionJob = z.object({ id: z.string(), job: z.string(), question: z.unknown() });
-type QuestionJob = z.infer<typeof questionJob>;
+/** A request in the queue. `id` is the same for equal requests; `job` is unique. */
+const requestJobSchema = z.object({ id: z.string(), job: z.string(), request: z.unknown() });
+type RequestJob = z.infer<typeof requestJobSchema>;
 
-/**
- * What lies in Redis where an answer is: which piece of work gave it, for how long it goes for new questions and how long it
- * stays, in milliseconds, and the answer, unless the work failed. How old it is, Redis knows: clocks differ.
- */
-interface StoredAnswer<A> {
-  readonly job: string;
-  readonly keepMs: number;
-  readonly stayMs: number;
-  readonly answer?: A | undefined;
-}
-
-/** What was found where an answer is. */
-interface Seen<A> {
-  /** As it lies in Redis. */
+/** An answer that a client has found. */
+interface FoundAnswer<A> {
+  /** As Redis stores it. */
   readonly text: string;
-  /** Whether it goes for new questions. */
+  /** Whether it is valid for new requests. */
   readonly isFresh: boolean;
-  /** None if the work failed, or if it cannot be read. */
+  /** Absent if the handler failed, or if the text cannot be read. */
   readonly answer: A | undefined;
 }
 
 /**
- * Questions on Redis, for all processes that give the same prefix. Bull carries them to a worker; the answer is put where
- * all who ask look for it. A lease on each question keeps it from being worked on twice, and runs out with its worker.
+ * Requests on Redis, for all processes with the same prefix. Bull carries a request to a worker, which stores the answer
+ * under a key that all clients of the request read. A lease on each request keeps other workers away from it, and expires
+ * when its worker dies.
  */
-export class BullRequests<Q extends object, A extends object> implements Requests<Q, A> {
-  readonly #options: BullRequestsOptions<Q, A>;
-  readonly #stored: z.ZodType<StoredAnswer<A>>;
+export class BullRequests<R extends object, A extends object> implements Requests<R, A> {
+  readonly #options: BullRequestsOptions<R, A>;
+  readonly #storedAnswerSchema: z.ZodType<StoredAnswer<A>>;
   readonly #redis: Redis;
-  readonly #bull: Bull.Queue<QuestionJob>;
+  readonly #bull: Bull.Queue<RequestJob>;
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
-  #consumer: BullConsumer<QuestionJob> | undefined;
+  #consumer: BullConsumer<RequestJob> | undefined;
 
-  constructor(options: BullRequestsOptions<Q, A>) {
+  constructor(options: BullRequestsOptions<R, A>) {
     this.#options = options;
-    this.#stored = storedAnswer(options.answer);
+    this.#storedAnswerSchema = storedAnswerSchema(options.answerSchema);
     this.#redis = connectRedis(options.redisUrl, options.log);
     watchHeartbeat(this.#redis);
     this.#bull = openBull('questions', options, () => this.#redis);
-    // One for each who waits.
+    // Every waiting client adds a listener.
     setMaxListeners(0, this.#closing.signal);
   }
 
-  async ask(question: Q, patienceMs: number): Promise<A | undefined> {
+  async request(request: R, timeoutMs: number): Promise<A | undefined> {
     const { signal } = this.#closing;
-    if (signal.aborted) throw new RequestFailed('no more questions are answered here');
-    const deadline = performance.now() + patienceMs;
-    const id = requestId(question);
-    let before = '';
-    for (let looks = 0; ; looks++) {
-      const seen = await this.#look(id, question, before);
-      if (seen && looks === 0 && !seen.isFresh) {
-        before = seen.text;
+    if (signal.aborted) throw new RequestFailed('this process accepts no more requests');
+    const deadline = performance.now() + timeoutMs;
+    const id = requestId(request);
+    let staleText = '';
+    for (let polls = 0; ; polls++) {
+      const found = await this.#look(id, request, staleText);
+      if (found && polls === 0 && !found.isFresh) {
+        staleText = found.text;
         continue;
       }
-      // What is not kept for others is still the answer for those who asked before it was there.
-      if (seen?.answer) return seen.answer;
-      if (seen) throw new RequestFailed('the question could not be answered');
+      // An answer that is not kept for later requests is still valid for the clients that waited for it.
+      if (found?.answer) return found.answer;
+      if (found) throw new RequestFailed('the request could not be answered');
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) return undefined;
       try {
-        await sleep(Math.min(lookMs.first * 2 ** looks, lookMs.most, leftMs), undefined, { signal });
+        await sleep(Math.min(FIRST_POLL_MS * 2 ** polls, MAX_POLL_MS, leftMs), undefined, { signal });
       } catch (cause) {
         throw new RequestFailed('the service is stopping', { cause });
       }
     }
   }
 
-  answer(concurrency: number, handler: (question: Q) => Promise<A>): void {
-    if (this.#consumer !== undefined) throw new Error('answer() is called once');
+  serve(concurrency: number, handler: (request: R) => Promise<A>): void {
+    if (this.#consumer !== undefined) throw new Error('serve() is called once');
     this.#consumer = new BullConsumer('questions', this.#options, async (job, redis) => {
-      const asked = questionJob.safeParse(job.data);
-      if (asked.success) await this.#track(this.#work(asked.data, redis, handler));
+      const parsed = requestJobSchema.safeParse(job.data);
+      if (parsed.success) await this.#track(this.#work(parsed.data, redis, handler));
       else await discard(job, redis, this.#options.log, 1_000);
     });
     void this.#consumer.start(concurrency);
@@ -138,50 +134,56 @@ export class BullRequests<Q extends object, A extends object> implements Request
     endRedis(this.#redis);
   }
 
-  /** What is there, if it is something else than `before`. If not, the question is handed to a worker, unless one has it. */
-  async #look(id: string, question: Q, before: string): Promise<Seen<A> | undefined> {
+  /**
+   * Returns the stored answer unless its text is `staleText`. If there is none, puts the request into the queue, unless a
+   * worker has it already, and returns undefined.
+   */
+  async #look(id: string, request: R, staleText: string): Promise<FoundAnswer<A> | undefined> {
     const { log } = this.#options;
-    let reply: z.infer<typeof lookReply>;
+    let reply: z.infer<typeof lookReplySchema>;
     try {
-      reply = await withTimeout(patienceOfRedisMs, this.#lookOrPut(id, question, before));
+      reply = await withTimeout(REDIS_TIMEOUT_MS, this.#lookOrPut(id, request, staleText));
     } catch (error) {
       throw new RequestFailed('the queue in Redis cannot be used', { cause: error });
     }
     const [state, text, leftMs] = reply;
-    if (state === 'full') throw new RequestFailed('too many questions wait');
+    if (state === 'full') throw new RequestFailed('too many requests wait');
     if (state !== 'answer') return undefined;
-    const stored = this.#stored.safeParse(text);
-    // It is ours, but perhaps by another version.
+    const stored = this.#storedAnswerSchema.safeParse(text);
+    // Only this service writes the key, but another version of it may have done so.
     if (!stored.success)
-      log.warn({ question, err: stored.error }, 'an answer in Redis cannot be read and counts as not there');
+      log.warn(
+        { event: 'on-demand.answer-invalid', request, err: stored.error },
+        'an answer in Redis cannot be read and is ignored',
+      );
     const { keepMs = 0, stayMs = 0, answer } = stored.data ?? {};
     return { text, answer, isFresh: keepMs - (stayMs - leftMs) > 0 && stored.success };
   }
 
-  async #lookOrPut(id: string, question: Q, before: string): Promise<z.infer<typeof lookReply>> {
+  async #lookOrPut(id: string, request: R, staleText: string): Promise<z.infer<typeof lookReplySchema>> {
     const job = randomUUID();
     const keys = [this.#answerKey(id), this.#leaseKey(id), this.#bull.toKey('wait')];
-    const reply = lookReply.parse(
-      await this.#redis.eval(lookScript, 3, ...keys, before, job, lockMsOf(this.#options), MAX_WAITING),
+    const reply = lookReplySchema.parse(
+      await this.#redis.eval(LOOK_SCRIPT, 3, ...keys, staleText, job, lockMsOf(this.#options), MAX_WAITING),
     );
-    if (reply[0] === 'put') await this.#bull.add({ id, job, question }, { ...jobOptions(job), attempts: 1 });
+    if (reply[0] === 'put') await this.#bull.add({ id, job, request }, { ...jobOptions(job), attempts: 1 });
     return reply;
   }
 
-  /** Works on a question. Never rejects: what Bull would make of that helps nobody, and whoever waits puts the question again. */
-  async #work({ id, job, question }: QuestionJob, redis: Redis, handler: (question: Q) => Promise<A>): Promise<void> {
+  /** Handles a request. Never rejects: a retry by Bull would help nobody, because a client that still waits puts the request again. */
+  async #work({ id, job, request }: RequestJob, redis: Redis, handler: (request: R) => Promise<A>): Promise<void> {
     const { log } = this.#options;
-    // One for each attempt: Bull hands the same job to another worker once it takes the first for dead, which it may not be.
+    // Unique for each attempt: Bull gives a job to another worker once it thinks the first one dead, which may be wrong.
     const holder = randomUUID();
     try {
-      // After an outage there may be questions in the queue that were put again meanwhile, or for which nobody waits.
+      // After an outage the queue may hold requests that were put again meanwhile, or that no client waits for.
       if (!(await this.#hold(redis, id, job, holder, ''))) return;
       const renewing = setInterval(() => void this.#renew(redis, id, holder), lockMsOf(this.#options) / 3);
-      const answered = await this.#handle(question, handler).finally(() => clearInterval(renewing));
-      const stayMs = Math.max(seenMs, answered.keepMs);
-      const stored: StoredAnswer<A> = { job, ...answered, stayMs };
+      const result = await this.#handle(request, handler).finally(() => clearInterval(renewing));
+      const stayMs = Math.max(MIN_STAY_MS, result.keepMs);
+      const stored: StoredAnswer<A> = { job, ...result, stayMs };
       const isStored = await redis.eval(
-        finishScript,
+        FINISH_SCRIPT,
         2,
         this.#answerKey(id),
         this.#leaseKey(id),
@@ -189,37 +191,44 @@ export class BullRequests<Q extends object, A extends object> implements Request
         JSON.stringify(stored),
         stayMs,
       );
-      if (isStored === 0) log.warn({ question }, 'an answer came too late: the question was put again');
+      if (isStored === 0)
+        log.warn({ event: 'on-demand.late', request }, 'an answer came too late: another worker has the request now');
     } catch (error) {
-      log.warn({ question, err: error }, 'Redis failed in the middle of a question');
+      log.warn({ event: 'on-demand.redis-failed', request, err: error }, 'Redis failed while a request was handled');
     }
   }
 
-  /** The answer and for how many milliseconds it goes for others; none if the handler failed. */
+  /** The answer and how long it is valid for later requests, in milliseconds; no answer if the handler failed. */
   async #handle(
-    question: unknown,
-    handler: (question: Q) => Promise<A>,
+    request: unknown,
+    handler: (request: R) => Promise<A>,
   ): Promise<{ readonly keepMs: number; readonly answer?: A }> {
     try {
-      const answer = await handler(this.#options.question.parse(question));
+      const answer = await handler(this.#options.requestSchema.parse(request));
       return { answer, keepMs: Math.ceil(this.#options.keepMs(answer)) };
     } catch (error) {
-      this.#options.log.error({ question, err: error }, 'a question could not be answered');
+      this.#options.log.error(
+        { event: 'on-demand.failed', request, err: error },
+        'the handler of a request failed unexpectedly',
+      );
       return { keepMs: 0 };
     }
   }
 
   async #renew(redis: Redis, id: string, holder: string): Promise<void> {
     try {
-      // Taken back if Redis lost it, so that nobody begins anew.
+      // Takes the lease again if Redis lost it, so that no other worker begins.
       await this.#hold(redis, id, holder, holder, holder);
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'the lease of a question could not be renewed; trying again');
+      this.#options.log.warn(
+        { event: 'lease.renew-failed', err: error },
+        'the lease of a request could not be renewed; trying again',
+      );
     }
   }
 
   async #hold(redis: Redis, id: string, from: string, to: string, ifNone: string): Promise<boolean> {
-    return (await redis.eval(holdScript, 1, this.#leaseKey(id), from, to, lockMsOf(this.#options), ifNone)) === 1;
+    return (await redis.eval(HOLD_SCRIPT, 1, this.#leaseKey(id), from, to, lockMsOf(this.#options), ifNone)) === 1;
   }
 
   #track(run: Promise<void>): Promise<void> {
@@ -234,16 +243,4 @@ export class BullRequests<Q extends object, A extends object> implements Request
   #leaseKey(id: string): string {
     return `${prefixOf(this.#options)}:asked:${id}`;
   }
-}
-
-function storedAnswer<A>(answer: z.ZodType<A>): z.ZodType<StoredAnswer<A>> {
-  const json = z.string().transform((text, context): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch (error) {
-      context.addIssue(String(error));
-      return z.NEVER;
-    }
-  });
-  return json.pipe(z.object({ job: z.string(), keepMs: z.number(), stayMs: z.number(), answer: answer.optional() }));
 }

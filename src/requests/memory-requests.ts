@@ -1,53 +1,52 @@
 import { setMaxListeners } from 'node:events';
 import { LRUCache } from 'lru-cache';
+import { SingleFlight } from '../async/single-flight.ts';
 import { MAX_WAITING, RequestFailed, requestId, type Requests, type RequestsOptions } from './requests.ts';
 
-interface Waiting<Q, A> {
-  readonly question: Q;
+interface WaitingRequest<R, A> {
+  readonly request: R;
   readonly resolve: (answer: A) => void;
   readonly reject: (error: RequestFailed) => void;
 }
 
-/** How many answers are kept at most. */
-const MAX_KEPT = 10_000;
+/** How many answers are kept. */
+const MAX_ANSWERS = 10_000;
 
-/** Questions within one process. */
-export class MemoryRequests<Q extends object, A extends object> implements Requests<Q, A> {
+/** Requests within one process. */
+export class MemoryRequests<R extends object, A extends object> implements Requests<R, A> {
   readonly #options: RequestsOptions<A>;
-  readonly #kept = new LRUCache<string, A>({ max: MAX_KEPT });
-  /** What is being waited for, by the question's id. */
-  readonly #open = new Map<string, Promise<A>>();
-  /** In the order in which they are to be answered. */
-  readonly #waiting: Waiting<Q, A>[] = [];
+  /**
+   * By the id of the request. Not filled by its own `fetch`: that would keep an answer that is valid for 0 ms, and an
+   * eviction would end the sharing of a request that still runs.
+   */
+  readonly #answers = new LRUCache<string, A>({ max: MAX_ANSWERS });
+  /** The requests that wait or run, by their id. */
+  readonly #open = new SingleFlight<A>();
+  /** In the order in which they will be handled. */
+  readonly #waiting: WaitingRequest<R, A>[] = [];
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   #concurrency = 0;
-  #handler: ((question: Q) => Promise<A>) | undefined;
+  #handler: ((request: R) => Promise<A>) | undefined;
 
   constructor(options: RequestsOptions<A>) {
     this.#options = options;
-    // One for each who waits.
+    // Every waiting client adds a listener.
     setMaxListeners(0, this.#closing.signal);
   }
 
-  async ask(question: Q, patienceMs: number): Promise<A | undefined> {
-    if (this.#closing.signal.aborted) throw new RequestFailed('no more questions are answered here');
-    const id = requestId(question);
-    const kept = this.#kept.get(id);
-    if (kept) return kept;
-    let open = this.#open.get(id);
-    if (!open) {
-      if (this.#waiting.length >= MAX_WAITING) throw new RequestFailed('too many questions wait');
-      open = new Promise<A>((resolve, reject) => this.#waiting.push({ question, resolve, reject })).finally(() =>
-        this.#open.delete(id),
-      );
-      this.#open.set(id, open);
-      this.#start();
-    }
-    return await this.#wait(open, patienceMs);
+  async request(request: R, timeoutMs: number): Promise<A | undefined> {
+    if (this.#closing.signal.aborted) throw new RequestFailed('this process accepts no more requests');
+    const id = requestId(request);
+    const answer = this.#answers.get(id);
+    if (answer) return answer;
+    return await this.#wait(
+      this.#open.run(id, () => this.#enqueue(request)),
+      timeoutMs,
+    );
   }
 
-  answer(concurrency: number, handler: (question: Q) => Promise<A>): void {
+  serve(concurrency: number, handler: (request: R) => Promise<A>): void {
     this.#concurrency = concurrency;
     this.#handler = handler;
     this.#start();
@@ -57,6 +56,14 @@ export class MemoryRequests<Q extends object, A extends object> implements Reque
     this.#closing.abort();
     for (const { reject } of this.#waiting.splice(0)) reject(new RequestFailed('the service is stopping'));
     await Promise.all(this.#running);
+  }
+
+  async #enqueue(request: R): Promise<A> {
+    if (this.#waiting.length >= MAX_WAITING) throw new RequestFailed('too many requests wait');
+    return await new Promise<A>((resolve, reject) => {
+      this.#waiting.push({ request, resolve, reject });
+      this.#start();
+    });
   }
 
   #start(): void {
@@ -73,26 +80,29 @@ export class MemoryRequests<Q extends object, A extends object> implements Reque
     }
   }
 
-  async #run({ question, resolve, reject }: Waiting<Q, A>, handler: (question: Q) => Promise<A>): Promise<void> {
+  async #run({ request, resolve, reject }: WaitingRequest<R, A>, handler: (request: R) => Promise<A>): Promise<void> {
     try {
-      const answer = await handler(question);
+      const answer = await handler(request);
       const keepMs = this.#options.keepMs(answer);
-      if (keepMs > 0) this.#kept.set(requestId(question), answer, { ttl: Math.ceil(keepMs) });
+      if (keepMs > 0) this.#answers.set(requestId(request), answer, { ttl: Math.ceil(keepMs) });
       resolve(answer);
     } catch (error) {
-      this.#options.log.error({ question, err: error }, 'a question could not be answered');
-      reject(new RequestFailed('the question could not be answered', { cause: error }));
+      this.#options.log.error(
+        { event: 'on-demand.failed', request, err: error },
+        'the handler of a request failed unexpectedly',
+      );
+      reject(new RequestFailed('the request could not be answered', { cause: error }));
     }
   }
 
-  /** What comes of it, unless patience or the service ends first. */
-  #wait(open: Promise<A>, patienceMs: number): Promise<A | undefined> {
+  /** Resolves with the answer, or with undefined once the time is over or the service stops. */
+  #wait(answer: Promise<A>, timeoutMs: number): Promise<A | undefined> {
     return new Promise((resolve, reject) => {
       const { signal } = this.#closing;
       const giveUp = (): void => resolve(undefined);
-      const timer = setTimeout(giveUp, patienceMs);
+      const timer = setTimeout(giveUp, timeoutMs);
       signal.addEventListener('abort', giveUp, { once: true });
-      void open.then(resolve, reject).finally(() => {
+      void answer.then(resolve, reject).finally(() => {
         clearTimeout(timer);
         signal.removeEventListener('abort', giveUp);
       });

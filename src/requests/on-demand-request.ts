@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { parseModulePath, type ModulePath } from '../module/path.ts';
 import { parseVersion, type Version } from '../module/version.ts';
 
-/** What the proxy asks a worker, and what it is answered, as they pass through a queue. */
+/** The requests of the proxy to a worker, and the answers, in the form in which they pass through a queue. */
 
 const modulePath = z.string().transform((text, context): ModulePath => {
   const path = parseModulePath(text);
@@ -18,45 +18,53 @@ const version = z.string().transform((text, context): Version => {
 });
 
 /**
- * `info`: what does this query mean, such as a branch, a commit or `latest`. `list`: which versions do tags name. `mod`: what
- * is this version's go.mod. `publish`: have this version built and stored.
+ * - `info`: resolve a query, such as a branch, a commit or `latest`.
+ * - `list`: list the versions that tags name.
+ * - `mod`: get the go.mod of a version.
+ * - `publish`: build a version and store it.
  */
-export const onDemandRequestSchema = z.discriminatedUnion('ask', [
-  z.object({ ask: z.literal('info'), module: modulePath, query: z.string() }),
-  z.object({ ask: z.literal('list'), module: modulePath }),
-  z.object({ ask: z.literal('mod'), module: modulePath, version }),
-  z.object({ ask: z.literal('publish'), module: modulePath, version }),
+export const onDemandRequestSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('info'), module: modulePath, query: z.string() }),
+  z.object({ kind: z.literal('list'), module: modulePath }),
+  z.object({ kind: z.literal('mod'), module: modulePath, version }),
+  z.object({ kind: z.literal('publish'), module: modulePath, version }),
 ]);
 
 /**
- * A list is `complete` if all of it is published. `absent` is what the go command would not find or not accept, with the reason; `later` what cannot be told or done now,
- * and in how many milliseconds it is worth asking again.
+ * - `info`: the text of the .info file.
+ * - `list`: `complete` if every version in the list is published.
+ * - `mod`: the bytes of go.mod.
+ * - `published`: the version is in the store.
+ * - `absent`: the go command would not find the version, or not accept it; `reason` says why.
+ * - `later`: a temporary failure; the same request is worth sending again after `afterMs` milliseconds.
  */
-export const onDemandAnswerSchema = z.discriminatedUnion('is', [
-  z.object({ is: z.literal('info'), text: z.string() }),
-  z.object({ is: z.literal('list'), versions: z.array(version), complete: z.boolean() }),
-  z.object({ is: z.literal('mod'), base64: z.base64() }),
-  z.object({ is: z.literal('published') }),
-  z.object({ is: z.literal('absent'), reason: z.string() }),
-  z.object({ is: z.literal('later'), reason: z.string(), afterMs: z.number() }),
+export const onDemandAnswerSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('info'), text: z.string() }),
+  z.object({ kind: z.literal('list'), versions: z.array(version), complete: z.boolean() }),
+  z.object({ kind: z.literal('mod'), base64: z.base64() }),
+  z.object({ kind: z.literal('published') }),
+  z.object({ kind: z.literal('absent'), reason: z.string() }),
+  z.object({ kind: z.literal('later'), reason: z.string(), afterMs: z.number() }),
 ]);
 
-/** A question about a private module that the store alone cannot answer. */
+/** A request about a private module that the store alone cannot answer. */
 export type OnDemandRequest = z.output<typeof onDemandRequestSchema>;
-/** The answer to a question. */
+/** The answer to an OnDemandRequest. */
 export type OnDemandAnswer = z.output<typeof onDemandAnswerSchema>;
 
 /**
- * For how long an answer goes for everybody who asks the same, in milliseconds. What exists is kept for the moment that one
- * command takes, since a branch moves; a complete list for longer, since what is tagged later comes into the store, and so
- * into the list, by itself. What does not exist is kept because the go command asks for every prefix of every path.
+ * How long an answer is valid for later equal requests, in milliseconds.
+ *
+ * What exists is kept for about as long as one command runs, since a branch moves. A complete list is kept longer: a later
+ * tag is published, and the published versions are added to the list. What does not exist is kept because the go command
+ * requests every prefix of every path.
  */
 export function keepMs(answer: OnDemandAnswer): number {
-  return answer.is === 'list' && answer.complete ? COMPLETE_LIST_MS : KEEP_MS[answer.is];
+  return answer.kind === 'list' && answer.complete ? COMPLETE_LIST_MS : KEEP_MS[answer.kind];
 }
 
 const COMPLETE_LIST_MS = 600_000;
-const KEEP_MS: Readonly<Record<OnDemandAnswer['is'], number>> = {
+const KEEP_MS: Readonly<Record<OnDemandAnswer['kind'], number>> = {
   info: 5_000,
   list: 5_000,
   mod: 5_000,

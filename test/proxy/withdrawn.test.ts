@@ -100,7 +100,11 @@ describe('a withdrawn version', () => {
 
 describe('on demand, with an answer of the worker from before', () => {
   /** What the worker has answered last, which is given until it is forgotten. */
-  const before: OnDemandAnswer = { is: 'list', versions: [version('v0.9.0'), version('v1.0.0'), BAD], complete: true };
+  const before: OnDemandAnswer = {
+    kind: 'list',
+    versions: [version('v0.9.0'), version('v1.0.0'), BAD],
+    complete: true,
+  };
 
   test('the list has what is tagged, without what was withdrawn', async () => {
     expect(await onDemandList()).toBe('v0.9.0\nv1.0.0\nv1.1.0\n');
@@ -143,7 +147,7 @@ function onDemand(
 ): OnDemandModules {
   return new OnDemandModules({
     published: new PrivateModules({ store: proxy.store }),
-    requests: { ask: answerOf },
+    requests: { request: answerOf },
     withdrawnOf,
   });
 }

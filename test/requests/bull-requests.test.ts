@@ -6,13 +6,13 @@ import { BullRequests } from '../../src/requests/bull-requests.ts';
 import { MAX_WAITING, RequestFailed } from '../../src/requests/requests.ts';
 import { removeKeys, startRedis, type RedisService } from '../services/redis.ts';
 import {
-  onDemandAnswerSchema,
-  describeQuestions,
+  answerSchema,
+  describeRequests,
   errorLog,
   keepMs,
-  onDemandRequestSchema,
-  type Answer,
-  type Question,
+  requestSchema,
+  type TestAnswer,
+  type TestRequest,
 } from './contract.ts';
 
 const PREFIX = `test-${randomUUID()}`;
@@ -29,7 +29,7 @@ afterAll(async () => {
   await redis.close();
 });
 
-function create(space: string, log = errorLog().log, redisUrl = redis.url): BullRequests<Question, Answer> {
+function create(space: string, log = errorLog().log, redisUrl = redis.url): BullRequests<TestRequest, TestAnswer> {
   const prefix = `${PREFIX}:${space}`;
   return new BullRequests({
     log,
@@ -38,23 +38,23 @@ function create(space: string, log = errorLog().log, redisUrl = redis.url): Bull
     prefix,
     lockMs: 1_000,
     stalledCheckMs: 300,
-    question: onDemandRequestSchema,
-    answer: onDemandAnswerSchema,
+    requestSchema,
+    answerSchema,
   });
 }
 
-describeQuestions(async () => {
+describeRequests(async () => {
   const { log, errors } = errorLog();
-  return { questions: create(randomUUID(), log), errors };
+  return { requests: create(randomUUID(), log), errors };
 });
 
-describe('questions in Redis', () => {
+describe('requests in Redis', () => {
   let space: string;
-  let opened: BullRequests<Question, Answer>[];
+  let opened: BullRequests<TestRequest, TestAnswer>[];
   let children: ChildProcess[];
-  /** The names that handlers were asked about. */
+  /** The names in the requests that reached a handler. */
   let handled: string[];
-  /** Lets the handlers of `holdingBack` go on. */
+  /** Lets the handlers `answerWhenReleased` go on. */
   let release: () => void;
   let released: Promise<void>;
 
@@ -68,38 +68,38 @@ describe('questions in Redis', () => {
   afterEach(async () => {
     release();
     for (const child of children) child.kill('SIGKILL');
-    await Promise.all(opened.map((questions) => questions.close()));
+    await Promise.all(opened.map((requests) => requests.close()));
   });
 
   const open = (
     ...rest: [log?: ReturnType<typeof errorLog>['log'], redisUrl?: string]
-  ): BullRequests<Question, Answer> => {
-    const questions = create(space, ...rest);
-    opened.push(questions);
-    return questions;
+  ): BullRequests<TestRequest, TestAnswer> => {
+    const requests = create(space, ...rest);
+    opened.push(requests);
+    return requests;
   };
-  const answering = async ({ name }: Question): Promise<Answer> => {
+  const answerAtOnce = async ({ name }: TestRequest): Promise<TestAnswer> => {
     handled.push(name);
     return { text: name, keepMs: 0 };
   };
-  const holdingBack = async (question: Question): Promise<Answer> => {
-    const answer = await answering(question);
+  const answerWhenReleased = async (request: TestRequest): Promise<TestAnswer> => {
+    const answer = await answerAtOnce(request);
     await released;
     return answer;
   };
   const key = (name: string): string => `${PREFIX}:${space}:${name}`;
   const answerKey = (): string => key('answer:[["name","a"]]');
   const leaseKey = (): string => key('asked:[["name","a"]]');
-  /** Ends when the process that it starts is asked a question, which it never answers. */
+  /** Starts a process whose handler never answers. Resolves once the handler has a request. */
   const startHanging = async (): Promise<ChildProcess> => {
     const script = `
       import { pino } from 'pino';
       import { z } from 'zod';
-      import { BullRequests } from '../queue/src/queue/bull-questions.ts';
-      const options = { log: pino({ level: 'silent' }), keepMs: () => 0, lockMs: 1_000, stalledCheckMs: 300, question: z.unknown(), answer: z.unknown() };
-      const questions = new BullRequests({ ...options, redisUrl: ${JSON.stringify(redis.url)}, prefix: ${JSON.stringify(`${PREFIX}:${space}`)} });
-      questions.answer(1, () => {
-        console.log('asked');
+      import { BullRequests } from './src/requests/bull-requests.ts';
+      const options = { log: pino({ level: 'silent' }), keepMs: () => 0, lockMs: 1_000, stalledCheckMs: 300, requestSchema: z.unknown(), answerSchema: z.unknown() };
+      const requests = new BullRequests({ ...options, redisUrl: ${JSON.stringify(redis.url)}, prefix: ${JSON.stringify(`${PREFIX}:${space}`)} });
+      requests.serve(1, () => {
+        console.log('handling');
         return new Promise(() => {});
       });`;
     const flags = ['--import', 'tsx', '--input-type=module', '--eval', script];
@@ -112,23 +112,23 @@ describe('questions in Redis', () => {
     return child;
   };
 
-  test('are handled once and answered everywhere, whichever process asks and whichever answers', async () => {
+  test('handles equal requests of several processes once, and answers all of them', async () => {
     const processes = [open(), open(), open()] as const;
-    for (const questions of processes.slice(1)) {
-      questions.answer(2, async (question) => ({ ...(await answering(question)), keepMs: 60_000 }));
+    for (const requests of processes.slice(1)) {
+      requests.serve(2, async (request) => ({ ...(await answerAtOnce(request)), keepMs: 60_000 }));
     }
-    const asked = processes.flatMap((questions) => [
-      questions.ask({ name: 'a' }, 10_000),
-      questions.ask({ name: 'a' }, 10_000),
+    const sent = processes.flatMap((requests) => [
+      requests.request({ name: 'a' }, 10_000),
+      requests.request({ name: 'a' }, 10_000),
     ]);
-    expect(new Set((await Promise.all(asked)).map((answer) => answer?.text))).toEqual(new Set(['a']));
+    expect(new Set((await Promise.all(sent)).map((answer) => answer?.text))).toEqual(new Set(['a']));
     expect(handled).toEqual(['a']);
   });
 
-  test('that take longer than the lease are handled once', async () => {
+  test('handles a request once that takes longer than the lease', async () => {
     const [requests, ...answerers] = [open(), open(), open()];
-    for (const answerer of answerers) answerer.answer(2, holdingBack);
-    const asked = requests?.ask({ name: 'a' }, 20_000);
+    for (const answerer of answerers) answerer.serve(2, answerWhenReleased);
+    const sent = requests?.request({ name: 'a' }, 20_000);
     let [leftMs, renewals] = [0, 0];
     const renewed = async (): Promise<number> => {
       const before = leftMs;
@@ -137,200 +137,200 @@ describe('questions in Redis', () => {
     };
     await expect.poll(renewed, { timeout: 20_000, interval: 20 }).toBeGreaterThan(5);
     release();
-    expect(await asked).toMatchObject({ text: 'a' });
+    expect(await sent).toMatchObject({ text: 'a' });
     expect(handled).toEqual(['a']);
     expect(await client.exists(leaseKey())).toBe(0);
   });
 
-  test('are handled once although Bull takes the one who is at them for dead', async () => {
+  test('handles a request once although Bull thinks its worker dead', async () => {
     const [first, second] = [open(), open()];
-    for (const questions of [first, second]) questions.answer(1, holdingBack);
-    const asked = first.ask({ name: 'a' }, 20_000);
+    for (const requests of [first, second]) requests.serve(1, answerWhenReleased);
+    const sent = first.request({ name: 'a' }, 20_000);
     await expect.poll(() => handled).toEqual(['a']);
     const [job] = await client.lrange(key('questions:active'), 0, -1);
     await client.del(key(`questions:${job}:lock`));
-    // The other one takes it, sees that it is being worked on, and is done with it.
+    // The other worker takes the job, finds the lease held, and ends the job.
     await expect.poll(() => client.llen(key('questions:active')), { timeout: 20_000 }).toBe(0);
     release();
-    expect(await asked).toMatchObject({ text: 'a' });
+    expect(await sent).toMatchObject({ text: 'a' });
     expect(handled).toEqual(['a']);
   });
 
-  test('are answered by another when the process that works on them is killed', async () => {
+  test('handles a request in another process when the first one is killed', async () => {
     const requests = open();
-    const asked = requests.ask({ name: 'a' }, 25_000);
+    const sent = requests.request({ name: 'a' }, 25_000);
     const child = await startHanging();
     child.removeAllListeners('exit');
     child.kill('SIGKILL');
-    open().answer(1, answering);
-    expect(await asked).toMatchObject({ text: 'a' });
+    open().serve(1, answerAtOnce);
+    expect(await sent).toMatchObject({ text: 'a' });
     expect(handled).toEqual(['a']);
   });
 
-  test('are put again when they got lost on their way', async () => {
-    const questions = open();
-    expect(await questions.ask({ name: 'a' }, 0)).toBeUndefined();
+  test('puts a request into the queue again after it was lost there', async () => {
+    const requests = open();
+    expect(await requests.request({ name: 'a' }, 0)).toBeUndefined();
     await client.del(key('questions:wait'));
-    questions.answer(1, answering);
-    expect(await questions.ask({ name: 'a' }, 15_000)).toMatchObject({ text: 'a' });
+    requests.serve(1, answerAtOnce);
+    expect(await requests.request({ name: 'a' }, 15_000)).toMatchObject({ text: 'a' });
   });
 
-  test('are left to whoever has taken them from a process that stood still', async () => {
+  test('stores no answer of a worker that stood still and lost its lease', async () => {
     const { log, warnings } = errorLog();
-    const questions = open(log);
-    questions.answer(1, holdingBack);
-    void questions.ask({ name: 'a' }, 20_000).catch(() => undefined);
+    const requests = open(log);
+    requests.serve(1, answerWhenReleased);
+    void requests.request({ name: 'a' }, 20_000).catch(() => undefined);
     await expect.poll(() => handled).toEqual(['a']);
     await client.set(leaseKey(), 'another', 'PX', 60_000);
     release();
-    await expect.poll(() => warnings).toContain('an answer came too late: the question was put again');
+    await expect.poll(() => warnings).toContain('an answer came too late: another worker has the request now');
     expect(await client.get(leaseKey())).toBe('another');
     expect(await client.exists(answerKey())).toBe(0);
   });
 
-  for (const [what, text] of [
-    ['no JSON', '{nonsense'],
-    ['something else', '"put"'],
+  for (const [content, text] of [
+    ['invalid JSON', '{nonsense'],
+    ['another value', '"put"'],
     [
       'an answer of another version',
       JSON.stringify({ job: 'x', keepMs: 60_000, stayMs: 60_000, answer: { other: true } }),
     ],
   ] as const) {
-    test(`are asked anew where there is ${what}, which is logged`, async () => {
+    test(`handles a request anew when Redis holds ${content}, and logs that`, async () => {
       const { log, warnings } = errorLog();
-      const questions = open(log);
-      questions.answer(1, answering);
+      const requests = open(log);
+      requests.serve(1, answerAtOnce);
       await client.set(answerKey(), text, 'PX', 60_000);
-      expect(await questions.ask({ name: 'a' }, 10_000)).toMatchObject({ text: 'a' });
-      expect(warnings).toEqual(['an answer in Redis cannot be read and counts as not there']);
+      expect(await requests.request({ name: 'a' }, 10_000)).toMatchObject({ text: 'a' });
+      expect(warnings).toEqual(['an answer in Redis cannot be read and is ignored']);
     });
   }
 
-  test('fail when it is the new answer that cannot be read', async () => {
-    const questions = open();
-    const asked = questions.ask({ name: 'a' }, 10_000).catch((error: unknown) => error);
+  test('fails a request whose new answer cannot be read', async () => {
+    const requests = open();
+    const sent = requests.request({ name: 'a' }, 10_000).catch((error: unknown) => error);
     await expect.poll(() => client.exists(leaseKey())).toBe(1);
     await client.set(answerKey(), 'nonsense', 'PX', 60_000);
-    expect(await asked).toBeInstanceOf(RequestFailed);
+    expect(await sent).toBeInstanceOf(RequestFailed);
   });
 
-  test('are refused when too many wait', async () => {
-    const questions = open();
+  test('rejects a request while too many wait', async () => {
+    const requests = open();
     await client.lpush(key('questions:wait'), ...Array.from({ length: MAX_WAITING }, (_, index) => index));
-    await expect(questions.ask({ name: 'a' }, 10_000)).rejects.toThrow('too many questions wait');
+    await expect(requests.request({ name: 'a' }, 10_000)).rejects.toThrow('too many requests wait');
     await client.rpop(key('questions:wait'));
-    expect(await questions.ask({ name: 'a' }, 0)).toBeUndefined();
+    expect(await requests.request({ name: 'a' }, 0)).toBeUndefined();
     expect(await client.llen(key('questions:wait'))).toBe(MAX_WAITING);
   });
 
-  test('are answered although Bull hands out a job that is gone, of which nothing stays', async () => {
+  test('discards a job without data, and goes on with the next one', async () => {
     const { log, warnings } = errorLog();
-    const questions = open(log);
+    const requests = open(log);
     await client.lpush(key('questions:wait'), 'gone');
-    questions.answer(1, answering);
-    expect(await questions.ask({ name: 'a' }, 20_000)).toMatchObject({ text: 'a' });
-    expect(warnings).toContain('a job without data is discarded');
+    requests.serve(1, answerAtOnce);
+    expect(await requests.request({ name: 'a' }, 20_000)).toMatchObject({ text: 'a' });
+    expect(warnings).toContain('discarded a job without data');
     await expect.poll(() => client.keys(key('questions:gone*'))).toEqual([]);
     await expect.poll(() => client.llen(key('questions:active'))).toBe(0);
   });
 
-  test('leave nothing in Redis that does not run out', async () => {
-    const questions = open();
-    questions.answer(2, async (question) => {
-      if (question.name === 'fails') throw new Error('a bug');
-      return await answering(question);
+  test('leaves no key in Redis that does not expire', async () => {
+    const requests = open();
+    requests.serve(2, async (request) => {
+      if (request.name === 'fails') throw new Error('a bug');
+      return await answerAtOnce(request);
     });
-    await questions.ask({ name: 'a' }, 10_000);
-    await expect(questions.ask({ name: 'fails' }, 10_000)).rejects.toBeInstanceOf(RequestFailed);
+    await requests.request({ name: 'a' }, 10_000);
+    await expect(requests.request({ name: 'fails' }, 10_000)).rejects.toBeInstanceOf(RequestFailed);
     const lasting = async (): Promise<string[]> => {
       const keys = await client.keys(key('*'));
       const left = await Promise.all(keys.map(async (name) => ((await client.pttl(name)) === -1 ? [name] : [])));
       return left.flat();
     };
-    // Bull counts its jobs.
+    // Bull's counter of jobs.
     await expect.poll(lasting).toEqual([key('questions:id')]);
   });
 });
 
-describe('questions whose Redis goes away', () => {
+describe('requests whose Redis goes away', () => {
   let own: RedisService;
-  let opened: BullRequests<Question, Answer>[];
+  let opened: BullRequests<TestRequest, TestAnswer>[];
 
   beforeEach(async () => {
     own = await startRedis({ own: true });
     opened = [];
   });
   afterEach(async () => {
-    await Promise.all(opened.map((questions) => questions.close()));
+    await Promise.all(opened.map((requests) => requests.close()));
     await own.close();
   });
 
-  const open = (): BullRequests<Question, Answer> => {
-    const questions = create('outage', errorLog().log, own.url);
-    opened.push(questions);
-    return questions;
+  const open = (): BullRequests<TestRequest, TestAnswer> => {
+    const requests = create('outage', errorLog().log, own.url);
+    opened.push(requests);
+    return requests;
   };
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     test(
-      `fail after ${signal}, also those that wait, and are answered when it is back`,
+      `fails open and new requests after ${signal}, and answers again once Redis is back`,
       { timeout: 60_000 },
       async () => {
-        const questions = open();
+        const requests = open();
         const waiting = open()
-          .ask({ name: 'nobody answers' }, 60_000)
+          .request({ name: 'no handler' }, 60_000)
           .catch((error: unknown) => error);
-        const look = new Redis(own.url);
-        await expect.poll(() => look.llen(`${PREFIX}:outage:questions:wait`)).toBe(1);
-        look.disconnect();
+        const inspector = new Redis(own.url);
+        await expect.poll(() => inspector.llen(`${PREFIX}:outage:questions:wait`)).toBe(1);
+        inspector.disconnect();
         await own.stop(signal);
         const startMs = performance.now();
         expect(await waiting).toBeInstanceOf(RequestFailed);
-        await expect(questions.ask({ name: 'a' }, 60_000)).rejects.toBeInstanceOf(RequestFailed);
+        await expect(requests.request({ name: 'a' }, 60_000)).rejects.toBeInstanceOf(RequestFailed);
         expect(performance.now() - startMs).toBeLessThan(10_000);
-        questions.answer(1, repeating);
+        requests.serve(1, echo);
         await own.start();
-        await answered(questions, 'b');
+        await untilAnswered(requests, 'b');
         await own.stop(signal);
         await own.start();
-        await answered(questions, 'c');
+        await untilAnswered(requests, 'c');
       },
     );
   }
 
-  test('fail within a few seconds when it is there but does not answer', async () => {
-    const questions = open();
-    expect(await questions.ask({ name: 'a' }, 0)).toBeUndefined();
+  test('fails within a few seconds when Redis accepts connections but does not answer', async () => {
+    const requests = open();
+    expect(await requests.request({ name: 'a' }, 0)).toBeUndefined();
     const { pid } = own;
     if (pid === undefined) throw new Error('this Redis has no process');
     process.kill(pid, 'SIGSTOP');
     try {
       const startMs = performance.now();
-      await expect(questions.ask({ name: 'b' }, 60_000)).rejects.toBeInstanceOf(RequestFailed);
+      await expect(requests.request({ name: 'b' }, 60_000)).rejects.toBeInstanceOf(RequestFailed);
       expect(performance.now() - startMs).toBeLessThan(6_000);
     } finally {
       process.kill(pid, 'SIGCONT');
     }
   });
 
-  test('are closed although it is gone', async () => {
-    const questions = open();
-    questions.answer(1, repeating);
-    await answered(questions, 'a');
+  test('closes although Redis is gone', async () => {
+    const requests = open();
+    requests.serve(1, echo);
+    await untilAnswered(requests, 'a');
     await own.stop();
-    await questions.close();
+    await requests.close();
     opened = [];
-    await expect(questions.ask({ name: 'a' }, 100)).rejects.toBeInstanceOf(RequestFailed);
+    await expect(requests.request({ name: 'a' }, 100)).rejects.toBeInstanceOf(RequestFailed);
   });
 });
 
-async function repeating({ name }: Question): Promise<Answer> {
+async function echo({ name }: TestRequest): Promise<TestAnswer> {
   return { text: name, keepMs: 0 };
 }
 
-/** Asks until there is an answer. */
-async function answered(questions: BullRequests<Question, Answer>, name: string): Promise<void> {
+/** Sends requests until one is answered. */
+async function untilAnswered(requests: BullRequests<TestRequest, TestAnswer>, name: string): Promise<void> {
   await expect
-    .poll(() => questions.ask({ name }, 5_000).catch(() => undefined), { timeout: 25_000 })
+    .poll(() => requests.request({ name }, 5_000).catch(() => undefined), { timeout: 25_000 })
     .toMatchObject({ text: name });
 }

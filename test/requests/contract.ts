@@ -3,21 +3,21 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { RequestFailed, type Requests } from '../../src/requests/requests.ts';
 
-/** The questions that the tests ask. */
-export const onDemandRequestSchema = z.object({ name: z.string(), extra: z.string().optional() });
-/** Their answers: `keepMs` is for how long one is kept. */
-export const onDemandAnswerSchema = z.object({ text: z.string(), keepMs: z.number() });
-export type Question = z.infer<typeof onDemandRequestSchema>;
-export type Answer = z.infer<typeof onDemandAnswerSchema>;
-export const keepMs = (answer: Answer): number => answer.keepMs;
+/** The requests that the tests send. */
+export const requestSchema = z.object({ name: z.string(), extra: z.string().optional() });
+/** Their answers; `keepMs` says how long the answer is kept. */
+export const answerSchema = z.object({ text: z.string(), keepMs: z.number() });
+export type TestRequest = z.infer<typeof requestSchema>;
+export type TestAnswer = z.infer<typeof answerSchema>;
+export const keepMs = (answer: TestAnswer): number => answer.keepMs;
 
-/** Errors that were logged. */
-export interface QuestionsUnderTest {
-  readonly questions: Requests<Question, Answer>;
+/** An implementation under test, and the errors that it has logged. */
+export interface RequestsUnderTest {
+  readonly requests: Requests<TestRequest, TestAnswer>;
   readonly errors: readonly string[];
 }
 
-/** A logger that notes what is logged as a warning, and what as an error. */
+/** A logger that collects the messages of its warnings and errors. */
 export function errorLog(): { log: pino.Logger; warnings: string[]; errors: string[] } {
   const [warnings, errors]: [string[], string[]] = [[], []];
   const write = (line: string): void => {
@@ -29,141 +29,142 @@ export function errorLog(): { log: pino.Logger; warnings: string[]; errors: stri
 
 const logLine = z.object({ level: z.number(), msg: z.string() });
 
-const PATIENCE_MS = 10_000;
+/** Long enough for every answer that comes at all. */
+const TIMEOUT_MS = 10_000;
 
-/** What is promised of questions, for whoever keeps them. `create` makes them anew for each test. */
-export function describeQuestions(create: () => Promise<QuestionsUnderTest>): void {
-  describe('questions', () => {
-    let under: QuestionsUnderTest;
-    let questions: Requests<Question, Answer>;
-    /** The names that the handler was asked about, in order. */
+/** The promises of `Requests`, for any implementation. `create` makes a new one for each test. */
+export function describeRequests(create: () => Promise<RequestsUnderTest>): void {
+  describe('requests', () => {
+    let underTest: RequestsUnderTest;
+    let requests: Requests<TestRequest, TestAnswer>;
+    /** The names in the requests that reached the handler, in order. */
     let handled: string[];
     /** Lets the handler go on. */
     let release: () => void;
     let released: Promise<void>;
 
     beforeEach(async () => {
-      under = await create();
-      ({ questions } = under);
+      underTest = await create();
+      ({ requests } = underTest);
       handled = [];
       released = new Promise((resolve) => (release = resolve));
     });
     afterEach(async () => {
       release();
-      await questions.close();
+      await requests.close();
     });
 
-    const answerWith = (make: (question: Question) => Answer, waits = false): void => {
-      questions.answer(4, async (question) => {
-        handled.push(question.name);
+    const serveWith = (answerTo: (request: TestRequest) => TestAnswer, waits = false): void => {
+      requests.serve(4, async (request) => {
+        handled.push(request.name);
         if (waits) await released;
-        return make(question);
+        return answerTo(request);
       });
     };
 
-    test('are answered', async () => {
-      answerWith(({ name }) => ({ text: `about ${name}`, keepMs: 0 }));
-      expect(await questions.ask({ name: 'a' }, PATIENCE_MS)).toEqual({ text: 'about a', keepMs: 0 });
+    test('returns the answer of the handler', async () => {
+      serveWith(({ name }) => ({ text: `about ${name}`, keepMs: 0 }));
+      expect(await requests.request({ name: 'a' }, TIMEOUT_MS)).toEqual({ text: 'about a', keepMs: 0 });
     });
 
-    test('that are equal are handled once, whatever the order of their fields, and all get the answer', async () => {
-      answerWith(({ name }) => ({ text: `about ${name}`, keepMs: 0 }), true);
-      const asked = [
-        ...Array.from({ length: 10 }, () => questions.ask({ name: 'a', extra: 'x' }, PATIENCE_MS)),
-        questions.ask({ extra: 'x', name: 'a' }, PATIENCE_MS),
+    test('handles equal requests once, whatever the order of their fields, and answers all clients', async () => {
+      serveWith(({ name }) => ({ text: `about ${name}`, keepMs: 0 }), true);
+      const equal = [
+        ...Array.from({ length: 10 }, () => requests.request({ name: 'a', extra: 'x' }, TIMEOUT_MS)),
+        requests.request({ extra: 'x', name: 'a' }, TIMEOUT_MS),
       ];
-      const other = questions.ask({ name: 'b' }, PATIENCE_MS);
+      const different = requests.request({ name: 'b' }, TIMEOUT_MS);
       await expect.poll(() => handled.length).toBe(2);
       release();
-      expect(await Promise.all(asked)).toEqual(asked.map(() => ({ text: 'about a', keepMs: 0 })));
-      expect(await other).toMatchObject({ text: 'about b' });
+      expect(await Promise.all(equal)).toEqual(equal.map(() => ({ text: 'about a', keepMs: 0 })));
+      expect(await different).toMatchObject({ text: 'about b' });
       expect(handled.toSorted()).toEqual(['a', 'b']);
     });
 
-    test('have their answer kept for as long as it says, and no longer', async () => {
-      answerWith(({ name }) => ({
+    test('keeps an answer for keepMs, and no longer', async () => {
+      serveWith(({ name }) => ({
         text: `${name}${handled.length}`,
         keepMs: name === 'kept' ? 60_000 : name === 'short' ? 50 : 0,
       }));
-      for (const name of ['kept', 'once']) await questions.ask({ name }, PATIENCE_MS);
-      expect(await questions.ask({ name: 'kept' }, PATIENCE_MS)).toMatchObject({ text: 'kept1' });
-      expect(await questions.ask({ name: 'once' }, PATIENCE_MS)).toMatchObject({ text: 'once3' });
-      const first = await questions.ask({ name: 'short' }, PATIENCE_MS);
-      await expect.poll(() => questions.ask({ name: 'short' }, PATIENCE_MS)).not.toEqual(first);
+      for (const name of ['kept', 'once']) await requests.request({ name }, TIMEOUT_MS);
+      expect(await requests.request({ name: 'kept' }, TIMEOUT_MS)).toMatchObject({ text: 'kept1' });
+      expect(await requests.request({ name: 'once' }, TIMEOUT_MS)).toMatchObject({ text: 'once3' });
+      const first = await requests.request({ name: 'short' }, TIMEOUT_MS);
+      await expect.poll(() => requests.request({ name: 'short' }, TIMEOUT_MS)).not.toEqual(first);
     });
 
-    test('are given up when patience ends, and answered at once when asked again', async () => {
-      answerWith(({ name }) => ({ text: name, keepMs: 60_000 }), true);
-      expect(await questions.ask({ name: 'slow' }, 50)).toBeUndefined();
+    test('gives up after the time-out, and returns the answer to the next equal request', async () => {
+      serveWith(({ name }) => ({ text: name, keepMs: 60_000 }), true);
+      expect(await requests.request({ name: 'slow' }, 50)).toBeUndefined();
       release();
-      expect(await questions.ask({ name: 'slow' }, PATIENCE_MS)).toEqual({ text: 'slow', keepMs: 60_000 });
+      expect(await requests.request({ name: 'slow' }, TIMEOUT_MS)).toEqual({ text: 'slow', keepMs: 60_000 });
       expect(handled).toEqual(['slow']);
     });
 
-    test('are the same whether a field is undefined or not there', async () => {
-      answerWith(({ name }) => ({ text: name, keepMs: 60_000 }));
-      await questions.ask({ name: 'a', extra: undefined }, PATIENCE_MS);
-      await questions.ask({ name: 'a' }, PATIENCE_MS);
+    test('treats an undefined field as an absent one', async () => {
+      serveWith(({ name }) => ({ text: name, keepMs: 60_000 }));
+      await requests.request({ name: 'a', extra: undefined }, TIMEOUT_MS);
+      await requests.request({ name: 'a' }, TIMEOUT_MS);
       expect(handled).toEqual(['a']);
     });
 
-    test('are refused once the queue is closed', async () => {
-      await questions.close();
-      await expect(questions.ask({ name: 'a' }, PATIENCE_MS)).rejects.toBeInstanceOf(RequestFailed);
+    test('rejects requests after close', async () => {
+      await requests.close();
+      await expect(requests.request({ name: 'a' }, TIMEOUT_MS)).rejects.toBeInstanceOf(RequestFailed);
     });
 
-    test('that nobody answers are given up', async () => {
-      expect(await questions.ask({ name: 'a' }, 50)).toBeUndefined();
+    test('gives up after the time-out when no handler runs', async () => {
+      expect(await requests.request({ name: 'a' }, 50)).toBeUndefined();
     });
 
-    test('whose handler fails are failed for all, logged, and handled again when asked again', async () => {
+    test('fails all clients of a request whose handler fails, logs it, and handles the next equal request', async () => {
       let fails = true;
-      questions.answer(4, async ({ name }) => {
+      requests.serve(4, async ({ name }) => {
         handled.push(name);
         await released;
         if (fails) throw new Error('a bug with a secret');
         return { text: name, keepMs: 0 };
       });
-      const asked = Promise.allSettled([
-        questions.ask({ name: 'a' }, PATIENCE_MS),
-        questions.ask({ name: 'a' }, PATIENCE_MS),
+      const settled = Promise.allSettled([
+        requests.request({ name: 'a' }, TIMEOUT_MS),
+        requests.request({ name: 'a' }, TIMEOUT_MS),
       ]);
       await expect.poll(() => handled.length).toBe(1);
       release();
-      for (const result of await asked) {
+      for (const result of await settled) {
         const reason: unknown = result.status === 'rejected' ? result.reason : undefined;
         expect(reason).toBeInstanceOf(RequestFailed);
         expect(String(reason)).not.toContain('secret');
       }
-      expect(under.errors).toEqual(['a question could not be answered']);
+      expect(underTest.errors).toEqual(['the handler of a request failed unexpectedly']);
       fails = false;
-      expect(await questions.ask({ name: 'a' }, PATIENCE_MS)).toMatchObject({ text: 'a' });
+      expect(await requests.request({ name: 'a' }, TIMEOUT_MS)).toMatchObject({ text: 'a' });
     });
 
-    test('run side by side, but no more than allowed', async () => {
+    test('runs handlers side by side, up to the limit', async () => {
       let running = 0;
-      let most = 0;
-      questions.answer(2, async ({ name }) => {
-        most = Math.max(most, ++running);
+      let maxRunning = 0;
+      requests.serve(2, async ({ name }) => {
+        maxRunning = Math.max(maxRunning, ++running);
         handled.push(name);
         await released;
         running--;
         return { text: name, keepMs: 0 };
       });
-      const asked = ['a', 'b', 'c'].map((name) => questions.ask({ name }, PATIENCE_MS));
+      const sent = ['a', 'b', 'c'].map((name) => requests.request({ name }, TIMEOUT_MS));
       await expect.poll(() => handled.length).toBe(2);
       release();
-      await Promise.all(asked);
-      expect(most).toBe(2);
+      await Promise.all(sent);
+      expect(maxRunning).toBe(2);
     });
 
-    test('are let finish by a close, which ends the waiting of all others', async () => {
-      answerWith(({ name }) => ({ text: name, keepMs: 0 }), true);
-      const asked = questions.ask({ name: 'a' }, PATIENCE_MS).catch((error: unknown) => error);
+    test('close waits for the running handler, and ends the waiting of all clients', async () => {
+      serveWith(({ name }) => ({ text: name, keepMs: 0 }), true);
+      const sent = requests.request({ name: 'a' }, TIMEOUT_MS).catch((error: unknown) => error);
       await expect.poll(() => handled.length).toBe(1);
-      const closed = questions.close();
-      const answer = await asked;
-      expect(answer === undefined || answer instanceof RequestFailed).toBe(true);
+      const closed = requests.close();
+      const result = await sent;
+      expect(result === undefined || result instanceof RequestFailed).toBe(true);
       release();
       await closed;
     });

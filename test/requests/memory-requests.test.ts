@@ -1,31 +1,31 @@
 import { describe, expect, test } from 'vitest';
 import { MemoryRequests } from '../../src/requests/memory-requests.ts';
 import { MAX_WAITING } from '../../src/requests/requests.ts';
-import { describeQuestions, errorLog, keepMs, type Answer, type Question } from './contract.ts';
+import { describeRequests, errorLog, keepMs, type TestAnswer, type TestRequest } from './contract.ts';
 
-describeQuestions(async () => {
+describeRequests(async () => {
   const { log, errors } = errorLog();
-  return { questions: new MemoryRequests<Question, Answer>({ log, keepMs }), errors };
+  return { requests: new MemoryRequests<TestRequest, TestAnswer>({ log, keepMs }), errors };
 });
 
-describe('questions in the process', () => {
-  test('are refused when too many wait, and taken again when they are answered', async () => {
-    const questions = new MemoryRequests<Question, Answer>({ log: errorLog().log, keepMs });
-    const asked = Array.from({ length: MAX_WAITING }, (_, index) => questions.ask({ name: `${index}` }, 20_000));
-    await expect(questions.ask({ name: 'one more' }, 20_000)).rejects.toThrow('too many questions wait');
-    questions.answer(4, async ({ name }) => ({ text: name, keepMs: 0 }));
-    expect((await Promise.all(asked)).at(-1)).toMatchObject({ text: `${MAX_WAITING - 1}` });
-    expect(await questions.ask({ name: 'one more' }, 20_000)).toMatchObject({ text: 'one more' });
-    await questions.close();
+describe('requests in the process', () => {
+  test('rejects a request while too many wait, and accepts it once they are handled', async () => {
+    const requests = new MemoryRequests<TestRequest, TestAnswer>({ log: errorLog().log, keepMs });
+    const sent = Array.from({ length: MAX_WAITING }, (_, index) => requests.request({ name: `${index}` }, 20_000));
+    await expect(requests.request({ name: 'one more' }, 20_000)).rejects.toThrow('too many requests wait');
+    requests.serve(4, async ({ name }) => ({ text: name, keepMs: 0 }));
+    expect((await Promise.all(sent)).at(-1)).toMatchObject({ text: `${MAX_WAITING - 1}` });
+    expect(await requests.request({ name: 'one more' }, 20_000)).toMatchObject({ text: 'one more' });
+    await requests.close();
   });
 
-  test('have their answers kept for the last 10,000 only', async () => {
-    const questions = new MemoryRequests<Question, Answer>({ log: errorLog().log, keepMs });
+  test('keeps the last 10,000 answers only', async () => {
+    const requests = new MemoryRequests<TestRequest, TestAnswer>({ log: errorLog().log, keepMs });
     let handled = 0;
-    questions.answer(4, async ({ name }) => ({ text: `${name} ${++handled}`, keepMs: 60_000 }));
-    for (let index = 0; index <= 10_000; index++) await questions.ask({ name: `${index}` }, 20_000);
-    expect(await questions.ask({ name: '1' }, 20_000)).toMatchObject({ text: '1 2' });
-    expect(await questions.ask({ name: '0' }, 20_000)).toMatchObject({ text: '0 10002' });
-    await questions.close();
+    requests.serve(4, async ({ name }) => ({ text: `${name} ${++handled}`, keepMs: 60_000 }));
+    for (let index = 0; index <= 10_000; index++) await requests.request({ name: `${index}` }, 20_000);
+    expect(await requests.request({ name: '1' }, 20_000)).toMatchObject({ text: '1 2' });
+    expect(await requests.request({ name: '0' }, 20_000)).toMatchObject({ text: '0 10002' });
+    await requests.close();
   });
 });

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+
+/**
+ * An answer as Redis stores it. `job` gave it; it is valid for new requests for `keepMs` milliseconds and stays for `stayMs`.
+ * `answer` is absent if the handler failed. The expiry of the key gives the age: the clocks of the machines differ.
+ */
+export interface StoredAnswer<A> {
+  readonly job: string;
+  readonly keepMs: number;
+  readonly stayMs: number;
+  readonly answer?: A | undefined;
+}
+
+/** Parses the JSON text of a stored answer. */
+export function storedAnswerSchema<A>(answerSchema: z.ZodType<A>): z.ZodType<StoredAnswer<A>> {
+  const json = z.string().transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      context.addIssue(String(error));
+      return z.NEVER;
+    }
+  });
+  const shape = { job: z.string(), keepMs: z.number(), stayMs: z.number(), answer: answerSchema.optional() };
+  return json.pipe(z.object(shape));
+}
