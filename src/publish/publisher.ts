@@ -4,7 +4,7 @@ import { parseCommit, type Commit, type Project, type Tag } from '../gitlab/sche
 import { MAX_GOMOD } from '../module/zip/writer.ts';
 import type { CachedTag, TagJob } from '../queue/tag-job.ts';
 import type { Ownership } from '../resolve/ownership.ts';
-import { joinPath } from '../module/elements.ts';
+import { joinPath } from '../module/path-elements.ts';
 import { locateTag, type LocatedTag } from '../resolve/tag.ts';
 import { moduleKey } from '../store/layout.ts';
 import { filesInGitLab, type CommitFiles } from '../build/commit-files.ts';
