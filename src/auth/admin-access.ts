@@ -1,4 +1,4 @@
-import { below } from '../module/elements.ts';
+import { below } from '../module/path-elements.ts';
 import { isToken } from './token.ts';
 import { IdTokens, type Job } from './id-token.ts';
 import type { OidcRules } from './oidc-rules.ts';

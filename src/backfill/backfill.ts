@@ -2,7 +2,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import { messageOf, Retry } from '../errors.ts';
 import type { Project } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
-import { below } from '../module/elements.ts';
+import { below } from '../module/path-elements.ts';
 import { Patience } from '../async/retry-policy.ts';
 import { sleep } from '../async/sleep.ts';
 import type { PublishResult } from '../publish/publisher.ts';

@@ -1,5 +1,5 @@
 import { matches, readPattern, UNREAD_PATTERN, type Pattern, type Work } from './attribute-pattern.ts';
-import { below } from '../module/elements.ts';
+import { below } from '../module/path-elements.ts';
 
 /** A .gitattributes file: its directory, empty for the root of the repository, and its text. */
 export interface AttributesFile {

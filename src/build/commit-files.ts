@@ -1,6 +1,6 @@
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { CommitId, TreeEntry } from '../gitlab/schema.ts';
-import { joinPath } from '../module/elements.ts';
+import { joinPath } from '../module/path-elements.ts';
 import type { AttributesFile } from './attributes.ts';
 
 /** The files of one commit, by their paths in the repository. */

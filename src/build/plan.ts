@@ -3,7 +3,7 @@ import type { BlobId, CommitId, TreeEntry } from '../gitlab/schema.ts';
 import { checkFiles, TreeSieve, type TreeFile } from '../module/check-files.ts';
 import { usesVendorRule124 } from '../module/modfile.ts';
 import { MAX_LICENSE } from '../module/zip/writer.ts';
-import { joinPath } from '../module/elements.ts';
+import { joinPath } from '../module/path-elements.ts';
 import type { CommitFiles } from './commit-files.ts';
 
 /** The module to plan. */

@@ -3,7 +3,7 @@ import { loadWithdrawConfig, type WithdrawConfig } from '../config/commands.ts';
 import { ConfigError } from '../config/reader.ts';
 import { messageOf } from '../errors.ts';
 import { createLog } from '../app/log.ts';
-import { below } from '../module/elements.ts';
+import { below } from '../module/path-elements.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import { withdrawVersion, type WithdrawResult } from '../publish/withdraw.ts';

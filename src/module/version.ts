@@ -1,6 +1,6 @@
 import { checkElement, escapeUpperCase, splitPathVersion, unescapeUpperCase, type ModulePath } from './path.ts';
 
-/** Semantic versions as Go reads them (golang.org/x/mod/semver and module): with a `v`, `+incompatible` kept. */
+/** Semantic versions by the rules of Go (golang.org/x/mod/semver and module): they begin with `v` and may end in `+incompatible`. */
 
 declare const versionBrand: unique symbol;
 
@@ -11,9 +11,9 @@ interface Semver {
   readonly major: string;
   readonly minor: string;
   readonly patch: string;
-  /** With its `-`, or empty. */
+  /** Begins with `-`, or is empty. */
   readonly prerelease: string;
-  /** With its `+`, or empty. */
+  /** Begins with `+`, or is empty. */
   readonly build: string;
 }
 
@@ -22,7 +22,7 @@ const SEMVER = new RegExp(
   `^v(${NUMBER})(?:\\.(${NUMBER})(?:\\.(${NUMBER})(-[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?(\\+[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?)?)?$`,
 );
 
-/** Parses a version from outside: the canonical form only. Undefined for everything else, `v1.2` and `v1.2.3+meta` too. */
+/** Parses a version from outside. Only the canonical form is accepted: `v1.2` and `v1.2.3+meta` give undefined. */
 export function parseVersion(text: string): Version | undefined {
   return text !== '' && canonicalVersion(text) === text ? (text as Version) : undefined;
 }
@@ -32,7 +32,10 @@ export function isSemver(text: string): boolean {
   return parseSemver(text) !== undefined;
 }
 
-/** The canonical form of a version: filled up to three numbers, build metadata dropped but for `+incompatible`; empty if it is none. */
+/**
+ * The canonical form of a version (module.CanonicalVersion): three numbers, and no build metadata except `+incompatible`.
+ * Empty if the text is not a version.
+ */
 export function canonicalVersion(text: string): string {
   const parsed = parseSemver(text);
   if (!parsed) return '';
@@ -40,18 +43,18 @@ export function canonicalVersion(text: string): string {
   return `v${parsed.major}.${parsed.minor}.${parsed.patch}${parsed.prerelease}${suffix}`;
 }
 
-/** `v2` of `v2.3.4`; empty for what is no version. */
+/** The major version: `v2` for `v2.3.4`; empty if the text is not a version. */
 export function majorOf(version: string): string {
   const parsed = parseSemver(version);
   return parsed ? `v${parsed.major}` : '';
 }
 
-/** `-rc.1` of `v1.0.0-rc.1`; empty for a release. */
+/** The pre-release part: `-rc.1` for `v1.0.0-rc.1`; empty for a release. */
 export function prereleaseOf(version: string): string {
   return parseSemver(version)?.prerelease ?? '';
 }
 
-/** Orders two versions by precedence (semver.Compare): negative, zero or positive; build metadata does not count. */
+/** Compares two versions by precedence (semver.Compare): negative, zero or positive. Build metadata is ignored. */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [parseSemver(a), parseSemver(b)];
   if (!left || !right) return left ? 1 : right ? -1 : 0;
@@ -68,21 +71,26 @@ export function isPseudoVersion(version: string): boolean {
   return PSEUDO_VERSION.test(version) && parseSemver(version) !== undefined;
 }
 
-/** Whether a version may stand beside a path's major version suffix: empty, `/vN` or `.vN` (module.CheckPathMajor). */
+/** Whether a version fits the major version suffix of a path: empty, `/vN` or `.vN` (module.CheckPathMajor). */
 export function matchesMajor(version: string, pathMajor: string): boolean {
   const suffix = pathMajor.replace(/-unstable$/, '');
-  // An old go command made v0.0.0 pseudo-versions for gopkg.in's .v1; those stay valid.
+  // Old go commands made v0.0.0 pseudo-versions for gopkg.in's .v1; those are still valid.
   if (version.startsWith('v0.0.0-') && suffix === '.v1') return true;
   const major = majorOf(version);
   if (suffix === '') return major === 'v0' || major === 'v1' || version.endsWith('+incompatible');
   return major === suffix.slice(1);
 }
 
-/** Why the two do not go together as module@version (module.Check), or undefined. */
+/** Why the path and the version do not match as module@version (module.Check); undefined if they match. */
 export function checkModuleVersion(path: ModulePath, version: Version): string | undefined {
   const major = splitPathVersion(path)?.major ?? '';
   if (matchesMajor(version, major)) return undefined;
   return `version ${version} should be ${major === '' ? 'v0 or v1' : major.slice(1)}, not ${majorOf(version)}`;
+}
+
+/** The version without `+incompatible`. */
+export function withoutIncompatible(version: string): string {
+  return version.replace(/\+incompatible$/, '');
 }
 
 /** Escapes a version for the proxy protocol and the store. */
@@ -91,8 +99,8 @@ export function escapeVersion(version: Version): string {
 }
 
 /**
- * Reads an escaped version or revision name (`main`, `v1`, a commit) as it stands in a URL after percent-decoding
- * (module.UnescapeVersion). Undefined when it is none.
+ * Unescapes a version or the name of a revision (`main`, `v1`, a commit) from a URL, after percent-decoding
+ * (module.UnescapeVersion). Undefined if the text is not such a name.
  */
 export function unescapeVersion(escaped: string): string | undefined {
   const version = unescapeUpperCase(escaped);
@@ -106,7 +114,7 @@ function parseSemver(text: string): Semver | undefined {
   const match = SEMVER.exec(text);
   if (!match) return undefined;
   const [, major = '0', minor = '0', patch = '0', prerelease = '', build = ''] = match;
-  // A numeric identifier of a pre-release has no leading zero.
+  // A numeric identifier of a pre-release must not have a leading zero.
   if (/(?:^-|\.)0[0-9]+(?:\.|$)/.test(prerelease)) return undefined;
   return { major, minor, patch, prerelease, build };
 }

@@ -3,7 +3,7 @@ import { filesInGitLab, type CommitFiles } from '../build/commit-files.ts';
 import { Refuse, Retry, Skip } from '../errors.ts';
 import { ProjectCache } from '../gitlab/project-cache.ts';
 import { parseCommit, type Commit, type Project, type Tag } from '../gitlab/schema.ts';
-import { joinPath } from '../module/elements.ts';
+import { joinPath } from '../module/path-elements.ts';
 import { MAX_GOMOD } from '../module/zip/writer.ts';
 import type { CachedTag, TagJob } from '../queue/tag-job.ts';
 import type { Ownership } from '../resolve/ownership.ts';

@@ -1,14 +1,14 @@
 import { Refuse } from '../errors.ts';
 import { parsePseudoVersion, timestampOf } from '../module/pseudo.ts';
-import { compareVersions, majorOf, type Version } from '../module/version.ts';
+import { compareVersions, majorOf, withoutIncompatible, type Version } from '../module/version.ts';
 import type { ModulePlace } from './place.ts';
 import type { Repositories } from './repositories.ts';
 import type { Revision } from './revision.ts';
 import { tagPrefixOf } from './tagged-versions.ts';
 
 /**
- * Throws Refuse unless a pseudo-version is the one name that its commit may have, or was allowed to have at some time
- * (codeRepo.validatePseudoVersion in cmd/go). Otherwise anybody could make up versions of any height for a commit.
+ * Throws Refuse unless a pseudo-version is a valid name of its commit, now or at an earlier time
+ * (codeRepo.validatePseudoVersion in cmd/go). Without this check, anybody could invent a high version for a commit.
  */
 export async function checkPseudoVersion(
   repositories: Repositories,
@@ -16,37 +16,41 @@ export async function checkPseudoVersion(
   revision: Revision,
   version: Version,
 ): Promise<void> {
-  const reason = await fault(repositories, place, revision, version);
-  if (reason !== undefined) throw new Refuse(`${version} is no valid pseudo-version: ${reason}`);
+  const reason = await faultOf(repositories, place, revision, version);
+  if (reason !== undefined) throw new Refuse(`${version} is not a valid pseudo-version: ${reason}`);
 }
 
-async function fault(
+async function faultOf(
   repositories: Repositories,
   place: ModulePlace,
   { id, committedAt }: Revision,
   version: Version,
 ): Promise<string | undefined> {
-  const parsed = parsePseudoVersion(version.replace(/\+incompatible$/, ''));
-  if (!parsed) return 'its form is none of those there are';
+  const parsed = parsePseudoVersion(withoutIncompatible(version));
+  if (!parsed) return 'it has none of the forms of a pseudo-version';
   const { timestamp, revision, base } = parsed;
   const short = id.slice(0, 12);
   if (revision !== short) {
-    const how = revision.startsWith(short) ? 'longer than' : short.startsWith(revision) ? 'shorter than' : 'not';
-    return `its commit is written ${how} the usual ${short}`;
+    const difference = revision.startsWith(short)
+      ? 'is too long'
+      : short.startsWith(revision)
+        ? 'is too short'
+        : 'does not match';
+    return `its commit id ${difference}: it has to be ${short}`;
   }
   if (timestamp !== timestampOf(committedAt))
-    return `its time is not that of the commit, which is ${timestampOf(committedAt)}`;
+    return `its time is not the time of the commit, which is ${timestampOf(committedAt)}`;
   if (typeof base !== 'string') return base.reason;
   if (base === '') {
     return place.major === '' && majorOf(version) === 'v1'
       ? 'without a tag before it, the major version has to be v0'
       : undefined;
   }
-  return await baseFault(repositories, place, id, base);
+  return await baseFaultOf(repositories, place, id, base);
 }
 
-/** The base has to be a tag on a commit before this one. */
-async function baseFault(
+/** Why `base` is not a tag on an ancestor of the commit; undefined if it is. */
+async function baseFaultOf(
   repositories: Repositories,
   place: ModulePlace,
   commit: Revision['id'],
@@ -55,13 +59,13 @@ async function baseFault(
   const prefix = tagPrefixOf(place);
   const tags = await repositories.tags(place.project.id);
   if (tags.some((tag) => tag.commit === commit && tag.name.replace(prefix, '') === base)) {
-    return `its commit has the tag ${prefix}${base}, which is to be used instead`;
+    return `its commit has the tag ${prefix}${base}: use that version instead`;
   }
   // Tags like v1.2.3+meta count as v1.2.3 here.
   const candidates = tags.filter(
     ({ name }) => name.startsWith(prefix + base) && compareVersions(name.slice(prefix.length), base) === 0,
   );
-  if (candidates.length === 0) return `there is no tag ${prefix}${base} for it to come after`;
+  if (candidates.length === 0) return `there is no tag ${prefix}${base} before its commit`;
   for (const candidate of candidates) {
     if (await repositories.isAncestor(place.project.id, candidate.commit, commit)) return undefined;
   }

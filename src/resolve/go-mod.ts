@@ -1,33 +1,36 @@
 import { Refuse, Skip } from '../errors.ts';
 import { declaredPath } from '../module/modfile.ts';
 import { splitPathVersion, type ModulePath } from '../module/path.ts';
-import { joinPath } from '../module/elements.ts';
+import { joinPath } from '../module/path-elements.ts';
 import type { ModulePlace } from './place.ts';
 
-/** Where a version's files are, and its go.mod. */
-export interface FoundGoMod {
-  /** The module's directory in the repository: that of the place, or its `vN` below. */
+/** The go.mod of a version, and the directory of its files. */
+export interface ChosenGoMod {
+  /** The module's directory in the repository: the directory of the place, or the `vN` below it. */
   readonly directory: string;
-  /** Its bytes; undefined for a repository from before modules, which the go command takes for a module all the same. */
+  /** The bytes of the go.mod; undefined for a repository from before modules, which the go command accepts as a module too. */
   readonly gomod: Buffer | undefined;
 }
 
-/** The two files that may make a module: in the directory that its path names, and in `vN` below that. */
+/** The two go.mod files that can belong to a module; each undefined if it does not exist. */
 export interface GoModFiles {
+  /** The go.mod in the directory that the module path names. */
   readonly here: Buffer | undefined;
+  /** The go.mod in `vN` below that directory. */
   readonly below: Buffer | undefined;
 }
 
-/** Where else than in its directory a module's go.mod may be; undefined where nowhere. */
+/** The second directory in which a module's go.mod can be: `vN` below its own. Undefined if its path has no `/vN`. */
 export function versionedDirectory({ path, root, directory, major }: ModulePlace): string | undefined {
   return major.startsWith('/') && root !== path ? joinPath(directory, major.slice(1)) : undefined;
 }
 
 /**
- * Chooses the go.mod of a module, by the rules of codeRepo.findDir in cmd/go: `vN/go.mod` or `go.mod`, whichever claims
- * the major version, and not both. Throws Skip where there is none, Refuse where they contradict the path.
+ * Chooses the go.mod of a module by the rules of codeRepo.findDir in cmd/go: `vN/go.mod` or `go.mod`, whichever claims the
+ * major version. Throws Skip if the module has no go.mod, Refuse if both files claim the major version, or if a file
+ * contradicts the module path.
  */
-export function chooseGoMod(place: ModulePlace, { here, below }: GoModFiles): FoundGoMod {
+export function chooseGoMod(place: ModulePlace, { here, below }: GoModFiles): ChosenGoMod {
   const { directory, major } = place;
   const file = joinPath(directory, 'go.mod');
   const versioned = versionedDirectory(place);
@@ -53,22 +56,23 @@ export function madeUpGoMod(path: ModulePath): Buffer {
   return Buffer.from(`module ${path}\n`);
 }
 
-/** Whether a go.mod's declared path allows the major version (isMajor in cmd/go). `major` is empty, `/vN` or `.vN`. */
+/** Whether the path that a go.mod declares allows the major version (isMajor in cmd/go). `major` is empty, `/vN` or `.vN`. */
 function claimsMajor(gomod: Buffer, major: string): boolean {
   const declared = declaredPath(gomod);
   const claimed = declared === '' ? undefined : splitPathVersion(declared)?.major;
   if (claimed === undefined) return false;
   if (major !== '') return claimed.slice(1) === major.slice(1);
-  // An old go command took gopkg.in paths as replacements for unversioned ones; that stayed legal (golang.org/issue/34254).
+  // Old go commands accepted gopkg.in paths as replacements for unversioned ones; that is still legal (golang.org/issue/34254).
   return claimed === '' || /^\.v[01](?:-unstable)?$/.test(claimed) || declared.startsWith('gopkg.in/');
 }
 
+/** The module path that a go.mod declares, as words for an error message. */
 function describe(gomod: Buffer): string {
   const declared = declaredPath(gomod);
   return declared === '' ? 'no module path' : `module path ${declared}`;
 }
 
-/** What is wrong with a declared path, as the rest of a sentence. */
+/** The fault of a declared path, as a clause that ends an error message; empty if no path is declared. */
 function contradiction(gomod: Buffer, major: string): string {
   if (declaredPath(gomod) === '') return '';
   return major === '' ? ', which has a major version suffix' : `, which does not end in ${major}`;

@@ -2,20 +2,22 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { parseJson } from '../io/json.ts';
 import { compareBytes } from '../module/hash.ts';
-import { canonicalVersion, isPseudoVersion, type Version } from '../module/version.ts';
+import { canonicalVersion, isPseudoVersion, withoutIncompatible, type Version } from '../module/version.ts';
 import type { ModulePlace } from './place.ts';
 import type { RepositoryTag } from './repositories.ts';
 import type { Revision } from './revision.ts';
+import { tagPrefixOf } from './tagged-versions.ts';
 
-/** Where a version comes from, in the words of codehost.Origin in cmd/go and in its order. What does not apply is left out. */
+/** Where a version comes from: the fields of codehost.Origin in cmd/go, in the same order. Fields that do not apply are left out. */
 export interface Origin {
   readonly VCS: 'git';
   readonly URL: string;
-  /** Directory of the module, without the `vN` that may be below. */
+  /** The directory of the module, without a `vN` below it. */
   readonly Subdir?: string;
   readonly Hash: string;
-  /** The tags on which a pseudo-version depends: those that begin so, and a checksum over them and their commits. */
+  /** A pseudo-version depends on the tags with this prefix. */
   readonly TagPrefix?: string;
+  /** A checksum over the names and commits of those tags. */
   readonly TagSum?: string;
   readonly Ref?: string;
 }
@@ -27,14 +29,14 @@ export function originOf({ project, directory }: ModulePlace, { id, ref }: Revis
     URL: project.httpUrl,
     ...(directory !== '' && { Subdir: directory }),
     Hash: id,
-    // For a pseudo-version, which names its commit, it does not matter how it was come upon (writeDiskStat in cmd/go).
+    // A pseudo-version names its commit, so the ref that led to it does not matter (writeDiskStat in cmd/go).
     ...(ref !== undefined && !isPseudoVersion(version) && { Ref: ref }),
   };
 }
 
 /**
- * The origin of a pseudo-version as the answer to another query, which could be answered otherwise once there are other
- * tags (codeRepo.convert in cmd/go). `tags` are all of the repository.
+ * The origin of a pseudo-version that was found for another query. New tags can change the result of such a query, so the
+ * origin records the tags (codeRepo.convert in cmd/go). `tags` are all tags of the repository.
  */
 export function originWithTags(
   place: ModulePlace,
@@ -43,7 +45,7 @@ export function originWithTags(
   tags: readonly RepositoryTag[],
 ): Origin {
   const { VCS, URL, Subdir, Hash } = originOf(place, revision, version);
-  const directory = place.directory === '' ? '' : `${place.directory}/`;
+  const directory = tagPrefixOf(place);
   const prefix = directory + (place.major === '' ? '' : `${place.major.slice(1)}.`);
   return {
     VCS,
@@ -56,19 +58,19 @@ export function originWithTags(
   };
 }
 
-/** The text of `.info`: what json.Marshal makes of modfetch.RevInfo. */
+/** The text of an `.info`, as json.Marshal writes modfetch.RevInfo. */
 export function infoText(version: Version, time: Date, origin: Origin): string {
   return JSON.stringify({ Version: version, Time: time.toISOString().replace(/\.\d+Z$/, 'Z'), Origin: origin });
 }
 
 const originSchema = z.object({ Origin: z.object({ URL: z.string(), Hash: z.string() }) });
 
-/** Where an `.info` says that its version comes from; undefined if it does not, as those from before there was an Origin. */
+/** The origin in an `.info`; undefined if it has none, as in an `.info` from an old go command. */
 export function originIn(info: string): { readonly URL: string; readonly Hash: string } | undefined {
   return originSchema.safeParse(parseJson(info)).data?.Origin;
 }
 
-/** gitRepo.Tags in cmd/go. Names with anything but printable ASCII would need Go's quoting; a version has none. */
+/** The checksum of gitRepo.Tags in cmd/go. JSON quotes these names as Go does: a version has printable ASCII characters alone. */
 function tagSum(tags: readonly RepositoryTag[], prefix: string, directory: string): string {
   const sum = createHash('sha256');
   for (const { name, commit } of tags.toSorted((a, b) => compareBytes(a.name, b.name))) {
@@ -78,8 +80,8 @@ function tagSum(tags: readonly RepositoryTag[], prefix: string, directory: strin
   return `t1:${sum.digest('base64')}`;
 }
 
-/** isOriginTag in cmd/go: versions, and those with build metadata. */
+/** isOriginTag in cmd/go: versions, with or without build metadata. */
 function isVersionTag(name: string): boolean {
-  const canonical = canonicalVersion(name).replace(/\+incompatible$/, '');
+  const canonical = withoutIncompatible(canonicalVersion(name));
   return canonical !== '' && name.startsWith(canonical) && !isPseudoVersion(name);
 }

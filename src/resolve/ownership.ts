@@ -1,26 +1,25 @@
 import { Refuse } from '../errors.ts';
-import { below, joinPath } from '../module/elements.ts';
+import { below, joinPath } from '../module/path-elements.ts';
 
-/** One entry of MODULE_MAP: modules under `modulePrefix` are the projects under `projectPrefix`. */
+/** One entry of MODULE_MAP: the module paths under `modulePrefix` belong to the projects under `projectPrefix`. */
 export interface PathMapping {
   readonly modulePrefix: string;
   readonly projectPrefix: string;
 }
 
 /**
- * Which module paths belong to which project. The path is computed from the project and never taken from a go.mod,
- * so that no project can publish under another's name; and what lies under our prefixes is never asked for
- * anywhere else, so that nobody outside can answer for a private module.
+ * Which module paths belong to which project. The path is computed from the project and never read from a go.mod, so no
+ * project can publish under the name of another. A path under our prefixes is never requested from anywhere else, so
+ * nobody outside can serve a private module.
  */
 export class Ownership {
   readonly #mappings: readonly PathMapping[];
-  /** The prefixes of all private module paths, for people and for GONOSUMDB. */
+  /** The prefixes of all private module paths, for display and for GONOSUMDB. */
   readonly prefixes: readonly string[];
-
   /** GITLAB_SCOPE: groups and projects to publish from; empty for all. */
   readonly scope: readonly string[];
 
-  /** `modulePrefix` is MODULE_PREFIX; `map` is MODULE_MAP, which comes before it; `scope` is GITLAB_SCOPE. */
+  /** `modulePrefix` is MODULE_PREFIX; `map` is MODULE_MAP, which has precedence over it; `scope` is GITLAB_SCOPE. */
   constructor(modulePrefix: string, map: readonly PathMapping[] = [], scope: readonly string[] = []) {
     this.scope = scope;
     this.#mappings = [...map, { modulePrefix, projectPrefix: '' }];
@@ -28,8 +27,8 @@ export class Ownership {
   }
 
   /**
-   * Whether a module path is ours to answer: one of our prefixes, anything below, or what stands above one. The go
-   * command, looking for a package, asks for every prefix of its path.
+   * Whether a module path is private: one of our prefixes, a path below a prefix, or a path above a prefix. When the go
+   * command looks for a package, it asks for every parent of the package's path.
    */
   isPrivate(modulePath: string): boolean {
     return this.prefixes.some(
@@ -37,7 +36,7 @@ export class Ownership {
     );
   }
 
-  /** Whether a project is to be published from. GitLab ignores the case of paths. */
+  /** Whether GITLAB_SCOPE includes a project. GitLab ignores the case of paths. */
   isInScope(projectPath: string): boolean {
     return (
       this.scope.length === 0 ||
@@ -46,9 +45,9 @@ export class Ownership {
   }
 
   /**
-   * The module paths that a project's root can have, without the `/vN` of its go.mod; several where MODULE_MAP names the
-   * project several times, as for gopkg.in/x.v1 and gopkg.in/x.v2. `projectPath` is its full path in GitLab. Throws
-   * Refuse where MODULE_MAP gives them all to other projects.
+   * The module paths that a project's root can have, without the `/vN` of its go.mod. There are several if MODULE_MAP
+   * names the project several times, as for gopkg.in/x.v1 and gopkg.in/x.v2. `projectPath` is the full path of the project
+   * in GitLab. Throws Refuse if MODULE_MAP gives all of these paths to other projects.
    */
   rootsOf(projectPath: string): readonly string[] {
     const mapping = longest(this.#mappings, (candidate) => candidate.projectPrefix, projectPath);
@@ -64,7 +63,7 @@ export class Ownership {
     );
   }
 
-  /** The project path that a module path stands for, were the module at a project's root; undefined outside our prefixes. */
+  /** The project path of a module path, for a module at the root of its project; undefined outside our prefixes. */
   projectPathOf(modulePath: string): string | undefined {
     const mapping = longest(this.#mappings, (candidate) => candidate.modulePrefix, modulePath);
     return mapping && joinPath(mapping.projectPrefix, below(modulePath, mapping.modulePrefix) ?? '');

@@ -1,24 +1,24 @@
 import { Skip } from '../errors.ts';
 import type { Project } from '../gitlab/schema.ts';
-import { below } from '../module/elements.ts';
+import { below } from '../module/path-elements.ts';
 import { splitPathVersion, type ModulePath } from '../module/path.ts';
 import type { Ownership } from './ownership.ts';
 
-/** Where a module lives, as its path alone says (newCodeRepo in cmd/go). */
+/** The location of a module, computed from its path alone (newCodeRepo in cmd/go). */
 export interface ModulePlace {
   readonly path: ModulePath;
   readonly project: Project;
-  /** The module path of the repository's root, `.git` included where the path has it. */
+  /** The module path of the repository's root, including `.git` if the path contains it. */
   readonly root: string;
-  /** The directory in the repository, without the `vN` that may be below; empty for the root. */
+  /** The directory in the repository, without a `vN` below it; empty for the root. */
   readonly directory: string;
   /** The major version suffix of the path: empty, `/vN` or, for gopkg.in, `.vN`. */
   readonly major: string;
 }
 
 /**
- * Finds the project that a module path names. At most one of its prefixes can be a project, since GitLab has no project
- * within a project. `projectAt` looks up a project by its full path. Throws Skip if there is none for us.
+ * Finds the project of a module path. At most one prefix of the path can be a project, since GitLab has no projects within
+ * projects. `projectAt` reads a project by its full path. Throws Skip if no project in GITLAB_SCOPE has the module.
  */
 export async function findPlace(
   path: ModulePath,
@@ -27,10 +27,10 @@ export async function findPlace(
 ): Promise<ModulePlace> {
   for (const root of possibleRoots(path)) {
     const projectPath = ownership.projectPathOf(root.replace(/\.git$/, ''));
-    // A project is always in a group or in somebody's own namespace.
+    // A project is always in a group or in the namespace of a user.
     if (projectPath === undefined || !projectPath.includes('/')) continue;
     const project = await projectAt(projectPath);
-    // GitLab finds projects in any case, and by paths that they had once; the go command by their own path only.
+    // GitLab ignores the case of a path and follows former paths; the go command accepts the current path alone.
     if (project?.path !== projectPath) continue;
     if (!ownership.isInScope(projectPath)) throw new Skip(`project ${projectPath} is not in GITLAB_SCOPE`);
     const roots = ownership.rootsOf(projectPath);
@@ -41,7 +41,7 @@ export async function findPlace(
   throw new Skip(`there is no project for ${path}, or GITLAB_TOKEN may not see it`);
 }
 
-/** Where in a project a module path leads. Throws Skip where it leads nowhere. */
+/** The place of a module path in a known project, whose root has the module path `root`. Throws Skip if the path does not fit. */
 export function placeIn(path: ModulePath, project: Project, root: string): ModulePlace {
   const split = splitPathVersion(path);
   if (!split) throw new Skip(`${path} has no valid major version suffix`);
@@ -51,7 +51,7 @@ export function placeIn(path: ModulePath, project: Project, root: string): Modul
   return { path, project, root, directory, major: split.major };
 }
 
-/** The path and what stands above it, longest first; with an element that ends in `.git`, that is the root. */
+/** The module paths that the repository's root can have: the path and its parents, longest first. An element that ends in `.git` is the root. */
 function possibleRoots(path: ModulePath): string[] {
   const elements = path.split('/');
   const marked = elements.findIndex((element, index) => index > 0 && /.\.git$/.test(element));

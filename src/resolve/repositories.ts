@@ -2,28 +2,40 @@ import { LRUCache } from 'lru-cache';
 import type { Commit, CommitId } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import { MAX_GOMOD } from '../module/zip/writer.ts';
-import { joinPath } from '../module/elements.ts';
+import { joinPath } from '../module/path-elements.ts';
 
-/** A tag that comes to a commit. */
+/** A tag, and the commit it points at. */
 export interface RepositoryTag {
   readonly name: string;
   readonly commit: CommitId;
 }
 
-/** For how long the list of a repository's tags may be taken as it was, in milliseconds: one command asks several times. */
+/** How long the list of a repository's tags counts as current, in milliseconds. One go command asks for it several times. */
 const TAGS_FRESH_MS = 5_000;
+/** Number of repositories whose lists of tags are cached. */
+const MAX_TAG_LISTS = 500;
+/** Number of pairs of commits that are cached. */
+const MAX_COMMIT_PAIRS = 50_000;
+/** Size of the cache of go.mod files, in bytes. */
+const GOMOD_CACHE_BYTES = 32 * 2 ** 20;
 
 /**
- * What can be asked of the repositories behind modules, with what cannot change remembered: a file of a commit, and
- * whether a commit is an ancestor of another. Rejects with Retry where GitLab cannot be asked.
+ * Reads the repositories behind modules, through GitLab's API. It caches what cannot change: the files of a commit, and
+ * whether one commit is an ancestor of another. Its methods reject with Retry if GitLab cannot be reached.
  */
 export class Repositories {
   readonly #gitlab: GitLabClient;
-  readonly #tags = new LRUCache<number, Promise<readonly RepositoryTag[]>>({ max: 500, ttl: TAGS_FRESH_MS });
-  readonly #ancestors = new LRUCache<string, boolean>({ max: 50_000 });
-  /** Bytes of go.mod files; what is not there is remembered as well. */
+  readonly #tags = new LRUCache<number, readonly RepositoryTag[]>({
+    max: MAX_TAG_LISTS,
+    ttl: TAGS_FRESH_MS,
+    // A list that leaves the cache while it is being read still reaches the callers that wait for it.
+    ignoreFetchAbort: true,
+    fetchMethod: (projectId) => this.#readTags(projectId),
+  });
+  readonly #ancestors = new LRUCache<string, boolean>({ max: MAX_COMMIT_PAIRS });
+  /** The bytes of go.mod files. A missing file is cached too. */
   readonly #files = new LRUCache<string, { readonly bytes: Buffer | undefined }>({
-    maxSize: 32 * 2 ** 20,
+    maxSize: GOMOD_CACHE_BYTES,
     sizeCalculation: ({ bytes }, key) => (bytes?.length ?? 0) + key.length + 100,
   });
 
@@ -31,24 +43,25 @@ export class Repositories {
     this.#gitlab = gitlab;
   }
 
-  /** What a tag comes to; undefined if there is none, or if it is the tag of something else than a commit. */
+  /** The commit of a tag; undefined if there is no such tag, or if it points at something other than a commit. */
   async tag(projectId: number, name: string): Promise<Commit | undefined> {
     const tag = await this.#gitlab.tag(projectId, name);
     return tag?.commit && tag.committedAt && { id: tag.commit, committedAt: tag.committedAt };
   }
 
+  /** The tip of a branch; undefined if there is no such branch. */
   branch(projectId: number, name: string): Promise<Commit | undefined> {
     return this.#gitlab.branch(projectId, name);
   }
 
-  /** The tip of the default branch. */
+  /** The tip of the default branch; undefined for a repository without commits. */
   head(projectId: number): Promise<Commit | undefined> {
     return this.#gitlab.commit(projectId, 'HEAD');
   }
 
   /**
-   * The commit whose id begins with these hexadecimal digits, if a branch or tag leads to it: the go command takes no
-   * others, so that what was only offered in a merge request does not pass for the project's own.
+   * The commit whose id begins with these hexadecimal digits, if it is reachable from a branch or a tag. The go command
+   * accepts no other commits, so a commit of an open merge request cannot pass as one of the project.
    */
   async commit(projectId: number, digits: string): Promise<Commit | undefined> {
     const commit = await this.#gitlab.commit(projectId, digits);
@@ -56,36 +69,31 @@ export class Repositories {
     return (await this.#gitlab.isReachable(projectId, commit.id)) ? commit : undefined;
   }
 
-  /** All tags that come to a commit, in the order of their names. */
+  /** All tags that point at a commit, in the order of their names. */
   tags(projectId: number): Promise<readonly RepositoryTag[]> {
-    const known = this.#tags.get(projectId);
-    if (known) return known;
-    const tags = this.#readTags(projectId);
-    this.#tags.set(projectId, tags);
-    tags.catch(() => this.#tags.delete(projectId));
-    return tags;
+    return this.#tags.forceFetch(projectId);
   }
 
-  /** The bytes of a go.mod as git stores them, if the directory has one at this commit. */
+  /** The bytes of a go.mod as git stores them; undefined if the directory has none at this commit. */
   async goMod(projectId: number, commit: CommitId, directory: string): Promise<Buffer | undefined> {
     const path = joinPath(directory, 'go.mod');
     const key = `${projectId} ${commit} ${path}`;
-    const known = this.#files.get(key);
-    if (known) return known.bytes;
+    const cached = this.#files.get(key);
+    if (cached) return cached.bytes;
     const bytes = await this.#gitlab.file(projectId, commit, path, MAX_GOMOD);
     this.#files.set(key, { bytes });
     return bytes;
   }
 
-  /** Whether the one commit is the other, or comes before it. */
+  /** Whether `ancestor` is the same commit as `descendant`, or an ancestor of it. */
   async isAncestor(projectId: number, ancestor: CommitId, descendant: CommitId): Promise<boolean> {
     if (ancestor === descendant) return true;
     const key = `${projectId} ${ancestor} ${descendant}`;
-    const known = this.#ancestors.get(key);
-    if (known !== undefined) return known;
-    const found = (await this.#gitlab.mergeBase(projectId, ancestor, descendant)) === ancestor;
-    this.#ancestors.set(key, found);
-    return found;
+    const cached = this.#ancestors.get(key);
+    if (cached !== undefined) return cached;
+    const isAncestor = (await this.#gitlab.mergeBase(projectId, ancestor, descendant)) === ancestor;
+    this.#ancestors.set(key, isAncestor);
+    return isAncestor;
   }
 
   /** The names of the tags from which a commit can be reached. */

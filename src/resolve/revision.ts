@@ -1,23 +1,23 @@
 import { Skip } from '../errors.ts';
 import type { Commit, Project } from '../gitlab/schema.ts';
-import { isPseudoVersion, isSemver, parseVersion } from '../module/version.ts';
+import { isPseudoVersion, isSemver, parseVersion, withoutIncompatible } from '../module/version.ts';
 import { parsePseudoVersion } from '../module/pseudo.ts';
-import { joinPath } from '../module/elements.ts';
+import { joinPath } from '../module/path-elements.ts';
 import type { ModulePlace } from './place.ts';
 import type { Repositories } from './repositories.ts';
 
-/** What a query names in the repository. */
+/** The commit that a query names in the repository, and how the query names it. */
 export interface Revision extends Commit {
-  /** The full name of the branch or tag that was named, `HEAD` for the latest commit; undefined for one named in another way. */
+  /** The full name of the branch or tag, or `HEAD` for the latest commit; undefined if the query names the commit in another way. */
   readonly ref: string | undefined;
-  /** The tag's name, where a tag was named. */
+  /** The name of the tag, if the query names a tag. */
   readonly tag: string | undefined;
 }
 
 /**
- * Finds what a query names: a tag, else a branch, else `HEAD`, else a commit by 7 to 40 digits of its id, in the order of
- * gitRepo.stat in cmd/go. A version stands for the tag of that name, in the module's directory, and a pseudo-version for
- * the commit in it. Throws Skip for what does not exist.
+ * Finds the commit that a query names: a tag, else a branch, else `HEAD`, else a commit by 7 to 40 digits of its id, in the
+ * order of gitRepo.stat in cmd/go. A version names the tag of the same name, in the module's directory; a pseudo-version
+ * names the commit it contains. Throws Skip if there is no such revision.
  */
 export async function findRevision(
   repositories: Repositories,
@@ -25,7 +25,7 @@ export async function findRevision(
   query: string,
 ): Promise<Revision> {
   const name = revisionName(directory, query);
-  // A branch called like a version is none: nobody could tell whether the version stays what it was.
+  // A branch whose name is a version does not count: it can move, and a version must not.
   const onlyTag = parseVersion(query) !== undefined && !isPseudoVersion(query);
   const isCommit = COMMIT.test(name);
   const [tag, branch, commit] = await Promise.all([
@@ -35,13 +35,13 @@ export async function findRevision(
   ]);
   if (tag) return { ...tag, ref: `refs/tags/${name}`, tag: name };
   if (branch) return { ...branch, ref: `refs/heads/${name}`, tag: undefined };
-  // As a name it leaves no trace (gitRepo.stat); as the latest commit it does.
+  // The go command records no ref for the query HEAD (gitRepo.stat), but it does for the latest commit.
   if (name === 'HEAD') return { ...(await findHead(repositories, project)), ref: undefined };
   if (commit) return { ...commit, ref: undefined, tag: undefined };
   const what = onlyTag
     ? `tag ${name}`
     : isCommit
-      ? `commit ${name} that a branch or tag leads to`
+      ? `commit ${name} that is reachable from a branch or tag`
       : `tag, branch or commit ${name}`;
   throw new Skip(`${project.path} has no ${what}`);
 }
@@ -53,12 +53,12 @@ export async function findHead(repositories: Repositories, project: Project): Pr
   return { ...head, ref: 'HEAD', tag: undefined };
 }
 
-/** codehost's minHashDigits: fewer are too likely a name. 64 is the length of SHA-256 ids. */
+/** At least 7 digits, codehost's minHashDigits: a shorter text is too likely to be a name. Ids by SHA-256 have 64 digits. */
 const COMMIT = /^[0-9a-f]{7,40}$|^[0-9a-f]{64}$/;
 
-/** What a query is called in the repository (codeRepo.revToRev in cmd/go). */
+/** The name of a tag, branch or commit that a query stands for (codeRepo.revToRev in cmd/go). */
 function revisionName(directory: string, query: string): string {
   if (!isSemver(query)) return query;
   if (isPseudoVersion(query)) return parsePseudoVersion(query)?.revision ?? query;
-  return joinPath(directory, query.replace(/\+incompatible$/, ''));
+  return joinPath(directory, withoutIncompatible(query));
 }

@@ -5,7 +5,7 @@ import { parseModulePath, splitPathVersion } from '../module/path.ts';
 import { checkModuleVersion, isPseudoVersion, majorOf, parseVersion, type Version } from '../module/version.ts';
 import { chooseGoMod, versionedDirectory, type GoModFiles } from './go-mod.ts';
 import { originOf } from './origin.ts';
-import { joinPath } from '../module/elements.ts';
+import { joinPath } from '../module/path-elements.ts';
 import { placeIn, type ModulePlace } from './place.ts';
 import type { ResolvedVersion } from './resolver.ts';
 
@@ -16,25 +16,26 @@ interface VersionTag {
   readonly version: Version;
 }
 
-/** A tag that was pushed, and how to find out more. */
+/** A pushed tag, with functions that read more about it when needed. */
 export interface PushedTag {
   readonly name: string;
   readonly commit: Commit;
-  /** The tag's project, and the module paths that its root can have (Ownership.rootsOf). */
+  /** Reads the tag's project; `roots` are the module paths that its root can have (Ownership.rootsOf). */
   readonly owner: () => Promise<{ readonly project: Project; readonly roots: readonly string[] }>;
-  /** The bytes of the go.mod in a directory of the commit. */
+  /** Reads the go.mod in a directory of the commit; undefined if there is none. */
   readonly readGoMod: (directory: string) => Promise<Buffer | undefined>;
 }
 
-/** A tag's version, and what a person should know although it can be published. */
+/** The version that a tag names. */
 export interface LocatedTag extends ResolvedVersion {
+  /** A warning for people about a version that can be published all the same. */
   readonly note: string | undefined;
 }
 
 /**
- * Finds the module version that a tag is. The path comes from the project. go.mod has a say in two things alone: the major
- * version suffix, and whether `.git` follows the project, as it must where the go command cannot ask GitLab for the root
- * of the repository. Throws Skip for what is no version and for a directory without go.mod, Refuse for a go.mod that
+ * Finds the module version that a tag names. The path comes from the project. The go.mod decides two things alone: the major
+ * version suffix, and whether `.git` follows the project path. It has to follow if the go command cannot ask GitLab for the
+ * root of the repository. Throws Skip if the tag is not a version or its directory has no go.mod, Refuse if the go.mod
  * contradicts the tag.
  */
 export async function locateTag({ name, commit, owner, readGoMod }: PushedTag): Promise<LocatedTag> {
@@ -42,8 +43,8 @@ export async function locateTag({ name, commit, owner, readGoMod }: PushedTag): 
   const { directory, version } = tag;
   const major = majorOf(version);
   const isVersioned = major !== 'v0' && major !== 'v1';
-  // Three questions at most, tag included, for what turns out to be no module: the owner can be asked for at once only
-  // where there is no second go.mod to ask for.
+  // A tag that turns out not to be a module costs three requests at most, the one for the tag included. So the owner is
+  // read early only if there is no second go.mod to read.
   const early = isVersioned ? undefined : owner();
   early?.catch(() => undefined);
   const [here, below] = await Promise.all([
@@ -71,18 +72,18 @@ export async function locateTag({ name, commit, owner, readGoMod }: PushedTag): 
   };
 }
 
-/** Reads a tag as a module version (codeRepo.Versions in cmd/go). Throws Skip if it is none. */
+/** Parses a tag as a module version (codeRepo.Versions in cmd/go). Throws Skip if it is not a version. */
 function parseTag(tag: string): VersionTag {
   const slash = tag.lastIndexOf('/');
   const version = parseVersion(tag.slice(slash + 1));
   if (version === undefined || version.includes('+')) {
-    throw new Skip(`tag ${tag} is not a version: the go command takes v1.2.3 or v1.2.3-pre, in full`);
+    throw new Skip(`tag ${tag} is not a version: the go command accepts v1.2.3 or v1.2.3-pre, in full`);
   }
   if (isPseudoVersion(version)) throw new Skip(`tag ${tag} looks like a pseudo-version, which the go command ignores`);
   return { directory: slash < 0 ? '' : tag.slice(0, slash), version };
 }
 
-/** The first of the project's module paths under which the version can stand; with `.git` if go.mod says so. */
+/** The place of the version under the first of the project's module paths that fits; with `.git` if the go.mod declares it. */
 function placeOf(
   { directory, version }: VersionTag,
   project: Project,
@@ -109,7 +110,7 @@ function placeOf(
 function pathAt(root: string, directory: string, version: Version): string {
   const major = majorOf(version);
   const path = joinPath(root, directory);
-  // A project called v2, or a path like gopkg.in/yaml.v2, carries its suffix already.
+  // The path of a project called v2, or a path like gopkg.in/yaml.v2, already has the suffix.
   const own = splitPathVersion(root)?.major ?? '';
   if (major === 'v0' || major === 'v1' || own.startsWith('.') || (directory === '' && own === `/${major}`)) return path;
   return `${path}/${major}`;

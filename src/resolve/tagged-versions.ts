@@ -11,60 +11,68 @@ import {
 import type { ModulePlace } from './place.ts';
 import type { Repositories, RepositoryTag } from './repositories.ts';
 
-/** A version that a tag of the module names. */
+/** A version, and the tag of the module that names it. */
 export interface TaggedVersion {
   readonly version: Version;
   readonly tag: RepositoryTag;
 }
 
-/** What stands before the version in the module's tags: its directory and a slash. */
+/** The first part of the module's tags, before the version: its directory and a slash; empty for the root. */
 export function tagPrefixOf({ directory }: ModulePlace): string {
   return directory === '' ? '' : `${directory}/`;
 }
 
 /**
- * The versions of a module, in ascending order, as `go list -m -versions` shows them in direct mode: those that its tags
- * name, and `+incompatible` ones where the repository has not taken up modules (codeRepo.Versions and
- * appendIncompatibleVersions in cmd/go). Retracted ones are among them.
+ * The versions of a module, in ascending order, as `go list -m -versions` shows them in direct mode: the versions that its
+ * tags name, and `+incompatible` versions if the repository does not use modules yet (codeRepo.Versions and
+ * appendIncompatibleVersions in cmd/go). Retracted versions are included.
  */
 export async function taggedVersions(repositories: Repositories, place: ModulePlace): Promise<TaggedVersion[]> {
-  // The real gopkg.in keeps the tags for the stable path.
+  // The real gopkg.in offers tags under the stable path alone.
   if (place.path.startsWith('gopkg.in/') && place.path.endsWith('-unstable')) return [];
   const prefix = tagPrefixOf(place);
-  const found = (await repositories.tags(place.project.id)).flatMap((tag) => {
+  const tagged = (await repositories.tags(place.project.id)).flatMap((tag) => {
     const version = tag.name.slice(prefix.length);
-    const counts =
+    const isCanonical =
       tag.name.startsWith(prefix) && version !== '' && !version.includes('+') && canonicalVersion(version) === version;
-    return counts && !isPseudoVersion(version) ? [{ version: version as Version, tag }] : [];
+    return isCanonical && !isPseudoVersion(version) ? [{ version: version as Version, tag }] : [];
   });
-  const ascending = found.toSorted((a, b) => compareVersions(a.version, b.version));
+  const ascending = tagged.toSorted((a, b) => compareVersions(a.version, b.version));
   const compatible = ascending.filter(({ version }) => matchesMajor(version, place.major));
   if (place.directory !== '' || place.major !== '') return compatible;
-  const others = ascending.filter(({ version }) => !matchesMajor(version, place.major));
-  return [...compatible, ...(await incompatible(repositories, place, compatible.at(-1), others))];
+  const higherMajors = ascending.filter(({ version }) => !matchesMajor(version, place.major));
+  return [...compatible, ...(await incompatible(repositories, place, compatible.at(-1), higherMajors))];
 }
 
-/** Of the versions of higher majors, those that may be used as `+incompatible`: of majors whose latest has no go.mod. */
+/**
+ * The highest release; if there is no release, the highest pre-release. `ascending` is in ascending order.
+ */
+export function highestRelease(ascending: readonly TaggedVersion[]): TaggedVersion | undefined {
+  return ascending.findLast(({ version }) => prereleaseOf(version) === '') ?? ascending.at(-1);
+}
+
+/** The versions of higher majors that may be used as `+incompatible`: those of majors whose latest version has no go.mod. */
 async function incompatible(
   repositories: Repositories,
   { project }: ModulePlace,
-  latest: TaggedVersion | undefined,
-  others: readonly TaggedVersion[],
+  latestCompatible: TaggedVersion | undefined,
+  higherMajors: readonly TaggedVersion[],
 ): Promise<TaggedVersion[]> {
   const hasGoMod = async ({ tag }: TaggedVersion): Promise<boolean> =>
     (await repositories.goMod(project.id, tag.commit, '')) !== undefined;
-  if (others.length === 0 || (latest && (await hasGoMod(latest)))) return [];
-  const latestOfMajor = new Map(others.map((other) => [majorOf(other.version), other]));
-  const refused = new Set<string>();
-  for (const [major, other] of latestOfMajor) if (await hasGoMod(other)) refused.add(major);
-  return others
-    .filter(({ version }) => !refused.has(majorOf(version)))
+  if (higherMajors.length === 0 || (latestCompatible && (await hasGoMod(latestCompatible)))) return [];
+  const latestOfMajor = new Map(higherMajors.map((tagged) => [majorOf(tagged.version), tagged]));
+  const withGoMod = new Set<string>();
+  for (const [major, latest] of latestOfMajor) if (await hasGoMod(latest)) withGoMod.add(major);
+  return higherMajors
+    .filter(({ version }) => !withGoMod.has(majorOf(version)))
     .map(({ version, tag }) => ({ version: `${version}+incompatible` as Version, tag }));
 }
 
 /**
- * Tells which versions the module's author took back: the go.mod of the highest release says so, or of the highest
- * pre-release where there is no release (codeRepo.retractedVersions in cmd/go). Without one that can be read, none.
+ * Returns a test for whether the module's author retracted a version. The retractions are in the go.mod of the highest
+ * release, or of the highest pre-release if there is no release (codeRepo.retractedVersions in cmd/go). Without a readable
+ * go.mod no version is retracted.
  */
 export async function retractionTest(
   repositories: Repositories,
@@ -74,7 +82,7 @@ export async function retractionTest(
   const versions = (await taggedVersions(repositories, place)).filter(
     ({ version }) => !version.endsWith('+incompatible'),
   );
-  const highest = versions.findLast(({ version }) => prereleaseOf(version) === '') ?? versions.at(-1);
+  const highest = highestRelease(versions);
   const gomod = highest && (await goModOf(highest));
   const ranges = gomod ? retractions(gomod) : [];
   return (version) => isRetracted(version, ranges);

@@ -163,12 +163,12 @@ describe('go get refuses', { timeout: 60_000 }, () => {
     const queries = {
       'v1.4.2': 'has no tag v1.4.2',
       nowhere: 'has no tag, branch or commit nowhere',
-      '0123456789ab': 'has no commit 0123456789ab that a branch or tag leads to',
+      '0123456789ab': 'has no commit 0123456789ab that is reachable from a branch or tag',
       '{ahead last:6}': 'has no tag, branch or commit {ahead last:6}',
       // It has only been proposed in a merge request.
-      '{ahead proposed:12}': 'has no commit {ahead proposed:12} that a branch or tag leads to',
-      '{ahead proposed:40}': 'has no commit {ahead proposed:40} that a branch or tag leads to',
-      'v1.0.1-0.{ahead proposed}': 'has no commit {ahead proposed:12} that a branch or tag leads to',
+      '{ahead proposed:12}': 'has no commit {ahead proposed:12} that is reachable from a branch or tag',
+      '{ahead proposed:40}': 'has no commit {ahead proposed:40} that is reachable from a branch or tag',
+      'v1.0.1-0.{ahead proposed}': 'has no commit {ahead proposed:12} that is reachable from a branch or tag',
     };
     const { modpress, direct } = await refusals(Object.keys(queries));
     expect(modpress).toEqual(Object.values(queries).map((reason) => expect.stringContaining(filled(reason))));
@@ -184,13 +184,13 @@ describe('go get refuses', { timeout: 60_000 }, () => {
   test('made-up pseudo-versions', async () => {
     const queries = {
       'v1.0.1-0.20200101000000-{ahead last:12}': [
-        'its time is not that of the commit',
+        'its time is not the time of the commit',
         'does not match version-control timestamp',
       ],
       'v1.3.1-0.{ahead last}': ['there is no tag v1.3.0', 'preceding tag (v1.3.0) not found'],
       'v1.5.1-0.{ahead last}': ['does not come after the tag v1.5.0', 'not a descendent of preceding tag (v1.5.0)'],
-      'v1.0.1-0.{ahead last time}-{ahead last:11}': ['shorter than the usual', 'revision is shorter than canonical'],
-      'v1.0.1-0.{ahead last time}-{ahead last:13}': ['longer than the usual', 'revision is longer than canonical'],
+      'v1.0.1-0.{ahead last time}-{ahead last:11}': ['its commit id is too short', 'revision is shorter than canonical'],
+      'v1.0.1-0.{ahead last time}-{ahead last:13}': ['its commit id is too long', 'revision is longer than canonical'],
       'v1.0.0-{ahead last}': ['the major version has to be v0', 'major version without preceding tag must be v0'],
       'v1.0.1-0.{ahead first}': ['has the tag v1.0.0', 'tag (v1.0.0) found on revision'],
     };

@@ -9,7 +9,7 @@ import { ZipFile } from 'yazl';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
 import { ModuleZip } from '../../src/module/zip/writer.ts';
-import { DamagedZip, readModuleZip } from '../../src/module/zip/reader.ts';
+import { DamagedZip, hashZip, readModuleZip } from '../../src/module/zip/reader.ts';
 import { Oracle } from './oracle.ts';
 
 const MODULE = 'gitlab.example/group/lib' as ModulePath;
@@ -64,6 +64,20 @@ test('no bit can be flipped so that the go command refuses the zip, or finds ano
   expect(refused).toBeGreaterThan(bytes.length / 4);
 }, 120_000);
 
+test('the h1 of a zip does not depend on its names and CRC-32 values', async () => {
+  const bytes = await moduleZip({ 'go.mod': GO_MOD, 'a.go': 'package a\n' });
+  await writeFile(path, bytes);
+  const { h1 } = await readModuleZip(path, MODULE, VERSION);
+  expect(await hashZip(path)).toBe(h1);
+  const otherCrc = Buffer.from(bytes);
+  // The CRC-32 of the first entry in the directory (APPNOTE.TXT, 4.3.12).
+  const crcOffset = bytes.indexOf(Buffer.from([0x50, 0x4b, 1, 2])) + 16;
+  otherCrc.writeUInt8(otherCrc.readUInt8(crcOffset) ^ 1, crcOffset);
+  await writeFile(path, otherCrc);
+  expect(await hashZip(path)).toBe(h1);
+  await expect(readModuleZip(path, MODULE, VERSION)).rejects.toThrow(DamagedZip);
+});
+
 describe('what is no module zip', () => {
   test.each([
     ['nothing', Buffer.of()],
@@ -71,6 +85,7 @@ describe('what is no module zip', () => {
   ])('%s is damaged', async (_, bytes) => {
     await writeFile(path, bytes);
     await expect(readModuleZip(path, MODULE, VERSION)).rejects.toThrow(DamagedZip);
+    await expect(hashZip(path)).rejects.toThrow(DamagedZip);
   });
 
   test.each([
@@ -78,8 +93,8 @@ describe('what is no module zip', () => {
     ['a file twice', [`${MODULE}@${VERSION}/a.go`, `${MODULE}@${VERSION}/a.go`], 'twice'],
     ['a directory', [`${MODULE}@${VERSION}/`], 'empty string'],
     ['a name that Windows does not allow', [`${MODULE}@${VERSION}/aux.go`], 'Windows'],
-    ['a nested go.mod', [`${MODULE}@${VERSION}/sub/go.mod`], 'not that of the module'],
-    ['a GO.MOD', [`${MODULE}@${VERSION}/GO.MOD`], 'not that of the module'],
+    ['a nested go.mod', [`${MODULE}@${VERSION}/sub/go.mod`], 'only go.mod allowed'],
+    ['a GO.MOD', [`${MODULE}@${VERSION}/GO.MOD`], 'only go.mod allowed'],
   ])('%s is a fault', async (_, names, fault) => {
     const zip = new ZipFile();
     for (const name of names) {

@@ -7,28 +7,62 @@ import { hashFiles, type H1, type FileDigest } from '../hash.ts';
 import { checkFilePath, type ModulePath } from '../path.ts';
 import type { Version } from '../version.ts';
 
-/** What a module zip holds. */
+/** The result of checking a module zip. */
 export interface ReadZip {
   readonly h1: H1;
-  /** The h1 of the go.mod in it, if there is one. */
+  /** The h1 of the root go.mod, if the zip has one. */
   readonly goModH1: H1 | undefined;
-  /** Why the go command would not take it though it can be read; undefined if it would. */
+  /** Why the go command would refuse the zip, although every entry can be read; undefined if it would accept the zip. */
   readonly fault: string | undefined;
 }
 
-/** The bytes are no zip, or a damaged one. The message says in what way. */
+/** The file is not a zip, or it is damaged. The message names the damage. */
 export class DamagedZip extends Error {
   override readonly name = 'DamagedZip';
 }
 
-/** Reads all of a module zip on disk, and checks what the go command checks. Throws DamagedZip for what cannot be read. */
+/**
+ * Reads a whole module zip from disk and checks what the go command checks: the directory, every CRC-32, every name.
+ * Throws DamagedZip if the zip cannot be read.
+ */
 export async function readModuleZip(path: string, module: ModulePath, version: Version): Promise<ReadZip> {
+  return await readZip(path, async (zip, file) => {
+    await assertDirectory(file);
+    const prefix = `${module}@${version}/`;
+    const digests: FileDigest[] = [];
+    const names = new Set<string>();
+    let fault: string | undefined;
+    let goMod: FileDigest | undefined;
+    for await (const { entry, crc, digest } of hashedEntries(zip)) {
+      await assertChecksum(zip, file, entry, crc);
+      digests.push(digest);
+      fault ??= faultOf(digest.name, prefix, names);
+      names.add(digest.name);
+      if (digest.name === `${prefix}go.mod`) goMod = { name: 'go.mod', sha256: digest.sha256 };
+    }
+    return { h1: hashFiles(digests), goModH1: goMod && hashFiles([goMod]), fault };
+  });
+}
+
+/**
+ * The h1 of a zip on disk (dirhash.HashZip). It compares neither names nor CRC-32 values, so a changed byte in an entry
+ * that can still be inflated gives another h1. Throws DamagedZip if the zip cannot be read.
+ */
+export async function hashZip(path: string): Promise<H1> {
+  return await readZip(path, async (zip) => {
+    const digests: FileDigest[] = [];
+    for await (const { digest } of hashedEntries(zip)) digests.push(digest);
+    return hashFiles(digests);
+  });
+}
+
+/** Opens a zip, passes it to `read`, and closes it. Every error but that of opening the file becomes DamagedZip. */
+async function readZip<T>(path: string, read: (zip: ZipFile, file: FileHandle) => Promise<T>): Promise<T> {
   const file = await open(path);
   try {
     const zip = await openPromise(path);
     try {
-      await assertDirectory(file);
-      return await readEntries(zip, file, `${module}@${version}/`);
+      return await read(zip, file);
     } finally {
       zip.close();
     }
@@ -39,37 +73,38 @@ export async function readModuleZip(path: string, module: ModulePath, version: V
   }
 }
 
-async function readEntries(zip: ZipFile, file: FileHandle, prefix: string): Promise<ReadZip> {
-  const hashes: FileDigest[] = [];
-  const names = new Set<string>();
-  let fault: string | undefined;
-  let goMod: FileDigest | undefined;
+/** An entry of a zip with the checksums of its inflated bytes. */
+interface HashedEntry {
+  readonly entry: Entry;
+  readonly digest: FileDigest;
+  readonly crc: number;
+}
+
+/** Inflates and hashes the entries of a zip, in the order of its directory. */
+async function* hashedEntries(zip: ZipFile): AsyncGenerator<HashedEntry> {
   for await (const entry of zip.eachEntry()) {
-    const hashed = { name: entry.fileName, sha256: await hashEntry(zip, file, entry) };
-    hashes.push(hashed);
-    fault ??= faultOf(entry.fileName, prefix, names);
-    names.add(entry.fileName);
-    if (entry.fileName === `${prefix}go.mod`) goMod = { name: 'go.mod', sha256: hashed.sha256 };
+    const sha256 = createHash('sha256');
+    let crc = 0;
+    for await (const chunk of await zip.openReadStreamPromise(entry)) {
+      sha256.update(chunk as Buffer);
+      crc = crc32(chunk as Buffer, crc);
+    }
+    yield { entry, crc, digest: { name: entry.fileName, sha256: sha256.digest('hex') } };
   }
-  return { h1: hashFiles(hashes), goModH1: goMod && hashFiles([goMod]), fault };
 }
 
-/** Hex SHA-256 of an entry's bytes. Throws where the go command would: it compares the CRC-32 in the directory and behind the bytes. */
-async function hashEntry(zip: ZipFile, file: FileHandle, entry: Entry): Promise<string> {
-  const sha256 = createHash('sha256');
-  let crc = 0;
-  for await (const chunk of await zip.openReadStreamPromise(entry)) {
-    sha256.update(chunk as Buffer);
-    crc = crc32(chunk as Buffer, crc);
-  }
-  const behind = await crcBehind(zip, file, entry);
-  if (crc !== entry.crc32 || (behind !== undefined && behind !== crc))
+/** Throws where the go command would: it compares the CRC-32 of the directory and the one behind the entry's bytes. */
+async function assertChecksum(zip: ZipFile, file: FileHandle, entry: Entry, crc: number): Promise<void> {
+  const described = await describedCrc(zip, file, entry);
+  if (crc !== entry.crc32 || (described !== undefined && described !== crc))
     throw new Error(`the checksum of ${JSON.stringify(entry.fileName)} within it is wrong`);
-  return sha256.digest('hex');
 }
 
-/** The CRC-32 in the data descriptor, whose signature may be missing (readDataDescriptor in archive/zip); undefined without one. */
-async function crcBehind(zip: ZipFile, file: FileHandle, entry: Entry): Promise<number | undefined> {
+/**
+ * The CRC-32 in the data descriptor of an entry; undefined for an entry without a descriptor. The signature of a
+ * descriptor is optional (readDataDescriptor in archive/zip).
+ */
+async function describedCrc(zip: ZipFile, file: FileHandle, entry: Entry): Promise<number | undefined> {
   if ((entry.generalPurposeBitFlag & HAS_DESCRIPTOR) === 0) return undefined;
   const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
   const descriptor = Buffer.alloc(8);
@@ -78,8 +113,8 @@ async function crcBehind(zip: ZipFile, file: FileHandle, entry: Entry): Promise<
 }
 
 /**
- * Throws unless the directory reaches from where the end of the zip says up to that end, as in every zip of ours: the go
- * command goes by it (readDirectoryEnd in archive/zip).
+ * Throws unless the directory fills the space between the offset in the end record and that record, as in every zip
+ * that ModuleZip writes. The go command relies on it (readDirectoryEnd in archive/zip).
  */
 async function assertDirectory(file: FileHandle): Promise<void> {
   const { size } = await file.stat();
@@ -88,27 +123,27 @@ async function assertDirectory(file: FileHandle): Promise<void> {
   const has64 = end.readUInt16LE(10) === 0xffff;
   const directoryEnd = size - END_BYTES - (has64 ? END_64_BYTES : 0);
   if (end.readUInt32LE(0) !== END_SIGNATURE || end.readUInt32LE(12) + end.readUInt32LE(16) !== directoryEnd) {
-    throw new Error('its directory is not where its end says');
+    throw new Error('its directory is not where its end record says');
   }
 }
 
-/** Why there must not be an entry of that name beside the others. */
-function faultOf(name: string, prefix: string, others: ReadonlySet<string>): string | undefined {
-  const shown = JSON.stringify(name);
-  if (!name.startsWith(prefix)) return `it has ${shown}, which is not below ${prefix}`;
-  if (others.has(name)) return `it has ${shown} twice`;
+/** Why the go command refuses a zip with an entry of this name; `previous` are the names of the entries before it. */
+function faultOf(name: string, prefix: string, previous: ReadonlySet<string>): string | undefined {
+  const quoted = JSON.stringify(name);
+  if (!name.startsWith(prefix)) return `it has ${quoted}, which is not below ${prefix}`;
+  if (previous.has(name)) return `it has ${quoted} twice`;
   const path = name.slice(prefix.length);
   const reason = checkFilePath(path);
-  if (reason !== undefined) return `it has ${shown}: ${reason}`;
+  if (reason !== undefined) return `it has ${quoted}: ${reason}`;
   const base = path.slice(path.lastIndexOf('/') + 1);
   return base.toLowerCase() === 'go.mod' && path !== 'go.mod'
-    ? `it has ${shown}, a go.mod that is not that of the module`
+    ? `it has ${quoted}: the only go.mod allowed is the one at the root of the module`
     : undefined;
 }
 
 const END_SIGNATURE = 0x06054b50;
 const END_BYTES = 22;
-/** The 64-bit end, and what tells where it is. */
+/** Size of the 64-bit end record and of its locator. */
 const END_64_BYTES = 56 + 20;
 const HAS_DESCRIPTOR = 0x8;
 const DESCRIPTOR_SIGNATURE = 0x08074b50;
