@@ -3,7 +3,7 @@ export interface Mutant {
   /** What no longer holds. */
   readonly breaks: string;
   readonly file: string;
-  /** Occurs exactly once in the file. */
+  /** Occurs exactly once in the file, however the file is laid out: white space and line breaks do not count. */
   readonly find: string;
   readonly replace: string;
   /** Folder or file of the tests that must notice. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MUTANTS, type Mutant } from './mutants.ts';
+import { replacePassage } from './passage.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** As many as the machine has cores to spare. */
@@ -57,11 +58,9 @@ async function run(mutants: readonly Mutant[], interrupted: AbortSignal): Promis
 async function judge({ file, find, replace, tests }: Mutant, folder: string, interrupted: AbortSignal): Promise<Fate> {
   const path = join(folder, file);
   const source = await readFile(path, 'utf8');
-  if (source.split(find).length !== 2) return 'NOT FOUND';
-  await writeFile(
-    path,
-    source.replace(find, () => replace),
-  );
+  const broken = replacePassage(source, find, replace);
+  if (broken === undefined) return 'NOT FOUND';
+  await writeFile(path, broken);
   try {
     return (await passes(tests, folder, interrupted)) ? 'SURVIVED' : 'killed';
   } finally {
