@@ -6,13 +6,17 @@ import { hashZip } from '../module/zip/reader.ts';
 import type { ReadStore } from '../store/store.ts';
 
 /**
- * The h1 of a stored zip, computed from its bytes; undefined if the store has no such object. `folder` is a temporary
- * folder for a copy of the zip. Throws DamagedZip if the zip cannot be read.
+ * The h1 of a stored zip, computed from its bytes, and its size in bytes; undefined if the store has no such object.
+ * `folder` is a temporary folder for a copy of the zip. Throws DamagedZip if the zip cannot be read.
  */
-export async function hashStoredZip(store: ReadStore, key: string, folder: string): Promise<H1 | undefined> {
+export async function hashStoredZip(
+  store: ReadStore,
+  key: string,
+  folder: string,
+): Promise<{ readonly h1: H1; readonly size: number } | undefined> {
   const object = await store.open(key);
   if (!object) return undefined;
   const path = join(folder, 'stored.zip');
   await pipeline(object.body, createWriteStream(path));
-  return hashZip(path);
+  return { h1: await hashZip(path), size: object.size };
 }

@@ -103,12 +103,11 @@ async function readStored(
   const info = await store.get(moduleKey(path, version, 'info'));
   const stored = info && originIn(info.toString());
   if (stored?.Hash !== commit || stored.URL !== origin.URL) return undefined;
-  const zip = await store.stat(moduleKey(path, version, 'zip'));
   const gomod = await store.get(moduleKey(path, version, 'mod'));
-  const h1 = await hashStoredZip(store, moduleKey(path, version, 'zip'), folder);
+  const zip = await hashStoredZip(store, moduleKey(path, version, 'zip'), folder);
   // The process that stored it may have died before it wrote the list.
   await writeList(store, path);
-  return zip && gomod && h1 && { h1, goModH1: hashGoMod(gomod), size: zip.size };
+  return zip && gomod && { ...zip, goModH1: hashGoMod(gomod) };
 }
 
 /** Stores zip, mod and info, in that order: a version exists for readers once its .info does. */
@@ -122,7 +121,7 @@ async function storeFiles(
 ): Promise<void> {
   const { path, version, commit } = resolved;
   const key = (file: 'zip' | 'mod' | 'info'): string => moduleKey(path, version, file);
-  const published = (await store.stat(key('info'))) && (await hashStoredZip(store, key('zip'), folder));
+  const published = (await store.stat(key('info'))) && (await hashStoredZip(store, key('zip'), folder))?.h1;
   if (published === zip.h1) return await writeList(store, path);
   if (published) await assertCurrent?.();
   if (published && retag === 'refuse') {
