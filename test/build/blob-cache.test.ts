@@ -50,7 +50,7 @@ function bytesOf(number: number, size: number): Buffer {
   return Buffer.alloc(size, `${number} `);
 }
 
-test('what was kept can be read again, small or large, with bytes or without, at once or later', async () => {
+test('returns every blob that was added, small, large or empty, at once or later', async () => {
   const contents = [
     Buffer.alloc(0),
     Buffer.from('x'),
@@ -72,19 +72,19 @@ test('what was kept can be read again, small or large, with bytes or without, at
   expect(await cache.open('0'.repeat(40) as BlobId)).toBeUndefined();
 });
 
-test('many at a time do not get into each other', async () => {
+test('keeps simultaneous additions apart', async () => {
   const contents = Array.from({ length: 300 }, (_, index) => bytesOf(index, 20_000));
   const ids = await Promise.all(contents.map((content, index) => keep(content, index % 2 === 0)));
   const found = await Promise.all(ids.map(read));
   expect(found.every((bytes, index) => bytes?.equals(contents[index] ?? Buffer.alloc(1)))).toBe(true);
 });
 
-test('the folder shows nothing, so that nothing is left behind', async () => {
+test('leaves no name in the folder', async () => {
   await keep(bytesOf(1, 2_000_000));
   expect(await readdir(folder)).toEqual([]);
 });
 
-test('beyond the bytes the oldest go, and the newest stay', async () => {
+test('removes the oldest blobs beyond the limit of bytes, and keeps the newest', async () => {
   await withLimits({ bytes: 16_000 });
   const ids: BlobId[] = [];
   for (let index = 0; index < 100; index++) ids.push(await keep(bytesOf(index, 500)));
@@ -95,7 +95,7 @@ test('beyond the bytes the oldest go, and the newest stay', async () => {
   expect(await read(ids.at(-1) ?? ('' as BlobId))).toEqual(bytesOf(99, 500));
 });
 
-test('beyond the number of blobs the oldest go', async () => {
+test('removes the oldest blobs beyond the limit of blobs', async () => {
   await withLimits({ blobs: 160 });
   const ids: BlobId[] = [];
   for (let index = 0; index < 500; index++) ids.push(await keep(Buffer.from(String(index))));
@@ -105,7 +105,7 @@ test('beyond the number of blobs the oldest go', async () => {
   expect(held).toEqual(ids.slice(-held.length));
 });
 
-test('at least as much is left free as it takes, and it shrinks when others take the disk', async () => {
+test('uses at most half of the free disk, and shrinks when others use the disk', async () => {
   let disk = 20_000;
   let hashed = 0;
   await withLimits({ free: async () => disk - hashed });
@@ -125,14 +125,14 @@ test('at least as much is left free as it takes, and it shrinks when others take
   expect(hashed).toBeLessThanOrEqual(5_000);
 });
 
-test('what is forgotten while somebody is about to read it is not there', async () => {
+test('does not find a blob that is removed while it is being opened', async () => {
   const id = await keep(bytesOf(1, 1000));
   const [, found] = await Promise.all([cache.clear(), cache.open(id)]);
   expect(found).toBeUndefined();
   expect(await read(await keep(bytesOf(1, 1000)))).toEqual(bytesOf(1, 1000));
 });
 
-test('a blob larger than a segment pushes others out, one larger than the cache is not kept', async () => {
+test('removes others for a blob larger than a segment, and does not add one larger than the cache', async () => {
   await withLimits({ bytes: 1_000_000 });
   const first = await keep(bytesOf(1, 400_000));
   const second = await keep(bytesOf(2, 900_000), true);
@@ -142,7 +142,7 @@ test('a blob larger than a segment pushes others out, one larger than the cache 
   expect([cache.has(second), cache.has(third)]).toEqual([true, false]);
 });
 
-test('a reader finishes although its blob is pushed out, and after the end', async () => {
+test('lets an open reader finish after its blob was removed and after clear', async () => {
   await withLimits({ bytes: 4_000_000 });
   const content = bytesOf(1, 3_000_000);
   const id = await keep(content, true);
@@ -160,13 +160,13 @@ test('a reader finishes although its blob is pushed out, and after the end', asy
   expect(again && (await buffer(again.body)).equals(content)).toBe(true);
 });
 
-test('bytes under another id are not kept', async () => {
+test('rejects bytes that do not have the given id', async () => {
   await expect(cache.keep('1'.repeat(40) as BlobId, hashBytes(Buffer.from('x'), 40))).rejects.toThrow(
     'not the bytes of blob',
   );
 });
 
-test('bytes that cannot be read leave nothing half behind, and the next ones are kept', async () => {
+test('adds nothing of a file that cannot be read, and still adds the next one', async () => {
   const kept = await keep(Buffer.from('before'));
   const hashed = hashBytes(bytesOf(1, 1000), 40);
   await expect(

@@ -53,7 +53,7 @@ async function read(id: BlobId): Promise<string> {
   return (await buffer((await blobs.open(project.id, id)).body)).toString();
 }
 
-test('a blob is fetched once, however many ask for it at a time', async () => {
+test('downloads a blob once for all simultaneous callers', async () => {
   expect(await Promise.all(Array.from({ length: 20 }, () => read(FIRST)))).toEqual(
     Array.from({ length: 20 }, () => TEXTS[0]),
   );
@@ -61,7 +61,7 @@ test('a blob is fetched once, however many ask for it at a time', async () => {
   expect(gitlab.requests).toHaveLength(1);
 });
 
-test('only missing ones are fetched, each once', async () => {
+test('downloads only missing blobs, each once', async () => {
   await read(FIRST);
   await Promise.all([blobs.fetch(project.id, [...IDS, ...IDS]), blobs.fetch(project.id, IDS)]);
   expect(gitlab.requests).toHaveLength(IDS.length);
@@ -80,7 +80,7 @@ test.each(['truncate', 'drop'] as const)(
   },
 );
 
-test('other bytes than those of the blob are a Retry and not kept', async () => {
+test('rejects wrong bytes with Retry, and does not keep them', async () => {
   gitlab.faults.add({ path: /\/blobs\//, kind: { status: 200, body: 'text 1\n' } });
   await expect(blobs.open(project.id, FIRST)).rejects.toMatchObject({
     name: 'Retry',
@@ -89,7 +89,7 @@ test('other bytes than those of the blob are a Retry and not kept', async () => 
   expect(blobs.has(FIRST)).toBe(false);
 });
 
-test('a failure ends the fetching, and what came before it is kept', async () => {
+test('stops downloading at the first failure, and keeps the blobs before it', async () => {
   gitlab.faults.add({ path: /\/blobs\//, times: 1000, kind: { status: 403, body: {} } });
   await expect(blobs.fetch(project.id, IDS)).rejects.toMatchObject({ name: 'Retry' });
   expect(gitlab.requests.length).toBeLessThan(IDS.length);
@@ -98,7 +98,7 @@ test('a failure ends the fetching, and what came before it is kept', async () =>
   expect(IDS.every((id) => blobs.has(id))).toBe(true);
 });
 
-test('a blob that does not fit into the cache is a Retry rather than fetched without end', async () => {
+test('rejects a blob that the cache cannot hold with Retry, after a few downloads', async () => {
   const small = new BlobCache(folder, { bytes: 3 });
   blobs = new Blobs({
     gitlab: { blob: async () => Readable.from([Buffer.from('four')], { objectMode: false }) },
@@ -108,7 +108,7 @@ test('a blob that does not fit into the cache is a Retry rather than fetched wit
   await expect(blobs.open(project.id, idOf('four'))).rejects.toMatchObject({ name: 'Retry' });
 });
 
-test('large blobs take the disk, not memory', async () => {
+test('holds large blobs on disk, not in memory', async () => {
   const chunk = Buffer.alloc(2 ** 16, 'x');
   const chunks = 3200;
   let most = 0;

@@ -44,7 +44,7 @@ function verdicts(files: readonly TreeFile[], vendorRule124: boolean): { sieved:
 }
 
 describe('files that cannot belong to a module', () => {
-  test('may be forgotten while the tree comes, without a change of the verdict', () => {
+  test('may be dropped while the tree is read, without changing the result', () => {
     let refused = 0;
     let smaller = 0;
     const property = fc.property(tree, fc.boolean(), (files, vendorRule124) => {
@@ -60,7 +60,7 @@ describe('files that cannot belong to a module', () => {
     expect(smaller).toBeGreaterThan(1000);
   });
 
-  test('may be forgotten in any order of the tree', () => {
+  test('may be dropped in any order of the tree', () => {
     fc.assert(
       fc.property(tree, fc.boolean(), (files, vendorRule124) => {
         const { sieved, whole } = verdicts(files, vendorRule124);
@@ -70,7 +70,7 @@ describe('files that cannot belong to a module', () => {
     );
   });
 
-  test('are no longer held once their directory proves to be a module', () => {
+  test('are dropped once their directory turns out to be a module', () => {
     const sieve = new TreeSieve<TreeFile>(true);
     for (const path of ['a.go', 'n/GO.MOD.txt', 'n/a.go', 'n/b/c.go', 'n/go.mod', 'n/x.go', 'n0.go', 'vendor/a/b.go'])
       sieve.add({ path, kind: 'file' });
@@ -79,7 +79,7 @@ describe('files that cannot belong to a module', () => {
 });
 
 describe('the plan for a huge tree', () => {
-  test('has the files of the module and its .gitattributes, however many others there are', async () => {
+  test('has the files of the module and its .gitattributes, however many other files there are', async () => {
     const own = Array.from({ length: 300 }, (_, index) => `pkg/f${String(index).padStart(3, '0')}.go`);
     const paths = [
       '.gitattributes',
@@ -97,7 +97,7 @@ describe('the plan for a huge tree', () => {
     expect(plan.attributes).toEqual(['.gitattributes']);
   });
 
-  test('is that of the whole list, whatever the tree and the directory', async () => {
+  test('equals the plan of the complete list, for any tree and directory', async () => {
     const legal = tree.map((files) =>
       files.filter(({ path }) => path !== 'go.mod' && !path.startsWith('go.mod/') && path !== 'LICENSE'),
     );

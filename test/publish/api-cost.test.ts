@@ -36,7 +36,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-describe('publishing asks GitLab for', () => {
+describe('publishing a tag costs these calls to GitLab:', () => {
   test.each([
     [1, 1],
     [99, 1],
@@ -54,7 +54,7 @@ describe('publishing asks GitLab for', () => {
     expect(await costOf({ 'go.mod': GO_MOD, ...files })).toEqual({ ...PLAIN, tree: pages });
   });
 
-  test('directories and submodules count as entries of the tree', async () => {
+  test('pages of the tree in which directories and submodules count as entries', async () => {
     const files = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`d${index}/f.go`, 'package x\n']));
     expect(
       await costOf({ 'go.mod': GO_MOD, ...files, third: { submodule: '82b3d5ae55f7080f1e6022629cdb57bfae7cccc7' } }),
@@ -72,7 +72,7 @@ describe('publishing asks GitLab for', () => {
     expect(await costOf(files)).toEqual({ ...PLAIN, blob: 2, files: ['go.mod', '.gitattributes', 'x/.gitattributes'] });
   });
 
-  test('no .gitattributes of nested modules and vendored files', async () => {
+  test('no call for .gitattributes files of nested modules and vendored files', async () => {
     const files = {
       'go.mod': GO_MOD,
       '.gitattributes': '*.txt export-ignore\n',
@@ -84,7 +84,7 @@ describe('publishing asks GitLab for', () => {
     expect(await costOf(files)).toEqual({ ...PLAIN, blob: 1, files: ['go.mod', '.gitattributes'] });
   });
 
-  test('the blob of each file that the archive changes, and the attributes once', async () => {
+  test('the blob of each file that the archive changes, and each .gitattributes once', async () => {
     const subst = {
       'go.mod': GO_MOD,
       '.gitattributes': '*.txt export-subst\n',
@@ -97,7 +97,7 @@ describe('publishing asks GitLab for', () => {
     expect(await costOf(crlf)).toEqual({ ...PLAIN, blob: 1, files: ['go.mod', '.gitattributes'] });
   });
 
-  test('the same, if a changed file has another encoding', async () => {
+  test('the same if a changed file has another encoding', async () => {
     const files = {
       'go.mod': GO_MOD,
       '.gitattributes': '*.txt working-tree-encoding=UTF-16LE\n',
@@ -107,7 +107,7 @@ describe('publishing asks GitLab for', () => {
     expect(await costOf(files)).toEqual({ ...PLAIN, blob: 2, files: ['go.mod', '.gitattributes'] });
   });
 
-  test('LICENSE of the root, if a module in a directory has none', async () => {
+  test('the LICENSE of the root if a module in a directory has none', async () => {
     const files = {
       'sub/go.mod': `module gitlab.example/x/sub\n\ngo 1.24\n`,
       'sub/x.go': 'package sub\n',
@@ -117,7 +117,7 @@ describe('publishing asks GitLab for', () => {
     expect(await costOf({ ...files, 'sub/LICENSE': 'y\n' }, 'sub/v1.0.0')).toEqual({ ...PLAIN, files: ['sub/go.mod'] });
   });
 
-  test('each .gitattributes above a module in a directory, if one of its files is export-ignored', async () => {
+  test('each .gitattributes above a module in a directory if one of its files is export-ignored', async () => {
     const files = {
       'a/b/go.mod': 'module gitlab.example/x/a/b\n',
       'a/b/LICENSE': 'x\n',

@@ -111,7 +111,7 @@ describe.each(WAYS)('from $way', ({ way, strategy }) => {
     return result.outcome;
   }
 
-  describe('what is published has the checksums of GOPROXY=direct', () => {
+  describe('a published version has the checksums of GOPROXY=direct', () => {
     test.each(CASES)('$name', async (shape) => {
       const tags = [...shape.tags, ...(shape.laterTags ?? [])];
       for (const [index, query] of queriesOf(shape).entries()) {
@@ -143,7 +143,7 @@ describe.each(WAYS)('from $way', ({ way, strategy }) => {
     });
   });
 
-  describe('what the go command refuses, modpress does not publish, and says why', () => {
+  describe('a version that the go command refuses is not published, with a reason', () => {
     test.each(REJECTIONS)('$name', async (shape) => {
       const outcome = await publish(shape.name, shape.tag);
       expect(outcome).toMatchObject({ status: shape.status, reason: expect.stringContaining(shape.says) });
@@ -153,7 +153,7 @@ describe.each(WAYS)('from $way', ({ way, strategy }) => {
   });
 });
 
-describe('what attributes make of a file', () => {
+describe('the conversion of a file by .gitattributes', () => {
   const elements = ['a', 'b', 'ab', 'a.txt', 'b.txt', 'a.c', 'x.h', 'foo', 'foo.txt', 'café', 'a b', '-', '[x]', 'A'];
   const path = fc
     .tuple(fc.array(fc.constantFrom('d', 'dd', 'd/e', 'e', 'd e'), { maxLength: 2 }), fc.constantFrom(...elements))
@@ -324,7 +324,7 @@ describe('what attributes make of a file', () => {
     rooms: fc.array(room, { minLength: 30, maxLength: 40, size: 'max' }),
   });
 
-  test('takes no longer than a moment to find out, whatever its lines, or is left to git', () => {
+  test('is decided within a moment, whatever the lines, or left to git', () => {
     const pushed = Array.from({ length: 3000 }, (_, index) => `assets/f${index}.png filter=lfs -text\n`).join('');
     const paths = Array.from({ length: 3000 }, (_, index) => `assets/g${index}.go`);
     const started = performance.now();
@@ -340,7 +340,7 @@ describe('what attributes make of a file', () => {
     expect(performance.now() - started).toBeLessThan(20_000);
   }, 60_000);
 
-  test('is what git archive, as the go command calls it, makes of it', async () => {
+  test('equals that of git archive as the go command calls it', async () => {
     const project = await gitlab.createProject('attributes/random');
     const git = new Git();
     const compared = { same: 0, changed: 0, unsure: 0 };

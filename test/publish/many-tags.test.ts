@@ -55,7 +55,7 @@ afterEach(async () => {
 });
 
 describe('thirty modules tagged on one commit', () => {
-  test('cost one archive and the pages of the tree, once', async () => {
+  test('cost one archive and one listing of the tree together', async () => {
     const { project, tree } = await repository(thirtyModules(1));
     const tags = await tagAll(tree, 'v1.0.0');
     const before = await listed(project, tags, true);
@@ -66,7 +66,7 @@ describe('thirty modules tagged on one commit', () => {
     await sameAsPlain(project, tags);
   });
 
-  test('cost a few blobs where most were seen before', async () => {
+  test('cost a few blobs if most are in the cache', async () => {
     const { project, tree } = await repository(thirtyModules(1));
     const first = await tagAll(tree, 'v1.0.0');
     const firstListed = await listed(project, first, true);
@@ -81,7 +81,7 @@ describe('thirty modules tagged on one commit', () => {
     await sameAsPlain(project, second);
   });
 
-  test('are published from blobs when no archive is to be had', async () => {
+  test('are published from single blobs while no archive is available', async () => {
     const { project, tree } = await repository(thirtyModules(1));
     const tags = await tagAll(tree, 'v1.0.0');
     const none = await startPublishing(gitlab, join(folder, 'none'), {
@@ -102,7 +102,7 @@ describe('thirty modules tagged on one commit', () => {
     await sameAsPlain(project, tags, none);
   });
 
-  test('in a repository whose archive is too large ask for it once, and not for each commit', async () => {
+  test('request an archive that is too large once, not for each commit', async () => {
     const { project, tree } = await repository(thirtyModules(1));
     let archives = 0;
     class Huge extends GitLabClient {
@@ -128,7 +128,7 @@ describe('thirty modules tagged on one commit', () => {
     expect(archives).toBe(1);
   }, 60_000);
 
-  test('in a tree that is too large to be held have their directories listed', async () => {
+  test('have their directories listed if the tree is too large for memory', async () => {
     const others = Object.fromEntries(
       Array.from({ length: 50_001 }, (_, index) => [`others/d${index % 50}/f${index}`, 'x']),
     );
@@ -155,8 +155,8 @@ describe('thirty modules tagged on one commit', () => {
   }, 60_000);
 });
 
-describe('a tag that was listed', () => {
-  test('is not read again, and its project once for all of them', async () => {
+describe('a listed tag', () => {
+  test('is not read again, and its project is read once for all tags', async () => {
     const { project, tree } = await repository(oneModule);
     for (const version of ['v1.0.0', 'v1.1.0', 'v1.2.0']) {
       await tree.write({ 'a.go': `package a // ${version}\n` }).commit(version);
@@ -172,7 +172,7 @@ describe('a tag that was listed', () => {
     await sameAsPlain(project, tags);
   });
 
-  test('more than ten minutes ago is read again', async () => {
+  test('is read again ten minutes after the listing', async () => {
     const { project, tree } = await repository(oneModule);
     await tree.tag('v1.0.0');
     await tree.push();
@@ -207,7 +207,7 @@ describe('a tag that was listed', () => {
     },
   );
 
-  test('and has very many files that nobody has seen waits for an archive if none is to be had', async () => {
+  test('waits for an archive if very many blobs are missing', async () => {
     const files = Object.fromEntries(
       Array.from({ length: 1001 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]),
     );
@@ -231,7 +231,7 @@ describe('a tag that was listed', () => {
     await sameAsPlain(project, ['v1.0.0']);
   });
 
-  test('and has more files than the cache holds comes from an archive', async () => {
+  test('is built from an archive if it has more files than the cache holds', async () => {
     const files = Object.fromEntries(
       Array.from({ length: 1400 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]),
     );
@@ -274,7 +274,7 @@ describe('a tag that was listed', () => {
     },
   );
 
-  test('has the same bytes from an archive that obeys the attributes of the default branch, as up to GitLab 16', async () => {
+  test('has the same bytes although archives obey the attributes of the default branch, as up to GitLab 16', async () => {
     const { project, tree } = await repository({
       ...oneModule,
       '.gitattributes': '*.bat eol=crlf\n',
@@ -290,7 +290,7 @@ describe('a tag that was listed', () => {
     await sameAsPlain(project, ['v1.0.0']);
   });
 
-  test('is published although GitLab sends a blob damaged at first', async () => {
+  test('is published although the first download of a blob is damaged', async () => {
     const { project, tree } = await repository(oneModule);
     await tree.tag('v1.0.0');
     await tree.push();
@@ -302,8 +302,8 @@ describe('a tag that was listed', () => {
   });
 });
 
-describe('a push', () => {
-  test('that finds the disk full says so, and gets the place of the blobs that were kept', async () => {
+describe('a pushed tag', () => {
+  test('empties the cache of blobs when the disk is full, and reports the full disk', async () => {
     const { project, tree } = await repository(oneModule);
     await tree.tag('v1.0.0');
     await tree.push();
@@ -328,7 +328,7 @@ describe('a push', () => {
     expect(cache.has(blob)).toBe(false);
   });
 
-  test('comes from blobs where GitLab gives no archive, since somebody else has used them up', async () => {
+  test('is built from blobs while GitLab refuses archives that another program used up', async () => {
     const { project, tree } = await repository(oneModule);
     await tree.tag('v1.0.0');
     await tree.push();
@@ -342,7 +342,7 @@ describe('a push', () => {
     await sameAsPlain(project, ['v1.0.0']);
   });
 
-  test('comes from an archive, and from blobs once the archives of the minute are used up', async () => {
+  test('is built from an archive, and from blobs once the archives of the minute are used up', async () => {
     const { project, tree } = await repository(oneModule);
     const tags = Array.from({ length: 7 }, (_, index) => `v1.${index}.0`);
     for (const tag of tags) {

@@ -41,8 +41,8 @@ beforeEach(async () => {
   };
 });
 
-describe('a tag that was listed, and moved before its turn came', () => {
-  test.each(RETAGS)('changes nothing of what was published from where it is now, with RETAG=%s', async (retag) => {
+describe('a listed tag that moved before its job ran', () => {
+  test.each(RETAGS)('leaves the version published from its new commit alone, with RETAG=%s', async (retag) => {
     const publishing = await start(retag);
     const listed = listedAt(first);
     await move(second);
@@ -56,7 +56,7 @@ describe('a tag that was listed, and moved before its turn came', () => {
   });
 });
 
-test('RETAG=replace follows a tag back to where it was', async () => {
+test('RETAG=replace follows a tag back to an earlier commit', async () => {
   const publishing = await start('replace');
   const commits: (string | undefined)[] = [];
   for (const commit of [first, second, first, second]) {
@@ -72,7 +72,7 @@ test('RETAG=replace follows a tag back to where it was', async () => {
   expect(commits).toEqual([first, second, first, second]);
 });
 
-test('RETAG=refuse keeps the outcomes of both', async () => {
+test('RETAG=refuse keeps the outcomes of both commits', async () => {
   const publishing = await start('refuse');
   for (const commit of [first, second, first]) {
     await move(commit);
@@ -82,7 +82,7 @@ test('RETAG=refuse keeps the outcomes of both', async () => {
   expect(await outcomes(publishing)).toEqual([first, second].toSorted());
 });
 
-test('a list that was not written any more is written with the next attempt', async () => {
+test('a list that was not written before a crash is written by the next attempt', async () => {
   const { store } = await start('refuse');
   const dying = withStore(store, {
     put: async (key, body) => {
@@ -97,7 +97,7 @@ test('a list that was not written any more is written with the next attempt', as
   expect(String(await store.get(listKey(modulePath(`gitlab.example/${project.path}`))))).toBe('v1.0.0\n');
 });
 
-test('a list that somebody wrote who had looked before others does not stay', async () => {
+test('a list written from an outdated listing is replaced', async () => {
   await tree.tag('v1.1.0');
   await tree.push('v1.1.0');
   const { store } = await start('refuse');
@@ -116,7 +116,7 @@ test('a list that somebody wrote who had looked before others does not stay', as
   expect(String(await store.get(listKey(modulePath(`gitlab.example/${project.path}`))))).toBe('v1.0.0\nv1.1.0\n');
 });
 
-test('a name too long for the store is refused rather than tried for ever', async () => {
+test('a name that is too long for the store is refused, not retried for ever', async () => {
   const directory = 'A'.repeat(130);
   await tree.write({ [`${directory}/go.mod`]: `module gitlab.example/${project.path}/${directory}\n` }).commit('Long');
   await tree.tag(`${directory}/v1.0.0`);

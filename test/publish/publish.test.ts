@@ -36,7 +36,7 @@ beforeEach(async () => {
 });
 
 describe('an outcome', () => {
-  test('tells what was published, and the index and the list have it', async () => {
+  test('describes the published version, which is in the index and in the list', async () => {
     const { project } = await library('v1.0.0', 'v1.1.0');
     const outcome = await publish(project, 'v1.0.0');
     await publish(project, 'v1.1.0');
@@ -59,13 +59,13 @@ describe('an outcome', () => {
     });
   });
 
-  test('that several come to at once has one entry in the index', async () => {
+  test('of simultaneous publishes has one entry in the index', async () => {
     const { project } = await library('v1.0.0');
     await Promise.all([1, 2, 3].map(() => publish(project, 'v1.0.0')));
     expect(await keys('index/')).toHaveLength(1);
   });
 
-  test('is recorded once: the second look costs one call and changes nothing', async () => {
+  test('is recorded once: publishing again costs one call and changes nothing', async () => {
     const { project } = await library('v1.0.0');
     const first = await publish(project, 'v1.0.0');
     gitlab.clearRequests();
@@ -75,7 +75,7 @@ describe('an outcome', () => {
     expect(apiCalls()).toHaveLength(1);
   });
 
-  test('of a tag that is no version costs one call, of a repository without go.mod at most three', async () => {
+  test('costs one call for a tag that is no version, and at most three for a repository without go.mod', async () => {
     const { project, tree } = await library('nightly', 'v1.2');
     tree.write({ 'go.mod': null, 'lib.go': 'package lib\n' });
     await tree.commit('No module');
@@ -93,7 +93,7 @@ describe('an outcome', () => {
     }
   });
 
-  test('is not made for a tag that is gone, nor for a project outside of GITLAB_SCOPE', async () => {
+  test('is not recorded for a deleted tag or a project outside GITLAB_SCOPE', async () => {
     const { project } = await library('v1.0.0');
     expect(await publishing.publisher.publish({ projectId: project.id, tag: 'v9.9.9' })).toEqual({
       dismissed: expect.stringContaining('v9.9.9'),
@@ -108,7 +108,7 @@ describe('an outcome', () => {
     expect(await keys('')).toEqual([]);
   });
 
-  test('is made anew when the version it tells of is gone from the store', async () => {
+  test('is decided anew when its version is missing from the store', async () => {
     const { project } = await library('v1.0.0');
     const { h1 } = await publish(project, 'v1.0.0');
     await publishing.store.delete(`modules/${HOST}/${project.path}/@v/v1.0.0.info`);
@@ -128,7 +128,7 @@ describe('a moved tag', () => {
     expect(await h1InStore(project)).toBe(first.h1);
   });
 
-  test('with equal content is no moved version', async () => {
+  test('with equal content is accepted', async () => {
     const { project, tree } = await library('v1.0.0');
     const first = await publish(project, 'v1.0.0');
     await tree.commit('Nothing changed');
@@ -150,7 +150,7 @@ describe('a moved tag', () => {
   });
 });
 
-describe('GitLab in trouble', () => {
+describe('when GitLab fails', () => {
   test.each([
     ['a truncated archive', { path: /archive/, kind: 'truncate' as const }],
     ['a connection dropped in the archive', { path: /archive/, kind: 'drop' as const }],
@@ -167,14 +167,14 @@ describe('GitLab in trouble', () => {
     expect(await publish(project, 'v1.0.0')).toMatchObject({ status: 'published' });
   });
 
-  test('a 502 of a moment is waited out within the attempt', async () => {
+  test('a short series of 502 is retried within the attempt', async () => {
     const { project } = await library('v1.0.0');
     const fault = gitlab.faults.add({ path: /repository\/tree/, kind: { status: 502 }, times: 1 });
     expect(await publish(project, 'v1.0.0')).toMatchObject({ status: 'published' });
     expect(fault.hits).toBe(1);
   });
 
-  test('a 429 without Retry-After asks for a minute of rest', async () => {
+  test('a 429 without Retry-After delays the job by a minute', async () => {
     const { project } = await library('v1.0.0');
     gitlab.faults.add({ path: /archive/, kind: { status: 429 } });
     await expect(publishing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' })).rejects.toMatchObject({
@@ -182,7 +182,7 @@ describe('GitLab in trouble', () => {
     });
   });
 
-  test('the sixth archive of a minute is not asked for', async () => {
+  test('the sixth archive of a minute is not requested', async () => {
     const paced = await startPublishing(gitlab, folder, {
       modulePrefix: HOST,
       parts: { rateLimiter: new MemoryRateLimiter(), archivesPerMinute: 5 },
@@ -199,7 +199,7 @@ describe('GitLab in trouble', () => {
   });
 });
 
-describe('a store in trouble', () => {
+describe('when the store fails', () => {
   test.each(['.zip', '.mod', '.info', 'outcomes/', 'index/'])(
     'that fails at %s shows nothing half, and the next attempt completes it',
     async (where) => {
@@ -259,7 +259,7 @@ async function publish(project: Project, tag: string): Promise<Outcome> {
 }
 
 async function h1InStore(project: Project): Promise<string | undefined> {
-  return hashStoredZip(publishing.store, `modules/${HOST}/${project.path}/@v/v1.0.0.zip`, folder);
+  return (await hashStoredZip(publishing.store, `modules/${HOST}/${project.path}/@v/v1.0.0.zip`, folder))?.h1;
 }
 
 function apiCalls(): string[] {

@@ -53,8 +53,8 @@ beforeEach(async () => {
   return () => tree.remove();
 });
 
-describe('a version that is withdrawn', () => {
-  test('is gone with all its files and from the static list, and the others stay', async () => {
+describe('a withdrawn version', () => {
+  test('loses its files and its line in the static list, and other versions stay', async () => {
     await publish('v1.0.0');
     await publish('v1.1.0');
     expect(await withdraw()).toMatchObject({
@@ -71,7 +71,7 @@ describe('a version that is withdrawn', () => {
     expect(Math.abs(Date.now() - Date.parse(marker.withdrawnAt))).toBeLessThan(60_000);
   });
 
-  test('keeps the outcome it was published with: looking at its tag again costs no archive, and brings nothing back', async () => {
+  test('keeps its outcome: publishing its tag again costs no archive and does not restore it', async () => {
     const first = await publish('v1.1.0');
     await withdraw();
     gitlab.clearRequests();
@@ -95,7 +95,7 @@ describe('a version that is withdrawn', () => {
     expect(await filesOf('v1.1.0')).toEqual([]);
   });
 
-  test('is never published, when it was not before', async () => {
+  test('is never published if it was not published before', async () => {
     expect(await withdraw()).toMatchObject({ hadFiles: false, before: undefined });
     expect(await store.stat(listKey(module()))).toBeUndefined();
     expect(await publish('v1.1.0')).toMatchObject({
@@ -120,7 +120,7 @@ describe('a version that is withdrawn', () => {
     },
   );
 
-  test('stays so under a marker that somebody has damaged', async () => {
+  test('stays withdrawn although its marker is damaged', async () => {
     await store.put(withdrawalKey(module(), BAD), Buffer.from('{"reason'));
     expect(await publish('v1.1.0')).toMatchObject({
       outcome: { status: 'refused', reason: expect.stringContaining(`${module()}@v1.1.0 was withdrawn: withdrawn/`) },
@@ -130,8 +130,8 @@ describe('a version that is withdrawn', () => {
   });
 });
 
-describe('withdrawing again', () => {
-  test('changes nothing but a reason that differs', async () => {
+describe('withdrawing a version again', () => {
+  test('changes nothing but the reason', async () => {
     await publish('v1.1.0');
     const { withdrawal } = await withdraw();
     const marker = await store.stat(withdrawalKey(module(), BAD));
@@ -141,31 +141,34 @@ describe('withdrawing again', () => {
     expect(await readWithdrawal(store, module(), BAD)).toEqual({ ...withdrawal, reason: 'another' });
   });
 
-  test.each(['info', 'mod', 'zip', 'list'] as const)('completes what was cut off at %s', async (at) => {
-    await publish('v1.0.0');
-    await publish('v1.1.0');
-    const cutAt = at === 'list' ? listKey(module()) : moduleKey(module(), BAD, at);
-    const cut = async (key: string): Promise<void> => {
-      if (key === cutAt) throw new Error('cut off');
-    };
-    const failing = withStore(store, {
-      delete: async (key) => (await cut(key), await store.delete(key)),
-      put: async (key, body) => (await cut(key), await store.put(key, body)),
-    });
-    await expect(withdraw(failing)).rejects.toThrow('cut off');
-    expect(await readWithdrawal(store, module(), BAD)).toBeDefined();
-    await withdraw();
-    expect(await filesOf('v1.1.0')).toEqual([]);
-    expect((await store.get(listKey(module())))?.toString()).toBe('v1.0.0\n');
-  });
+  test.each(['info', 'mod', 'zip', 'list'] as const)(
+    'completes a withdrawal that was interrupted at %s',
+    async (at) => {
+      await publish('v1.0.0');
+      await publish('v1.1.0');
+      const cutAt = at === 'list' ? listKey(module()) : moduleKey(module(), BAD, at);
+      const cut = async (key: string): Promise<void> => {
+        if (key === cutAt) throw new Error('cut off');
+      };
+      const failing = withStore(store, {
+        delete: async (key) => (await cut(key), await store.delete(key)),
+        put: async (key, body) => (await cut(key), await store.put(key, body)),
+      });
+      await expect(withdraw(failing)).rejects.toThrow('cut off');
+      expect(await readWithdrawal(store, module(), BAD)).toBeDefined();
+      await withdraw();
+      expect(await filesOf('v1.1.0')).toEqual([]);
+      expect((await store.get(listKey(module())))?.toString()).toBe('v1.0.0\n');
+    },
+  );
 });
 
-describe('without a lock in common, whatever a publish has come to', () => {
+describe('without a shared lock, a publish in progress does not restore the version:', () => {
   const writes = (['zip', 'mod', 'info', 'list'] as const).flatMap((file) => [
     ['before', file] as const,
     ['after', file] as const,
   ]);
-  test.each(writes)('%s it has written %s, the version is gone in the end', async (when, file) => {
+  test.each(writes)('withdrawn %s the publish wrote %s', async (when, file) => {
     const key = file === 'list' ? listKey(module()) : moduleKey(module(), BAD, file);
     let withdrawn: WithdrawResult | undefined;
     const racing = withStore(store, {
@@ -183,7 +186,7 @@ describe('without a lock in common, whatever a publish has come to', () => {
     expect(String((await store.get(listKey(module()))) ?? '')).toBe('');
   });
 
-  test('and what one has left that died before it looked is cleared away by the next', async () => {
+  test('files left by a publish that died before its last check are deleted by the next publish', async () => {
     const dying = withStore(store, {
       put: async (key, body) => {
         if (key === listKey(module())) throw new Error('died');
@@ -198,7 +201,7 @@ describe('without a lock in common, whatever a publish has come to', () => {
   });
 });
 
-test('with the lock of Redis, the version is gone at once, and the end of a running publish is waited for', async () => {
+test('with the lock in Redis, the files are deleted at once, and the withdrawal waits for a running publish', async () => {
   await using redis = await startRedis();
   const clients = [new Redis(redis.url), new Redis(redis.url)] as const;
   const [publishing, withdrawing] = clients.map((client) => redisLock(client, pino({ level: 'silent' })));
