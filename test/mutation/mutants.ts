@@ -7,7 +7,14 @@ export interface Mutant {
   readonly find: string;
   readonly replace: string;
   /** Folder or file of the tests that must notice. */
-  readonly tests: 'test/module' | 'test/resolve' | 'test/sweep' | 'test/publish/checksums.test.ts';
+  readonly tests:
+    | 'test/module'
+    | 'test/resolve'
+    | 'test/sweep'
+    | 'test/publish/checksums.test.ts'
+    | 'test/publish/many-tags.test.ts'
+    | 'test/publish/publish.test.ts'
+    | 'test/publish/withdraw.test.ts';
 }
 
 function module(file: string, breaks: string, find: string, replace: string): Mutant {
@@ -442,4 +449,81 @@ export const MUTANTS: readonly Mutant[] = [
     'this.#inARow++;',
     'if (id > 0) throw error;\n      this.#inARow++;',
   ),
+  {
+    file: 'src/publish/transaction.ts',
+    breaks: 'an outcome of another module under the same tag stays',
+    find: 'standing !== undefined && standing.module !== path',
+    replace: 'false as boolean',
+    tests: 'test/sweep',
+  },
+  {
+    file: 'src/publish/transaction.ts',
+    breaks: 'only a refusal ends a publish with an outcome',
+    find: 'if (!(error instanceof Refuse)) throw error;',
+    replace: "if (!(error instanceof Error)) throw new Error('not an error');",
+    tests: 'test/publish/publish.test.ts',
+  },
+  {
+    file: 'src/publish/publisher.ts',
+    breaks: 'a tag that published another module before keeps that outcome',
+    find: "standing: known?.status === 'published' ? known : undefined",
+    replace: 'standing: undefined',
+    tests: 'test/sweep',
+  },
+  {
+    file: 'src/publish/publisher.ts',
+    breaks: 'a listed tag is read again after ten minutes',
+    find: 'ageMs >= 0 && ageMs < CACHED_TAG_FRESH_MS',
+    replace: 'ageMs >= 0',
+    tests: 'test/publish/many-tags.test.ts',
+  },
+  {
+    file: 'src/publish/publisher.ts',
+    breaks: 'a tag is done under its new path as well',
+    find: 'if (known && outcome.tag !== name)',
+    replace: 'if (known && outcome.tag === undefined)',
+    tests: 'test/sweep',
+  },
+  {
+    file: 'src/publish/write-version.ts',
+    breaks: 'a publish checks for a withdrawal after its last write',
+    find: 'await assertInService(store, path, version);',
+    replace: '',
+    tests: 'test/publish/withdraw.test.ts',
+  },
+  {
+    file: 'src/build/strategy.ts',
+    breaks: 'a few missing blobs cost no archive',
+    find: 'if (missing <= FEW_BLOBS)',
+    replace: 'if (missing < 0)',
+    tests: 'test/publish/many-tags.test.ts',
+  },
+  {
+    file: 'src/build/strategy.ts',
+    breaks: 'very many missing blobs wait for an archive',
+    find: 'return missing > MANY_BLOBS;',
+    replace: 'return false;',
+    tests: 'test/publish/many-tags.test.ts',
+  },
+  {
+    file: 'src/build/strategy.ts',
+    breaks: 'a refused archive gives way to blobs',
+    find: 'error.status === 429',
+    replace: 'error.status === 430',
+    tests: 'test/publish/many-tags.test.ts',
+  },
+  {
+    file: 'src/build/build.ts',
+    breaks: 'without a permit for an archive, a push is built from blobs',
+    find: "if (first === 'archive') {",
+    replace: 'if (first === undefined) {',
+    tests: 'test/publish/many-tags.test.ts',
+  },
+  {
+    file: 'src/build/commit-tree.ts',
+    breaks: 'an archive that is too large is requested once',
+    find: 'tooLarge.set(projectId, true);',
+    replace: '',
+    tests: 'test/publish/many-tags.test.ts',
+  },
 ];
