@@ -51,7 +51,7 @@ export class OnDemand {
       if (error instanceof Skip || error instanceof Refuse) return { kind: 'absent', reason: error.message };
       if (!(error instanceof Retry || error instanceof StoreUnavailable)) throw error;
       this.#parts.log.warn(
-        { event: 'request.postponed', ...request, reason: messageOf(error) },
+        { event: 'on-demand.postponed', ...request, reason: messageOf(error) },
         'GitLab or the store failed: the client has to ask again',
       );
       const afterMs = error instanceof Retry ? error.afterMs : undefined;
