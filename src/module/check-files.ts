@@ -3,32 +3,32 @@ import { checkFilePath } from './path.ts';
 import { foldCase } from './unicode.ts';
 
 /**
- * Which files of a tree belong in a module zip: checkFiles of golang.org/x/mod/zip, on names alone. Sizes are
- * checked where the bytes are seen, by the zip writer.
+ * Decides which files of a tree belong in a module zip: checkFiles of golang.org/x/mod/zip, for names alone. The zip writer
+ * checks sizes, where it sees the bytes.
  */
 
-/** A file of the module's directory, its path relative to that directory. Submodules are left out beforehand. */
+/** A file in the module's directory; its path is relative to that directory. Git submodules are left out beforehand. */
 export interface TreeFile {
   readonly path: string;
   readonly kind: 'file' | 'symlink';
 }
 
-/** A file that makes the whole module illegal, and why. */
+/** A file that makes the whole module illegal, and the reason. */
 export interface InvalidFile {
   readonly path: string;
   readonly reason: string;
 }
 
-/** The verdict: `included` in byte order of the paths, or at least one fault in `invalid`. */
+/** The result: the files of the zip in byte order of their paths. The module is illegal if `invalid` is not empty. */
 export interface CheckedFiles<T extends TreeFile> {
   readonly included: readonly T[];
   readonly invalid: readonly InvalidFile[];
 }
 
 /**
- * Sorts the files of a module into those that belong in its zip and those that make it illegal; vendored files,
- * nested modules and symlinks are left out silently. `vendorRule124` says whether the root go.mod asks for go 1.24
- * or later (`usesVendorRule124`).
+ * Divides the files of a module into those that belong in its zip and those that make it illegal. Vendored files, nested
+ * modules and symlinks are left out and not reported. `vendorRule124` is true if the root go.mod asks for go 1.24 or later
+ * (`usesVendorRule124`).
  */
 export function checkFiles<T extends TreeFile>(files: readonly T[], vendorRule124: boolean): CheckedFiles<T> {
   const nested = nestedModules(files);
@@ -46,41 +46,41 @@ export function checkFiles<T extends TreeFile>(files: readonly T[], vendorRule12
 }
 
 /**
- * Takes in the files of a tree one by one and holds those that `checkFiles` has to see: its verdict on `files()` is that
- * on the whole tree. Vendored files and nested modules, of which a tree may have many more than the module has files,
- * are forgotten at once if the tree comes in git's order, in which what is in a directory stands together. In
- * another order they only cost memory until `files()`.
+ * Collects the files of a tree one by one, and drops those that `checkFiles` would leave out: `checkFiles` gives the same
+ * result for `files()` as for the whole tree. A tree can have many more vendored files and nested modules than the module
+ * has files. In git's order, which keeps the files of a directory together, they are dropped at once. In another order
+ * some of them take memory until `files()` is called.
  */
 export class TreeSieve<T extends TreeFile> {
   readonly #vendorRule124: boolean;
   readonly #nested = new Set<string>();
-  readonly #held: T[] = [];
+  readonly #kept: T[] = [];
 
   /** `vendorRule124` as for `checkFiles`. */
   constructor(vendorRule124: boolean) {
     this.#vendorRule124 = vendorRule124;
   }
 
-  /** Takes in the next file. */
+  /** Adds the next file of the tree. */
   add(file: T): void {
-    // A go.mod among vendored files changes nothing: all that is in its directory is vendored as well.
+    // A go.mod among vendored files changes nothing: every file in its directory is vendored too.
     if (isVendored(file.path, this.#vendorRule124) || isInside(file.path, this.#nested)) return;
     const directory = nestedModule(file);
     if (directory === undefined) {
-      this.#held.push(file);
+      this.#kept.push(file);
       return;
     }
     this.#nested.add(directory);
-    this.#held.length = this.#held.findLastIndex((held) => !held.path.startsWith(directory)) + 1;
+    this.#kept.length = this.#kept.findLastIndex((kept) => !kept.path.startsWith(directory)) + 1;
   }
 
-  /** Those of the files so far that are not vendored and in no nested module, in the order in which they came. */
+  /** The files added so far that are neither vendored nor in a nested module, in the order in which they were added. */
   files(): T[] {
-    return this.#held.filter((file) => !isInside(file.path, this.#nested));
+    return this.#kept.filter((file) => !isInside(file.path, this.#nested));
   }
 }
 
-/** Directories of the modules below this one. */
+/** The directories of the modules nested in this one. */
 function nestedModules(files: readonly TreeFile[]): ReadonlySet<string> {
   const directories = new Set<string>();
   for (const file of files) {
@@ -90,10 +90,13 @@ function nestedModules(files: readonly TreeFile[]): ReadonlySet<string> {
   return directories;
 }
 
-/** The directory, with its final `/`, that a file makes a module of its own: a regular file go.mod in any case does. */
+/**
+ * The directory, with its final `/`, that this file turns into a nested module; undefined if it does not. A regular file
+ * called go.mod does, in upper or lower case.
+ */
 function nestedModule({ path, kind }: TreeFile): string | undefined {
   const slash = path.lastIndexOf('/') + 1;
-  // strings.EqualFold and lower-casing agree on go.mod: no other letter folds to one of its.
+  // For go.mod, lower-casing equals strings.EqualFold: no character outside ASCII folds to one of its letters.
   return slash > 0 && kind === 'file' && path.slice(slash).toLowerCase() === 'go.mod'
     ? path.slice(0, slash)
     : undefined;
@@ -109,8 +112,8 @@ function isInside(path: string, directories: ReadonlySet<string>): boolean {
 }
 
 /**
- * isVendoredPackage of x/mod/zip. Before go 1.24 a fixed offset was used for a `/vendor/` deeper in the path, which
- * takes more files for vendored than meant; modules that say an older go keep that, so that their sums stay.
+ * isVendoredPackage of x/mod/zip. Before go 1.24 it used a fixed offset for a `/vendor/` deeper in the path, so more files
+ * counted as vendored than was intended. Modules with an older go version keep this rule, so that their checksums stay.
  */
 function isVendored(path: string, vendorRule124: boolean): boolean {
   if (vendorRule124 && path === 'vendor/modules.txt') return true;
@@ -121,8 +124,8 @@ function isVendored(path: string, vendorRule124: boolean): boolean {
   } else {
     const index = path.indexOf(vendor);
     if (index < 0) return false;
-    // Go counts bytes. Beyond the first `/vendor/` only a slash is looked for, so that counting from a character
-    // boundary matters for the old rule alone.
+    // Go counts bytes, so the old rule has to count bytes too. The new rule only looks for a slash, for which it does not
+    // matter whether bytes or characters are counted.
     if (!vendorRule124) return Buffer.from(path).subarray(vendor.length).includes('/');
     offset = index + vendor.length;
   }
@@ -133,13 +136,13 @@ function checkGoModCase(path: string): string | undefined {
   return path !== 'go.mod' && path.toLowerCase() === 'go.mod' ? 'go.mod files must have lowercase names' : undefined;
 }
 
-/** Finds names that some file system would take for one another, and names that are both file and directory. */
+/** Finds names that a file system without upper and lower case would confuse, and names of both a file and a directory. */
 class CollisionChecker {
-  /** The first path of each folded name. Two maps of strings: an object for each name would cost memory. */
+  /** The first path of each case-folded name. Two maps of strings take less memory than a map of objects. */
   readonly #files = new Map<string, string>();
   readonly #directories = new Map<string, string>();
 
-  /** Adds a file and its directories; returns the reason if one of them collides with an earlier name. */
+  /** Adds a file and its parent directories. Returns the reason if one of them collides with an earlier name. */
   add(path: string): string | undefined {
     let reason = this.#check(path, false);
     for (
@@ -156,13 +159,13 @@ class CollisionChecker {
     const fold = foldCase(path);
     const [same, different] = isDirectory ? [this.#directories, this.#files] : [this.#files, this.#directories];
     const sameKind = same.get(fold);
-    const other = sameKind ?? different.get(fold);
-    if (other === undefined) {
+    const earlier = sameKind ?? different.get(fold);
+    if (earlier === undefined) {
       same.set(fold, path);
       return undefined;
     }
-    if (other !== path)
-      return `case-insensitive file name collision: ${JSON.stringify(other)} and ${JSON.stringify(path)}`;
+    if (earlier !== path)
+      return `case-insensitive file name collision: ${JSON.stringify(earlier)} and ${JSON.stringify(path)}`;
     if (sameKind === undefined) return `${JSON.stringify(path)} is both a file and a directory`;
     return isDirectory ? undefined : `multiple entries for file ${JSON.stringify(path)}`;
   }

@@ -1,26 +1,26 @@
 import { isPrint } from './unicode.ts';
 
-/** One line of a go.mod: `verb args…`, with the verb of its block where it stands in one. */
+/** One statement of a go.mod: `verb args…`. A line in a block has the verb of the block. */
 export interface Statement {
   readonly verb: string;
   readonly args: readonly string[];
 }
 
-/** The go command would not parse this file. */
+/** The go command cannot parse this go.mod. */
 export class ModfileSyntaxError extends Error {
   override readonly name = 'ModfileSyntaxError';
 }
 
-/** `text` as it stands in the file; `kind` tells words and quoted strings from punctuation with the same text. */
+/** A token with its text in the file. `kind` distinguishes words and quoted strings from punctuation with the same text. */
 interface Token {
   readonly kind: 'word' | 'punctuation' | 'end';
   readonly text: string;
 }
 
-/** Blocks of these verbs are read; blocks of others are skipped, as modfile.ParseLax does. */
+/** The verbs whose blocks are read. Other blocks are skipped, as by modfile.ParseLax. */
 const BLOCK_VERBS = new Set(['module', 'godebug', 'require', 'exclude', 'replace', 'retract', 'tool', 'ignore']);
 
-/** Splits a go.mod into statements by the grammar of x/mod/modfile (read.go). Throws ModfileSyntaxError. */
+/** Parses a go.mod into statements by the grammar of x/mod/modfile (read.go). Throws ModfileSyntaxError. */
 export function parseStatements(text: string): Statement[] {
   const statements: Statement[] = [];
   const lines = tokenLines(text);
@@ -38,7 +38,7 @@ export function parseStatements(text: string): Statement[] {
   return statements;
 }
 
-/** Reads the lines of a block from `start`; returns the index of its closing line. */
+/** Reads the lines of a block, from index `start`, into `into`. Returns the index of the closing line. */
 function readBlock(lines: readonly Token[][], start: number, head: readonly string[], into: Statement[]): number {
   const [verb = ''] = head;
   for (let i = start; i < lines.length; i++) {
@@ -66,7 +66,7 @@ function isPunctuation(token: Token | undefined, text: string): boolean {
   return token?.kind === 'punctuation' && token.text === text;
 }
 
-/** The tokens of each line; comments are dropped. */
+/** The tokens of each line, without comments. */
 function tokenLines(text: string): Token[][] {
   const lines: Token[][] = [[]];
   let rest = text;
@@ -99,7 +99,7 @@ function readToken(text: string): Token {
   return { kind: 'word', text: word };
 }
 
-/** An identifier runs over all printable characters but spaces and a handful of punctuation, up to a comment. */
+/** A word has any printable characters except spaces and `()[]{},`. It ends before a comment. */
 function readWord(text: string): string {
   let length = 0;
   for (const char of text) {
@@ -122,7 +122,7 @@ const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
   '"': 34,
 };
 
-/** Reads a double-quoted Go string literal (strconv.Unquote). Undefined when it is none. */
+/** The value of a double-quoted Go string literal (strconv.Unquote); undefined if the text is not a valid literal. */
 export function unquoteGo(literal: string): string | undefined {
   if (!/^".*"$/s.test(literal) || literal.length < 2) return undefined;
   const bytes: Buffer[] = [];

@@ -2,9 +2,9 @@ import { ModfileSyntaxError, parseStatements, unquoteGo, type Statement } from '
 import { splitPathVersion } from './path.ts';
 import { canonicalVersion, compareVersions, matchesMajor } from './version.ts';
 
-/** What a go.mod file decides about its module, read exactly as laxly as the go command reads a dependency's. */
+/** Reads a go.mod exactly as tolerantly as the go command reads the go.mod of a dependency. */
 
-/** Versions from `low` to `high`, both included, that the author took back with `retract`. */
+/** A range of versions that the author retracted: from `low` to `high`, both included. */
 export interface Retraction {
   readonly low: string;
   readonly high: string;
@@ -12,14 +12,14 @@ export interface Retraction {
 
 /** The directives of a go.mod that matter for a dependency. */
 export interface Modfile {
-  /** Argument of the `go` directive, such as `1.24` or `1.21.0`. */
+  /** The argument of the `go` directive, such as `1.24` or `1.21.0`. */
   readonly go: string | undefined;
   readonly retractions: readonly Retraction[];
 }
 
 /**
- * The module path that a go.mod declares, by a scan for the first `module` line and nothing else
- * (modfile.ModulePath): a syntax error further down does not matter. Empty when there is none.
+ * The module path that a go.mod declares. Only the first `module` line is read (modfile.ModulePath), so a syntax error
+ * further down does not matter. Empty if the file declares no path.
  */
 export function declaredPath(gomod: Buffer): string {
   for (const raw of gomod.toString('utf8').split('\n')) {
@@ -36,29 +36,29 @@ export function declaredPath(gomod: Buffer): string {
 }
 
 /**
- * Whether the newer vendor rule applies: the go version of the root go.mod is 1.24 or later. An unreadable go.mod,
- * or one without a version, keeps the old rule (parseGoVers in x/mod/zip).
+ * Whether the newer vendor rule applies: the root go.mod asks for go 1.24 or later. The old rule applies to a go.mod that
+ * cannot be parsed or has no go version (parseGoVers in x/mod/zip).
  */
 export function usesVendorRule124(gomod: Buffer): boolean {
   const match = /^([0-9]+)\.([0-9]+)(\.[0-9]+)?([a-z]+[0-9]+)?$/.exec(parseModfileLax(gomod)?.go ?? '');
   if (!match) return false;
   const [, major, minor, patch, kind] = match;
-  // internal/gover knows no pre-releases of patch releases: such a version counts as invalid.
+  // In internal/gover a patch release has no pre-releases, so such a version is invalid.
   if (patch !== undefined && kind !== undefined) return false;
   return Number(major) > 1 || Number(minor) >= 24;
 }
 
-/** The retractions that a go.mod declares; none when it cannot be read. */
+/** The retractions that a go.mod declares; none if it cannot be parsed. */
 export function retractions(gomod: Buffer): readonly Retraction[] {
   return parseModfileLax(gomod)?.retractions ?? [];
 }
 
-/** Whether a version lies in one of the ranges. */
+/** Whether a version is in one of the ranges. */
 export function isRetracted(version: string, ranges: readonly Retraction[]): boolean {
   return ranges.some(({ low, high }) => compareVersions(low, version) <= 0 && compareVersions(version, high) <= 0);
 }
 
-/** Parses as modfile.ParseLax does: unknown directives are ignored, faults in known ones fail the file (undefined). */
+/** Parses a go.mod as modfile.ParseLax does: unknown directives are ignored, a fault in a known one gives undefined. */
 export function parseModfileLax(gomod: Buffer): Modfile | undefined {
   try {
     return readDirectives(parseStatements(gomod.toString('utf8')));
@@ -98,7 +98,7 @@ function readDirectives(statements: readonly Statement[]): Modfile {
   return { go, retractions: retracted };
 }
 
-/** The patterns are GoVersionRE and laxGoVersionRE of x/mod/modfile. */
+/** The go version in the argument of the `go` directive. The patterns are GoVersionRE and laxGoVersionRE of x/mod/modfile. */
 function goVersion(text: string): string {
   if (/^[1-9][0-9]*\.(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))?(?:[a-z]+[0-9]+)?$/.test(text)) return text;
   const lax = /^v?([1-9][0-9]*\.(?:0|[1-9][0-9]*))[^0-9].*$/.exec(text)?.[1];
@@ -118,7 +118,7 @@ function checkRequirement(args: readonly string[]): void {
   }
 }
 
-/** `v1.2.3` or `[v1.0.0, v1.2.3]`. Anything else may be the syntax of a later go command: by x/mod no error, but nothing. */
+/** Parses `v1.2.3` or `[v1.0.0, v1.2.3]`. Other arguments can be the syntax of a later go command, so x/mod ignores them. */
 function retractionsOf(args: readonly string[]): Retraction[] {
   const [first, second, comma, third, close] = args;
   const bounds = first !== '[' ? [first, first] : comma === ',' && close === ']' ? [second, third] : [];
@@ -132,13 +132,16 @@ function parseString(token: string): string {
   return text;
 }
 
-/** A token's text; undefined for a bad string literal, or quotes anywhere but around the whole (parseString in x/mod/modfile). */
+/**
+ * The value of a token; undefined for an invalid string literal, and for quotes elsewhere than around the whole token
+ * (parseString in x/mod/modfile).
+ */
 function unquoted(token: string): string | undefined {
   if (token.startsWith('"')) return unquoteGo(token);
   return /["'`]/.test(token) ? undefined : token;
 }
 
-/** bytes.TrimSpace. JavaScript's own `trim` would take the byte order mark too. */
+/** bytes.TrimSpace. JavaScript's `trim` would remove a byte order mark too. */
 function trimGo(text: string): string {
   return text.replace(GO_SPACE, '');
 }

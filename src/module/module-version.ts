@@ -1,7 +1,7 @@
 import { parseModulePath, type ModulePath } from './path.ts';
 import { checkModuleVersion, parseVersion, type Version } from './version.ts';
 
-/** Parses `MODULE` or `MODULE@VERSION`. Throws an Error with a message of one line if the text is neither. */
+/** Parses an argument `MODULE` or `MODULE@VERSION`. Throws an Error with a message of one line if the argument is invalid. */
 export function parseModuleVersion(argument: string): { module: ModulePath; version: Version | undefined } {
   const at = argument.lastIndexOf('@');
   const path = at < 0 ? argument : argument.slice(0, at);

@@ -1,9 +1,12 @@
-/** Joins two parts of a path of elements (a module path, a project's, a directory) of which either may be empty. */
+/** Joins two paths with a slash: module paths, project paths or directories. Either may be empty. */
 export function joinPath(path: string, rest: string): string {
   return path === '' || rest === '' ? path + rest : `${path}/${rest}`;
 }
 
-/** What is left of a path below a prefix of whole elements, empty for the prefix itself; undefined if it is not below it. */
+/**
+ * The part of a path below a prefix of whole elements: `c` for `a/b/c` and `a/b`. Empty for the prefix itself, undefined if
+ * the path is not below the prefix.
+ */
 export function below(path: string, prefix: string): string | undefined {
   if (prefix === '') return path;
   if (path === prefix) return '';

@@ -1,8 +1,8 @@
 import { isLetter } from './unicode.ts';
 
 /**
- * Module paths and file paths, by the rules of golang.org/x/mod/module. Those rules reject with a reason; here
- * too: every check returns the reason as a string, or undefined when all is well.
+ * Module paths and file paths, by the rules of golang.org/x/mod/module. As there, each check gives a reason: it returns the
+ * reason as a string, or undefined if the path is valid.
  */
 
 declare const modulePathBrand: unique symbol;
@@ -10,19 +10,19 @@ declare const modulePathBrand: unique symbol;
 /** A module path that has passed `checkModulePath`. */
 export type ModulePath = string & { readonly [modulePathBrand]: true };
 
-/** A module path taken apart: `prefix + major` is the path; `major` is empty, `/vN` or, for gopkg.in, `.vN`. */
+/** The two parts of a module path: `prefix + major` is the path; `major` is empty, `/vN` or, for gopkg.in, `.vN`. */
 export interface SplitPath {
   readonly prefix: string;
   readonly major: string;
 }
 
-/** Parses a module path from outside. Returns the path, or the reason why it is none. */
+/** Parses a module path from outside. Returns the path, or the reason why it is not a module path. */
 export function parseModulePath(text: string): ModulePath | { reason: string } {
   const reason = checkModulePath(text);
   return reason === undefined ? (text as ModulePath) : { reason };
 }
 
-/** Why the text is not a module path (module.CheckPath), or undefined. */
+/** Why the text is not a module path (module.CheckPath); undefined if it is one. */
 export function checkModulePath(path: string): string | undefined {
   const reason = checkPath(path, 'module');
   if (reason !== undefined) return reason;
@@ -34,14 +34,14 @@ export function checkModulePath(path: string): string | undefined {
   return undefined;
 }
 
-/** Why the text cannot name a file in a module zip (module.CheckFilePath), or undefined. */
+/** Why the text cannot be the path of a file in a module zip (module.CheckFilePath); undefined if it can. */
 export function checkFilePath(path: string): string | undefined {
   return checkPath(path, 'file');
 }
 
 /**
- * Splits off the major version suffix (module.SplitPathVersion). Undefined when the last element looks like a
- * version and is not a legal suffix: `/v1`, `/v02`, `/v1.2`.
+ * Splits off the major version suffix (module.SplitPathVersion). Undefined if the last element looks like a version but is
+ * not a legal suffix: `/v1`, `/v02`, `/v1.2`.
  */
 export function splitPathVersion(path: string): SplitPath | undefined {
   if (path.startsWith('gopkg.in/')) {
@@ -59,18 +59,18 @@ export function escapePath(path: ModulePath): string {
   return escapeUpperCase(path);
 }
 
-/** Reads an escaped module path as it stands in a URL after percent-decoding. Returns the reason when it is none. */
+/** Unescapes a module path from a URL, after percent-decoding. Returns the reason if the text is not an escaped module path. */
 export function unescapePath(escaped: string): ModulePath | { reason: string } {
   const path = unescapeUpperCase(escaped);
   return path === undefined ? { reason: 'invalid escaping: upper case letters are written !x' } : parseModulePath(path);
 }
 
-/** `X` → `!x`, the escaping of module.EscapePath and EscapeVersion. */
+/** Turns `X` into `!x`, as module.EscapePath and EscapeVersion do. */
 export function escapeUpperCase(text: string): string {
   return text.replace(/[A-Z]/g, (char) => `!${char.toLowerCase()}`);
 }
 
-/** The inverse of `escapeUpperCase`, strict as Go's: no upper case, no lone `!`, ASCII only. */
+/** The inverse of `escapeUpperCase`. Undefined, as in Go, for upper case, for a `!` without a letter, and outside ASCII. */
 export function unescapeUpperCase(escaped: string): string | undefined {
   if (/[A-Z]|\P{ASCII}|!(?![a-z])/u.test(escaped)) return undefined;
   return escaped.replace(/!([a-z])/g, (_, char: string) => char.toUpperCase());
@@ -89,7 +89,7 @@ function checkPath(path: string, kind: 'module' | 'file'): string | undefined {
   return undefined;
 }
 
-/** Why one path element is illegal (checkElem in x/mod/module), or undefined. */
+/** Why a path element is illegal (checkElem in x/mod/module); undefined if it is legal. */
 export function checkElement(element: string, kind: 'module' | 'file'): string | undefined {
   if (element === '') return 'empty path element';
   if (/^\.+$/.test(element)) return `invalid path element ${JSON.stringify(element)}`;

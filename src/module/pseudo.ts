@@ -1,24 +1,24 @@
 import { canonicalVersion, isPseudoVersion, prereleaseOf, type Version } from './version.ts';
 
 /**
- * Pseudo-versions, which name a commit without a tag: `v0.0.0-T-H`, `vX.Y.(Z+1)-0.T-H` or `vX.Y.Z-pre.0.T-H`, the last
- * two with `+incompatible` where the base has it (golang.org/x/mod/module, pseudo.go). T is the committer's time in
- * UTC, H the start of the commit's id.
+ * Pseudo-versions, which name a commit without a tag: `v0.0.0-T-H`, `vX.Y.(Z+1)-0.T-H` or `vX.Y.Z-pre.0.T-H`. The last two
+ * end in `+incompatible` if the base does (golang.org/x/mod/module, pseudo.go). T is the time of the commit in UTC (the
+ * committer's, not the author's), H the start of its id.
  */
 
-/** A pseudo-version taken apart. */
+/** The parts of a pseudo-version. */
 export interface PseudoVersion {
-  /** Fourteen digits: year to second, in UTC. Not necessarily a time that exists. */
+  /** Fourteen digits: year to second, in UTC. They need not be a valid time. */
   readonly timestamp: string;
   /** The start of the commit's id. */
   readonly revision: string;
-  /** The version that it comes after, `+incompatible` included; empty for none, or why it can have none. */
+  /** The base version, including `+incompatible`; empty if there is none; the reason if no version can be the base. */
   readonly base: string | { readonly reason: string };
 }
 
 /**
- * The pseudo-version of a commit. `major` is `v2` for a path that ends in `/v2`, empty for one without suffix; `base` the
- * version before it, empty for none; `revision` the first twelve digits of the commit's id.
+ * The pseudo-version of a commit. `major` is `v2` for a path that ends in `/v2`, and empty for a path without a suffix.
+ * `base` is the highest version before the commit, or empty. `revision` is the first twelve digits of the commit's id.
  */
 export function pseudoVersion(major: string, base: string, time: Date, revision: string): Version {
   const segment = `${timestampOf(time)}-${revision}`;
@@ -30,14 +30,14 @@ export function pseudoVersion(major: string, base: string, time: Date, revision:
   return `${canonical.slice(0, patch)}${BigInt(canonical.slice(patch)) + 1n}-0.${segment}${build}` as Version;
 }
 
-/** Takes a pseudo-version apart; undefined if it is none. */
+/** Parses a pseudo-version; undefined if the text is not a pseudo-version. */
 export function parsePseudoVersion(version: string): PseudoVersion | undefined {
   if (!isPseudoVersion(version)) return undefined;
   const [, release = '', separator = '', timestamp = '', revision = '', build = ''] = FORM.exec(version) ?? [];
   return { timestamp, revision, base: baseOf(release, separator, build) };
 }
 
-/** A time as it stands in a pseudo-version. */
+/** Formats a time as in a pseudo-version. */
 export function timestampOf(time: Date): string {
   return time.toISOString().replace(/\D/g, '').slice(0, 14);
 }
@@ -45,7 +45,7 @@ export function timestampOf(time: Date): string {
 const FORM = /^(.*)([-.])(\d{14})-([^-+]+)(\+.*)?$/s;
 
 function baseOf(release: string, separator: string, build: string): PseudoVersion['base'] {
-  // What stands before the time is vX.0.0, or ends in a `0` of its own.
+  // The part before the time is vX.0.0 if a dash follows it directly. Otherwise its last identifier is `0`.
   if (separator === '-') return build === '' ? '' : { reason: `it has no base version, so it cannot have ${build}` };
   const version = release.replace(/[-.]0$/, '');
   if (release.endsWith('.0') && version.includes('-')) return version + build;

@@ -1,6 +1,6 @@
 // Generated from Go's unicode package, Unicode 15.0.0, by test/module/unicode/tables.go. Do not edit.
 
-/** unicode.IsLetter beyond ASCII: lengths of alternating runs outside and inside, in base 36; the first counts from 0. */
+/** unicode.IsLetter outside ASCII: the lengths of alternating gaps and runs, in base 36. The first gap starts at code point 0. */
 export const LETTERS =
   '4q 1 a 1 4 1 5 n 1 v 1 cq 4 c e 5 7 1 1 1 3l 5 1 2 2 4 1 1 6 1 1 3 1 1 1 k 1 2b 1 3v 8 4m 1 12 2 1 6 15 ' +
   '1z r 4 4 19 17 z 2 1 2r 1 1 f 2 7 2 a 3 2 1 g 1 1 u t 2h b 1 o x 9 2 4 1 5 m 4 1 9 1 3 1 n p 7 b 5 o 1 6 ' +
@@ -31,7 +31,7 @@ export const LETTERS =
   '6 1 4 1 1 1 1 1 1 3 1 2 1 1 2 1 1 1 1 1 1 1 1 1 1 2 1 1 2 4 1 7 1 4 1 4 1 1 1 a 1 h 5 3 1 5 1 h 3es wyo w ' +
   '37e 6 66 2 4g2 e 5rl 2e7 f2 15u 3t7 5 38g';
 
-/** unicode.IsPrint beyond ASCII, written like LETTERS. */
+/** unicode.IsPrint outside ASCII, in the format of LETTERS. */
 export const PRINTABLE =
   '4h c 1 ju 2 6 4 7 1 1 1 k 1 b1 1 12 2 1e 2 3 1 1j 8 r 4 6 h m 1 5c 1 1c 2 1n 2 2t e 1n 2 1d 2 f 1 s 2 1 1 ' +
   'b 5 v 9 22 1 4h 1 8 2 2 2 m 1 7 1 1 3 4 2 9 2 2 2 4 8 1 4 2 1 5 2 p 2 3 1 6 4 2 2 m 1 7 1 2 1 2 1 2 2 1 1 ' +

@@ -1,9 +1,9 @@
 import { FOLDS, LETTERS, PRINTABLE } from './unicode-tables.ts';
 
 /**
- * The character classes of Go's `unicode` package. JavaScript's own (`\p{L}`, `toLowerCase`) follow the Unicode
- * version of the running Node, which is newer than Go's, and lower-casing is not simple folding (the Kelvin sign,
- * the dotless i): a checksum must not depend on either.
+ * The character classes and the case folding of Go's `unicode` package. JavaScript's (`\p{L}`, `toLowerCase`) follow the
+ * Unicode version of Node, which is newer than Go's, and lower-casing differs from simple folding (the Kelvin sign, the
+ * dotless i). A checksum must depend on neither.
  */
 
 /** unicode.IsLetter for one character outside ASCII. */
@@ -11,15 +11,15 @@ export function isLetter(char: string): boolean {
   return inRanges(letters, char.codePointAt(0) ?? 0);
 }
 
-/** unicode.IsPrint for one character; within ASCII that is space to tilde. */
+/** unicode.IsPrint for one character; in ASCII, these are space to tilde. */
 export function isPrint(char: string): boolean {
   const code = char.codePointAt(0) ?? 0;
   return code < 0x80 ? code >= 0x20 && code < 0x7f : inRanges(printable, code);
 }
 
-/** The representative of a text under simple folding: equal for two texts exactly if Go takes them for the same name. */
+/** Folds the case of a text (simple folding). Two names have the same result exactly if Go considers them equal. */
 export function foldCase(text: string): string {
-  // The common case by far: plain ASCII has only A-Z to fold.
+  // Nearly all names are ASCII, in which only A-Z have to be folded.
   if (/^\p{ASCII}*$/u.test(text)) return text.toLowerCase();
   return Array.from(text, (char) => {
     const code = char.codePointAt(0) ?? 0;
@@ -27,7 +27,7 @@ export function foldCase(text: string): string {
   }).join('');
 }
 
-/** Turns a table of alternating gap and run lengths into the boundaries at which membership flips. */
+/** Decodes a table of alternating gap and run lengths. The result has the first code point of each run and of each gap after it. */
 function decodeRanges(table: string): Uint32Array {
   let code = 0;
   return Uint32Array.from(table.split(' '), (length) => (code += Number.parseInt(length, 36)));
@@ -44,7 +44,7 @@ function inRanges(boundaries: Uint32Array, code: number): boolean {
   return low % 2 === 1;
 }
 
-/** Decodes runs of `gap,step,count,delta`: `count` code points, `step` apart, each folding to itself plus `delta`. */
+/** Decodes runs of `gap,step,count,delta`: `count` code points, `step` apart, each of which folds to itself plus `delta`. */
 function decodeFolds(table: string): Map<number, number> {
   const map = new Map<number, number>();
   let start = 0;

@@ -100,7 +100,7 @@ export class Resolver {
   async at(path: ModulePath, version: Version, commit: CommitId): Promise<ResolvedVersion> {
     const place = await this.#place(path);
     const recorded = await this.#gitlab.commit(place.project.id, commit);
-    if (!recorded) throw new Skip(`${place.project.path} no longer has the commit ${commit}`);
+    if (!recorded) throw new Skip(`${place.project.path} has no commit ${commit}, although it was recorded`);
     const revision: Revision = { ...recorded, ref: undefined, tag: undefined };
     return this.#resolved(place, revision, version, await this.#goMod(place, commit));
   }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 
-/** Random and adversarial input for the module rules. Everything can come out of a git repository or over the wire. */
+/** Random and adversarial input for the module rules: whatever a git repository or a request can contain. */
 
 /** A file of a tree. */
 interface FuzzFile {
@@ -9,14 +9,14 @@ interface FuzzFile {
   readonly content: string;
 }
 
-/** A tree to be zipped, as a module and version. */
+/** A tree for the zip of a module version. */
 export interface FuzzTree {
   readonly module: string;
   readonly version: string;
   readonly files: readonly FuzzFile[];
 }
 
-/** Characters at which rules part: cases that fold in odd ways, marks, what Windows and Go forbid, and Go's own limits. */
+/** Characters for which rules differ: unusual case folding, marks, characters that Windows or Go forbid. */
 const TELLING = [
   'a',
   'A',
@@ -150,11 +150,11 @@ const NAMES = [
   '\u{1f600}.go',
 ];
 
-/** One text in most cases, one of the others in some. */
+/** The first text in most cases, else one of the others. */
 const usually = (text: string, ...others: readonly string[]) =>
   fc.oneof({ weight: 4, arbitrary: fc.constant(text) }, { weight: 1, arbitrary: fc.constantFrom(...others) });
 
-/** A text of telling characters. */
+/** A text of such characters. */
 export const tellingText = fc
   .array(
     fc.oneof(
@@ -177,7 +177,7 @@ const element = fc
 /** A path in git. */
 export const treePath = fc.array(element, { minLength: 1, maxLength: 5 }).map((elements) => elements.join('/'));
 
-/** A path in which at most one element is out of the ordinary, so that a tree of many is mostly legal. */
+/** A path with at most one unusual element, so that most trees of such paths are legal. */
 const ordinaryPath = fc
   .tuple(
     fc.array(fc.constantFrom('a', 'b', 'c', 'sub', 'vendor', 'x'), { maxLength: 4 }),
@@ -227,7 +227,7 @@ const REST = [
   '/* no */\n',
 ];
 
-/** A go.mod that differs in what the vendor rule looks at. */
+/** A go.mod that varies in what decides the vendor rule. */
 const vendorGoMod = fc
   .tuple(
     usually('module a.b/c', 'module "a.b/c"', '', '\ufeffmodule a.b/c'),
@@ -237,7 +237,7 @@ const vendorGoMod = fc
   )
   .map(([module, go, rest, end]) => [module, '', go, rest].join('\n').replaceAll('\n', end));
 
-/** Names that fold to each other, or nearly. With few of them, files collide with files, directories and both. */
+/** Names that fold to the same text, or nearly. There are few of them, so files collide with files and directories. */
 const lookalike = fc
   .array(
     fc.oneof(
@@ -251,7 +251,7 @@ const lookalike = fc
   .map((chars) => chars.join(''));
 const lookalikePath = fc.array(lookalike, { minLength: 1, maxLength: 3 }).map((elements) => elements.join('/'));
 
-/** Files of which one in ten is a symlink. No path comes twice; a file may stand where a directory is, which git rules out and the rules do not. */
+/** Files, of which one in ten is a symlink. No path occurs twice. A file can have the path of a directory: git rules that out, the module rules do not. */
 const filesAt = (path: fc.Arbitrary<string>, maxLength: number) =>
   fc.uniqueArray(
     fc.record<FuzzFile>({
@@ -262,7 +262,7 @@ const filesAt = (path: fc.Arbitrary<string>, maxLength: number) =>
     { maxLength, selector: (file) => file.path },
   );
 
-/** A tree, in most cases with a go.mod at its root. Most are legal, but for those of lookalikes and wild names. */
+/** A tree, mostly with a go.mod at its root. Most trees are legal, except those of lookalike or unusual names. */
 export const tree = fc
   .record({
     module: fc.constantFrom('gitlab.example/g/lib', 'gitlab.example/g/lib/v2', 'gopkg.in/yaml.v2'),
@@ -289,7 +289,7 @@ export const tree = fc
     };
   });
 
-/** Something like a module path, often a legal one. */
+/** A text like a module path, often a legal one. */
 export const modulePathText = fc
   .tuple(
     usually(
@@ -367,7 +367,7 @@ const identifier = fc.oneof(
 const suffix = (sign: string) =>
   fc.array(identifier, { maxLength: 3 }).map((parts) => (parts.length === 0 ? '' : sign + parts.join('.')));
 
-/** Something like a version: a release, a pre-release, a pseudo-version, or nearly one. */
+/** A text like a version: a release, a pre-release, a pseudo-version, or nearly one. */
 export const versionText = fc.oneof(
   {
     weight: 5,
@@ -501,7 +501,7 @@ const legalLine = fc.constantFrom(
   'godebug default=go1.21',
 );
 
-/** Something like a go.mod. */
+/** A text like a go.mod. */
 export const modfileText = fc
   .tuple(
     fc.constantFrom('', '\ufeff', 'module a.b/c\n', 'module a.b/c\ngo 1.24\n', 'module "a.b/c"\n', 'module `a.b/c`\n'),
@@ -529,7 +529,7 @@ export const modfileText = fc
   )
   .map(([start, lines, end]) => start + lines.join(end) + end);
 
-/** The same, in base64, with bytes in it that are no UTF-8. */
+/** The text in base64, with inserted bytes that are not valid UTF-8. */
 export const brokenUtf8 = (text: fc.Arbitrary<string>) =>
   fc
     .tuple(

@@ -6,12 +6,12 @@ import { keepRegression } from './regressions.ts';
 
 const USAGE = 'Usage: npm run fuzz -- [--seconds N] [--seed N] [--only NAME]\n';
 
-/** So many inputs of a property are tried before the next one has its turn. */
-const ROUND = 1_000;
+/** Number of inputs that are tried of one property before the next. */
+const ROUND_INPUTS = 1_000;
 
 /**
- * Tries random input against golang.org/x/mod until the time is over or the signal comes. Resolves to the exit status: 1 for
- * a counter-example.
+ * Compares random input with golang.org/x/mod until the time is over or the signal is aborted. Resolves to the exit status:
+ * 1 for a counter-example.
  */
 async function fuzz(
   seconds: number,
@@ -30,7 +30,7 @@ async function fuzz(
         if (from >= end || interrupted.aborted) break;
         const result = await fc.check(
           fc.asyncProperty(input, async (value) => sameAnswers(await answers(oracle, value))),
-          { numRuns: ROUND, seed, interruptAfterTimeLimit: Math.ceil(end - from) },
+          { numRuns: ROUND_INPUTS, seed, interruptAfterTimeLimit: Math.ceil(end - from) },
         );
         count.inputs += result.numRuns;
         count.milliseconds += performance.now() - from;
@@ -40,7 +40,7 @@ async function fuzz(
           `${name}, seed ${seed}: ${JSON.stringify(value)}\nkept as test/module/regressions/${keepRegression(name, value)}\n`,
         );
         const { ours, theirs } = await answers(oracle, value);
-        process.stdout.write(`modpress says ${JSON.stringify(ours)}\nx/mod says    ${JSON.stringify(theirs)}\n`);
+        process.stdout.write(`modpress: ${JSON.stringify(ours)}\nx/mod:    ${JSON.stringify(theirs)}\n`);
         return 1;
       }
     }

@@ -100,7 +100,7 @@ const GO_MODS = [
   'go 1.25\n\u200b\n',
 ];
 
-describe('a go.mod, read as golang.org/x/mod/modfile reads it', () => {
+describe('a go.mod is parsed as by golang.org/x/mod/modfile', () => {
   test.each(GO_MODS)('%j', async (text) => {
     expect(declaredPath(Buffer.from(text))).toBe((await oracle.ask({ Op: 'modulePath', Text: text })).Text);
     const { OK, Text, Parts } = await oracle.ask({ Op: 'parseLax', Text: text });
@@ -109,7 +109,7 @@ describe('a go.mod, read as golang.org/x/mod/modfile reads it', () => {
     expect(ours).toEqual(OK ? { go: Text, bounds: Parts ?? [] } : undefined);
   });
 
-  test('go 1.24 and later turn on the newer vendor rule, and nothing else does', () => {
+  test('the newer vendor rule applies to go 1.24 and later alone', () => {
     expect(
       ['go 1.24', 'go 1.24.0', 'go 1.24rc1', 'go 1.24.x', 'go 1.100', 'go 2.0'].filter((go) => !asksForNewRule(go)),
     ).toEqual([]);
@@ -131,7 +131,7 @@ test.each([
   'v1.2.0+incompatible',
   'main',
   '',
-])('whether %j lies in a retraction', async (version) => {
+])('%j is in a retracted range exactly if semver.Compare says so', async (version) => {
   for (const [low, high] of [
     ['v1.0.0', 'v1.2.0'],
     ['v1.0.0', 'v1.0.0'],

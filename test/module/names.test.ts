@@ -22,7 +22,7 @@ import { Oracle } from './oracle.ts';
 const oracle = new Oracle();
 afterAll(() => oracle.close());
 
-/** Each may stand in some places of a path and not in others. */
+/** Characters that are legal in some places of a path alone. */
 const PUNCTUATION = Array.from('!"#$%&\'()*+,-.:;<=>?@[\\]^_`{|}~');
 
 const MODULE_PATHS = [
@@ -269,18 +269,18 @@ const VERSIONS = [
 
 const MAJORS = ['', '/v2', '/v3', '.v1', '.v2', '.v0', '.v2-unstable', '/v99999999999999999999'];
 
-describe('module paths, as golang.org/x/mod/module has them', () => {
-  test.each(MODULE_PATHS)('%j is legal or not', async (path) => {
+describe('module paths follow golang.org/x/mod/module', () => {
+  test.each(MODULE_PATHS)('%j is accepted exactly if CheckPath accepts it', async (path) => {
     expect(checkModulePath(path) === undefined).toBe((await oracle.ask({ Op: 'checkPath', Text: path })).OK);
   });
 
-  test.each(MODULE_PATHS)('%j splits into prefix and major version', async (path) => {
+  test.each(MODULE_PATHS)('%j splits into the prefix and major version of SplitPathVersion', async (path) => {
     const { OK, Parts } = await oracle.ask({ Op: 'splitPathVersion', Text: path });
     const split = splitPathVersion(path);
     expect(split && [split.prefix, split.major]).toEqual(OK ? Parts : undefined);
   });
 
-  test.each(MODULE_PATHS)('%j escapes and comes back', async (path) => {
+  test.each(MODULE_PATHS)('%j escapes as with EscapePath, and unescapes to the same path', async (path) => {
     const parsed = parseModulePath(path);
     const { OK, Text } = await oracle.ask({ Op: 'escapePath', Text: path });
     const escaped = typeof parsed === 'string' ? escapePath(parsed) : undefined;
@@ -301,35 +301,38 @@ describe('module paths, as golang.org/x/mod/module has them', () => {
     '!a.b/c',
     '',
     'a.b/!con',
-  ])('%j unescapes or not', async (text) => {
+  ])('%j unescapes as with UnescapePath', async (text) => {
     const { OK, Text } = await oracle.ask({ Op: 'unescapePath', Text: text });
     expect(unescapePath(text)).toEqual(OK ? Text : { reason: expect.any(String) });
   });
 });
 
-describe('file paths', () => {
-  test.each(FILE_PATHS)('%j is legal or not', async (path) => {
+describe('file paths follow golang.org/x/mod/module', () => {
+  test.each(FILE_PATHS)('%j is accepted exactly if CheckFilePath accepts it', async (path) => {
     expect(checkFilePath(path) === undefined).toBe((await oracle.ask({ Op: 'checkFilePath', Text: path })).OK);
   });
 });
 
-describe('versions, as golang.org/x/mod/semver has them', () => {
-  test.each(VERSIONS)('%j: validity, canonical form, pseudo-version, revision name', async (version) => {
-    expect(isSemver(version)).toBe((await oracle.ask({ Op: 'isSemver', Text: version })).OK);
-    expect(canonicalVersion(version)).toBe((await oracle.ask({ Op: 'canonicalVersion', Text: version })).Text);
-    expect(isPseudoVersion(version)).toBe((await oracle.ask({ Op: 'isPseudoVersion', Text: version })).OK);
-    const unescaped = await oracle.ask({ Op: 'unescapeVersion', Text: version });
-    expect(unescapeVersion(version)).toBe(unescaped.OK ? unescaped.Text : undefined);
-  });
+describe('versions follow golang.org/x/mod/semver', () => {
+  test.each(VERSIONS)(
+    '%j has the same validity, canonical form, pseudo-version form and revision name',
+    async (version) => {
+      expect(isSemver(version)).toBe((await oracle.ask({ Op: 'isSemver', Text: version })).OK);
+      expect(canonicalVersion(version)).toBe((await oracle.ask({ Op: 'canonicalVersion', Text: version })).Text);
+      expect(isPseudoVersion(version)).toBe((await oracle.ask({ Op: 'isPseudoVersion', Text: version })).OK);
+      const unescaped = await oracle.ask({ Op: 'unescapeVersion', Text: version });
+      expect(unescapeVersion(version)).toBe(unescaped.OK ? unescaped.Text : undefined);
+    },
+  );
 
-  test.each(VERSIONS)('%j compares with every other', async (version) => {
+  test.each(VERSIONS)('%j compares with every other version as with semver.Compare', async (version) => {
     for (const other of VERSIONS) {
       const { Int } = await oracle.ask({ Op: 'compareVersions', Text: version, Other: other });
       expect(Math.sign(compareVersions(version, other)), `${version} and ${other}`).toBe(Int);
     }
   });
 
-  test.each(MAJORS)('path suffix %j takes some versions', async (major) => {
+  test.each(MAJORS)('path suffix %j fits the same versions as with MatchPathMajor', async (major) => {
     for (const version of VERSIONS.filter(isSemver)) {
       const { OK } = await oracle.ask({ Op: 'matchesMajor', Text: version, Other: major });
       expect(matchesMajor(version, major), version).toBe(OK);
@@ -337,7 +340,7 @@ describe('versions, as golang.org/x/mod/semver has them', () => {
   });
 });
 
-describe('a path and a version go together, as module.Check and CanonicalVersion have it', () => {
+describe('a path and a version match exactly if module.Check and CanonicalVersion accept them', () => {
   const paths = [
     'a.b/c',
     'a.b/c/v2',
@@ -376,11 +379,11 @@ describe('a path and a version go together, as module.Check and CanonicalVersion
         typeof parsedPath === 'string' &&
         parsedVersion !== undefined &&
         checkModuleVersion(parsedPath, parsedVersion) === undefined;
-      const [together, canonical] = [
+      const [checked, canonical] = [
         await oracle.ask({ Op: 'check', Text: path, Other: version }),
         await oracle.ask({ Op: 'canonicalVersion', Text: version }),
       ];
-      expect(ours).toBe(together.OK && canonical.Text === version);
+      expect(ours).toBe(checked.OK && canonical.Text === version);
     },
   );
 });

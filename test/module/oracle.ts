@@ -6,7 +6,7 @@ import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
-const onDemandAnswerSchema = z.object({
+const answerSchema = z.object({
   OK: z.boolean(),
   Error: z.string(),
   Text: z.string(),
@@ -14,8 +14,8 @@ const onDemandAnswerSchema = z.object({
   Int: z.number(),
 });
 
-/** What golang.org/x/mod says: `OK` and `Error` of a check, or the text, parts or number that a function gives. */
-export type OracleAnswer = z.infer<typeof onDemandAnswerSchema>;
+/** An answer of golang.org/x/mod: `OK` and `Error` of a check, or the text, parts or number that a function returns. */
+export type OracleAnswer = z.infer<typeof answerSchema>;
 
 /** A question; see oracle/main.go for what each `Op` takes. */
 export interface Question {
@@ -23,13 +23,13 @@ export interface Question {
   readonly Text?: string;
   readonly Other?: string;
   readonly Int?: number;
-  /** In base64, instead of `Text`, for what JSON cannot say. */
+  /** In base64, instead of `Text`, for bytes that JSON cannot represent. */
   readonly Bytes?: string;
   readonly Parts?: readonly string[];
   readonly Files?: readonly { Path: string; Symlink?: boolean; Content?: string }[];
 }
 
-/** The real golang.org/x/mod, as a process of its own that answers questions in order. */
+/** The real golang.org/x/mod in a process of its own, which answers questions in order. */
 export class Oracle {
   readonly #folder = mkdtempSync(join(tmpdir(), 'modpress-oracle-'));
   readonly #process: ChildProcessWithoutNullStreams;
@@ -57,7 +57,7 @@ export class Oracle {
   async ask(question: Question): Promise<OracleAnswer> {
     const line = new Promise<string>((resolve, reject) => void this.#waiting.push({ resolve, reject }));
     this.#process.stdin.write(`${JSON.stringify(question)}\n`);
-    return onDemandAnswerSchema.parse(JSON.parse(await line));
+    return answerSchema.parse(JSON.parse(await line));
   }
 
   close(): void {

@@ -7,7 +7,7 @@ import { regressions } from './regressions.ts';
 const oracle = new Oracle();
 afterAll(() => oracle.close());
 
-describe('whatever the input, the rules say what golang.org/x/mod says', () => {
+describe('for random input, the rules agree with golang.org/x/mod', () => {
   test.each(PROPERTIES)('$runs $name', { timeout: 120_000 }, async ({ input, answers, runs }) => {
     await fc.assert(
       fc.asyncProperty(input, async (value) => {
@@ -19,15 +19,15 @@ describe('whatever the input, the rules say what golang.org/x/mod says', () => {
   });
 });
 
-describe('what was once found wrong stays right', () => {
+describe('inputs that once gave a wrong result', () => {
   const cases = regressions();
 
-  test('there is a property for each', () => {
+  test('each have a property', () => {
     const names = new Set(PROPERTIES.map(({ name }) => name));
     expect(cases.filter(({ property }) => !names.has(property))).toEqual([]);
   });
 
-  test.each(cases)('$file', async ({ property, input }) => {
+  test.each(cases)('$file agrees with golang.org/x/mod', async ({ property, input }) => {
     const found = PROPERTIES.find(({ name }) => name === property);
     const answers = await found?.answers(oracle, input);
     expect(answers?.ours).toEqual(answers?.theirs);

@@ -37,18 +37,18 @@ import {
 } from './arbitraries.ts';
 import type { Oracle } from './oracle.ts';
 
-/** A rule for which golang.org/x/mod gives the truth: what we say and what it says of one input must be equal. */
+/** A rule that golang.org/x/mod defines: for each input, our result and that of x/mod must be equal. */
 export interface Property {
   readonly name: string;
-  /** JSON values only, so that a counter-example can be kept in a file. */
+  /** JSON values alone, so that a counter-example can be stored in a file. */
   readonly input: fc.Arbitrary<unknown>;
-  /** Our answer and the true one. */
+  /** Our result and that of x/mod. */
   readonly answers: (oracle: Oracle, input: unknown) => Promise<{ ours: unknown; theirs: unknown }>;
-  /** How many inputs the tests try. */
+  /** Number of inputs that the tests try. */
   readonly runs: number;
 }
 
-/** All of them. */
+/** All properties. */
 export const PROPERTIES: readonly Property[] = [
   property('trees', tree, 10_000, zipAnswers),
   property('module paths', modulePathText, 3_000, async (oracle, text) => {
@@ -180,12 +180,12 @@ export const PROPERTIES: readonly Property[] = [
   }),
 ];
 
-/** Go replaces each byte that is no UTF-8, JavaScript some at once. Neither gives a legal path. */
+/** Go replaces each invalid byte, JavaScript several at once. Neither gives a legal path. */
 function inOne(text: string): string {
   return text.replaceAll(/\ufffd+/g, '\ufffd');
 }
 
-/** Types the input of one property, which `PROPERTIES` cannot. */
+/** Makes a property with a typed input: the list has inputs of several types. */
 function property<T>(
   name: string,
   input: fc.Arbitrary<T>,
@@ -199,7 +199,7 @@ async function zipAnswers(
   oracle: Oracle,
   { module, version, files }: FuzzTree,
 ): Promise<{ ours: unknown; theirs: unknown }> {
-  // In the order of git, which is that of an archive: which of two colliding files is at fault depends on it.
+  // In the order of git, which is also that of an archive: it decides which of two colliding files is reported.
   const inOrder = files.toSorted((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
   const theirFiles = inOrder.map(({ path, symlink, content }) => ({ Path: path, Symlink: symlink, Content: content }));
   const asked = Promise.all([

@@ -24,14 +24,14 @@ const BASES = [
 ];
 const TIMES = [0, 951_782_400, 1_136_214_245, 1_709_164_799, 4_102_444_799];
 
-describe('pseudo-versions, as golang.org/x/mod/module makes them', () => {
+describe('pseudo-versions follow golang.org/x/mod/module', () => {
   test.each(['', 'v0', 'v1', 'v2', 'v10'].flatMap((major) => BASES.map((base) => ({ major, base }))))(
-    'of major version "$major" after "$base", and apart again',
+    'major version "$major" and base "$base" give the same pseudo-version, with the same parts',
     async ({ major, base }) => {
       for (const seconds of TIMES) {
         const { Text: theirs } = await oracle.ask({ Op: 'pseudoVersion', Text: major, Other: base, Int: seconds });
         expect(pseudoVersion(major, base, new Date(seconds * 1000), 'abcdef012345')).toBe(theirs);
-        expect(takenApart(theirs)).toEqual(await takenApartByGo(theirs));
+        expect(partsOf(theirs)).toEqual(await partsByGo(theirs));
       }
     },
   );
@@ -61,17 +61,17 @@ describe('pseudo-versions, as golang.org/x/mod/module makes them', () => {
     'v1.0.0-20060102150405-',
     'v1.2.3-pre.20060102150405-abc',
     'v1.2.01-0.20060102150405-abc',
-  ])('%j is taken apart, or is none', async (version) => {
-    expect(takenApart(version)).toEqual(await takenApartByGo(version));
+  ])('%j is parsed to the same parts, or rejected as there', async (version) => {
+    expect(partsOf(version)).toEqual(await partsByGo(version));
   });
 });
 
-function takenApart(version: string): unknown {
+function partsOf(version: string): unknown {
   const parsed = parsePseudoVersion(version);
   return parsed && { ...parsed, base: typeof parsed.base === 'string' ? parsed.base : 'none' };
 }
 
-async function takenApartByGo(version: string): Promise<unknown> {
+async function partsByGo(version: string): Promise<unknown> {
   const { OK, Parts } = await oracle.ask({ Op: 'parsePseudoVersion', Text: version });
   if (!Parts) return undefined;
   const [revision, base, timestamp] = Parts;

@@ -7,18 +7,18 @@ import { foldCase, isLetter, isPrint } from '../../src/module/unicode.ts';
 
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-test('the tables are those of the installed go', () => {
+test('the tables are those of the installed Go', () => {
   const { stdout, stderr } = spawnSync('go', ['run', file('unicode/tables.go')], { encoding: 'utf8' });
   expect(stderr).toBe('');
   expect(readFileSync(file('../../src/module/unicode-tables.ts'), 'utf8')).toBe(stdout);
 });
 
-test('every code point has the class that the tables say', () => {
+test('every code point has the class of the tables', () => {
   expect(runs(isLetter)).toBe(LETTERS);
   expect(runs(isPrint)).toBe(PRINTABLE);
 });
 
-test('simple folding, not lower case', () => {
+test('folds case by simple folding, not by lower-casing', () => {
   expect(foldCase('ABCxyz09')).toBe('abcxyz09');
   expect(foldCase('\u212a')).toBe('k');
   expect(foldCase('ſ')).toBe(foldCase('S'));
@@ -29,7 +29,7 @@ test('simple folding, not lower case', () => {
   expect(FOLDS.split(' ').length).toBeGreaterThan(100);
 });
 
-/** The lengths of alternating runs outside and inside a class, beyond ASCII: the form of the tables. */
+/** The lengths of alternating gaps and runs of a class, outside ASCII: the format of the tables. */
 function runs(inClass: (char: string) => boolean): string {
   const lengths: string[] = [];
   let start = 0;

@@ -24,7 +24,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-test('a module zip has the h1 that the go command computes, and that of its go.mod', async () => {
+test('reads the h1 that the go command computes, and the h1 of the go.mod', async () => {
   await writeFile(path, await moduleZip({ 'go.mod': GO_MOD, 'a.go': 'package a\n', empty: '' }));
   const go = await goSays();
   expect(go.OK).toBe(true);
@@ -37,7 +37,7 @@ test('a module zip has the h1 that the go command computes, and that of its go.m
   expect(await readModuleZip(path, MODULE, VERSION)).toMatchObject({ goModH1: undefined, fault: undefined });
 });
 
-test('a module zip may have the 64-bit end that many files need', async () => {
+test('reads a zip with the 64-bit end record that many files need', async () => {
   const zip = with64BitEnd(await moduleZip({ 'go.mod': GO_MOD, 'a.go': 'package a\n' }));
   await writeFile(path, zip);
   const go = await goSays();
@@ -45,7 +45,7 @@ test('a module zip may have the 64-bit end that many files need', async () => {
   expect(await readModuleZip(path, MODULE, VERSION)).toMatchObject({ h1: go.Text, fault: undefined });
 });
 
-test('no bit can be flipped so that the go command refuses the zip, or finds another h1, and nobody here notices', async () => {
+test('notices every flipped bit for which the go command refuses the zip or finds another h1', async () => {
   const bytes = await moduleZip({ 'go.mod': GO_MOD, 'a.go': 'package a\n', b: 'bbbbbbbbbbbbbbbbbbbb' });
   await writeFile(path, bytes);
   const { h1 } = await readModuleZip(path, MODULE, VERSION);
@@ -60,11 +60,11 @@ test('no bit can be flipped so that the go command refuses the zip, or finds ano
     refused++;
     expect(await isGood(h1), `bit ${bit} of byte ${offset} of ${bytes.length}: ${go.Error}`).toBe(false);
   }
-  // Else this was no test.
+  // With few refused zips, the test would prove little.
   expect(refused).toBeGreaterThan(bytes.length / 4);
 }, 120_000);
 
-test('the h1 of a zip does not depend on its names and CRC-32 values', async () => {
+test('hashZip computes the h1 without checking CRC-32 values', async () => {
   const bytes = await moduleZip({ 'go.mod': GO_MOD, 'a.go': 'package a\n' });
   await writeFile(path, bytes);
   const { h1 } = await readModuleZip(path, MODULE, VERSION);
@@ -78,11 +78,11 @@ test('the h1 of a zip does not depend on its names and CRC-32 values', async () 
   await expect(readModuleZip(path, MODULE, VERSION)).rejects.toThrow(DamagedZip);
 });
 
-describe('what is no module zip', () => {
+describe('an invalid module zip', () => {
   test.each([
     ['nothing', Buffer.of()],
     ['text', Buffer.from('not a zip at all, but long enough to look for an end in it')],
-  ])('%s is damaged', async (_, bytes) => {
+  ])('%s: is reported as damaged', async (_, bytes) => {
     await writeFile(path, bytes);
     await expect(readModuleZip(path, MODULE, VERSION)).rejects.toThrow(DamagedZip);
     await expect(hashZip(path)).rejects.toThrow(DamagedZip);
@@ -95,7 +95,7 @@ describe('what is no module zip', () => {
     ['a name that Windows does not allow', [`${MODULE}@${VERSION}/aux.go`], 'Windows'],
     ['a nested go.mod', [`${MODULE}@${VERSION}/sub/go.mod`], 'only go.mod allowed'],
     ['a GO.MOD', [`${MODULE}@${VERSION}/GO.MOD`], 'only go.mod allowed'],
-  ])('%s is a fault', async (_, names, fault) => {
+  ])('%s: is reported as a fault', async (_, names, fault) => {
     const zip = new ZipFile();
     for (const name of names) {
       if (name.endsWith('/')) zip.addEmptyDirectory(name);
@@ -121,7 +121,7 @@ async function isGood(h1: string): Promise<boolean> {
   }
 }
 
-/** The same zip with its end as it is from 65,535 files on (APPNOTE.TXT, 4.3.14 and 4.3.15). */
+/** The same zip with the end records of a zip with 65,535 files or more (APPNOTE.TXT, 4.3.14 and 4.3.15). */
 function with64BitEnd(zip: Buffer): Buffer {
   const end = Buffer.from(zip.subarray(-22));
   const [count, size, offset] = [end.readUInt16LE(10), end.readUInt32LE(12), end.readUInt32LE(16)];

@@ -32,7 +32,7 @@ type Tree = Readonly<Record<string, string | null>>;
 const GO_123 = 'module a.b/c\n\ngo 1.23\n';
 const GO_124 = 'module a.b/c\n\ngo 1.24\n';
 
-/** Every place of a vendor folder in which the two rules agree or part. */
+/** Vendor folders in every place where the two rules agree or differ. */
 const VENDORED: Tree = {
   'vendor/c/d.go': 'x',
   'p/vendor/c/d.go': 'x',
@@ -154,7 +154,7 @@ const TREES: Readonly<Record<string, Tree>> = {
   'a tilde and digits in a file': { 'go.mod': GO_124, 'a~1': 'x', '-x': 'y' },
 };
 
-describe('the zip of a tree, as golang.org/x/mod/zip makes it', () => {
+describe('the zip of a tree has the files and the h1 of golang.org/x/mod/zip', () => {
   test.each(Object.entries(TREES))('%s', async (_, tree) => {
     // git lists names in byte order, and so finds the same one of two that collide.
     const names = Object.keys(tree).toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
@@ -167,7 +167,7 @@ describe('the zip of a tree, as golang.org/x/mod/zip makes it', () => {
     );
   });
 
-  test('equal trees give equal bytes', async () => {
+  test('gives equal bytes for equal trees', async () => {
     const tree = TREES['a small module'] ?? {};
     const files = checkFiles(treeFiles(tree), true).included;
     expect((await writeZip(tree, files)).bytes.equals((await writeZip(tree, files)).bytes)).toBe(true);
@@ -175,12 +175,12 @@ describe('the zip of a tree, as golang.org/x/mod/zip makes it', () => {
 });
 
 test.each([
-  ['one byte below what is deflated at once', 64 * 2 ** 10 - 1],
-  ['one byte above', 64 * 2 ** 10 + 1],
+  ['one byte less than is deflated at once', 64 * 2 ** 10 - 1],
+  ['one byte more than is deflated at once', 64 * 2 ** 10 + 1],
   ['exactly one block', 2 ** 20],
-  ['one byte above a block', 2 ** 20 + 1],
+  ['one byte more than a block', 2 ** 20 + 1],
   ['many blocks', 9 * 2 ** 20 + 12_345],
-])('a file of %s comes out as it went in, from memory and as a stream', async (_, size) => {
+])('Go reads a file of %s unchanged, added from memory or as a stream', async (_, size) => {
   const content = Buffer.concat([
     randomBytes(size / 2),
     Buffer.alloc(size - Math.floor(size / 2), 'compressible text\n'),
@@ -202,7 +202,7 @@ test.each([
   expect(zips[0]?.equals(zips[1] ?? Buffer.of()), 'the same bytes either way').toBe(true);
 });
 
-test('more files than a zip without 64-bit records can count', { timeout: 120_000 }, async () => {
+test('Go reads a zip with more files than one without 64-bit records can count', { timeout: 120_000 }, async () => {
   const zip = new ModuleZip(path, version);
   const bytes = buffer(zip.output);
   const empty = createHash('sha256').digest('hex');
@@ -212,41 +212,45 @@ test('more files than a zip without 64-bit records can count', { timeout: 120_00
   expect(await readByGo(await bytes)).toEqual({ h1, names });
 });
 
-test('the limits are those of the go command', async () => {
+test('has the limits of the go command', async () => {
   expect([MAX_ZIP, MAX_GOMOD, MAX_LICENSE].map(String)).toEqual((await oracle.ask({ Op: 'limits' })).Parts);
 });
 
 test.each(['go.mod', 'LICENSE'])(
-  'a %s of 16 MiB is taken, and refused by its size alone if it is a byte larger',
+  'accepts a %s of 16 MiB, and refuses one that is a byte larger by its size alone',
   async (name) => {
     const size = 16 * 2 ** 20;
     const zip = new ModuleZip(path, version);
     zip.output.resume();
     await expect(zip.add({ path: name, size, sha256: '', content: Buffer.alloc(size) })).resolves.toBeUndefined();
     await expect(zip.add({ ...nothing, path: name, size: size + 1 })).rejects.toThrow(`${name} is too large`);
-    await expect(zip.add({ ...nothing, path: `sub/${name}`, size: size + 1 }), 'elsewhere it may be').rejects.toThrow(
-      'has 0 bytes instead of',
-    );
+    await expect(
+      zip.add({ ...nothing, path: `sub/${name}`, size: size + 1 }),
+      'in another directory it may be larger',
+    ).rejects.toThrow('has 0 bytes instead of');
   },
 );
 
-test('a module of 500 MiB is taken, and refused by its size alone if it is a byte larger', async () => {
+test('accepts a module of 500 MiB, and refuses one that is a byte larger by its size alone', async () => {
   const zip = new ModuleZip(path, version);
   zip.output.resume();
   await expect(zip.add({ ...nothing, path: 'big', size: 500 * 2 ** 20 })).rejects.toThrow('has 0 bytes instead of');
   await expect(zip.add({ ...nothing, path: 'small', size: 1 })).rejects.toThrow('module source tree too large');
 });
 
-test('a zip of 500 MiB is taken, a larger one refused', () => {
+test('accepts a zip of 500 MiB, and refuses a larger one', () => {
   expect(() => checkZipSize(500 * 2 ** 20)).not.toThrow();
   expect(() => checkZipSize(500 * 2 ** 20 + 1)).toThrow('module zip too large');
 });
 
-test.each(['', 'module a.b/c\n', 'module a.b/c\r\n\r\ngo 1.24'])('the checksum of go.mod %j', async (gomod) => {
-  expect(hashGoMod(Buffer.from(gomod))).toBe((await oracle.ask({ Op: 'goModSum', Text: gomod })).Text);
-});
+test.each(['', 'module a.b/c\n', 'module a.b/c\r\n\r\ngo 1.24'])(
+  'gives go.mod %j the checksum of dirhash',
+  async (gomod) => {
+    expect(hashGoMod(Buffer.from(gomod))).toBe((await oracle.ask({ Op: 'goModSum', Text: gomod })).Text);
+  },
+);
 
-test('a reader that goes away ends the writing with an error instead of for ever', async () => {
+test('fails with an error when the reader of the output goes away', async () => {
   const zip = new ModuleZip(path, version);
   const bytes = randomBytes(2 ** 22);
   const adding = zip.add({ path: 'a', size: bytes.length, sha256: '', content: bytes });
@@ -258,7 +262,7 @@ function treeFiles(tree: Tree): TreeFile[] {
   return Object.entries(tree).map(([name, content]) => ({ path: name, kind: content === null ? 'symlink' : 'file' }));
 }
 
-/** What Go reads from the zip that we make of a tree, or the files for which we refuse. */
+/** The contents of our zip of a tree, as Go reads them, or the files for which the tree is refused. */
 async function ourZip(tree: Tree): Promise<{ h1: string; names: string[] } | { refused: string[] }> {
   const { included, invalid } = checkFiles(treeFiles(tree), usesVendorRule124(Buffer.from(tree['go.mod'] ?? '')));
   if (invalid.length > 0) return { refused: invalid.map((file) => file.path) };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Ownership } from '../../src/resolve/ownership.ts';
 
-describe('who owns a module path', () => {
+describe('the owner of a module path', () => {
   const ownership = new Ownership('gitlab.example', [
     { modulePrefix: 'go.corp.example', projectPrefix: 'platform/go' },
     { modulePrefix: 'go.corp.example/tool', projectPrefix: 'build/tool' },
@@ -13,18 +13,18 @@ describe('who owns a module path', () => {
     ['platform/go/deep/er', 'go.corp.example/deep/er'],
     ['platform/gopher', 'gitlab.example/platform/gopher'],
     ['build/tool', 'go.corp.example/tool'],
-  ])('project %s is %s, and back', (project, path) => {
+  ])('project %s owns %s, and the path names the project', (project, path) => {
     expect(ownership.rootsOf(project)).toEqual([path]);
     expect(ownership.projectPathOf(path)).toBe(project);
   });
 
-  test('a project whose path the map gives to another publishes nothing', () => {
+  test('refuses a project whose module path MODULE_MAP gives to another project', () => {
     expect(() => ownership.rootsOf('platform/go/tool')).toThrow(
       'go.corp.example/tool of project platform/go/tool to build/tool',
     );
   });
 
-  test('a project that the map names twice has two paths', () => {
+  test('gives two paths to a project that MODULE_MAP names twice', () => {
     const versioned = new Ownership('gitlab.example', [
       { modulePrefix: 'gopkg.in/yaml.v2', projectPrefix: 'mirrors/yaml' },
       { modulePrefix: 'gopkg.in/yaml.v3', projectPrefix: 'mirrors/yaml' },
@@ -33,7 +33,7 @@ describe('who owns a module path', () => {
     expect(versioned.projectPathOf('gopkg.in/yaml.v3')).toBe('mirrors/yaml');
   });
 
-  test('everything at or below a prefix is private, and nothing that only looks like it', () => {
+  test('treats a prefix and all paths below it as private, and no path that only begins alike', () => {
     expect(
       ['gitlab.example', 'gitlab.example/x', 'go.corp.example', 'go.corp.example/x/y'].every((path) =>
         ownership.isPrivate(path),
@@ -46,7 +46,7 @@ describe('who owns a module path', () => {
     ).toBe(false);
   });
 
-  test('what stands above a prefix is private too: the go command asks for it on its way', () => {
+  test('treats the parents of a prefix as private: the go command asks for them too', () => {
     const relative = new Ownership('corp.example/gitlab');
     expect(
       ['corp.example', 'corp.example/gitlab', 'corp.example/gitlab/x'].every((path) => relative.isPrivate(path)),
@@ -54,7 +54,7 @@ describe('who owns a module path', () => {
     expect(['corp.example/other', 'example'].some((path) => relative.isPrivate(path))).toBe(false);
   });
 
-  test('a scope lets in its groups and projects, whatever the case, and nothing else', () => {
+  test('a scope includes its groups and projects, in upper or lower case, and no others', () => {
     const scoped = new Ownership('gitlab.example', [], ['Group', 'other/lib']);
     expect(['group/lib', 'GROUP/sub/lib', 'other/lib'].every((path) => scoped.isInScope(path))).toBe(true);
     expect(['groups/lib', 'other/library', 'other'].some((path) => scoped.isInScope(path))).toBe(false);

@@ -5,7 +5,10 @@ import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 /** First part of all module paths. */
 export const PREFIX = 'gitlab.example';
 
-/** Repositories with histories in which every rule for revisions matters. Returns the commits by name, and at `<name> time` their times as pseudo-versions have them. */
+/**
+ * Makes repositories with histories in which every rule for revisions matters. Returns the commits by name, and under
+ * `<name> time` their times as in pseudo-versions.
+ */
 export async function makeRepositories(gitlab: StandIn): Promise<ReadonlyMap<string, string>> {
   const commits = new Map<string, string>();
   const repository = async (name: string, build: (make: Maker) => Promise<void>): Promise<void> => {
@@ -34,11 +37,11 @@ function mod(path: string, more = ''): string {
   return `module ${PREFIX}/group/${path}\n\ngo 1.21\n${more}`;
 }
 
-/** Commits and tags, and remembers what they are called. */
+/** Makes commits and tags, and records the commits by name. */
 class Maker {
   readonly tree: WorkTree;
   readonly #commits: Map<string, string>;
-  /** Apart from those of other repositories, so that no two commits are the same one. */
+  /** The time of the next commit, in milliseconds since 1970. */
   #clock = Date.UTC(2024, 0, 1);
 
   constructor(tree: WorkTree, commits: Map<string, string>) {

@@ -12,10 +12,10 @@ import { makeRepositories, PREFIX } from './repositories.ts';
 let gitlab: StandIn;
 let direct: DirectDownload;
 let resolver: Resolver;
-/** Queries, with the commits of the repositories put in. */
+/** The commits of the repositories by name (see `makeRepositories`). */
 let commits: ReadonlyMap<string, string>;
 
-/** What is asked: a module below the prefix, and the query. `{name}` stands for the commit of that name, `{name:7}` for its start. */
+/** A module below the prefix, and a query for it. `{name}` stands for the commit of that name, `{name:7}` for its first digits. */
 const ACCEPTED = [
   'lib@main',
   'lib@HEAD',
@@ -121,7 +121,7 @@ afterAll(async () => {
   await gitlab?.close();
 });
 
-describe('a query means what it means in direct mode', () => {
+describe('a query gives the version of direct mode', () => {
   test.each(ACCEPTED)('%s', async (query) => {
     const [module, name] = split(query);
     const truth = answerOf(module, name);
@@ -137,7 +137,7 @@ describe('a query means what it means in direct mode', () => {
     expect(found.Origin).toMatchObject({ VCS, URL: urlOf(query), ...(Subdir !== undefined && { Subdir }), Hash });
   });
 
-  // In one call with others, the go command answers from what it has learned for them.
+  // Each query is made alone: in a call with others, the go command answers from what it has read for them.
   test.each([
     'lib@main',
     'lib@HEAD',
@@ -148,7 +148,7 @@ describe('a query means what it means in direct mode', () => {
     'mono/sub@v0.3.0',
     'mono/sub@sub-tag',
     'mono/sub@main',
-  ])('%s has the same origin to the last field', async (query) => {
+  ])('%s has the origin of direct mode in every field', async (query) => {
     const [module, name] = split(query);
     await using alone = await downloadDirect(gitlab, PREFIX, `${module}@${name}`);
     const found = JSON.parse(await resolver.info(modulePath(module), name)) as { Origin: object };
@@ -156,7 +156,7 @@ describe('a query means what it means in direct mode', () => {
   });
 });
 
-describe('what direct mode does not accept has no answer, but a reason', () => {
+describe('a query that direct mode refuses is refused with a reason', () => {
   test.each(REFUSED)('%s', async (query) => {
     const [module, name] = split(query);
     expect(answerOf(module, name).Error).toBeDefined();
@@ -165,7 +165,7 @@ describe('what direct mode does not accept has no answer, but a reason', () => {
   });
 });
 
-/** The address that GitLab gives; in direct mode it is that of the host by whose name the stand-in is reached. */
+/** The URL of the repository by GitLab's API. In direct mode it has another host, by which the stand-in is reached. */
 function urlOf(query: string): string {
   return `${gitlab.url}/group/${query.replace(/[@/].*|\.git.*/, '')}.git`;
 }

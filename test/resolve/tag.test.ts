@@ -14,7 +14,7 @@ const ownership = new Ownership('gitlab.example', [
   { modulePrefix: 'go.corp.example', projectPrefix: 'platform/go' },
 ]);
 
-/** Which module version a tag of a project is, given its go.mod files by their directories. */
+/** The module version that a tag of a project names; `goMods` are the declared paths of its go.mod files, by directory. */
 async function locate(projectPath: string, name: string, goMods: Readonly<Record<string, string>>): Promise<string> {
   const project: Project = {
     id: 1,
@@ -59,7 +59,7 @@ describe('a tag of a project', () => {
     ['group/lib', 'v1.0.0', { '': 'gitlab.example/group/lib.git' }, 'gitlab.example/group/lib.git@v1.0.0 in /'],
     ['group/lib', 'v2.0.0', { v2: 'gitlab.example/group/lib.git/v2' }, 'gitlab.example/group/lib.git/v2@v2.0.0 in /v2'],
     ['group/lib', 'v1.0.0', { '': 'gitlab.example/group/other' }, 'gitlab.example/group/lib@v1.0.0 in /'],
-  ] as const)('%s with tag %s and go.mod %j', async (project, tag, goMods, expected) => {
+  ] as const)('of %s, %s, with go.mod %j', async (project, tag, goMods, expected) => {
     const result = await locate(project, tag, goMods).catch(String);
     if (typeof expected === 'string') expect(result).toBe(expected);
     else expect(result).toMatch(expected);

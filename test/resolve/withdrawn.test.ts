@@ -24,11 +24,11 @@ beforeAll(async () => {
 afterAll(() => gitlab?.close());
 
 test.each([
-  ['nothing', [], 'v1.3.0'],
-  ['the tip: the highest release that is not retracted', ['v1.3.0'], 'v1.1.0'],
-  ['all releases: a pre-release', ['v1.0.0', 'v1.1.0', 'v1.3.0'], 'v1.3.0-rc.1'],
-  ['what does not matter', ['v1.1.0'], 'v1.3.0'],
-])('latest, with %s withdrawn', async (_, withdrawn, latest) => {
+  ['the tip if nothing is withdrawn', [], 'v1.3.0'],
+  ['the highest release that is not retracted if the tip is withdrawn', ['v1.3.0'], 'v1.1.0'],
+  ['a pre-release if all releases are withdrawn', ['v1.0.0', 'v1.1.0', 'v1.3.0'], 'v1.3.0-rc.1'],
+  ['the tip if another version is withdrawn', ['v1.1.0'], 'v1.3.0'],
+])('latest is %s', async (_, withdrawn, latest) => {
   const resolver = resolverWithout(withdrawn);
   expect(await resolver.resolve(MODULE, 'latest')).toMatchObject({
     version: latest,
@@ -37,11 +37,11 @@ test.each([
   expect(await resolver.list(MODULE)).toMatchObject({
     versions: ALL.filter((version) => !withdrawn.includes(version)),
   });
-  // A branch stays what it is, so that who asks for it is told of the withdrawal.
+  // A branch keeps its version, so that a request for it gets the reason of the withdrawal.
   expect(await resolver.resolve(MODULE, 'main')).toMatchObject({ version: 'v1.3.0' });
 });
 
-test('without any version left, latest is refused', async () => {
+test('latest is refused if all versions are withdrawn', async () => {
   await expect(resolverWithout(ALL).resolve(MODULE, 'latest')).rejects.toThrow(
     new Refuse(`the latest version of ${MODULE}, v1.3.0, was withdrawn, and there is no other`),
   );

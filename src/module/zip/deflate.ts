@@ -3,34 +3,35 @@ import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRaw, deflateRawSync } from 'node:zlib';
 
-/** Bytes on their way through deflate: what went in and what came out of it so far. */
+/** Counts the bytes of one file as they are deflated. */
 export interface Deflation {
-  /** Bytes that went in. */
+  /** Bytes before compression. */
   size: number;
-  /** CRC-32 of them. */
+  /** CRC-32 of these bytes. */
   crc32: number;
-  /** Bytes that came out. */
+  /** Bytes after compression. */
   compressedSize: number;
 }
 
 /**
- * Up to this many bytes are deflated on the spot: a millisecond or two, less than handing them to another thread
- * and back costs on a busy machine.
+ * Files of up to this many bytes are deflated synchronously. It takes a millisecond or two: on a busy machine, less than the
+ * way to another thread and back.
  */
-const ON_THE_SPOT = 64 * 2 ** 10;
-/** More are deflated in blocks of this many bytes, so many at a time, which bounds the memory that it takes. */
-const BLOCK = 2 ** 20;
-const AT_A_TIME = 4;
-/** How far back deflate looks for repetitions (RFC 1951). */
-const WINDOW = 32 * 2 ** 10;
-/** An empty last block: all that a deflate stream needs to end. */
+const MAX_SYNC_BYTES = 64 * 2 ** 10;
+/** Larger files are deflated in blocks of this many bytes. */
+const BLOCK_BYTES = 2 ** 20;
+/** Number of blocks that are deflated at the same time. It bounds the memory. */
+const MAX_PARALLEL_BLOCKS = 4;
+/** How far back deflate looks for repetitions, in bytes (RFC 1951). */
+const WINDOW_BYTES = 32 * 2 ** 10;
+/** An empty last block, with which a deflate stream can always end. */
 const END = Buffer.from([0x03, 0x00]);
 
-const deflateAside = promisify(deflateRaw);
+const deflateInThread = promisify(deflateRaw);
 
 /**
- * Deflates `size` bytes, in memory or as a stream, and keeps count in `deflation`. How they are deflated follows from
- * their number alone, so that equal bytes give equal output however they come.
+ * Deflates a buffer or a stream of `size` bytes, and counts in `deflation`. The way of compression depends on the size
+ * alone, so equal bytes give equal output, from a buffer or in chunks of any size.
  */
 export async function* deflate(
   source: Buffer | Readable,
@@ -39,57 +40,59 @@ export async function* deflate(
   deflation: Deflation,
 ): AsyncGenerator<Buffer> {
   const outputs =
-    size <= ON_THE_SPOT ? [deflateNow(await allOf(source), level, deflation)] : deflateBlocks(source, level, deflation);
+    size <= MAX_SYNC_BYTES
+      ? [deflateSync(await bytesOf(source), level, deflation)]
+      : deflateBlocks(source, level, deflation);
   for await (const output of outputs) {
     deflation.compressedSize += output.length;
     yield output;
   }
 }
 
-async function allOf(source: Buffer | Readable): Promise<Buffer> {
+async function bytesOf(source: Buffer | Readable): Promise<Buffer> {
   return Buffer.isBuffer(source) ? source : buffer(source);
 }
 
-function deflateNow(bytes: Buffer, level: number, deflation: Deflation): Buffer {
+function deflateSync(bytes: Buffer, level: number, deflation: Deflation): Buffer {
   count(bytes, deflation);
   return deflateRawSync(bytes, { level });
 }
 
 /**
- * Several blocks at a time, in threads of their own. A block that is flushed ends at a byte, so that the outputs
- * follow each other as if made in one go; and each knows the end of the one before it, as it would then.
+ * Deflates several blocks at a time, each in a thread. A flushed block ends at a whole byte, so the outputs can be joined to
+ * one stream. Each block has the end of the previous block as its dictionary, as it would in one stream.
  */
 async function* deflateBlocks(source: Buffer | Readable, level: number, deflation: Deflation): AsyncGenerator<Buffer> {
   const outputs: Promise<Buffer>[] = [];
-  let before: Buffer | undefined;
+  let previous: Buffer | undefined;
   for await (const block of inBlocks(Buffer.isBuffer(source) ? [source] : source)) {
     count(block, deflation);
-    const options = { level, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: BLOCK };
-    outputs.push(deflateAside(block, before ? { ...options, dictionary: before } : options));
-    before = block.subarray(-WINDOW);
-    const oldest = outputs.length === AT_A_TIME ? outputs.shift() : undefined;
+    const options = { level, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: BLOCK_BYTES };
+    outputs.push(deflateInThread(block, previous ? { ...options, dictionary: previous } : options));
+    previous = block.subarray(-WINDOW_BYTES);
+    const oldest = outputs.length === MAX_PARALLEL_BLOCKS ? outputs.shift() : undefined;
     if (oldest) yield await oldest;
   }
   for (const output of outputs) yield await output;
   yield END;
 }
 
-/** The same bytes in blocks of exactly that size but for the last, so that the output does not depend on how they arrive. */
+/** Joins or splits chunks to blocks of BLOCK_BYTES, the last one excepted, so the output does not depend on the chunks. */
 async function* inBlocks(source: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Buffer> {
-  let waiting: Buffer[] = [];
+  let parts: Buffer[] = [];
   let length = 0;
   for await (const chunk of source) {
     let rest = chunk;
-    while (length + rest.length >= BLOCK) {
-      yield Buffer.concat([...waiting, rest.subarray(0, BLOCK - length)]);
-      rest = rest.subarray(BLOCK - length);
-      waiting = [];
+    while (length + rest.length >= BLOCK_BYTES) {
+      yield Buffer.concat([...parts, rest.subarray(0, BLOCK_BYTES - length)]);
+      rest = rest.subarray(BLOCK_BYTES - length);
+      parts = [];
       length = 0;
     }
-    if (rest.length > 0) waiting.push(rest);
+    if (rest.length > 0) parts.push(rest);
     length += rest.length;
   }
-  if (length > 0) yield Buffer.concat(waiting);
+  if (length > 0) yield Buffer.concat(parts);
 }
 
 function count(bytes: Buffer, deflation: Deflation): void {

@@ -1,10 +1,10 @@
 /**
- * The records of a zip file, as the format's specification (APPNOTE.TXT) lays them out. Everything about an entry
- * that may differ between two zips of the same files is fixed here. Sizes and offsets have 32 bits: the limit of a
- * module is far below; the number of files is not limited, and needs the 64-bit records beyond 65,534.
+ * The records of a zip file, by the specification of the format (APPNOTE.TXT). Whatever could differ between two zips of the
+ * same files is fixed here. Sizes and offsets have 32 bits, since a module is far smaller. The number of files is not
+ * limited: beyond 65,534 files, the zip has the 64-bit records.
  */
 
-/** An entry whose bytes have been written. Sizes and `offset`, that of its local header, in bytes. */
+/** An entry whose bytes are written. All sizes are in bytes; `offset` is the position of the local header. */
 export interface WrittenEntry {
   readonly name: string;
   readonly crc32: number;
@@ -13,21 +13,21 @@ export interface WrittenEntry {
   readonly offset: number;
 }
 
-/** Bit 3: checksum and sizes follow the data. Bit 11: names are UTF-8. */
+/** Bit 3: the CRC-32 and the sizes follow the data. Bit 11: names are UTF-8. */
 const FLAGS = 0x0808;
 const DEFLATE = 8;
 const VERSION_NEEDED = 20;
 const VERSION_64 = 45;
-/** Made on Unix, which gives the mode its meaning. */
+/** Made on Unix, so that readers find a Unix mode. */
 const MADE_BY = (3 << 8) | VERSION_64;
-/** Midnight of 1980-01-01, the zero of zip times. */
+/** Midnight of 1980-01-01, the earliest time in a zip. */
 const TIME = 0;
 const DATE = 0x21;
 const REGULAR_FILE = (0o100644 << 16) >>> 0;
-/** What stands in a 16-bit or 32-bit field whose value is in the 64-bit record. */
+/** The value of a 16-bit field whose real value is in the 64-bit record. */
 const ELSEWHERE_16 = 0xffff;
 
-/** What precedes the data of a file. */
+/** The record before the data of a file. */
 export function localHeader(name: string): Buffer {
   const encoded = Buffer.from(name);
   const record = Buffer.alloc(30);
@@ -41,7 +41,7 @@ export function localHeader(name: string): Buffer {
   return Buffer.concat([record, encoded]);
 }
 
-/** What follows the data of a file. */
+/** The record behind the data of a file. */
 export function dataDescriptor({ crc32, compressedSize, size }: Omit<WrittenEntry, 'name' | 'offset'>): Buffer {
   const record = Buffer.alloc(16);
   record.writeUInt32LE(0x08074b50, 0);
@@ -51,7 +51,7 @@ export function dataDescriptor({ crc32, compressedSize, size }: Omit<WrittenEntr
   return record;
 }
 
-/** The directory at the end of a zip. `offset` is where it begins. */
+/** The directory at the end of a zip. `offset` is its position in bytes. */
 export function centralDirectory(entries: readonly WrittenEntry[], offset: number): Buffer {
   const directory = Buffer.concat(entries.map(directoryEntry));
   return Buffer.concat([directory, endOfDirectory(entries.length, directory.length, offset)]);
@@ -87,11 +87,11 @@ function endOfDirectory(count: number, size: number, offset: number): Buffer {
   return needs64 ? Buffer.concat([endOfDirectory64(count, size, offset), record]) : record;
 }
 
-/** The 64-bit record of the end and, behind it, the record that tells where it stands. */
+/** The 64-bit end record and, behind it, its locator. */
 function endOfDirectory64(count: number, size: number, offset: number): Buffer {
   const record = Buffer.alloc(56 + 20);
   record.writeUInt32LE(0x06064b50, 0);
-  // The size of the rest of this record.
+  // Size of the record, without its first 12 bytes.
   record.writeBigUInt64LE(44n, 4);
   record.writeUInt16LE(MADE_BY, 12);
   record.writeUInt16LE(VERSION_64, 14);
@@ -101,7 +101,7 @@ function endOfDirectory64(count: number, size: number, offset: number): Buffer {
   record.writeBigUInt64LE(BigInt(offset), 48);
   record.writeUInt32LE(0x07064b50, 56);
   record.writeBigUInt64LE(BigInt(offset + size), 64);
-  // The number of disks.
+  // Number of disks.
   record.writeUInt32LE(1, 72);
   return record;
 }

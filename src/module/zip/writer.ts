@@ -6,29 +6,29 @@ import type { ModulePath } from '../path.ts';
 import type { Version } from '../version.ts';
 import { centralDirectory, dataDescriptor, localHeader, type WrittenEntry } from './format.ts';
 
-/** MaxZipFile of golang.org/x/mod/zip, in bytes: for the sum of all files, and for the zip. */
+/** MaxZipFile of golang.org/x/mod/zip, in bytes: the limit for the sum of all files, and for the zip. */
 export const MAX_ZIP = 500 * 2 ** 20;
 /** MaxGoMod of golang.org/x/mod/zip, in bytes. */
 export const MAX_GOMOD = 16 * 2 ** 20;
 /** MaxLICENSE of golang.org/x/mod/zip, in bytes. */
 export const MAX_LICENSE = 16 * 2 ** 20;
 
-/** A file on its way into a module zip. `path` is relative to the module's directory, `size` in bytes. */
+/** A file for a module zip. `path` is relative to the module's directory, `size` is in bytes. */
 export interface ZipEntry {
   readonly path: string;
   readonly size: number;
   /** Hex SHA-256 of the bytes. */
   readonly sha256: string;
-  /** The bytes, or what gives them when their turn has come; called once. */
+  /** The bytes, or a function that opens them. It is called once, when the bytes are needed. */
   readonly content: Buffer | (() => Readable);
 }
 
-/** Bytes go on in portions of at least this size: thousands of small writes would cost more than the compression. */
-const PORTION = 64 * 2 ** 10;
+/** The smallest write to `output`, in bytes: thousands of smaller writes would take longer than the compression. */
+const MIN_WRITE_BYTES = 64 * 2 ** 10;
 
 /**
- * Writes a module zip: `output` carries its bytes while `add` is being called. Equal entries in equal order give
- * equal bytes: time and mode are fixed, since no checksum depends on them.
+ * Writes a module zip. `output` has to be read while `add` is called. Equal entries in equal order give equal bytes: time
+ * and mode are fixed, since no checksum depends on them.
  */
 export class ModuleZip {
   readonly output: Readable;
@@ -37,25 +37,26 @@ export class ModuleZip {
   readonly #level: number;
   readonly #hashes: FileDigest[] = [];
   readonly #entries: WrittenEntry[] = [];
-  /** Bytes on their way to `output`, and how many. */
-  readonly #waiting: Buffer[] = [];
-  #waitingBytes = 0;
+  /** Bytes of the zip that are not yet written to `output`, and their number. */
+  readonly #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  /** Sum of the sizes of all files, in bytes. */
   #total = 0;
-  /** All bytes so far, waiting or not. */
+  /** Bytes of the zip so far, pending ones included. */
   #written = 0;
 
-  /** `level` is that of deflate, 1 to 9. */
+  /** `level` is the level of deflate, 1 to 9. */
   constructor(path: ModulePath, version: Version, level = 5) {
     this.#prefix = `${path}@${version}/`;
     this.#level = level;
     this.output = this.#output;
-    // A failure is reported by the next write.
+    // The next write reports the error.
     this.#output.on('error', () => undefined);
   }
 
   /**
-   * Adds a file and resolves once its bytes are taken in, so that awaiting it keeps memory bounded; the next one has
-   * to wait for that. Rejects with Refuse if a limit is passed, or with whatever reading or writing fails with.
+   * Adds a file. Resolves once its bytes are written or pending; the next call has to wait until then, which keeps the
+   * memory bounded. Rejects with Refuse if a limit is exceeded, and with the error of a failed read or write.
    */
   async add(entry: ZipEntry): Promise<void> {
     this.#checkSize(entry);
@@ -72,9 +73,9 @@ export class ModuleZip {
     this.#hashes.push({ name, sha256 });
   }
 
-  /** Ends the zip and returns its h1. `output` ends after it. */
+  /** Ends the zip, and with it `output`. Returns the h1. */
   finish(): H1 {
-    this.#output.write(this.#takeWaiting());
+    this.#output.write(this.#takePending());
     this.#output.end(centralDirectory(this.#entries, this.#written));
     return hashFiles(this.#hashes);
   }
@@ -82,16 +83,16 @@ export class ModuleZip {
   async #write(bytes: Buffer): Promise<void> {
     this.#written += bytes.length;
     checkZipSize(this.#written);
-    this.#waiting.push(bytes);
-    this.#waitingBytes += bytes.length;
-    if (this.#waitingBytes < PORTION) return;
-    if (!this.#output.destroyed && this.#output.write(this.#takeWaiting())) return;
+    this.#pending.push(bytes);
+    this.#pendingBytes += bytes.length;
+    if (this.#pendingBytes < MIN_WRITE_BYTES) return;
+    if (!this.#output.destroyed && this.#output.write(this.#takePending())) return;
     await writable(this.#output);
   }
 
-  #takeWaiting(): Buffer {
-    this.#waitingBytes = 0;
-    return Buffer.concat(this.#waiting.splice(0));
+  #takePending(): Buffer {
+    this.#pendingBytes = 0;
+    return Buffer.concat(this.#pending.splice(0));
   }
 
   #checkSize({ path, size }: ZipEntry): void {
@@ -107,7 +108,7 @@ export function checkZipSize(bytes: number): void {
   if (bytes > MAX_ZIP) throw new Refuse(`module zip too large: ${bytes} bytes, the limit is ${MAX_ZIP}`);
 }
 
-/** Resolves when the stream takes more; rejects once it is closed. */
+/** Resolves when the stream accepts more bytes; rejects once it is closed. */
 function writable(output: PassThrough): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (): void => {

@@ -1,4 +1,4 @@
-// The oracle answers what golang.org/x/mod says. It reads one JSON question a line and writes one JSON answer a line.
+// The oracle answers questions with golang.org/x/mod. It reads one JSON question a line and writes one JSON answer a line.
 package main
 
 import (
@@ -138,12 +138,12 @@ func withText(text string, err error) answer {
 	return a
 }
 
-// pseudoVersion makes the pseudo-version after base, of a commit at so many seconds since 1970.
+// pseudoVersion makes the pseudo-version after base for a commit; seconds is its time, since 1970.
 func pseudoVersion(major, base string, seconds int64) answer {
 	return answer{OK: true, Text: module.PseudoVersion(major, base, time.Unix(seconds, 0), "abcdef012345")}
 }
 
-// parsePseudoVersion answers with revision, base and timestamp; without a base that there can be, OK is false.
+// parsePseudoVersion answers with revision, base and timestamp; OK is false if no version can be the base.
 func parsePseudoVersion(version string) answer {
 	rev, err := module.PseudoVersionRev(version)
 	if err != nil {
@@ -159,7 +159,7 @@ func parsePseudoVersion(version string) answer {
 	return a
 }
 
-// timestamp is the time of a pseudo-version. PseudoVersionTime refuses digits that are no time, and names them in its error.
+// timestamp is the time of a pseudo-version. PseudoVersionTime refuses digits that are not a valid time; its error contains them.
 func timestamp(version string) (string, error) {
 	at, err := module.PseudoVersionTime(version)
 	var invalid *module.InvalidVersionError
