@@ -1,54 +1,60 @@
 import { z } from 'zod';
 import { parseVersion } from '../module/version.ts';
 import { UpstreamFailed, describe } from './module-source.ts';
-import type { FileRequest, ModuleRequest } from './request.ts';
+import type { FileRequest, ModuleRequest } from './protocol-request.ts';
 import type { Spool } from '../io/spool.ts';
 import { parseJson } from '../io/json.ts';
 
 /**
- * Checks of what an upstream sends, before it is kept for good. The go command's checksums are the protection against
- * forgery; these only keep pages of a captive portal and truncated files out of the cache.
+ * Checks what an upstream server sends, before it is cached forever. Against forgery, the go command has its checksums.
+ * These checks only keep truncated files and the login pages of other servers out of the cache.
  */
 
 const Info = z.object({ Version: z.string() });
 
-/** UpstreamFailed unless a body that is no zip can be what was asked for. */
-export function checkSmall(body: Buffer, request: ModuleRequest): void {
+/** Throws UpstreamFailed unless `body` can be the requested list, `.info` or `.mod`. */
+export function checkSmallFile(body: Buffer, request: ModuleRequest): void {
   const problem = problemOf(body, request);
   if (problem !== undefined) throw new UpstreamFailed(`the upstream proxy sent, for ${describe(request)}, ${problem}`);
 }
 
 function problemOf(body: Buffer, request: ModuleRequest): string | undefined {
-  // The go command ignores lines of a list that are no versions.
+  // The go command ignores lines of a list that are not versions.
   if (request.kind === 'list') return undefined;
   if (request.kind === 'file' && request.file === 'mod') {
     return /^[ \t\ufeff]*module\b/m.test(body.toString('utf8')) ? undefined : 'a go.mod without a module directive';
   }
   const info = Info.safeParse(parseJson(body));
-  if (!info.success) return 'an .info that is none';
-  const asked = request.kind === 'file' ? parseVersion(request.version) : undefined;
-  return asked === undefined || asked === info.data.Version ? undefined : `the .info of ${info.data.Version}`;
+  if (!info.success) return 'an invalid .info file';
+  const requested = request.kind === 'file' ? parseVersion(request.version) : undefined;
+  return requested === undefined || requested === info.data.Version
+    ? undefined
+    : `the .info of another version, ${info.data.Version}`;
 }
 
+/** An "end of central directory" record has 22 bytes and a comment of at most 65,535 (APPNOTE 4.3.16). */
+const MAX_END_RECORD_BYTES = 65_557;
+
 /**
- * UpstreamFailed unless the file ends as a zip does, with a directory of files under `module@version/`.
- * A body without Content-Length that was cut off is noticed here and nowhere else.
+ * Throws UpstreamFailed unless the file ends as a zip does, with a directory of files under `module@version/`. Only
+ * this check notices a body without Content-Length that was truncated.
  */
 export async function checkZip(spool: Spool, request: FileRequest): Promise<void> {
-  // End of central directory: 22 bytes and a comment of at most 65,535 (APPNOTE 4.3.16).
-  const tail = await spool.peek(Math.max(0, spool.bytes - 65_557), 65_557);
+  const tail = await spool.peek(Math.max(0, spool.bytes - MAX_END_RECORD_BYTES), MAX_END_RECORD_BYTES);
   const end = tail.lastIndexOf('PK\u0005\u0006', undefined, 'latin1');
   const whole = end >= 0 && end + 22 <= tail.length && end + 22 + tail.readUInt16LE(end + 20) === tail.length;
   if (whole && (await isDirectoryOf(`${request.module}@${request.version}/`, tail.readUInt32LE(end + 16), spool)))
     return;
-  throw new UpstreamFailed(`the upstream proxy sent a zip of ${describe(request)} that is truncated or none`);
+  throw new UpstreamFailed(
+    `the upstream proxy sent, for ${describe(request)}, a zip that is truncated or not a zip of this version`,
+  );
 }
 
 async function isDirectoryOf(root: string, offset: number, spool: Spool): Promise<boolean> {
-  // More than 65,535 files: the directory is described by a zip64 record.
+  // With more than 65,535 files, a zip64 record describes the directory.
   if (offset === 0xffff_ffff) return true;
   const entry = await spool.peek(offset, 46 + root.length);
   const first = entry.toString('latin1', 0, 4);
-  // A module without files has the end of the directory right here.
+  // In a module without files, the end of the directory is right here.
   return first === 'PK\u0005\u0006' || (first === 'PK\u0001\u0002' && entry.toString('latin1', 46) === root);
 }
