@@ -10,7 +10,7 @@ import { parseJson } from '../io/json.ts';
  * These checks only keep truncated files and the login pages of other servers out of the cache.
  */
 
-const Info = z.object({ Version: z.string() });
+const infoSchema = z.object({ Version: z.string() });
 
 /** Throws UpstreamFailed unless `body` can be the requested list, `.info` or `.mod`. */
 export function checkSmallFile(body: Buffer, request: ModuleRequest): void {
@@ -24,7 +24,7 @@ function problemOf(body: Buffer, request: ModuleRequest): string | undefined {
   if (request.kind === 'file' && request.file === 'mod') {
     return /^[ \t\ufeff]*module\b/m.test(body.toString('utf8')) ? undefined : 'a go.mod without a module directive';
   }
-  const info = Info.safeParse(parseJson(body));
+  const info = infoSchema.safeParse(parseJson(body));
   if (!info.success) return 'an invalid .info file';
   const requested = request.kind === 'file' ? parseVersion(request.version) : undefined;
   return requested === undefined || requested === info.data.Version
