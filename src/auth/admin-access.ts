@@ -4,22 +4,22 @@ import { IdTokens, type Job } from './id-token.ts';
 import type { OidcRules } from './oidc-rules.ts';
 import { Forbidden, Unauthorized } from './auth-errors.ts';
 
-/** Who makes an admin call. Whoever has ADMIN_TOKEN may do everything. */
+/** Who makes an admin call: an administrator with ADMIN_TOKEN, who may do everything, or a CI job. */
 export type Caller = { readonly kind: 'token' } | JobCaller;
 
-/** A CI job. With `own project`, it may act for `project` alone, the full path as GitLab writes it. */
+/** A CI job. With `own project`, it may act for `project` only, which is the full path as GitLab writes it. */
 export interface JobCaller extends Job {
   readonly kind: 'job';
   readonly may: 'everything' | 'own project';
 }
 
-/** What admin calls are checked against: ADMIN_TOKEN and ADMIN_OIDC. */
+/** The settings for admin calls: ADMIN_TOKEN and ADMIN_OIDC. */
 export interface AdminAccessOptions {
   readonly tokens: readonly string[];
   readonly oidc: OidcRules | undefined;
 }
 
-/** Says who may make admin calls: those who have a token, and CI jobs that GitLab vouches for. */
+/** Decides who may make admin calls: callers with an ADMIN_TOKEN, and CI jobs with an id_token of GitLab. */
 export class AdminAccess {
   readonly #tokens: readonly string[];
   readonly #oidc: OidcRules | undefined;
@@ -32,8 +32,8 @@ export class AdminAccess {
   }
 
   /**
-   * Who is calling, by the `Authorization` header. Rejects with Unauthorized, Forbidden or Unavailable (`refusal.ts`),
-   * whose message is for the caller.
+   * Identifies the caller by the `Authorization` header. Rejects with Unauthorized, Forbidden or Unavailable of
+   * `auth-errors.ts`. Their message is for the caller.
    */
   async authorize(authorization: string | undefined): Promise<Caller> {
     const token = bearerToken(authorization);
@@ -41,10 +41,10 @@ export class AdminAccess {
       throw new Unauthorized(`no token: send the header "Authorization: Bearer TOKEN" with ${this.#accepted()}`);
     if (isToken(token, this.#tokens)) return { kind: 'token' };
     if (!this.#oidc || !this.#idTokens || token.split('.').length !== 3) {
-      throw new Unauthorized(`the token is not known here: send ${this.#accepted()}`);
+      throw new Unauthorized(`the token is not valid here: send ${this.#accepted()}`);
     }
     const { isProtected, ...job } = await this.#idTokens.verify(token);
-    // Else everyone who may push a branch could speak for the project.
+    // Otherwise everyone who may push a branch could act for the project.
     if (!isProtected)
       throw new Forbidden(
         `the job ran for ${job.ref}, which is not protected in ${job.project}: run it for a protected branch or tag`,
@@ -57,11 +57,11 @@ export class AdminAccess {
       ...(this.#tokens.length > 0 ? ['an ADMIN_TOKEN'] : []),
       ...(this.#oidc ? ['an id_token of a CI job'] : []),
     ];
-    return kinds.join(' or ') || 'what ADMIN_TOKEN or ADMIN_OIDC allow, once one of them is set';
+    return kinds.join(' or ') || 'a token that ADMIN_TOKEN or ADMIN_OIDC accepts, once one of them is set';
   }
 }
 
-/** The token of an `Authorization` header, if it has one. */
+/** The token of an `Authorization` header with the scheme Bearer; undefined if there is none. */
 export function bearerToken(authorization: string | undefined): string | undefined {
   return /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
 }
@@ -74,7 +74,7 @@ function allowed(project: string, rules: OidcRules): JobCaller['may'] {
   );
 }
 
-/** Whether a project is one of these, or in one of these groups. GitLab ignores the case of paths. */
+/** Whether a project is one of `paths`, or lies in a group of `paths`. GitLab ignores the case of paths. */
 function isBelow(project: string, paths: readonly string[]): boolean {
   return paths.some((path) => below(project.toLowerCase(), path.toLowerCase()) !== undefined);
 }

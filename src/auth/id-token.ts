@@ -3,24 +3,24 @@ import { z } from 'zod';
 import { IssuerKeys } from './issuer-keys.ts';
 import { Unauthorized } from './auth-errors.ts';
 
-/** The CI job that an id_token was made for. */
+/** The CI job to which GitLab issued an id_token. */
 export interface Job {
   /** Full path of the project, as GitLab writes it. */
   readonly project: string;
-  /** Who started the job, where GitLab says so. */
+  /** The user who started the job, if GitLab reports it. */
   readonly user: string | undefined;
-  /** The id of the job, where GitLab says so. */
+  /** The id of the job, if GitLab reports it. */
   readonly job: string | undefined;
-  /** The branch or tag it ran for. */
+  /** The branch or tag for which the job ran. */
   readonly ref: string;
 }
 
-/** What an id_token says of its job; `isProtected` is whether its branch or tag is a protected one. */
+/** The job as its id_token describes it. `isProtected` says whether its branch or tag is protected. */
 export interface SignedJob extends Job {
   readonly isProtected: boolean;
 }
 
-/** Gitlab::Ci::JwtV2 writes ids and truth values as strings. */
+/** Gitlab::Ci::JwtV2 writes ids and booleans as strings. */
 const claimsSchema = z
   .object({
     project_path: z.string().min(1),
@@ -39,7 +39,7 @@ const claimsSchema = z
 
 const CLOCK_TOLERANCE_SECONDS = 30;
 
-/** Checks id_tokens of GitLab CI: JWTs that one issuer signed, for one audience. */
+/** Verifies id_tokens of GitLab CI: JWTs that were signed by one issuer, for one audience. */
 export class IdTokens {
   readonly #issuer: string;
   readonly #audience: string;
@@ -51,10 +51,10 @@ export class IdTokens {
     this.#keys = new IssuerKeys(issuer);
   }
 
-  /** The job of an id_token. Rejects with Unauthorized where the token is not good, Unavailable where it cannot be checked. */
+  /** Resolves to the job of an id_token. Rejects with Unauthorized if the token is invalid, and Unavailable if it cannot be checked. */
   async verify(token: string): Promise<SignedJob> {
     try {
-      // Not verified yet, but a token that says it is another's needs no look at the keys, and gets a better answer.
+      // This claim is not verified yet. But a token of another issuer needs no keys, and gets a better error this way.
       this.#checkIssuer(decodeJwt(token));
       const { payload } = await jwtVerify(token, this.#keys.find, {
         algorithms: ['RS256'],
@@ -65,55 +65,55 @@ export class IdTokens {
       });
       return jobOf(payload);
     } catch (error) {
-      throw error instanceof errors.JOSEError ? new Unauthorized(this.#sentence(error), { cause: error }) : error;
+      throw error instanceof errors.JOSEError ? new Unauthorized(this.#explain(error), { cause: error }) : error;
     }
   }
 
   #checkIssuer({ iss }: JWTPayload): void {
     if (iss === undefined || iss === this.#issuer) return;
     throw new Unauthorized(
-      `the id_token is of the issuer ${shown(iss)}, this service takes those of ${this.#issuer}: use that GitLab, or set issuer= in ADMIN_OIDC`,
+      `the id_token is of the issuer ${quote(iss)}, but this service accepts only ${this.#issuer}: use that GitLab, or set issuer= in ADMIN_OIDC`,
     );
   }
 
-  #sentence(error: errors.JOSEError): string {
+  #explain(error: errors.JOSEError): string {
     if (error instanceof errors.JWTExpired)
-      return `the id_token has expired at ${time(error.payload.exp)}: start the job again`;
-    if (error instanceof errors.JWTClaimValidationFailed) return this.#claimSentence(error);
+      return `the id_token expired at ${formatTime(error.payload.exp)}: start the job again`;
+    if (error instanceof errors.JWTClaimValidationFailed) return this.#explainClaim(error);
     if (error instanceof errors.JOSEAlgNotAllowed)
-      return 'the id_token is not signed with RS256: take one that GitLab CI made';
+      return 'the id_token is not signed with RS256: use one that GitLab CI issued';
     if (error instanceof errors.JWSSignatureVerificationFailed)
-      return 'the signature of the id_token is not right: take one that GitLab CI made, and pass it as it is';
-    return 'the token is no id_token that can be read: take one that GitLab CI made, and pass it as it is';
+      return 'the signature of the id_token is not valid: use one that GitLab CI issued, and send it unchanged';
+    return 'the token is not a readable id_token: use one that GitLab CI issued, and send it unchanged';
   }
 
-  #claimSentence({ claim, reason, payload }: errors.JWTClaimValidationFailed): string {
-    if (reason === 'missing') return lacking(claim);
+  #explainClaim({ claim, reason, payload }: errors.JWTClaimValidationFailed): string {
+    if (reason === 'missing') return missing(claim);
     if (claim === 'nbf' && reason === 'check_failed')
-      return `the id_token is not valid before ${time(payload.nbf)}: set the clocks of GitLab and of this service`;
+      return `the id_token is not valid before ${formatTime(payload.nbf)}: set the clocks of GitLab and of this service`;
     if (claim === 'aud')
-      return `the id_token is for the audience ${shown(payload.aud)}, this service is ${this.#audience}: set aud: ${this.#audience} in id_tokens of the job`;
-    return lacking(claim);
+      return `the id_token is for the audience ${quote(payload.aud)}, but this service is ${this.#audience}: set aud: ${this.#audience} in id_tokens of the job`;
+    return missing(claim);
   }
 }
 
 function jobOf(payload: JWTPayload): SignedJob {
   const claims = claimsSchema.safeParse(payload);
   if (!claims.success)
-    throw new Unauthorized(lacking(String(claims.error.issues[0]?.path[0])), { cause: claims.error });
+    throw new Unauthorized(missing(String(claims.error.issues[0]?.path[0])), { cause: claims.error });
   return claims.data;
 }
 
-function lacking(claim: string): string {
-  return `the id_token has no proper claim ${claim}: take one that id_tokens of GitLab CI made`;
+function missing(claim: string): string {
+  return `the id_token has no valid claim ${claim}: use one that GitLab CI issued for id_tokens of the job`;
 }
 
-/** A claim in one line. Whoever writes a CI file decides what is in it. */
-function shown(claim: unknown): string {
+/** A claim as one line of bounded length. The author of a CI file decides its content. */
+function quote(claim: unknown): string {
   return JSON.stringify(claim).slice(0, 200);
 }
 
-function time(seconds: number | undefined): string {
+function formatTime(seconds: number | undefined): string {
   const date = new Date((seconds ?? Number.NaN) * 1000);
-  return Number.isNaN(date.getTime()) ? 'a time that is none' : date.toISOString();
+  return Number.isNaN(date.getTime()) ? 'an invalid time' : date.toISOString();
 }

@@ -3,27 +3,27 @@ import { z } from 'zod';
 import { Unauthorized, Unavailable } from './auth-errors.ts';
 
 const TIMEOUT_MS = 5_000;
-/** A key that GitLab no longer shows is believed this long. */
+/** How long keys are cached. For this long, a key that GitLab has removed is still accepted. */
 const CACHE_MS = 10 * 60_000;
-/** Tokens with invented key ids make no more than one request in this time. */
+/** Tokens with unknown key ids cause at most one request in this time. */
 const COOLDOWN_MS = 30_000;
 
 const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.url() });
 
 /**
- * The keys with which an issuer signs, by OpenID Connect Discovery: `<issuer>/.well-known/openid-configuration` says
- * where they are. Requests at the same time are one. While keys are kept, the issuer may be down.
+ * The keys with which an issuer signs. OpenID Connect Discovery finds them: `<issuer>/.well-known/openid-configuration`
+ * contains their URL. Concurrent requests are sent once. While keys are cached, the issuer may be down.
  */
 export class IssuerKeys {
   readonly #issuer: string;
-  /** Kept as long as the process lives: in GitLab the address of the keys is part of its routes. */
+  /** Kept as long as the process runs: in GitLab the URL of the keys is a fixed route. */
   #keys: Promise<JWTVerifyGetKey> | undefined;
 
   constructor(issuer: string) {
     this.#issuer = issuer;
   }
 
-  /** The key for a token's header. Rejects with Unauthorized where the issuer has none, Unavailable where it cannot be asked. */
+  /** Finds the key for the header of a token. Rejects with Unauthorized if the issuer has no such key, and Unavailable if its keys cannot be fetched. */
   readonly find: JWTVerifyGetKey = async (header, token) => {
     try {
       const keys = await this.#discovered();
@@ -31,7 +31,7 @@ export class IssuerKeys {
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) {
         throw new Unauthorized(
-          `the id_token is signed with a key that ${this.#issuer} does not have: take one that its CI made; if it just changed its keys, try again in 30 s`,
+          `the id_token is signed with a key that ${this.#issuer} does not have: use one that its CI issued; if it has just changed its keys, try again in 30 s`,
         );
       }
       throw new Unavailable(
@@ -58,9 +58,9 @@ async function discover(issuer: string): Promise<JWTVerifyGetKey> {
     throw new Error(`${url} answered ${response.status}`);
   }
   const { issuer: name, jwks_uri: address } = discoverySchema.parse(await response.json());
-  // OpenID Connect Discovery, section 4.3: it has to be the very name, or one issuer could speak for another.
+  // OpenID Connect Discovery, section 4.3: the names have to be identical, or one issuer could act for another.
   if (name !== issuer)
-    throw new Error(`${url} is the issuer ${name}: if that is GitLab, set issuer=${name} in ADMIN_OIDC`);
+    throw new Error(`${url} names the issuer ${name}: if that is GitLab, set issuer=${name} in ADMIN_OIDC`);
   const keys = new URL(address);
   if (keys.origin !== new URL(issuer).origin) throw new Error(`${url} has its keys at another origin: ${address}`);
   return createRemoteJWKSet(keys, {

@@ -1,16 +1,16 @@
 /** Which CI jobs may make admin calls: ADMIN_OIDC. */
 export interface OidcRules {
-  /** What the `iss` of their id_tokens has to be: GitLab's URL, without a final slash. */
+  /** The required `iss` of their id_tokens: the URL of GitLab, without a final slash. */
   readonly issuer: string;
-  /** What their `aud` has to be: this service. */
+  /** The required `aud` of their id_tokens, which names this service. */
   readonly audience: string;
-  /** Projects, and groups with all below them, whose jobs may act for every project. */
+  /** Projects and groups, with their subgroups, whose jobs may act for every project. */
   readonly operators: readonly string[];
-  /** Projects, and groups with all below them, whose jobs may act for their own project. */
+  /** Projects and groups, with their subgroups, whose jobs may act for their own project. */
   readonly projects: readonly string[];
 }
 
-/** What holds where ADMIN_OIDC does not say: GITLAB_URL and PUBLIC_URL. */
+/** The values that ADMIN_OIDC may omit: GITLAB_URL and PUBLIC_URL. */
 export interface OidcDefaults {
   readonly issuer: string;
   readonly audience: string | undefined;
@@ -19,7 +19,10 @@ export interface OidcDefaults {
 const KEYS = ['issuer', 'audience', 'operators', 'projects'] as const;
 type Key = (typeof KEYS)[number];
 
-/** Reads ADMIN_OIDC, entries `key=value` separated by white space. Throws with what has to be done, which shows no value. */
+/**
+ * Parses ADMIN_OIDC: entries `key=value`, separated by white space. Throws an Error if it is invalid. The message says
+ * what to change, and contains no value.
+ */
 export function parseOidcRules(value: string, defaults: OidcDefaults): OidcRules {
   const entries = readEntries(value);
   const issuer = entries.get('issuer') ?? defaults.issuer;
@@ -27,10 +30,10 @@ export function parseOidcRules(value: string, defaults: OidcDefaults): OidcRules
   const operators = paths(entries.get('operators'));
   const projects = paths(entries.get('projects'));
   if (entries.has('issuer') && !isIssuer(issuer))
-    throw new Error('has an issuer= that is no http:// or https:// URL without query and credentials');
+    throw new Error('has an issuer= that is not an http:// or https:// URL without query and credentials');
   if (audience === undefined)
     throw new Error(
-      'has no audience=, and PUBLIC_URL is not set: set one of them to how jobs name this service in aud',
+      'has no audience=, and PUBLIC_URL is not set: set one of them to the aud that jobs use for this service',
     );
   if (operators.length + projects.length === 0)
     throw new Error('allows nobody: add operators= or projects= with projects or groups, separated by commas');
@@ -43,7 +46,7 @@ function readEntries(value: string): Map<Key, string> {
     const [, name, text] = /^([a-z]+)=(.+)$/.exec(entry) ?? [];
     const key = KEYS.find((candidate) => candidate === name);
     if (key === undefined || text === undefined)
-      throw new Error(`must be entries ${KEYS.map((each) => `${each}=…`).join(', ')}, separated by spaces`);
+      throw new Error(`must be entries ${KEYS.map((allowed) => `${allowed}=…`).join(', ')}, separated by spaces`);
     if (entries.has(key)) throw new Error(`has ${key}= twice: keep one`);
     entries.set(key, text);
   }

@@ -1,13 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
 /**
- * Whether `given` is one of the tokens, compared in constant time: the duration does not depend on the tokens, their
- * lengths included.
+ * Whether `given` is one of the tokens. The comparison takes constant time: its duration depends neither on the content
+ * nor on the length of the tokens.
  */
 export function isToken(given: string, tokens: readonly string[]): boolean {
-  // Node reads header bytes as Latin-1, whatever they are.
-  const wanted = digest(Buffer.from(given, 'latin1'));
-  return tokens.map((token) => timingSafeEqual(digest(Buffer.from(token)), wanted)).includes(true);
+  // Node decodes the bytes of a header as Latin-1, whatever their encoding is.
+  const givenDigest = digest(Buffer.from(given, 'latin1'));
+  return tokens.map((token) => timingSafeEqual(digest(Buffer.from(token)), givenDigest)).includes(true);
 }
 
 /** A digest has the same length for every input, which timingSafeEqual requires. */

@@ -4,6 +4,7 @@ import { bearerToken, type AdminAccess, type Caller } from '../auth/admin-access
 import { Forbidden, Unauthorized, Unavailable } from '../auth/auth-errors.ts';
 import { messageOf, Retry } from '../errors.ts';
 import { sleep } from '../async/sleep.ts';
+import { requestIdOf, withRequestId } from '../io/request-id.ts';
 import { isToken } from '../auth/token.ts';
 import { UnknownTargets } from './backfill.ts';
 import { isOver } from './backfill-progress.ts';
@@ -51,7 +52,13 @@ export function createBackfillRouter({
       throw new Unavailable('the backfill could not be started: the queue in Redis cannot be used', { cause });
     });
     log.info(
-      { event: 'backfill.requested', ...asked, backfill: run.id, caller: describe(caller) },
+      {
+        event: 'backfill.requested',
+        requestId: requestIdOf(response),
+        ...asked,
+        backfill: run.id,
+        caller: describe(caller),
+      },
       'backfill asked for',
     );
     response.status(202).json({ id: run.id, followToken: run.followToken, progress: run.progress });
@@ -95,10 +102,19 @@ export function createBackfillRouter({
       : error instanceof Error
         ? error.message
         : '';
-    log.warn({ status, remote: request.ip, reason: messageOf(error) }, 'backfill refused');
+    log.warn(
+      {
+        event: 'backfill.refused',
+        requestId: requestIdOf(response),
+        status,
+        remote: request.ip,
+        reason: messageOf(error),
+      },
+      'backfill refused',
+    );
     if (status === 401) response.set('WWW-Authenticate', 'Bearer');
     if (error instanceof Retry) response.set('Retry-After', String(Math.ceil((error.afterMs ?? 30_000) / 1000)));
-    response.status(status).type('text/plain').send(`${reason}\n`);
+    response.status(status).type('text/plain').send(withRequestId(reason, response));
   };
 
   const router = express.Router();
@@ -108,7 +124,7 @@ export function createBackfillRouter({
     response
       .status(405)
       .type('text/plain')
-      .send('POST /-/backfill starts a backfill, GET /-/backfill/<id> tells how far it is\n');
+      .send(withRequestId('POST /-/backfill starts a backfill, GET /-/backfill/<id> reports its progress', response));
   });
   router.use('/-/backfill', refuse);
   return router;

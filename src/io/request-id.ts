@@ -20,3 +20,8 @@ export function assignRequestIds(): RequestHandler {
 export function requestIdOf(response: Response): string {
   return String(response.getHeader('X-Request-Id') ?? '');
 }
+
+/** An error text for a client: `text`, which has no final newline, and a last line with the id that the log lines carry. */
+export function withRequestId(text: string, response: Response): string {
+  return `${text}\nrequest id: ${requestIdOf(response)}\n`;
+}

@@ -1,86 +1,84 @@
 import type { Logger } from 'pino';
 import type { Cache } from '../store/cache.ts';
 import { parseVersion } from '../module/version.ts';
-import { Forbidden, NotFound, type Answer, type ModuleSource } from './module-source.ts';
+import { Forbidden, NotFound, type Answer, type FileAccess, type ModuleSource } from './module-source.ts';
 import { ZipCache } from './zip-cache.ts';
 import { readAll } from './download.ts';
 import { urlBelow, type GoproxyEntry } from './goproxy.ts';
 import { ResponseCache } from './response-cache.ts';
-import { protocolPath, type ModuleRequest } from './request.ts';
-import type { Upstream } from './upstream.ts';
-import { checkSmall } from './validate.ts';
+import { protocolPath, type ModuleRequest } from './protocol-request.ts';
+import { GO_DIRECT, UPSTREAM_IS_OFF, type Upstream } from './upstream.ts';
+import { checkSmallFile } from './validate-download.ts';
 
-/** What external modules are served from. */
+/** What ExternalModules needs. */
 export interface ExternalParts {
   readonly upstream: Upstream;
   /** The cache for `upstream/`. */
   readonly cache: Cache;
   readonly log: Logger;
-  /** Bound of what is kept in memory, in bytes; 64 MiB by default. */
+  /** Bound of the cache in memory, in bytes; 64 MiB by default. */
   readonly memoryBytes?: number;
-  /** Where zips are kept while they arrive; the system's folder for temporary files by default. */
-  readonly temporaryFolder?: string;
+  /** Folder for zips while they arrive; the system's folder for temporary files by default. */
+  readonly temporaryRoot?: string;
 }
 
-/** MaxGoMod of golang.org/x/mod/zip; lists and the like get as much. In bytes. */
-const MAX_SMALL = 16 * 2 ** 20;
+/** In bytes. MaxGoMod of golang.org/x/mod/zip; the limit for lists and `.info` files is the same. */
+const MAX_SMALL_FILE_BYTES = 16 * 2 ** 20;
+const MEMORY_BYTES = 64 * 2 ** 20;
 
 /**
- * External modules, by way of a cache. Files of a version are fetched once and kept for good. Lists, `@latest` and
- * names of revisions are asked for each time; the last good answer stands in when no upstream proxy can be reached.
+ * External modules, through a cache. The files of a version are downloaded once and kept forever. Lists, `@latest` and
+ * names of revisions are requested from upstream each time; during an outage of upstream, the last good response is
+ * served instead.
  */
 export class ExternalModules implements ModuleSource {
   readonly #upstream: Upstream;
-  readonly #kept: ResponseCache;
+  readonly #responses: ResponseCache;
   readonly #zips: ZipCache;
 
   constructor(parts: ExternalParts) {
     this.#upstream = parts.upstream;
-    this.#kept = new ResponseCache(parts.cache, parts.log, parts.memoryBytes ?? 64 * 2 ** 20);
-    this.#zips = new ZipCache(parts.upstream, parts.cache, parts.log, parts.temporaryFolder);
+    this.#responses = new ResponseCache(parts.cache, parts.log, parts.memoryBytes ?? MEMORY_BYTES);
+    this.#zips = new ZipCache(parts.upstream, parts.cache, parts.log, parts.temporaryRoot);
   }
 
-  async answer(request: ModuleRequest): Promise<Answer> {
-    if (request.kind === 'file' && request.file === 'zip') return await this.#zips.answer(request);
+  async answer(request: ModuleRequest, access: FileAccess = 'stat'): Promise<Answer> {
+    if (request.kind === 'file' && request.file === 'zip') return await this.#zips.answer(request, access);
     const path = protocolPath(request);
-    const ask = async (): Promise<Buffer> =>
+    const download = async (): Promise<Buffer> =>
       await this.#upstream.get(path, async (response) => {
-        const body = await readAll(response, MAX_SMALL);
-        checkSmall(body, request);
+        const body = await readAll(response, MAX_SMALL_FILE_BYTES);
+        checkSmallFile(body, request);
         return body;
       });
     const immutable = request.kind === 'file' && parseVersion(request.version) !== undefined;
-    return immutable ? await this.#kept.once(path, ask) : await this.#kept.lastGood(path, ask);
+    return immutable ? await this.#responses.immutable(path, download) : await this.#responses.lastGood(path, download);
   }
 
-  /** Resolves when no download is under way any more and the cache has all of it. */
+  /** Resolves when all downloads have ended and all of their results are in the cache. */
   async settled(): Promise<void> {
-    await Promise.all([this.#zips.settled(), this.#kept.settled()]);
+    await Promise.all([this.#zips.settled(), this.#responses.settled()]);
   }
 }
 
-/** External modules in redirect mode: clients fetch them from the first upstream proxy themselves. */
+/** External modules in redirect mode: clients download them from the first upstream proxy themselves. */
 export class RedirectedModules implements ModuleSource {
   readonly #base: string | undefined;
   readonly #off: boolean;
 
-  /** Throws an Error if clients would have to be told credentials. */
+  /** Throws an Error if the redirects would disclose credentials to clients. */
   constructor(entries: readonly GoproxyEntry[]) {
     const [first] = entries;
     this.#base = first?.kind === 'proxy' ? first.url : undefined;
     this.#off = first?.kind === 'off';
     if (first?.kind === 'proxy' && first.authorization !== undefined) {
-      throw new Error('has credentials in it, which redirect mode would give to every client');
+      throw new Error('contains credentials, which redirect mode would send to every client');
     }
   }
 
   async answer(request: ModuleRequest): Promise<Answer> {
-    if (this.#off) throw new Forbidden('modules from outside are switched off on this proxy (UPSTREAM=off)');
-    if (this.#base === undefined) {
-      throw new NotFound(
-        'not available through this proxy\nTo fetch it from its repository: go env -w GOPROXY=<this proxy>,direct',
-      );
-    }
+    if (this.#off) throw new Forbidden(UPSTREAM_IS_OFF);
+    if (this.#base === undefined) throw new NotFound(`not available through this proxy\n${GO_DIRECT}`);
     return { kind: 'redirect', url: urlBelow(this.#base, protocolPath(request)) };
   }
 }

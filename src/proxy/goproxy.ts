@@ -1,6 +1,6 @@
 /**
- * One entry of a GOPROXY list. A proxy that knows nothing of a module (404, 410) passes the question on to the next
- * entry; one that fails does so only if `onError` says `continue`, which is the separator `|`.
+ * One entry of a GOPROXY list. After a 404 or 410 from a proxy, the next entry is tried. After any other failure, the
+ * next entry is tried only if `onError` is `continue`, which stands for the separator `|`.
  */
 export type GoproxyEntry = ProxyEntry | { readonly kind: 'direct' } | { readonly kind: 'off' };
 
@@ -9,16 +9,16 @@ export interface ProxyEntry {
   readonly kind: 'proxy';
   /** Base URL without credentials and without a final `/`. */
   readonly url: string;
-  /** `Authorization` header made of the URL's credentials. */
+  /** `Authorization` header made from the credentials in the URL; undefined if the URL has none. */
   readonly authorization: string | undefined;
   readonly onError: 'stop' | 'continue';
 }
 
 /**
- * Parses GOPROXY syntax as the go command does (proxyList in cmd/go/internal/modfetch): empty entries are skipped,
- * nothing after `direct` or `off` counts, and `example.com` means `https://example.com`.
+ * Parses GOPROXY syntax as the go command does (proxyList in cmd/go/internal/modfetch): skips empty entries, ignores
+ * everything after `direct` or `off`, and reads `example.com` as `https://example.com`.
  *
- * Throws an Error whose message says what is wrong, without any credentials.
+ * Throws an Error if the text is invalid. The message says why and contains no credentials.
  */
 export function parseGoproxy(text: string): GoproxyEntry[] {
   const entries: GoproxyEntry[] = [];
@@ -35,18 +35,18 @@ export function parseGoproxy(text: string): GoproxyEntry[] {
   return entries;
 }
 
-/** The URL of a path, not percent-encoded and without a leading `/`, below a proxy's URL. */
+/** Joins the URL of a proxy and a path. `path` has no leading `/` and is not percent-encoded yet. */
 export function urlBelow(base: string, path: string): string {
   return `${base}/${encodeURIComponent(path).replaceAll('%2F', '/').replaceAll('%40', '@')}`;
 }
 
-/** The parts of an entry that stem from its URL. Throws as `parseGoproxy` does. */
+/** Parses the URL of a proxy, with or without credentials. Throws an Error as `parseGoproxy` does. */
 export function parseProxyUrl(word: string): Pick<ProxyEntry, 'url' | 'authorization'> {
   const text = /[.:/]/.test(word) && !word.includes(':/') && !word.startsWith('/') ? `https://${word}` : word;
   if (!URL.canParse(text)) throw new Error('has an entry that is neither a URL nor direct nor off');
   const url = new URL(text);
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
-    throw new Error(`has an entry with ${url.protocol}// in it; only https:// and http:// are supported`);
+    throw new Error(`has an entry with ${url.protocol}//, but only https:// and http:// are supported`);
   }
   if (url.search !== '' || url.hash !== '') throw new Error(`has an entry with a query or a fragment (${url.host})`);
   const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;

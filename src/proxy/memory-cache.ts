@@ -1,16 +1,16 @@
 import { LRUCache } from 'lru-cache';
 
-/** Bytes that were read once, and when (milliseconds of the monotonic clock). */
-export interface Remembered {
+/** A file in memory, and when it was read: milliseconds of the monotonic clock (`performance.now()`). */
+export interface CachedFile {
   readonly body: Buffer;
-  readonly at: number;
+  readonly readAt: number;
 }
 
-/** Small files in memory, least recently used first out, bounded by their bytes. */
-export class Memory {
-  readonly #entries: LRUCache<string, Remembered>;
+/** Small files in memory. The total size is bounded; the least recently used file is removed first. */
+export class MemoryCache {
+  readonly #entries: LRUCache<string, CachedFile>;
 
-  /** `maxBytes` bounds the sum of keys and bodies; a single file takes at most a sixteenth of it. */
+  /** `maxBytes` limits the total size of keys and bodies. A file larger than a sixteenth of it is not stored. */
   constructor(maxBytes: number) {
     this.#entries = new LRUCache({
       maxSize: maxBytes,
@@ -19,12 +19,12 @@ export class Memory {
     });
   }
 
-  get(key: string): Remembered | undefined {
+  get(key: string): CachedFile | undefined {
     return this.#entries.get(key);
   }
 
   set(key: string, body: Buffer): void {
-    this.#entries.set(key, { body, at: performance.now() });
+    this.#entries.set(key, { body, readAt: performance.now() });
   }
 
   delete(key: string): void {

@@ -1,18 +1,25 @@
 import type { Readable } from 'node:stream';
 import type { ByteRange, OpenObject, StoredObject } from '../store/store.ts';
-import type { ModuleRequest } from './request.ts';
+import type { ModuleRequest } from './protocol-request.ts';
 
 /**
- * Where modules come from. The router asks one source for private paths and another for all the rest; filters and
- * publishing on demand are sources around a source.
+ * Where modules come from. The router has one source for private modules and another for external modules. Filters and
+ * publishing on demand are sources that wrap another source.
  *
- * What there is to say is returned; what is wrong is thrown, as one of the errors below or as StoreUnavailable.
+ * Resolves to an answer if the request succeeds. Otherwise rejects with one of the errors below or StoreUnavailable.
  */
 export interface ModuleSource {
-  answer(request: ModuleRequest): Promise<Answer>;
+  /** `access` is `stat` by default. */
+  answer(request: ModuleRequest, access?: FileAccess): Promise<Answer>;
 }
 
-/** A success. `immutable` content never changes under its URL; `stale` content is the last known of something that does. */
+/**
+ * How to read a file that the store has to stream, which is a zip. `open` opens the whole file; its size and time come
+ * with it. `stat` reads only the size and time.
+ */
+export type FileAccess = 'open' | 'stat';
+
+/** A success. `immutable` content never changes under its URL. `stale` content is the last known content, and may have changed. */
 export type Answer = BytesAnswer | StoredAnswer | StreamAnswer | RedirectAnswer;
 
 /** Content in memory. */
@@ -23,15 +30,18 @@ export interface BytesAnswer {
   readonly stale?: boolean;
 }
 
-/** Content in a store, which can be read in part. `open` gives undefined if the object has vanished since. */
+/**
+ * Content in a store. After `open` access, `object` includes the body, which the caller consumes or destroys.
+ * `openRange` reads a part of the object, or all of it; it resolves to undefined if the object has been removed.
+ */
 export interface StoredAnswer {
   readonly kind: 'stored';
-  readonly object: StoredObject;
+  readonly object: StoredObject | OpenObject;
   readonly immutable: boolean;
-  open(range?: ByteRange): Promise<OpenObject | undefined>;
+  openRange(range?: ByteRange): Promise<OpenObject | undefined>;
 }
 
-/** Content that is still arriving. Whoever gets it consumes or destroys `body`. `size` in bytes, where it is known already. */
+/** Content that is still being downloaded. The caller consumes or destroys `body`. `size` is in bytes, if it is known already. */
 export interface StreamAnswer {
   readonly kind: 'stream';
   readonly body: Readable;
@@ -39,33 +49,33 @@ export interface StreamAnswer {
   readonly immutable: boolean;
 }
 
-/** The content is elsewhere. */
+/** The client finds the content at another URL. */
 export interface RedirectAnswer {
   readonly kind: 'redirect';
   readonly url: string;
 }
 
-/** It does not exist, as far as can be known: the go command asks its next proxy. The message is shown to the developer. */
+/** 404: as far as is known, the module or version does not exist. The go command tries its next proxy. The developer reads the message. */
 export class NotFound extends Error {
   override readonly name: string = 'NotFound';
 }
 
-/** It existed and was taken out of service. The message is shown to the developer. */
+/** 410: the version existed and was withdrawn. The developer reads the message. */
 export class Gone extends NotFound {
   override readonly name: string = 'Gone';
 }
 
-/** It is refused on purpose: the go command stops here. The message is shown to the developer. */
+/** 403: the request is refused by a rule, and the go command stops. The developer reads the message. */
 export class Forbidden extends Error {
   override readonly name = 'Forbidden';
 }
 
-/** The upstream proxy gave no usable answer. The message is shown to the developer; the details are in `cause`. */
+/** 502 or 504: the upstream proxy sent no usable response. The developer reads the message; the details are in `cause`. */
 export class UpstreamFailed extends Error {
   override readonly name = 'UpstreamFailed';
-  /** Whether it was too slow, rather than wrong or unreachable. */
+  /** Whether a time-out expired. Otherwise the response was wrong, or the server could not be reached. */
   readonly timedOut: boolean;
-  /** The wait that it asked for, in seconds. */
+  /** The `Retry-After` of the upstream proxy, in seconds. */
   readonly retryAfter: number | undefined;
 
   constructor(message: string, options: { timedOut?: boolean; retryAfter?: number; cause?: unknown } = {}) {
@@ -75,12 +85,15 @@ export class UpstreamFailed extends Error {
   }
 }
 
-/** It may exist, but that cannot be told, or it cannot be given, right now. The message is shown to the developer. */
+/**
+ * 503 or 504: the module or version may exist, but at the moment the service cannot find out, or cannot deliver it. The
+ * developer reads the message.
+ */
 export class NotYet extends Error {
   override readonly name = 'NotYet';
-  /** Whether it was waited for in vain, rather than known that waiting is of no use. */
+  /** Whether a time-out expired. Otherwise it was clear from the start that waiting would not help. */
   readonly timedOut: boolean;
-  /** When to ask again, in seconds. */
+  /** When to try again, in seconds. */
   readonly retryAfter: number;
 
   constructor(message: string, options: { timedOut: boolean; retryAfter: number; cause?: unknown }) {
@@ -90,7 +103,7 @@ export class NotYet extends Error {
   }
 }
 
-/** How a message names what was asked for: `module` or `module@version`. */
+/** The subject of a request for use in a message: `module` or `module@version`. */
 export function describe(request: ModuleRequest): string {
   return request.kind === 'file' ? `${request.module}@${request.version}` : request.module;
 }

@@ -5,98 +5,116 @@ import { compareVersions, parseVersion } from '../module/version.ts';
 import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
 import { RequestFailed, type RequestClient } from '../requests/requests.ts';
 import { StoreUnavailable } from '../store/store.ts';
-import { Gone, NotFound, NotYet, describe, type Answer, type ModuleSource } from './module-source.ts';
-import type { FileRequest, ModuleRequest } from './request.ts';
+import { Gone, NotFound, NotYet, describe, type Answer, type FileAccess, type ModuleSource } from './module-source.ts';
+import type { FileRequest, ModuleRequest } from './protocol-request.ts';
 
-/** What answers on demand are made with. */
+/** What OnDemandModules needs. */
 export interface OnDemandParts {
-  /** What is published. */
+  /** The published modules. */
   readonly published: ModuleSource;
   readonly requests: RequestClient<OnDemandRequest, OnDemandAnswer>;
-  /** The versions of a module that were withdrawn. Rejects with errors of the store. */
+  /** Resolves to the withdrawn versions of a module. Rejects with errors of the store. */
   readonly withdrawnOf: (module: ModulePath) => Promise<ReadonlySet<string>>;
-  /** How long an answer is waited for, a version to be built, and what is missing of a list, in milliseconds; 30, 75 and 3 s by default. */
-  readonly patience?: { readonly answerMs: number; readonly publishMs: number; readonly listMs: number };
+  /** 30 s, 75 s and 3 s by default. */
+  readonly timeouts?: OnDemandTimeouts;
 }
 
-/** Building a version may have to wait for a minute, which is how GitLab rations archives. */
-const PATIENCE = { answerMs: 30_000, publishMs: 75_000, listMs: 3_000 };
+/** How long a client waits for a worker, in milliseconds. */
+export interface OnDemandTimeouts {
+  /** For the meaning of a query, a list, or a go.mod. */
+  readonly answerMs: number;
+  /** For a version to be built and published. */
+  readonly publishMs: number;
+  /** For the tags that are missing from the list of a published module. */
+  readonly listMs: number;
+}
 
-/** How often one looks whether a version has appeared, in milliseconds. */
-const LOOK_MS = 1_000;
+/** To publish a version can take more than a minute, because GitLab limits archives per minute. */
+const TIMEOUTS: OnDemandTimeouts = { answerMs: 30_000, publishMs: 75_000, listMs: 3_000 };
+
+/** While a client waits for a version, how often to check whether it has been published, in milliseconds. */
+const CHECK_MS = 1_000;
+
+/** When a client should try again if there is no better estimate, in seconds. */
+const RETRY_AFTER_SECONDS = 10;
 
 /**
- * Private modules with all that GitLab has besides what is published: branches, commits, and tags that no webhook has told
- * of. The store comes first; only what it lacks is asked of a worker, and waited for.
+ * The published private modules, and in addition everything that GitLab has: branches, commits, and tags for which no
+ * webhook has arrived. The store comes first. Only if something is missing there, a worker gets a request, and the client
+ * waits for its answer.
  */
 export class OnDemandModules implements ModuleSource {
   readonly #modules: ModuleSource;
   readonly #requests: OnDemandParts['requests'];
   readonly #withdrawnOf: OnDemandParts['withdrawnOf'];
-  readonly #patience: NonNullable<OnDemandParts['patience']>;
+  readonly #timeouts: OnDemandTimeouts;
   readonly #closing = new AbortController();
 
   constructor(parts: OnDemandParts) {
     this.#modules = parts.published;
     this.#requests = parts.requests;
     this.#withdrawnOf = parts.withdrawnOf;
-    this.#patience = parts.patience ?? PATIENCE;
-    // One for each who waits.
+    this.#timeouts = parts.timeouts ?? TIMEOUTS;
+    // One listener for each waiting client.
     setMaxListeners(0, this.#closing.signal);
   }
 
-  async answer(request: ModuleRequest): Promise<Answer> {
-    const published = await this.#find(request);
+  async answer(request: ModuleRequest, access: FileAccess = 'stat'): Promise<Answer> {
+    const published = await this.#find(request, access);
     if (request.kind === 'list' && published) return await this.#completed(request.module, published);
     if (published) return published;
     try {
-      return await this.#ask(request);
+      return await this.#fromWorker(request, access);
     } catch (error) {
       if (error instanceof NotYet && (await this.#isPartOfPublished(request.module))) {
-        throw new NotFound(`${describe(request)} is not published here, and it cannot be asked for right now`);
+        throw new NotFound(`${describe(request)} is not published here, and GitLab cannot be queried right now`);
       }
       throw error;
     }
   }
 
-  /** Ends all waiting: whoever waits is told to try again. */
+  /** Ends all waiting. Waiting requests are rejected with NotYet, which tells the client to try again. */
   close(): void {
     this.#closing.abort();
   }
 
-  /** What is published, if it is. */
-  async #find(request: ModuleRequest): Promise<Answer | undefined> {
+  /** The answer from the published modules; undefined if they do not have it. */
+  async #find(request: ModuleRequest, access: FileAccess): Promise<Answer | undefined> {
     try {
-      return await this.#modules.answer(request);
+      return await this.#modules.answer(request, access);
     } catch (error) {
-      // What was taken out of service is not brought back.
+      // A withdrawn version must not be published again.
       if (!(error instanceof NotFound) || error instanceof Gone) throw error;
       return undefined;
     }
   }
 
   /**
-   * A list with what is tagged and not published yet: while a project's tags are being published one after the other, the
-   * newest would be hidden. If GitLab takes too long, what is published has to do.
+   * The list of published versions, completed with the versions that are tagged but not published yet. Otherwise the newest
+   * version would be missing while the tags of a project are published one after the other. If GitLab takes too long, the
+   * list has the published versions only.
    */
   async #completed(module: ModulePath, published: Answer): Promise<Answer> {
     if (published.kind !== 'bytes') return published;
     let tagged: OnDemandAnswer | undefined;
     try {
-      tagged = await this.#unlessClosed(this.#requests.request({ kind: 'list', module }, this.#patience.listMs));
+      tagged = await this.#unlessClosed(this.#requests.request({ kind: 'list', module }, this.#timeouts.listMs));
     } catch (error) {
       if (!(error instanceof RequestFailed || error instanceof NotYet)) throw error;
     }
     if (tagged?.kind !== 'list') return published;
-    const here = published.body
+    const publishedVersions = published.body
       .toString()
       .split('\n')
       .filter((version) => version !== '');
-    const known = new Set<string>(tagged.versions);
-    // Whether there are +incompatible versions is for GitLab's tags to say: it depends on all of them.
-    const others = here.filter((version) => !known.has(version) && !version.endsWith('+incompatible'));
+    const taggedVersions = new Set<string>(tagged.versions);
+    // Whether a list has +incompatible versions depends on all tags. So the worker decides it, not the store.
+    const untagged = publishedVersions.filter(
+      (version) => !taggedVersions.has(version) && !version.endsWith('+incompatible'),
+    );
     try {
-      return lines([...(await this.#inService(module, tagged.versions, here)), ...others].toSorted(compareVersions));
+      const inService = await this.#inService(module, tagged.versions, publishedVersions);
+      return lines([...inService, ...untagged].toSorted(compareVersions));
     } catch (error) {
       if (error instanceof StoreUnavailable) return published;
       throw error;
@@ -104,17 +122,22 @@ export class OnDemandModules implements ModuleSource {
   }
 
   /**
-   * The tagged versions without those that were withdrawn since the worker's answer, which may be minutes old. It matters
-   * only where some of them are not `here`, among the published ones.
+   * The tagged versions without the withdrawn ones. The worker's answer may be minutes old, so a version may have been
+   * withdrawn since. A version that is published now is not withdrawn, so this reads the
+   * withdrawals only if a tagged version is not published.
    */
-  async #inService(module: ModulePath, tagged: readonly string[], here: readonly string[]): Promise<readonly string[]> {
-    const published = new Set(here);
-    if (tagged.every((version) => published.has(version))) return tagged;
+  async #inService(
+    module: ModulePath,
+    tagged: readonly string[],
+    published: readonly string[],
+  ): Promise<readonly string[]> {
+    const publishedVersions = new Set(published);
+    if (tagged.every((version) => publishedVersions.has(version))) return tagged;
     const withdrawn = await this.#withdrawnOf(module);
     return tagged.filter((version) => !withdrawn.has(version));
   }
 
-  async #ask(request: ModuleRequest): Promise<Answer> {
+  async #fromWorker(request: ModuleRequest, access: FileAccess): Promise<Answer> {
     const { module } = request;
     if (request.kind === 'list') {
       const answer = await this.#answerTo({ kind: 'list', module }, request);
@@ -124,12 +147,12 @@ export class OnDemandModules implements ModuleSource {
       return info(await this.#answerTo({ kind: 'info', module, query: 'latest' }, request));
     if (request.file === 'info')
       return info(await this.#answerTo({ kind: 'info', module, query: request.version }, request));
-    return await this.#file(request);
+    return await this.#file(request, access);
   }
 
-  async #file(request: FileRequest): Promise<Answer> {
+  async #file(request: FileRequest, access: FileAccess): Promise<Answer> {
     const version = parseVersion(request.version);
-    if (version === undefined) throw new NotFound(`${request.version} is not a version`);
+    if (version === undefined) throw new NotFound(`${describe(request)}: ${request.version} is not a version`);
     if (request.file === 'mod') {
       const answer = await this.#answerTo({ kind: 'mod', module: request.module, version }, request);
       return {
@@ -139,20 +162,20 @@ export class OnDemandModules implements ModuleSource {
       };
     }
     await this.#answerTo({ kind: 'publish', module: request.module, version }, request);
-    return await this.#modules.answer(request);
+    return await this.#modules.answer(request, access);
   }
 
-  async #answerTo(question: OnDemandRequest, request: ModuleRequest): Promise<OnDemandAnswer> {
-    const isBuilt = question.kind === 'publish';
-    const deadline = performance.now() + (isBuilt ? this.#patience.publishMs : this.#patience.answerMs);
+  async #answerTo(onDemandRequest: OnDemandRequest, request: ModuleRequest): Promise<OnDemandAnswer> {
+    const isBuilt = onDemandRequest.kind === 'publish';
+    const deadline = performance.now() + (isBuilt ? this.#timeouts.publishMs : this.#timeouts.answerMs);
     for (;;) {
-      const answer = await this.#once(question, deadline - performance.now(), request);
+      const answer = await this.#once(onDemandRequest, deadline - performance.now(), request);
       if (answer.kind === 'absent') throw new NotFound(`${describe(request)}: ${answer.reason}`);
       if (answer.kind !== 'later') return answer;
       if (!isBuilt || performance.now() + answer.afterMs > deadline) {
         const retryAfter = Math.ceil(answer.afterMs / 1000);
         throw new NotYet(
-          `${answer.reason}\n${describe(request)} was not published before. Try again in ${retryAfter} s.`,
+          `${answer.reason}\n${describe(request)} has not been published yet. Try again in ${retryAfter} s.`,
           { timedOut: isBuilt, retryAfter },
         );
       }
@@ -160,32 +183,31 @@ export class OnDemandModules implements ModuleSource {
     }
   }
 
-  /** Waits, and looks whether the version has been published meanwhile in another way: by its tag, say. */
+  /** Waits. Resolves to true as soon as the version is published in another way, such as by the job of its tag. */
   async #appears(request: ModuleRequest, waitMs: number): Promise<boolean> {
     for (const end = performance.now() + waitMs; performance.now() < end;) {
-      await this.#unlessClosed(sleep(Math.min(LOOK_MS, Math.max(0, end - performance.now()))));
-      if (await this.#find(request)) return true;
+      await this.#unlessClosed(sleep(Math.min(CHECK_MS, Math.max(0, end - performance.now()))));
+      if (await this.#find(request, 'stat')) return true;
     }
     return false;
   }
 
-  async #once(question: OnDemandRequest, patienceMs: number, request: ModuleRequest): Promise<OnDemandAnswer> {
+  async #once(onDemandRequest: OnDemandRequest, timeoutMs: number, request: ModuleRequest): Promise<OnDemandAnswer> {
     let answer: OnDemandAnswer | undefined;
     try {
-      answer = await this.#unlessClosed(this.#requests.request(question, patienceMs));
+      answer = await this.#unlessClosed(this.#requests.request(onDemandRequest, timeoutMs));
     } catch (cause) {
       if (cause instanceof NotYet) throw cause;
-      throw new NotYet(`${describe(request)} was not published before, and GitLab cannot be asked for it right now`, {
-        timedOut: false,
-        retryAfter: 10,
-        cause,
-      });
+      throw new NotYet(
+        `${describe(request)} has not been published yet, and GitLab cannot be queried for it right now\nTry again in a moment.`,
+        { timedOut: false, retryAfter: RETRY_AFTER_SECONDS, cause },
+      );
     }
     if (answer !== undefined) return answer;
-    const doing = question.kind === 'publish' ? 'is being built from GitLab' : 'is being looked up in GitLab';
-    throw new NotYet(`${describe(request)} ${doing}, which goes on\nTry again in a moment.`, {
+    const doing = onDemandRequest.kind === 'publish' ? 'is being built from GitLab' : 'is being looked up in GitLab';
+    throw new NotYet(`${describe(request)} ${doing}, and this has not finished yet\nTry again in a moment.`, {
       timedOut: true,
-      retryAfter: 10,
+      retryAfter: RETRY_AFTER_SECONDS,
     });
   }
 
@@ -194,7 +216,10 @@ export class OnDemandModules implements ModuleSource {
     return new Promise((resolve, reject) => {
       const stop = (): void =>
         reject(
-          new NotYet('the service is being restarted\nTry again in a moment.', { timedOut: false, retryAfter: 10 }),
+          new NotYet('the service is restarting\nTry again in a moment.', {
+            timedOut: false,
+            retryAfter: RETRY_AFTER_SECONDS,
+          }),
         );
       if (signal.aborted) stop();
       signal.addEventListener('abort', stop, { once: true });
@@ -203,9 +228,9 @@ export class OnDemandModules implements ModuleSource {
   }
 
   /**
-   * Whether the module lies within one that is published. Then it is most likely a package of it, and the go command, which
-   * asks for every prefix of a package's path, must not fail at this one while GitLab is down: it takes what the published
-   * module has, and checks that the package is there.
+   * Whether the path lies below a published module, and is not published itself. Then it is most likely a package of that
+   * module. The go command requests every prefix of a package path, and must not fail at this one while GitLab is down. It
+   * continues with the published module, and checks that the package exists there.
    */
   async #isPartOfPublished(module: ModulePath): Promise<boolean> {
     for (let slash = module.lastIndexOf('/'); slash > 0; slash = module.lastIndexOf('/', slash - 1)) {

@@ -5,60 +5,72 @@ import { describeWithdrawal, readWithdrawal } from '../store/withdrawal.ts';
 import type { ModulePath } from '../module/path.ts';
 import { isRetracted, retractions } from '../module/modfile.ts';
 import { parseVersion, type Version } from '../module/version.ts';
-import { Gone, NotFound, describe, type Answer, type BytesAnswer, type ModuleSource } from './module-source.ts';
+import {
+  Gone,
+  NotFound,
+  describe,
+  type Answer,
+  type BytesAnswer,
+  type FileAccess,
+  type ModuleSource,
+} from './module-source.ts';
 import { SingleFlight } from '../async/single-flight.ts';
-import { Memory } from './memory-cache.ts';
-import type { FileRequest, ModuleRequest } from './request.ts';
-import { byPreference, listedVersions } from './versions.ts';
+import { MemoryCache } from './memory-cache.ts';
+import type { FileRequest, ModuleRequest } from './protocol-request.ts';
+import { byPreference, listedVersions } from './listed-versions.ts';
 
-/** What private modules are served from. */
+/** What PrivateModules needs. */
 export interface PrivateModulesParts {
   readonly store: ReadStore;
-  /** Bound of what is kept in memory, in bytes; 64 MiB by default. */
+  /** Bound of the cache in memory, in bytes; 64 MiB by default. */
   readonly memoryBytes?: number;
-  /** How long a file in memory is served without a look at the store, in milliseconds; 10 s by default. */
+  /** How long a file in memory is served without reading the store, in milliseconds; 10 s by default. */
   readonly freshMs?: number;
 }
 
+const MEMORY_BYTES = 64 * 2 ** 20;
+const FRESH_MS = 10_000;
+
 /**
- * The private modules, from the store and from nowhere else.
+ * The private modules. They come from the store and from nowhere else.
  *
- * A version is there once its `.info` is, which is written last: `.mod` or `.zip` without it do not exist yet.
- * Files in memory outlive an outage of the store. While it works they are served from memory only for a moment,
- * so that a version that was withdrawn or replaced by another process is soon seen by all.
+ * A version exists once its `.info` exists, which is written last. A `.mod` or `.zip` without it does not exist yet.
+ * Files in memory remain available during an outage of the store. While the store works, a file is served from memory
+ * for a few seconds only, so that all processes soon notice a version that another process has withdrawn or replaced.
  */
 export class PrivateModules implements ModuleSource {
   readonly #store: ReadStore;
-  readonly #memory: Memory;
+  readonly #memory: MemoryCache;
   readonly #freshMs: number;
   readonly #reads = new SingleFlight<BytesAnswer | undefined>();
 
   constructor(parts: PrivateModulesParts) {
     this.#store = parts.store;
-    this.#memory = new Memory(parts.memoryBytes ?? 64 * 2 ** 20);
-    this.#freshMs = parts.freshMs ?? 10_000;
+    this.#memory = new MemoryCache(parts.memoryBytes ?? MEMORY_BYTES);
+    this.#freshMs = parts.freshMs ?? FRESH_MS;
   }
 
-  async answer(request: ModuleRequest): Promise<Answer> {
-    const answer = await this.#find(request);
+  async answer(request: ModuleRequest, access: FileAccess = 'stat'): Promise<Answer> {
+    const answer = await this.#find(request, access);
     if (answer) return answer;
     if (request.kind === 'file') await this.#refuseWithdrawn(request);
     throw new NotFound(`${describe(request)} is not published here\n${ADVICE[request.kind]}`);
   }
 
-  async #find(request: ModuleRequest): Promise<Answer | undefined> {
+  async #find(request: ModuleRequest, access: FileAccess): Promise<Answer | undefined> {
     const { module } = request;
-    // Lists and @latest are never taken from memory as fresh: a tag pushed a second ago counts.
-    if (request.kind === 'list')
-      return await this.#recall(`${versionsPrefix(module)}list`, 0, () => this.#list(module));
+    // Lists and @latest in memory are never fresh: they must include a tag that was pushed a second ago.
+    if (request.kind === 'list') return await this.#read(`${versionsPrefix(module)}list`, 0, () => this.#list(module));
     if (request.kind === 'latest')
-      return await this.#recall(`${versionsPrefix(module)}@latest`, 0, () => this.#latest(module));
+      return await this.#read(`${versionsPrefix(module)}@latest`, 0, () => this.#latest(module));
     const version = parseVersion(request.version);
     if (version === undefined) return undefined;
-    return request.file === 'zip' ? await this.#zip(module, version) : await this.#small(module, version, request.file);
+    return request.file === 'zip'
+      ? await this.#zip(module, version, access)
+      : await this.#small(module, version, request.file);
   }
 
-  /** Asked only about what is not there, so that what is published costs nothing more. */
+  /** Throws Gone for a withdrawn version. Called for missing files only, so that published versions cost no extra read. */
   async #refuseWithdrawn({ module, version: text }: FileRequest): Promise<void> {
     const version = parseVersion(text);
     const withdrawal = version && (await readWithdrawal(this.#store, module, version));
@@ -67,7 +79,7 @@ export class PrivateModules implements ModuleSource {
 
   async #list(module: ModulePath): Promise<Buffer | undefined> {
     const versions = await this.#versions(module);
-    // An empty list with status 200 would keep the go command from asking its next proxy.
+    // After an empty list with status 200, the go command would not try its next proxy.
     return versions.length === 0 ? undefined : Buffer.from(versions.map((version) => `${version}\n`).join(''));
   }
 
@@ -79,7 +91,7 @@ export class PrivateModules implements ModuleSource {
     const ranges = gomod ? retractions(gomod.body) : [];
     const latest = preferred.find((version) => !isRetracted(version, ranges));
     if (latest === undefined)
-      throw new NotFound(`every version of ${module} is retracted\nName a version to get it all the same.`);
+      throw new NotFound(`every version of ${module} is retracted\nTo use one of them, request it by its version.`);
     return (await this.#small(module, latest, 'info'))?.body;
   }
 
@@ -89,39 +101,39 @@ export class PrivateModules implements ModuleSource {
     for await (const version of publishedVersions(this.#store, module)) published.push(version);
     return await listedVersions(published, async (version) => {
       const gomod = await this.#small(module, version, 'mod');
-      // What the go command makes up for a repository without go.mod is exactly this line.
+      // For a repository without go.mod, the go command generates exactly this line.
       return gomod !== undefined && gomod.body.toString() !== `module ${module}\n`;
     });
   }
 
   async #small(module: ModulePath, version: Version, file: 'info' | 'mod'): Promise<BytesAnswer | undefined> {
     const key = moduleKey(module, version, file);
-    const found = await this.#recall(key, this.#freshMs, async () => {
+    const answer = await this.#read(key, this.#freshMs, async () => {
       if (file === 'mod' && !(await this.#isPublished(module, version))) return undefined;
       return await this.#store.get(key);
     });
-    return found && { kind: 'bytes', body: found.body, immutable: true };
+    return answer && { kind: 'bytes', body: answer.body, immutable: true };
   }
 
-  async #zip(module: ModulePath, version: Version): Promise<Answer | undefined> {
+  async #zip(module: ModulePath, version: Version, access: FileAccess): Promise<Answer | undefined> {
     if (!(await this.#isPublished(module, version))) return undefined;
     const key = moduleKey(module, version, 'zip');
-    const object = await this.#store.stat(key);
-    return object && { kind: 'stored', object, immutable: true, open: (range) => this.#store.open(key, range) };
+    const object = await this.#store[access](key);
+    return object && { kind: 'stored', object, immutable: true, openRange: (range) => this.#store.open(key, range) };
   }
 
   async #isPublished(module: ModulePath, version: Version): Promise<boolean> {
     return (await this.#small(module, version, 'info')) !== undefined;
   }
 
-  /** What `load` gives, folded with concurrent loads of the same; when the store is down, what it gave last. */
-  async #recall(
-    key: string,
-    freshMs: number,
-    load: () => Promise<Buffer | undefined>,
-  ): Promise<BytesAnswer | undefined> {
-    const known = this.#memory.get(key);
-    if (known && performance.now() - known.at < freshMs) return { kind: 'bytes', body: known.body, immutable: false };
+  /**
+   * Reads from memory what is at most `freshMs` old, otherwise through `load`. Concurrent loads of one key are made once.
+   * If the store is down, the result is what is in memory, as stale.
+   */
+  async #read(key: string, freshMs: number, load: () => Promise<Buffer | undefined>): Promise<BytesAnswer | undefined> {
+    const cached = this.#memory.get(key);
+    if (cached && performance.now() - cached.readAt < freshMs)
+      return { kind: 'bytes', body: cached.body, immutable: false };
     return await this.#reads.run(key, async () => {
       try {
         const body = await load();
@@ -129,16 +141,18 @@ export class PrivateModules implements ModuleSource {
         else this.#memory.delete(key);
         return body && { kind: 'bytes', body, immutable: false };
       } catch (error) {
-        if (error instanceof StoreUnavailable && known)
-          return { kind: 'bytes', body: known.body, immutable: false, stale: true };
+        if (error instanceof StoreUnavailable && cached)
+          return { kind: 'bytes', body: cached.body, immutable: false, stale: true };
         throw error;
       }
     });
   }
 }
 
+const MODULE_ADVICE =
+  'A module is published when a version is tagged: v1.2.3, or sub/dir/v1.2.3 for a module in sub/dir.';
 const ADVICE: Record<ModuleRequest['kind'], string> = {
-  list: 'A module appears here once a version is tagged: v1.2.3, or sub/dir/v1.2.3 for a module in sub/dir.',
-  latest: 'A module appears here once a version is tagged: v1.2.3, or sub/dir/v1.2.3 for a module in sub/dir.',
-  file: 'A version appears here once its tag is pushed: v1.2.3, or sub/dir/v1.2.3 for a module in sub/dir.',
+  list: MODULE_ADVICE,
+  latest: MODULE_ADVICE,
+  file: 'A version is published when its tag is pushed: v1.2.3, or sub/dir/v1.2.3 for a module in sub/dir.',
 };

@@ -3,17 +3,38 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
 import type { ByteRange, StoredObject } from '../store/store.ts';
-import { NotFound, type Answer, type StoredAnswer } from './module-source.ts';
+import { NotFound, type Answer, type FileAccess, type StoredAnswer } from './module-source.ts';
 
 /**
- * Sends a success: status, validators, length and body. `Content-Type` and `Cache-Control` are set already.
- * Rejects with NotFound if a stored object has vanished, with StoreUnavailable if it cannot be opened, and with any
- * error that breaks the body off; the response is then either untouched or destroyed.
+ * How to read a stored file for a request. A plain GET opens it at once: size and time come with it, so a `stat` would
+ * be a second call for nothing. A HEAD needs no body, and a range such as `bytes=-100` needs the size first. With
+ * If-None-Match the client most likely has the file already. Then a `stat` costs less than a body that is thrown away,
+ * which on S3 costs the connection too.
+ */
+export function fileAccessFor(request: Request): FileAccess {
+  const isPlainGet =
+    request.method === 'GET' && request.get('range') === undefined && request.get('if-none-match') === undefined;
+  return isPlainGet ? 'open' : 'stat';
+}
+
+/**
+ * Sends a success: status, validators, length and body. The caller has set `Content-Type` and `Cache-Control` already.
+ * Rejects with NotFound if the stored object has been removed, with StoreUnavailable if it cannot be opened, and with
+ * the error of a body that fails. The response is then either unsent or destroyed. A body in `answer` is consumed or
+ * destroyed in any case.
  */
 export async function respond(request: Request, response: Response, answer: Answer): Promise<void> {
+  try {
+    await send(request, response, answer);
+  } finally {
+    bodyOf(answer)?.destroy();
+  }
+}
+
+async function send(request: Request, response: Response, answer: Answer): Promise<void> {
   switch (answer.kind) {
     case 'redirect':
-      // By hand: express would rewrite the escaping of the URL.
+      // Not response.redirect: express would change the escaping of the URL.
       response.status(302).setHeader('Location', answer.url);
       response.end();
       return;
@@ -24,15 +45,15 @@ export async function respond(request: Request, response: Response, answer: Answ
       return;
     case 'stream':
       if (answer.size !== undefined) response.setHeader('Content-Length', answer.size);
-      await send(request, response, answer.body);
+      await sendBody(response, request.method === 'HEAD' ? undefined : answer.body);
       return;
     case 'stored':
-      await respondStored(request, response, answer);
+      await sendStored(request, response, answer);
   }
 }
 
-/** Stored objects can be asked for in part (RFC 9110, section 14): a go command does not, download managers and caches do. */
-async function respondStored(request: Request, response: Response, answer: StoredAnswer): Promise<void> {
+/** Serves stored objects whole or in part (RFC 9110, section 14). The go command requests no parts; download managers and caches do. */
+async function sendStored(request: Request, response: Response, answer: StoredAnswer): Promise<void> {
   const { object } = answer;
   const etag = etagOf(`${object.key} ${object.size} ${object.modified.getTime()}`);
   response.setHeader('Accept-Ranges', 'bytes');
@@ -44,11 +65,18 @@ async function respondStored(request: Request, response: Response, answer: Store
     response.end();
     return;
   }
-  // Headers only now: until the object is open, it can still turn out to be gone.
-  const opened = request.method === 'HEAD' ? undefined : await answer.open(range);
-  if (opened === undefined && request.method !== 'HEAD') throw new NotFound('the file has just been removed');
+  // The headers are set after the object is open: until then the response can still become a 404.
+  const body = request.method === 'HEAD' ? undefined : await openBody(answer, range);
   setLength(response, object, range);
-  await send(request, response, opened?.body);
+  await sendBody(response, body);
+}
+
+async function openBody(answer: StoredAnswer, range: ByteRange | undefined): Promise<Readable> {
+  const opened = bodyOf(answer);
+  if (opened && range === undefined) return opened;
+  const part = await answer.openRange(range);
+  if (part === undefined) throw new NotFound('the file has just been removed');
+  return part.body;
 }
 
 function setLength(response: Response, object: StoredObject, range: ByteRange | undefined): void {
@@ -57,29 +85,32 @@ function setLength(response: Response, object: StoredObject, range: ByteRange | 
   if (range) response.status(206).setHeader('Content-Range', `bytes ${range.first}-${range.last}/${object.size}`);
 }
 
-async function send(request: Request, response: Response, body: Readable | undefined): Promise<void> {
-  if (body === undefined || request.method === 'HEAD') {
-    body?.destroy();
-    response.end();
-    return;
-  }
-  await pipeline(body, response);
+/** Sends the body, or ends the response without one. `pipeline` destroys the body if the client has left. */
+async function sendBody(response: Response, body: Readable | undefined): Promise<void> {
+  if (body === undefined) response.end();
+  else await pipeline(body, response);
 }
 
-/** Whether the client has this already; then the answer is complete. */
+/** The stream that an answer holds open, if any. */
+function bodyOf(answer: Answer): Readable | undefined {
+  if (answer.kind === 'stream') return answer.body;
+  return answer.kind === 'stored' && 'body' in answer.object ? answer.object.body : undefined;
+}
+
+/** Completes the response with 304 if the client has the content already. */
 function isNotModified(request: Request, response: Response, etag: string): boolean {
   response.setHeader('ETag', etag);
-  const known = request.get('if-none-match');
-  if (known === undefined) return false;
-  // A weak comparison, as RFC 9110 wants it for If-None-Match.
-  const tags = new Set(known.split(',').map((tag) => tag.trim().replace(/^W\//, '')));
+  const header = request.get('if-none-match');
+  if (header === undefined) return false;
+  // RFC 9110 requires a weak comparison for If-None-Match.
+  const tags = new Set(header.split(',').map((tag) => tag.trim().replace(/^W\//, '')));
   if (!tags.has(etag) && !tags.has('*')) return false;
   response.status(304).removeHeader('Content-Type');
   response.end();
   return true;
 }
 
-/** The one range asked for; undefined means everything, which is also the answer to several ranges. */
+/** The requested range. Undefined means the whole object, which is also the response to a request for several ranges. */
 function rangeOf(request: Request, etag: string, size: number): ByteRange | 'unsatisfiable' | undefined {
   if (request.method !== 'GET') return undefined;
   const condition = request.get('if-range');

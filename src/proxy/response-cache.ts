@@ -3,90 +3,94 @@ import { StoreUnavailable } from '../store/store.ts';
 import type { Cache } from '../store/cache.ts';
 import { UpstreamFailed, type BytesAnswer } from './module-source.ts';
 import { SingleFlight } from '../async/single-flight.ts';
-import { Memory } from './memory-cache.ts';
+import { MemoryCache } from './memory-cache.ts';
 
 /**
- * Small answers of upstream servers, kept in memory and in a cache. Identical questions at the same time become one.
- * A cache that cannot be read or written is logged and costs a request upstream, never the client's answer.
+ * Small responses of upstream servers, cached in memory and in the store. Concurrent requests for one key are sent
+ * upstream once. If the store cannot be read or written, this is logged and costs another request upstream; the client
+ * gets its answer in any case.
  */
 export class ResponseCache {
   readonly #cache: Cache;
   readonly #log: Logger;
-  readonly #memory: Memory;
-  readonly #asking = new SingleFlight<BytesAnswer>();
-  readonly #writing = new Map<string, Promise<void>>();
+  readonly #memory: MemoryCache;
+  readonly #requests = new SingleFlight<BytesAnswer>();
+  readonly #writes = new Map<string, Promise<void>>();
 
-  /** `memoryBytes` bounds what is kept in memory. */
+  /** `memoryBytes` bounds the cache in memory. */
   constructor(cache: Cache, log: Logger, memoryBytes: number) {
     this.#cache = cache;
     this.#log = log;
-    this.#memory = new Memory(memoryBytes);
+    this.#memory = new MemoryCache(memoryBytes);
   }
 
-  /** For what never changes: asks upstream once and for all. */
-  async once(key: string, ask: () => Promise<Buffer>): Promise<BytesAnswer> {
-    return await this.#asking.run(key, async () => {
-      const body = (await this.#get(key)) ?? this.#keep(key, await ask());
+  /** For content that never changes: runs `download` only if the content is not in the cache. */
+  async immutable(key: string, download: () => Promise<Buffer>): Promise<BytesAnswer> {
+    return await this.#requests.run(key, async () => {
+      const body = (await this.#get(key)) ?? this.#store(key, await download());
       return { kind: 'bytes', body, immutable: true };
     });
   }
 
-  /** For what changes: asks upstream each time, and falls back to the last good answer when there is none to be had. */
-  async lastGood(key: string, ask: () => Promise<Buffer>): Promise<BytesAnswer> {
-    return await this.#asking.run(key, async () => {
+  /** For content that changes: runs `download` each time. If upstream fails, the result is the last good response, as stale. */
+  async lastGood(key: string, download: () => Promise<Buffer>): Promise<BytesAnswer> {
+    return await this.#requests.run(key, async () => {
       try {
-        return { kind: 'bytes', body: this.#keep(key, await ask()), immutable: false };
+        return { kind: 'bytes', body: this.#store(key, await download()), immutable: false };
       } catch (error) {
         const body = isOutage(error) ? await this.#get(key) : undefined;
         if (body === undefined) throw error;
-        this.#log.warn({ err: error, key }, 'upstream is down; serving the last known answer');
+        this.#log.warn(
+          { event: 'upstream.failed', err: error, key },
+          'upstream failed; serving the last good response',
+        );
         return { kind: 'bytes', body, immutable: false, stale: true };
       }
     });
   }
 
-  /** Resolves when everything kept so far has reached the cache, or failed to. */
+  /** Resolves when all writes to the store so far have ended, successfully or not. */
   async settled(): Promise<void> {
-    await Promise.all(this.#writing.values());
+    await Promise.all(this.#writes.values());
   }
 
   async #get(key: string): Promise<Buffer | undefined> {
-    const known = this.#memory.get(key);
-    if (known) return known.body;
+    const cached = this.#memory.get(key);
+    if (cached) return cached.body;
     try {
       const body = await this.#cache.get(key);
       if (body) this.#memory.set(key, body);
       return body;
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
-      this.#log.warn({ err: error, key }, 'cannot read the cache');
+      this.#log.warn({ event: 'cache.failed', operation: 'read', err: error, key }, 'cannot read the cache');
       return undefined;
     }
   }
 
-  /** Not awaited: the client need not wait for the cache. What is known already is not written again. */
-  #keep(key: string, body: Buffer): Buffer {
+  /** Does not wait for the write, so that the client need not either. Content that has not changed is not written again. */
+  #store(key: string, body: Buffer): Buffer {
     if (this.#memory.get(key)?.body.equals(body)) return body;
     this.#memory.set(key, body);
-    const writing = this.#put(key, body, this.#writing.get(key)).finally(() => {
-      if (this.#writing.get(key) === writing) this.#writing.delete(key);
+    const write = this.#put(key, body, this.#writes.get(key)).finally(() => {
+      if (this.#writes.get(key) === write) this.#writes.delete(key);
     });
-    this.#writing.set(key, writing);
+    this.#writes.set(key, write);
     return body;
   }
 
-  /** One write of a key after the other, so that the last one known is the one that stays. */
-  async #put(key: string, body: Buffer, earlier: Promise<void> | undefined): Promise<void> {
-    await earlier;
+  /** Writes of one key are made one after the other, so that the last one wins. */
+  async #put(key: string, body: Buffer, previous: Promise<void> | undefined): Promise<void> {
+    await previous;
     try {
       await this.#cache.put(key, body);
     } catch (error) {
-      this.#log.warn({ err: error, key }, 'cannot write to the cache');
+      this.#log.warn({ event: 'cache.failed', operation: 'write', err: error, key }, 'cannot write to the cache');
     }
   }
 }
 
-/** An upstream that failed, also where the answer to the client is the 404 that `direct` stands for. */
+/** Whether upstream failed. That is also so if the client would get the 404 that stands for `direct`, with the failure as its cause. */
 function isOutage(error: unknown): boolean {
   return error instanceof UpstreamFailed || (error instanceof Error && error.cause instanceof UpstreamFailed);
 }

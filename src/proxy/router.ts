@@ -1,27 +1,39 @@
 import { Router, type Request, type Response } from 'express';
 import type { Logger } from 'pino';
 import { Retry } from '../errors.ts';
+import { requestIdOf, withRequestId } from '../io/request-id.ts';
 import { StoreUnavailable } from '../store/store.ts';
-import { Forbidden, Gone, NotFound, NotYet, UpstreamFailed, type Answer, type ModuleSource } from './module-source.ts';
-import { parseRequest, type ModuleRequest, type SumdbRequest } from './request.ts';
-import { respond } from './respond.ts';
+import {
+  describe,
+  Forbidden,
+  Gone,
+  NotFound,
+  NotYet,
+  UpstreamFailed,
+  type Answer,
+  type ModuleSource,
+} from './module-source.ts';
+import { parseRequest, type ModuleRequest, type SumdbRequest } from './protocol-request.ts';
+import { fileAccessFor, respond } from './respond.ts';
 import type { Sumdb } from './sumdb.ts';
 
-/** What the proxy is made of. */
+/** What the proxy router needs. */
 export interface ProxyParts {
-  /** Whether a module path, or a prefix of one, is of our own: then nothing outside is ever asked about it. */
+  /** Whether a module path, or a prefix of one, is private. No server outside ever gets a request about a private path. */
   readonly isPrivate: (path: string) => boolean;
   readonly privateModules: ModuleSource;
   readonly externalModules: ModuleSource;
   readonly sumdb: Pick<Sumdb, 'answer'>;
   readonly log: Logger;
-  /** Told of every request when it is over; `route` is one of a few fixed words, such as `private/zip`. */
+  /** Called when a request is over. `route` is one of a few fixed words, such as `private/zip`. */
   readonly observe?: (route: string, status: number, seconds: number) => void;
 }
 
 /**
- * The GOPROXY protocol, read only. This is the one place where results and errors become status, headers and text.
- * Leaves `/` and everything under `/-/` to others, and answers all the rest.
+ * The GOPROXY protocol, read only. Only this file turns results and errors into status, headers and text.
+ * Passes `/` and everything under `/-/` on to the next router, and responds to all other paths.
+ *
+ * Error texts and log lines contain the id of the request, so `assignRequestIds` has to come first.
  */
 export function createProxyRouter(parts: ProxyParts): Router {
   const router = Router();
@@ -32,75 +44,84 @@ export function createProxyRouter(parts: ProxyParts): Router {
   return router;
 }
 
-/** A request, and whose business it is. */
-type Routed =
-  | { readonly scope: 'private' | 'external'; readonly asked: ModuleRequest }
-  | { readonly scope: 'sumdb'; readonly asked: SumdbRequest };
+/** A parsed request, and which source is responsible for it. */
+type RoutedRequest =
+  | { readonly scope: 'private' | 'external'; readonly parsed: ModuleRequest }
+  | { readonly scope: 'sumdb'; readonly parsed: SumdbRequest };
 
 async function serve(parts: ProxyParts, request: Request, response: Response): Promise<void> {
   const started = performance.now();
-  let route = 'invalid';
+  let routed: RoutedRequest | undefined;
   response.once('close', () => {
+    const route = routed ? `${routed.scope}/${nameOf(routed.parsed)}` : 'invalid';
     parts.observe?.(route, response.statusCode, (performance.now() - started) / 1000);
   });
   response.setHeader('X-Content-Type-Options', 'nosniff');
-  let cacheScope: 'private' | 'public' = 'private';
   try {
-    const routed = routeOf(parts, request);
-    route = `${routed.scope}/${nameOf(routed.asked)}`;
-    cacheScope = routed.scope === 'private' ? 'private' : 'public';
-    const answer = await answerOf(parts, routed);
-    setHeaders(response, routed, answer, cacheScope);
+    routed = routeOf(parts, request);
+    const answer = await answerOf(parts, routed, request);
+    setHeaders(response, routed, answer);
     await respond(request, response, answer);
   } catch (error) {
-    fail(parts.log, request, response, error, cacheScope);
+    fail(parts.log, request, response, error, routed);
   }
 }
 
-function routeOf({ isPrivate }: ProxyParts, request: Request): Routed {
+function routeOf({ isPrivate }: ProxyParts, request: Request): RoutedRequest {
   if (request.method !== 'GET' && request.method !== 'HEAD') throw new MethodNotAllowed();
-  const asked = parseRequest(request.path);
-  if (asked.kind === 'rejected') throw asked.malformed ? new BadRequest(asked.reason) : new NotFound(asked.reason);
-  if (asked.kind === 'sumdb') return { scope: 'sumdb', asked };
-  return { scope: isPrivate(asked.module) ? 'private' : 'external', asked };
+  const parsed = parseRequest(request.path);
+  if (parsed.kind === 'rejected') throw parsed.malformed ? new BadRequest(parsed.reason) : new NotFound(parsed.reason);
+  if (parsed.kind === 'sumdb') return { scope: 'sumdb', parsed };
+  return { scope: isPrivate(parsed.module) ? 'private' : 'external', parsed };
 }
 
-/** The defence against dependency confusion: by its path alone, a module has one source and never another. */
-async function answerOf(parts: ProxyParts, { scope, asked }: Routed): Promise<Answer> {
-  if (scope === 'sumdb') return await parts.sumdb.answer(asked);
-  return scope === 'private' ? await parts.privateModules.answer(asked) : await parts.externalModules.answer(asked);
+/** The defence against dependency confusion: the path of a module alone decides its source, and there is no second source. */
+async function answerOf(parts: ProxyParts, { scope, parsed }: RoutedRequest, request: Request): Promise<Answer> {
+  if (scope === 'sumdb') return await parts.sumdb.answer(parsed);
+  const source = scope === 'private' ? parts.privateModules : parts.externalModules;
+  return await source.answer(parsed, fileAccessFor(request));
 }
 
-function nameOf(asked: ModuleRequest | SumdbRequest): string {
-  if (asked.kind === 'sumdb') return asked.operation;
-  return asked.kind === 'file' ? asked.file : asked.kind;
+function nameOf(parsed: ModuleRequest | SumdbRequest): string {
+  if (parsed.kind === 'sumdb') return parsed.operation;
+  return parsed.kind === 'file' ? parsed.file : parsed.kind;
 }
 
-function setHeaders(response: Response, { asked }: Routed, answer: Answer, scope: 'private' | 'public'): void {
-  if (answer.kind !== 'redirect') response.setHeader('Content-Type', contentType(asked));
+/** The developer's name for what a request is about. */
+function subjectOf(parsed: ModuleRequest | SumdbRequest): string {
+  return parsed.kind === 'sumdb' ? `the checksum database ${parsed.database}` : describe(parsed);
+}
+
+function setHeaders(response: Response, routed: RoutedRequest, answer: Answer): void {
+  const cacheScope = cacheScopeOf(routed);
+  if (answer.kind !== 'redirect') response.setHeader('Content-Type', contentType(routed.parsed));
   const immutable = answer.kind !== 'redirect' && answer.immutable;
-  response.setHeader('Cache-Control', immutable ? `${scope}, max-age=604800, immutable` : shortly(scope));
+  response.setHeader('Cache-Control', immutable ? `${cacheScope}, max-age=604800, immutable` : changing(cacheScope));
   if (answer.kind === 'bytes' && answer.stale) {
     response.setHeader('Cache-Control', 'no-cache');
     response.setHeader('Warning', '110 modpress "Response is Stale"');
   }
 }
 
-/**
- * How long answers that change may be kept. A cache between us and the developers must not hide a tag that was just
- * pushed, so it has to ask again about private modules. `private` because not everybody may read them: a shared
- * cache would hand them to people whose credentials it never checked.
- */
-function shortly(scope: 'private' | 'public'): string {
-  return scope === 'private' ? 'private, no-cache' : 'public, max-age=60';
+/** `private`, because not everyone may read a private module: a shared cache would serve it without checking credentials. */
+function cacheScopeOf(routed: RoutedRequest | undefined): 'private' | 'public' {
+  return routed === undefined || routed.scope === 'private' ? 'private' : 'public';
 }
 
-function contentType(asked: ModuleRequest | SumdbRequest): string {
-  switch (nameOf(asked)) {
+/**
+ * Cache-Control for content that changes. A cache between the service and the developers must not hide a tag that was
+ * just pushed, so it has to revalidate private content.
+ */
+function changing(cacheScope: 'private' | 'public'): string {
+  return cacheScope === 'private' ? 'private, no-cache' : 'public, max-age=60';
+}
+
+function contentType(parsed: ModuleRequest | SumdbRequest): string {
+  switch (nameOf(parsed)) {
     case 'info':
       return 'application/json';
     case 'latest':
-      return asked.kind === 'sumdb' ? TEXT : 'application/json';
+      return parsed.kind === 'sumdb' ? TEXT : 'application/json';
     case 'zip':
       return 'application/zip';
     case 'tile':
@@ -115,7 +136,7 @@ const TEXT = 'text/plain; charset=utf-8';
 class MethodNotAllowed extends Error {}
 class BadRequest extends Error {}
 
-/** What an error looks like from outside. */
+/** How an error is reported to the client. */
 interface Failure {
   readonly status: number;
   readonly text: string;
@@ -123,37 +144,52 @@ interface Failure {
   readonly retryAfter?: number | undefined;
 }
 
-function fail(log: Logger, request: Request, response: Response, error: unknown, scope: 'private' | 'public'): void {
+function fail(
+  log: Logger,
+  request: Request,
+  response: Response,
+  error: unknown,
+  routed: RoutedRequest | undefined,
+): void {
+  const fields = { requestId: requestIdOf(response), path: request.path };
   if (response.headersSent || response.destroyed) {
     const left = error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
-    if (left) log.debug({ path: request.path }, 'the client left');
-    else log.error({ err: error, path: request.path }, 'a response broke off');
+    if (left) log.debug({ event: 'request.aborted', ...fields }, 'the client closed the connection');
+    else log.error({ event: 'response.interrupted', err: error, ...fields }, 'a response could not be completed');
     response.destroy();
     return;
   }
-  const { status, text, retryAfter } = failureOf(error);
-  if (status >= 500) log.error({ err: error, path: request.path, status }, 'request failed');
+  const { status, text, retryAfter } = failureOf(error, routed ? subjectOf(routed.parsed) : request.path);
+  if (status >= 500) log.error({ event: 'request.failed', err: error, status, ...fields }, 'request failed');
   for (const name of ['Content-Length', 'Content-Range', 'ETag', 'Accept-Ranges', 'Last-Modified'])
     response.removeHeader(name);
   response.status(status).setHeader('Content-Type', TEXT);
-  response.setHeader('Cache-Control', status === 404 || status === 410 ? shortly(scope) : 'no-store');
+  response.setHeader('Cache-Control', status === 404 || status === 410 ? changing(cacheScopeOf(routed)) : 'no-store');
   if (retryAfter !== undefined) response.setHeader('Retry-After', retryAfter);
   if (status === 405) response.setHeader('Allow', 'GET, HEAD');
-  // The go command shows at most eight lines of plain text.
-  const body = Buffer.from(`${text.split('\n').slice(0, 8).join('\n')}\n`);
+  const body = Buffer.from(withRequestId(shownLines(text), response));
   response.setHeader('Content-Length', body.length);
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-/** Only messages written for the developer go out; those of unexpected errors stay in the log. */
-function failureOf(error: unknown): Failure {
+/** The go command shows at most eight lines of an error, up to the first blank line. The last one is for the request id. */
+const MAX_TEXT_LINES = 7;
+
+/** As much of a text as the go command shows together with the request id. */
+function shownLines(text: string): string {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  return lines.slice(0, MAX_TEXT_LINES).join('\n');
+}
+
+/** Only messages that are written for the developer are sent. Those of unexpected errors are only logged. */
+function failureOf(error: unknown, subject: string): Failure {
   if (error instanceof BadRequest) return { status: 400, text: `bad request: ${error.message}` };
-  if (error instanceof MethodNotAllowed) return { status: 405, text: 'method not allowed: modules can only be read' };
+  if (error instanceof MethodNotAllowed) return { status: 405, text: 'method not allowed: modules are read-only here' };
   if (error instanceof Gone) return { status: 410, text: `gone: ${error.message}` };
   if (error instanceof NotFound) return { status: 404, text: `not found: ${error.message}` };
   if (error instanceof Forbidden) return { status: 403, text: `refused: ${error.message}` };
   if (error instanceof UpstreamFailed) {
-    const text = `upstream failure: ${error.message}\nModules that were fetched before, and private ones, are not affected.`;
+    const text = `upstream failure for ${subject}: ${error.message}\nPrivate modules, and modules that were downloaded before, are not affected.`;
     return { status: error.timedOut ? 504 : 502, text, retryAfter: error.retryAfter };
   }
   if (error instanceof NotYet) {
@@ -166,13 +202,13 @@ function failureOf(error: unknown): Failure {
   if (error instanceof StoreUnavailable) {
     return {
       status: 503,
-      text: 'the module store cannot be reached right now\nTry again in a moment.',
+      text: `the module store cannot be reached right now, so ${subject} cannot be served\nTry again in a moment.`,
       retryAfter: 10,
     };
   }
   if (error instanceof Retry) {
     const retryAfter = Math.ceil((error.afterMs ?? 10_000) / 1000);
-    return { status: 503, text: 'not available right now\nTry again in a moment.', retryAfter };
+    return { status: 503, text: `${subject} is not available right now\nTry again in a moment.`, retryAfter };
   }
-  return { status: 500, text: 'internal error\nThe log of the service has the details.' };
+  return { status: 500, text: 'internal error\nThe log of the service has the details under this request id.' };
 }

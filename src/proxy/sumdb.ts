@@ -4,102 +4,103 @@ import { Forbidden, NotFound, UpstreamFailed, type BytesAnswer } from './module-
 import { readAll, type Download } from './download.ts';
 import { parseProxyUrl, type ProxyEntry } from './goproxy.ts';
 import { ResponseCache } from './response-cache.ts';
-import { sumdbOperation, sumdbPath, type SumdbRequest } from './request.ts';
+import { sumdbOperation, sumdbPath, type SumdbRequest } from './protocol-request.ts';
 import type { Upstream } from './upstream.ts';
 
-/** A checksum database that may be asked: at a URL of its own, or by way of the upstream proxies. */
+/** A checksum database that clients may use. With `server`, it is requested there; without, through the upstream proxies. */
 export interface SumdbEntry {
   readonly name: string;
   readonly server: Pick<ProxyEntry, 'url' | 'authorization'> | undefined;
 }
 
-/** What the pass-through is made of. */
+/** What Sumdb needs. */
 export interface SumdbParts {
   readonly upstream: Upstream;
   /** The cache for `sumdb/`. */
   readonly cache: Cache;
   readonly log: Logger;
-  /** The databases that may be asked; any that the upstream proxies know, if undefined. */
+  /** The databases that clients may use. If undefined, all that the upstream proxies know. */
   readonly databases: readonly SumdbEntry[] | undefined;
   readonly isPrivate: (path: string) => boolean;
-  /** For the advice to a developer whose go command asks for a private module. */
+  /** For the advice to a developer whose go command requests the checksum of a private module. */
   readonly privatePrefixes: readonly string[];
-  /** Bound of what is kept in memory, in bytes; 16 MiB by default. */
+  /** Bound of the cache in memory, in bytes; 16 MiB by default. */
   readonly memoryBytes?: number;
 }
 
-/** Tiles have up to 2^30 hashes by the protocol and 256 in every known database; records are short. In bytes. */
-const MAX_BODY = 4 * 2 ** 20;
+/** In bytes. By the protocol a tile has up to 2^30 hashes, but 256 in every known database. Records are short. */
+const MAX_BODY_BYTES = 4 * 2 ** 20;
+const MEMORY_BYTES = 16 * 2 ** 20;
 
 /**
- * Checksum databases, passed through. Tiles and lookups never change and are kept; the go command checks all of it
- * against the database's key. Which private modules there are is never told to anybody outside.
+ * Passes checksum databases through. Tiles and lookups never change and are cached. The go command verifies all
+ * responses with the key of the database. The paths of private modules are never sent to any server outside.
  */
 export class Sumdb {
   readonly #parts: SumdbParts;
-  readonly #kept: ResponseCache;
+  readonly #responses: ResponseCache;
 
   constructor(parts: SumdbParts) {
     this.#parts = parts;
-    this.#kept = new ResponseCache(parts.cache, parts.log, parts.memoryBytes ?? 16 * 2 ** 20);
+    this.#responses = new ResponseCache(parts.cache, parts.log, parts.memoryBytes ?? MEMORY_BYTES);
   }
 
-  /** Throws NotFound, Forbidden or UpstreamFailed. */
+  /** Rejects with NotFound, Forbidden or UpstreamFailed. */
   async answer(request: SumdbRequest): Promise<BytesAnswer> {
     if (request.operation === 'lookup' && this.#parts.isPrivate(request.module)) {
       const patterns = this.#parts.privatePrefixes.map((prefix) => `${prefix}/*`).join(',');
       throw new Forbidden(
-        `${request.module} is private: no checksum database is asked about it\nSet this once: go env -w GONOSUMDB=${patterns}`,
+        `${request.module} is private: its path is not sent to a checksum database\nSet this once: go env -w GONOSUMDB=${patterns}`,
       );
     }
-    const ask = this.#requests(request);
+    const download = this.#downloadOf(request);
     const changes = request.operation === 'supported' || request.operation === 'latest';
     return changes
-      ? await this.#kept.lastGood(sumdbPath(request), ask)
-      : await this.#kept.once(sumdbPath(request), ask);
+      ? await this.#responses.lastGood(sumdbPath(request), download)
+      : await this.#responses.immutable(sumdbPath(request), download);
   }
 
-  /** Resolves when the cache has everything. */
+  /** Resolves when all responses have been written to the cache. */
   async settled(): Promise<void> {
-    await this.#kept.settled();
+    await this.#responses.settled();
   }
 
-  #requests(request: SumdbRequest): () => Promise<Buffer> {
+  #downloadOf(request: SumdbRequest): () => Promise<Buffer> {
     const { databases, upstream } = this.#parts;
     const entry = databases?.find(({ name }) => name === request.database);
     if (databases !== undefined && entry === undefined) {
       throw new NotFound(`the checksum database ${request.database} is not passed through here`);
     }
     const use = async (response: Download): Promise<Buffer> => {
-      const body = await readAll(response, MAX_BODY);
+      const body = await readAll(response, MAX_BODY_BYTES);
       checkBody(body, request, response.host);
       return body;
     };
     const server = entry?.server;
     if (server === undefined) return () => upstream.get(`sumdb/${sumdbPath(request)}`, use);
-    // "supported" is a question to a proxy, not to a database: https://go.dev/ref/mod#checksum-database.
+    // A proxy answers "supported", a database does not: https://go.dev/ref/mod#checksum-database.
     if (request.operation === 'supported') return async () => Buffer.alloc(0);
     return () => upstream.getFrom(server, sumdbOperation(request), use);
   }
 }
 
 /**
- * Parses the setting: names separated by commas, each with `=https://…` after it if it is to be asked directly.
- * Throws an Error whose message says what is wrong.
+ * Parses the setting SUMDB: names separated by commas. A name followed by `=https://…` is requested at that URL.
+ * Throws an Error if the text is invalid; the message says why.
  */
 export function parseSumdbs(text: string): SumdbEntry[] {
-  const words = text.split(',').map((word) => word.trim());
-  return words
-    .filter((word) => word !== '')
-    .map((word) => {
-      const equals = word.indexOf('=');
-      const name = equals < 0 ? word : word.slice(0, equals);
+  const entries = text.split(',').map((entry) => entry.trim());
+  return entries
+    .filter((entry) => entry !== '')
+    .map((entry) => {
+      const equals = entry.indexOf('=');
+      const name = equals < 0 ? entry : entry.slice(0, equals);
       if (!/^[A-Za-z0-9._~:/-]+$/.test(name)) throw new Error('has an entry that is neither NAME nor NAME=URL');
-      return { name, server: equals < 0 ? undefined : parseProxyUrl(word.slice(equals + 1)) };
+      return { name, server: equals < 0 ? undefined : parseProxyUrl(entry.slice(equals + 1)) };
     });
 }
 
-/** A tile of hashes has 32 bytes for each, and its path says how many: a body of another length is no tile. */
+/** Throws UpstreamFailed for a tile of the wrong length. Each hash of a tile has 32 bytes, and the path gives their number. */
 function checkBody(body: Buffer, request: SumdbRequest, host: string): void {
   if (request.operation !== 'tile') return;
   const [, height = '', level, partial] = /^tile\/([0-9]+)\/([^/]+)\/.*?(?:\.p\/([0-9]+))?$/.exec(request.tile) ?? [];

@@ -1,40 +1,51 @@
 import { Forbidden, Gone, NotFound, UpstreamFailed } from './module-source.ts';
-import { download, readAll, type Download, type Patience } from './download.ts';
+import { download, readAll, type Download, type DownloadTimeouts } from './download.ts';
 import { urlBelow, type GoproxyEntry, type ProxyEntry } from './goproxy.ts';
 
-/** How upstream proxies are asked. */
+/** What Upstream needs. */
 export interface UpstreamParts {
   readonly entries: readonly GoproxyEntry[];
-  /** 30 s to the headers and 30 s between pieces by default. */
-  readonly patience?: Patience;
+  /** 30 s to the headers and 30 s between chunks by default. */
+  readonly timeouts?: DownloadTimeouts;
 }
 
-const PATIENCE: Patience = { headersMs: 30_000, idleMs: 30_000 };
+const TIMEOUTS: DownloadTimeouts = { headersMs: 30_000, idleMs: 30_000 };
+/** A server that wants a client to wait longer is asked again after this time nevertheless. */
+const MAX_RETRY_AFTER_SECONDS = 3600;
+/** The go command shows at most eight lines of an error text. Two are left for our own. */
+const MAX_EXPLANATION_LINES = 6;
+const MAX_EXPLANATION_CHARACTERS = 500;
+const MAX_ERROR_BODY_BYTES = 65_536;
+
+/** The text for a client if UPSTREAM=off. */
+export const UPSTREAM_IS_OFF = 'external modules are switched off on this proxy (UPSTREAM=off)';
+/** The advice for a client if `direct` ends the list. */
+export const GO_DIRECT = 'To fetch it from its repository: go env -w GOPROXY=<this proxy>,direct';
 
 /**
- * The list of upstream proxies, asked one after the other by the rules of GOPROXY (TryProxies in
- * cmd/go/internal/modfetch): 404 and 410 go on to the next, anything else that fails stops at `,` and goes on at `|`,
- * and of several failures one that is not a 404 is what the client hears.
+ * The list of upstream proxies. Each is tried in turn by the rules of GOPROXY (TryProxies in cmd/go/internal/modfetch):
+ * after 404 and 410, the next one is tried; any other failure ends the list at `,` and continues it at `|`. If all fail,
+ * the client gets the last failure that is not a 404, or else the last 404.
  *
- * `direct` is a 404, so that the client goes to the repository itself. `off` ends the list; with nothing before it,
- * it is a 403, which no client goes past. After a proxy it leaves that proxy's 404 as it is: the go command looks
- * for a module under every prefix of a package path, and a 403 on one of them would fail the command.
+ * `direct` becomes a 404, so that the client goes to the repository itself. `off` ends the list. If it is the first
+ * entry, it becomes a 403, after which no client goes on. After a proxy, it leaves the 404 of that proxy as it is: the
+ * go command requests every prefix of a package path as a module, and a 403 for one of them would fail the command.
  */
 export class Upstream {
   readonly #entries: readonly GoproxyEntry[];
-  readonly #patience: Patience;
+  readonly #timeouts: DownloadTimeouts;
   readonly #stop = new AbortController();
 
   constructor(parts: UpstreamParts) {
     this.#entries = parts.entries;
-    this.#patience = parts.patience ?? PATIENCE;
+    this.#timeouts = parts.timeouts ?? TIMEOUTS;
   }
 
   /**
-   * GETs a path below the first proxy that has it. `path` is not percent-encoded yet and has no leading `/`.
+   * Requests a path from the proxies of the list. `path` has no leading `/` and is not percent-encoded yet.
    *
-   * `use` gets a response of status 200 and has to finish with it; its UpstreamFailed counts as that proxy's.
-   * Throws NotFound, Gone, Forbidden or UpstreamFailed.
+   * `use` is called with a response of status 200, and has to finish reading it. If it throws UpstreamFailed, this counts
+   * as a failure of that proxy. Rejects with NotFound, Gone, Forbidden or UpstreamFailed.
    */
   async get<T>(path: string, use: (response: Download) => Promise<T>): Promise<T> {
     let failure: NotFound | UpstreamFailed | Forbidden | undefined;
@@ -49,22 +60,22 @@ export class Upstream {
         if (!(error instanceof NotFound) && entry.onError === 'stop') break;
       }
     }
-    throw failure ?? new Forbidden('modules from outside are switched off on this proxy (UPSTREAM=off)');
+    throw failure ?? new Forbidden(UPSTREAM_IS_OFF);
   }
 
-  /** The same, of one server. */
+  /** The same for a single server. */
   async getFrom<T>(
     server: Pick<ProxyEntry, 'url' | 'authorization'>,
     path: string,
     use: (response: Download) => Promise<T>,
   ): Promise<T> {
     const response = await download(urlBelow(server.url, path), {
-      patience: this.#patience,
+      timeouts: this.#timeouts,
       authorization: server.authorization,
       signal: this.#stop.signal,
     });
     try {
-      if (response.status !== 200) throw await failureOf(response);
+      if (response.status !== 200) throw await failureOf(response, path);
       return await use(response);
     } catch (error) {
       response.cancel();
@@ -72,7 +83,7 @@ export class Upstream {
     }
   }
 
-  /** Ends every request that is under way. */
+  /** Aborts every request in progress. */
   close(): void {
     this.#stop.abort();
   }
@@ -81,42 +92,42 @@ export class Upstream {
 function goDirect(failure: NotFound | UpstreamFailed | Forbidden | undefined): NotFound {
   const message = failure instanceof NotFound ? failure.message : 'not available through this proxy';
   const cause = failure instanceof NotFound ? failure.cause : failure;
-  return new NotFound(`${message}\nTo fetch it from its repository: go env -w GOPROXY=<this proxy>,direct`, { cause });
+  return new NotFound(`${message}\n${GO_DIRECT}`, { cause });
 }
 
-async function failureOf(response: Download): Promise<NotFound | UpstreamFailed | Forbidden> {
+async function failureOf(response: Download, path: string): Promise<NotFound | UpstreamFailed | Forbidden> {
   const text = await explanation(response);
   switch (response.status) {
     case 404:
-      return new NotFound(text === '' ? `not found by ${response.host}` : text);
+      return new NotFound(text === '' ? `${response.host} does not have ${path}` : text);
     case 410:
-      return new Gone(text === '' ? `gone, according to ${response.host}` : text);
+      return new Gone(text === '' ? `${response.host} has withdrawn ${path}` : text);
     case 403:
-      return new Forbidden(`${response.host} refuses it${text === '' ? '' : `: ${text}`}`);
+      return new Forbidden(`${response.host} refused the request for ${path}${text === '' ? '' : `: ${text}`}`);
     default: {
       const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
       return new UpstreamFailed(`${response.host} answered ${response.status}${text === '' ? '' : `: ${text}`}`, {
         timedOut: response.status === 504,
-        ...(Number.isSafeInteger(retryAfter) && { retryAfter: Math.min(retryAfter, 3600) }),
+        ...(Number.isSafeInteger(retryAfter) && { retryAfter: Math.min(retryAfter, MAX_RETRY_AFTER_SECONDS) }),
       });
     }
   }
 }
 
-/** What a response says in plain text, as much of it as the go command would show: some lines, up to a blank one. */
+/** The first paragraph of a plain-text error, of which the go command would show no more either. Empty if there is none. */
 async function explanation(response: Download): Promise<string> {
   if (!/^text\/plain(?:;|$)/i.test(response.headers.get('content-type') ?? '')) return '';
   try {
-    const text = (await readAll(response, 65_536)).toString('utf8').replace(/\r\n/g, '\n').trim();
+    const text = (await readAll(response, MAX_ERROR_BODY_BYTES)).toString('utf8').replace(/\r\n/g, '\n').trim();
     const [paragraph = ''] = text.split('\n\n', 1);
     return paragraph
       .replace(/[^\P{Cc}\n\t]/gu, '')
       .split('\n')
-      .slice(0, 6)
+      .slice(0, MAX_EXPLANATION_LINES)
       .join('\n')
-      .slice(0, 500);
+      .slice(0, MAX_EXPLANATION_CHARACTERS);
   } catch (error) {
-    // The status is the answer; its explanation is a courtesy that may fail.
+    // The status alone decides. The text may fail to arrive.
     if (error instanceof UpstreamFailed) return '';
     throw error;
   }

@@ -2,104 +2,121 @@ import { tmpdir } from 'node:os';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import { MAX_ZIP } from '../module/zip/writer.ts';
-import { StoreUnavailable, type StoredObject } from '../store/store.ts';
+import { StoreUnavailable, type OpenObject, type StoredObject } from '../store/store.ts';
 import type { Cache } from '../store/cache.ts';
-import { UpstreamFailed, describe, type Answer } from './module-source.ts';
+import { UpstreamFailed, describe, type Answer, type FileAccess } from './module-source.ts';
 import { limited, type Download } from './download.ts';
-import { protocolPath, type FileRequest } from './request.ts';
+import { protocolPath, type FileRequest } from './protocol-request.ts';
 import { Spool } from '../io/spool.ts';
 import type { Upstream } from './upstream.ts';
-import { checkZip } from './validate.ts';
+import { checkZip } from './validate-download.ts';
 
-/** A zip that is in the cache, or one that is on its way into it. */
-type Opened = { readonly object: StoredObject } | { readonly spool: Spool; readonly size: number | undefined };
+/** A zip in the cache, read as the first client needed it. */
+interface CachedZip {
+  readonly object: StoredObject | OpenObject;
+}
+
+/** A zip that is being downloaded. `size` is in bytes, if the upstream proxy said it. */
+interface DownloadingZip {
+  readonly spool: Spool;
+  readonly size: number | undefined;
+}
 
 /**
- * Zips of external modules. The first request for one starts a download into a temporary file, which every client
- * that asks meanwhile follows as it grows. Once it is complete and has the form of a module zip, it goes to the cache;
- * a download that fails breaks the clients' connections off and leaves nothing behind. No client can spoil or slow it.
+ * A pull-through cache for the zips of external modules. The first request for a zip starts a download into a temporary
+ * file. All clients that request the zip meanwhile read the file as it grows. When the file is complete and has the
+ * form of a module zip, it is copied to the cache. If the download fails, the connections of the clients are closed and
+ * nothing is stored. A client that is slow or leaves does not affect the download.
  */
 export class ZipCache {
   readonly #upstream: Upstream;
   readonly #cache: Cache;
   readonly #log: Logger;
-  readonly #folder: string;
-  readonly #opened = new Map<string, Promise<Opened>>();
-  readonly #filling = new Set<Promise<void>>();
+  readonly #temporaryRoot: string;
+  /** Per key: the first client's look into the cache and, if the zip was missing, its download until the end. */
+  readonly #lookups = new Map<string, Promise<CachedZip | DownloadingZip>>();
+  readonly #downloads = new Set<Promise<void>>();
 
-  /** `folder` is for the temporary files; the system's by default. */
-  constructor(upstream: Upstream, cache: Cache, log: Logger, folder = tmpdir()) {
+  /** `temporaryRoot` is the folder for the temporary files; the system's by default. */
+  constructor(upstream: Upstream, cache: Cache, log: Logger, temporaryRoot = tmpdir()) {
     this.#upstream = upstream;
     this.#cache = cache;
     this.#log = log;
-    this.#folder = folder;
+    this.#temporaryRoot = temporaryRoot;
   }
 
-  async answer(request: FileRequest): Promise<Answer> {
+  /** Rejects with NotFound, Gone, Forbidden or UpstreamFailed. */
+  async answer(request: FileRequest, access: FileAccess): Promise<Answer> {
     const key = protocolPath(request);
     for (;;) {
-      const opened = await this.#open(key, request);
-      if ('object' in opened) {
-        return {
-          kind: 'stored',
-          object: opened.object,
-          immutable: true,
-          open: (range) => this.#cache.open(key, range),
-        };
+      const zip = await this.#find(key, request, access);
+      if (zip === undefined) continue;
+      if ('object' in zip) {
+        const { object } = zip;
+        return { kind: 'stored', object, immutable: true, openRange: (range) => this.#cache.open(key, range) };
       }
-      const { spool, size } = opened;
-      if (!spool.closed) return { kind: 'stream', body: spool.reader(), size, immutable: true };
-      // Over before it could be read: it failed at its very start, or else it is in the cache by now.
-      if (spool.failure) throw spool.failure;
+      if (!zip.spool.closed) return { kind: 'stream', body: zip.spool.reader(), size: zip.size, immutable: true };
+      // The download ended before this client could read: it failed at once, or else the zip is in the cache by now.
+      if (zip.spool.failure) throw zip.spool.failure;
     }
   }
 
-  /** Resolves when no download is under way any more. */
+  /** Resolves when all downloads have ended and their zips are in the cache. */
   async settled(): Promise<void> {
-    await Promise.all(this.#filling);
+    await Promise.all(this.#downloads);
   }
 
-  /** Everybody who asks between the look into the cache and the end of the download joins the first one. */
-  #open(key: string, request: FileRequest): Promise<Opened> {
-    const known = this.#opened.get(key);
-    if (known) return known;
-    const opened = this.#look(key, request);
-    this.#opened.set(key, opened);
-    const forget = (): boolean => this.#opened.delete(key);
-    opened.then((result) => 'object' in result && forget(), forget);
-    return opened;
+  /**
+   * The zip, in the cache or on its way. All clients that arrive between the first look into the cache and the end of the
+   * download share one lookup, so that there is one download. If the zip turns out to be in the cache, each client opens
+   * it for itself, since a body has one reader. Undefined means that the zip has left the cache meanwhile: look again.
+   */
+  async #find(key: string, request: FileRequest, access: FileAccess): Promise<CachedZip | DownloadingZip | undefined> {
+    const running = this.#lookups.get(key);
+    if (running === undefined) return await this.#lookUp(key, request, access);
+    const zip = await running;
+    return 'object' in zip ? await this.#readCache(key, access) : zip;
   }
 
-  async #look(key: string, request: FileRequest): Promise<Opened> {
-    const object = await this.#stat(key);
-    if (object) return { object };
-    return await this.#upstream.get(key, async (response) => {
-      const spool = await Spool.create(this.#folder);
-      const length = response.headers.get('content-length');
-      const size = length === null ? undefined : Number(length);
-      const filling = this.#fill(key, request, response, spool, size);
-      this.#filling.add(filling);
-      void filling.then(() => this.#filling.delete(filling));
-      return { spool, size };
-    });
+  #lookUp(key: string, request: FileRequest, access: FileAccess): Promise<CachedZip | DownloadingZip> {
+    const readOrDownload = async (): Promise<CachedZip | DownloadingZip> =>
+      (await this.#readCache(key, access)) ?? (await this.#startDownload(key, request));
+    const lookup = readOrDownload();
+    this.#lookups.set(key, lookup);
+    const forget = (): boolean => this.#lookups.delete(key);
+    lookup.then((zip) => 'object' in zip && forget(), forget);
+    return lookup;
   }
 
-  async #stat(key: string): Promise<StoredObject | undefined> {
+  /** A cache that cannot be read is logged, and costs a download. */
+  async #readCache(key: string, access: FileAccess): Promise<CachedZip | undefined> {
     try {
-      return await this.#cache.stat(key);
+      const object = await this.#cache[access](key);
+      return object && { object };
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
-      this.#log.warn({ err: error, key }, 'cannot read the cache');
+      this.#log.warn({ event: 'cache.failed', operation: 'read', err: error, key }, 'cannot read the cache');
       return undefined;
     }
   }
 
-  async #fill(
+  async #startDownload(key: string, request: FileRequest): Promise<DownloadingZip> {
+    return await this.#upstream.get(key, async (response) => {
+      const spool = await Spool.create(this.#temporaryRoot);
+      const length = response.headers.get('content-length');
+      const zip = { spool, size: length === null ? undefined : Number(length) };
+      const download = this.#download(key, request, response, zip);
+      this.#downloads.add(download);
+      void download.then(() => this.#downloads.delete(download));
+      return zip;
+    });
+  }
+
+  async #download(
     key: string,
     request: FileRequest,
     response: Download,
-    spool: Spool,
-    size: number | undefined,
+    { spool, size }: DownloadingZip,
   ): Promise<void> {
     let reader: Readable | undefined;
     try {
@@ -112,11 +129,13 @@ export class ZipCache {
       reader = spool.reader();
       await this.#cache.put(key, { stream: reader, size: spool.bytes });
     } catch (error) {
-      // Clients that have everything already are not affected: then it was the cache that failed.
+      // After `finish` this changes nothing: then the clients have the whole zip, and only the cache has failed.
       spool.fail(error);
-      this.#log.warn({ err: error, key }, reader ? 'cannot write to the cache' : 'the download of a module failed');
+      if (reader)
+        this.#log.warn({ event: 'cache.failed', operation: 'write', err: error, key }, 'cannot write to the cache');
+      else this.#log.warn({ event: 'download.failed', err: error, key }, 'the download of a module failed');
     } finally {
-      this.#opened.delete(key);
+      this.#lookups.delete(key);
       reader?.destroy();
       await spool.release();
     }

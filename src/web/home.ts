@@ -2,9 +2,9 @@ import { Router, type Request } from 'express';
 import { escapeHtml } from './html.ts';
 import { CONTENT_SECURITY_POLICY, STYLE } from './style.ts';
 
-/** What the pages are about. */
+/** What the pages show. */
 export interface PagesParts {
-  /** How people reach the service; taken from the request if undefined. */
+  /** The address of the service for people. If undefined, it is read from the request. */
   readonly publicUrl?: string | undefined;
   /** The first parts of private module paths, such as `gitlab.example`. */
   readonly privatePrefixes: readonly string[];
@@ -20,7 +20,7 @@ export function createPagesRouter(parts: PagesParts): Router {
       'Content-Security-Policy': CONTENT_SECURITY_POLICY,
       'X-Content-Type-Options': 'nosniff',
       'Referrer-Policy': 'no-referrer',
-      // The page shows the address under which it was asked for.
+      // Without PUBLIC_URL, the page shows the address of the request, so no cache may serve it to others.
       'Cache-Control': parts.publicUrl === undefined ? 'no-store' : 'no-cache',
     });
     response.type('html').send(homePage({ ...parts, publicUrl: parts.publicUrl ?? urlOf(request) }));
@@ -28,23 +28,23 @@ export function createPagesRouter(parts: PagesParts): Router {
   return router;
 }
 
-/** The start page: what this is, and what a developer types. */
+/** The start page: what the service does, and which commands a developer needs. */
 function homePage({ publicUrl, privatePrefixes, version }: PagesParts & { publicUrl: string }): string {
   const [prefix = 'gitlab.example'] = privatePrefixes;
-  const patterns = (privatePrefixes.length === 0 ? [prefix] : privatePrefixes).map((each) => `${each}/*`).join(',');
+  const patterns = (privatePrefixes.length === 0 ? [prefix] : privatePrefixes).map((path) => `${path}/*`).join(',');
   return page(
     'modpress',
     `<h1>modpress</h1>
-<p class="lead">Push a tag, get a module: a Go module proxy for everything under <code>${escapeHtml(prefix)}</code>, and for the rest of the world.</p>
+<p class="lead">Push a tag, get a module: a Go module proxy for the modules under <code>${escapeHtml(prefix)}</code> and for all public modules.</p>
 <h2>On your machine</h2>
 <ol>
-${step('Fetch modules from here', `go env -w GOPROXY=${publicUrl.replace(/\/+$/, '')}`)}
-${step('Keep private module paths to yourself', `go env -w GONOSUMDB=${patterns}`)}
+${step('Download modules from this proxy', `go env -w GOPROXY=${publicUrl.replace(/\/+$/, '')}`)}
+${step('Keep the paths of private modules secret from checksum databases', `go env -w GONOSUMDB=${patterns}`)}
 ${step('Use a module', `go get ${prefix}/group/project@latest`)}
 </ol>
-<p>That is all: no git, no SSH keys, no <code>.netrc</code> entry for the Git host.</p>
-<h2>To publish one</h2>
-<p>Push a tag that is a version. Seconds later it can be fetched here.</p>
+<p>That is all. You need no git, no SSH keys, and no <code>.netrc</code> entry for the Git host.</p>
+<h2>Publish a module</h2>
+<p>Push a tag that is a version. Seconds later the version is available here.</p>
 <pre><code>git tag v1.2.3 &amp;&amp; git push origin v1.2.3</code></pre>
 <footer>modpress ${escapeHtml(version)}</footer>`,
   );
@@ -72,10 +72,10 @@ ${main}
 `;
 }
 
-/** From the Host header, or from X-Forwarded-* where the application trusts its proxy: express sees to that. */
+/** The address from the Host header, or from X-Forwarded-* if express trusts the proxy that sent it. */
 function urlOf(request: Request): string {
   const host = request.host;
-  // What is shown here is typed into a shell.
+  // People copy this address into a shell, so it may contain nothing but a host and a port.
   return /^[A-Za-z0-9.-]+(?::[0-9]{1,5})?$|^\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?$/.test(host ?? '')
     ? `${request.protocol}://${host}`
     : 'https://modpress.example';

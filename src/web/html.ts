@@ -1,4 +1,4 @@
-/** Text as it may stand in HTML, in content as well as in quoted attributes. */
+/** Escapes text for HTML: for content as well as for quoted attributes. */
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }

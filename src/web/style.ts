@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** The style sheet of the pages. It stands in each of them, so that a page is a single response. */
+/** The style sheet of the pages. Each page includes it, so that a page is a single response. */
 export const STYLE = `
 :root { color-scheme: light dark; --back: #fbfbfa; --text: #1d2329; --soft: #5c6670; --line: #dfe3e6; --panel: #fff; --accent: #0b7285; }
 @media (prefers-color-scheme: dark) {
@@ -22,7 +22,7 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
 a { color: var(--accent); }
 `;
 
-/** The policy that goes with it: this style sheet, and nothing else whatever. */
+/** The Content-Security-Policy of the pages: it allows this style sheet and nothing else. */
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,

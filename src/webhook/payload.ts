@@ -1,33 +1,38 @@
 import { z } from 'zod';
 import { pushedTag, type TagJob } from '../queue/tag-job.ts';
 
-/** What a delivery asks for: jobs, or nothing and why, or it is not what GitLab sends and why. */
+/** The content of a delivery: jobs to queue, nothing of interest, or not a delivery of GitLab. `reason` says why. */
 export type Delivery =
   | { readonly kind: 'tags'; readonly jobs: readonly TagJob[] }
   | { readonly kind: 'ignored'; readonly reason: string }
   | { readonly kind: 'malformed'; readonly reason: string };
 
-const tagPrefix = 'refs/tags/';
-const tagBytes = 1_024;
+const TAG_PREFIX = 'refs/tags/';
+const MAX_TAG_BYTES = 1_024;
+const MAX_REF_CHARACTERS = 4_096;
+const MAX_REASONS = 3;
 
-/** 40 digits, or 64 in a repository with SHA-256; all zeros stand for "there is none". */
-const sha = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/, 'not an object id');
-const ref = z.string().max(4_096);
-const projectId = z.int().positive();
+/** 40 digits, or 64 in a repository with SHA-256. All zeros mean that the object does not exist. */
+const shaSchema = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/, 'not an object id');
+const refSchema = z.string().max(MAX_REF_CHARACTERS);
+const projectIdSchema = z.int().positive();
 
-const tagPush = z.object({
+const tagPushSchema = z.object({
   event_name: z.literal('tag_push'),
-  project_id: projectId,
-  ref,
-  after: sha,
-  checkout_sha: sha.nullish(),
+  project_id: projectIdSchema,
+  ref: refSchema,
+  after: shaSchema,
+  checkout_sha: shaSchema.nullish(),
 });
-const repositoryUpdate = z.object({
-  project_id: projectId,
-  changes: z.array(z.object({ ref, after: sha })),
+const repositoryUpdateSchema = z.object({
+  project_id: projectIdSchema,
+  changes: z.array(z.object({ ref: refSchema, after: shaSchema })),
 });
 
-/** Of everything a payload says, only which tag of which project may have changed is taken from it. */
+/**
+ * Reads from a payload which tags of which project may have changed, and nothing else. `event` is the header
+ * `X-Gitlab-Event`.
+ */
 export function readDelivery(event: string | undefined, body: unknown): Delivery {
   switch (event) {
     case 'Tag Push Hook':
@@ -37,11 +42,11 @@ export function readDelivery(event: string | undefined, body: unknown): Delivery
     case undefined:
       return { kind: 'malformed', reason: 'the X-Gitlab-Event header is missing' };
     default:
-      return { kind: 'ignored', reason: 'only tag events are of interest' };
+      return { kind: 'ignored', reason: 'the event does not concern tags' };
   }
 }
 
-/** All events of a system hook have the same header; `event_name` tells them apart. */
+/** All events of a system hook have the same header. They differ in `event_name`. */
 function readSystemHook(body: unknown): Delivery {
   const named = z.object({ event_name: z.string() }).safeParse(body);
   if (!named.success) return malformed(named.error);
@@ -51,21 +56,21 @@ function readSystemHook(body: unknown): Delivery {
     case 'repository_update':
       return readRepositoryUpdate(body);
     default:
-      return { kind: 'ignored', reason: 'only tag events are of interest' };
+      return { kind: 'ignored', reason: 'the event does not concern tags' };
   }
 }
 
 function readTagPush(body: unknown): Delivery {
-  const parsed = tagPush.safeParse(body);
+  const parsed = tagPushSchema.safeParse(body);
   if (!parsed.success) return malformed(parsed.error);
-  // For an annotated tag, `after` is the tag object and `checkout_sha` the commit, or null if GitLab lost a race.
+  // For an annotated tag, `after` is the tag object, and `checkout_sha` is the commit, or null if GitLab lost a race.
   const { project_id, ref: name, after, checkout_sha } = parsed.data;
   return readChanges(project_id, [{ ref: name, after, hint: checkout_sha ?? after }]);
 }
 
-/** One for each push, whatever the number of its tags, where GitLab drops tag events of more than three. */
+/** GitLab sends one repository_update for each push. Of a push of more than three tags, it sends no tag events. */
 function readRepositoryUpdate(body: unknown): Delivery {
-  const parsed = repositoryUpdate.safeParse(body);
+  const parsed = repositoryUpdateSchema.safeParse(body);
   if (!parsed.success) return malformed(parsed.error);
   const { project_id, changes } = parsed.data;
   return readChanges(
@@ -75,26 +80,26 @@ function readRepositoryUpdate(body: unknown): Delivery {
 }
 
 function readChanges(project: number, changes: readonly { ref: string; after: string; hint: string }[]): Delivery {
-  const tags = changes.filter((change) => change.ref.startsWith(tagPrefix));
-  if (tags.length === 0) return { kind: 'ignored', reason: 'no tag is concerned' };
-  const wrong = tags.find((change) => !isTagName(change.ref.slice(tagPrefix.length)));
-  if (wrong !== undefined) return { kind: 'malformed', reason: 'ref: not a valid tag name' };
+  const tags = changes.filter((change) => change.ref.startsWith(TAG_PREFIX));
+  if (tags.length === 0) return { kind: 'ignored', reason: 'no tag has changed' };
+  const invalid = tags.find((change) => !isTagName(change.ref.slice(TAG_PREFIX.length)));
+  if (invalid !== undefined) return { kind: 'malformed', reason: 'ref: not a valid tag name' };
   const present = tags.filter((change) => !/^0+$/.test(change.after));
-  if (present.length === 0) return { kind: 'ignored', reason: 'tag deleted' };
+  if (present.length === 0) return { kind: 'ignored', reason: 'the tag was deleted' };
   return {
     kind: 'tags',
-    jobs: present.map(({ ref: name, hint }) => pushedTag(project, name.slice(tagPrefix.length), hint)),
+    jobs: present.map(({ ref: name, hint }) => pushedTag(project, name.slice(TAG_PREFIX.length), hint)),
   };
 }
 
-/** The rules of `git check-ref-format` for what follows `refs/tags/`, and at most 1,024 bytes. */
+/** Whether a name after `refs/tags/` obeys the rules of `git check-ref-format`, and has at most 1,024 bytes. */
 function isTagName(name: string): boolean {
-  if (name === '' || Buffer.byteLength(name) > tagBytes || !name.isWellFormed()) return false;
+  if (name === '' || Buffer.byteLength(name) > MAX_TAG_BYTES || !name.isWellFormed()) return false;
   if (/[\p{Cc} ~^:?*[\\]|\.\.|@\{|\.$/u.test(name)) return false;
   return name.split('/').every((part) => part !== '' && !part.startsWith('.') && !part.endsWith('.lock'));
 }
 
 function malformed(error: z.ZodError): Delivery {
   const reasons = error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
-  return { kind: 'malformed', reason: reasons.slice(0, 3).join('; ') };
+  return { kind: 'malformed', reason: reasons.slice(0, MAX_REASONS).join('; ') };
 }

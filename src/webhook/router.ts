@@ -1,74 +1,94 @@
 import express from 'express';
 import type { NextFunction, Request, Response, Router } from 'express';
 import type { Logger } from 'pino';
+import { requestIdOf, withRequestId } from '../io/request-id.ts';
 import type { JobSink } from '../queue/queue.ts';
 import type { TagJob } from '../queue/tag-job.ts';
 import { readDelivery } from './payload.ts';
 import { isToken } from '../auth/token.ts';
 import { isSigned, signingKey } from './signature.ts';
 
-/** What a delivery came to, as a metric's label. */
+/** The result of a delivery, as the label of a metric. */
 export type WebhookResult = 'queued' | 'folded' | 'ignored' | 'refused' | 'malformed' | 'unavailable';
 
-/** What the webhook is made of. At least one token or signing token is needed. */
+/** What the webhook router needs. At least one token or signing token is required. */
 export interface WebhookOptions {
-  /** Accepted as `X-Gitlab-Token`; several while rotating. */
+  /** Accepted as `X-Gitlab-Token`. Several while a token is being rotated. */
   readonly tokens: readonly string[];
-  /** `whsec_…`, for `webhook-signature`; several while rotating. */
+  /** `whsec_…`, to verify `webhook-signature`. Several while a token is being rotated. */
   readonly signingTokens: readonly string[];
   readonly queue: JobSink;
   readonly log: Logger;
   readonly metrics?: { received(event: string, result: WebhookResult): void };
 }
 
-/** GitLab sends no larger body. */
-const bodyLimit = 25 * 1_024 * 1_024;
-/** How many seconds a sender should wait if the queue cannot take anything. */
-const retryAfter = '30';
+/** The largest body that GitLab sends. */
+const MAX_BODY_BYTES = 25 * 1_024 * 1_024;
+/** How long a sender should wait if the queue is not available. */
+const RETRY_AFTER_SECONDS = '30';
+/** How many jobs of a delivery are logged. */
+const MAX_LOGGED_JOBS = 10;
+const MAX_DELIVERY_ID_CHARACTERS = 255;
 
 /**
- * `POST /-/webhook`, what GitLab calls: checks the secret, queues the tags and answers. GitLab disables a hook that
- * answers anything but 2xx too often, so that only says no to what is wrong, not to what is of no interest:
+ * `POST /-/webhook`: checks the secret of a GitLab webhook and queues the tags. GitLab disables a webhook after too many
+ * responses other than 2xx. So a delivery that is of no interest gets a 200; only a wrong one gets an error:
  *
- * 202 queued (JSON) · 200 ignored, and why · 400 not what GitLab sends · 401 wrong or no secret · 413 · 415 ·
- * 503 the queue cannot take it
+ * 202 queued (JSON) · 200 ignored, with the reason · 400 not a delivery of GitLab · 401 wrong or missing secret ·
+ * 413 body too large · 415 not JSON · 503 the queue is not available
  *
- * Throws if no secret is given, or a signing token is none.
+ * Error texts and log lines contain the id of the request, so `assignRequestIds` has to come first.
+ *
+ * Throws if there is no secret, or a signing token is invalid.
  */
 export function createWebhookRouter(options: WebhookOptions): Router {
   const { tokens, signingTokens, queue, log, metrics } = options;
   if (tokens.length + signingTokens.length === 0 || tokens.includes('')) throw new Error('the webhook needs a secret');
   const keys = signingTokens.map(signingKey);
 
-  const answer = (request: Request, response: Response, result: WebhookResult, status: number, text: string): void => {
-    metrics?.received(eventOf(request), result);
-    const facts = { event: eventOf(request), delivery: request.get('X-Gitlab-Event-UUID'), remote: request.ip, status };
-    if (status >= 400) log.warn(facts, `webhook: ${text}`);
-    else log.debug(facts, `webhook: ${text}`);
-    response.status(status).type('text/plain').send(`${text}\n`);
+  const ignore = (request: Request, response: Response, reason: string): void => {
+    metrics?.received(eventOf(request), 'ignored');
+    log.debug({ event: 'webhook.ignored', reason, ...fieldsOf(request, response) }, 'webhook ignored');
+    response.status(200).type('text/plain').send(`ignored: ${reason}\n`);
   };
 
-  /** Whatever needs no body is checked before it is read: nobody without a secret makes us hold 25 MB. */
-  const checkHead = (request: Request, response: Response, next: NextFunction): void => {
-    const known = isToken(request.get('X-Gitlab-Token') ?? '', tokens);
-    const maybeSigned = keys.length > 0 && request.get('webhook-signature') !== undefined;
-    response.locals['known'] = known;
-    if (!known && !maybeSigned) return answer(request, response, 'refused', 401, 'wrong or missing secret');
+  const refuse = (
+    request: Request,
+    response: Response,
+    result: 'refused' | 'malformed' | 'unavailable',
+    status: number,
+    reason: string,
+  ): void => {
+    metrics?.received(eventOf(request), result);
+    log.warn(
+      { event: 'webhook.refused', result, status, reason, ...fieldsOf(request, response) },
+      `webhook refused: ${reason}`,
+    );
+    response.status(status).type('text/plain').send(withRequestId(reason, response));
+  };
+
+  /** Checks the headers before the body is read, so that a sender without a secret cannot make us hold 25 MB. */
+  const checkHeaders = (request: Request, response: Response, next: NextFunction): void => {
+    const isTokenValid = isToken(request.get('X-Gitlab-Token') ?? '', tokens);
+    const hasSignature = keys.length > 0 && request.get('webhook-signature') !== undefined;
+    response.locals['isTokenValid'] = isTokenValid;
+    if (!isTokenValid && !hasSignature) return refuse(request, response, 'refused', 401, 'wrong or missing secret');
     if (!/^application\/json\s*(?:;|$)/i.test(request.get('Content-Type') ?? '')) {
-      return answer(request, response, 'malformed', 415, 'the Content-Type has to be application/json');
+      return refuse(request, response, 'malformed', 415, 'the Content-Type has to be application/json');
     }
     return next();
   };
 
   const checkSignature = (request: Request, response: Response, next: NextFunction): void => {
-    const signed = {
+    const delivery = {
       id: request.get('webhook-id') ?? '',
       timestamp: request.get('webhook-timestamp') ?? '',
       signature: request.get('webhook-signature') ?? '',
       body: bodyOf(request),
     };
-    if (response.locals['known'] === true || isSigned(signed, keys, Date.now())) return next();
-    return answer(request, response, 'refused', 401, 'the signature does not match, or its timestamp is too far off');
+    if (response.locals['isTokenValid'] === true || isSigned(delivery, keys, Date.now())) return next();
+    const reason = 'the signature does not match, or its timestamp differs from our clock by more than 5 minutes';
+    return refuse(request, response, 'refused', 401, reason);
   };
 
   const receive = async (request: Request, response: Response): Promise<void> => {
@@ -76,65 +96,79 @@ export function createWebhookRouter(options: WebhookOptions): Router {
     try {
       body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bodyOf(request)));
     } catch {
-      return answer(request, response, 'malformed', 400, 'the body is not JSON');
+      return refuse(request, response, 'malformed', 400, 'the body is not JSON');
     }
     const delivery = readDelivery(request.get('X-Gitlab-Event'), body);
-    if (delivery.kind === 'malformed') return answer(request, response, 'malformed', 400, delivery.reason);
-    if (delivery.kind === 'ignored') {
-      return answer(request, response, 'ignored', 200, `ignored: ${delivery.reason}`);
-    }
+    if (delivery.kind === 'malformed') return refuse(request, response, 'malformed', 400, delivery.reason);
+    if (delivery.kind === 'ignored') return ignore(request, response, delivery.reason);
 
     const id = request.get('webhook-id') ?? request.get('Idempotency-Key');
-    const results = await Promise.allSettled(delivery.jobs.map((job) => queue.add(job, id && deliveryOf(id, job))));
+    const results = await Promise.allSettled(delivery.jobs.map((job) => queue.add(job, id && deliveryIdOf(id, job))));
     const failure = results.find((result) => result.status === 'rejected');
     if (failure !== undefined) {
-      log.error({ err: failure.reason }, 'the queue cannot take a tag');
-      response.set('Retry-After', retryAfter);
-      return answer(request, response, 'unavailable', 503, 'the queue cannot take it now');
+      log.error(
+        { event: 'queue.unavailable', err: failure.reason, ...fieldsOf(request, response) },
+        'the queue cannot accept a tag',
+      );
+      response.set('Retry-After', RETRY_AFTER_SECONDS);
+      return refuse(request, response, 'unavailable', 503, 'the queue is not available right now; try again later');
     }
     const queued = results.filter((result) => result.status === 'fulfilled' && result.value === 'queued').length;
     const folded = results.length - queued;
     metrics?.received(eventOf(request), queued > 0 ? 'queued' : 'folded');
-    log.info({ jobs: delivery.jobs.slice(0, 10), queued, folded }, 'tags received');
+    const jobs = delivery.jobs.slice(0, MAX_LOGGED_JOBS);
+    log.info({ event: 'webhook.received', queued, folded, jobs, ...fieldsOf(request, response) }, 'tags received');
     response.status(202).json({ queued, folded });
   };
 
-  /** What the body's reader has to say: 413 too large, 415 compressed, 400 cut off. */
+  /** Handles errors of the body parser: 413 too large, 415 compressed, 400 incomplete. */
   const refuseBody = (error: unknown, request: Request, response: Response, next: NextFunction): void => {
     const status = statusOf(error);
     if (status === undefined || response.headersSent) return next(error);
     const reason = status === 413 ? 'the body is larger than 25 MB' : 'the body cannot be read';
-    return answer(request, response, 'malformed', status, reason);
+    return refuse(request, response, 'malformed', status, reason);
   };
 
   const router = express.Router();
-  // Not inflated: GitLab does not compress, and a signature is over what was sent.
-  const readBody = express.raw({ type: () => true, limit: bodyLimit, inflate: false });
-  router.post('/-/webhook', checkHead, readBody, checkSignature, (request, response) => receive(request, response));
+  // No inflation: GitLab does not compress, and a signature covers the bytes that were sent.
+  const readBody = express.raw({ type: () => true, limit: MAX_BODY_BYTES, inflate: false });
+  router.post('/-/webhook', checkHeaders, readBody, checkSignature, (request, response) => receive(request, response));
   router.use('/-/webhook', refuseBody);
   router.all('/-/webhook', (_request, response) => {
-    response.status(405).set('Allow', 'POST').type('text/plain').send('GitLab posts to this address\n');
+    const text = 'this address accepts only POST requests from GitLab';
+    response.status(405).set('Allow', 'POST').type('text/plain').send(withRequestId(text, response));
   });
   return router;
 }
 
-/** A delivery is one push, which may be about several tags. */
-function deliveryOf(id: string, { projectId, tag }: TagJob): string {
-  return `${id.slice(0, 255)} ${projectId} ${tag}`;
+/** The fields of every log line about a request. */
+function fieldsOf(request: Request, response: Response): Record<string, unknown> {
+  return {
+    requestId: requestIdOf(response),
+    gitlabEvent: eventOf(request),
+    delivery: request.get('X-Gitlab-Event-UUID'),
+    remote: request.ip,
+  };
 }
 
-/** The event as a label: a header's value could be anything. */
+/** Identifies a tag of a delivery. A delivery is one push, which may contain several tags. */
+function deliveryIdOf(id: string, { projectId, tag }: TagJob): string {
+  return `${id.slice(0, MAX_DELIVERY_ID_CHARACTERS)} ${projectId} ${tag}`;
+}
+
+/** The event of GitLab as a label. The header itself may contain anything. */
 function eventOf(request: Request): string {
   const event = request.get('X-Gitlab-Event');
   if (event === 'Tag Push Hook') return 'tag_push';
   return event === 'System Hook' ? 'system' : 'other';
 }
 
-/** An empty body leaves no buffer. */
+/** The body. For an empty one, express leaves no buffer. */
 function bodyOf(request: Request): Buffer {
   return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
 }
 
+/** The status of an error that express reports for a body. */
 function statusOf(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined;
   return error.status >= 400 && error.status < 500 ? error.status : undefined;

@@ -1,9 +1,12 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-/** How far the clocks may be apart, and how old a captured delivery may be, in milliseconds. */
+/** How much the clocks may differ. This is also how long a captured delivery can be replayed. */
 const TOLERANCE_MS = 300_000;
+/** How many signatures of a header are compared at most. */
+const MAX_SIGNATURES = 16;
+const MIN_KEY_BYTES = 16;
 
-/** The parts of a signed delivery, as its headers have them. `body` is exactly what was sent. */
+/** A signed delivery: the values of its headers, and `body` exactly as it was sent. */
 export interface SignedDelivery {
   readonly id: string;
   readonly timestamp: string;
@@ -12,31 +15,32 @@ export interface SignedDelivery {
 }
 
 /**
- * The key inside a signing token, `whsec_` and base64. Throws on anything else, with a message that does not show
- * the token.
+ * Decodes the key of a signing token, which is `whsec_` followed by base64. Throws an Error if the token is invalid; the
+ * message does not contain the token.
  */
 export function signingKey(token: string): Buffer {
   const encoded = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(token)?.[1];
   const key = Buffer.from(encoded ?? '', 'base64');
-  if (key.length < 16) throw new Error('a signing token is "whsec_" followed by at least 16 bytes in base64');
+  if (key.length < MIN_KEY_BYTES)
+    throw new Error('a signing token is "whsec_" followed by at least 16 bytes in base64');
   return key;
 }
 
 /**
- * Whether the delivery was signed with one of the keys no more than five minutes from `now` (milliseconds since
- * 1970). There may be several signatures, separated by spaces, of which one has to be right; only those of version
- * `v1` are looked at.
+ * Whether a delivery was signed with one of the keys, at most five minutes before or after `now` (milliseconds since
+ * 1970). The header may have several signatures, separated by spaces. One of version `v1` has to match; other versions
+ * are ignored.
  */
 export function isSigned(delivery: SignedDelivery, keys: readonly Buffer[], now: number): boolean {
   const { id, timestamp, signature, body } = delivery;
   if (!/^\d{1,12}$/.test(timestamp) || Math.abs(now - Number(timestamp) * 1_000) > TOLERANCE_MS) return false;
-  const given = signature
+  const signatures = signature
     .split(' ')
-    .filter((each) => each.startsWith('v1,'))
-    .slice(0, 16)
-    .map((each) => Buffer.from(each.slice(3), 'base64'));
+    .filter((entry) => entry.startsWith('v1,'))
+    .slice(0, MAX_SIGNATURES)
+    .map((entry) => Buffer.from(entry.slice('v1,'.length), 'base64'));
   return keys.some((key) => {
-    const right = createHmac('sha256', key).update(`${id}.${timestamp}.`, 'latin1').update(body).digest();
-    return given.some((bytes) => bytes.length === right.length && timingSafeEqual(bytes, right));
+    const expected = createHmac('sha256', key).update(`${id}.${timestamp}.`, 'latin1').update(body).digest();
+    return signatures.some((bytes) => bytes.length === expected.length && timingSafeEqual(bytes, expected));
   });
 }

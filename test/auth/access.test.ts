@@ -10,15 +10,12 @@ const TOKEN = 'a-token-of-some-length/';
 describe('ADMIN_TOKEN', () => {
   const access = new AdminAccess({ tokens: [TOKEN, 'the-token-of-last-year'], oidc: undefined });
 
-  test.each([`Bearer ${TOKEN}`, `bearer  ${TOKEN}`, 'Bearer the-token-of-last-year'])(
-    'lets in with %s',
-    async (header) => {
-      expect(await access.authorize(header)).toEqual({ kind: 'token' });
-    },
-  );
+  test.each([`Bearer ${TOKEN}`, `bearer  ${TOKEN}`, 'Bearer the-token-of-last-year'])('accepts %s', async (header) => {
+    expect(await access.authorize(header)).toEqual({ kind: 'token' });
+  });
 
   test.each([undefined, '', TOKEN, 'Bearer', `Basic ${TOKEN}`])(
-    'asks for a token when there is none: %s',
+    'demands a token if there is none: %s',
     async (header) => {
       await expect(access.authorize(header)).rejects.toThrow(
         new Unauthorized('no token: send the header "Authorization: Bearer TOKEN" with an ADMIN_TOKEN'),
@@ -27,15 +24,15 @@ describe('ADMIN_TOKEN', () => {
   );
 
   test.each([`Bearer ${TOKEN}x`, `Bearer ${TOKEN.slice(0, -1)}`, 'Bearer a.b.c'])(
-    'knows no other: %s',
+    'refuses another token: %s',
     async (header) => {
       await expect(access.authorize(header)).rejects.toThrow(
-        new Unauthorized('the token is not known here: send an ADMIN_TOKEN'),
+        new Unauthorized('the token is not valid here: send an ADMIN_TOKEN'),
       );
     },
   );
 
-  test('without any, nobody comes in', async () => {
+  test('refuses everyone if no token is set', async () => {
     const closed = new AdminAccess({ tokens: [], oidc: undefined });
     await expect(closed.authorize('Bearer x')).rejects.toThrow('once one of them is set');
   });
@@ -65,7 +62,7 @@ describe('an id_token', () => {
     });
   }
 
-  /** What came of a call, and that no failure shows the token. */
+  /** The caller or the error. Expects that no error shows the token. */
   async function outcome(token: string, by = access): Promise<unknown> {
     return by.authorize(`Bearer ${token}`).catch((error: unknown) => {
       const { message } = error as Error;
@@ -75,7 +72,7 @@ describe('an id_token', () => {
     });
   }
 
-  test('says which job is calling', async () => {
+  test('identifies the job that is calling', async () => {
     expect(await outcome(await issuer.sign())).toEqual({
       kind: 'job',
       project: 'group/lib',
@@ -86,7 +83,7 @@ describe('an id_token', () => {
     });
   });
 
-  test('an ADMIN_TOKEN is taken beside it', async () => {
+  test('an ADMIN_TOKEN is accepted as well', async () => {
     expect(await outcome(TOKEN)).toEqual({ kind: 'token' });
     expect(issuer.requests).toEqual({ discovery: 0, keys: 0 });
   });
@@ -97,12 +94,12 @@ describe('an id_token', () => {
     [{ operators: ['GROUP/Lib'], projects: ['group'] }, 'everything'],
     [{ operators: ['other'], projects: ['Group'] }, 'own project'],
     [{ projects: ['group/lib'] }, 'own project'],
-  ])('with %j it may %s', async (rules, may) => {
+  ])('with the rules %j it may act for: %s', async (rules, may) => {
     expect(await outcome(await issuer.sign(), accessBy(rules))).toMatchObject({ may });
   });
 
   test.each([['gro'], ['group/li'], ['group/lib/sub'], ['lib'], ['other']])(
-    'only the project %s is not it',
+    'is refused if only the project %s may make admin calls',
     async (path) => {
       const error = await outcome(await issuer.sign(), accessBy({ operators: [path], projects: [path] }));
       expect(error).toEqual(
@@ -113,7 +110,7 @@ describe('an id_token', () => {
     },
   );
 
-  test.each(['false', 'TRUE', ''])('of a ref that is not protected (%j) is not enough', async (protectedRef) => {
+  test.each(['false', 'TRUE', ''])('of a ref that is not protected (%j) is refused', async (protectedRef) => {
     expect(await outcome(await issuer.sign({ ref_protected: protectedRef, ref: 'feature' }))).toEqual(
       new Forbidden(
         'the job ran for feature, which is not protected in group/lib: run it for a protected branch or tag',
@@ -122,60 +119,60 @@ describe('an id_token', () => {
   });
 
   const wrong: [string, () => Claims, RegExp][] = [
-    ['expired', () => ({ exp: seconds(-31) }), /^the id_token has expired at 20\S+Z: start the job again$/],
+    ['expired', () => ({ exp: seconds(-31) }), /^the id_token expired at 20\S+Z: start the job again$/],
     ['not valid yet', () => ({ nbf: seconds(60) }), /^the id_token is not valid before 20\S+Z: set the clocks/],
     [
       'for another audience',
       () => ({ aud: 'https://vault.example\nx' }),
-      /^the id_token is for the audience "https:\/\/vault\.example\\nx", this service is https:\/\/go\.corp\.example: set aud: https:/,
+      /^the id_token is for the audience "https:\/\/vault\.example\\nx", but this service is https:\/\/go\.corp\.example: set aud: https:/,
     ],
     [
-      'for several others',
+      'for several other audiences',
       () => ({ aud: ['https://a.example', 'https://b.example'] }),
       /^the id_token is for the audience \["https:\/\/a\.example",/,
     ],
     [
       'of another issuer',
       () => ({ iss: 'https://gitlab.example' }),
-      /^the id_token is of the issuer "https:\/\/gitlab\.example", this service takes those of http/,
+      /^the id_token is of the issuer "https:\/\/gitlab\.example", but this service accepts only http/,
     ],
     ['of an issuer below this one', () => ({ iss: `${issuer.url}/x` }), /is of the issuer/],
     ...['iss', 'sub', 'aud', 'exp', 'iat', 'project_path', 'ref_protected', 'ref'].map(
       (claim): [string, () => Claims, RegExp] => [
         `without ${claim}`,
         () => ({ [claim]: undefined }),
-        new RegExp(`^the id_token has no proper claim ${claim}: `),
+        new RegExp(`^the id_token has no valid claim ${claim}: `),
       ],
     ),
-    ['with a project that is no path', () => ({ project_path: ['group/lib'] }), /no proper claim project_path/],
-    ['with a truth value that is one', () => ({ ref_protected: true }), /no proper claim ref_protected/],
-    ['with an end that is no time', () => ({ exp: 'never' }), /no proper claim exp/],
+    ['with a project that is not a path', () => ({ project_path: ['group/lib'] }), /no valid claim project_path/],
+    ['with a boolean that is not a string', () => ({ ref_protected: true }), /no valid claim ref_protected/],
+    ['with an expiry that is not a time', () => ({ exp: 'never' }), /no valid claim exp/],
   ];
-  test.each(wrong)('%s is refused', async (_, claims, sentence) => {
+  test.each(wrong)('%s is refused', async (_, claims, message) => {
     const error = await outcome(await issuer.sign(claims()));
     expect(error).toBeInstanceOf(Unauthorized);
-    expect((error as Error).message).toMatch(sentence);
+    expect((error as Error).message).toMatch(message);
   });
 
-  test('may be 30 s off', async () => {
+  test('may be 30 s too old or too new', async () => {
     expect(await outcome(await issuer.sign({ exp: seconds(-25), nbf: seconds(25) }))).toMatchObject({ kind: 'job' });
   });
 
-  test('that somebody else signed is refused', async () => {
+  test('with a signature of somebody else is refused', async () => {
     expect(await outcome(await issuer.forge())).toEqual(
       new Unauthorized(
-        'the signature of the id_token is not right: take one that GitLab CI made, and pass it as it is',
+        'the signature of the id_token is not valid: use one that GitLab CI issued, and send it unchanged',
       ),
     );
   });
 
-  test('whose claims were changed is refused', async () => {
+  test('with changed claims is refused', async () => {
     const [header, , signature] = (await issuer.sign()).split('.');
     const [, claims] = (await issuer.sign({ project_path: 'root/everything' })).split('.');
     expect(await outcome(`${header}.${claims}.${signature}`)).toMatchObject({ name: 'Unauthorized' });
   });
 
-  test('that nobody signed, or anybody with the public key, is refused', async () => {
+  test('without a signature, or signed with the public key as a secret, is refused', async () => {
     const payload = JSON.parse(
       Buffer.from((await issuer.sign()).split('.')[1] ?? '', 'base64url').toString(),
     ) as JWTPayload;
@@ -186,17 +183,17 @@ describe('an id_token', () => {
       .sign(Buffer.from(spki));
     for (const token of [none, `${none}AAAA`, symmetric]) {
       expect(await outcome(token)).toEqual(
-        new Unauthorized('the id_token is not signed with RS256: take one that GitLab CI made'),
+        new Unauthorized('the id_token is not signed with RS256: use one that GitLab CI issued'),
       );
     }
     expect(issuer.requests.keys).toBe(0);
   });
 
-  test.each(['a.b.c', '..', 'eyJhbGciOiJSUzI1NiJ9.e30.'])('that is none is refused: %s', async (token) => {
+  test.each(['a.b.c', '..', 'eyJhbGciOiJSUzI1NiJ9.e30.'])('that is not a JWT is refused: %s', async (token) => {
     expect(await outcome(token)).toBeInstanceOf(Unauthorized);
   });
 
-  test('costs one look at the keys, however many there are', async () => {
+  test('fetches the keys once for many tokens', async () => {
     const tokens = await Promise.all(Array.from({ length: 20 }, () => issuer.sign()));
     for (const result of await Promise.all(tokens.map((token) => outcome(token))))
       expect(result).toMatchObject({ kind: 'job' });
@@ -204,7 +201,7 @@ describe('an id_token', () => {
     expect(issuer.requests).toEqual({ discovery: 1, keys: 1 });
   });
 
-  test('of a new key is taken, 30 s after the last look at the keys', async () => {
+  test('with a new key is accepted 30 s after the keys were last fetched', async () => {
     const old = await issuer.sign();
     await outcome(old);
     await issuer.rotate();
@@ -218,7 +215,7 @@ describe('an id_token', () => {
     expect(issuer.requests).toEqual({ discovery: 1, keys: 2 });
   });
 
-  test('is taken while the issuer is down, as long as its keys are kept', async () => {
+  test('is accepted while the issuer is down, as long as its keys are cached', async () => {
     await outcome(await issuer.sign());
     issuer.down();
     vi.setSystemTime(Date.now() + 9 * 60_000);
@@ -227,7 +224,7 @@ describe('an id_token', () => {
     expect(await outcome(await issuer.sign())).toBeInstanceOf(Unavailable);
   });
 
-  test('waits for an issuer that is down, and is taken once it is back', async () => {
+  test('cannot be checked while the issuer is down, and is accepted once it is back', async () => {
     issuer.down();
     expect(await outcome(await issuer.sign())).toMatchObject({
       name: 'Unavailable',
@@ -239,10 +236,10 @@ describe('an id_token', () => {
   });
 
   test.each([
-    [{ issuer: 'https://other.example' }, 'is the issuer https://other.example'],
+    [{ issuer: 'https://other.example' }, 'names the issuer https://other.example'],
     [{ jwks_uri: 'http://127.0.0.1:9/keys' }, 'has its keys at another origin'],
     [{ jwks_uri: 5 }, 'jwks_uri'],
-  ])('is not taken from a discovery document that says %j', async (discovery, reason) => {
+  ])('cannot be checked with a discovery document that contains %j', async (discovery, reason) => {
     issuer.discovery = discovery;
     expect(await outcome(await issuer.sign())).toMatchObject({
       name: 'Unavailable',
@@ -252,7 +249,7 @@ describe('an id_token', () => {
   });
 });
 
-/** So many seconds from now, as a claim. */
-function seconds(later: number): number {
-  return Math.floor(Date.now() / 1000) + later;
+/** The time in a number of seconds from now, as a claim. */
+function seconds(fromNow: number): number {
+  return Math.floor(Date.now() / 1000) + fromNow;
 }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** The claims of an id_token; undefined leaves one of the usual ones out. */
+/** The claims of an id_token. The value undefined omits a default claim. */
 export type Claims = Readonly<Record<string, unknown>>;
 
 interface Key {
@@ -12,17 +12,17 @@ interface Key {
   readonly public: JWK;
 }
 
-/** Making keys takes a moment: issuers begin with the same one. */
+/** All issuers start with the same key, because generating a key takes time. */
 let firstKey: Promise<Key> | undefined;
 
-/** A GitLab that does nothing but make id_tokens and show its keys. */
+/** A GitLab that only issues id_tokens and publishes its keys. */
 export class Issuer {
   readonly #server: Server;
   #key: Key;
   #isDown = false;
-  /** How often it was asked, by path. */
+  /** The number of requests, by path. */
   readonly requests = { discovery: 0, keys: 0 };
-  /** What its discovery document says in place of the truth. */
+  /** Overrides fields of the discovery document. */
   discovery: Readonly<Record<string, unknown>> = {};
 
   private constructor(key: Key) {
@@ -53,20 +53,20 @@ export class Issuer {
     return issuer;
   }
 
-  /** With a path, as a GitLab below one has it. */
+  /** The URL. It has a path, like that of a GitLab with a relative URL root. */
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/gitlab`;
   }
 
-  /** The key that it shows, public. */
+  /** The public key that the issuer publishes. */
   get publicKey(): JWK {
     return this.#key.public;
   }
 
-  /** An id_token as GitLab makes it for a job on a protected branch of group/lib, with these claims in place of the usual ones. */
+  /** Issues an id_token as GitLab does for a job on a protected branch of group/lib. `claims` override the default claims. */
   async sign(claims: Claims = {}, key: Key = this.#key): Promise<string> {
     const now = Math.floor(Date.now() / 1000);
-    const usual = {
+    const defaults = {
       iss: this.url,
       sub: 'project_path:group/lib:ref_type:branch:ref:main',
       aud: 'https://go.corp.example',
@@ -88,17 +88,17 @@ export class Issuer {
       ref_path: 'refs/heads/main',
       ref_protected: 'true',
     };
-    return new SignJWT({ ...usual, ...claims })
+    return new SignJWT({ ...defaults, ...claims })
       .setProtectedHeader({ alg: 'RS256', kid: key.id, typ: 'JWT' })
       .sign(key.private);
   }
 
-  /** An id_token that somebody else signed, who names the key of this issuer. */
+  /** An id_token with the key id of this issuer, signed with another key. */
   async forge(claims: Claims = {}): Promise<string> {
     return this.sign(claims, { ...(await createKey()), id: this.#key.id });
   }
 
-  /** From now on signs with another key, and shows that one alone. */
+  /** Replaces the key: from now on, the issuer signs with a new key and publishes only that one. */
   async rotate(): Promise<void> {
     this.#key = await createKey();
   }

@@ -13,7 +13,7 @@ describe('ADMIN_OIDC', () => {
       { issuer: 'http://gitlab.corp.example:8080/gitlab', audience: 'modpress', operators: ['a'], projects: [] },
     ],
     ['audience=a=b operators=a', { ...defaults, audience: 'a=b', operators: ['a'], projects: [] }],
-  ])('%j is understood', (value, rules) => {
+  ])('parses %j', (value, rules) => {
     expect(parseOidcRules(value, defaults)).toEqual(rules);
   });
 
@@ -25,14 +25,14 @@ describe('ADMIN_OIDC', () => {
     ['operators=a,,b', 'has an empty entry'],
     ['operators=/', 'has an empty entry'],
     ['audience=x', 'allows nobody'],
-    ['issuer=gitlab.example operators=a', 'has an issuer= that is no'],
-    ['issuer=https://user:pass@gitlab.example operators=a', 'has an issuer= that is no'],
-    ['issuer=ftp://gitlab.example operators=a', 'has an issuer= that is no'],
-  ])('%j is refused', (value, sentence) => {
+    ['issuer=gitlab.example operators=a', 'has an issuer= that is not'],
+    ['issuer=https://user:pass@gitlab.example operators=a', 'has an issuer= that is not'],
+    ['issuer=ftp://gitlab.example operators=a', 'has an issuer= that is not'],
+  ])('rejects %j', (value, sentence) => {
     expect(() => parseOidcRules(value, defaults)).toThrow(sentence);
   });
 
-  test('the audience has to come from somewhere', () => {
+  test('requires an audience, from ADMIN_OIDC or from PUBLIC_URL', () => {
     expect(() => parseOidcRules('operators=a', { ...defaults, audience: undefined })).toThrow(
       'has no audience=, and PUBLIC_URL is not set',
     );

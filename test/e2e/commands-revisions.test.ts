@@ -189,7 +189,10 @@ describe('go get refuses', { timeout: 60_000 }, () => {
       ],
       'v1.3.1-0.{ahead last}': ['there is no tag v1.3.0', 'preceding tag (v1.3.0) not found'],
       'v1.5.1-0.{ahead last}': ['does not come after the tag v1.5.0', 'not a descendent of preceding tag (v1.5.0)'],
-      'v1.0.1-0.{ahead last time}-{ahead last:11}': ['its commit id is too short', 'revision is shorter than canonical'],
+      'v1.0.1-0.{ahead last time}-{ahead last:11}': [
+        'its commit id is too short',
+        'revision is shorter than canonical',
+      ],
       'v1.0.1-0.{ahead last time}-{ahead last:13}': ['its commit id is too long', 'revision is longer than canonical'],
       'v1.0.0-{ahead last}': ['the major version has to be v0', 'major version without preceding tag must be v0'],
       'v1.0.1-0.{ahead first}': ['has the tag v1.0.0', 'tag (v1.0.0) found on revision'],

@@ -67,7 +67,7 @@ test('without a worker and without Redis, what is published is still served, and
   expect((await get(`${proxies[0].url}/${module}/@v/v1.0.0.zip`)).status).toBe(200);
   expect(await get(`${proxies[0].url}/${module}/@v/main.info`)).toMatchObject({
     status: 503,
-    text: expect.stringContaining('cannot be asked for it right now'),
+    text: expect.stringContaining('cannot be queried for it right now'),
   });
   await redis.start();
   await expect

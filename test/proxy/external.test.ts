@@ -41,7 +41,7 @@ async function start(options: TestProxyOptions = {}): Promise<TestProxy> {
   return proxy;
 }
 
-/** Makes upstream send the first 100 bytes of the zip only; the test goes on with `response`. */
+/** Makes upstream send only the first 100 bytes of the zip. The test sends the rest through `response`. */
 function holdZip(): { response?: ServerResponse } {
   const held: { response?: ServerResponse } = {};
   routes[`${V}/v1.0.0.zip`] = (response) => {
@@ -51,7 +51,7 @@ function holdZip(): { response?: ServerResponse } {
   return held;
 }
 
-/** What lies in the cache, without its prefix. */
+/** The keys in the cache, without their prefix. */
 async function cached(proxy: TestProxy): Promise<string[]> {
   await proxy.settled();
   const keys: string[] = [];
@@ -60,7 +60,7 @@ async function cached(proxy: TestProxy): Promise<string[]> {
 }
 
 describe('external modules', () => {
-  test('come from upstream once, and then from the cache, also after a restart without upstream', async () => {
+  test('are downloaded from upstream once and then served from the cache, also after a restart without upstream', async () => {
     const first = await start();
     for (const file of ['info', 'mod', 'zip'] as const) {
       for (let times = 0; times < 2; times++) {
@@ -79,8 +79,8 @@ describe('external modules', () => {
     }
   });
 
-  test('that many clients ask for at once cost one request', async () => {
-    // Half of the zip comes only after every client is there.
+  test('cost one request upstream if many clients request them at once', async () => {
+    // Most of the zip is sent only after every client has connected.
     let arrived = 0;
     const held = holdZip();
     const proxy = await start();
@@ -96,7 +96,7 @@ describe('external modules', () => {
     expect(upstream.asked).toEqual([`${V}/v1.0.0.zip`, `${V}/v1.0.0.mod`]);
   });
 
-  test('get into the cache although the client left in the middle', async () => {
+  test('are cached although the client leaves in the middle', async () => {
     const held = holdZip();
     const proxy = await start();
     const leaving = new AbortController();
@@ -110,7 +110,7 @@ describe('external modules', () => {
     expect(upstream.asked).toHaveLength(1);
   });
 
-  test('break off for clients that have begun when upstream breaks off', async () => {
+  test('break the connections of their clients if upstream breaks the connection', async () => {
     const held = holdZip();
     const proxy = await start();
     const responses = await Promise.all([1, 2].map(() => fetch(`${proxy.url}${V}/v1.0.0.zip`)));
@@ -120,7 +120,7 @@ describe('external modules', () => {
     expect(await cached(proxy)).toEqual([]);
   });
 
-  test('are fetched for a HEAD as well, which gets the headers alone', async () => {
+  test('are downloaded for a HEAD as well, whose response has no body', async () => {
     const proxy = await start();
     const { status, headers, body } = await get(`${proxy.url}${V}/v1.0.0.zip`, { method: 'HEAD' });
     expect([status, headers.get('content-type'), body.length]).toEqual([200, 'application/zip', 0]);
@@ -131,20 +131,20 @@ describe('external modules', () => {
 
   test.each<[string, (zip: Buffer) => Routes[string]]>([
     [
-      'less than its length',
+      'less than Content-Length says',
       (zip) => (response) => {
         response.setHeader('content-length', zip.length);
         response.write(zip.subarray(0, 100), () => response.destroy());
       },
     ],
     [
-      'a chunked body that breaks off',
+      'an incomplete chunked body',
       (zip) => (response) => {
         response.write(zip.subarray(0, 100), () => response.destroy());
       },
     ],
     [
-      'half a zip as if it were whole, without a length',
+      'half a zip as a complete body without Content-Length',
       (zip) => (response) => {
         response.write(zip.subarray(0, 100), () => response.end());
       },
@@ -156,7 +156,7 @@ describe('external modules', () => {
       },
     ],
     ['a page in HTML', () => '<html>Please log in</html>'.repeat(10)],
-  ])('are not cached when upstream sends %s, and fail the go command', async (_, route) => {
+  ])('are not cached if upstream sends %s, and the go command fails', async (_, route) => {
     routes[`${V}/v1.0.0.zip`] = route(files.zip);
     const proxy = await start();
     await using go = await startGo(proxy.url, { GONOSUMDB: '*' });
@@ -173,7 +173,7 @@ describe('external modules', () => {
     ['v1.0.0.info', '{"Version":"v1.0.1"}'],
     ['v1.0.0.mod', '<html>Please log in</html>'],
     ['main.info', '<html>Please log in</html>'],
-  ])('are not cached when upstream sends nonsense for %s', async (file, body) => {
+  ])('are not cached if upstream sends an invalid %s', async (file, body) => {
     routes[`${V}/${file}`] = body;
     const proxy = await start();
     expect(await get(`${proxy.url}${V}/${file}`)).toMatchObject({
@@ -183,10 +183,10 @@ describe('external modules', () => {
     expect(await cached(proxy)).toEqual([]);
   });
 
-  test('lists, @latest and branches are asked for each time; the last good answer helps out in an outage', async () => {
+  test('requests lists, @latest and branches from upstream each time, and serves the last good response in an outage', async () => {
     const proxy = await start();
-    const questions = [`${V}/list`, `/${MODULE}/@latest`, `${V}/main.info`];
-    for (const question of questions) await get(proxy.url + question);
+    const paths = [`${V}/list`, `/${MODULE}/@latest`, `${V}/main.info`];
+    for (const path of paths) await get(proxy.url + path);
     routes[`${V}/list`] = 'v1.0.0\nv1.1.0\n';
     const { text, headers } = await get(`${proxy.url}${V}/list`);
     expect(text).toBe('v1.0.0\nv1.1.0\n');
@@ -197,8 +197,8 @@ describe('external modules', () => {
 
     const restarted = await start({ folder: proxy.folder });
     for (const each of [proxy, restarted]) {
-      for (const question of questions) {
-        const answer = await get(each.url + question);
+      for (const path of paths) {
+        const answer = await get(each.url + path);
         expect(answer.status).toBe(200);
         expect(answer.headers.get('warning')).toContain('110');
         expect(answer.headers.get('cache-control')).toBe('no-cache');
@@ -211,7 +211,7 @@ describe('external modules', () => {
     }
   });
 
-  test('the last answer is the one that stays in the cache, however long an earlier one takes to get there', async () => {
+  test('keeps the latest response in the cache even if an earlier write takes longer', async () => {
     const slow = new EventEmitter();
     let writes = 0;
     const proxy = await start({
@@ -231,17 +231,17 @@ describe('external modules', () => {
     expect(String(await proxy.store.get(`upstream${V}/list`))).toBe('v1.0.0\nv1.1.0\n');
   });
 
-  test('a 404 is believed, even where there was an answer before', async () => {
+  test('passes on a 404, even if an earlier response is in the cache', async () => {
     const proxy = await start();
     await get(`${proxy.url}${V}/list`);
     delete routes[`${V}/list`];
     const { status, text, headers } = await get(`${proxy.url}${V}/list`);
-    expect([status, text]).toEqual([404, `not found: no ${V}/list here\n`]);
+    expect([status, text]).toEqual([404, `not found: no ${V}/list here\nrequest id: ${headers.get('x-request-id')}\n`]);
     expect(headers.get('content-type')).toBe('text/plain; charset=utf-8');
     expect(headers.get('cache-control')).toBe('public, max-age=60');
   });
 
-  test('410 and its text are passed on, without control characters and shortened', async () => {
+  test('passes on a 410 and its text, without control characters and shortened', async () => {
     routes[`${V}/list`] = (response) => {
       response.writeHead(410, { 'content-type': 'text/plain' }).end(`gone\u001b[31m for good\n${'line\n'.repeat(50)}`);
     };
@@ -252,13 +252,13 @@ describe('external modules', () => {
     expect(text.trim().split('\n').length).toBeLessThanOrEqual(8);
   });
 
-  test('an HTML page is never passed on as the text of an error', async () => {
+  test('never passes on an HTML page as the text of an error', async () => {
     routes[`${V}/list`] = (response) => void response.writeHead(404, { 'content-type': 'text/html' }).end('<script>');
     const proxy = await start();
     expect((await get(`${proxy.url}${V}/list`)).text).not.toContain('script');
   });
 
-  test('a store that fails costs requests upstream, and no client notices', async () => {
+  test('serve clients from upstream if the store fails', async () => {
     const proxy = await start({
       wrap: (store) => withStore(store, { get: down, stat: down, open: down, put: down }),
     });
@@ -268,12 +268,12 @@ describe('external modules', () => {
       }
       await proxy.settled();
     }
-    // The small ones are in memory by then.
+    // The small files are in memory by then.
     expect(upstream.asked).toEqual(['info', 'mod', 'zip', 'zip'].map((file) => `${V}/v1.0.0.${file}`));
     expect(proxy.log.join('')).toContain('cannot write to the cache');
   });
 
-  test('are redirected to the first upstream in redirect mode', async () => {
+  test('redirects to the first upstream proxy in redirect mode', async () => {
     const entries = parseGoproxy(`${upstream.url}/,https://never.example`);
     const proxy = await start({ externalModules: new RedirectedModules(entries) });
     const { status, headers } = await get(`${proxy.url}/github.com/%21azure/sdk/@v/v1.0.0.zip`);
@@ -284,7 +284,7 @@ describe('external modules', () => {
     expect(await cached(proxy)).toEqual([]);
   });
 
-  test('from the public proxy, with the real go command, and again without it', async () => {
+  test('have the checksums of the public proxy for the real go command, also when they come from the cache', async () => {
     const proxy = await start({ upstream: await goEnv('GOPROXY') });
     const expected = {
       Sum: 'h1:w5fcysjrx7yqtD/aO+QwRjYZOKnaM9Uh2b40tElTs3Y=',
@@ -297,7 +297,7 @@ describe('external modules', () => {
   }, 60_000);
 });
 
-/** What `go mod download -json` says of a small public module. */
+/** The output of `go mod download -json` for a small public module. */
 async function downloadQuote(url: string): Promise<unknown> {
   await using go = await startGo(url, { GONOSUMDB: '*' });
   const { stdout } = await go.run('mod', 'download', '-json', 'rsc.io/quote@v1.5.2');

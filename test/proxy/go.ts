@@ -4,27 +4,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** What a run of the go command gave. */
+/** The result of running the go command. */
 export interface GoResult {
   readonly ok: boolean;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** The real go command, with an empty module cache and in an empty module of its own. */
+/** The real go command, with its own empty module cache, in an empty module of its own. */
 export interface Go extends AsyncDisposable {
-  /** Folder of the module in which it runs. */
+  /** Folder of the module in which the command runs. */
   readonly folder: string;
   run(...args: string[]): Promise<GoResult>;
 }
 
-/** What this machine is set to use: `go env NAME`, at run time. */
+/** The value of `go env NAME` on this machine. */
 export async function goEnv(name: string): Promise<string> {
   const { stdout } = await promisify(execFile)('go', ['env', name]);
   return stdout.trim();
 }
 
-/** Makes one that uses the given GOPROXY. Private modules are not looked up in checksum databases; `env` adds to that. */
+/** Prepares a go command with the given GOPROXY. It does not verify private modules with checksum databases. `env` adds variables. */
 export async function startGo(goproxy: string, env: Record<string, string> = {}): Promise<Go> {
   const root = await mkdtemp(join(tmpdir(), 'modpress-go-'));
   const folder = join(root, 'work');
@@ -33,10 +33,10 @@ export async function startGo(goproxy: string, env: Record<string, string> = {})
     ...process.env,
     GOPROXY: goproxy,
     GONOSUMDB: 'gitlab.example/*',
-    // With the go command's own memory of checksum databases.
+    // It contains the go command's cache of checksum databases.
     GOPATH: join(root, 'path'),
     GOMODCACHE: join(root, 'cache'),
-    // Else the files of the module cache cannot be removed at the end.
+    // -modcacherw: otherwise the files of the module cache cannot be removed at the end.
     GOFLAGS: '-mod=mod -modcacherw',
     GOTOOLCHAIN: 'local',
     GOWORK: 'off',
@@ -55,8 +55,8 @@ export async function startGo(goproxy: string, env: Record<string, string> = {})
       return { ok: false, stdout, stderr };
     }
   };
-  const made = await run('mod', 'init', 'example.com/work');
-  if (!made.ok) throw new Error(made.stderr);
+  const initialized = await run('mod', 'init', 'example.com/work');
+  if (!initialized.ok) throw new Error(initialized.stderr);
   return {
     folder,
     run,

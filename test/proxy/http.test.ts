@@ -15,7 +15,7 @@ describe('over HTTP', () => {
   });
   afterEach(async () => await proxy[Symbol.asyncDispose]());
 
-  test('HEAD has the headers of GET and no body', async () => {
+  test('responds to HEAD with the headers of GET and no body', async () => {
     for (const file of ['list', 'v1.0.0.info', 'v1.0.0.zip', 'v9.0.0.zip']) {
       const url = `${proxy.url}/${MODULE}/@v/${file}`;
       const [head, whole] = [await get(url, { method: 'HEAD' }), await get(url)];
@@ -25,13 +25,13 @@ describe('over HTTP', () => {
     }
   });
 
-  test.each(['POST', 'PUT', 'DELETE', 'PATCH'])('%s is not allowed', async (method) => {
+  test.each(['POST', 'PUT', 'DELETE', 'PATCH'])('does not allow %s', async (method) => {
     const { status, headers } = await get(zip, { method });
     expect([status, headers.get('allow')]).toEqual([405, 'GET, HEAD']);
     expect((await get(zip)).status).toBe(200);
   });
 
-  test('If-None-Match saves the body of what is known', async () => {
+  test('responds with 304 if the client has the content already (If-None-Match)', async () => {
     for (const url of [zip, `${proxy.url}/${MODULE}/@v/list`]) {
       const { headers } = await get(url);
       const etag = headers.get('etag') ?? '';
@@ -44,7 +44,7 @@ describe('over HTTP', () => {
     }
   });
 
-  test('a list that changed has another ETag', async () => {
+  test('gives a list that has changed another ETag', async () => {
     const etag = (await get(`${proxy.url}/${MODULE}/@v/list`)).headers.get('etag') ?? '';
     await publish(proxy.store, MODULE, 'v1.1.0');
     expect((await get(`${proxy.url}/${MODULE}/@v/list`, { headers: { 'if-none-match': etag } })).status).toBe(200);
@@ -56,7 +56,7 @@ describe('over HTTP', () => {
     ['bytes=-7', -7, undefined],
     ['bytes=10-99999', 10, undefined],
     ['bytes=-99999', 0, undefined],
-  ])('Range: %s gives a part of a zip', async (range, start, end) => {
+  ])('serves a part of a zip for Range: %s', async (range, start, end) => {
     const { status, body, headers } = await get(zip, { headers: { range } });
     const part = files.zip.subarray(start, end);
     expect([status, body.equals(part)]).toEqual([206, true]);
@@ -64,32 +64,33 @@ describe('over HTTP', () => {
     expect(headers.get('content-range')).toBe(`bytes ${first}-${first + part.length - 1}/${files.zip.length}`);
   });
 
-  test.each(['bytes=99999-', 'bytes=-0'])('Range: %s cannot be satisfied', async (range) => {
+  test.each(['bytes=99999-', 'bytes=-0'])('responds with 416 to Range: %s', async (range) => {
     const { status, headers, body } = await get(zip, { headers: { range } });
     expect([status, body.length]).toEqual([416, 0]);
     expect(headers.get('content-range')).toBe(`bytes */${files.zip.length}`);
   });
 
   test.each([
-    ['of several parts', { range: 'bytes=0-1,3-4' }],
-    ['the wrong way round', { range: 'bytes=5-2' }],
-    ['in other units', { range: 'lines=0-1' }],
-    ['of another state of the file', { range: 'bytes=0-1', 'if-range': '"other"' }],
-  ])('a range %s gives the whole zip', async (_, headers: Record<string, string>) => {
+    ['with several parts', { range: 'bytes=0-1,3-4' }],
+    ['whose end is before its start', { range: 'bytes=5-2' }],
+    ['in units other than bytes', { range: 'lines=0-1' }],
+    ['of another version of the file (If-Range)', { range: 'bytes=0-1', 'if-range': '"other"' }],
+  ])('serves the whole zip for a range %s', async (_, headers: Record<string, string>) => {
     const { status, body } = await get(zip, { headers });
     expect([status, body.equals(files.zip)]).toEqual([200, true]);
   });
 
-  test('If-Range of this state of the file gives the part', async () => {
+  test('serves a part if If-Range has the ETag of the file', async () => {
     const etag = (await get(zip)).headers.get('etag') ?? '';
     expect((await get(zip, { headers: { range: 'bytes=0-1', 'if-range': etag } })).status).toBe(206);
   });
 
-  test('a URL that is none of ours says what is wrong with it', async () => {
-    expect(await get(`${proxy.url}/gitlab.example/%zz/@v/list`)).toMatchObject({
-      status: 400,
-      text: 'bad request: malformed percent-encoding in the URL\n',
-    });
+  test('explains what is wrong with an invalid URL', async () => {
+    const malformed = await get(`${proxy.url}/gitlab.example/%zz/@v/list`);
+    expect([malformed.status, malformed.text]).toEqual([
+      400,
+      `bad request: malformed percent-encoding in the URL\nrequest id: ${malformed.headers.get('x-request-id')}\n`,
+    ]);
     expect(await get(`${proxy.url}/gitlab.example/Team/@v/list`)).toMatchObject({
       status: 404,
       text: expect.stringContaining('upper case letters are written !x'),
@@ -97,13 +98,13 @@ describe('over HTTP', () => {
     expect(await get(`${proxy.url}/favicon.ico`)).toMatchObject({ status: 404 });
   });
 
-  test('nothing is sniffed, and every request is observed once', async () => {
+  test('forbids content sniffing, and reports every request once', async () => {
     await get(zip);
     await get(zip, { method: 'POST' });
     expect((await get(`${proxy.url}/gitlab.example/none/@latest`)).headers.get('x-content-type-options')).toBe(
       'nosniff',
     );
-    // In whichever order the connections are closed.
+    // The connections may be closed in any order.
     await expect
       .poll(() => proxy.observed.toSorted())
       .toEqual(['invalid 405', 'private/latest 404', 'private/zip 200']);

@@ -5,28 +5,28 @@ import { parseVersion, type Version } from '../../src/module/version.ts';
 import { moduleKey } from '../../src/store/layout.ts';
 import type { Store } from '../../src/store/store.ts';
 
-/** A module version as three files. */
+/** The three files of a module version. */
 export interface ModuleFiles {
   readonly info: Buffer;
   readonly mod: Buffer;
   readonly zip: Buffer;
 }
 
-/** A module path that the test knows to be one. */
+/** Parses a module path. Throws if it is invalid. */
 export function modulePath(text: string): ModulePath {
   const path = parseModulePath(text);
   if (typeof path !== 'string') throw new Error(`${text}: ${path.reason}`);
   return path;
 }
 
-/** A version that the test knows to be one. */
+/** Parses a version. Throws if it is invalid. */
 export function version(text: string): Version {
   const parsed = parseVersion(text);
-  if (parsed === undefined) throw new Error(`${text} is no version`);
+  if (parsed === undefined) throw new Error(`${text} is not a version`);
   return parsed;
 }
 
-/** A module with a package of one function, and another one in `inner/`; `gomod` replaces its go.mod. */
+/** Makes a module with a package of one function, and an empty package in `inner/`. `gomod` replaces its go.mod. */
 export async function makeModule(
   path: string,
   at: string,
@@ -50,7 +50,7 @@ export async function makeModule(
   };
 }
 
-/** Puts a module version into the store as publishing does: `.info` last. */
+/** Writes a module version to the store as publishing does: `.info` last. */
 export async function publish(store: Store, path: string, at: string, gomod?: string): Promise<ModuleFiles> {
   const files = await makeModule(path, at, gomod);
   for (const file of ['zip', 'mod', 'info'] as const)

@@ -11,11 +11,11 @@ import { get, startProxy, withStore } from './server.ts';
 const MODULE = 'gitlab.example/team/hello';
 const FILES = ['@v/list', '@latest', '@v/v1.0.0.info', '@v/v1.0.0.mod'];
 
-test('when the store is down, what is in memory is served and the rest is 503, never 404', async () => {
+test('serves files from memory while the store is down, and responds with 503, never 404, for all others', async () => {
   await using proxy = await startProxy();
   const files = await publish(proxy.store, MODULE, 'v1.0.0');
   for (const file of FILES) expect((await get(`${proxy.url}/${MODULE}/${file}`)).status).toBe(200);
-  // As when a volume is no longer mounted.
+  // This is how a volume looks that is no longer mounted.
   await rm(join(proxy.folder, '.tmp'), { recursive: true });
   await rm(join(proxy.folder, 'modules'), { recursive: true });
 
@@ -33,7 +33,7 @@ test('when the store is down, what is in memory is served and the rest is 503, n
     expect([missing, status, text.split('\n')[0]]).toEqual([
       missing,
       503,
-      'the module store cannot be reached right now',
+      expect.stringMatching(/^the module store cannot be reached right now, so gitlab\.example\/.* cannot be served$/),
     ]);
     expect(headers.get('retry-after')).toBe('10');
     expect(headers.get('cache-control')).toBe('no-store');
@@ -42,7 +42,7 @@ test('when the store is down, what is in memory is served and the rest is 503, n
   expect(proxy.log.filter((line) => line.includes('request failed'))).toHaveLength(4);
 });
 
-test('what another process withdrew is gone here once memory is no longer fresh', async () => {
+test('no longer serves what another process has removed once the file in memory is not fresh', async () => {
   await using proxy = await startProxy({ freshMs: 0 });
   await publish(proxy.store, MODULE, 'v1.0.0');
   for (const file of FILES) expect((await get(`${proxy.url}/${MODULE}/${file}`)).status).toBe(200);
@@ -50,7 +50,7 @@ test('what another process withdrew is gone here once memory is no longer fresh'
   for (const file of FILES) expect((await get(`${proxy.url}/${MODULE}/${file}`)).status).toBe(404);
 });
 
-test('identical questions at the same time become one listing', async () => {
+test('lists the store once for identical concurrent requests', async () => {
   await using proxy = await startProxy();
   await publish(proxy.store, MODULE, 'v1.0.0');
   let listings = 0;
@@ -69,14 +69,17 @@ test('identical questions at the same time become one listing', async () => {
   expect(listings).toBe(2);
 });
 
-const unforeseen = new Error('the password is hunter2', { cause: new StoreUnavailable('inner') });
+const unexpected = new Error('the password is hunter2', { cause: new StoreUnavailable('inner') });
 
-test('an error that nobody foresaw is a 500 that tells nothing, and is logged once with its cause', async () => {
+test('responds to an unexpected error with a 500 without details, and logs it once with its cause', async () => {
   await using proxy = await startProxy({
-    wrap: (store) => withStore(store, { get: () => Promise.reject(unforeseen) }),
+    wrap: (store) => withStore(store, { get: () => Promise.reject(unexpected) }),
   });
-  const { status, text } = await get(`${proxy.url}/${MODULE}/@v/v1.0.0.info`);
-  expect([status, text]).toEqual([500, 'internal error\nThe log of the service has the details.\n']);
+  const { status, text, headers } = await get(`${proxy.url}/${MODULE}/@v/v1.0.0.info`);
+  expect([status, text]).toEqual([
+    500,
+    `internal error\nThe log of the service has the details under this request id.\nrequest id: ${headers.get('x-request-id')}\n`,
+  ]);
   const logged = proxy.log.filter((line) => line.includes('hunter2'));
   expect(logged).toHaveLength(1);
   expect(logged[0]).toContain('inner');

@@ -21,18 +21,18 @@ describe('private modules', () => {
 
   const url = (path: string): string => `${proxy.url}/${path}`;
 
-  test('are listed in order, without pseudo-versions, whatever the static list says', async () => {
+  test('are listed in order, without pseudo-versions, whatever the static list contains', async () => {
     for (const each of ['v1.10.0', 'v1.9.0', 'v1.10.0-rc.1', 'v0.0.0-20240203040506-0123456789ab'])
       await publish(proxy.store, MODULE, each);
     await proxy.store.put(`${versionsPrefix(modulePath(MODULE))}list`, Buffer.from('v9.9.9\n'));
     const { status, text, headers } = await get(url(`${MODULE}/@v/list`));
     expect([status, text]).toEqual([200, 'v1.9.0\nv1.10.0-rc.1\nv1.10.0\n']);
     expect(headers.get('content-type')).toBe('text/plain; charset=utf-8');
-    // A cache in between must not hide the next tag.
+    // A cache between the service and its clients must not hide the next tag.
     expect(headers.get('cache-control')).toBe('private, no-cache');
   });
 
-  test('show a new version at once', async () => {
+  test('include a new version at once', async () => {
     await publish(proxy.store, MODULE, 'v1.0.0');
     expect((await get(url(`${MODULE}/@v/list`))).text).toBe('v1.0.0\n');
     expect((await get(url(`${MODULE}/@v/v1.1.0.info`))).status).toBe(404);
@@ -42,7 +42,7 @@ describe('private modules', () => {
     expect(JSON.parse((await get(url(`${MODULE}/@latest`))).text)).toHaveProperty('Version', 'v1.1.0');
   });
 
-  test('are listed however many versions there are', async () => {
+  test('are listed completely, even if there are more than a thousand versions', async () => {
     const versions = Array.from({ length: 1200 }, (_, minor) => `v1.${minor}.0`);
     const path = modulePath(MODULE);
     for (const each of versions) await proxy.store.put(moduleKey(path, version(each), 'info'), Buffer.from('{}'));
@@ -50,7 +50,7 @@ describe('private modules', () => {
   }, 60_000);
 
   test.each(['@v/list', '@latest', '@v/v1.0.0.info', '@v/v1.0.0.mod', '@v/v1.0.0.zip', '@v/main.info'])(
-    'that nobody published are not found: %s',
+    'are 404 if they are not published: %s',
     async (operation) => {
       for (const path of [MODULE, 'gitlab.example/team', 'gitlab.example']) {
         const { status, text, headers } = await get(url(`${path}/${operation}`));
@@ -63,19 +63,19 @@ describe('private modules', () => {
     },
   );
 
-  test('exist only from their .info on', async () => {
+  test('exist only once their .info exists', async () => {
     const files = await publish(proxy.store, MODULE, 'v1.0.0');
     const info = moduleKey(modulePath(MODULE), version('v1.0.0'), 'info');
     await proxy.store.delete(info);
-    const ask = async (): Promise<number[]> =>
+    const statuses = async (): Promise<number[]> =>
       await Promise.all(
         ['list', 'v1.0.0.info', 'v1.0.0.mod', 'v1.0.0.zip'].map(
           async (file) => (await get(url(`${MODULE}/@v/${file}`))).status,
         ),
       );
-    expect(await ask()).toEqual([404, 404, 404, 404]);
+    expect(await statuses()).toEqual([404, 404, 404, 404]);
     await proxy.store.put(info, files.info);
-    expect(await ask()).toEqual([200, 200, 200, 200]);
+    expect(await statuses()).toEqual([200, 200, 200, 200]);
   });
 
   test('are served byte for byte, with the headers of immutable files', async () => {
@@ -95,18 +95,18 @@ describe('private modules', () => {
   });
 
   describe('@latest', () => {
-    test('is the highest release, even beside a higher pre-release', async () => {
+    test('is the highest release, even if there is a higher pre-release', async () => {
       for (const each of ['v1.9.0', 'v1.10.0', 'v2.0.0-rc.1+incompatible', 'v1.11.0-rc.1'])
         await publish(proxy.store, MODULE, each);
       expect(await latestOf(proxy)).toBe('v1.10.0');
     });
 
-    test('is the highest pre-release where there is no release', async () => {
+    test('is the highest pre-release if there is no release', async () => {
       for (const each of ['v1.0.0-alpha.9', 'v1.0.0-alpha.10']) await publish(proxy.store, MODULE, each);
       expect(await latestOf(proxy)).toBe('v1.0.0-alpha.10');
     });
 
-    test('passes over what the highest release retracts, itself too', async () => {
+    test('omits the versions that the highest release retracts, including itself', async () => {
       await publish(proxy.store, MODULE, 'v1.0.0');
       await publish(proxy.store, MODULE, 'v1.1.0');
       await publish(proxy.store, MODULE, 'v1.2.0', `module ${MODULE}\n\nretract [v1.1.0, v1.2.0]\n`);
@@ -114,14 +114,14 @@ describe('private modules', () => {
       expect((await get(url(`${MODULE}/@v/list`))).text).toBe('v1.0.0\nv1.1.0\nv1.2.0\n');
     });
 
-    test('says so where everything is retracted', async () => {
+    test('is 404 with a reason if every version is retracted', async () => {
       await publish(proxy.store, MODULE, 'v1.0.0', `module ${MODULE}\n\nretract v1.0.0\n`);
       expect(await latestOf(proxy)).toMatch(
         /^404 not found: every version of gitlab\.example\/team\/hello is retracted\n/,
       );
     });
 
-    test('is an incompatible version only while there is no go.mod', async () => {
+    test('is an incompatible version only if the highest compatible version has no go.mod', async () => {
       const none = `module ${MODULE}\n`;
       await publish(proxy.store, MODULE, 'v1.0.0', none);
       await publish(proxy.store, MODULE, 'v2.0.0+incompatible', none);
@@ -159,7 +159,7 @@ describe('private modules', () => {
       expect(proxy.observed).toEqual(['private/info 200', 'private/mod 200', 'private/zip 200']);
     });
 
-    test('go get of a package deep in a module, past all its prefixes', async () => {
+    test('go get of a package deep in a module, through requests for all its prefixes', async () => {
       await publish(proxy.store, 'gitlab.example/a/b/c', 'v0.3.0');
       const { ok, stderr } = await go.run('get', 'gitlab.example/a/b/c/inner@latest');
       expect([ok, stderr]).toEqual([true, expect.stringContaining('added gitlab.example/a/b/c v0.3.0')]);
@@ -167,7 +167,7 @@ describe('private modules', () => {
       expect(upstream.asked).toEqual([]);
     });
 
-    test('go get of what was never published ends with a sentence that helps', async () => {
+    test('go get of a version that was never published fails with an explanation', async () => {
       const { ok, stderr } = await go.run('get', 'gitlab.example/a/b/c@v1.0.0');
       expect(ok).toBe(false);
       expect(stderr).toContain('not found: gitlab.example/a/b/c@v1.0.0 is not published here');
@@ -176,7 +176,7 @@ describe('private modules', () => {
   });
 });
 
-/** The version that @latest names, or the failure. */
+/** The version of @latest, or status and text of the error. */
 async function latestOf(proxy: TestProxy): Promise<string> {
   const { status, text } = await get(`${proxy.url}/${MODULE}/@latest`);
   return status === 200 ? (JSON.parse(text) as { Version: string }).Version : `${status} ${text}`;

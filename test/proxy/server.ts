@@ -5,39 +5,40 @@ import express from 'express';
 import pino from 'pino';
 import { ExternalModules } from '../../src/proxy/external-modules.ts';
 import type { ModuleSource } from '../../src/proxy/module-source.ts';
-import type { Patience } from '../../src/proxy/download.ts';
+import type { DownloadTimeouts } from '../../src/proxy/download.ts';
 import { parseGoproxy } from '../../src/proxy/goproxy.ts';
 import { PrivateModules } from '../../src/proxy/private-modules.ts';
 import { createProxyRouter } from '../../src/proxy/router.ts';
 import { Sumdb, type SumdbEntry } from '../../src/proxy/sumdb.ts';
 import { Upstream } from '../../src/proxy/upstream.ts';
+import { assignRequestIds } from '../../src/io/request-id.ts';
 import { createCache } from '../../src/store/cache.ts';
 import { DiskStore } from '../../src/store/disk.ts';
 import type { Store } from '../../src/store/store.ts';
 import { listen } from './stub.ts';
 
-/** A proxy on a real store in a temporary folder, behind a real server. Private is what lies under gitlab.example. */
+/** A proxy with a real store in a temporary folder and a real server. Modules under gitlab.example are private. */
 export interface TestProxy extends AsyncDisposable {
   readonly url: string;
   readonly store: DiskStore;
   readonly folder: string;
-  /** What the log said, one JSON object each. */
+  /** The lines of the log, each a JSON object. */
   readonly log: string[];
-  /** What was observed: route and status. */
+  /** Route and status of each request. */
   readonly observed: string[];
-  /** Resolves when nothing is being fetched or written any more. */
+  /** Resolves when all downloads and writes have ended. */
   settled(): Promise<void>;
 }
 
-/** What a test may have otherwise. */
+/** What a test may change. */
 export interface TestProxyOptions {
   readonly upstream?: string;
-  /** An existing store folder, which is then left alone at the end. */
+  /** An existing store folder. It is not removed at the end. */
   readonly folder?: string;
-  readonly patience?: Patience;
+  readonly timeouts?: DownloadTimeouts;
   readonly databases?: readonly SumdbEntry[];
   readonly freshMs?: number;
-  /** Put between the proxy and its store. */
+  /** Wraps the store of the proxy. */
   readonly wrap?: (store: Store) => Store;
   readonly externalModules?: ModuleSource;
 }
@@ -46,7 +47,7 @@ function isPrivate(path: string): boolean {
   return path === 'gitlab.example' || path.startsWith('gitlab.example/');
 }
 
-/** Starts one on a free port. */
+/** Starts a proxy on a free port. */
 export async function startProxy(options: TestProxyOptions = {}): Promise<TestProxy> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'modpress-proxy-')));
   const disk = await DiskStore.open(folder);
@@ -57,7 +58,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
 
   const upstream = new Upstream({
     entries: parseGoproxy(options.upstream ?? 'off'),
-    ...(options.patience && { patience: options.patience }),
+    ...(options.timeouts && { timeouts: options.timeouts }),
   });
   const external = new ExternalModules({ upstream, cache: createCache(store, 'upstream/'), log });
   const sumdb = new Sumdb({
@@ -73,6 +74,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
     ...(options.freshMs !== undefined && { freshMs: options.freshMs }),
   });
   const app = express().use(
+    assignRequestIds(),
     createProxyRouter({
       isPrivate,
       privateModules,
@@ -102,7 +104,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
   };
 }
 
-/** A response with its body read. */
+/** Sends a request and reads the response with its body. */
 export async function get(
   url: string,
   init?: RequestInit,
@@ -112,7 +114,7 @@ export async function get(
   return { status: response.status, headers: response.headers, body, text: body.toString('utf8') };
 }
 
-/** A store of which some operations are replaced. */
+/** A store with some operations replaced. */
 export function withStore(store: Store, replaced: Partial<Store>): Store {
   return {
     get: (key) => store.get(key),

@@ -1,19 +1,19 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** An HTTP server on 127.0.0.1 that writes down what it was asked. */
+/** An HTTP server on 127.0.0.1 that records its requests. */
 export interface Stub extends AsyncDisposable {
   readonly url: string;
-  /** The paths asked for, in order, percent-decoded. */
+  /** The requested paths, in order, percent-decoded. */
   readonly asked: string[];
-  /** Ends it; afterwards connections are refused. May be called twice. */
+  /** Stops the server; afterwards connections are refused. May be called twice. */
   readonly close: () => Promise<void>;
 }
 
-/** Bodies by path, or a function that answers a path; what is in neither is a 404. */
+/** The body for each path, or a function that responds. All other paths are 404. */
 export type Routes = Record<string, string | Buffer | ((response: ServerResponse, request: IncomingMessage) => void)>;
 
-/** Starts one. The routes may be changed while it runs. */
+/** Starts a stub. The routes may be changed while it runs. */
 export async function startStub(routes: Routes = {}): Promise<Stub> {
   const asked: string[] = [];
   const server = await listen((request, response) => {
@@ -27,7 +27,7 @@ export async function startStub(routes: Routes = {}): Promise<Stub> {
   return { ...server, asked };
 }
 
-/** Serves on a free port of 127.0.0.1. */
+/** Starts a server on a free port of 127.0.0.1. */
 export async function listen(handler: RequestListener): Promise<Pick<Stub, 'url' | 'close'> & AsyncDisposable> {
   const server = createServer(handler);
   await new Promise<void>((resolve, reject) => {

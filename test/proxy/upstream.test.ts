@@ -17,11 +17,11 @@ afterEach(async () => {
 });
 
 describe('several upstream proxies', () => {
-  test.each([404, 410])('%s goes on at a comma', async (status) => {
+  test.each([404, 410])('continues after %s at a comma', async (status) => {
     expect(await ask(`${(await failing(status)).url},${upstream.url}`)).toMatchObject({ status: 200 });
   });
 
-  test.each([500, 403, 429])('%s stops at a comma', async (status) => {
+  test.each([500, 403, 429])('stops after %s at a comma', async (status) => {
     expect(await ask(`${(await failing(status)).url},${upstream.url}`)).toMatchObject({
       status: status === 403 ? 403 : 502,
       text: expect.stringContaining('sorry'),
@@ -29,27 +29,27 @@ describe('several upstream proxies', () => {
     expect(upstream.asked).toEqual([]);
   });
 
-  test('a refused connection stops at a comma and goes on at a bar', async () => {
+  test('after a refused connection, stops at a comma and continues at a bar', async () => {
     expect(await ask(`${await refusing()},${upstream.url}`)).toMatchObject({ status: 502 });
     expect(await ask(`${await refusing()}|${upstream.url}`)).toMatchObject({ status: 200 });
   });
 
-  test.each([500, 403, 404])('%s goes on at a bar', async (status) => {
+  test.each([500, 403, 404])('continues after %s at a bar', async (status) => {
     expect(await ask(`${(await failing(status)).url}|${upstream.url}`)).toMatchObject({ status: 200 });
   });
 
-  test('a body that breaks off goes on at a bar', async () => {
+  test('continues after an incomplete body at a bar', async () => {
     const broken = await stub({
       [`${V}/v1.0.0.mod`]: (response) => void response.write('module', () => response.destroy()),
     });
     expect(await ask(`${broken.url}|${upstream.url}`)).toMatchObject({ status: 200, text: MOD });
   });
 
-  test('an outage is reported rather than the 404 of another', async () => {
+  test('reports the outage of one proxy rather than the 404 of another', async () => {
     expect(await ask(`${(await failing(500)).url}|${(await failing(404)).url}`)).toMatchObject({ status: 502 });
   });
 
-  test('direct is a 404 that says how to go on', async () => {
+  test('responds to direct with a 404 that says what to do', async () => {
     expect(await ask('direct')).toMatchObject({
       status: 404,
       text: expect.stringContaining('GOPROXY=<this proxy>,direct'),
@@ -62,15 +62,15 @@ describe('several upstream proxies', () => {
     expect(await ask(`${(await failing(500)).url},direct`)).toMatchObject({ status: 502 });
   });
 
-  test('off refuses, but leaves the 404 of a proxy before it alone', async () => {
+  test('responds to off with a 403, but keeps the 404 of a proxy before it', async () => {
     expect(await ask('off')).toMatchObject({
       status: 403,
-      text: expect.stringMatching(/^refused: modules from outside are switched off/),
+      text: expect.stringMatching(/^refused: external modules are switched off/),
     });
     expect(await ask(`${(await failing(404)).url},off`)).toMatchObject({ status: 404 });
   });
 
-  test('a wait that upstream asks for is passed on', async () => {
+  test('passes on Retry-After', async () => {
     const busy = await stub({
       [`${V}/list`]: (response) => void response.writeHead(429, { 'retry-after': '17' }).end(),
     });
@@ -79,12 +79,12 @@ describe('several upstream proxies', () => {
     expect([status, headers.get('retry-after')]).toEqual([502, '17']);
   });
 
-  test('one that does not answer is given up, and so is one that falls silent', async () => {
+  test('responds with 504 if a proxy sends no response, or stops in the middle of one', async () => {
     const silent = await stub({
       [`${V}/v1.0.0.mod`]: () => {},
       [`${V}/v1.0.0.info`]: (response) => void response.write('{'),
     });
-    const proxy = await start({ upstream: silent.url, patience: { headersMs: 300, idleMs: 300 } });
+    const proxy = await start({ upstream: silent.url, timeouts: { headersMs: 300, idleMs: 300 } });
     for (const file of ['mod', 'info']) {
       expect(await get(`${proxy.url}${V}/v1.0.0.${file}`)).toMatchObject({
         status: 504,
@@ -93,7 +93,7 @@ describe('several upstream proxies', () => {
     }
   });
 
-  test('a connection that is lost before the answer is made once more', async () => {
+  test('repeats a request once if the connection is reset before the response', async () => {
     let lost = 0;
     const server = await stub({
       [`${V}/v1.0.0.mod`]: (response) => {
@@ -108,7 +108,7 @@ describe('several upstream proxies', () => {
     expect(server.asked).toEqual(['mod', 'mod', 'info', 'info'].map((file) => `${V}/v1.0.0.${file}`));
   });
 
-  test('redirects are followed, ten of them, and credentials stay with their server', async () => {
+  test('follows up to ten redirects, and sends credentials to their own server only', async () => {
     const seen: (string | undefined)[] = [];
     const other = await stub({
       '/there': (response, request) => {
@@ -132,7 +132,7 @@ describe('several upstream proxies', () => {
     expect(text + proxy.log.join('')).not.toContain('secret');
   });
 
-  test('a redirect to something else than HTTP is not followed', async () => {
+  test('does not follow a redirect to a protocol other than HTTP', async () => {
     const odd = await stub({
       [`${V}/v1.0.0.mod`]: (response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end(),
     });
@@ -152,7 +152,7 @@ async function start(options: TestProxyOptions): Promise<TestProxy> {
   return proxy;
 }
 
-/** Asks a proxy with the given list of upstream proxies for a go.mod. */
+/** Requests a go.mod from a proxy with the given list of upstream proxies. */
 async function ask(list: string): Promise<{ status: number; text: string }> {
   const proxy = await start({ upstream: list });
   return await get(`${proxy.url}${V}/v1.0.0.mod`);
@@ -165,7 +165,7 @@ async function failing(status: number): Promise<Stub> {
   });
 }
 
-/** The URL of a server that is not there. */
+/** The URL of a server that refuses connections. */
 async function refusing(): Promise<string> {
   const server = await startStub();
   await server.close();

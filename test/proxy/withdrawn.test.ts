@@ -15,26 +15,27 @@ const MODULE = modulePath('gitlab.example/team/Hello');
 const BAD = version('v1.1.0');
 const FILES = ['info', 'mod', 'zip'] as const;
 const TEXT =
-  /^gone: gitlab\.example\/team\/Hello@v1\.1\.0 was withdrawn on \d{4}-\d\d-\d\d: a token was in it\nUse another version\.\n$/;
+  /^gone: gitlab\.example\/team\/Hello@v1\.1\.0 was withdrawn on \d{4}-\d\d-\d\d: a token was in it\nUse another version\.\nrequest id: \S+\n$/;
 
 let proxy: TestProxy;
-/** Every key that the proxy has asked for. */
-let asked: string[];
-/** Whether the store answers. */
+/** Every key that the proxy has read. */
+let keysRead: string[];
+/** Whether the store fails. */
 let down: boolean;
 
 beforeEach(async () => {
-  asked = [];
+  keysRead = [];
   down = false;
-  const noting = async <T>(key: string, look: () => Promise<T>): Promise<T> => {
-    asked.push(key);
+  const recorded = async <T>(key: string, read: () => Promise<T>): Promise<T> => {
+    keysRead.push(key);
     if (down) throw new StoreUnavailable('down');
-    return await look();
+    return await read();
   };
   const wrap = (store: Store): Store =>
     withStore(store, {
-      get: (key) => noting(key, () => store.get(key)),
-      stat: (key) => noting(key, () => store.stat(key)),
+      get: (key) => recorded(key, () => store.get(key)),
+      stat: (key) => recorded(key, () => store.stat(key)),
+      open: (key, range) => recorded(key, () => store.open(key, range)),
     });
   proxy = await startProxy({ wrap, freshMs: 0 });
   for (const each of ['v1.0.0', 'v1.1.0']) await publish(proxy.store, MODULE, each);
@@ -42,7 +43,7 @@ beforeEach(async () => {
 afterEach(() => proxy[Symbol.asyncDispose]());
 
 describe('a withdrawn version', () => {
-  test('is 410 with the reason and what to do, for each of its files, also where it was served a moment ago', async () => {
+  test('is 410 with the reason and what to do for each of its files, also if it was served a moment before', async () => {
     for (const file of FILES) expect((await ask(`@v/v1.1.0.${file}`)).status).toBe(200);
     await withdraw();
     for (const file of FILES) {
@@ -57,7 +58,7 @@ describe('a withdrawn version', () => {
     }
   });
 
-  test('is no longer in the list, and not the latest', async () => {
+  test('is neither in the list nor @latest', async () => {
     expect([(await ask('@v/list')).text, JSON.parse((await ask('@latest')).text)]).toEqual([
       'v1.0.0\nv1.1.0\n',
       expect.objectContaining({ Version: 'v1.1.0' }),
@@ -69,15 +70,15 @@ describe('a withdrawn version', () => {
     ]);
   });
 
-  test('costs those that are published no look at a marker', async () => {
+  test('does not cost published versions a read of its marker', async () => {
     await withdraw();
     for (const path of ['@v/list', '@latest', ...FILES.map((file) => `@v/v1.0.0.${file}`)])
       expect((await ask(path)).status).toBe(200);
-    expect(asked.length).toBeGreaterThan(0);
-    expect(asked.filter((key) => key.startsWith('withdrawn/'))).toEqual([]);
+    expect(keysRead.length).toBeGreaterThan(0);
+    expect(keysRead.filter((key) => key.startsWith('withdrawn/'))).toEqual([]);
   });
 
-  test('is 503 while the store is down, and not from memory once its end was seen', async () => {
+  test('is 503 while the store is down, and not served from memory once the proxy has seen the withdrawal', async () => {
     for (const file of FILES) await ask(`@v/v1.1.0.${file}`);
     await withdraw();
     for (const file of FILES) await ask(`@v/v1.1.0.${file}`);
@@ -85,7 +86,7 @@ describe('a withdrawn version', () => {
     for (const file of FILES) expect((await ask(`@v/v1.1.0.${file}`)).status, file).toBe(503);
   });
 
-  test('fails the go command with the reason', async () => {
+  test('makes the go command fail with the reason', async () => {
     await withdraw();
     await using go = await startGo(proxy.url);
     const { ok, stderr } = await go.run('mod', 'download', `${MODULE}@v1.1.0`);
@@ -98,27 +99,27 @@ describe('a withdrawn version', () => {
   });
 });
 
-describe('on demand, with an answer of the worker from before', () => {
-  /** What the worker has answered last, which is given until it is forgotten. */
-  const before: OnDemandAnswer = {
+describe('on demand, with an earlier answer of the worker', () => {
+  /** The last answer of the worker, which is reused until it expires. */
+  const earlier: OnDemandAnswer = {
     kind: 'list',
     versions: [version('v0.9.0'), version('v1.0.0'), BAD],
     complete: true,
   };
 
-  test('the list has what is tagged, without what was withdrawn', async () => {
+  test('the list contains the tagged versions without the withdrawn ones', async () => {
     expect(await onDemandList()).toBe('v0.9.0\nv1.0.0\nv1.1.0\n');
     await withdraw();
     expect(await onDemandList()).toBe('v0.9.0\nv1.0.0\n');
   });
 
-  test('nor does it come back when nothing else is published', async () => {
+  test('the list omits a withdrawn version also if nothing else is published', async () => {
     await proxy.store.delete(moduleKey(MODULE, version('v1.0.0'), 'info'));
     await withdraw();
     expect(await onDemandList()).toBe('v0.9.0\nv1.0.0\n');
   });
 
-  test('its files are not asked for', async () => {
+  test('the files of a withdrawn version are not requested from the worker', async () => {
     await withdraw();
     for (const file of FILES) {
       await expect(
@@ -127,16 +128,16 @@ describe('on demand, with an answer of the worker from before', () => {
     }
   });
 
-  test('an outage of the store leaves the list that is known', async () => {
+  test('in an outage of the store, the list contains the published versions', async () => {
     const answer = await onDemand(
-      async () => before,
+      async () => earlier,
       () => Promise.reject(new StoreUnavailable('down')),
     ).answer({ kind: 'list', module: MODULE });
     expect(answer).toMatchObject({ body: Buffer.from('v1.0.0\nv1.1.0\n') });
   });
 
   async function onDemandList(): Promise<string> {
-    const answer = await onDemand(async () => before).answer({ kind: 'list', module: MODULE });
+    const answer = await onDemand(async () => earlier).answer({ kind: 'list', module: MODULE });
     return answer.kind === 'bytes' ? answer.body.toString() : answer.kind;
   }
 });

@@ -1,6 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto';
 
-/** Deliveries as GitLab makes them. */
+/** Deliveries as GitLab sends them. */
 
 export const zeros = '0'.repeat(40);
 export const commit = '82b3d5ae55f7080f1e6022629cdb57bfae7cccc7';
@@ -35,7 +35,7 @@ export function tagPush(parts: Record<string, unknown> = {}): Record<string, unk
   };
 }
 
-/** The body of the system hook that tells of a push as a whole. */
+/** The body of the system hook event that reports a whole push. */
 export function repositoryUpdate(changes: { before: string; after: string; ref: string }[]): Record<string, unknown> {
   return {
     event_name: 'repository_update',
@@ -47,7 +47,7 @@ export function repositoryUpdate(changes: { before: string; after: string; ref: 
   };
 }
 
-/** The headers of a delivery from before signing tokens. */
+/** The headers of a delivery with a plain token. */
 export function headers(parts: Record<string, string> = {}): Record<string, string> {
   return {
     'Content-Type': 'application/json',
@@ -60,12 +60,12 @@ export function headers(parts: Record<string, string> = {}): Record<string, stri
   };
 }
 
-/** A signing token of its own. */
+/** Makes a new signing token. */
 export function signingToken(): string {
   return `whsec_${createHmac('sha256', randomUUID()).digest('base64')}`;
 }
 
-/** The headers of a signed delivery, which has no plain token. `at` is in milliseconds since 1970. */
+/** The headers of a signed delivery without a plain token. `at` is the time of the signature, in milliseconds since 1970. */
 export function signedHeaders(token: string, body: string, at = Date.now()): Record<string, string> {
   const id = randomUUID();
   const timestamp = String(Math.floor(at / 1_000));
@@ -78,7 +78,7 @@ export function signedHeaders(token: string, body: string, at = Date.now()): Rec
   };
 }
 
-/** One signature, `v1,<base64>`. */
+/** Makes a signature, `v1,<base64>`. */
 export function sign(token: string, id: string, timestamp: string, body: string): string {
   const key = Buffer.from(token.slice('whsec_'.length), 'base64');
   return `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')}`;

@@ -30,12 +30,12 @@ describe('the webhook', () => {
       expect(hook.jobs()).toEqual([pushedTag(1, 'v1.0.0', commit)]);
     });
 
-    it('an annotated tag, by the commit it stands for', async () => {
+    it('an annotated tag, with its commit as hint', async () => {
       await hook.post(tagPush({ after: tagObject }));
       expect(hook.jobs()[0]?.hint).toBe(commit);
     });
 
-    it('a tag whose commit GitLab did not find, by what it points at', async () => {
+    it('a tag whose commit GitLab did not find, with the tag object as hint', async () => {
       await hook.post(tagPush({ after: tagObject, checkout_sha: null }));
       expect(hook.jobs()[0]?.hint).toBe(tagObject);
     });
@@ -46,14 +46,14 @@ describe('the webhook', () => {
       expect(hook.jobs()[0]?.hint).toBe(after);
     });
 
-    it('a tag with slashes, other letters and 1,024 bytes', async () => {
+    it('tags with slashes, with non-ASCII letters, and with 1,024 bytes', async () => {
       for (const tag of ['sub/dir/v1.2.3', 'größe/v1.0.0', `v${'x'.repeat(1_023)}`]) {
         expect((await hook.post(tagPush({ ref: `refs/tags/${tag}` }))).status).toBe(202);
         expect(hook.jobs().at(-1)?.tag).toBe(tag);
       }
     });
 
-    it('what a group hook sends, which is the same', async () => {
+    it('a tag push of a group hook, which has the same form', async () => {
       const given = headers({ 'X-Gitlab-Webhook-UUID': randomUUID(), 'X-Gitlab-Instance': 'http://gitlab.example' });
       expect((await hook.post(tagPush(), given)).status).toBe(202);
     });
@@ -64,7 +64,7 @@ describe('the webhook', () => {
       expect(hook.jobs()).toEqual([pushedTag(1, 'v1.0.0', commit)]);
     });
 
-    it('every tag of a repository update that is still there', async () => {
+    it('every tag of a repository update that was not deleted', async () => {
       const body = repositoryUpdate([
         { before: zeros, after: commit, ref: 'refs/heads/main' },
         { before: zeros, after: commit, ref: 'refs/tags/v1.0.0' },
@@ -83,7 +83,7 @@ describe('the webhook', () => {
       expect((await hook.post(tagPush(), given)).status).toBe(202);
     });
 
-    it('what it is given piece by piece', async () => {
+    it('a tag whose body arrives in pieces', async () => {
       const body = JSON.stringify(tagPush({ message: 'ü'.repeat(50) }));
       const sending = httpRequest(hook.url, { method: 'POST', headers: headers() });
       const answered = once(sending, 'response');
@@ -106,32 +106,32 @@ describe('the webhook', () => {
     const system = headers({ 'X-Gitlab-Event': 'System Hook' });
     const deleted = { before: commit, after: zeros };
     it.each([
-      ['a deleted tag', tagPush({ ...deleted, checkout_sha: null }), headers(), 'tag deleted'],
-      ['deleted tags', repositoryUpdate([{ ...deleted, ref: 'refs/tags/v1.0.0' }]), system, 'tag deleted'],
+      ['a deleted tag', tagPush({ ...deleted, checkout_sha: null }), headers(), 'the tag was deleted'],
+      ['deleted tags', repositoryUpdate([{ ...deleted, ref: 'refs/tags/v1.0.0' }]), system, 'the tag was deleted'],
       [
         'branches',
         repositoryUpdate([{ before: zeros, after: commit, ref: 'refs/heads/v1.0.0' }]),
         system,
-        'no tag is concerned',
+        'no tag has changed',
       ],
-      ['nothing at all', repositoryUpdate([]), system, 'no tag is concerned'],
+      ['an update without changes', repositoryUpdate([]), system, 'no tag has changed'],
       [
         'other system events',
         { event_name: 'project_create', project_id: 4 },
         system,
-        'only tag events are of interest',
+        'the event does not concern tags',
       ],
       [
         'other events',
         { object_kind: 'merge_request' },
         headers({ 'X-Gitlab-Event': 'Merge Request Hook' }),
-        'only tag events are of interest',
+        'the event does not concern tags',
       ],
-    ])('%s', async (_name, body, given, why) => {
+    ])('%s', async (_name, body, given, reason) => {
       const response = await hook.post(body, given);
       expect(response.status).toBe(200);
       expect(response.headers.get('Content-Type')).toContain('text/plain');
-      expect(await response.text()).toBe(`ignored: ${why}\n`);
+      expect(await response.text()).toBe(`ignored: ${reason}\n`);
       expect(hook.added).toEqual([]);
       expect(hook.received[0]).toMatch(/ ignored$/);
     });
@@ -143,27 +143,27 @@ describe('the webhook', () => {
     const system = headers({ 'X-Gitlab-Event': 'System Hook' });
     const { 'X-Gitlab-Event': _event, ...eventless } = headers();
     const wrong: [string, unknown, Record<string, string>?][] = [
-      ['a body that is no JSON', '{"object_kind":'],
+      ['a body that is not JSON', '{"object_kind":'],
       ['a body that is not UTF-8', Buffer.from([0x22, 0xff, 0x22])],
       ['an empty body', ''],
-      ['JSON that is no object', '[]'],
+      ['JSON that is not an object', '[]'],
       ['null', 'null'],
       ['a body without a project', tagPush({ project_id: undefined })],
-      ['a project that is no id', tagPush({ project_id: '1' })],
-      ['a negative project', tagPush({ project_id: -1 })],
-      ['a project that is no integer', tagPush({ project_id: 1.5 })],
-      ['a ref that is no text', tagPush({ ref: ['refs/tags/v1.0.0'] })],
-      ['an after that is no object id', tagPush({ after: 'main' })],
-      ['a checkout_sha that is no object id', tagPush({ checkout_sha: '../..' })],
-      ['another event than the header says', tagPush({ event_name: 'push' })],
-      ['a system hook without a name', {}, system],
-      ['changes that are none', { ...repositoryUpdate([]), changes: {} }, system],
+      ['a project id that is a string', tagPush({ project_id: '1' })],
+      ['a negative project id', tagPush({ project_id: -1 })],
+      ['a project id that is not an integer', tagPush({ project_id: 1.5 })],
+      ['a ref that is not a string', tagPush({ ref: ['refs/tags/v1.0.0'] })],
+      ['an after that is not an object id', tagPush({ after: 'main' })],
+      ['a checkout_sha that is not an object id', tagPush({ checkout_sha: '../..' })],
+      ['an event_name that contradicts the header', tagPush({ event_name: 'push' })],
+      ['a system hook without event_name', {}, system],
+      ['changes that are not a list', { ...repositoryUpdate([]), changes: {} }, system],
       [
-        'one wrong tag among several',
+        'one invalid tag name among several',
         repositoryUpdate(['v1.0.0', 'v1..0'].map((tag) => ({ before: zeros, after: commit, ref: `refs/tags/${tag}` }))),
         system,
       ],
-      ['a delivery without an event', tagPush(), eventless],
+      ['a delivery without X-Gitlab-Event', tagPush(), eventless],
     ];
     it.each(wrong)('%s', async (_name, body, given) => {
       const response = await hook.post(body, given);
@@ -204,7 +204,9 @@ describe('the webhook', () => {
     it.each(names)('the tag name %j', async (name) => {
       const response = await hook.post(tagPush({ ref: `refs/tags/${name}` }));
       expect(response.status).toBe(400);
-      expect(await response.text()).toBe('ref: not a valid tag name\n');
+      expect(await response.text()).toBe(
+        `ref: not a valid tag name\nrequest id: ${response.headers.get('X-Request-Id')}\n`,
+      );
       expect(hook.added).toEqual([]);
     });
   });

@@ -10,10 +10,10 @@ import { useWebhookServer } from './server.ts';
 describe('the webhook', () => {
   const hook = useWebhookServer();
 
-  describe('guards its body', () => {
+  describe('limits the body', () => {
     beforeEach(() => hook.serve());
 
-    it('takes 25 MB and answers 413 beyond, announced or not', async () => {
+    it('accepts 25 MB and responds with 413 to more, with or without Content-Length', async () => {
       const limit = 25 * 1_024 * 1_024;
       const padding = limit - JSON.stringify(tagPush({ message: '' })).length;
       const largest = JSON.stringify(tagPush({ message: 'x'.repeat(padding) }));
@@ -21,33 +21,33 @@ describe('the webhook', () => {
       expect((await hook.post(largest)).status).toBe(202);
       expect((await hook.post(`${largest} `)).status).toBe(413);
       const pieces = new Blob([largest, ' ']).stream();
-      const unannounced: RequestInit & { duplex: 'half' } = {
+      const withoutLength: RequestInit & { duplex: 'half' } = {
         method: 'POST',
         headers: headers(),
         body: pieces,
         duplex: 'half',
       };
-      expect((await fetch(hook.url, unannounced)).status).toBe(413);
+      expect((await fetch(hook.url, withoutLength)).status).toBe(413);
       expect(hook.added).toHaveLength(1);
     });
 
-    it('answers 415 to anything but JSON', async () => {
+    it('responds with 415 to content other than JSON', async () => {
       for (const type of ['application/x-www-form-urlencoded', 'text/plain', 'application/jsonp', '']) {
         expect((await hook.post(tagPush(), headers({ 'Content-Type': type }))).status).toBe(415);
       }
       expect(hook.added).toEqual([]);
     });
 
-    it('answers 415 to a compressed body, which GitLab never sends', async () => {
+    it('responds with 415 to a compressed body, which GitLab never sends', async () => {
       const body = gzipSync(JSON.stringify(tagPush()));
       expect((await hook.post(body, headers({ 'Content-Encoding': 'gzip' }))).status).toBe(415);
       expect(hook.added).toEqual([]);
     });
 
-    it('queues nothing of a body that is cut off, and goes on', async () => {
+    it('queues nothing if the body is incomplete, and continues to work', async () => {
       const sending = httpRequest(hook.url, { method: 'POST', headers: headers({ 'Content-Length': '100000' }) });
       sending.on('error', () => {
-        // We hang up ourselves.
+        // The test closes the connection itself.
       });
       sending.write(JSON.stringify(tagPush()));
       sending.flushHeaders();
@@ -58,10 +58,25 @@ describe('the webhook', () => {
       expect((await hook.post(tagPush())).status).toBe(202);
     });
 
-    it('answers 405 to anything but POST', async () => {
+    it('responds with 405 to methods other than POST', async () => {
       const response = await fetch(hook.url);
       expect(response.status).toBe(405);
       expect(response.headers.get('Allow')).toBe('POST');
+    });
+
+    it('sends the request id in the header, in error texts and in log lines', async () => {
+      const given = 'front-proxy:0001';
+      const response = await hook.post(tagPush({ ref: 7 }), headers({ 'X-Request-Id': given }));
+      expect([response.status, response.headers.get('X-Request-Id')]).toEqual([400, given]);
+      expect(await response.text()).toMatch(new RegExp(`^ref: .*\\nrequest id: ${given}\\n$`));
+      const accepted = await hook.post(tagPush(), headers({ 'X-Request-Id': 'not sane' }));
+      const id = accepted.headers.get('X-Request-Id');
+      expect(id).toMatch(/^[0-9a-f-]{36}$/);
+      const lines = hook.logged.trimEnd().split('\n');
+      expect(lines.map((line) => JSON.parse(line) as Record<string, unknown>)).toEqual([
+        expect.objectContaining({ event: 'webhook.refused', result: 'malformed', requestId: given }),
+        expect.objectContaining({ event: 'webhook.received', queued: 1, requestId: id }),
+      ]);
     });
 
     it('logs no body and no secret', async () => {
@@ -73,7 +88,7 @@ describe('the webhook', () => {
   });
 
   describe('and the queue', () => {
-    it('folds what is delivered twice', async () => {
+    it('folds a delivery that arrives twice', async () => {
       const queue = new MemoryQueue({ log: pino({ level: 'silent' }) });
       let runs = 0;
       queue.process(1, async () => void (runs += 1));
@@ -97,7 +112,7 @@ describe('the webhook', () => {
       await queue.close();
     });
 
-    it('queues each tag of a repository update whose delivery is the same', async () => {
+    it('queues each tag of one repository update', async () => {
       const queue = new MemoryQueue({ log: pino({ level: 'silent' }) });
       await hook.serve({ queue });
       const tags = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0'];
@@ -108,7 +123,7 @@ describe('the webhook', () => {
       await queue.close();
     });
 
-    it('answers 503 when the queue cannot take it, so that GitLab shows a failure', async () => {
+    it('responds with 503 if the queue is not available, so that GitLab shows a failure', async () => {
       const queue: JobSink = { add: () => Promise.reject(new Error('Redis is away')) };
       await hook.serve({ queue });
       const response = await hook.post(tagPush());
@@ -119,7 +134,7 @@ describe('the webhook', () => {
       expect(hook.received).toEqual(['tag_push unavailable']);
     });
 
-    it('takes many deliveries at once and loses none', async () => {
+    it('accepts many deliveries at once and loses none', async () => {
       await hook.serve();
       const bodies = Array.from({ length: 500 }, (_, index) => tagPush({ project_id: index + 1 }));
       const answers = await Promise.all(bodies.map((body) => hook.post(body)));

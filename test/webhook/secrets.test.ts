@@ -10,7 +10,7 @@ import { useWebhookServer } from './server.ts';
 describe('the secrets of the webhook', () => {
   const hook = useWebhookServer();
 
-  it('refuses a wrong token and none at all, and shows neither', async () => {
+  it('refuses a wrong token and a missing token, and shows no token', async () => {
     await hook.serve({ tokens: ['the secret', 'the next one'] });
     const { 'X-Gitlab-Token': _token, ...without } = headers();
     for (const given of [headers({ 'X-Gitlab-Token': 'a guess' }), headers({ 'X-Gitlab-Token': '' }), without]) {
@@ -22,21 +22,21 @@ describe('the secrets of the webhook', () => {
     expect(hook.logged).not.toMatch(/the secret|the next one|a guess/);
   });
 
-  it('takes each of several tokens while they are changed', async () => {
+  it('accepts each of several tokens while they are rotated', async () => {
     await hook.serve({ tokens: ['the secret', 'the next one, größer'] });
     for (const token of ['the secret', Buffer.from('the next one, größer').toString('latin1')]) {
       expect((await hook.post(tagPush(), headers({ 'X-Gitlab-Token': token }))).status).toBe(202);
     }
   });
 
-  it('refuses without waiting for the body', async () => {
+  it('refuses a wrong token without waiting for the body', async () => {
     await hook.serve();
     const sending = httpRequest(hook.url, {
       method: 'POST',
       headers: headers({ 'X-Gitlab-Token': 'a guess', 'Content-Length': '20000000' }),
     });
     sending.on('error', () => {
-      // The server may hang up on what it did not want.
+      // The server may close the connection of a request that it has refused.
     });
     sending.write('{');
     const [response] = await once(sending, 'response');
@@ -44,7 +44,7 @@ describe('the secrets of the webhook', () => {
     sending.destroy();
   });
 
-  it('takes a signed delivery', async () => {
+  it('accepts a signed delivery', async () => {
     const token = signingToken();
     await hook.serve({ tokens: [], signingTokens: [token] });
     const body = JSON.stringify(tagPush({ message: 'größer' }));
@@ -53,7 +53,7 @@ describe('the secrets of the webhook', () => {
     expect(hook.added[0]?.delivery).toContain(given['webhook-id']);
   });
 
-  it('takes each of several signing tokens, and one right signature among others', async () => {
+  it('accepts each of several signing tokens, and one valid signature among others', async () => {
     const [first, second] = [signingToken(), signingToken()];
     await hook.serve({ tokens: [], signingTokens: [first, second] });
     const body = JSON.stringify(tagPush());
@@ -64,7 +64,7 @@ describe('the secrets of the webhook', () => {
     expect((await hook.post(body, { ...given, 'webhook-signature': signature })).status).toBe(202);
   });
 
-  it('refuses what was signed with another key, or changed after it was signed', async () => {
+  it('refuses a delivery that was signed with another key or changed after signing', async () => {
     const token = signingToken();
     await hook.serve({ tokens: [], signingTokens: [token] });
     const body = JSON.stringify(tagPush());
@@ -84,7 +84,7 @@ describe('the secrets of the webhook', () => {
     expect(hook.added).toEqual([]);
   });
 
-  it('refuses a signature older or newer than five minutes, or without a time', async () => {
+  it('refuses a signature with a timestamp more than five minutes off, or without one', async () => {
     const token = signingToken();
     await hook.serve({ tokens: [], signingTokens: [token] });
     const body = JSON.stringify(tagPush());
@@ -112,7 +112,7 @@ describe('the secrets of the webhook', () => {
     }
   });
 
-  it('takes no plain token when only signing tokens are set, not even the signing token itself', async () => {
+  it('accepts no plain token if only signing tokens are set, not even the signing token itself', async () => {
     const token = signingToken();
     await hook.serve({ tokens: [], signingTokens: [token] });
     for (const plain of ['', token, 'undefined']) {
@@ -120,7 +120,7 @@ describe('the secrets of the webhook', () => {
     }
   });
 
-  it('takes either when both are set', async () => {
+  it('accepts either if both are set', async () => {
     const token = signingToken();
     await hook.serve({ signingTokens: [token] });
     const body = JSON.stringify(tagPush());
@@ -132,7 +132,7 @@ describe('the secrets of the webhook', () => {
     expect((await hook.post(body, signedHeaders(signingToken(), body))).status).toBe(401);
   });
 
-  it('does not start without a secret, or with one that is none', () => {
+  it('does not start without a secret or with an invalid signing token', () => {
     const log = pino({ level: 'silent' });
     const create = (tokens: string[], signingTokens: string[]) => () =>
       createWebhookRouter({ tokens, signingTokens, queue: hook.recorder, log });

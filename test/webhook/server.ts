@@ -5,25 +5,26 @@ import { pino } from 'pino';
 import { afterEach, beforeEach } from 'vitest';
 import type { JobSink } from '../../src/queue/queue.ts';
 import type { TagJob } from '../../src/queue/tag-job.ts';
+import { assignRequestIds } from '../../src/io/request-id.ts';
 import { createWebhookRouter, type WebhookOptions } from '../../src/webhook/router.ts';
 import { headers } from './deliveries.ts';
 
-/** A webhook on a real server, anew for each test, and what came of it. */
+/** A webhook on a real server, started anew for each test, and a record of what it did. */
 export interface WebhookServer {
   readonly url: string;
-  /** What reached the queue, unless another one was given. */
+  /** What was added to the queue, unless the test uses another queue. */
   readonly added: readonly { readonly job: TagJob; readonly delivery: string | undefined }[];
-  /** What reached the metrics, `<event> <result>`. */
+  /** What was reported to the metrics, `<event> <result>`. */
   readonly received: readonly string[];
   readonly logged: string;
   readonly recorder: JobSink;
   jobs(): TagJob[];
-  /** Starts it, with the token `the secret` unless told otherwise. */
+  /** Starts the webhook, with the token `the secret` by default. */
   serve(options?: Partial<WebhookOptions>): Promise<void>;
   post(body: unknown, given?: Record<string, string>): Promise<Response>;
 }
 
-/** To be called at the top of a test file: it starts afresh before each test and ends the server after it. */
+/** Call this at the top of a test file. Clears the record before each test, and stops the server after it. */
 export function useWebhookServer(): WebhookServer {
   let server: Server | undefined;
   let url = '';
@@ -67,6 +68,7 @@ export function useWebhookServer(): WebhookServer {
       const metrics = { received: (event: string, result: string) => void received.push(`${event} ${result}`) };
       const app = express();
       app.use(
+        assignRequestIds(),
         createWebhookRouter({ tokens: ['the secret'], signingTokens: [], queue: recorder, log, metrics, ...options }),
       );
       server = createServer(app).listen(0, '127.0.0.1');

@@ -1,9 +1,9 @@
 import { compareVersions, isPseudoVersion, prereleaseOf, type Version } from '../module/version.ts';
 
 /**
- * The versions that `@v/list` shows, in ascending order: no pseudo-versions, and no `+incompatible` ones once the
- * highest compatible version has a go.mod of its own (modfetch's appendIncompatibleVersions). Retracted ones stay,
- * because the go command filters those itself.
+ * The versions for `@v/list`, in ascending order. Pseudo-versions are left out. So are `+incompatible` versions if the
+ * highest compatible version has its own go.mod (appendIncompatibleVersions in cmd/go/internal/modfetch). Retracted
+ * versions are included, because the go command filters them itself.
  */
 export async function listedVersions(
   published: readonly Version[],
@@ -17,8 +17,8 @@ export async function listedVersions(
 }
 
 /**
- * The versions in the order in which `@latest` prefers them: releases before pre-releases, higher before lower.
- * The first, retracted or not, is also the one whose go.mod holds the retractions.
+ * Sorts versions in the order in which `@latest` prefers them: releases before pre-releases, higher before lower. The
+ * go.mod of the first version, retracted or not, contains the retractions of the module.
  */
 export function byPreference(listed: readonly Version[]): Version[] {
   const descending = listed.toSorted((a, b) => compareVersions(b, a));

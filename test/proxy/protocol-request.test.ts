@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseRequest, protocolPath, sumdbPath } from '../../src/proxy/request.ts';
+import { parseRequest, protocolPath, sumdbPath } from '../../src/proxy/protocol-request.ts';
 
 describe('a request of the module protocol', () => {
   test.each([
@@ -26,13 +26,13 @@ describe('a request of the module protocol', () => {
 
   test.each([
     ['a broken percent-encoding', '/rsc.io/%zz/@v/list'],
-    ['an encoded byte that is no UTF-8', '/rsc.io/%ff/@v/list'],
-  ])('%s is malformed', (_, path) => {
+    ['an encoded byte that is not UTF-8', '/rsc.io/%ff/@v/list'],
+  ])('reports %s as malformed', (_, path) => {
     expect(parseRequest(path)).toMatchObject({ kind: 'rejected', malformed: true });
   });
 
   test.each([
-    ['no module protocol at all', '/favicon.ico'],
+    ['a path outside the module protocol', '/favicon.ico'],
     ['upper case that is not escaped', '/github.com/Azure/sdk/@v/list'],
     ['a lone exclamation mark', '/github.com/a!/@v/list'],
     ['an escaped upper case letter', '/github.com/!A/@v/list'],
@@ -49,16 +49,16 @@ describe('a request of the module protocol', () => {
     ['another file', '/rsc.io/quote/@v/v1.0.0.ziphash'],
     ['a zip of a branch', '/rsc.io/quote/@v/main.zip'],
     ['a go.mod of an incomplete version', '/rsc.io/quote/@v/v1.mod'],
-    ['something after the list', '/rsc.io/quote/@v/list/x'],
-    ['a path beyond what stores can hold', `/rsc.io/${'x/'.repeat(600)}@v/list`],
-    ['a name beyond what file systems can hold', `/rsc.io/quote/@v/${'x'.repeat(250)}.info`],
-  ])('%s is unknown, with a reason', (_, path) => {
+    ['a path that continues after list', '/rsc.io/quote/@v/list/x'],
+    ['a path that is too long for stores', `/rsc.io/${'x/'.repeat(600)}@v/list`],
+    ['a name that is too long for file systems', `/rsc.io/quote/@v/${'x'.repeat(250)}.info`],
+  ])('rejects %s with a reason', (_, path) => {
     const request = parseRequest(path);
     expect(request).toMatchObject({ kind: 'rejected', malformed: false });
     expect(request).toHaveProperty('reason', expect.stringMatching(/\w+ \w+/));
   });
 
-  test('is written as it was read, escaped', () => {
+  test('is escaped again by protocolPath', () => {
     const paths = ['github.com/!azure/sdk/@v/v1.0.0-!r!c1.zip', 'rsc.io/quote/@v/list', 'rsc.io/quote/@latest'];
     const written = paths.map((path) => {
       const request = parseRequest(`/${path}`);
@@ -89,15 +89,15 @@ describe('a request to a checksum database', () => {
   });
 
   test.each([
-    ['nothing but a name', '/sumdb/sum.example'],
+    ['a name without an operation', '/sumdb/sum.example'],
     ['another operation', '/sumdb/sum.example/secret'],
-    ['a parent directory for a name', '/sumdb/../latest'],
+    ['a parent directory as a name', '/sumdb/../latest'],
     ['a tile outside its tree', '/sumdb/sum.example/tile/8/../../x'],
-    ['a tile of no height', '/sumdb/sum.example/tile/0/0/000'],
+    ['a tile of height 0', '/sumdb/sum.example/tile/0/0/000'],
     ['a lookup of a branch', '/sumdb/sum.example/lookup/rsc.io/quote@main'],
-    ['a lookup of no module', '/sumdb/sum.example/lookup/quote@v1.0.0'],
-    ['a lookup whose module is not escaped', '/sumdb/sum.example/lookup/rsc.io/Q@v1.0.0'],
-  ])('%s is unknown', (_, path) => {
+    ['a lookup of an invalid module path', '/sumdb/sum.example/lookup/quote@v1.0.0'],
+    ['a lookup of a module path that is not escaped', '/sumdb/sum.example/lookup/rsc.io/Q@v1.0.0'],
+  ])('rejects %s', (_, path) => {
     expect(parseRequest(path)).toMatchObject({ kind: 'rejected', malformed: false });
   });
 });

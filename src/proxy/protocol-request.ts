@@ -2,24 +2,24 @@ import type { VersionFile } from '../store/layout.ts';
 import { escapePath, escapeUpperCase, unescapePath, type ModulePath } from '../module/path.ts';
 import { parseVersion, unescapeVersion } from '../module/version.ts';
 
-/** A request of the module protocol, with everything unescaped. */
+/** A request of the module protocol. All its fields are unescaped. */
 export type ModuleRequest = ListRequest | LatestRequest | FileRequest;
 
-/** `/@v/list`: the known versions. */
+/** `/@v/list`: the versions of a module. */
 export interface ListRequest {
   readonly kind: 'list';
   readonly module: ModulePath;
 }
 
-/** `/@latest`: the version to take when the list gives none. */
+/** `/@latest`: the version that the go command uses if the list has no suitable one. */
 export interface LatestRequest {
   readonly kind: 'latest';
   readonly module: ModulePath;
 }
 
 /**
- * `/@v/<version>.info|.mod|.zip`. `version` is canonical, but for `info`, where it may also be the name of a
- * revision (`main`, `v1`, a commit) to be resolved.
+ * `/@v/<version>.info|.mod|.zip`. `version` is canonical. Only for `info` it may also be the name of a revision to
+ * resolve, such as `main`, `v1` or a commit.
  */
 export interface FileRequest {
   readonly kind: 'file';
@@ -28,7 +28,7 @@ export interface FileRequest {
   readonly file: VersionFile;
 }
 
-/** A request to a checksum database passed through: `/sumdb/<database>/<operation>`. */
+/** A request to a checksum database: `/sumdb/<database>/<operation>`. */
 export type SumdbRequest = {
   readonly kind: 'sumdb';
   readonly database: string;
@@ -38,7 +38,7 @@ export type SumdbRequest = {
   | { readonly operation: 'tile'; readonly tile: string }
 );
 
-/** Why a URL is no request of ours: `malformed` ones break the rules of URLs, the others just name nothing. */
+/** Why a path is not a request of the module protocol. `malformed` means that the URL itself is invalid. */
 export interface Rejection {
   readonly kind: 'rejected';
   readonly malformed: boolean;
@@ -46,26 +46,26 @@ export interface Rejection {
 }
 
 /**
- * Reads the path of a URL as it came over the wire: percent-decoded exactly once (the go command sends `!` as
- * `%21`), then unescaped strictly.
+ * Parses the path of a URL as the client sent it. Percent-decodes it exactly once (the go command sends `!` as `%21`),
+ * then unescapes it strictly.
  */
 export function parseRequest(wirePath: string): ModuleRequest | SumdbRequest | Rejection {
   const path = percentDecode(wirePath);
   if (path === undefined) return { kind: 'rejected', malformed: true, reason: 'malformed percent-encoding in the URL' };
   if (!path.startsWith('/')) return unknown('not a request of the module protocol');
-  // Stores take keys of 1,024 bytes with 255 between two slashes; the rest is room for their own prefixes.
+  // The limits of stores are 1,024 bytes for a key, and 255 between two slashes. This leaves room for prefixes.
   if (path.length > 1000 || path.split('/').some((element) => element.length > 240))
     return unknown('the path is too long');
   if (path.startsWith('/sumdb/')) return parseSumdb(path.slice('/sumdb/'.length));
-  // A module path contains no `@`, so the first one ends it.
+  // A module path contains no `@`, so it ends at the first `/@`.
   const at = path.indexOf('/@');
-  if (at < 0) return unknown('not a request of the module protocol: no /@v/ or /@latest in it');
+  if (at < 0) return unknown('not a request of the module protocol: the path contains no /@v/ or /@latest');
   const module = unescapePath(path.slice(1, at));
   if (typeof module !== 'string') return unknown(`not a module path: ${module.reason}`);
   return parseOperation(module, path.slice(at + 1));
 }
 
-/** The path of a request below a proxy's URL, escaped but not percent-encoded, without a leading `/`. It serves as cache key too. */
+/** The path of a request below the URL of a proxy: escaped, not percent-encoded, without a leading `/`. Also the cache key. */
 export function protocolPath(request: ModuleRequest): string {
   const module = escapePath(request.module);
   if (request.kind === 'list') return `${module}/@v/list`;
@@ -73,12 +73,12 @@ export function protocolPath(request: ModuleRequest): string {
   return `${module}/@v/${escapeUpperCase(request.version)}.${request.file}`;
 }
 
-/** The same for a checksum database: the path below `/sumdb/`. */
+/** The path of a request to a checksum database below `/sumdb/`. Also the cache key. */
 export function sumdbPath(request: SumdbRequest): string {
   return `${request.database}/${sumdbOperation(request)}`;
 }
 
-/** What follows the database in the path, and the whole path when a database is asked directly. */
+/** The part of the path after the name of the database. It is the whole path in a request to the database itself. */
 export function sumdbOperation(request: SumdbRequest): string {
   if (request.operation === 'lookup') return `lookup/${escapePath(request.module)}@${escapeUpperCase(request.version)}`;
   return request.operation === 'tile' ? request.tile : request.operation;
@@ -93,14 +93,16 @@ function parseOperation(module: ModulePath, operation: string): ModuleRequest | 
   if (version === undefined) return unknown('not a version: upper case letters are written !x');
   const file = match[2] as VersionFile;
   if (file !== 'info' && parseVersion(version) === undefined) {
-    return unknown(`${version} is not a canonical version: ask for its .info first, which names the version`);
+    return unknown(
+      `${version} is not a canonical version: request its .info first, which contains the canonical version`,
+    );
   }
   return { kind: 'file', module, version, file };
 }
 
-// A database's name may contain slashes, so the operation is what tells where it ends.
+// The name of a database may contain slashes. It ends where the operation begins.
 const SUMDB = /^(.+?)\/(?:(supported|latest)|lookup\/([^@]+)@([^/@]+)|(tile\/.+))$/;
-// The form of a tile path: tlog.ParseTilePath in golang.org/x/mod/sumdb.
+// The form of a tile path, as in tlog.ParseTilePath of golang.org/x/mod/sumdb.
 const TILE =
   /^tile\/(?:[1-9]|[12][0-9]|30)\/(?:data|[0-9]|[1-5][0-9]|6[0-3])\/(?:x[0-9]{3}\/)*[0-9]{3}(?:\.p\/[1-9][0-9]{0,9})?$/;
 const DATABASE_ELEMENT = /^[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?::[0-9]{1,5})?$/;
@@ -112,7 +114,7 @@ function parseSumdb(path: string): SumdbRequest | Rejection {
   }
   if (plain === 'supported' || plain === 'latest') return { kind: 'sumdb', database, operation: plain };
   if (tile !== undefined) {
-    return TILE.test(tile) ? { kind: 'sumdb', database, operation: 'tile', tile } : unknown('not the path of a tile');
+    return TILE.test(tile) ? { kind: 'sumdb', database, operation: 'tile', tile } : unknown('not a valid tile path');
   }
   return parseLookup(database, module ?? '', version ?? '');
 }

@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { parseVersion } from '../module/version.ts';
+import { UpstreamFailed, describe } from './module-source.ts';
+import type { FileRequest, ModuleRequest } from './protocol-request.ts';
+import type { Spool } from '../io/spool.ts';
+import { parseJson } from '../io/json.ts';
+
+/**
+ * Checks what an upstream server sends, before it is cached forever. Against forgery, the go command has its checksums.
+ * These checks only keep truncated files and the login pages of other servers out of the cache.
+ */
+
+const infoSchema = z.object({ Version: z.string() });
+
+/** Throws UpstreamFailed unless `body` can be the requested list, `.info` or `.mod`. */
+export function checkSmallFile(body: Buffer, request: ModuleRequest): void {
+  const problem = problemOf(body, request);
+  if (problem !== undefined) throw new UpstreamFailed(`the upstream proxy sent, for ${describe(request)}, ${problem}`);
+}
+
+function problemOf(body: Buffer, request: ModuleRequest): string | undefined {
+  // The go command ignores lines of a list that are not versions.
+  if (request.kind === 'list') return undefined;
+  if (request.kind === 'file' && request.file === 'mod') {
+    return /^[ \t\ufeff]*module\b/m.test(body.toString('utf8')) ? undefined : 'a go.mod without a module directive';
+  }
+  const info = infoSchema.safeParse(parseJson(body));
+  if (!info.success) return 'an invalid .info file';
+  const requested = request.kind === 'file' ? parseVersion(request.version) : undefined;
+  return requested === undefined || requested === info.data.Version
+    ? undefined
+    : `the .info of another version, ${info.data.Version}`;
+}
+
+/** An "end of central directory" record has 22 bytes and a comment of at most 65,535 (APPNOTE 4.3.16). */
+const MAX_END_RECORD_BYTES = 65_557;
+
+/**
+ * Throws UpstreamFailed unless the file ends as a zip does, with a directory of files under `module@version/`. Only
+ * this check notices a body without Content-Length that was truncated.
+ */
+export async function checkZip(spool: Spool, request: FileRequest): Promise<void> {
+  const tail = await spool.peek(Math.max(0, spool.bytes - MAX_END_RECORD_BYTES), MAX_END_RECORD_BYTES);
+  const end = tail.lastIndexOf('PK\u0005\u0006', undefined, 'latin1');
+  const whole = end >= 0 && end + 22 <= tail.length && end + 22 + tail.readUInt16LE(end + 20) === tail.length;
+  if (whole && (await isDirectoryOf(`${request.module}@${request.version}/`, tail.readUInt32LE(end + 16), spool)))
+    return;
+  throw new UpstreamFailed(
+    `the upstream proxy sent, for ${describe(request)}, a zip that is truncated or not a zip of this version`,
+  );
+}
+
+async function isDirectoryOf(root: string, offset: number, spool: Spool): Promise<boolean> {
+  // With more than 65,535 files, a zip64 record describes the directory.
+  if (offset === 0xffff_ffff) return true;
+  const entry = await spool.peek(offset, 46 + root.length);
+  const first = entry.toString('latin1', 0, 4);
+  // In a module without files, the end of the directory is right here.
+  return first === 'PK\u0005\u0006' || (first === 'PK\u0001\u0002' && entry.toString('latin1', 46) === root);
+}
