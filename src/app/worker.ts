@@ -57,7 +57,10 @@ export function startWorker(parts: WorkerRoleParts): (() => Promise<void>)[] {
     const progress = await backfill(backfillParts, request, onProgress, signal);
     const { state, projects, known, published, skipped, refused, failed } = progress;
     if (state === 'done')
-      log.info({ ...request, projects: projects.done, known, published, skipped, refused, failed }, 'backfill is over');
+      log.info(
+        { event: 'backfill.finished', ...request, projects: projects.done, known, published, skipped, refused, failed },
+        'backfill is over',
+      );
     return progress;
   });
   const sweeping = startSweeping({

@@ -3,58 +3,62 @@ import { messageOf } from '../errors.ts';
 
 const count = z.int().nonnegative();
 
-/** How far a backfill has come. It is kept in Redis and sent to whoever follows. */
+/**
+ * The progress of a backfill. It is stored in Redis and sent to clients that follow the backfill, so its field names are a
+ * contract.
+ */
 export const backfillProgressSchema = z.object({
-  /** `waiting` for a worker, `running`, `done`, or `failed` as a whole for the reason in `problem`. */
+  /** `waiting` for a worker, `running`, `done`, or `failed` as a whole, with the reason in `problem`. */
   state: z.enum(['waiting', 'running', 'done', 'failed']),
   dryRun: z.boolean(),
   startedAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
-  /** Projects in all and done. */
+  /** Projects found and projects done. */
   projects: z.object({ found: count, done: count }),
-  /** Tags that had no outcome, found so far and done. */
+  /** Tags without an outcome: found so far, and done. */
   tags: z.object({ found: count, done: count }),
-  /** Tags that had an outcome before, and so cost nothing. */
+  /** Tags that already had an outcome. They cost no call. */
   known: count,
-  /** Tags that --since leaves out. */
+  /** Tags without an outcome that are older than `--since`. */
   older: count,
   published: count,
   skipped: count,
   refused: count,
   failed: count,
-  /** Tags that were gone when their turn came. */
+  /** Tags that were dismissed, mostly because they were deleted before their turn came. */
   dismissed: count,
-  /** Of a dry run: tags that have the form of a version, and others. */
+  /** Tags to publish whose name ends in a valid version. */
   versions: count,
+  /** Tags to publish that are no versions, and so will be skipped. */
   others: count,
-  /** Between 0 and 1. */
+  /** Share of the work that is done, from 0 to 1. */
   fraction: z.number(),
-  /** Why nothing goes on at the moment. */
+  /** Why the backfill is waiting at the moment. */
   waiting: z.string().optional(),
   problem: z.string().optional(),
-  /** Why tags were skipped, with how many. */
+  /** Why tags were skipped, with the number of tags for each reason. */
   skips: z.array(z.object({ reason: z.string(), count })),
-  /** Refused and failed tags, the first of them. */
+  /** The first of the refused and failed tags. `tag` is empty for a project that failed. */
   troubles: z.array(
     z.object({ status: z.enum(['refused', 'failed']), project: z.string(), tag: z.string(), reason: z.string() }),
   ),
 });
 
-/** How far a backfill has come. */
+/** The progress of a backfill. */
 export type BackfillProgress = z.infer<typeof backfillProgressSchema>;
 
-/** Whether nothing more will come. */
+/** Whether the backfill has ended, with success or without. */
 export function isOver({ state }: Pick<BackfillProgress, 'state'>): boolean {
   return state === 'done' || state === 'failed';
 }
 
-/** The progress of a backfill that could not go on for some error. */
-export function failedFor(error: unknown, progress: BackfillProgress): BackfillProgress {
+/** The progress of a backfill that an error has ended. */
+export function failedProgress(error: unknown, progress: BackfillProgress): BackfillProgress {
   return { ...progress, state: 'failed', problem: messageOf(error), updatedAt: new Date().toISOString() };
 }
 
 /** The progress of a backfill that has not begun. */
-export function notBegun(dryRun: boolean): BackfillProgress {
+export function initialProgress(dryRun: boolean): BackfillProgress {
   const now = new Date().toISOString();
   const nothing = {
     known: 0,

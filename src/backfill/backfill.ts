@@ -14,32 +14,33 @@ import { compareTags, type MissingTag } from '../sweep/compare-tags.ts';
 import { findTargets, isOpen, projectsOf, type Target } from '../gitlab/targets.ts';
 import type { BackfillProgress } from './backfill-progress.ts';
 import type { BackfillRequest } from './backfill-request.ts';
-import { Tally, type TagResult } from './tally.ts';
+import { ProgressCounter, type TagResult } from './progress-counter.ts';
 
-/** Where the targets of a backfill are looked for. */
+/** What finding the targets of a backfill works with. */
 export interface TargetParts {
   readonly gitlab: GitLabClient;
-  /** Its scope is what an empty list of targets means. */
+  /** An empty list of targets stands for its scope. */
   readonly ownership: Ownership;
 }
 
 /** What a backfill works with. */
 export interface BackfillParts extends TargetParts {
   readonly store: ReadStore;
-  /** Publishes a tag and says what became of it; rejects when it has to be done again (Publisher.publish). */
+  /** Publishes a tag and resolves to its outcome. Rejects if it has to be tried again (see Publisher.publish). */
   readonly publish: (job: TagJob) => Promise<PublishResult>;
 }
 
-/** The targets of a backfill are not what they should be: none of it was begun. */
+/** A target of a backfill is unknown or out of scope. Nothing was published. The message names the targets. */
 export class UnknownTargets extends Error {
   override readonly name = 'UnknownTargets';
 }
 
-/** Projects worked on side by side, and tags of all of them together. */
-const PROJECTS = 4;
-const TAGS = 8;
+/** Projects worked on side by side. */
+const CONCURRENT_PROJECTS = 4;
+/** Tags published side by side, in all projects together. */
+const CONCURRENT_TAGS = 8;
 
-/** Finds out what a request names. Throws UnknownTargets; Retry where GitLab cannot be asked. */
+/** Finds the groups and projects that a request names. Rejects with UnknownTargets, and with Retry when GitLab cannot be read. */
 export async function findBackfillTargets(
   { gitlab, ownership }: TargetParts,
   request: BackfillRequest,
@@ -50,13 +51,13 @@ export async function findBackfillTargets(
   );
   if (unknown.length > 0)
     throw new UnknownTargets(`GitLab has no group or project ${unknown.join(', ')} that GITLAB_TOKEN may see`);
-  // Of a group that lies around GITLAB_SCOPE, what is in it is meant.
-  const isAround = (group: string): boolean =>
+  // A group may contain a part of GITLAB_SCOPE. The backfill then publishes only that part.
+  const containsScope = (group: string): boolean =>
     ownership.scope.some((path) => below(path.toLowerCase(), group.toLowerCase()) !== undefined);
   const outside = targets.flatMap((target) =>
     target.kind === 'membership' ||
     ownership.isInScope(target.path) ||
-    (target.kind === 'group' && isAround(target.path))
+    (target.kind === 'group' && containsScope(target.path))
       ? []
       : [target.path],
   );
@@ -65,9 +66,10 @@ export async function findBackfillTargets(
 }
 
 /**
- * Publishes every tag that has no outcome yet, the newest of each project first, several projects side by side. What has an
- * outcome costs no call, so that one that was cut off goes on where it was. Resolves to the last progress; early, with what
- * was done, once `signal` is aborted. Rejects with UnknownTargets, or Retry where the projects cannot be listed.
+ * Publishes every tag that has no outcome yet, several projects side by side, the newest tags of each project first. A tag
+ * with an outcome costs no call, so a backfill after an interrupted one continues where that ended. Resolves to the last
+ * progress; early, with the progress so far, once `signal` is aborted. Rejects with UnknownTargets, and with Retry when the
+ * projects cannot be listed.
  */
 export async function backfill(
   parts: BackfillParts,
@@ -75,83 +77,84 @@ export async function backfill(
   onProgress: (progress: BackfillProgress) => void,
   signal: AbortSignal,
 ): Promise<BackfillProgress> {
-  const tally = new Tally(request.dryRun);
-  const run = new Run(parts, request, tally, () => onProgress(tally.progress), signal);
-  await run.all();
-  if (!signal.aborted) tally.finish();
-  return tally.progress;
+  const counter = new ProgressCounter(request.dryRun);
+  await new Backfill(parts, request, counter, () => onProgress(counter.progress), signal).publishAll();
+  if (!signal.aborted) counter.finish();
+  return counter.progress;
 }
 
-class Run {
+/** One backfill while it runs. */
+class Backfill {
   readonly #parts: BackfillParts;
   readonly #request: BackfillRequest;
-  readonly #tally: Tally;
-  readonly #tell: () => void;
+  readonly #counter: ProgressCounter;
+  readonly #reportProgress: () => void;
   readonly #signal: AbortSignal;
   readonly #patience = new Patience();
-  readonly #limit: LimitFunction = pLimit(TAGS);
+  readonly #tagLimit: LimitFunction = pLimit(CONCURRENT_TAGS);
 
-  constructor(parts: BackfillParts, request: BackfillRequest, tally: Tally, tell: () => void, signal: AbortSignal) {
+  constructor(
+    parts: BackfillParts,
+    request: BackfillRequest,
+    counter: ProgressCounter,
+    reportProgress: () => void,
+    signal: AbortSignal,
+  ) {
     this.#parts = parts;
     this.#request = request;
-    this.#tally = tally;
-    this.#tell = tell;
+    this.#counter = counter;
+    this.#reportProgress = reportProgress;
     this.#signal = signal;
   }
 
-  async all(): Promise<void> {
+  async publishAll(): Promise<void> {
     const targets = await findBackfillTargets(this.#parts, this.#request);
     const projects: Project[] = [];
     for await (const project of projectsOf(this.#parts.gitlab, targets)) {
       if (this.#signal.aborted) return;
       if (isOpen(project) && this.#parts.ownership.isInScope(project.path)) projects.push(project);
-      this.#tally.projectsFound(projects.length);
-      this.#tell();
+      this.#counter.projectsFound(projects.length);
+      this.#reportProgress();
     }
-    const sideBySide = pLimit(PROJECTS);
-    await Promise.all(projects.map((project) => sideBySide(() => this.#project(project))));
+    await pLimit(CONCURRENT_PROJECTS).map(projects, (project) => this.#publishProject(project));
   }
 
-  async #project(project: Project): Promise<void> {
+  async #publishProject(project: Project): Promise<void> {
     if (this.#signal.aborted) return;
-    const at = new Date();
-    const compared = await this.#patiently(() => compareTags(this.#parts, project.id));
+    const readAt = new Date();
+    const compared = await this.#withRetries(() => compareTags(this.#parts, project.id));
     if (this.#signal.aborted) return;
-    if ('failed' in compared) this.#tally.projectFailed(project.path, compared.failed);
+    if ('failed' in compared) this.#counter.projectFailed(project.path, compared.failed);
     else {
       const { count, missing } = compared;
-      const wanted = missing.filter((tag) => isSince(tag, this.#request.since));
-      const versions = wanted.filter(({ isVersion }) => isVersion).length;
-      this.#tally.compared({
+      const selected = missing.filter((tag) => isSince(tag, this.#request.since));
+      const versions = selected.filter(({ isVersion }) => isVersion).length;
+      this.#counter.projectCompared({
         known: count - missing.length,
-        older: missing.length - wanted.length,
+        older: missing.length - selected.length,
         versions,
-        others: wanted.length - versions,
+        others: selected.length - versions,
       });
-      if (!this.#request.dryRun) await this.#tags(project, wanted, at);
+      if (!this.#request.dryRun) await this.#publishTags(project, selected, readAt);
     }
-    // One that was cut off is not done.
+    // A project whose tags were interrupted is not done.
     if (this.#signal.aborted) return;
-    this.#tally.projectDone();
-    this.#tell();
+    this.#counter.projectDone();
+    this.#reportProgress();
   }
 
-  async #tags(project: Project, tags: readonly MissingTag[], at: Date): Promise<void> {
-    await Promise.all(
-      tags.map((tag) =>
-        this.#limit(async () => {
-          if (this.#signal.aborted) return;
-          const result: TagResult = await this.#patiently(() => this.#parts.publish(listedTag(project, tag, at)));
-          if (this.#signal.aborted && 'failed' in result) return;
-          this.#tally.tagDone(project.path, tag.name, result);
-          this.#tell();
-        }),
-      ),
-    );
+  async #publishTags(project: Project, tags: readonly MissingTag[], readAt: Date): Promise<void> {
+    await this.#tagLimit.map(tags, async (tag) => {
+      if (this.#signal.aborted) return;
+      const result: TagResult = await this.#withRetries(() => this.#parts.publish(listedTag(project, tag, readAt)));
+      if (this.#signal.aborted && 'failed' in result) return;
+      this.#counter.tagDone(project.path, tag.name, result);
+      this.#reportProgress();
+    });
   }
 
-  /** Waits for what should work later, for a bounded time; a failure that stays is the result. */
-  async #patiently<T extends object>(work: () => Promise<T>): Promise<T | { readonly failed: string }> {
+  /** Repeats work that fails with a temporary error, within the retry policy. Resolves to a `failed` result for other errors. */
+  async #withRetries<T extends object>(work: () => Promise<T>): Promise<T | { readonly failed: string }> {
     for (let attempt = 1; ; attempt++) {
       try {
         const result = await work();
@@ -161,8 +164,8 @@ class Run {
         const passes = error instanceof Retry || error instanceof StoreUnavailable;
         const waitMs = passes && !this.#signal.aborted ? this.#patience.waitAfter(error, attempt) : undefined;
         if (waitMs === undefined) return { failed: messageOf(error) };
-        this.#tally.waits(messageOf(error), waitMs);
-        this.#tell();
+        this.#counter.waits(messageOf(error), waitMs);
+        this.#reportProgress();
         await sleep(waitMs, this.#signal);
         if (this.#signal.aborted) return { failed: messageOf(error) };
       }
@@ -170,7 +173,7 @@ class Run {
   }
 }
 
-/** Lightweight tags have no time of their own, so that of the commit counts. */
+/** Whether a tag is not older than `since`. A lightweight tag has no time of its own, so the time of its commit counts. */
 function isSince({ createdAt, committedAt }: MissingTag, since: string | undefined): boolean {
   return since === undefined || (createdAt ?? committedAt) >= new Date(since);
 }

@@ -1,21 +1,21 @@
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
-import { failedFor, isOver } from './backfill-progress.ts';
+import { failedProgress, isOver } from './backfill-progress.ts';
 import type { BackfillRequest } from './backfill-request.ts';
 import {
   isSameRequest,
-  KEPT_MS,
+  RETENTION_MS,
   newRun,
-  RUNS_AT_ONCE,
+  MAX_CONCURRENT_RUNS,
   type BackfillRun,
   type BackfillRuns,
   type BackfillWork,
 } from './runs.ts';
 
-/** Backfills within one process: they end with it. */
+/** Backfill runs of a single process. They end with the process. */
 export class MemoryRuns implements BackfillRuns {
-  readonly #runs = new LRUCache<string, BackfillRun>({ max: 1_000, ttl: KEPT_MS });
-  readonly #limit = pLimit(RUNS_AT_ONCE);
+  readonly #runs = new LRUCache<string, BackfillRun>({ max: 1_000, ttl: RETENTION_MS });
+  readonly #limit = pLimit(MAX_CONCURRENT_RUNS);
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<void>>();
   #work: BackfillWork | undefined;
@@ -24,7 +24,7 @@ export class MemoryRuns implements BackfillRuns {
     const same = [...this.#runs.values()].find((run) => !isOver(run.progress) && isSameRequest(run.request, request));
     if (same) return same;
     const work = this.#work;
-    if (work === undefined || this.#closing.signal.aborted) throw new Error('nobody works on backfills here');
+    if (work === undefined || this.#closing.signal.aborted) throw new Error('this process does not run backfills');
     const run = newRun(request);
     this.#runs.set(run.id, run);
     const running = this.#limit(() => this.#run(run, work)).finally(() => this.#running.delete(running));
@@ -55,7 +55,7 @@ export class MemoryRuns implements BackfillRuns {
     try {
       update(await work(run.request, update, this.#closing.signal));
     } catch (error) {
-      update(failedFor(error, current.progress));
+      update(failedProgress(error, current.progress));
     }
   }
 }

@@ -4,55 +4,56 @@ import { messageOf } from '../errors.ts';
 import { sleep } from '../async/sleep.ts';
 import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
 import { takeLease, type Lease } from '../redis/lease.ts';
-import { failedFor, isOver, type BackfillProgress } from './backfill-progress.ts';
+import { failedProgress, isOver, type BackfillProgress } from './backfill-progress.ts';
 import type { BackfillRequest } from './backfill-request.ts';
 import {
   backfillRunSchema,
   isSameRequest,
-  KEPT_MS,
+  RETENTION_MS,
   newRun,
-  RUNS_AT_ONCE,
+  MAX_CONCURRENT_RUNS,
   type BackfillRun,
   type BackfillRuns,
   type BackfillWork,
 } from './runs.ts';
 
-/** How runs in Redis are made. Times in milliseconds. */
+/** How runs are stored in Redis. */
 export interface RedisRunsOptions {
   readonly redisUrl: string;
   readonly log: Logger;
-  /** What all keys begin with; `modpress` unless given. */
+  /** The first part of all keys. Default: `modpress`. */
   readonly prefix?: string;
-  /** After how long a run whose process is silent is taken up by another; ten seconds unless given. */
-  readonly lockMs?: number;
+  /** After this many milliseconds without a sign of life from its process, another process takes over a run. Default: 10,000. */
+  readonly leaseMs?: number;
 }
 
-/** How often one looks for runs that nobody works on, and stores how far one is, in milliseconds. */
-const LOOK_MS = 1_000;
+/** How often a process searches for runs without a worker, and stores the progress of its own runs. */
+const POLL_MS = 1_000;
 
 /**
- * Backfills shared by all processes on one Redis. Each run is one text in Redis and its id is in the set of those that are
- * not over; whoever has the lock of a run works on it. If Redis is emptied, a run in progress writes itself down again.
+ * Backfill runs shared by all processes on one Redis. Each run is a JSON text under a key of its own. A set has the ids of
+ * the runs that have not ended. The process that holds the lease of a run works on it. If Redis is emptied, the process
+ * stores its run again.
  */
 export class RedisRuns implements BackfillRuns {
   readonly #redis: Redis;
   readonly #log: Logger;
   readonly #prefix: string;
-  readonly #lockMs: number;
+  readonly #leaseMs: number;
   readonly #closing = new AbortController();
   readonly #running = new Map<string, Promise<void>>();
-  #looking: Promise<void> = Promise.resolve();
+  #polling: Promise<void> = Promise.resolve();
 
-  constructor({ redisUrl, log, prefix = 'modpress', lockMs = 10_000 }: RedisRunsOptions) {
+  constructor({ redisUrl, log, prefix = 'modpress', leaseMs = 10_000 }: RedisRunsOptions) {
     this.#redis = connectRedis(redisUrl, log);
     watchHeartbeat(this.#redis);
     this.#log = log;
     this.#prefix = prefix;
-    this.#lockMs = lockMs;
+    this.#leaseMs = leaseMs;
   }
 
   async start(request: BackfillRequest): Promise<BackfillRun> {
-    for (const id of await this.#redis.smembers(this.#open)) {
+    for (const id of await this.#redis.smembers(this.#openRunsKey)) {
       const run = await this.find(id);
       if (run && !isOver(run.progress) && isSameRequest(run.request, request)) return run;
     }
@@ -62,105 +63,111 @@ export class RedisRuns implements BackfillRuns {
   }
 
   async find(id: string): Promise<BackfillRun | undefined> {
-    const text = await this.#redis.get(this.#key(id));
+    const text = await this.#redis.get(this.#runKey(id));
     return text === null ? undefined : backfillRunSchema.parse(JSON.parse(text));
   }
 
   process(work: BackfillWork): void {
-    this.#looking = this.#look(work);
+    this.#polling = this.#pollForRuns(work);
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#looking;
+    await this.#polling;
     await Promise.all(this.#running.values());
     endRedis(this.#redis);
   }
 
-  get #open(): string {
+  get #openRunsKey(): string {
     return `${this.#prefix}:backfills`;
   }
 
-  #key(id: string): string {
+  #runKey(id: string): string {
     return `${this.#prefix}:backfill:${id}`;
   }
 
   async #store(run: BackfillRun): Promise<void> {
-    const over = isOver(run.progress);
-    const change = this.#redis.multi().set(this.#key(run.id), JSON.stringify(run), 'PX', KEPT_MS);
-    await (over ? change.srem(this.#open, run.id) : change.sadd(this.#open, run.id)).exec();
+    const hasEnded = isOver(run.progress);
+    const change = this.#redis.multi().set(this.#runKey(run.id), JSON.stringify(run), 'PX', RETENTION_MS);
+    await (hasEnded ? change.srem(this.#openRunsKey, run.id) : change.sadd(this.#openRunsKey, run.id)).exec();
   }
 
-  /** Takes up what nobody works on, until `close`. */
-  async #look(work: BackfillWork): Promise<void> {
+  /** Takes over runs on which no process works, until `close`. */
+  async #pollForRuns(work: BackfillWork): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        for (const id of await this.#redis.smembers(this.#open)) {
-          if (this.#running.size < RUNS_AT_ONCE && !this.#running.has(id)) await this.#take(id, work);
+        for (const id of await this.#redis.smembers(this.#openRunsKey)) {
+          if (this.#running.size < MAX_CONCURRENT_RUNS && !this.#running.has(id)) await this.#takeOver(id, work);
         }
       } catch (error) {
-        this.#log.debug({ reason: messageOf(error) }, 'Redis cannot be asked for backfills');
+        this.#log.debug(
+          { event: 'backfill.poll-failed', reason: messageOf(error) },
+          'could not read the runs from Redis',
+        );
       }
-      await sleep(LOOK_MS, signal);
+      await sleep(POLL_MS, signal);
     }
   }
 
-  async #take(id: string, work: BackfillWork): Promise<void> {
-    const lock = await takeLease(
+  async #takeOver(id: string, work: BackfillWork): Promise<void> {
+    const lease = await takeLease(
       this.#redis,
       `${this.#prefix}:backfill-worker:${id}`,
-      this.#lockMs,
+      this.#leaseMs,
       this.#log,
       async () => undefined,
     );
-    if (!lock) return;
+    if (!lease) return;
     let run: BackfillRun | undefined;
     try {
       run = await this.find(id);
     } catch (error) {
-      // It is not gone: Redis is, or this process does not understand what a newer one has written. The others go on.
-      this.#log.debug({ backfill: id, reason: messageOf(error) }, 'a backfill cannot be read');
-      await lock.release();
+      // Redis cannot be reached, or a newer version of modpress wrote the run. Leave it, and go on with the other runs.
+      this.#log.debug({ event: 'backfill.unreadable', backfill: id, reason: messageOf(error) }, 'could not read a run');
+      await lease.release();
       return;
     }
     if (!run || isOver(run.progress)) {
-      await this.#redis.srem(this.#open, id);
-      await lock.release();
+      await this.#redis.srem(this.#openRunsKey, id);
+      await lease.release();
       return;
     }
-    const running = this.#run(run, work, lock).finally(() => this.#running.delete(id));
+    const running = this.#run(run, work, lease).finally(() => this.#running.delete(id));
     this.#running.set(id, running);
   }
 
-  async #run(run: BackfillRun, work: BackfillWork, lock: Lease): Promise<void> {
+  async #run(run: BackfillRun, work: BackfillWork, lease: Lease): Promise<void> {
     const { signal } = this.#closing;
     let progress: BackfillProgress = run.progress;
-    // Now and then, not for each tag; and also when nothing has changed, in case Redis has lost it.
-    const timer = setInterval(() => void this.#note({ ...run, progress }), LOOK_MS);
+    // Not for each tag, which would be too often. Also without a change, in case Redis was emptied.
+    const timer = setInterval(() => void this.#storeProgress({ ...run, progress }), POLL_MS);
     try {
       progress = await work(run.request, (current) => void (progress = current), signal);
     } catch (error) {
-      if (!signal.aborted) progress = failedFor(error, progress);
+      if (!signal.aborted) progress = failedProgress(error, progress);
     } finally {
       clearInterval(timer);
-      await this.#note({ ...run, progress });
-      await lock
+      await this.#storeProgress({ ...run, progress });
+      await lease
         .release()
         .catch((error: unknown) =>
           this.#log.warn(
-            { backfill: run.id, err: error },
-            'the lock of a backfill could not be given back and will run out',
+            { event: 'backfill.release-failed', backfill: run.id, err: error },
+            'could not release the lease of a backfill; the lease will expire',
           ),
         );
     }
   }
 
-  async #note(run: BackfillRun): Promise<void> {
+  async #storeProgress(run: BackfillRun): Promise<void> {
     try {
       await this.#store(run);
     } catch (error) {
-      this.#log.warn({ backfill: run.id, reason: messageOf(error) }, 'how far a backfill is could not be stored');
+      this.#log.warn(
+        { event: 'backfill.store-failed', backfill: run.id, reason: messageOf(error) },
+        'could not store the progress of a backfill',
+      );
     }
   }
 }

@@ -1,27 +1,30 @@
 import type { BackfillProgress } from './backfill-progress.ts';
 
-/** How far it is, for one line: `12 of 340 projects, 25 published, 3 skipped, 0 refused, 0 failed`. */
+/** The progress in one line: `12 of 340 projects, 25 published, 3 skipped, 0 refused, 0 failed`. */
 export function progressLine(progress: BackfillProgress): string {
   const { projects, published, skipped, refused, failed, dryRun } = progress;
   const counts = dryRun
     ? []
     : [`${published} published`, `${skipped} skipped`, `${refused} refused`, `${failed} failed`];
-  return [`${projects.done} of ${projects.found} projects`, ...counts, ...waitingOf(progress)].join(', ');
+  return [`${projects.done} of ${projects.found} projects`, ...counts, ...waitingReason(progress)].join(', ');
 }
 
-/** The same in fewer characters, what matters most before the rest: the end may be cut off. */
+/** The same in fewer characters. The most important part comes first, because a terminal may cut off the end. */
 export function shortProgressLine(progress: BackfillProgress): string {
   const { projects, published, skipped, refused, failed, dryRun } = progress;
   const counts = dryRun ? [] : [`${failed} fail`, `${refused} ref`, `${published} pub`, `${skipped} skip`];
-  return [...waitingOf(progress), ...counts, `${projects.done}/${projects.found} projects`].join(', ');
+  return [...waitingReason(progress), ...counts, `${projects.done}/${projects.found} projects`].join(', ');
 }
 
-function waitingOf({ state, waiting }: BackfillProgress): string[] {
+function waitingReason({ state, waiting }: BackfillProgress): string[] {
   if (waiting !== undefined) return [waiting];
   return state === 'waiting' ? ['waiting for a worker'] : [];
 }
 
-/** The closing table, with a line for each tag that was refused or failed. `interrupted` says how to go on, if it is not the end. */
+/**
+ * The table printed at the end, with a line for each refused or failed tag. `interrupted` says how to continue; it is
+ * undefined unless the command was interrupted.
+ */
 export function summary(progress: BackfillProgress, interrupted: string | undefined): string {
   const {
     projects,
@@ -41,13 +44,13 @@ export function summary(progress: BackfillProgress, interrupted: string | undefi
   } = progress;
   const rows: [string, number, string?][] = [
     ['projects', projects.done],
-    ['tags known before', known],
+    ['already processed', known],
     ...(older > 0 ? [['older than --since', older] as [string, number]] : []),
   ];
   if (progress.dryRun) {
     rows.push(
-      ['would be looked at', versions, 'with the form of a version'],
-      ['', others, 'others, which will be skipped'],
+      ['would be processed', versions, 'valid versions'],
+      ['', others, 'other tags, which are skipped'],
       ['failed', failed],
     );
   } else {
@@ -55,7 +58,7 @@ export function summary(progress: BackfillProgress, interrupted: string | undefi
     rows.push(['skipped', skipped]);
     for (const { reason, count } of skips) rows.push(['', count, reason]);
     rows.push(['refused', refused], ['failed', failed]);
-    if (dismissed > 0) rows.push(['gone meanwhile', dismissed]);
+    if (dismissed > 0) rows.push(['deleted meanwhile', dismissed]);
   }
   const unlisted = refused + failed - troubles.length;
   return [
@@ -67,7 +70,7 @@ export function summary(progress: BackfillProgress, interrupted: string | undefi
       ({ status, project, tag, reason }) =>
         `${status.toUpperCase()} ${project}${tag === '' ? '' : ` ${tag}`}: ${reason.replaceAll(/\s+/g, ' ')}`,
     ),
-    ...(unlisted > 0 ? [`and ${unlisted} more, which the log of the service and the outcomes in the store have`] : []),
+    ...(unlisted > 0 ? [`and ${unlisted} more: see the log of the service or the outcomes in the store`] : []),
     ...(problem === undefined ? [] : [problem.replaceAll(/\s+/g, ' ')]),
     ...(interrupted === undefined ? [] : [`interrupted after ${tags.done} of ${tags.found} tags: ${interrupted}`]),
   ]

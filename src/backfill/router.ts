@@ -11,29 +11,30 @@ import { isOver } from './backfill-progress.ts';
 import { parseBackfillRequest, type BackfillRequest } from './backfill-request.ts';
 import type { BackfillRun, BackfillRuns } from './runs.ts';
 
-/** What the routes are made of. */
+/** What the routes work with. */
 export interface BackfillRoutesOptions {
   readonly access: Pick<AdminAccess, 'authorize'>;
   readonly runs: Pick<BackfillRuns, 'start' | 'find'>;
-  /** Rejects with UnknownTargets, or Retry, unless all targets of a request are there. */
+  /** Checks that all targets of a request exist. Rejects with UnknownTargets, or with Retry when GitLab cannot be read. */
   readonly checkTargets: (request: BackfillRequest) => Promise<unknown>;
   readonly log: Logger;
   /**
-   * For how long an answer waits for `checkTargets`, in milliseconds; 15 seconds unless given. GitLab may want a rest of minutes,
-   * and no client waits that long. The backfill itself does, and then ends with what the check would have said.
+   * For how many milliseconds a response waits for `checkTargets`. Default: 15,000. A rate-limit pause of GitLab may take
+   * minutes, and no client waits that long. The backfill does wait, and then reports the same problems itself.
    */
   readonly checkMs?: number;
 }
 
-/** How often a stream looks for news, and says that it lives, in milliseconds. */
-const LOOK_MS = 1_000;
-const ALIVE_MS = 15_000;
+/** How often a stream reads the progress. */
+const POLL_MS = 1_000;
+/** A stream without news sends a comment after this time, so that no proxy closes the connection. */
+const KEEP_ALIVE_MS = 15_000;
 
 /**
- * `POST /-/backfill` starts a backfill, `GET /-/backfill/<id>` tells how far it is, as JSON or as `text/event-stream`:
+ * `POST /-/backfill` starts a backfill. `GET /-/backfill/<id>` returns its progress, as JSON or as `text/event-stream`.
  *
- * 202 started, or the same is under way · 400 no such request · 401 who are you · 403 not for you · 404 no such group,
- * project or backfill · 502 GitLab does not answer · 503 the keys of the issuer, or the queue, cannot be reached
+ * 202 started, or an equal one is running · 400 invalid request · 401 no valid token · 403 not allowed · 404 unknown group,
+ * project or backfill · 502 GitLab does not answer · 503 the keys of the token's issuer, or Redis, cannot be reached
  */
 export function createBackfillRouter({
   access,
@@ -46,20 +47,20 @@ export function createBackfillRouter({
     const caller = await access.authorize(request.get('Authorization'));
     const parsed = parseBackfillRequest(request.body ?? {});
     if ('faults' in parsed) throw new BadRequest(parsed.faults.join('; '));
-    const asked = narrowed(parsed, caller);
-    await forAtMost(checkMs, checkTargets(asked));
-    const run = await runs.start(asked).catch((cause: unknown) => {
-      throw new Unavailable('the backfill could not be started: the queue in Redis cannot be used', { cause });
+    const allowed = restrictTo(caller, parsed);
+    await settledWithin(checkMs, checkTargets(allowed));
+    const run = await runs.start(allowed).catch((cause: unknown) => {
+      throw new Unavailable('the backfill could not be started: Redis cannot be reached', { cause });
     });
     log.info(
       {
         event: 'backfill.requested',
         requestId: requestIdOf(response),
-        ...asked,
+        ...allowed,
         backfill: run.id,
-        caller: describe(caller),
+        caller: callerName(caller),
       },
-      'backfill asked for',
+      'backfill requested',
     );
     response.status(202).json({ id: run.id, followToken: run.followToken, progress: run.progress });
   };
@@ -81,24 +82,24 @@ export function createBackfillRouter({
     const authorization = request.get('Authorization');
     const token = bearerToken(authorization) ?? '';
     const run = await runs.find(String(request.params['id'])).catch((cause: unknown) => {
-      throw new Unavailable('the queue in Redis cannot be used', { cause });
+      throw new Unavailable('Redis cannot be reached', { cause });
     });
     if (run && isToken(token, [run.followToken])) return run;
     const caller = await access.authorize(authorization);
-    if (!run) throw new NoSuchBackfill('there is no such backfill, or it was over a day ago');
+    if (!run) throw new NoSuchBackfill('there is no backfill with this id, or it ended more than a day ago');
     const { targets } = run.request;
-    // One of everything is nobody's own.
+    // A backfill of everything does not belong to any single project.
     if (targets.length === 0 && caller.kind === 'job' && caller.may !== 'everything')
-      throw new Forbidden(`jobs of ${caller.project} may follow backfills of that project alone`);
-    narrowed(run.request, caller);
+      throw new Forbidden(`a job of ${caller.project} may only follow backfills of that project`);
+    restrictTo(caller, run.request);
     return run;
   };
 
-  const refuse = (error: unknown, request: Request, response: Response, next: NextFunction): void => {
+  const handleError = (error: unknown, request: Request, response: Response, next: NextFunction): void => {
     const status = statusOf(error);
     if (status === undefined || response.headersSent) return next(error);
     const reason = isBodyError(error)
-      ? 'the body is no JSON object of at most 100 KB'
+      ? 'the body must be a JSON object of at most 100 KB'
       : error instanceof Error
         ? error.message
         : '';
@@ -110,7 +111,7 @@ export function createBackfillRouter({
         remote: request.ip,
         reason: messageOf(error),
       },
-      'backfill refused',
+      'request for a backfill refused',
     );
     if (status === 401) response.set('WWW-Authenticate', 'Bearer');
     if (error instanceof Retry) response.set('Retry-After', String(Math.ceil((error.afterMs ?? 30_000) / 1000)));
@@ -124,9 +125,9 @@ export function createBackfillRouter({
     response
       .status(405)
       .type('text/plain')
-      .send(withRequestId('POST /-/backfill starts a backfill, GET /-/backfill/<id> reports its progress', response));
+      .send(withRequestId('POST /-/backfill starts a backfill, GET /-/backfill/<id> returns its progress', response));
   });
-  router.use('/-/backfill', refuse);
+  router.use('/-/backfill', handleError);
   return router;
 }
 
@@ -138,46 +139,50 @@ class NoSuchBackfill extends Error {
   override readonly name = 'NoSuchBackfill';
 }
 
-/** Whether express could not read a body. */
+/** Whether express could not read the body of a request. */
 function isBodyError(error: unknown): boolean {
   return error instanceof Error && 'type' in error && 'statusCode' in error;
 }
 
-async function forAtMost(ms: number, work: Promise<unknown>): Promise<void> {
-  const over = new AbortController();
+/** Waits for the work, at most this many milliseconds. Rejects if the work rejects within that time. */
+async function settledWithin(ms: number, work: Promise<unknown>): Promise<void> {
+  const settled = new AbortController();
   try {
-    await Promise.race([work, sleep(ms, over.signal)]);
+    await Promise.race([work, sleep(ms, settled.signal)]);
   } finally {
-    over.abort();
+    settled.abort();
   }
 }
 
-/** A job that may act for its own project alone gets just that, asked for or not. */
-function narrowed(request: BackfillRequest, caller: Caller): BackfillRequest {
+/**
+ * The request with only the targets that the caller may use. For a job that may only act for its own project that is the
+ * project, whether the request names it or nothing. Throws Forbidden if the request names anything else.
+ */
+function restrictTo(caller: Caller, request: BackfillRequest): BackfillRequest {
   if (caller.kind === 'token' || caller.may === 'everything') return request;
   const other = request.targets.find((target) => target.toLowerCase() !== caller.project.toLowerCase());
   if (other !== undefined)
-    throw new Forbidden(`jobs of ${caller.project} may publish that project's tags alone, not those of ${other}`);
+    throw new Forbidden(`a job of ${caller.project} may only publish tags of that project, not of ${other}`);
   return { ...request, targets: [caller.project] };
 }
 
-/** Sends the progress whenever it has changed, until the backfill is over or the client goes. */
+/** Sends the progress after each change, until the backfill ends or the client disconnects. */
 async function stream(run: BackfillRun, runs: BackfillRoutesOptions['runs'], response: Response): Promise<void> {
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
+  const disconnected = new AbortController();
+  response.once('close', () => disconnected.abort());
   let { progress } = run;
   let sent = '';
   let sentAt = 0;
-  while (!gone.signal.aborted) {
+  while (!disconnected.signal.aborted) {
     const text = JSON.stringify(progress);
-    if (text !== sent || Date.now() - sentAt > ALIVE_MS) {
-      response.write(text === sent ? ': still at it\n\n' : `event: progress\ndata: ${text}\n\n`);
+    if (text !== sent || Date.now() - sentAt > KEEP_ALIVE_MS) {
+      response.write(text === sent ? ': keep-alive\n\n' : `event: progress\ndata: ${text}\n\n`);
       sent = text;
       sentAt = Date.now();
     }
     if (isOver(progress)) break;
-    await sleep(LOOK_MS, gone.signal);
-    // While Redis is away, what was known last stays; a run that it has lost has no more news.
+    await sleep(POLL_MS, disconnected.signal);
+    // During an outage of Redis, the last progress stays. If Redis has lost the run, the stream ends.
     const found: Pick<BackfillRun, 'progress'> | undefined = await runs.find(run.id).catch(() => ({ progress }));
     if (!found) break;
     ({ progress } = found);
@@ -185,7 +190,7 @@ async function stream(run: BackfillRun, runs: BackfillRoutesOptions['runs'], res
   response.end();
 }
 
-function describe(caller: Caller): string {
+function callerName(caller: Caller): string {
   return caller.kind === 'token' ? 'ADMIN_TOKEN' : `a job of ${caller.project}`;
 }
 

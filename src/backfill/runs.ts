@@ -1,21 +1,24 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { backfillProgressSchema, notBegun, type BackfillProgress } from './backfill-progress.ts';
+import { backfillProgressSchema, initialProgress, type BackfillProgress } from './backfill-progress.ts';
 import { backfillRequestSchema, type BackfillRequest } from './backfill-request.ts';
 
-/** A backfill that was asked for over HTTP, as all replicas see it. */
+/** A backfill that was requested over HTTP, as all replicas see it. */
 export const backfillRunSchema = z.object({
   id: z.string(),
-  /** Who has this may ask how far it is: the id_token that started it runs out sooner. */
+  /** Allows its holder to follow the progress. The id_token that started the backfill may expire before the end. */
   followToken: z.string(),
   request: backfillRequestSchema,
   progress: backfillProgressSchema,
 });
 
-/** A backfill that was asked for over HTTP. */
+/** A backfill that was requested over HTTP. */
 export type BackfillRun = z.infer<typeof backfillRunSchema>;
 
-/** Does a backfill, telling how far it is, until it is over or the signal aborted. Rejects where it cannot be begun. */
+/**
+ * Runs a backfill and reports its progress, until it ends or `signal` is aborted. Resolves to the last progress. Rejects if
+ * the backfill cannot begin.
+ */
 export type BackfillWork = (
   request: BackfillRequest,
   onProgress: (progress: BackfillProgress) => void,
@@ -23,41 +26,42 @@ export type BackfillWork = (
 ) => Promise<BackfillProgress>;
 
 /**
- * Backfills that run in the background. Promises, for both implementations:
- * - a request that equals one which is not over folds into it;
- * - if the process that works on one dies, another takes it up within 20 seconds, and goes on where it was;
- * - the progress can be asked for until a day after the end;
- * - `close` cuts off what runs; shared with others, it is taken up by them or at the next start.
+ * Backfills that run in the background. Both implementations promise:
+ * - a request is merged with an equal one whose backfill has not ended: both get the same run;
+ * - if the process that works on a run dies, another process of the same Redis takes over within 20 seconds and continues;
+ * - the progress of a run can be read until a day after its end;
+ * - `close` aborts the runs of this process. With Redis, another process continues them, or this one after its next start.
  */
 export interface BackfillRuns {
-  /** Starts one. Rejects if it cannot be recorded. */
+  /** Starts a backfill. Rejects if the run cannot be stored. */
   start(request: BackfillRequest): Promise<BackfillRun>;
+  /** Finds a run by its id. Rejects if Redis cannot be reached. */
   find(id: string): Promise<BackfillRun | undefined>;
-  /** Has this process work on what was started. To be called once. */
+  /** Makes this process work on runs. Called once. */
   process(work: BackfillWork): void;
   close(): Promise<void>;
 }
 
-/** How long a run can be asked for, in milliseconds. */
-export const KEPT_MS = 24 * 3_600_000;
-/** How many backfills a process works on at a time. */
-export const RUNS_AT_ONCE = 2;
+/** How long a run can be found after its last change. */
+export const RETENTION_MS = 24 * 3_600_000;
+/** How many runs a process works on at a time. */
+export const MAX_CONCURRENT_RUNS = 2;
 
-/** A run that nobody works on yet. */
+/** A new run, on which no process works yet. */
 export function newRun(request: BackfillRequest): BackfillRun {
   return {
     id: randomUUID(),
     followToken: randomBytes(32).toString('hex'),
     request,
-    progress: notBegun(request.dryRun),
+    progress: initialProgress(request.dryRun),
   };
 }
 
-/** Whether two requests ask for the same. */
-export function isSameRequest(one: BackfillRequest, other: BackfillRequest): boolean {
-  return textOf(one) === textOf(other);
+/** Whether two requests are equal. The order of the targets does not matter. */
+export function isSameRequest(a: BackfillRequest, b: BackfillRequest): boolean {
+  return canonicalText(a) === canonicalText(b);
 }
 
-function textOf({ targets, since, dryRun }: BackfillRequest): string {
+function canonicalText({ targets, since, dryRun }: BackfillRequest): string {
   return JSON.stringify([targets.toSorted(), since, dryRun]);
 }

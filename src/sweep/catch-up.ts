@@ -1,20 +1,20 @@
 import { LRUCache } from 'lru-cache';
 import { messageOf } from '../errors.ts';
-import { sweepProject, type SweepParts } from './sweep.ts';
+import { queueMissingTags, type ScanParts } from './scan-project.ts';
 
-/** What a project's tags are compared with, and where the missing ones go. */
-export type CatchUpParts = Pick<SweepParts, 'gitlab' | 'store' | 'queue' | 'log'>;
+/** What a catch-up works with. */
+export type CatchUpParts = Pick<ScanParts, 'gitlab' | 'store' | 'queue' | 'log'>;
 
-/** A project is not looked at again for so long, in milliseconds: its tags are in the queue by then. */
-const AGAIN_MS = 60_000;
+/** A project is scanned at most once in this time: by then its missing tags are in the queue. */
+const RESCAN_MS = 60_000;
 
 /**
- * Queues what is missing of single projects: those of which somebody asked for a tag that should have been published long
- * ago. Where one tag was missed, others were, and a list with half of the versions in it would hide the newest.
+ * Queues all missing tags of a project after somebody requested one of them. If the webhook missed one tag, it missed
+ * others, and a version list with only some of them would hide the newest.
  */
 export class CatchUp {
   readonly #parts: CatchUpParts;
-  readonly #recent = new LRUCache<number, true>({ max: 10_000, ttl: AGAIN_MS });
+  readonly #recent = new LRUCache<number, true>({ max: 10_000, ttl: RESCAN_MS });
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
 
@@ -22,7 +22,7 @@ export class CatchUp {
     this.#parts = parts;
   }
 
-  /** Starts on a project, unless that was done within the last minute. */
+  /** Starts to scan a project, unless it was scanned within the last minute. Failures are logged. */
   add(projectId: number): void {
     if (this.#closing.signal.aborted || this.#recent.has(projectId)) return;
     this.#recent.set(projectId, true);
@@ -30,7 +30,7 @@ export class CatchUp {
     this.#running.add(run);
   }
 
-  /** Stops, and waits for what runs. */
+  /** Aborts all scans and waits for them to end. */
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.all(this.#running);
@@ -39,17 +39,17 @@ export class CatchUp {
   async #run(projectId: number): Promise<void> {
     const { log } = this.#parts;
     try {
-      const { queued } = await sweepProject(this.#parts, { id: projectId }, this.#closing.signal);
+      const { queued } = await queueMissingTags(this.#parts, { id: projectId }, this.#closing.signal);
       if (queued > 0)
         log.warn(
-          { projectId, queued },
-          'tags were asked for before any webhook told of them: check the webhook of this project',
+          { event: 'webhook.missed', projectId, queued },
+          'tags were requested that no webhook had announced: check the webhook of this project',
         );
     } catch (error) {
       this.#recent.delete(projectId);
       log.warn(
-        { projectId, reason: messageOf(error) },
-        'the tags of a project could not be compared with the store; the next sweep does it',
+        { event: 'catch-up.failed', projectId, reason: messageOf(error) },
+        'could not compare the tags of a project with the store; the next sweep does it',
       );
     }
   }

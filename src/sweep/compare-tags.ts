@@ -6,13 +6,14 @@ import type { ReadStore } from '../store/store.ts';
 
 /** A project's tags, compared with the outcomes in the store. */
 export interface ComparedTags {
-  /** How many tags there are in GitLab. */
+  /** Number of tags in GitLab. */
   readonly count: number;
-  /** Those that have no outcome, newest first. */
+  /** Tags without an outcome, newest first. */
   readonly missing: readonly MissingTag[];
-  /** Published tags that are no longer in GitLab and not marked so, and marked ones that are back. */
-  readonly gone: readonly VanishedTag[];
-  readonly back: readonly VanishedTag[];
+  /** Versions with an outcome whose tag is no longer in GitLab, and which are not marked as deleted yet. */
+  readonly deleted: readonly TagAtCommit[];
+  /** Tags that are marked as deleted and are in GitLab again. */
+  readonly restored: readonly TagAtCommit[];
 }
 
 /** A tag without an outcome at its commit. */
@@ -20,86 +21,89 @@ export interface MissingTag {
   readonly name: string;
   readonly commit: CommitId;
   readonly committedAt: Date;
-  /** When it was made, if GitLab knows: lightweight tags have no time. */
+  /** When the tag was created. Undefined for a lightweight tag, which has no time. */
   readonly createdAt: Date | undefined;
-  /** Whether it has the form of a version. */
+  /** Whether the name ends in a valid version. */
   readonly isVersion: boolean;
-  /** Whether other versions are missing at the same commit. */
+  /** Whether other versions without an outcome are tagged on the same commit. */
   readonly sharesCommit: boolean;
 }
 
-/** A tag at a commit, of which there is an outcome. */
-export interface VanishedTag {
+/** A tag at a commit for which there is an outcome. */
+export interface TagAtCommit {
   readonly name: string;
   readonly commit: string;
 }
 
 /**
- * Compares the tags of a project with the outcomes: one listing of either. What has an outcome costs no call. Rejects with
- * Retry when GitLab cannot be read, and with StoreUnavailable.
+ * Compares the tags of a project with its outcomes. This takes one listing of each; a tag with an outcome costs no further
+ * call. Rejects with Retry when GitLab cannot be read, and with StoreUnavailable.
  */
 export async function compareTags(
   { gitlab, store }: { gitlab: GitLabClient; store: ReadStore },
   projectId: number,
 ): Promise<ComparedTags> {
-  const outcomes = await keysOf(store, projectId);
+  const outcomes = await outcomeKeys(store, projectId);
   const missing: (Omit<MissingTag, 'sharesCommit'> & { sharesCommit: boolean })[] = [];
-  const back: VanishedTag[] = [];
+  const restored: TagAtCommit[] = [];
   const present = new Set<string>();
-  const versionsOn = new Map<string, number>();
+  const versionsAt = new Map<string, number>();
   let count = 0;
   for await (const { name, commit, committedAt, createdAt } of gitlab.tags(projectId)) {
     count++;
     present.add(name);
     if (!commit || !committedAt) continue;
     if (outcomes.delete(outcomeKey(projectId, name, commit))) {
-      if (outcomes.has(deletedTagKey(projectId, name, commit))) back.push({ name, commit });
+      if (outcomes.has(deletedTagKey(projectId, name, commit))) restored.push({ name, commit });
       continue;
     }
     const isVersion = versionOf(name) !== undefined;
-    if (isVersion) versionsOn.set(commit, (versionsOn.get(commit) ?? 0) + 1);
+    if (isVersion) versionsAt.set(commit, (versionsAt.get(commit) ?? 0) + 1);
     missing.push({ name, commit, committedAt, createdAt, isVersion, sharesCommit: false });
   }
-  for (const tag of missing) tag.sharesCommit = tag.isVersion && (versionsOn.get(tag.commit) ?? 0) > 1;
-  return { count, missing: missing.toSorted(newestFirst), gone: goneFrom(outcomes, present, projectId), back };
+  for (const tag of missing) tag.sharesCommit = tag.isVersion && (versionsAt.get(tag.commit) ?? 0) > 1;
+  return {
+    count,
+    missing: missing.toSorted(newestFirst),
+    deleted: deletedTags(outcomes, present, projectId),
+    restored,
+  };
 }
 
-/** Whether the outcomes of a project with these keys are all there. */
-export async function areThere(store: ReadStore, projectId: number, keys: readonly string[]): Promise<boolean> {
-  const outcomes = await keysOf(store, projectId);
+/** Whether the store has all outcomes of a project with these keys. Rejects with StoreUnavailable. */
+export async function hasAllOutcomes(store: ReadStore, projectId: number, keys: readonly string[]): Promise<boolean> {
+  const outcomes = await outcomeKeys(store, projectId);
   return keys.every((key) => outcomes.has(key));
 }
 
 /**
- * What is left of the outcomes when those of all present tags are taken out. A tag that has moved is not gone, and only
- * versions matter: nothing is served of others.
+ * The deleted tags among the `remaining` outcomes, which are those of no tag at its present commit. A tag that is `present`
+ * at another commit was moved, not deleted. Tags that are no versions do not matter, because nothing is published for them.
  */
-function goneFrom(outcomes: ReadonlySet<string>, present: ReadonlySet<string>, projectId: number): VanishedTag[] {
-  const gone: VanishedTag[] = [];
-  for (const key of outcomes) {
+function deletedTags(remaining: ReadonlySet<string>, present: ReadonlySet<string>, projectId: number): TagAtCommit[] {
+  const deleted: TagAtCommit[] = [];
+  for (const key of remaining) {
     const tag = parseOutcomeKey(projectId, key);
     if (!tag || versionOf(tag.name) === undefined || present.has(tag.name)) continue;
-    if (!outcomes.has(deletedTagKey(projectId, tag.name, tag.commit))) gone.push(tag);
+    if (!remaining.has(deletedTagKey(projectId, tag.name, tag.commit))) deleted.push(tag);
   }
-  return gone;
+  return deleted;
 }
 
-async function keysOf(store: ReadStore, projectId: number): Promise<Set<string>> {
+async function outcomeKeys(store: ReadStore, projectId: number): Promise<Set<string>> {
   const keys = new Set<string>();
   for await (const { key } of store.list(outcomesPrefix(projectId))) keys.add(key);
   return keys;
 }
 
-/** In the order of time, so that what was released together stays together; then by version. Names that are none come last. */
-function newestFirst(one: MissingTag, other: MissingTag): number {
-  if (one.isVersion !== other.isVersion) return one.isVersion ? -1 : 1;
-  const later = other.committedAt.getTime() - one.committedAt.getTime();
-  return (
-    later || compareVersions(versionOf(other.name) ?? '', versionOf(one.name) ?? '') || (one.name < other.name ? -1 : 1)
-  );
+/** Orders by time first, so that versions released together stay together, then by version. Other tags come last. */
+function newestFirst(a: MissingTag, b: MissingTag): number {
+  if (a.isVersion !== b.isVersion) return a.isVersion ? -1 : 1;
+  const byTime = b.committedAt.getTime() - a.committedAt.getTime();
+  return byTime || compareVersions(versionOf(b.name) ?? '', versionOf(a.name) ?? '') || (a.name < b.name ? -1 : 1);
 }
 
-/** What a tag has behind its last slash, if that is a version. */
+/** The part of a tag after its last slash, if that is a version. */
 function versionOf(tag: string): string | undefined {
   return parseVersion(tag.slice(tag.lastIndexOf('/') + 1));
 }

@@ -1,20 +1,20 @@
 import type { Logger } from 'pino';
 import { parseCommit } from '../gitlab/schema.ts';
-import { readOutcome } from '../store/outcome.ts';
 import { deletedTagKey } from '../store/layout.ts';
+import { readOutcome } from '../store/outcome.ts';
 import type { Store } from '../store/store.ts';
 import type { ComparedTags } from './compare-tags.ts';
 
 /**
- * Marks published tags that were deleted in GitLab. They stay served: builds depend on them. A mark goes when the tag is
- * back at the same commit.
+ * Marks the published tags that were deleted in GitLab, and removes the marks of tags that were restored at the same
+ * commit. A version whose tag was deleted stays in service, because builds depend on it. Rejects with StoreUnavailable.
  */
 export async function markDeletedTags(
   { store, log }: { readonly store: Store; readonly log: Logger },
   projectId: number,
-  { gone, back }: Pick<ComparedTags, 'gone' | 'back'>,
+  { deleted, restored }: Pick<ComparedTags, 'deleted' | 'restored'>,
 ): Promise<void> {
-  for (const { name, commit } of gone) {
+  for (const { name, commit } of deleted) {
     const id = parseCommit(commit);
     const outcome = id && (await readOutcome(store, projectId, name, id));
     await store.put(
@@ -24,9 +24,9 @@ export async function markDeletedTags(
     if (outcome?.status !== 'published') continue;
     const { module, version, project } = outcome;
     log.warn(
-      { projectId, project, tag: name, commit, module, version },
-      'a published tag was deleted in GitLab: the version stays served; modpress withdraw takes it out of service',
+      { event: 'tag.deleted', projectId, project, tag: name, commit, module, version },
+      'the tag of a published version was deleted in GitLab: the version stays in service; modpress withdraw takes it out of service',
     );
   }
-  for (const { name, commit } of back) await store.delete(deletedTagKey(projectId, name, commit));
+  for (const { name, commit } of restored) await store.delete(deletedTagKey(projectId, name, commit));
 }

@@ -1,29 +1,31 @@
-import { messageOf } from '../errors.ts';
-import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 import { sleep } from '../async/sleep.ts';
+import { messageOf } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 import { sweep, type SweepParts } from './sweep.ts';
 
-/** When to sweep, and whom to tell. */
-export interface SweepingParts extends Omit<SweepParts, 'queue' | 'roomInQueue' | 'onProgress'> {
+/** What the schedule works with. */
+export interface SweepScheduleParts extends Omit<SweepParts, 'queue' | 'roomInQueue' | 'onProgress'> {
   readonly queue: Pick<Queue, 'add' | 'counts'>;
-  /** Shared by all replicas: only one of them sweeps in each period. */
+  /** Shared by all replicas, so that only one of them sweeps in each period. */
   readonly rateLimiter: RateLimiter;
   /** SWEEP_MINUTES. */
   readonly minutes: number;
-  /** Told of each sweep how many tags there were that no webhook had told of, and the seconds that it took. */
+  /** Called after each sweep with the number of tags that no webhook had announced, and the duration in seconds. */
   readonly onSwept: (recovered: number, seconds: number) => void;
 }
 
-/** A sweep that failed is tried again after this time. */
-const AGAIN_MS = 30_000;
-/** No more tags than this wait for a worker: a sweep that found many goes on when there is room. */
-const LONGEST_QUEUE = 5_000;
-/** How often one looks whether there is room, in milliseconds. */
-const LOOK_MS = 1_000;
+/** A failed sweep is repeated after this time. */
+const RETRY_MS = 30_000;
+/** A sweep adds no tags while this many jobs wait for a worker. It goes on when there is room. */
+const MAX_WAITING_JOBS = 5_000;
+/** After this many tags the length of the queue is read again. */
+const TAGS_PER_COUNT = 1_000;
+/** How often a sweep checks whether a full queue has room again. */
+const POLL_MS = 1_000;
 
-/** Sweeps now and then every few minutes, until stopped. */
-export function startSweeping(parts: SweepingParts): { stop(): Promise<void> } {
+/** Sweeps at once and then every few minutes, until `stop`, which waits for a running sweep to end early. */
+export function startSweeping(parts: SweepScheduleParts): { stop(): Promise<void> } {
   const stopping = new AbortController();
   const running = run(parts, stopping.signal);
   return {
@@ -34,31 +36,34 @@ export function startSweeping(parts: SweepingParts): { stop(): Promise<void> } {
   };
 }
 
-async function run(parts: SweepingParts, signal: AbortSignal): Promise<void> {
-  let due = false;
+async function run(parts: SweepScheduleParts, signal: AbortSignal): Promise<void> {
+  let isDue = false;
   while (!signal.aborted) {
-    let waitMs = AGAIN_MS;
+    let waitMs = RETRY_MS;
     try {
-      waitMs = due ? 0 : await parts.rateLimiter.reserve('sweep', 1, parts.minutes * 60_000);
-      due ||= waitMs === 0;
-      if (due) {
+      waitMs = isDue ? 0 : await parts.rateLimiter.reserve('sweep', 1, parts.minutes * 60_000);
+      isDue ||= waitMs === 0;
+      if (isDue) {
         await sweepOnce(parts, signal);
-        due = false;
+        isDue = false;
       }
     } catch (error) {
-      waitMs = AGAIN_MS;
-      parts.log.warn({ reason: messageOf(error) }, 'the comparison of tags with the store failed and will be repeated');
+      waitMs = RETRY_MS;
+      parts.log.warn(
+        { event: 'sweep.failed', reason: messageOf(error) },
+        `could not compare the tags with the store; the sweep is repeated in ${RETRY_MS / 1000} s`,
+      );
     }
     await sleep(waitMs, signal);
   }
 }
 
-async function sweepOnce(parts: SweepingParts, signal: AbortSignal): Promise<void> {
+async function sweepOnce(parts: SweepScheduleParts, signal: AbortSignal): Promise<void> {
   const started = performance.now();
   const { queue, rateLimiter, minutes } = parts;
-  // One that takes longer than the time between two must not meet the next, on another replica.
-  const goOn = (): Promise<void> => rateLimiter.hold('sweep', minutes * 60_000);
-  const result = await sweep({ ...parts, roomInQueue: roomIn(queue, goOn), onProgress: goOn }, signal);
+  // While a sweep takes longer than the period, no other replica may begin the next one.
+  const extendPeriod = (): Promise<void> => rateLimiter.hold('sweep', minutes * 60_000);
+  const result = await sweep({ ...parts, roomInQueue: roomIn(queue, extendPeriod), onProgress: extendPeriod }, signal);
   if (signal.aborted) return;
   const seconds = (performance.now() - started) / 1000;
   parts.onSwept(result.recovered, seconds);
@@ -68,16 +73,19 @@ async function sweepOnce(parts: SweepingParts, signal: AbortSignal): Promise<voi
   );
 }
 
-/** Looks at the queue for the first of a thousand tags, and then until there is room, telling all the while that it waits. */
-function roomIn(queue: Pick<Queue, 'counts'>, waits: () => Promise<void>): (signal: AbortSignal) => Promise<void> {
-  let free = 0;
+/**
+ * Returns a function that resolves once the queue has room for one more tag. It reads the length of the queue only once for
+ * many tags, and calls `onWait` while it waits.
+ */
+function roomIn(queue: Pick<Queue, 'counts'>, onWait: () => Promise<void>): (signal: AbortSignal) => Promise<void> {
+  let room = 0;
   return async (signal) => {
-    while (free <= 0 && !signal.aborted) {
-      free = Math.min(1_000, LONGEST_QUEUE - (await queue.counts()).waiting);
-      if (free > 0) continue;
-      await waits();
-      await sleep(LOOK_MS, signal);
+    while (room <= 0 && !signal.aborted) {
+      room = Math.min(TAGS_PER_COUNT, MAX_WAITING_JOBS - (await queue.counts()).waiting);
+      if (room > 0) continue;
+      await onWait();
+      await sleep(POLL_MS, signal);
     }
-    free--;
+    room--;
   };
 }

@@ -3,46 +3,47 @@ import { parseJson } from '../io/json.ts';
 import { SWEEP_STATE_KEY } from '../store/layout.ts';
 import type { ReadStore, Store } from '../store/store.ts';
 
-const seenSchema = z.object({
+const projectStateSchema = z.object({
   /** Full path in GitLab. */
   path: z.string(),
-  /** When its tags were last compared with the outcomes; in milliseconds since 1970. */
+  /** When the tags were last compared with the outcomes, in milliseconds since 1970. */
   lookedAt: z.number(),
   archived: z.boolean(),
-  /** The keys of the outcomes that were missing then; absent where they were too many to be remembered. */
+  /** Keys of the outcomes that were missing then. Absent if there were too many to remember. */
   missing: z.array(z.string()).optional(),
-  /** How many more sweeps are to queue all of its tags, since it has moved. */
+  /** In how many more sweeps all tags are queued again, because the project has moved. */
   repeats: z.number().optional(),
-  /** Set once it was no longer there. */
+  /** Set once the project is no longer in scope, or no longer exists. */
   gone: z.boolean().optional(),
-  /** Set while its tags cannot be read. */
+  /** Set while the tags cannot be read. */
   failed: z.boolean().optional(),
 });
 
-const stateSchema = z.object({
-  /** When the last whole sweep began, in milliseconds since 1970; absent until there was one. */
+const sweepStateSchema = z.object({
+  /** When the last complete sweep began, in milliseconds since 1970. Absent before the first one. */
   sweptAt: z.number().optional(),
-  projects: z.record(z.string().regex(/^\d+$/), seenSchema),
+  projects: z.record(z.string().regex(/^\d+$/), projectStateSchema),
 });
 
-/** What the last look at a project showed. */
-export type SeenProject = z.infer<typeof seenSchema>;
+/** What the last scan of a project showed. */
+export type ProjectState = z.infer<typeof projectStateSchema>;
 
-/** What sweeps remember from one to the next, whichever replica makes them: it only saves calls. */
+/** What one sweep remembers for the next, on whichever replica that runs. It only saves calls to GitLab. */
 export interface SweepState {
   sweptAt: number | undefined;
-  readonly projects: Map<number, SeenProject>;
+  /** By project id. */
+  readonly projects: Map<number, ProjectState>;
 }
 
-/** Reads the state; an empty one where there is none, or one that cannot be read. */
+/** Reads the state from the store. The state is empty if the object is missing or damaged. */
 export async function readSweepState(store: ReadStore): Promise<SweepState> {
   const bytes = await store.get(SWEEP_STATE_KEY);
-  const state = bytes && stateSchema.safeParse(parseJson(bytes)).data;
-  const projects = Object.entries(state?.projects ?? {}).map(([id, seen]) => [Number(id), seen] as const);
+  const state = bytes && sweepStateSchema.safeParse(parseJson(bytes)).data;
+  const projects = Object.entries(state?.projects ?? {}).map(([id, project]) => [Number(id), project] as const);
   return { sweptAt: state?.sweptAt, projects: new Map(projects) };
 }
 
-/** Stores the state. */
+/** Writes the state to the store. */
 export async function writeSweepState(store: Store, { sweptAt, projects }: SweepState): Promise<void> {
   await store.put(SWEEP_STATE_KEY, Buffer.from(JSON.stringify({ sweptAt, projects: Object.fromEntries(projects) })));
 }

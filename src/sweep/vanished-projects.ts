@@ -2,32 +2,40 @@ import type { Logger } from 'pino';
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { SweepState } from './sweep-state.ts';
 
-/** If more projects than this vanish at once, it is the token that lost sight of them. */
-const VANISHED_AT_ONCE = 100;
+/** If more projects than this vanish at once, the token or the scope has changed, and one line reports them all. */
+const MAX_SINGLE_REPORTS = 100;
 
-/** Says once of projects that were seen before and are no longer there; everything published from them stays. */
-export async function noteVanished(
+/**
+ * Logs once that a project which an earlier sweep saw is not among the `present` ones any more. Everything published from
+ * it stays. Rejects with Retry when GitLab cannot be read.
+ */
+export async function reportVanishedProjects(
   { gitlab, log }: { readonly gitlab: GitLabClient; readonly log: Logger },
   { projects }: SweepState,
   present: ReadonlySet<number>,
 ): Promise<void> {
-  const vanished = [...projects].filter(([id, seen]) => !present.has(id) && !seen.gone);
-  if (vanished.length > VANISHED_AT_ONCE) {
+  const vanished = [...projects].filter(([id, project]) => !present.has(id) && !project.gone);
+  if (vanished.length > MAX_SINGLE_REPORTS) {
     log.error(
-      { projects: vanished.length },
-      'many projects are not to be seen any more: was the membership of GITLAB_TOKEN, or GITLAB_SCOPE, changed? What was published from them stays',
+      { event: 'projects.vanished', projects: vanished.length },
+      'many projects are no longer visible: check whether the memberships of GITLAB_TOKEN or GITLAB_SCOPE have changed; versions published from these projects stay',
     );
   }
-  for (const [id, seen] of vanished) {
-    projects.set(id, { ...seen, gone: true });
-    if (vanished.length > VANISHED_AT_ONCE) continue;
+  for (const [id, project] of vanished) {
+    projects.set(id, { ...project, gone: true });
+    if (vanished.length > MAX_SINGLE_REPORTS) continue;
     const found = await gitlab.project(id);
-    const detail = { projectId: id, project: seen.path, ...(found && { now: found.path }) };
-    log.warn(
-      detail,
-      found
-        ? 'a project is out of scope now: what was published from it stays'
-        : 'a project was deleted, or GITLAB_TOKEN may not see it any more: what was published from it stays',
-    );
+    const fields = { projectId: id, project: project.path };
+    if (found) {
+      log.warn(
+        { event: 'project.out-of-scope', ...fields, now: found.path },
+        'a project is no longer in scope: versions published from it stay',
+      );
+    } else {
+      log.warn(
+        { event: 'project.vanished', ...fields },
+        'a project was deleted, or GITLAB_TOKEN may no longer see it: versions published from it stay',
+      );
+    }
   }
 }

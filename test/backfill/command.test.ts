@@ -12,7 +12,7 @@ import {
 import { runModpress, startModpress, startService } from '../e2e/service.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
 
-/** `modpress backfill` as a command that does the work itself. */
+/** `modpress backfill` without --url: the command publishes the tags itself. */
 describe('modpress backfill', () => {
   let office: Office;
   let stores = 0;
@@ -30,18 +30,18 @@ describe('modpress backfill', () => {
   });
   afterAll(() => office?.[Symbol.asyncDispose]());
 
-  /** The settings, with an empty store. */
+  /** The settings of a service with an empty store. */
   function settings(): Record<string, string> {
     return { ...office.settings, STORE: `file:${join(office.folder, `store-${++stores}`)}` };
   }
 
-  test('publishes everything, says what became of it, and the second time asks for no tag that is done', async () => {
+  test('publishes everything and reports it, and reads no processed tag the second time', async () => {
     const env = settings();
     const first = await runModpress(['backfill', 'platform', 'tools'], env);
     expect(first.status).toBe(0);
     expect(rows(first.stdout)).toMatchObject({
       projects: 4,
-      'tags known before': 0,
+      'already processed': 0,
       published: 6,
       skipped: 3,
       refused: 0,
@@ -53,7 +53,7 @@ describe('modpress backfill', () => {
     office.gitlab.clearRequests();
     const second = await runModpress(['backfill', 'platform', 'tools'], env);
     expect(second).toMatchObject({ status: 0 });
-    expect(rows(second.stdout)).toMatchObject({ projects: 4, 'tags known before': 9, published: 0, skipped: 0 });
+    expect(rows(second.stdout)).toMatchObject({ projects: 4, 'already processed': 9, published: 0, skipped: 0 });
     const calls = office.gitlab.requests.map(({ path }) => path.replace('/api/v4/', '').replace(/\d+/g, 'ID'));
     expect(calls.toSorted()).toEqual([
       'groups/platform',
@@ -70,7 +70,7 @@ describe('modpress backfill', () => {
     expect(await checksumsThrough(service.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
   });
 
-  test('takes groups and projects, and dates', async () => {
+  test('publishes only the given groups and projects, and only tags since a date', async () => {
     const env = settings();
     const project = await office.gitlab.createProject('dated/lib');
     await using tree = await WorkTree.create(project);
@@ -89,10 +89,10 @@ describe('modpress backfill', () => {
     const around = await runModpress(['backfill', 'Platform', '--dry-run'], { ...env, GITLAB_SCOPE: 'platform/two' });
     expect(rows(around.stdout)).toMatchObject({ projects: 1 });
     const rest = await runModpress(['backfill', 'dated/lib'], env);
-    expect(rows(rest.stdout)).toMatchObject({ projects: 1, 'tags known before': 1, published: 1 });
+    expect(rows(rest.stdout)).toMatchObject({ projects: 1, 'already processed': 1, published: 1 });
   });
 
-  test('a project named by a path that it has left is told by its own, if that is not in scope', async () => {
+  test('names the present path of a moved project that is out of scope', async () => {
     const project = await office.gitlab.createProject('moving/was');
     await office.gitlab.moveProject(project, 'moving/is');
     const result = await runModpress(['backfill', 'moving/was'], { ...settings(), GITLAB_SCOPE: 'moving/was' });
@@ -101,21 +101,21 @@ describe('modpress backfill', () => {
     expect(result.stderr).toMatch(/^modpress: not in GITLAB_SCOPE: moving\/is$/m);
   });
 
-  test('a dry run tells, and does nothing', async () => {
+  test('a dry run reports the number of tags and publishes nothing', async () => {
     const env = settings();
     office.gitlab.clearRequests();
     const dry = await runModpress(['backfill', 'platform', 'tools', '--dry-run'], env);
     expect(dry.status).toBe(0);
-    expect(dry.stdout).toMatch(/would be looked at +7 {2}with the form of a version/);
-    expect(dry.stdout).toMatch(/ 2 {2}others, which will be skipped/);
+    expect(dry.stdout).toMatch(/would be processed +7 {2}valid versions/);
+    expect(dry.stdout).toMatch(/ 2 {2}other tags, which are skipped/);
     expect(office.gitlab.requests.filter(({ path }) => /archive|files|tree|blobs/.test(path))).toEqual([]);
     expect(rows((await runModpress(['backfill', 'platform'], env)).stdout)).toMatchObject({
-      'tags known before': 0,
+      'already processed': 0,
       published: 6,
     });
   });
 
-  test('--json is for programs', async () => {
+  test('--json prints one JSON object a line, the summary last', async () => {
     const { stdout } = await runModpress(['backfill', 'platform', '--json'], settings());
     const lines = stdout
       .trim()
@@ -131,7 +131,7 @@ describe('modpress backfill', () => {
     });
   });
 
-  test('what fails is told with its reason, the rest is done, and the status is 1', async () => {
+  test('lists what failed with its reason, publishes the other tags and ends with status 1', async () => {
     const env = settings();
     const project = await office.gitlab.createProject('broken/lib');
     await pushTags(project, library(`${PREFIX}/broken/lib`, 'x'), 'v1.0.0');
@@ -146,13 +146,13 @@ describe('modpress backfill', () => {
     expect(stdout).toMatch(/^FAILED broken\/lib v1\.0\.0: GitLab answered 403 .*read_api/m);
     fault.remove();
     expect(rows((await runModpress(['backfill', 'broken', 'platform/one'], env)).stdout)).toMatchObject({
-      'tags known before': 3,
+      'already processed': 3,
       published: 1,
       failed: 0,
     });
   });
 
-  test('a refused version is told; it needs a person, so that it is no failure', async () => {
+  test('lists a refused version, which is not a failure because it needs a person', async () => {
     const project = await office.gitlab.createProject('refused/lib');
     await pushTags(
       project,
@@ -164,7 +164,7 @@ describe('modpress backfill', () => {
     expect(stdout).toMatch(/^REFUSED refused\/lib v1\.0\.0: .*case-insensitive/m);
   });
 
-  test('interrupted, it ends what it is at and says how to go on; the next goes on from there', async () => {
+  test('finishes the running tags when it is interrupted, and the next command continues from there', async () => {
     const env = settings();
     const project = await office.gitlab.createProject('many/lib');
     await using tree = await WorkTree.create(project);
@@ -190,10 +190,10 @@ describe('modpress backfill', () => {
     expect(done).toBeLessThan(24);
     const next = await runModpress(['backfill', 'many'], env);
     expect(next.status).toBe(0);
-    expect(rows(next.stdout)).toMatchObject({ 'tags known before': done, published: 24 - done });
+    expect(rows(next.stdout)).toMatchObject({ 'already processed': done, published: 24 - done });
   });
 
-  describe('bad input gets one clear line, and nothing is begun', () => {
+  describe('reports wrong input in one line and publishes nothing', () => {
     test.each([
       [
         'an unknown group',
@@ -203,15 +203,15 @@ describe('modpress backfill', () => {
         /^modpress: GitLab has no group or project nobody that GITLAB_TOKEN may see$/m,
       ],
       [
-        'a date that is none',
+        'an invalid date',
         ['--since', 'yesterday'],
         {},
         2,
-        /^modpress: --since "yesterday" is no date: it has to be like 2026-01-31/m,
+        /^modpress: --since "yesterday" is not a date: write it like 2026-01-31/m,
       ],
-      ['a day that is none', ['--since', '2026-02-30'], {}, 2, /^modpress: --since "2026-02-30" is no date/m],
+      ['a day that does not exist', ['--since', '2026-02-30'], {}, 2, /^modpress: --since "2026-02-30" is not a date/m],
       ['an empty name', ['/'], {}, 2, /^modpress: targets is empty/m],
-      ['an option that is none', ['--dry'], {}, 2, /^modpress: Unknown option '--dry'/m],
+      ['an unknown option', ['--dry'], {}, 2, /^modpress: Unknown option '--dry'/m],
       [
         'a project that is out of scope',
         ['platform/one'],
@@ -235,9 +235,9 @@ describe('modpress backfill', () => {
         2,
         /^modpress: MODPRESS_ID_TOKEN must be one token: a single line(?!.*hidden)/m,
       ],
-      ['an address that is none', ['--url', 'modpress'], {}, 2, /^modpress: --url must be an http/m],
+      ['an invalid address', ['--url', 'modpress'], {}, 2, /^modpress: --url must be an http/m],
       [
-        'a service that is not there',
+        'a service that cannot be reached',
         ['--url', 'http://127.0.0.1:9'],
         { ADMIN_TOKEN: 'a-token-of-the-admin' },
         1,
@@ -247,7 +247,7 @@ describe('modpress backfill', () => {
       const result = await runModpress(['backfill', ...args], { ...settings(), ...env });
       expect(result).toMatchObject({ status, stdout: '' });
       expect(result.stderr).toMatch(message);
-      expect(complaints(result.stderr)).toHaveLength(1);
+      expect(errorLines(result.stderr)).toHaveLength(1);
     });
 
     test.each([
@@ -263,18 +263,18 @@ describe('modpress backfill', () => {
         GITLAB_TOKEN: office.gitlab.createToken(options),
       });
       expect(result).toMatchObject({ status: 1, stdout: '' });
-      expect(complaints(result.stderr)).toEqual([expect.stringMatching(message)]);
+      expect(errorLines(result.stderr)).toEqual([expect.stringMatching(message)]);
     });
   });
 });
 
-/** The table that a backfill prints, by the names of its rows. */
+/** The numbers in the table that a backfill prints, by the names of its rows. */
 function rows(stdout: string): Record<string, number> {
   const found = stdout.matchAll(/^ {2}(\S.*?) +(\d+)(?: |$)/gm);
   return Object.fromEntries(Array.from(found, ([, name, count]) => [name, Number(count)]));
 }
 
-/** What is complained of, without the reference to the help. */
-function complaints(stderr: string): string[] {
+/** The lines of standard error, without the one that refers to the help. */
+function errorLines(stderr: string): string[] {
   return stderr.split('\n').filter((line) => line !== '' && !line.includes('--help'));
 }

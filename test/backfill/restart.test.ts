@@ -6,10 +6,10 @@ import { freePort } from '../services/free-port.ts';
 
 const ADMIN_TOKEN = 'the-token-of-the-admins';
 
-test('the command waits for a service that is restarted and has forgotten the backfill, and has it go on', async () => {
+test('modpress backfill --url waits for a service that restarts, and starts the forgotten backfill again', async () => {
   await using office = await openOffice({ archiveLimit: 'off', latencyMs: 100 });
   const settings = { ...office.settings, ADMIN_TOKEN, LISTEN: `127.0.0.1:${await freePort()}` };
-  // Made before the project, so that its sweep leaves everything to the backfill.
+  // Started before the project exists, so that the sweep at the start leaves everything to the backfill.
   const first = await startService(settings);
   await first.logged('sweep.finished');
   const project = await office.gitlab.createProject('team/lib');

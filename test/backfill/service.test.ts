@@ -7,7 +7,7 @@ import { runModpress, startModpress } from '../e2e/service.ts';
 const ADMIN_TOKEN = 'the-token-of-the-admins';
 const AUDIENCE = 'https://modpress.example';
 
-/** `/-/backfill` of a running service, and the command that uses it. */
+/** The routes `/-/backfill` of a running service, and `modpress backfill --url`, which uses them. */
 describe('backfill by a service', () => {
   let office: Office;
   let issuer: Issuer;
@@ -15,7 +15,7 @@ describe('backfill by a service', () => {
 
   beforeAll(async () => {
     [office, issuer] = await Promise.all([openOffice({ archiveLimit: 'off' }), Issuer.start()]);
-    // Made before the projects, so that the sweep at the start finds none.
+    // Started before the projects exist, so that the sweep at the start finds none.
     service = await startInProcess({
       ...office.settings,
       ADMIN_TOKEN,
@@ -36,7 +36,7 @@ describe('backfill by a service', () => {
     body: unknown,
     headers: Record<string, string> = {},
   ): Promise<{ status: number; text: string }> {
-    const answer = await fetch(`${service.url}/-/backfill`, {
+    const response = await fetch(`${service.url}/-/backfill`, {
       method: 'POST',
       headers: {
         'Content-Type': 'application/json',
@@ -45,15 +45,15 @@ describe('backfill by a service', () => {
       },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     });
-    return { status: answer.status, text: await answer.text() };
+    return { status: response.status, text: await response.text() };
   }
 
-  /** An id_token for the service, of a job of team/lib. */
+  /** Signs an id_token for the service as GitLab does for a job of team/lib. */
   function idToken(claims: Claims = {}): Promise<string> {
     return issuer.sign({ aud: AUDIENCE, project_path: 'team/lib', ...claims });
   }
 
-  test('the command has the service do it, and prints what came of it', async () => {
+  test('the command starts it and prints the result', async () => {
     const { status, stdout, stderr } = await runModpress(['backfill', 'platform', '--url', `${service.url}/`], {
       ADMIN_TOKEN,
     });
@@ -64,18 +64,18 @@ describe('backfill by a service', () => {
     expect((await fetch(`${service.url}/${PREFIX}/platform/ci/@v/v1.1.0.zip`)).status).toBe(200);
   });
 
-  test('interrupted, the command ends and the service goes on', async () => {
+  test('the service continues after the command is interrupted', async () => {
     const slow = office.gitlab.faults.add({ path: /\/repository\/tags/, kind: { delayMs: 3_000 }, times: 5 });
     const { child, result } = await startModpress(['backfill', 'team/other', '--dry-run', '--url', service.url], {
       ADMIN_TOKEN,
     });
-    // Not by the fault's hits: a backfill of another test may still be at work on the same project.
+    // The hits of the fault prove nothing: a backfill of another test may still read the same project.
     await expect
       .poll(
         () =>
           service.log.some(
-            ({ msg, targets, dryRun }) =>
-              msg === 'backfill asked for' && String(targets) === 'team/other' && dryRun === true,
+            ({ event, targets, dryRun }) =>
+              event === 'backfill.requested' && String(targets) === 'team/other' && dryRun === true,
           ),
         { timeout: 20_000 },
       )
@@ -89,13 +89,13 @@ describe('backfill by a service', () => {
     });
     await expect
       .poll(() =>
-        service.log.some(({ msg, targets }) => msg === 'backfill is over' && String(targets) === 'team/other'),
+        service.log.some(({ event, targets }) => event === 'backfill.finished' && String(targets) === 'team/other'),
       )
       .toBe(true);
     slow.remove();
   });
 
-  test('a job publishes the tags of its own project, with its id_token alone', async () => {
+  test('a job may publish the tags of its own project, and no others, with its id_token', async () => {
     const own = await runModpress(['backfill', '--url', service.url], { MODPRESS_ID_TOKEN: await idToken() });
     expect(own).toMatchObject({ status: 0 });
     expect(own.stdout).toMatch(/projects +1\n/);
@@ -104,18 +104,18 @@ describe('backfill by a service', () => {
     });
     expect(other).toMatchObject({ status: 1, stdout: '' });
     expect(other.stderr).toContain(
-      "answers 403: jobs of team/lib may publish that project's tags alone, not those of team/other\n",
+      'answers 403: a job of team/lib may only publish tags of that project, not of team/other\n',
     );
   });
 
-  test('a job of an operator may have everything done', async () => {
+  test('a job of an operator project may publish everything', async () => {
     const token = await idToken({ project_path: 'platform/ci' });
     expect(
       await runModpress(['backfill', '--dry-run', '--url', service.url], { MODPRESS_ID_TOKEN: token }),
     ).toMatchObject({ status: 0, stdout: expect.stringMatching(/projects +3\n/) });
   });
 
-  test('the progress comes as JSON and as a stream of events, to who started it and to admins', async () => {
+  test('returns the progress as JSON and as a stream of events, to its starter and to administrators', async () => {
     const slow = office.gitlab.faults.add({ path: /\/repository\/tags/, kind: { delayMs: 2_500 }, times: 3 });
     const { status, text } = await post(ADMIN_TOKEN, { targets: ['team'], dryRun: true });
     expect(status).toBe(202);
@@ -146,27 +146,27 @@ describe('backfill by a service', () => {
     });
     expect([byJob.status, await byJob.text()]).toEqual([
       403,
-      `jobs of team/lib may follow backfills of that project alone\nrequest id: ${byJob.headers.get('X-Request-Id')}\n`,
+      `a job of team/lib may only follow backfills of that project\nrequest id: ${byJob.headers.get('X-Request-Id')}\n`,
     ]);
     expect(
       (await fetch(`${service.url}/-/backfill/none`, { headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } })).status,
     ).toBe(404);
   });
 
-  test('the same request folds into the one that is under way', async () => {
+  test('merges a request with an equal one that is running', async () => {
     const slow = office.gitlab.faults.add({ path: /\/repository\/tags/, kind: { delayMs: 500 }, times: 2 });
-    const [one, two, other] = await Promise.all([
+    const [first, second, dryRun] = await Promise.all([
       post(ADMIN_TOKEN, { targets: ['team'] }),
       post(ADMIN_TOKEN, { targets: ['team'] }),
       post(ADMIN_TOKEN, { targets: ['team'], dryRun: true }),
     ]);
-    const [id, same, another] = [one, two, other].map(({ text }) => (JSON.parse(text) as { id: string }).id);
+    const [id, same, another] = [first, second, dryRun].map(({ text }) => (JSON.parse(text) as { id: string }).id);
     expect(same).toBe(id);
     expect(another).not.toBe(id);
     slow.remove();
   });
 
-  describe('what is refused gets one clear line', () => {
+  describe('answers with one clear line', () => {
     test.each<[string, () => Promise<{ status: number; text: string }>, number, RegExp]>([
       ['no token', () => post(undefined, {}), 401, /^no token: send the header/],
       ['an unknown token', () => post('not-the-token', {}), 401, /^the token is not valid here/],
@@ -178,7 +178,7 @@ describe('backfill by a service', () => {
         /expired at .*start the job again/,
       ],
       [
-        'an id_token for somebody else',
+        'an id_token for another service',
         async () => post(await idToken({ aud: 'https://other.example' }), {}),
         401,
         /audience.*https:\/\/other\.example.*aud/,
@@ -202,22 +202,22 @@ describe('backfill by a service', () => {
         /^GitLab has no group or project nobody/,
       ],
       [
-        'a date that is none',
+        'an invalid date',
         () => post(ADMIN_TOKEN, { since: 'yesterday' }),
         400,
-        /^since is no date: it has to be like 2026-01-31/,
+        /^since is not a date: write it like 2026-01-31/,
       ],
-      ['a field that is none', () => post(ADMIN_TOKEN, { dry: true }), 400, /Unrecognized key/],
-      ['a body that is no JSON', () => post(ADMIN_TOKEN, '{'), 400, /^the body is no JSON/],
+      ['an unknown field', () => post(ADMIN_TOKEN, { dry: true }), 400, /Unrecognized key/],
+      ['a body that is not JSON', () => post(ADMIN_TOKEN, '{'), 400, /^the body must be a JSON object/],
       ['a body that is too large', () => post(ADMIN_TOKEN, { targets: ['x'.repeat(200_000)] }), 400, /at most 100 KB/],
     ])('%s', async (_name, send, status, line) => {
-      const answer = await send();
-      expect(answer.status).toBe(status);
-      expect(answer.text).toMatch(line);
-      expect(answer.text).toMatch(/^[^\n]+\nrequest id: [0-9a-f-]{36}\n$/);
+      const response = await send();
+      expect(response.status).toBe(status);
+      expect(response.text).toMatch(line);
+      expect(response.text).toMatch(/^[^\n]+\nrequest id: [0-9a-f-]{36}\n$/);
     });
 
-    test('GitLab that refuses the token of the service', async () => {
+    test('a GitLab that refuses the token of the service', async () => {
       const fault = office.gitlab.faults.add({
         path: /\/groups\/team/,
         kind: { status: 401, body: { message: '401 Unauthorized' } },

@@ -1,20 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { JobSink } from '../../src/queue/queue.ts';
-import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
+import type { Project, StandIn } from '../fake-gitlab/stand-in.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
-import { startPublishing, type Publishing } from '../publish/publishing.ts';
+import { openSweepSetup, type SweepSetup } from './fixtures.ts';
 import { pushModule, sweepOnce, tagsOf } from './sweeping.ts';
 
+/** One GitLab for all tests. Each test has a store of its own, and a group of its own where it adds projects. */
+let setup: SweepSetup;
 let gitlab: StandIn;
-let folder: string;
-let stores = 0;
+let seeds = 0;
 
 beforeAll(async () => {
-  gitlab = await startGitLab({ archiveLimit: 'off' });
-  folder = await mkdtemp(join(tmpdir(), 'modpress-sweep-'));
+  setup = await openSweepSetup();
+  ({ gitlab } = setup);
   await pushModule(await gitlab.createProject('alpha/lib'), 'v1.0.0', 'v1.1.0', 'nightly');
   await pushModule(await gitlab.createProject('alpha/deep/er/lib'), 'v0.1.0');
   await pushModule(await gitlab.createProject('beta/lib'), 'v2.0.0');
@@ -22,48 +20,45 @@ beforeAll(async () => {
   await gitlab.createProject('beta/empty');
   await pushModule(await gitlab.createProject('beta/many'), ...Array.from({ length: 250 }, (_, i) => `t${i}`));
 });
-afterAll(async () => {
-  await gitlab.close();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => setup?.[Symbol.asyncDispose]());
 
-/** Projects with a tag each. */
-async function sharing(paths: readonly string[]): Promise<Project[]> {
-  const seed = await gitlab.createProject(`seed/p${++stores}`);
+/** Creates projects with one tag each. */
+async function createTaggedProjects(paths: readonly string[]): Promise<Project[]> {
+  const seed = await gitlab.createProject(`seed/p${++seeds}`);
   await pushModule(seed, 'v1.0.0');
   return await Promise.all(paths.map((path) => gitlab.createProject(path, { sharesRepositoryOf: seed })));
 }
 
-/** An empty store, and a publisher for it. */
-function publishing(): Promise<Publishing> {
-  return startPublishing(gitlab, join(folder, `${++stores}`), { modulePrefix: 'gitlab.example' });
+/** Has GitLab answer calls for the tags of a project with this status. */
+function failTags({ id }: Project, status: number, times = 100) {
+  return gitlab.faults.add({ path: new RegExp(`projects/${id}/repository/tags`), kind: { status }, times });
 }
 
-test('every tag without an outcome is queued, from all projects, over all pages', async () => {
-  const { store } = await publishing();
+test('queues every tag without an outcome, from all projects and all pages', async () => {
+  const { store } = await setup.newPublishing();
   const { result, jobs } = await sweepOnce(gitlab, store, ['alpha', 'beta', 'gamma']);
-  expect(result).toEqual({ projects: 6, looked: 6, tags: 257, queued: 257, recovered: 0 });
+  expect(result).toEqual({ projects: 6, scanned: 6, tags: 257, queued: 257, recovered: 0 });
   expect(jobs.filter((job) => job.tag.startsWith('t'))).toHaveLength(250);
   expect(tagsOf(jobs)).toEqual(expect.arrayContaining(['nightly', 'v0.1.0', 'v1.0.0', 'v1.1.0', 'v2.0.0']));
 });
 
-test('versions come first, and say what the listing said of them', async () => {
-  const { store } = await publishing();
+test('queues versions first, with what the listing of the tags shows', async () => {
+  const { store } = await setup.newPublishing();
   const { jobs } = await sweepOnce(gitlab, store, ['alpha/lib']);
   expect(jobs.map(({ tag }) => tag)).toEqual(['v1.1.0', 'v1.0.0', 'nightly']);
   expect(jobs.map(({ strategy }) => strategy)).toEqual(['shared tree', 'shared tree', 'blobs']);
   for (const { hint, cachedTag } of jobs) expect(cachedTag?.commit).toBe(hint);
 });
 
-test('a scope of groups and projects bounds it; one that does not exist stops nothing, and is told', async () => {
-  const { store } = await publishing();
+test('sweeps only the groups and projects in scope, and logs a path that does not exist', async () => {
+  const { store } = await setup.newPublishing();
   const { jobs, log } = await sweepOnce(gitlab, store, ['nobody/here', 'alpha', 'beta/lib', 'alpha/lib']);
   expect(tagsOf(jobs)).toEqual(['nightly', 'v0.1.0', 'v1.0.0', 'v1.1.0', 'v2.0.0']);
-  expect(log).toContainEqual(expect.objectContaining({ scope: 'nobody/here', level: 50 }));
+  expect(log).toContainEqual(expect.objectContaining({ event: 'scope.unknown', scope: 'nobody/here', level: 50 }));
 });
 
-test('what has an outcome, published or not, is not queued again', async () => {
-  const { store, publisher } = await publishing();
+test('does not queue a tag that has an outcome, published or not', async () => {
+  const { store, publisher } = await setup.newPublishing();
   const { jobs } = await sweepOnce(gitlab, store, ['gamma']);
   expect(tagsOf(jobs)).toEqual(['v1.0.0', 'weekly']);
   for (const job of jobs) await publisher.publish(job);
@@ -73,8 +68,8 @@ test('what has an outcome, published or not, is not queued again', async () => {
   });
 });
 
-test('the newest come first', async () => {
-  const { store } = await publishing();
+test('queues the newest versions first', async () => {
+  const { store } = await setup.newPublishing();
   const project = await gitlab.createProject('delta/lib');
   await using tree = await WorkTree.create(project);
   for (const [day, tag] of [
@@ -93,16 +88,12 @@ test('the newest come first', async () => {
   ]);
 });
 
-test('a project that cannot be read stops no other, and is looked at the next time', async () => {
-  const { store } = await publishing();
+test('goes on after a project that cannot be read, and scans it the next time', async () => {
+  const { store } = await setup.newPublishing();
   const bad = await gitlab.createProject('epsilon/bad');
   await pushModule(bad, 'v1.0.0');
   await pushModule(await gitlab.createProject('epsilon/good'), 'v1.0.0');
-  const fault = gitlab.faults.add({
-    path: new RegExp(`projects/${bad.id}/repository/tags`),
-    kind: { status: 500 },
-    times: 10,
-  });
+  const fault = failTags(bad, 500, 10);
   const { result, log } = await sweepOnce(gitlab, store, ['epsilon']);
   expect(result).toMatchObject({ projects: 2, queued: 1 });
   expect(log).toContainEqual(expect.objectContaining({ project: 'epsilon/bad', level: 40 }));
@@ -110,8 +101,8 @@ test('a project that cannot be read stops no other, and is looked at the next ti
   expect((await sweepOnce(gitlab, store, ['epsilon'])).jobs.map(({ projectId }) => projectId)).toContain(bad.id);
 });
 
-test('an outage is noticed before every project has been tried', async () => {
-  const { store } = await publishing();
+test('notices an outage before it has tried every project', async () => {
+  const { store } = await setup.newPublishing();
   const seed = await gitlab.createProject('zeta/p0');
   await pushModule(seed, 'v1.0.0');
   for (let index = 1; index < 20; index++) await gitlab.createProject(`zeta/p${index}`, { sharesRepositoryOf: seed });
@@ -121,33 +112,28 @@ test('an outage is noticed before every project has been tried', async () => {
   fault.remove();
 });
 
-test('projects whose code the token may not read, however many, stop no other and are no outage', async () => {
-  const { store } = await publishing();
+test('does not take any number of projects with unreadable code for an outage', async () => {
+  const { store } = await setup.newPublishing();
   const paths = Array.from({ length: 20 }, (_, index) => `eta/p${index}`);
-  const projects = await sharing(paths);
-  const faults = projects
-    .slice(0, 19)
-    .map(({ id }) =>
-      gitlab.faults.add({ path: new RegExp(`projects/${id}/repository/tags`), kind: { status: 403 }, times: 100 }),
-    );
+  const projects = await createTaggedProjects(paths);
+  const faults = projects.slice(0, 19).map((project) => failTags(project, 403));
   const { result, log } = await sweepOnce(gitlab, store, ['eta']);
-  expect(result).toMatchObject({ looked: 1, queued: 1 });
+  expect(result).toMatchObject({ scanned: 1, queued: 1 });
   expect(log.filter(({ level }) => level === 40)).toHaveLength(19);
-  // They are all that is left to be looked at, and that is no failure of GitLab. Four are read at a time, and the good one is not kept waiting.
+  // Only projects that failed are due now, and that is no outage. Four are read at a time; the good one is not kept waiting.
   const second = await sweepOnce(gitlab, store, ['eta']);
-  expect(second.result).toMatchObject({ projects: 20, looked: 1 });
+  expect(second.result).toMatchObject({ projects: 20, scanned: 1 });
   const tagsRead = second.calls.filter((call) => call.endsWith('/repository/tags'));
   expect(tagsRead.slice(0, 4)).toContain(`projects/${projects.at(-1)?.id}/repository/tags`);
   for (const fault of faults) fault.remove();
-  expect((await sweepOnce(gitlab, store, ['eta'])).result).toMatchObject({ looked: 20, queued: 20 });
+  expect((await sweepOnce(gitlab, store, ['eta'])).result).toMatchObject({ scanned: 20, queued: 20 });
 });
 
-test('projects that cannot be read for long keep no sweep from the others, and are not for ever a failure', async () => {
-  const { store } = await publishing();
-  const projects = await sharing(Array.from({ length: 15 }, (_, index) => `theta/p${index}`));
+test('scans the other projects although many cannot be read for long, and stops failing because of them', async () => {
+  const { store } = await setup.newPublishing();
+  const projects = await createTaggedProjects(Array.from({ length: 15 }, (_, index) => `theta/p${index}`));
   const [good] = projects.slice(-1);
-  for (const { id } of projects.slice(0, 14))
-    gitlab.faults.add({ path: new RegExp(`projects/${id}/repository/tags`), kind: { status: 401 }, times: 100 });
+  for (const project of projects.slice(0, 14)) failTags(project, 401);
   const queued: number[] = [];
   const queue: JobSink = {
     add: async ({ projectId }) => {
@@ -161,27 +147,26 @@ test('projects that cannot be read for long keep no sweep from the others, and a
   gitlab.faults.clear();
 });
 
-test('one that cannot be read, where nothing else is to be looked at, makes one sweep fail, and not all that follow', async () => {
-  const { store } = await publishing();
-  const [bad] = await sharing(['iota/bad']);
-  gitlab.faults.add({ path: new RegExp(`projects/${bad?.id}/repository/tags`), kind: { status: 401 }, times: 100 });
+test('fails once, and not in every later sweep, if the only project that is due cannot be read', async () => {
+  const { store } = await setup.newPublishing();
+  for (const project of await createTaggedProjects(['iota/bad'])) failTags(project, 401);
   await expect(sweepOnce(gitlab, store, ['iota'])).rejects.toMatchObject({ name: 'Retry' });
   const { result, log } = await sweepOnce(gitlab, store, ['iota']);
-  expect(result).toMatchObject({ projects: 1, looked: 0 });
+  expect(result).toMatchObject({ projects: 1, scanned: 0 });
   expect(log).toContainEqual(expect.objectContaining({ project: 'iota/bad', level: 40 }));
   gitlab.faults.clear();
-  expect((await sweepOnce(gitlab, store, ['iota'])).result).toMatchObject({ looked: 1, queued: 1 });
+  expect((await sweepOnce(gitlab, store, ['iota'])).result).toMatchObject({ scanned: 1, queued: 1 });
 });
 
-test('a GitLab that cannot be read is an error, not an end', async () => {
-  const { store } = await publishing();
+test('rejects with Retry when GitLab cannot be read', async () => {
+  const { store } = await setup.newPublishing();
   gitlab.faults.add({ path: /repository\/tags/, kind: { status: 500 }, times: 10 });
   await expect(sweepOnce(gitlab, store, ['beta'])).rejects.toMatchObject({ name: 'Retry' });
   gitlab.faults.clear();
 });
 
-test('it waits for room in the queue', async () => {
-  const { store } = await publishing();
+test('waits for room in the queue before each tag', async () => {
+  const { store } = await setup.newPublishing();
   const waits: number[] = [];
   const { jobs } = await sweepOnce(gitlab, store, ['alpha/lib'], {
     roomInQueue: async () => {

@@ -8,16 +8,16 @@ import { ServiceLog, type LogLine } from '../e2e/service-log.ts';
 import type { Project, StandIn } from '../fake-gitlab/stand-in.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
 
-/** What came of a sweep. */
+/** The result of a sweep, and what it did. */
 export interface Swept {
   readonly result: SweepResult;
   readonly jobs: readonly TagJob[];
-  /** What it asked GitLab, without the base URL and the query. */
+  /** The paths it requested from GitLab, without the base URL and the query. */
   readonly calls: readonly string[];
   readonly log: readonly LogLine[];
 }
 
-/** Sweeps once, with a queue that only takes note. */
+/** Sweeps once, with a queue that only records the jobs. */
 export async function sweepOnce(
   gitlab: StandIn,
   store: Store,
@@ -45,10 +45,18 @@ export function tagsOf(jobs: readonly TagJob[]): string[] {
   return jobs.map((job) => job.tag).toSorted((a, b) => a.localeCompare(b));
 }
 
-/** Commits a go.mod to a project, and tags it. */
+/** Pushes the first commit of a module to a project, with these tags on it. */
 export async function pushModule(project: Project, ...tags: readonly string[]): Promise<void> {
   await using tree = await WorkTree.create(project);
   await tree.write({ 'go.mod': `module gitlab.example/${project.path}\n` }).commit('First');
   await tree.tag([...tags]);
   await tree.push();
+}
+
+/** Pushes another commit of the module team/lib to a project, with these tags on it. */
+export async function pushVersion(project: Project, ...tags: readonly string[]): Promise<void> {
+  await using tree = await WorkTree.create(project);
+  await tree.write({ 'go.mod': 'module gitlab.example/team/lib\n', 'a.go': 'package lib\n' }).commit('Another');
+  await tree.tag([...tags]);
+  await tree.push('+main', ...tags);
 }

@@ -1,0 +1,133 @@
+import type { Logger } from 'pino';
+import type { GitLabClient } from '../gitlab/client.ts';
+import type { Project } from '../gitlab/schema.ts';
+import type { JobSink } from '../queue/queue.ts';
+import { listedTag } from '../queue/tag-job.ts';
+import { outcomeKey } from '../store/layout.ts';
+import type { Store } from '../store/store.ts';
+import { compareTags, type MissingTag } from './compare-tags.ts';
+import { markDeletedTags } from './deleted-tags.ts';
+import type { ProjectState, SweepState } from './sweep-state.ts';
+
+/** What scanning a project works with. */
+export interface ScanParts {
+  readonly gitlab: GitLabClient;
+  readonly store: Store;
+  readonly queue: JobSink;
+  readonly log: Logger;
+  /** Resolves once the queue has room for one more tag. */
+  readonly roomInQueue?: (signal: AbortSignal) => Promise<void>;
+}
+
+/** What a scan of a project saw and did. */
+export interface ScanResult {
+  /** Tags in GitLab. */
+  readonly tags: number;
+  /** Tags without an outcome that were added to the queue. */
+  readonly queued: number;
+  /** The queued tags that a webhook should have announced. */
+  readonly recovered: number;
+}
+
+/** If more outcomes than this are missing in a project, their keys are not remembered. */
+const MAX_REMEMBERED_KEYS = 1_000;
+/** How many sweeps queue all tags of a moved project again, after the one that noticed the move. */
+const MOVED_REPEATS = 2;
+
+/**
+ * Compares the tags of a project with the outcomes, queues the tags that have none, and notes the result in `state`. Stops
+ * early, and leaves `state` alone, once `signal` is aborted. Rejects with Retry when GitLab cannot be read, and with
+ * StoreUnavailable.
+ */
+export async function scanProject(
+  parts: ScanParts,
+  state: SweepState,
+  project: Project,
+  signal: AbortSignal,
+): Promise<ScanResult> {
+  const { log } = parts;
+  const { id, path, archived } = project;
+  const last = state.projects.get(id);
+  const lookedAt = Date.now();
+  const hasMoved = last !== undefined && last.path !== path;
+  if (hasMoved) {
+    log.warn(
+      { event: 'project.moved', projectId: id, from: last.path, to: path },
+      'a project has moved: its published versions stay, and its tags are also published under the new path',
+    );
+  }
+  // The store does not show whether the tags were published under the new path. They are queued in further sweeps too, in
+  // case the queue was lost.
+  const repeats = hasMoved ? MOVED_REPEATS : (last?.repeats ?? 0) - 1;
+  if (repeats >= 0) await queueAllTags(parts, project, signal);
+  const { tags, queued, missing } = await queueMissingTags(parts, project, signal);
+  if (signal.aborted) return { tags, queued, recovered: 0 };
+  const keys = missing.map(({ name, commit }) => outcomeKey(id, name, commit));
+  const remembered = keys.length > MAX_REMEMBERED_KEYS ? undefined : keys;
+  state.projects.set(id, { path, lookedAt, archived, missing: remembered, ...(repeats > 0 && { repeats }) });
+  const recovered = Math.min(queued, countUnannounced(keys, last, project, state));
+  if (recovered > 0) {
+    log.warn(
+      { event: 'webhook.missed', projectId: id, project: path, recovered },
+      'found tags that no webhook had announced: the webhook of this project is probably broken; modpress hooks check ' +
+        'shows its state (GitLab sends no webhook for a push of more than three tags)',
+    );
+  }
+  return { tags, queued, recovered };
+}
+
+/**
+ * Queues all tags of a project that have no outcome, and marks published tags that were deleted. Resolves to the number of
+ * tags in GitLab, the number of new jobs, and the tags without an outcome. Rejects like `scanProject`.
+ */
+export async function queueMissingTags(
+  parts: ScanParts,
+  project: { readonly id: number; readonly path?: string },
+  signal: AbortSignal,
+): Promise<{ readonly tags: number; readonly queued: number; readonly missing: readonly MissingTag[] }> {
+  const readAt = new Date();
+  const compared = await compareTags(parts, project.id);
+  let queued = 0;
+  for (const tag of compared.missing) {
+    if (signal.aborted) break;
+    await parts.roomInQueue?.(signal);
+    if ((await parts.queue.add(listedTag(project, tag, readAt))) === 'queued') queued++;
+  }
+  await markDeletedTags(parts, project.id, compared);
+  return { tags: compared.count, queued, missing: compared.missing };
+}
+
+/**
+ * Counts the missing outcomes of tags that a webhook should have announced. Tags that were pushed before modpress watched
+ * the project do not count. Neither do tags that an earlier sweep queued: a queue that was emptied has lost them, or
+ * publishing them still fails.
+ */
+function countUnannounced(
+  missing: readonly string[],
+  last: ProjectState | undefined,
+  { createdAt }: Project,
+  { sweptAt }: SweepState,
+): number {
+  if (!last) {
+    const isNew = sweptAt !== undefined && createdAt !== undefined && createdAt.getTime() > sweptAt;
+    return isNew ? missing.length : 0;
+  }
+  if (last.gone || !last.missing) return 0;
+  const missingBefore = new Set(last.missing);
+  return missing.filter((key) => !missingBefore.has(key)).length;
+}
+
+/** Queues all tags of a moved project, outcome or not: the publisher finds out which of them are modules under the new path. */
+async function queueAllTags(
+  { gitlab, queue, roomInQueue }: ScanParts,
+  project: Project,
+  signal: AbortSignal,
+): Promise<void> {
+  const readAt = new Date();
+  for await (const { name, commit, committedAt } of gitlab.tags(project.id)) {
+    if (signal.aborted) return;
+    await roomInQueue?.(signal);
+    if (commit && committedAt)
+      await queue.add(listedTag(project, { name, commit, committedAt, sharesCommit: false }, readAt));
+  }
+}
