@@ -1,6 +1,6 @@
 import { Retry } from '../errors.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
-import { ErrorAnswer } from '../gitlab/transport.ts';
+import { ErrorResponse } from '../gitlab/error-response.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { archiveLater, reserveArchive, type ArchiveLimit } from './archive-limit.ts';
 import type { Blobs } from './blobs.ts';
@@ -53,6 +53,6 @@ export async function buildZip(
 
 /** GitLab gives no archive although there should be some left: somebody else uses the token, or the count of them was lost with Redis. */
 function unlessRationed(error: unknown): Retry {
-  if (error instanceof ErrorAnswer && error.status === 429) return error;
+  if (error instanceof ErrorResponse && error.status === 429) return error;
   throw error;
 }

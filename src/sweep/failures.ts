@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import type { Project } from '../gitlab/schema.ts';
-import { ErrorAnswer } from '../gitlab/transport.ts';
+import { ErrorResponse } from '../gitlab/error-response.ts';
 
 /** So many projects in a row that cannot be read are an outage of GitLab or of the store. */
 const OUTAGE = 5;
@@ -38,7 +38,7 @@ export class Failures {
         { projectId: id, project: path, reason: messageOf(error) },
         'the tags of a project could not be compared with the store; the next sweep tries it again',
       );
-      if (failedBefore || (error instanceof ErrorAnswer && error.status === 403)) return false;
+      if (failedBefore || (error instanceof ErrorResponse && error.status === 403)) return false;
       this.#inARow++;
       this.#last = error;
       return false;

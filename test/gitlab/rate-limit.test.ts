@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Retry } from '../../src/errors.ts';
 import type { CommitId } from '../../src/gitlab/schema.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
-import { restMs } from '../../src/gitlab/rate-limit-headers.ts';
+import { rateLimitPauseMs } from '../../src/gitlab/rate-limit-headers.ts';
 import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
 import type { RateLimiter } from '../../src/rate-limit/rate-limiter.ts';
 import { waitForPermit } from '../../src/rate-limit/wait-for-permit.ts';
@@ -32,12 +32,12 @@ describe('the headers of an answer', () => {
     [503, { 'retry-after': '7' }, 0],
     [200, {}, 0],
   ])('%i with %j means a rest of %i ms', (status, headers, ms) => {
-    expect(restMs(new Response(null, { status, headers }), false)).toBe(ms);
+    expect(rateLimitPauseMs(new Response(null, { status, headers }), false)).toBe(ms);
   });
 
   test('without a Date, our clock has to do', () => {
     const reset = String(Math.ceil(Date.now() / 1000) + 30);
-    const rest = restMs(
+    const rest = rateLimitPauseMs(
       new Response(null, { headers: { 'ratelimit-remaining': '0', 'ratelimit-reset': reset } }),
       false,
     );

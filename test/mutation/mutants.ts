@@ -435,7 +435,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   sweep('failures.ts', 'several failures in a row are an outage', 'return this.#inARow >= OUTAGE;', 'return false;'),
   sweep('failures.ts', 'what fails for long is no outage', 'failedBefore || ', ''),
-  sweep('failures.ts', 'a 403 is no outage', '(error instanceof ErrorAnswer && error.status === 403)', 'false'),
+  sweep('failures.ts', 'a 403 is no outage', '(error instanceof ErrorResponse && error.status === 403)', 'false'),
   sweep(
     'failures.ts',
     'one project that fails stops no other',
