@@ -9,7 +9,8 @@ import { locateTag, type LocatedTag } from '../resolve/tag.ts';
 import { moduleKey } from '../store/layout.ts';
 import { filesInGitLab, type CommitFiles } from '../build/commit-files.ts';
 import { CommitTrees } from '../build/commit-tree.ts';
-import { readOutcome, writeIndexEntry, writeOutcome, type Outcome } from '../store/outcome.ts';
+import { writeIndexEntry } from '../store/index-entry.ts';
+import { readOutcome, writeOutcome, type Outcome } from '../store/outcome.ts';
 import { withdrawalOf } from './withdraw.ts';
 import { writeVersion, type WriterParts, type WrittenVersion } from './write-version.ts';
 
