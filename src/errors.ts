@@ -1,24 +1,23 @@
 /**
- * What a tag can fail with. Every failure of a publish is one of these three, so that the queue, the outcome
- * and the log agree on what happens next. Anything else thrown is a bug, and is retried like an outage so
- * that no tag is lost to it.
+ * The three ways in which publishing a tag can fail. The queue, the outcome and the log all decide by these types what
+ * happens next. Any other error is a bug. It is retried like an outage, so that no tag is lost.
  */
 
-/** Not ours to publish: no version tag, no Go module. Final until the tag changes; recorded, not alarming. */
+/** The tag is not ours to publish: it is no version, or there is no Go module. Final until the tag changes. Recorded, but no reason for an alarm. */
 export class Skip extends Error {
   override readonly name = 'Skip';
 }
 
-/** Publishing would be wrong: an illegal module, a moved tag. Final; a person has to act on the reason. */
+/** Publishing would be wrong: an illegal module, a moved tag. Final: a person has to act on the reason. */
 export class Refuse extends Error {
   override readonly name = 'Refuse';
 }
 
 /**
- * It should work later: an outage, a rate limit, a truncated archive.
+ * A failure that should pass: an outage, a rate limit, a truncated archive.
  *
- * `afterMs` is how long to wait at least, in milliseconds, when the other side said so; without it the queue's
- * own backoff decides.
+ * `afterMs` is the shortest wait before the next attempt, in milliseconds, if the other side named one. Without it, the
+ * queue's own backoff decides.
  */
 export class Retry extends Error {
   override readonly name = 'Retry';
@@ -30,7 +29,7 @@ export class Retry extends Error {
   }
 }
 
-/** The message of anything thrown, followed by those of its causes: fetch hides the real reason in there. */
+/** The message of any thrown value, followed by the messages of its causes: fetch puts the real reason there. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause === undefined ? error.message : `${error.message}: ${messageOf(error.cause)}`;

@@ -38,6 +38,7 @@ import type { Queue } from '../queue/queue.ts';
 import { keepTemporaryRootClear, TEMPORARY_ROOT } from '../io/temporary-folder.ts';
 import { Ownership } from '../resolve/ownership.ts';
 import { createCache } from '../store/cache.ts';
+import { PROBE_KEY, SUMDB_PREFIX, UPSTREAM_PREFIX } from '../store/layout.ts';
 import { openStore } from '../store/open-store.ts';
 import type { ReadStore, Store } from '../store/store.ts';
 import { withdrawnVersions } from '../store/withdrawal.ts';
@@ -144,7 +145,7 @@ async function build(config: Config, context: AppContext, closers: Closer[]): Pr
       metrics,
       log,
       checks: {
-        store: () => (roles.includes('worker') ? store.check() : store.stat('modules/ready').then(() => undefined)),
+        store: () => (roles.includes('worker') ? store.check() : store.stat(PROBE_KEY).then(() => undefined)),
         ...(queue && { queue: () => queue.check() }),
       },
     }),
@@ -235,10 +236,10 @@ function addProxy(
   const external =
     config.upstreamMode === 'redirect'
       ? new RedirectedModules(config.upstream)
-      : new ExternalModules({ upstream, cache: createCache(parts.store, 'upstream/'), log: log });
+      : new ExternalModules({ upstream, cache: createCache(parts.store, UPSTREAM_PREFIX), log: log });
   const sumdb = new Sumdb({
     upstream,
-    cache: createCache(parts.store, 'sumdb/'),
+    cache: createCache(parts.store, SUMDB_PREFIX),
     log: log,
     databases: config.sumdb,
     isPrivate: (path) => ownership.isPrivate(path),

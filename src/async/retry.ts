@@ -20,7 +20,7 @@ export interface RetryOptions {
 export async function retry<T>(
   work: () => Promise<T>,
   policy: RetryPolicy,
-  { signal = NEVER, onWait }: RetryOptions = {},
+  { signal = new AbortController().signal, onWait }: RetryOptions = {},
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -36,5 +36,3 @@ export async function retry<T>(
     }
   }
 }
-
-const NEVER = new AbortController().signal;

@@ -1,5 +1,5 @@
 import { Retry } from '../errors.ts';
-import { ErrorAnswer } from '../gitlab/transport.ts';
+import { ErrorResponse } from '../gitlab/error-response.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 
 /**
@@ -47,7 +47,7 @@ export async function reserveArchive(
  * lost the count. Undefined for every other error.
  */
 export function archiveRefusedMs(error: unknown): number | undefined {
-  return error instanceof ErrorAnswer && error.status === 429 ? (error.afterMs ?? ARCHIVE_RETRY_MS) : undefined;
+  return error instanceof ErrorResponse && error.status === 429 ? (error.afterMs ?? ARCHIVE_RETRY_MS) : undefined;
 }
 
 /** How missing blobs get into the cache. */

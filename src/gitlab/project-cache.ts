@@ -2,14 +2,14 @@ import { LRUCache } from 'lru-cache';
 import type { GitLabClient } from './client.ts';
 import type { Project } from './schema.ts';
 
-/** How long a project counts as it was when it was read, in milliseconds. */
+/** A project that was read this long ago or less is not read again. In milliseconds. */
 const FRESH_MS = 20_000;
-/** How many projects are kept. */
+/** The cache holds at most this many projects. */
 const MAX_PROJECTS = 10_000;
 
 /**
- * Projects as they were a moment ago, absent ones included, for work that comes in numbers: the tags of one project, the
- * requests of one go command. Simultaneous reads of one project are one call. Failures are not kept.
+ * Projects that were read from GitLab a moment ago, for work on many tags of one project, or many requests of one go
+ * command. Remembers absent projects too, but no failures. Concurrent reads of one project share one call.
  */
 export class ProjectCache {
   readonly #entries: LRUCache<string, { readonly project: Project | undefined }, number | string>;
@@ -24,12 +24,12 @@ export class ProjectCache {
     });
   }
 
-  /** A project by its full path. Rejects with Retry where GitLab cannot be asked. */
+  /** A project by its full path; undefined if there is none. Rejects with Retry if GitLab fails. */
   async atPath(path: string): Promise<Project | undefined> {
     return (await this.#entries.forceFetch(path, { context: path })).project;
   }
 
-  /** A project by its id. A caller that knows its path passes it, so that a moved project is read again. */
+  /** A project by its id. A caller that knows the path passes it, so that a moved project is read again. Rejects with Retry if GitLab fails. */
   async withId(id: number, path: string | undefined): Promise<Project | undefined> {
     return (await this.#entries.forceFetch(`${id} ${path ?? ''}`, { context: id })).project;
   }

@@ -1,31 +1,31 @@
-/** A window is a minute or an hour, a maintenance one of hours; whoever waited this long may as well ask again. */
-const LONGEST_REST_MS = 10 * 60_000;
+/** GitLab's windows are a minute or an hour, and maintenance can take hours. After a pause of this length, one more call does no harm. */
+const MAX_PAUSE_MS = 10 * 60_000;
 
 /**
- * How long GitLab wants no further calls with the same token, in milliseconds; 0 where it does not say so.
+ * The rate-limit pause: for how many milliseconds GitLab wants no more calls with the same token; 0 for no pause.
  *
- * GitLab's limits for users and addresses (lib/gitlab/rack_attack.rb) put RateLimit-Limit, -Name, -Observed, -Remaining,
- * -Reset, -ResetTime and Retry-After on a 429. Since 18.6 the first five come with other answers as well (lib/gitlab/
- * middleware/rack_attack_headers.rb), behind a feature flag: there, 0 remaining is the last call before a 429.
- * The archive limit is another one (Gitlab::ApplicationRateLimiter), for one project, and its 429 has none of them: a
- * Retry-After that something on the way adds to it is for that archive alone.
+ * A 429 of GitLab's limits for users and addresses (lib/gitlab/rack_attack.rb) has RateLimit-Limit, -Name, -Observed,
+ * -Remaining, -Reset, -ResetTime and Retry-After. Since 18.6 the first five come with other responses as well (lib/gitlab/
+ * middleware/rack_attack_headers.rb), behind a feature flag. There, 0 remaining marks the last call before a 429.
+ * The archive limit is separate (Gitlab::ApplicationRateLimiter): it counts one project, and its 429 has none of these
+ * headers. If a proxy in between adds a Retry-After, it holds for that archive alone.
  */
-export function restMs({ status, headers }: Response, isArchive: boolean): number {
+export function rateLimitPauseMs({ status, headers }: Response, isArchive: boolean): number {
   const isUsedUp = headers.get('ratelimit-remaining') === '0';
   if (!isUsedUp && (status !== 429 || isArchive)) return 0;
   return retryAfterMs(headers) ?? untilResetMs(headers);
 }
 
-/** The milliseconds of Retry-After, which GitLab gives in seconds; at most 10 minutes. */
+/** Retry-After in milliseconds (GitLab sends seconds), at most 10 minutes; undefined if it is missing or no number. */
 export function retryAfterMs(headers: Headers): number | undefined {
   const seconds = Number(headers.get('retry-after') ?? Number.NaN);
-  return Number.isFinite(seconds) && seconds >= 0 ? Math.min(LONGEST_REST_MS, Math.ceil(seconds * 1000)) : undefined;
+  return Number.isFinite(seconds) && seconds >= 0 ? Math.min(MAX_PAUSE_MS, Math.ceil(seconds * 1000)) : undefined;
 }
 
-/** RateLimit-Reset is a time of GitLab's clock, in seconds since 1970, so the Date of the same answer is better than ours. */
+/** RateLimit-Reset is a time of GitLab's clock, in seconds since 1970. The Date of the same response is of that clock, too; ours may differ. */
 function untilResetMs(headers: Headers): number {
-  const reset = Number(headers.get('ratelimit-reset') ?? Number.NaN) * 1000;
-  const date = Date.parse(headers.get('date') ?? '');
-  const rest = reset - (Number.isNaN(date) ? Date.now() : date);
-  return Number.isFinite(rest) ? Math.min(LONGEST_REST_MS, Math.max(0, rest)) : 0;
+  const resetMs = Number(headers.get('ratelimit-reset') ?? Number.NaN) * 1000;
+  const dateMs = Date.parse(headers.get('date') ?? '');
+  const pauseMs = resetMs - (Number.isNaN(dateMs) ? Date.now() : dateMs);
+  return Number.isFinite(pauseMs) ? Math.min(MAX_PAUSE_MS, Math.max(0, pauseMs)) : 0;
 }

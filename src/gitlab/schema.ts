@@ -9,15 +9,17 @@ export type CommitId = string & { readonly [commitBrand]: true };
 /** A full blob id in lower-case hex: the SHA-1 (or SHA-256) of the file's content as git stores it. */
 export type BlobId = string & { readonly [blobBrand]: true };
 
-const objectId = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
+/** SHA-1 has 40 digits, SHA-256 has 64. */
+const OBJECT_ID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+const objectId = z.string().regex(OBJECT_ID);
 const commitId = objectId.transform((id) => id as CommitId);
 
-/** A whole commit id: anything else would be looked up as the name of a branch or tag. */
+/** The text as a commit id; undefined unless it is a full id. GitLab would look up anything else as a branch or tag. */
 export function parseCommit(text: string | undefined): CommitId | undefined {
-  return text !== undefined && /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text) ? (text as CommitId) : undefined;
+  return text !== undefined && OBJECT_ID.test(text) ? (text as CommitId) : undefined;
 }
 
-/** A project or group that waits for its deletion gets such a name until it is restored (Namespaces::MarkForDeletionBaseService, 18.x). */
+/** GitLab renames a project or group like this while it waits for its deletion (Namespaces::MarkForDeletionBaseService, 18.x). */
 const DELETION_SCHEDULED = /-deletion_scheduled-\d+(?:\/|$)/;
 
 /** A project's JSON. */
@@ -59,36 +61,39 @@ export const tagSchema = z
     createdAt: tag.created_at ?? undefined,
   }));
 
-/** A branch's JSON, of which only the commit at its tip counts. */
+/** A branch's JSON. Only the commit at its tip is used. */
 export const branchSchema = z
   .object({ commit: commitSchema.nullable() })
   .transform((branch) => branch.commit ?? undefined);
 
-/** A page of a tree's JSON. */
+/** The JSON of one page of a tree listing. */
 export const treeSchema = z.array(
   z
     .object({ path: z.string(), type: z.string(), mode: z.string(), id: objectId })
     .transform((entry) => ({ path: entry.path, type: entry.type, mode: entry.mode, blob: entry.id as BlobId })),
 );
 
-/** A commit, and when it was committed: the time that Go goes by. */
+/** A commit and its committer date, which the go command uses as the time of a version. */
 export type Commit = z.output<typeof commitSchema>;
 /**
- * A project as the API shows it; `path` is its full path, such as `group/sub/lib`, `httpUrl` the address for git. GitLab
- * notes activity once an hour: a push moves `lastActivityAt` only if it lies an hour back (app/models/event.rb). Without
- * `hasCode` its repository is switched off, and everything in it answers 403. What GitLab calls empty (`empty_repo`) has
- * no branch; it may have tags (Repository#empty?).
+ * A project. `path` is its full path, such as `group/sub/lib`; `httpUrl` is its address for git.
+ * GitLab records activity at most once an hour: a push changes `lastActivityAt` only if that is an hour old (app/models/event.rb).
+ * Without `hasCode` the repository is switched off, and every call for it gets 403.
+ * A project that GitLab calls empty (`empty_repo`) has no branch, but may have tags (Repository#empty?).
  */
 export type Project = z.output<typeof projectSchema>;
-/** A tag; without commit if it points at something else (a blob, say). Only an annotated one has a time of its own. */
+/** A tag. `commit` is undefined if the tag points at something else, such as a blob. Only an annotated tag has `createdAt`. */
 export type Tag = z.output<typeof tagSchema>;
-/** An entry of a recursive tree listing; `type` is blob, tree, or commit for a submodule. */
+/** An entry of a recursive tree listing. `type` is `blob`, `tree`, or `commit` for a submodule. */
 export type TreeEntry = z.output<typeof treeSchema>[number];
 
-/** A GitLab (or a proxy before it) that answers nonsense is treated as an outage: the tag waits. */
-export function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T | undefined {
+/**
+ * The value as the schema describes it; undefined stays undefined. Throws Retry for any other value: a response that breaks
+ * the API's promises (from GitLab, or from a proxy before it) counts as an outage. `subject` names the response in the error.
+ */
+export function parseResponse<T>(schema: z.ZodType<T>, value: unknown, subject: string): T | undefined {
   if (value === undefined) return undefined;
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new Retry(`GitLab's answer for ${what} is not what its API documents: ${z.prettifyError(result.error)}`);
+  throw new Retry(`GitLab's answer for ${subject} is not what its API documents: ${z.prettifyError(result.error)}`);
 }

@@ -1,22 +1,26 @@
-import type { Project } from './schema.ts';
 import type { GitLabClient } from './client.ts';
+import type { Project } from './schema.ts';
 
-/** A group with all groups below it, a single project, or all that the token is a member of. */
+/** A group with all groups below it, a single project, or all projects that the token's user is a member of. */
 export type Target =
   | { readonly kind: 'group'; readonly path: string }
   | { readonly kind: 'project'; readonly path: string }
   | { readonly kind: 'membership' };
 
-/** What GITLAB_SCOPE, or the arguments of a command, name. Empty is all that the token is a member of. */
+/** The targets that GITLAB_SCOPE or the arguments of a command name. */
 export interface FoundTargets {
   readonly targets: readonly Target[];
-  /** What is neither a group nor a project that the token may see. */
+  /** The paths that are neither a group nor a project, or that the token may not see. */
   readonly unknown: readonly string[];
 }
 
-type OnUnknown = (path: string, now: string | undefined) => void;
+/**
+ * Called with a path that is no group and no project, or that the token may not see; `newPath` is then undefined. Also
+ * called when a project has left the path: `newPath` is where it is now, which is not in GITLAB_SCOPE any more.
+ */
+type OnUnknown = (path: string, newPath: string | undefined) => void;
 
-/** Finds out what paths name. Rejects with Retry when GitLab cannot be asked. */
+/** Looks up the group or project at each path. Without paths, the only target is the membership. Rejects with Retry if GitLab fails. */
 export async function findTargets(gitlab: GitLabClient, paths: readonly string[]): Promise<FoundTargets> {
   if (paths.length === 0) return { targets: [{ kind: 'membership' }], unknown: [] };
   const targets: Target[] = [];
@@ -24,8 +28,8 @@ export async function findTargets(gitlab: GitLabClient, paths: readonly string[]
   for (const path of paths) {
     if (await gitlab.hasGroup(path)) targets.push({ kind: 'group', path });
     else {
-      // Its own path, which is what GITLAB_SCOPE is compared with: GitLab finds it by those that it had once, too.
       const project = await gitlab.project(path);
+      // The project's own path is compared with GITLAB_SCOPE. It may differ: GitLab also finds a project by its old paths.
       if (project) targets.push({ kind: 'project', path: project.path });
       else unknown.push(path);
     }
@@ -33,18 +37,17 @@ export async function findTargets(gitlab: GitLabClient, paths: readonly string[]
   return { targets, unknown };
 }
 
-/** The projects of the targets, each once, archived ones included. */
+/** The projects of the targets, archived ones included. A project of several targets comes once. */
 export async function* projectsOf(gitlab: GitLabClient, targets: readonly Target[]): AsyncGenerator<Project> {
-  yield* eachOnce(targets, (target) => {
+  yield* distinctProjects(targets, (target) => {
     if (target.kind === 'membership') return gitlab.memberProjects();
-    return projectsAt(gitlab, target.path, target.kind === 'project');
+    return projectsAt(gitlab, target.path, { mayBeGroup: target.kind === 'group' });
   });
 }
 
 /**
- * The same of GITLAB_SCOPE, or of all that the token is a member of, in as few calls as can be: one for each page of projects.
- * `onUnknown` is told of a path that is neither a group nor a project that the token may see, and of one that a project has
- * left, with its path now: it is not in GITLAB_SCOPE any more.
+ * The projects in GITLAB_SCOPE, or all that the token's user is a member of, archived ones included, each once. Needs only
+ * one call for each page of projects.
  */
 export async function* projectsInScope(
   gitlab: GitLabClient,
@@ -52,16 +55,16 @@ export async function* projectsInScope(
   onUnknown: OnUnknown,
 ): AsyncGenerator<Project> {
   if (scope.length === 0) yield* gitlab.memberProjects();
-  yield* eachOnce(scope, (path) => projectsAt(gitlab, path, false, onUnknown));
+  yield* distinctProjects(scope, (path) => projectsAt(gitlab, path, { mayBeGroup: true, onUnknown }));
 }
 
-async function* eachOnce<T>(
-  items: readonly T[],
-  projectsIn: (item: T) => AsyncIterable<Project>,
+async function* distinctProjects<T>(
+  sources: readonly T[],
+  projectsIn: (source: T) => AsyncIterable<Project>,
 ): AsyncGenerator<Project> {
   const seen = new Set<number>();
-  for (const item of items) {
-    for await (const project of projectsIn(item)) {
+  for (const source of sources) {
+    for await (const project of projectsIn(source)) {
       if (seen.has(project.id)) continue;
       seen.add(project.id);
       yield project;
@@ -72,17 +75,16 @@ async function* eachOnce<T>(
 async function* projectsAt(
   gitlab: GitLabClient,
   path: string,
-  isProject: boolean,
-  onUnknown?: OnUnknown,
+  { mayBeGroup, onUnknown }: { readonly mayBeGroup: boolean; readonly onUnknown?: OnUnknown },
 ): AsyncGenerator<Project> {
-  const ofGroup = isProject ? undefined : await gitlab.groupProjects(path);
-  const project = ofGroup ? undefined : await gitlab.project(path);
-  if (ofGroup) yield* ofGroup;
+  const groupProjects = mayBeGroup ? await gitlab.groupProjects(path) : undefined;
+  const project = groupProjects ? undefined : await gitlab.project(path);
+  if (groupProjects) yield* groupProjects;
   else if (project?.path.toLowerCase() === path.toLowerCase()) yield project;
   else onUnknown?.(path, project?.path);
 }
 
-/** Whether there is anything to be read. One that waits for its deletion has a path made for that, which is no move. */
+/** Whether modpress may publish from a project: its repository is switched on, and it does not wait for its deletion. GitLab changes the path of one that waits, which is no move. */
 export function isOpen({ hasCode, isBeingDeleted }: Project): boolean {
   return hasCode && !isBeingDeleted;
 }

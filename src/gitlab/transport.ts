@@ -1,39 +1,18 @@
 import { createRequesterFn, type RequestOptions } from '@gitbeaker/requester-utils';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf, Retry } from '../errors.ts';
+import { retry } from '../async/retry.ts';
+import { Retry } from '../errors.ts';
 import { httpGet } from '../io/http-get.ts';
-import { restMs, retryAfterMs } from './rate-limit-headers.ts';
+import { CallRetryPolicy, NoResponse } from './call-retry-policy.ts';
+import { errorOf, GitLabNotFound, NEEDS_PERSON_MS } from './error-response.ts';
+import { rateLimitPauseMs } from './rate-limit-headers.ts';
 
-/** GitLab says that what was asked for does not exist, or that the token may not see it. `text` is the beginning of its body. */
-export class NotFound extends Error {
-  override readonly name = 'NotFound';
-  readonly text: string;
-
-  constructor(text: string, message: string) {
-    super(message);
-    this.text = text;
-  }
-}
-
-/** GitLab answers a call with an error. `status` is that of its answer, `text` the beginning of its body. */
-export class ErrorAnswer extends Retry {
-  readonly status: number;
-  readonly text: string;
-
-  constructor(status: number, text: string, message: string, afterMs?: number) {
-    super(message, withDelay(afterMs));
-    this.status = status;
-    this.text = text;
-  }
-}
-
-/** What the requester needs from outside. */
+/** What the transport needs from outside. */
 export interface TransportOptions {
-  /** Resolves when the next call to GitLab may be made. */
+  /** Resolves when the next call to GitLab may be made. A rejection ends the call with the same error. */
   readonly beforeCall: () => Promise<void>;
-  /** Told for how many milliseconds GitLab wants no further calls; `beforeCall` should not resolve before. */
-  readonly hold?: (ms: number) => void | Promise<void>;
-  /** Told of every answer: the route's shape, the status (0 for none), and seconds to the headers. */
+  /** Called with the milliseconds of a rate-limit pause: until it is over, `beforeCall` should not resolve. */
+  readonly hold?: (pauseMs: number) => void | Promise<void>;
+  /** Called after every attempt with the status of the response (0 if there was none) and the seconds until its headers. */
   readonly observe?: (status: number, seconds: number) => void;
 }
 
@@ -43,24 +22,14 @@ interface GitLabResponse {
   readonly status: number;
 }
 
-/** A GitLab that has not begun to answer within a minute is down. */
+/** A GitLab that sends no headers within a minute is down. */
 const HEADERS_TIMEOUT_MS = 60_000;
-/** An outage of a moment is waited out here, so that it does not cost a job its work so far. */
-const PATIENCE_MS = [300, 1500];
-/** A rate limit is waited out here as well, so that a long listing does not begin anew: up to so long, and so often. */
-const RATE_PATIENCE_MS = 120_000;
-const RATE_REPEATS = 5;
 const MAX_REDIRECTS = 3;
-const PASSING = new Set([500, 502, 503, 504]);
-/** The archive limit is counted by the minute, and its 429 says nothing about when to come back. */
-const RATE_LIMITED_MS = 60_000;
-/** A refused token or role needs a person: no use in asking again soon, but the tag must not be lost. */
-const REFUSED_MS = 5 * 60_000;
 
 /**
- * The transport under @gitbeaker. Its own one asks ten times within half a second after a 429 and allows five
- * archives a minute over all projects together; this one paces calls, waits where GitLab asks for it, and turns
- * every failure into NotFound or Retry.
+ * The transport under @gitbeaker. Gitbeaker's own transport repeats a call ten times within half a second after a 429,
+ * and allows five archives a minute for all projects together. This one obeys the rate limiter and GitLab's rate-limit
+ * headers, retries as CallRetryPolicy decides, and throws nothing but GitLabNotFound and Retry.
  */
 export function createTransport(options: TransportOptions): ReturnType<typeof createRequesterFn> {
   return createRequesterFn(
@@ -76,39 +45,27 @@ async function send(
   options: TransportOptions,
 ): Promise<GitLabResponse> {
   const isArchive = /\/repository\/archive(?:\.[a-z0-9.]+)?$/.test(endpoint);
-  let failures = 0;
-  let limited = 0;
-  for (;;) {
+  const policy = new CallRetryPolicy({ isRead: request.method === 'GET', isArchive });
+  return await retry(async () => {
     await options.beforeCall();
-    const patience = request.method === 'GET' ? PATIENCE_MS[failures] : undefined;
     try {
       const response = await fetchOnce(endpoint, request, options);
-      await holdAll(response, isArchive, options);
+      await passOnPause(response, isArchive, options);
       if (response.ok) return await read(response, request.asStream === true);
-      const problem = await describe(response, endpoint);
-      const waitMs =
-        response.status === 429 && request.method === 'GET' && !isArchive ? retryAfterMs(response.headers) : undefined;
-      if (waitMs !== undefined && waitMs <= RATE_PATIENCE_MS && limited < RATE_REPEATS) {
-        limited += 1;
-        await sleep(waitMs);
-        continue;
-      }
-      if (patience === undefined || !PASSING.has(response.status)) throw problem;
+      throw await errorOf(response, endpoint);
     } catch (error) {
-      if (error instanceof NotFound || error instanceof Retry) throw error;
-      if (patience === undefined) throw new Retry(`GitLab does not answer (${endpoint})`, { cause: error });
+      if (error instanceof GitLabNotFound || error instanceof Retry) throw error;
+      throw new NoResponse(endpoint, error);
     }
-    failures += 1;
-    await sleep(patience);
-  }
+  }, policy);
 }
 
-/** Passes on that GitLab wants no calls for a while. Rejects as `hold` does; the answer is then given up. */
-async function holdAll(response: Response, isArchive: boolean, { hold }: TransportOptions): Promise<void> {
-  const ms = restMs(response, isArchive);
-  if (ms === 0) return;
+/** Passes on a rate-limit pause. If that fails, the response is dropped and the error of `hold` is thrown. */
+async function passOnPause(response: Response, isArchive: boolean, { hold }: TransportOptions): Promise<void> {
+  const pauseMs = rateLimitPauseMs(response, isArchive);
+  if (pauseMs === 0) return;
   try {
-    await hold?.(ms);
+    await hold?.(pauseMs);
   } catch (error) {
     await response.body?.cancel();
     throw error;
@@ -155,12 +112,12 @@ async function fetchOnce(
   }
 }
 
-/** Moved projects are redirected within GitLab. Any other host gets neither our token nor our trust. */
+/** GitLab redirects to itself when a project was moved. No other host gets the token, or is trusted. */
 function redirected(from: URL, location: string): URL {
   const to = new URL(location, from);
   if (to.origin === from.origin) return to;
   throw new Retry(`GitLab redirects to ${to.origin}: GITLAB_URL has to be the address at which GitLab itself answers`, {
-    afterMs: REFUSED_MS,
+    afterMs: NEEDS_PERSON_MS,
   });
 }
 
@@ -169,32 +126,4 @@ async function read(response: Response, asStream: boolean): Promise<GitLabRespon
   if (asStream) return { body: response.body, headers, status: response.status };
   const isJson = headers['content-type']?.startsWith('application/json') === true;
   return { body: isJson ? await response.json() : await response.arrayBuffer(), headers, status: response.status };
-}
-
-/** The error for an answer that is none, with what to do about it. */
-async function describe(response: Response, endpoint: string): Promise<NotFound | ErrorAnswer> {
-  const text = (await response.text().catch(messageOf)).slice(0, 300);
-  const { status } = response;
-  const what = `GitLab answered ${status} for ${endpoint}: ${text}`;
-  switch (status) {
-    case 404:
-      return new NotFound(text, what);
-    case 401:
-      return new ErrorAnswer(status, text, `${what} (is GITLAB_TOKEN still valid?)`, REFUSED_MS);
-    case 403:
-      return new ErrorAnswer(
-        status,
-        text,
-        `${what} (GITLAB_TOKEN needs the scope read_api and at least the role Reporter)`,
-        REFUSED_MS,
-      );
-    case 429:
-      return new ErrorAnswer(status, text, what, retryAfterMs(response.headers) ?? RATE_LIMITED_MS);
-    default:
-      return new ErrorAnswer(status, text, what, retryAfterMs(response.headers));
-  }
-}
-
-function withDelay(afterMs: number | undefined): { afterMs?: number } {
-  return afterMs === undefined ? {} : { afterMs };
 }

@@ -1,11 +1,11 @@
 import { PassThrough, type Readable } from 'node:stream';
 import type { ByteRange, PutStream } from './store.ts';
 
-/** The bytes of objects on their way in and out: what all stores promise about them, in one place. */
+/** What all stores promise about the bytes of objects, for reading and writing. */
 
 /**
- * Runs `write` with the bytes of a put, in chunks. The chunks end with an error if the stream fails, or is not as
- * long as declared. The stream is destroyed in the end, however far it was read.
+ * Calls `write` with the bytes of a put, in chunks. The chunks end with an error if the stream fails, or does not have
+ * the declared length. Finally the stream is destroyed, even if it was not read to its end.
  */
 export async function withChunks(
   body: Buffer | PutStream,
@@ -15,8 +15,8 @@ export async function withChunks(
     await write(single(body));
     return;
   }
-  // A stream that fails before anyone iterates would end the process for want of a listener. The iteration, when it
-  // begins, reports that same error.
+  // Without a listener, a stream that fails before the iteration begins would end the process. The iteration reports
+  // the same error.
   body.stream.on('error', () => undefined);
   try {
     await write(measured(body));
@@ -36,33 +36,34 @@ async function* measured({ stream, size }: PutStream): AsyncGenerator<Buffer> {
       typeof chunk === 'string' ? Buffer.from(chunk) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     length += bytes.length;
     if (size !== undefined && length > size)
-      throw new Error(`the stream goes on after the ${size} bytes that were declared`);
+      throw new Error(`the stream is longer than the ${size} bytes that were declared`);
     yield bytes;
   }
-  if (size !== undefined && length < size) throw new Error(`the stream ended after ${length} of ${size} bytes`);
+  if (size !== undefined && length < size)
+    throw new Error(`the stream ended after ${length} of the ${size} bytes that were declared`);
 }
 
-/** The chunks joined into parts of exactly `size` bytes, but for the last one, which is shorter and may be empty. */
+/** The chunks joined into parts of exactly `size` bytes. The last part is shorter, and may be empty. */
 export async function* inParts(chunks: AsyncIterable<Buffer>, size: number): AsyncGenerator<Buffer> {
-  let waiting: Buffer[] = [];
+  let pending: Buffer[] = [];
   let length = 0;
   for await (let chunk of chunks) {
     while (length + chunk.length >= size) {
       const end = size - length;
-      yield Buffer.concat([...waiting, chunk.subarray(0, end)]);
+      yield Buffer.concat([...pending, chunk.subarray(0, end)]);
       chunk = chunk.subarray(end);
-      waiting = [];
+      pending = [];
       length = 0;
     }
-    waiting.push(chunk);
+    pending.push(chunk);
     length += chunk.length;
   }
-  yield Buffer.concat(waiting);
+  yield Buffer.concat(pending);
 }
 
 /**
- * The same bytes as `source`, failing with `translate(error)` where that fails. Destroying the result releases the
- * source, also when nothing was read yet.
+ * The same bytes as `source`. If the source fails, the result fails with `translate(error)`. Destroying the result also
+ * destroys the source, even if nothing was read yet.
  */
 export function translated(source: Readable, translate: (error: unknown) => Error): Readable {
   const body = new PassThrough();
@@ -71,7 +72,7 @@ export function translated(source: Readable, translate: (error: unknown) => Erro
   return source.pipe(body);
 }
 
-/** Throws RangeError unless all of the range lies within an object of `size` bytes. */
+/** Throws RangeError unless the whole range lies within an object of `size` bytes. */
 export function checkRange({ first, last }: ByteRange, size = Infinity): void {
   if (Number.isSafeInteger(first) && Number.isSafeInteger(last) && first >= 0 && first <= last && last < size) return;
   throw new RangeError(`bytes ${first} to ${last} are not within the object's ${size} bytes`);

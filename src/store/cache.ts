@@ -1,10 +1,11 @@
 import { checkKey, isKey } from './key.ts';
+import type { SUMDB_PREFIX, UPSTREAM_PREFIX } from './layout.ts';
 import type { ByteRange, OpenObject, PutStream, Store, StoredObject } from './store.ts';
 
 /**
- * The only writing the proxy may do: copies of what other servers gave, below one prefix of the store, which anyone
- * may delete at any time. Keys are relative to that prefix, so nothing else can be reached. Promises and errors are
- * those of the store.
+ * The only part of the store that the proxy may write: copies of other servers' responses, below one prefix. They may be
+ * deleted at any time. Keys are relative to the prefix, so no other object can be reached. Promises and errors are those
+ * of the store.
  */
 export interface Cache {
   get(key: string): Promise<Buffer | undefined>;
@@ -13,25 +14,28 @@ export interface Cache {
   put(key: string, body: Buffer | PutStream): Promise<void>;
 }
 
-/** The part of the store below `prefix` as a cache. A key that is none rejects with TypeError before it is prefixed. */
-export function createCache(store: Pick<Store, keyof Cache>, prefix: 'upstream/' | 'sumdb/'): Cache {
-  const below = (key: string): string => {
+/** The part of the store below `prefix` as a cache. An invalid key rejects with TypeError before the prefix is added. */
+export function createCache(
+  store: Pick<Store, keyof Cache>,
+  prefix: typeof UPSTREAM_PREFIX | typeof SUMDB_PREFIX,
+): Cache {
+  const fullKey = (key: string): string => {
     checkKey(key);
     return `${prefix}${key}`;
   };
   return {
-    get: async (key) => await store.get(below(key)),
+    get: async (key) => await store.get(fullKey(key)),
     async stat(key) {
-      const object = await store.stat(below(key));
+      const object = await store.stat(fullKey(key));
       return object && { ...object, key };
     },
     async open(key, range) {
-      const object = await store.open(below(key), range);
+      const object = await store.open(fullKey(key), range);
       return object && { ...object, key };
     },
     async put(key, body) {
       if (!isKey(key) && !Buffer.isBuffer(body)) body.stream.destroy();
-      await store.put(below(key), body);
+      await store.put(fullKey(key), body);
     },
   };
 }

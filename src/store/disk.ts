@@ -3,28 +3,22 @@ import type { Stats } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, readdir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { checkRange, translated, withChunks } from './body.ts';
+import { isAbsent, isSystemError, translateDiskError } from './disk-errors.ts';
 import { checkKey, checkNewKey, checkPrefix, compareKeys, isKey, RESERVED } from './key.ts';
-import {
-  type ByteRange,
-  type OpenObject,
-  type PutStream,
-  type Store,
-  type StoredObject,
-  StoreUnavailable,
-} from './store.ts';
+import type { ByteRange, OpenObject, PutStream, Store, StoredObject } from './store.ts';
 
-/** A partial file that nobody wrote to for this long was left by a process that died. In milliseconds. */
+/** A partial file without a write for this long was left by a process that died. In milliseconds. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 
-/** How many files of a directory are looked at together while listing. */
+/** A listing reads the size and time of this many files at once. */
 const LISTING_BATCH = 64;
 
 /**
- * The store in a folder: a key is a path below it.
+ * The store in a folder. A key is a path below the folder.
  *
- * An object is written to a partial file in `.tmp`, synced, and renamed to its place, so a reader sees all of it or
- * none. `.tmp` therefore has to be in the same file system as the rest. It is also the mark of a store: where it is
- * missing, the volume is not mounted, and nothing read there means anything.
+ * An object is written to a partial file in `.tmp`, synced, and renamed to its place. So a reader sees the whole object or
+ * nothing, and `.tmp` must be in the same file system as the objects. `.tmp` also marks a folder as a store: if it is
+ * missing, the volume is not mounted, and a missing file proves nothing.
  */
 export class DiskStore implements Store, AsyncDisposable {
   readonly #folder: string;
@@ -35,7 +29,7 @@ export class DiskStore implements Store, AsyncDisposable {
     this.#partial = join(this.#folder, RESERVED);
   }
 
-  /** Opens the store in `folder`, which is created if missing, and clears away what dead processes left there. */
+  /** Opens the store in `folder`. Creates a missing folder, and removes partial files of dead processes. Rejects with StoreUnavailable. */
   static async open(folder: string): Promise<DiskStore> {
     const store = new DiskStore(folder);
     await store.#attempt(async () => {
@@ -51,19 +45,19 @@ export class DiskStore implements Store, AsyncDisposable {
 
   async get(key: string): Promise<Buffer | undefined> {
     checkKey(key);
-    return await this.#find(() => readFile(this.#path(key)));
+    return await this.#undefinedIfAbsent(() => readFile(this.#path(key)));
   }
 
   async stat(key: string): Promise<StoredObject | undefined> {
     checkKey(key);
-    const stats = await this.#find(() => stat(this.#path(key)));
+    const stats = await this.#undefinedIfAbsent(() => stat(this.#path(key)));
     return stats?.isFile() === true ? storedObject(key, stats) : undefined;
   }
 
   async open(key: string, range?: ByteRange): Promise<OpenObject | undefined> {
     checkKey(key);
     if (range !== undefined) checkRange(range);
-    const file = await this.#find(() => open(this.#path(key)));
+    const file = await this.#undefinedIfAbsent(() => open(this.#path(key)));
     if (file === undefined) return undefined;
     let opened: OpenObject | undefined;
     try {
@@ -86,12 +80,12 @@ export class DiskStore implements Store, AsyncDisposable {
   }
 
   /**
-   * The objects below `directory` (a key with its final `/`, or nothing for the root), first level filtered by how the
-   * names start. A directory sorts as its name with a `/`, which is where its keys stand among the others.
+   * The objects below `directory` (a key with its final `/`, or empty for the root) whose names there begin with `start`.
+   * A directory is sorted as its name with a `/`: that is its keys' place in byte order.
    */
   async *#walk(directory: string, start: string, after: string | undefined): AsyncGenerator<StoredObject> {
-    const found = (await this.#find(() => readdir(this.#path(directory), { withFileTypes: true }))) ?? [];
-    const keys = found
+    const entries = await this.#undefinedIfAbsent(() => readdir(this.#path(directory), { withFileTypes: true }));
+    const keys = (entries ?? [])
       .filter((entry) => entry.name.startsWith(start) && isKey(`${directory}${entry.name}`))
       .flatMap((entry) => {
         if (entry.isDirectory()) return [`${directory}${entry.name}/`];
@@ -101,7 +95,7 @@ export class DiskStore implements Store, AsyncDisposable {
         (key) => after === undefined || compareKeys(key, after) > 0 || (key.endsWith('/') && after.startsWith(key)),
       )
       .map((key) => ({ key, bytes: Buffer.from(key) }))
-      .sort((one, other) => Buffer.compare(one.bytes, other.bytes))
+      .sort((left, right) => Buffer.compare(left.bytes, right.bytes))
       .map(({ key }) => key);
 
     for (let index = 0; index < keys.length; index += LISTING_BATCH) {
@@ -131,7 +125,7 @@ export class DiskStore implements Store, AsyncDisposable {
         }
         await this.#attempt(() => moveInto(partial, this.#path(key)), key);
       } catch (error) {
-        // What cannot be removed now, because of the same outage, is removed by a later start. The first error counts.
+        // The same outage may keep the file from being removed. `open` then removes it later; the first error matters.
         await rm(partial, { force: true }).catch(() => undefined);
         throw error;
       }
@@ -141,7 +135,7 @@ export class DiskStore implements Store, AsyncDisposable {
   async delete(key: string): Promise<void> {
     checkKey(key);
     const path = this.#path(key);
-    await this.#find(async () => {
+    await this.#undefinedIfAbsent(async () => {
       if (!(await stat(path)).isFile()) return;
       await unlink(path);
       await syncDirectory(dirname(path));
@@ -171,77 +165,38 @@ export class DiskStore implements Store, AsyncDisposable {
     return join(this.#partial, `${process.pid}-${randomUUID()}`);
   }
 
-  /** What `look` gives, or undefined where there is no such object. */
-  async #find<T>(look: () => Promise<T>): Promise<T | undefined> {
+  /** The result of `access`, or undefined if the object is missing. The store itself must not be missing. */
+  async #undefinedIfAbsent<T>(access: () => Promise<T>): Promise<T | undefined> {
     try {
-      return await look();
+      return await access();
     } catch (error) {
-      if (!isSystemError(error) || !ABSENT.has(error.code)) throw this.#translate(error);
+      if (!isAbsent(error)) throw this.#translate(error);
       await this.#attempt(() => stat(this.#partial));
       return undefined;
     }
   }
 
-  async #attempt<T>(act: () => Promise<T>, key?: string): Promise<T> {
+  /** The result of `access`. Its error is translated. */
+  async #attempt<T>(access: () => Promise<T>, key?: string): Promise<T> {
     try {
-      return await act();
+      return await access();
     } catch (error) {
       throw this.#translate(error, key);
     }
   }
 
-  /** An error of the file system as the contract has it. With the key that was to be written, what is wrong with the key is told apart. */
   #translate(error: unknown, key?: string): Error {
-    if (!isSystemError(error)) return error instanceof Error ? error : new Error(String(error));
-    const clash = CLASH[error.code];
-    if (key !== undefined && clash !== undefined) {
-      return new Error(`${JSON.stringify(key)} cannot be stored in ${this.#folder}: ${clash}`, { cause: error });
-    }
-    const advice = ADVICE[error.code] ?? `the file system answered ${error.code}`;
-    return new StoreUnavailable(`the store in ${this.#folder} cannot be used: ${advice}`, { cause: error });
+    return translateDiskError(error, this.#folder, key);
   }
-}
-
-/** The file system's ways of saying that there is no such file. */
-const ABSENT: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG']);
-
-/** What cannot be written whatever the state of the disk: a bucket would allow it, but no key of ours is such. */
-const CLASH: Readonly<Record<string, string>> = {
-  ENOTDIR: 'another object has the name of one of its directories',
-  EEXIST: 'another object has the name of one of its directories',
-  EISDIR: 'a directory has its name',
-  ENOTEMPTY: 'a directory has its name',
-  ENAMETOOLONG: 'the name is too long for this file system',
-};
-
-const ADVICE: Readonly<Record<string, string>> = {
-  ENOENT: `it is gone, or not a store ("${RESERVED}" is missing); is the volume mounted?`,
-  ENOSPC: 'the disk is full; free some space or move the store to a larger volume',
-  EDQUOT: 'the quota is used up; free some space or raise it',
-  EACCES: `permission denied; give the user of this process${userId()} read and write access to all of it`,
-  EPERM: `not permitted; give the user of this process${userId()} read and write access to all of it`,
-  EROFS: 'it is mounted read-only; mount it writable',
-  EIO: 'the disk reports errors; look at the system log',
-  EXDEV: `"${RESERVED}" is on another file system than the rest; keep the whole folder on one`,
-  EMFILE: 'too many files are open; raise the limit of open files (ulimit -n)',
-  ENFILE: 'too many files are open on this machine; raise the limit (fs.file-max)',
-};
-
-function userId(): string {
-  return process.geteuid === undefined ? '' : ` (uid ${process.geteuid()})`;
-}
-
-function isSystemError(error: unknown): error is Error & { code: string } {
-  return error instanceof Error && 'syscall' in error && 'code' in error && typeof error.code === 'string';
 }
 
 function storedObject(key: string, stats: Stats): StoredObject {
   return { key, size: stats.size, modified: stats.mtime };
 }
 
-async function unlessMissing<T>(looking: Promise<T>): Promise<T | undefined> {
+async function unlessMissing<T>(access: Promise<T>): Promise<T | undefined> {
   try {
-    return await looking;
+    return await access;
   } catch (error) {
     if (isSystemError(error) && error.code === 'ENOENT') return undefined;
     throw error;
@@ -249,8 +204,8 @@ async function unlessMissing<T>(looking: Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * Renames a synced file into its place so that it stays there after a power cut: a name is durable only once its
- * directory is synced, and that goes for the new directories above it too.
+ * Renames a synced file to its place. A name survives a power cut only after its directory was synced, and so does a new
+ * directory. So this also syncs the directory, and each directory above that got a new entry.
  */
 async function moveInto(partial: string, path: string): Promise<void> {
   const directory = dirname(path);

@@ -1,18 +1,18 @@
 /**
- * What a key may look like, the same for every store, so that what works on a developer's disk works in a bucket.
+ * The rules for keys. They are the same for every store, so that a key that works on a developer's disk works in a bucket.
  *
- * The limits are the narrowest of those we meet: 255 bytes for a file name (ext4, XFS, APFS, MinIO) and 1,024 bytes
+ * The limits are the lowest of all supported stores: 255 bytes for a file name (ext4, XFS, APFS, MinIO) and 1,024 bytes
  * for a whole key (S3), counted in UTF-8.
  */
 
 const MAX_ELEMENT_BYTES = 255;
 const MAX_KEY_BYTES = 1024;
 
-/** First element of the keys a store keeps for itself: partial files, and the object that `check` writes. */
+/** First element of the keys that a store uses internally: for partial files, and for the object that `check` writes. */
 export const RESERVED = '.tmp';
 
 /**
- * Why the text cannot be a key of the contract in store.ts, or undefined if it can.
+ * Why the text is no key by the contract in store.ts; undefined for a key.
  * A backslash is refused because some systems read it as a `/`.
  */
 function fault(key: string): string | undefined {
@@ -36,12 +36,12 @@ export function checkKey(key: string): void {
   if (reason !== undefined) throw new TypeError(`the store key ${JSON.stringify(key)} ${reason}`);
 }
 
-/** Throws TypeError unless some key can start with the text. The last element may be unfinished, or empty. */
+/** Throws TypeError unless a key can start with the text. The last element may be incomplete or empty. */
 export function checkPrefix(prefix: string): void {
   checkKey(`${prefix}x`);
 }
 
-/** Whether the key is short enough to be stored. One that is not can never be there, so reading it finds nothing. */
+/** Whether the key is short enough to be stored. No object can have a longer key, so a read of one finds nothing. */
 export function fits(key: string): boolean {
   return (
     Buffer.byteLength(key) <= MAX_KEY_BYTES &&
@@ -49,24 +49,24 @@ export function fits(key: string): boolean {
   );
 }
 
-/** A key is longer than a store can have: no attempt to write it will ever succeed. */
+/** The key is too long for a store. No attempt to write it can succeed. */
 export class KeyTooLong extends TypeError {
   override readonly name = 'KeyTooLong';
 
   constructor(key: string) {
     super(
-      `the store key ${JSON.stringify(key)} is too long: at most ${MAX_KEY_BYTES} bytes, and ${MAX_ELEMENT_BYTES} between two slashes`,
+      `the store key ${JSON.stringify(key)} is too long: it may have ${MAX_KEY_BYTES} bytes, and ${MAX_ELEMENT_BYTES} between two slashes`,
     );
   }
 }
 
-/** Throws TypeError unless an object can be stored under the key; KeyTooLong if that is the reason. */
+/** Throws TypeError unless an object can be stored under the key. For a key that is too long, the error is KeyTooLong. */
 export function checkNewKey(key: string): void {
   checkKey(key);
   if (!fits(key)) throw new KeyTooLong(key);
 }
 
-/** Order of two keys by their UTF-8 bytes: JavaScript's own order differs outside the basic plane. */
-export function compareKeys(one: string, other: string): number {
-  return Buffer.compare(Buffer.from(one), Buffer.from(other));
+/** Compares two keys by their UTF-8 bytes. JavaScript compares UTF-16 units, which differs outside the basic plane. */
+export function compareKeys(left: string, right: string): number {
+  return Buffer.compare(Buffer.from(left), Buffer.from(right));
 }

@@ -2,7 +2,7 @@ import { DiskStore } from './disk.ts';
 import { S3Store } from './s3.ts';
 import type { Store } from './store.ts';
 
-/** Where the store is, as the settings say it. `endpoint` is a URL; without one it is Amazon's S3. */
+/** The place of the store, from the settings. `endpoint` is a URL; without one it is Amazon's S3. */
 export type StoreLocation =
   | { readonly kind: 'disk'; readonly folder: string }
   | {
@@ -17,8 +17,8 @@ export type StoreLocation =
     };
 
 /**
- * Opens the store. A folder is created, and rejects with StoreUnavailable where that fails. A bucket is not asked for
- * anything yet, so that a service can start during an outage: `check` tells, and creates the bucket.
+ * Opens the store. Creates a missing folder, and rejects with StoreUnavailable if that fails. Sends nothing to a bucket
+ * yet, so that a service can start during an outage: `check` tests the bucket and creates it.
  */
 export async function openStore(location: StoreLocation): Promise<Store & AsyncDisposable> {
   return location.kind === 'disk' ? await DiskStore.open(location.folder) : new S3Store(location);

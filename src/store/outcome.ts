@@ -1,23 +1,23 @@
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { CommitId } from '../gitlab/schema.ts';
 import { parseJson } from '../io/json.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
-import { indexKey, moduleKey, outcomeKey, outcomesOfTagPrefix } from './layout.ts';
+import { writeIndexEntry } from './index-entry.ts';
+import { outcomeKey, outcomesOfTagPrefix } from './layout.ts';
 import type { ReadStore, Store } from './store.ts';
 
-/** What became of a tag at a commit. It is final: only a moved tag, or a new commit, gives a new one. */
+/** The outcome of a tag at a commit: published, skipped or refused, and why. It is final: only a moved tag gets a new one. */
 export const outcomeSchema = z.object({
   status: z.enum(['published', 'skipped', 'refused']),
   projectId: z.number(),
-  /** Full path of the project when it was looked at; absent if the tag was dismissed before that. */
+  /** Full path of the project at that time; absent if the tag was dismissed before the project was read. */
   project: z.string().optional(),
   tag: z.string(),
   commit: z.string(),
-  /** Why it was skipped or refused, in words for a person. */
+  /** Why the tag was skipped or refused, for people. */
   reason: z.string().optional(),
-  /** What a person should know though it was published. */
+  /** What people should know about a published version. */
   note: z.string().optional(),
   module: z
     .string()
@@ -31,15 +31,16 @@ export const outcomeSchema = z.object({
   goModH1: z.string().optional(),
   /** Bytes of the zip. */
   size: z.number().optional(),
-  /** When the job began and when the version was visible, or the decision was made. */
+  /** When the job began. */
   startedAt: z.iso.datetime(),
+  /** When the version became visible, or the tag was skipped or refused. */
   finishedAt: z.iso.datetime(),
 });
 
-/** What became of a tag at a commit. */
+/** The outcome of a tag at a commit. */
 export type Outcome = z.infer<typeof outcomeSchema>;
 
-/** The outcome of a tag at a commit, if there is a readable one: a damaged one counts as none, and is made again. */
+/** The outcome of a tag at a commit; undefined if there is none. A damaged outcome counts as missing, so that it is made again. */
 export async function readOutcome(
   store: ReadStore,
   projectId: number,
@@ -51,17 +52,18 @@ export async function readOutcome(
 }
 
 /**
- * Records an outcome and, before it, the entry of a published version in the index: what has an outcome is not looked at
- * again, so that an entry which was to come after it could be missing for good.
+ * Records an outcome. Before that, writes the index entry of a published version: a tag with an outcome is not processed
+ * again, so an index entry that came later could be missing for ever.
  */
 export async function writeOutcome(store: Store, outcome: Outcome): Promise<void> {
   await writeIndexEntry(store, outcome);
-  await store.put(outcomeKey(outcome.projectId, outcome.tag, outcome.commit), toJson(outcome));
+  const key = outcomeKey(outcome.projectId, outcome.tag, outcome.commit);
+  await store.put(key, Buffer.from(`${JSON.stringify(outcome)}\n`));
 }
 
 /**
- * Takes away what is recorded of a version under a tag, or what stands in its place, at whatever commit: it is about to be
- * replaced. Else, once the tag is back at an earlier commit, it would be taken for published from there.
+ * Deletes the outcomes that say that this version was published from this tag, at any commit. Called before the version
+ * is replaced. Otherwise, when the tag moves back to an earlier commit, that commit would count as published.
  */
 export async function forgetOutcomes(
   store: Store,
@@ -76,22 +78,4 @@ export async function forgetOutcomes(
     if (outcome?.status === 'published' && outcome.module === version.module && outcome.version === version.version)
       await store.delete(key);
   }
-}
-
-/**
- * Writes the index entry of a published outcome unless it is there. Its key follows from when the version's `.info` was
- * stored: whoever does it again, after a crash or at the same time, makes no second entry.
- */
-export async function writeIndexEntry(store: Store, { status, module, version }: Outcome): Promise<void> {
-  if (status !== 'published' || module === undefined || version === undefined) return;
-  const info = await store.stat(moduleKey(module, version, 'info'));
-  if (!info) return;
-  const unique = createHash('sha256').update(`${module}@${version}`).digest('hex').slice(0, 16);
-  const key = indexKey(info.modified, unique);
-  if (await store.stat(key)) return;
-  await store.put(key, toJson({ Path: module, Version: version, Timestamp: info.modified.toISOString() }));
-}
-
-function toJson(value: unknown): Buffer {
-  return Buffer.from(`${JSON.stringify(value)}\n`);
 }

@@ -1,18 +1,14 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { ClientOptions } from 'minio';
+import { TransientFailure } from './s3-errors.ts';
 
-/** Idle connections are given up before a server would close them, so that a request does not meet a closing one. */
+/** Idle connections are closed earlier than a server would do it, so that no request uses a connection that is closing. */
 const IDLE_MS = 4_000;
 
-/** The service could not answer this time: too busy, restarting, broken behind its load balancer. */
-export class TransientFailure extends Error {
-  override readonly name = 'TransientFailure';
-}
-
 /**
- * How the S3 client reaches the service: kept connections, and no wait without end. The client by itself waits for
- * ever for a service that accepts connections and says nothing.
+ * How the S3 client reaches the service: with connections that are reused, and a time-out. Without one, the client would
+ * wait for ever for a service that accepts connections but sends nothing.
  */
 export class S3Connection {
   /** Scheme, host and port, for messages. */
@@ -20,7 +16,7 @@ export class S3Connection {
   readonly clientOptions: Pick<ClientOptions, 'endPoint' | 'port' | 'useSSL' | 'transport' | 'transportAgent'>;
   readonly #agent: http.Agent;
 
-  /** `timeoutMs` is how long the service may be silent. Throws TypeError for an endpoint that is none. */
+  /** A request fails when the service is silent for `timeoutMs` milliseconds. Throws TypeError for an invalid endpoint. */
   constructor(endpoint: string, timeoutMs: number) {
     const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
     if (
@@ -30,7 +26,7 @@ export class S3Connection {
       url.search !== '' ||
       url.username !== ''
     ) {
-      throw new TypeError('the S3 endpoint is no http or https URL of a host and port alone');
+      throw new TypeError('the S3 endpoint must be an http or https URL with only a host and a port');
     }
     const secure = url.protocol === 'https:';
     const agentOptions = { keepAlive: true, timeout: IDLE_MS };
@@ -40,7 +36,7 @@ export class S3Connection {
       endPoint: url.hostname.replace(/^\[|\]$/g, ''),
       port: Number(url.port),
       useSSL: secure,
-      transport: { request: impatient(secure ? https.request : http.request, timeoutMs) },
+      transport: { request: withTimeoutAndStatus(secure ? https.request : http.request, timeoutMs) },
       transportAgent: this.#agent,
     };
   }
@@ -52,25 +48,25 @@ export class S3Connection {
 }
 
 /**
- * `request`, but failing when the service is silent for `timeoutMs`, also in the middle of an answer, or answers that
- * it cannot answer. A reader who is slow to take what has arrived is not held against the service.
+ * `request`, with two more failures: the service is silent for `timeoutMs` (also in the middle of a response), or its
+ * status says that it cannot answer now. A reader who is slow to read what has arrived does not count as silence.
  */
-function impatient(request: typeof http.request, timeoutMs: number): typeof http.request {
-  const patched = (options: http.RequestOptions, whenAnswered: (answer: IncomingMessage) => void): ClientRequest => {
+function withTimeoutAndStatus(request: typeof http.request, timeoutMs: number): typeof http.request {
+  const patched = (options: http.RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest => {
     const sent = request({ ...options, timeout: timeoutMs });
-    let answer: IncomingMessage | undefined;
+    let received: IncomingMessage | undefined;
     sent.on('response', (response) => {
-      answer = response;
+      received = response;
       const status = response.statusCode ?? 0;
-      if (status < 500 && status !== 429 && status !== 408) whenAnswered(response);
-      else sent.destroy(new TransientFailure(`it answers ${status} ${response.statusMessage ?? ''}`.trim()));
+      if (status < 500 && status !== 429 && status !== 408) onResponse(response);
+      else sent.destroy(new TransientFailure(`the service answers ${status} ${response.statusMessage ?? ''}`.trim()));
     });
     sent.on('timeout', () => {
-      if (answer !== undefined && answer.readableLength > 0) sent.socket?.setTimeout(timeoutMs);
-      else (answer ?? sent).destroy(new Error(`it is silent for ${timeoutMs / 1000} s`));
+      if (received !== undefined && received.readableLength > 0) sent.socket?.setTimeout(timeoutMs);
+      else (received ?? sent).destroy(new Error(`the service is silent for ${timeoutMs / 1000} s`));
     });
     return sent;
   };
-  // The client calls it in this one of the ways in which it can be called.
+  // Node's `request` has several signatures. The client uses only this one.
   return patched as typeof http.request;
 }

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { parseJson } from '../io/json.ts';
 import type { ModulePath } from '../module/path.ts';
-import { parseVersion, unescapeVersion, type Version } from '../module/version.ts';
-import { withdrawalKey, withdrawalsPrefix } from './layout.ts';
+import type { Version } from '../module/version.ts';
+import { parseWithdrawalKey, withdrawalKey, withdrawalsPrefix } from './layout.ts';
 import type { ReadStore, Store } from './store.ts';
 
-/** That a version was taken out of service, why, and when (ISO 8601, UTC) unless the record of it is damaged. */
+/** A version that was taken out of service, and why. `withdrawnAt` is ISO 8601 in UTC; undefined if the marker is damaged. */
 export interface Withdrawal {
   readonly module: ModulePath;
   readonly version: Version;
@@ -13,12 +13,12 @@ export interface Withdrawal {
   readonly withdrawnAt: string | undefined;
 }
 
-/** What is read of a marker. Its key says which version it is of. */
+/** The parts of a marker that are read. Its key names the version. */
 const markerSchema = z.object({ reason: z.string(), withdrawnAt: z.iso.datetime() });
 
 /**
- * The withdrawal of a version; undefined if it is in service. A marker counts by being there: from one that somebody has
- * damaged only the reason is lost.
+ * The withdrawal of a version; undefined if the version is in service. The marker counts by its existence: if it is
+ * damaged, only the reason and the time are lost.
  */
 export async function readWithdrawal(
   store: ReadStore,
@@ -36,23 +36,22 @@ export async function readWithdrawal(
   );
 }
 
-/** Records a withdrawal. It is durable once this resolves. */
+/** Records a withdrawal. It is durable when this resolves. */
 export async function writeWithdrawal(store: Store, withdrawal: Withdrawal): Promise<void> {
   await store.put(withdrawalKey(withdrawal.module, withdrawal.version), Buffer.from(`${JSON.stringify(withdrawal)}\n`));
 }
 
-/** All versions of a module that were withdrawn. */
+/** All withdrawn versions of a module. */
 export async function withdrawnVersions(store: ReadStore, module: ModulePath): Promise<ReadonlySet<string>> {
-  const prefix = withdrawalsPrefix(module);
   const versions = new Set<string>();
-  for await (const { key } of store.list(prefix)) {
-    const version = parseVersion(unescapeVersion(key.slice(prefix.length).replace(/\.json$/, '')) ?? '');
+  for await (const { key } of store.list(withdrawalsPrefix(module))) {
+    const version = parseWithdrawalKey(module, key);
     if (version !== undefined) versions.add(version);
   }
   return versions;
 }
 
-/** What people are told of it, in one line. */
+/** The withdrawal in one line, for people. */
 export function describeWithdrawal({ module, version, reason, withdrawnAt }: Withdrawal): string {
   const on = withdrawnAt === undefined ? '' : ` on ${withdrawnAt.slice(0, 10)}`;
   return `${module}@${version} was withdrawn${on}: ${reason}`;

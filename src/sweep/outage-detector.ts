@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import type { Project } from '../gitlab/schema.ts';
-import { ErrorAnswer } from '../gitlab/transport.ts';
+import { ErrorResponse } from '../gitlab/error-response.ts';
 
 /** This many failed projects in a row mean that GitLab or the store is down. */
 const OUTAGE_FAILURES = 5;
@@ -42,7 +42,7 @@ export class OutageDetector {
         { event: 'project.failed', projectId: id, project: path, reason: messageOf(error) },
         'could not compare the tags of a project with the store; the next sweep tries again',
       );
-      if (failedBefore || (error instanceof ErrorAnswer && error.status === 403)) return false;
+      if (failedBefore || (error instanceof ErrorResponse && error.status === 403)) return false;
       this.#failuresInARow++;
       this.#lastError = error;
       return false;

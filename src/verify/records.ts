@@ -2,6 +2,7 @@ import { parseCommit, type CommitId } from '../gitlab/schema.ts';
 import { parseJson } from '../io/json.ts';
 import { parseModulePath, type ModulePath } from '../module/path.ts';
 import { parseVersion, type Version } from '../module/version.ts';
+import { isOutcomeKey, OUTCOMES_PREFIX } from '../store/layout.ts';
 import { outcomeSchema, type Outcome } from '../store/outcome.ts';
 import type { ReadStore } from '../store/store.ts';
 import { KeyedQueue } from '../async/keyed-queue.ts';
@@ -22,8 +23,6 @@ export interface PublishRecord {
 /** The records of versions, by `module@version`. */
 export type PublishRecords = Map<string, PublishRecord>;
 
-/** Of all projects together. */
-const OUTCOMES = 'outcomes/';
 const READS_AT_ONCE = 8;
 
 /**
@@ -64,10 +63,9 @@ export async function readRecords(
     });
   };
   const lanes = new KeyedQueue(READS_AT_ONCE);
-  for await (const { key } of store.list(OUTCOMES)) {
+  for await (const { key } of store.list(OUTCOMES_PREFIX)) {
     if (signal.aborted) break;
-    // What else there is are marks of deleted tags.
-    if (key.endsWith('.json')) await lanes.add(key, () => read(key));
+    if (isOutcomeKey(key)) await lanes.add(key, () => read(key));
   }
   await lanes.settled();
   const records = new Map<string, PublishRecord>();

@@ -1,6 +1,6 @@
-import { unescapePath, type ModulePath } from '../module/path.ts';
-import { parseVersion, unescapeVersion, type Version } from '../module/version.ts';
-import { moduleKey, versionsPrefix, type VersionFile } from '../store/layout.ts';
+import type { ModulePath } from '../module/path.ts';
+import type { Version } from '../module/version.ts';
+import { moduleKey, MODULES_PREFIX, parseModuleKey, versionsPrefix } from '../store/layout.ts';
 import type { ReadStore } from '../store/store.ts';
 import { isSelected, type Selection } from './selection.ts';
 
@@ -12,12 +12,9 @@ export interface StoredVersion {
   readonly published: boolean;
 }
 
-/** Of all modules together. */
-const MODULES = 'modules/';
-
 /** The selected versions in the store, in the order of their keys; one without `.info` comes once, whichever files there are. */
 export async function* storedVersions(store: ReadStore, selection: Selection): AsyncGenerator<StoredVersion> {
-  const prefixes = selection === 'everything' ? [MODULES] : Array.from(selection.keys(), versionsPrefix);
+  const prefixes = selection === 'everything' ? [MODULES_PREFIX] : Array.from(selection.keys(), versionsPrefix);
   for (const prefix of prefixes) {
     for await (const found of versionsBelow(store, prefix)) {
       if (isSelected(selection, found.module, found.version)) yield found;
@@ -56,14 +53,4 @@ async function* versionsBelow(store: ReadStore, prefix: string): AsyncGenerator<
     // It may have been published since the listing came past.
     else yield { module, version, published: (await store.stat(moduleKey(module, version, 'info'))) !== undefined };
   }
-}
-
-/** Reads a key made by `moduleKey`; undefined for every other. */
-function parseModuleKey(key: string): { module: ModulePath; version: Version; file: VersionFile } | undefined {
-  const [, path, escaped, file] = /^modules\/(.+)\/@v\/([^/]+)\.(zip|mod|info)$/.exec(key) ?? [];
-  if (path === undefined || escaped === undefined) return undefined;
-  const module = unescapePath(path);
-  const version = parseVersion(unescapeVersion(escaped) ?? '');
-  if (typeof module !== 'string' || version === undefined) return undefined;
-  return { module, version, file: file as VersionFile };
 }

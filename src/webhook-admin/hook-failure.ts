@@ -1,5 +1,5 @@
-import { ErrorAnswer, NotFound } from '../gitlab/transport.ts';
-import { wordsOf, type HookOwner } from '../gitlab/webhooks.ts';
+import { ErrorResponse, GitLabNotFound, messageInBody } from '../gitlab/error-response.ts';
+import type { HookOwner } from '../gitlab/webhooks.ts';
 
 /** GitLab does not let hooks be handled; the message is one line that says what a person has to do. */
 export class HookFailure extends Error {
@@ -36,12 +36,12 @@ export async function forOwner<T>(owner: HookOwner, calls: () => Promise<T>): Pr
 /** The error as a HookFailure, if a person has to do something about it; `owner` is undefined before there is one. */
 export function explained(error: unknown, owner?: HookOwner): unknown {
   const where = owner === undefined ? '' : `${nameOf(owner)}: `;
-  if (error instanceof NotFound)
+  if (error instanceof GitLabNotFound)
     return new HookFailure(`${where}it is gone from GitLab, or GITLAB_TOKEN may not see it`, {
       cause: error,
       single: true,
     });
-  if (!(error instanceof ErrorAnswer)) return error;
+  if (!(error instanceof ErrorResponse)) return error;
   const { status, text } = error;
   if (status === 401)
     return new HookFailure(`GitLab does not accept GITLAB_TOKEN (401): it is wrong, expired or revoked`, {
@@ -55,10 +55,10 @@ export function explained(error: unknown, owner?: HookOwner): unknown {
     return new HookFailure(`${where}GITLAB_TOKEN may not (403): it needs ${needed}`, { cause: error });
   }
   if (status === 429 || status >= 500) return error;
-  return new HookFailure(`${where}GitLab answered ${status}: ${wordsOf(text)}`, { cause: error, single: true });
+  return new HookFailure(`${where}GitLab answered ${status}: ${messageInBody(text)}`, { cause: error, single: true });
 }
 
 /** Whether GitLab has answered with this status. */
 export function hasStatus(error: unknown, status: number): boolean {
-  return error instanceof ErrorAnswer && error.status === status;
+  return error instanceof ErrorResponse && error.status === status;
 }

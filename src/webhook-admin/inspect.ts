@@ -1,5 +1,5 @@
 import type { Delivery, Hook, HookOwner } from '../gitlab/webhooks.ts';
-import { NotFound } from '../gitlab/transport.ts';
+import { GitLabNotFound } from '../gitlab/error-response.ts';
 import { forOwner } from './failure.ts';
 import type { HookParts } from './places.ts';
 import { differences, missingSecrets } from './wanted.ts';
@@ -74,13 +74,13 @@ async function test(hooks: Parts['hooks'], owner: HookOwner, id: number, latest:
   const newest = (await recent(hooks, owner, id))?.[0];
   if (newest === undefined || newest.id === latest) {
     // Without any commit (app/services/test_hooks) there is no tag that could be missed either.
-    return { result: 'untested', why: `GitLab says: ${call.words}`, harmless: /commit/i.test(call.words) };
+    return { result: 'untested', why: `GitLab says: ${call.message}`, harmless: /commit/i.test(call.message) };
   }
   if (newest.status === '401') return { result: 'wrong secret' };
   const answer = /^\d+$/.test(newest.status)
     ? `the service answered ${newest.status}`
     : 'GitLab does not reach the service';
-  return { result: 'failed', problem: call.words === '' ? answer : `${answer}: ${call.words}` };
+  return { result: 'failed', problem: call.message === '' ? answer : `${answer}: ${call.message}` };
 }
 
 /** The last 20 deliveries, newest first; undefined where this GitLab does not tell them. */
@@ -102,7 +102,7 @@ export async function firstDeliveries(
       if (deliveries.length === limit) break;
     }
   } catch (error) {
-    if (error instanceof NotFound) return undefined;
+    if (error instanceof GitLabNotFound) return undefined;
     throw error;
   }
   return deliveries;

@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import type { Project } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { Hook, HookOwner, WebhookClient } from '../gitlab/webhooks.ts';
-import { NotFound } from '../gitlab/transport.ts';
+import { GitLabNotFound } from '../gitlab/error-response.ts';
 import { findTargets } from '../gitlab/targets.ts';
 import { forOwner, hasStatus, HookFailure, nameOf } from './failure.ts';
 import { leadsTo, type WantedHook } from './wanted.ts';
@@ -144,7 +144,7 @@ class Survey implements Places {
   /** Why a group has no hooks, if it is not for the token. GitLab has the same 403 for both. */
   async #whyNoGroupHooks(path: string, error: unknown): Promise<string> {
     // The community edition does not have the route.
-    if (error instanceof NotFound) return 'this edition of GitLab has no group hooks';
+    if (error instanceof GitLabNotFound) return 'this edition of GitLab has no group hooks';
     if (!hasStatus(error, 403)) throw error;
     if (await this.#parts.hooks.ownsGroup(path)) return "GitLab's licence has no group hooks";
     throw new HookFailure(
@@ -173,7 +173,7 @@ export async function findHook(
 }
 
 function orNone(error: unknown): undefined {
-  if (!(error instanceof NotFound) && !hasStatus(error, 403)) throw error;
+  if (!(error instanceof GitLabNotFound) && !hasStatus(error, 403)) throw error;
 }
 
 /** Nothing can be pushed to an archived project. */

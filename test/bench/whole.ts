@@ -103,7 +103,9 @@ async function publishCommit(git: Git, service: Service, project: Project, commi
   await git.run(['tag', 'v1.0.0', commit], { cwd: project.repositoryDir });
   await project.reload();
   await service.announce(project, 'v1.0.0', commit);
-  const line = await service.logged(({ event, projectId }) => projectId === project.id && String(event).startsWith('tag.'));
+  const line = await service.logged(
+    ({ event, projectId }) => projectId === project.id && String(event).startsWith('tag.'),
+  );
   if (line['event'] !== 'tag.published') throw new Error(`${project.path} was not published: ${JSON.stringify(line)}`);
   return Number(line['seconds']);
 }

@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => gitlab.close());
 
-test('a tag gives the commit, also for an annotated one, and its time in UTC', async () => {
+test('returns the commit of a tag, also of an annotated one, and its time in UTC', async () => {
   expect(await client.tag(project.id, 'v1.0.0')).toEqual({
     name: 'v1.0.0',
     commit,
@@ -37,14 +37,14 @@ test('a tag gives the commit, also for an annotated one, and its time in UTC', a
   expect(await client.tag(project.id, 'v9.0.0')).toBeUndefined();
 });
 
-test('lists are complete over all pages', async () => {
+test('returns all items of a list with several pages', async () => {
   expect(await all(client.tags(project.id))).toHaveLength(231);
   const tree = await all(client.tree(project.id, commit, ''));
   expect(tree.filter((entry) => entry.type === 'blob')).toHaveLength(352);
   expect((await all(client.tree(project.id, commit, 'd3'))).every((entry) => entry.path.startsWith('d3/'))).toBe(true);
 });
 
-test('files and blobs come as git has them, and what is missing is undefined', async () => {
+test('returns files and blobs as git stores them, and undefined for a missing file', async () => {
   expect((await client.file(project.id, commit, 'link', 100))?.toString()).toBe('big.bin');
   expect(await client.file(project.id, commit, 'nowhere', 100)).toBeUndefined();
   await expect(client.file(project.id, commit, 'big.bin', 100)).rejects.toThrow('big.bin is larger than 100 bytes');
@@ -54,7 +54,7 @@ test('files and blobs come as git has them, and what is missing is undefined', a
 });
 
 test.each(['404 Commit Not Found', '404 Project Not Found', undefined])(
-  'a commit that GitLab does not find (%s) is no commit without files',
+  'does not take a 404 for the commit (%s) for a commit without files',
   async (message) => {
     const missing = gitlab.faults.add({
       path: /\/(?:files|tree)\b/,
@@ -73,7 +73,7 @@ test.each(['404 Commit Not Found', '404 Project Not Found', undefined])(
   },
 );
 
-test('an archive is a stream: its first bytes are there long before its last', async () => {
+test('streams an archive: the first bytes arrive long before the last', async () => {
   gitlab.faults.add({ path: /archive/, kind: { trickleBytesPerSecond: 2000 } });
   const archive = await client.archive(project.id, commit, '');
   const [first] = (await once(archive, 'data')) as [Buffer];
@@ -82,7 +82,7 @@ test('an archive is a stream: its first bytes are there long before its last', a
   gitlab.faults.clear();
 });
 
-test('a moved project is found under its old path, and by its id', async () => {
+test('finds a moved project by its old path and by its id', async () => {
   const moving = await gitlab.createProject('group/old');
   await gitlab.moveProject(moving, 'group/sub/new');
   expect(await client.project('group/old')).toMatchObject({ id: moving.id, path: 'group/sub/new' });
@@ -90,14 +90,14 @@ test('a moved project is found under its old path, and by its id', async () => {
   expect(await client.project('group/never')).toBeUndefined();
 });
 
-describe('what goes wrong is a Retry that says what to do', () => {
+describe('rejects with a Retry that says what to do', () => {
   test.each([
     [401, {}, 'is GITLAB_TOKEN still valid', 300_000],
     [403, {}, 'read_api', 300_000],
     [429, {}, 'answered 429', 60_000],
     [429, { 'retry-after': '121' }, 'answered 429', 121_000],
     [400, {}, 'answered 400', undefined],
-  ])('status %i with headers %j', async (status, headers, text, afterMs) => {
+  ])('after status %i with headers %j', async (status, headers, text, afterMs) => {
     await using server = await serve((_, response) => response.writeHead(status, headers).end('{"message":"no"}'));
     await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
       name: 'Retry',
@@ -106,7 +106,7 @@ describe('what goes wrong is a Retry that says what to do', () => {
     });
   });
 
-  test('nonsense instead of JSON', async () => {
+  test('after a response that is not JSON', async () => {
     await using server = await serve((_, response) =>
       response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>'),
     );
@@ -116,14 +116,14 @@ describe('what goes wrong is a Retry that says what to do', () => {
     });
   });
 
-  test('nobody there', async () => {
+  test('when nobody listens', async () => {
     await expect(clientFor('http://127.0.0.1:9', 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
       name: 'Retry',
       message: expect.stringContaining('does not answer'),
     });
   });
 
-  test('another host is not followed, and does not get the token', async () => {
+  test('after a redirect to another host, which gets no request and no token', async () => {
     const seen: unknown[] = [];
     await using other = await serve((request, response) => {
       seen.push(request.headers.authorization);
@@ -139,9 +139,9 @@ describe('what goes wrong is a Retry that says what to do', () => {
 });
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = [];
-  for await (const item of items) found.push(item);
-  return found;
+  const collected: T[] = [];
+  for await (const item of items) collected.push(item);
+  return collected;
 }
 
 function clientFor(url: string, token: string): GitLabClient {

@@ -2,14 +2,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Retry } from '../../src/errors.ts';
 import type { CommitId } from '../../src/gitlab/schema.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
-import { restMs } from '../../src/gitlab/rate-limit-headers.ts';
+import { rateLimitPauseMs } from '../../src/gitlab/rate-limit-headers.ts';
 import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
 import type { RateLimiter } from '../../src/rate-limit/rate-limiter.ts';
 import { waitForPermit } from '../../src/rate-limit/wait-for-permit.ts';
 import { type Project, type StandIn, startGitLab } from '../fake-gitlab/stand-in.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
 
-describe('the headers of an answer', () => {
+describe('rateLimitPauseMs', () => {
   const date = 'Tue, 05 Jan 2021 10:59:30 GMT';
   const soon = String(Date.parse('2021-01-05T11:00:00Z') / 1000);
   const past = String(Date.parse('2021-01-05T10:59:00Z') / 1000);
@@ -31,18 +31,18 @@ describe('the headers of an answer', () => {
     [200, { 'ratelimit-remaining': '0' }, 0],
     [503, { 'retry-after': '7' }, 0],
     [200, {}, 0],
-  ])('%i with %j means a rest of %i ms', (status, headers, ms) => {
-    expect(restMs(new Response(null, { status, headers }), false)).toBe(ms);
+  ])('for status %i with %j is %i ms', (status, headers, pauseMs) => {
+    expect(rateLimitPauseMs(new Response(null, { status, headers }), false)).toBe(pauseMs);
   });
 
-  test('without a Date, our clock has to do', () => {
+  test('goes by our own clock if the response has no Date', () => {
     const reset = String(Math.ceil(Date.now() / 1000) + 30);
-    const rest = restMs(
+    const pauseMs = rateLimitPauseMs(
       new Response(null, { headers: { 'ratelimit-remaining': '0', 'ratelimit-reset': reset } }),
       false,
     );
-    expect(rest).toBeGreaterThan(25_000);
-    expect(rest).toBeLessThanOrEqual(31_000);
+    expect(pauseMs).toBeGreaterThan(25_000);
+    expect(pauseMs).toBeLessThanOrEqual(31_000);
   });
 });
 
@@ -65,8 +65,8 @@ describe('a rate limit of GitLab', () => {
   afterEach(() => gitlab.faults.clear());
   afterAll(() => gitlab.close());
 
-  /** A client that notes down what it is told to hold. */
-  function noting(): { client: GitLabClient; holds: number[] } {
+  /** A client, and the pauses that it passes on, in milliseconds. */
+  function recordingClient(): { client: GitLabClient; holds: number[] } {
     const holds: number[] = [];
     return {
       holds,
@@ -74,23 +74,23 @@ describe('a rate limit of GitLab', () => {
         url: gitlab.url,
         token,
         beforeCall: async () => undefined,
-        hold: (ms) => void holds.push(ms),
+        hold: (pauseMs) => void holds.push(pauseMs),
       }),
     };
   }
 
-  /** A replica, of those that share the rateLimiter. */
+  /** The client of a replica that shares the rate limiter with the others. */
   function replica(rateLimiter: RateLimiter): GitLabClient {
     return new GitLabClient({
       url: gitlab.url,
       token,
       beforeCall: () => waitForPermit(rateLimiter, 'gitlab', 1000, 1000),
-      hold: (ms) => rateLimiter.hold('gitlab', ms),
+      hold: (pauseMs) => rateLimiter.hold('gitlab', pauseMs),
     });
   }
 
-  test('in the middle of a long list is waited out', async () => {
-    const { client, holds } = noting();
+  test('in the middle of a long list is waited for', async () => {
+    const { client, holds } = recordingClient();
     const limit = gitlab.faults.add({
       path: /tags\?.*page_token=/,
       times: 2,
@@ -105,7 +105,7 @@ describe('a rate limit of GitLab', () => {
     expect(performance.now() - started).toBeGreaterThan(1_900);
   });
 
-  test('holds the other replicas too', async () => {
+  test('also pauses the other replicas', async () => {
     const rateLimiter = new MemoryRateLimiter();
     const [first, second] = [replica(rateLimiter), replica(rateLimiter)];
     const limit = gitlab.faults.add({ path: /tags\/t1$/, kind: { status: 429, headers: { 'Retry-After': '1' } } });
@@ -119,8 +119,8 @@ describe('a rate limit of GitLab', () => {
     expect(await limited).toMatchObject({ commit });
   });
 
-  test('that the next call would meet holds all calls, and the answer counts', async () => {
-    const { client, holds } = noting();
+  test('that the next call would exceed pauses all calls, and the response is still used', async () => {
+    const { client, holds } = recordingClient();
     gitlab.faults.add({
       path: /tags\/t1$/,
       kind: {
@@ -136,7 +136,7 @@ describe('a rate limit of GitLab', () => {
   });
 
   test('that does not end is a Retry after five more calls', async () => {
-    const { client } = noting();
+    const { client } = recordingClient();
     const limit = gitlab.faults.add({
       path: /tags\/t1$/,
       times: 100,
@@ -150,30 +150,33 @@ describe('a rate limit of GitLab', () => {
     ['121', 121_000, [121_000]],
     ['3600', 600_000, [600_000]],
     [undefined, 60_000, []],
-  ])('for too long or unknown (Retry-After: %s) is a Retry at once', async (after, afterMs, expected) => {
-    const { client, holds } = noting();
-    const limit = gitlab.faults.add({
-      path: /tags\/t1$/,
-      times: 100,
-      kind: { status: 429, headers: after === undefined ? {} : { 'Retry-After': after } },
-    });
-    await expect(client.tag(project.id, 't1')).rejects.toMatchObject({ name: 'Retry', afterMs });
-    expect(limit.hits).toBe(1);
-    expect(holds).toEqual(expected);
-  });
+  ])(
+    'of more than two minutes or of unknown length (Retry-After: %s) is a Retry at once',
+    async (after, afterMs, expected) => {
+      const { client, holds } = recordingClient();
+      const limit = gitlab.faults.add({
+        path: /tags\/t1$/,
+        times: 100,
+        kind: { status: 429, headers: after === undefined ? {} : { 'Retry-After': after } },
+      });
+      await expect(client.tag(project.id, 't1')).rejects.toMatchObject({ name: 'Retry', afterMs });
+      expect(limit.hits).toBe(1);
+      expect(holds).toEqual(expected);
+    },
+  );
 
   test.each([
     ["the project's", { 'Retry-After': '7' }, []],
     ["the token's", { 'Retry-After': '7', 'RateLimit-Remaining': '0' }, [7_000]],
-  ])('for an archive is never waited out here; only %s holds the rest', async (_, headers, expected) => {
-    const { client, holds } = noting();
+  ])('for an archive is a Retry at once; only %s pauses other calls', async (_, headers, expected) => {
+    const { client, holds } = recordingClient();
     const limit = gitlab.faults.add({ path: /archive/, times: 100, kind: { status: 429, headers } });
     await expect(client.archive(project.id, commit, '')).rejects.toMatchObject({ name: 'Retry', afterMs: 7_000 });
     expect(limit.hits).toBe(1);
     expect(holds).toEqual(expected);
   });
 
-  test('that cannot be passed on is a Retry', async () => {
+  test('whose pause cannot be passed on is a Retry', async () => {
     const down = new Retry('the call budget in Redis cannot be reached');
     const client = new GitLabClient({
       url: gitlab.url,

@@ -452,7 +452,12 @@ export const MUTANTS: readonly Mutant[] = [
     'return false;',
   ),
   sweep('outage-detector.ts', 'a project that failed before is no outage', 'failedBefore || ', ''),
-  sweep('outage-detector.ts', 'a 403 is no outage', '(error instanceof ErrorAnswer && error.status === 403)', 'false'),
+  sweep(
+    'outage-detector.ts',
+    'a 403 is no outage',
+    '(error instanceof ErrorResponse && error.status === 403)',
+    'false',
+  ),
   sweep(
     'outage-detector.ts',
     'one project that fails does not stop the sweep',

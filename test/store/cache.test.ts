@@ -22,7 +22,7 @@ describe('Cache', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('gives back what was put, under the keys that were used', async () => {
+  it('returns what was put, under the same keys', async () => {
     await cache.put('golang.org/x/text/@v/v0.3.0.info', Buffer.from('{}'));
     expect((await cache.get('golang.org/x/text/@v/v0.3.0.info'))?.toString()).toBe('{}');
     expect(await cache.stat('golang.org/x/text/@v/v0.3.0.info')).toMatchObject({
@@ -48,7 +48,7 @@ describe('Cache', () => {
   });
 
   it.each(['../modules/x', 'a/../../modules/x', '..', '/modules/x', '', 'a//b', './x', 'a\\..\\x', 'a\0'])(
-    'refuses the key %j without asking the store',
+    'refuses the key %j without a call of the store',
     async (key) => {
       const calls = (['get', 'stat', 'open', 'put'] as const).map((method) => vi.spyOn(store, method));
       await expect(cache.get(key)).rejects.toThrow(TypeError);

@@ -1,0 +1,52 @@
+import type { RetryPolicy } from '../async/retry.ts';
+import { Retry } from '../errors.ts';
+import { ErrorResponse } from './error-response.ts';
+
+/** The waits during a short outage, so that it does not cost a job the work already done. In milliseconds. */
+const OUTAGE_WAITS_MS = [300, 1500];
+/** The statuses of a short outage. */
+const OUTAGE_STATUSES: ReadonlySet<number> = new Set([500, 502, 503, 504]);
+/** A rate limit that ends within this time is waited for, so that a long listing does not start again. In milliseconds. */
+const MAX_RATE_LIMIT_WAIT_MS = 120_000;
+const MAX_RATE_LIMIT_WAITS = 5;
+
+/** GitLab could not be reached, or its response broke off. */
+export class NoResponse extends Retry {
+  constructor(endpoint: string, cause: unknown) {
+    super(`GitLab does not answer (${endpoint})`, { cause });
+  }
+}
+
+/**
+ * Decides how one call to GitLab is retried. Make a new one for each call: it counts the waits.
+ *
+ * - Only reads are retried.
+ * - A short outage is retried twice.
+ * - A 429 with a Retry-After is retried up to five times. A 429 for an archive is not: the archive limit needs a
+ *   minute, and a job can use blobs instead.
+ * - Any other error ends the call at once.
+ */
+export class CallRetryPolicy implements RetryPolicy {
+  readonly #isRead: boolean;
+  readonly #isArchive: boolean;
+  #outageWaits = 0;
+  #rateLimitWaits = 0;
+
+  constructor({ isRead, isArchive }: { readonly isRead: boolean; readonly isArchive: boolean }) {
+    this.#isRead = isRead;
+    this.#isArchive = isArchive;
+  }
+
+  waitAfter(error: unknown): number | undefined {
+    if (!this.#isRead) return undefined;
+    if (error instanceof ErrorResponse && error.status === 429) return this.#waitForRateLimit(error);
+    const isOutage =
+      error instanceof NoResponse || (error instanceof ErrorResponse && OUTAGE_STATUSES.has(error.status));
+    return isOutage ? OUTAGE_WAITS_MS[this.#outageWaits++] : undefined;
+  }
+
+  #waitForRateLimit({ retryAfterMs }: ErrorResponse): number | undefined {
+    if (this.#isArchive || retryAfterMs === undefined || retryAfterMs > MAX_RATE_LIMIT_WAIT_MS) return undefined;
+    return this.#rateLimitWaits++ < MAX_RATE_LIMIT_WAITS ? retryAfterMs : undefined;
+  }
+}

@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto';
+import type { ModulePath } from '../module/path.ts';
+import type { Version } from '../module/version.ts';
+import { indexKey, moduleKey } from './layout.ts';
+import type { Store } from './store.ts';
+
+/** The parts of an outcome that its index entry depends on. */
+export interface Indexed {
+  readonly status: string;
+  readonly module?: ModulePath | undefined;
+  readonly version?: Version | undefined;
+}
+
+/**
+ * Writes the index entry of a published outcome unless it exists. Does nothing for any other outcome. The key follows from
+ * the time at which the version's `.info` was stored, so a second call (after a crash, or a concurrent one) makes no second
+ * entry.
+ */
+export async function writeIndexEntry(store: Store, { status, module, version }: Indexed): Promise<void> {
+  if (status !== 'published' || module === undefined || version === undefined) return;
+  const info = await store.stat(moduleKey(module, version, 'info'));
+  if (!info) return;
+  const unique = createHash('sha256').update(`${module}@${version}`).digest('hex').slice(0, 16);
+  const key = indexKey(info.modified, unique);
+  if (await store.stat(key)) return;
+  const entry = { Path: module, Version: version, Timestamp: info.modified.toISOString() };
+  await store.put(key, Buffer.from(`${JSON.stringify(entry)}\n`));
+}

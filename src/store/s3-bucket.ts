@@ -1,0 +1,93 @@
+import { Client } from 'minio';
+import { retry, type RetryPolicy } from '../async/retry.ts';
+import { messageOf } from '../errors.ts';
+import { S3Connection } from './s3-connection.ts';
+import { codeOf, isAboutTheObject, isTransient, NO_BUCKET, reasonOf } from './s3-errors.ts';
+import { StoreUnavailable } from './store.ts';
+
+/** The bucket, and how to reach it. */
+export interface BucketOptions {
+  readonly bucket: string;
+  /** URL of the service, `http` or `https`, without a path. Amazon's S3 if missing. */
+  readonly endpoint?: string | undefined;
+  readonly accessKey: string;
+  readonly secretKey: string;
+  readonly region?: string;
+  /** A request fails when the service is silent for this many milliseconds. 30 seconds if missing. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Size of a part of a multipart upload in bytes. A put holds this much in memory (twice, while chunks are joined).
+ * S3 demands at least 5 MiB, and allows 10,000 parts: with this size, an object can have 80 GB.
+ */
+export const PART_BYTES = 8 * 1024 * 1024;
+
+const ATTEMPTS = 3;
+const RETRY_WAIT_MS = 100;
+
+/** A lost connection or a 5xx is retried: every request has the same effect when it is repeated. */
+const RETRY_POLICY: RetryPolicy = {
+  waitAfter: (error, attempt) => (isTransient(error) && attempt < ATTEMPTS ? RETRY_WAIT_MS * attempt : undefined),
+};
+
+/** One bucket of an S3 service. Every request goes through `send`, which retries it and translates its errors. */
+export class S3Bucket {
+  readonly name: string;
+  readonly #region: string;
+  readonly #connection: S3Connection;
+  readonly #client: Client;
+
+  /** Throws TypeError for an invalid endpoint. Sends nothing yet. */
+  constructor(options: BucketOptions) {
+    this.name = options.bucket;
+    this.#region = options.region ?? 'us-east-1';
+    this.#connection = new S3Connection(options.endpoint ?? 'https://s3.amazonaws.com', options.timeoutMs ?? 30_000);
+    this.#client = new Client({
+      ...this.#connection.clientOptions,
+      accessKey: options.accessKey,
+      secretKey: options.secretKey,
+      region: this.#region,
+      partSize: PART_BYTES,
+      // The client's own retries write to the console, and do not read the bodies of failed responses.
+      retryOptions: { disableRetry: true },
+    });
+  }
+
+  /** Sends a request. An error about the object is thrown unchanged, any other failure as StoreUnavailable. */
+  async send<T>(request: (client: Client, bucket: string) => Promise<T>): Promise<T> {
+    try {
+      return await retry(() => request(this.#client, this.name), RETRY_POLICY);
+    } catch (error) {
+      throw this.translate(error);
+    }
+  }
+
+  /** Creates the bucket. Succeeds too if another replica has created it meanwhile. */
+  async create(): Promise<void> {
+    try {
+      await this.#client.makeBucket(this.name, this.#region);
+    } catch (error) {
+      if (codeOf(error) === 'BucketAlreadyOwnedByYou') return;
+      throw this.unavailable(`${NO_BUCKET}; these credentials may not do it (${messageOf(error)})`, error);
+    }
+  }
+
+  /** The error as the contract in store.ts has it. */
+  translate(error: unknown): Error {
+    return isAboutTheObject(error) ? error : this.unavailable(reasonOf(error), error);
+  }
+
+  /** The error for a bucket that cannot be used. */
+  unavailable(reason: string, cause?: unknown): StoreUnavailable {
+    return new StoreUnavailable(
+      `the store in bucket ${this.name} at ${this.#connection.origin} cannot be used: ${reason}`,
+      { cause },
+    );
+  }
+
+  /** Closes the idle connections. */
+  close(): void {
+    this.#connection.close();
+  }
+}

@@ -1,0 +1,59 @@
+import { S3Error } from 'minio';
+import { messageOf } from '../errors.ts';
+
+/** The advice for a missing bucket. */
+export const NO_BUCKET = 'the bucket does not exist; create it';
+const WRONG_KEY = 'the credentials are wrong; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
+const NOT_REACHED = 'it cannot be reached; check S3_ENDPOINT, and that the service runs';
+const WRONG_PLACE = 'the bucket is elsewhere; check AWS_REGION and S3_ENDPOINT';
+
+/** What an operator can do about an error, by S3's or the system's code for it. */
+const ADVICE: Readonly<Record<string, string>> = {
+  NoSuchBucket: NO_BUCKET,
+  InvalidAccessKeyId: WRONG_KEY,
+  SignatureDoesNotMatch: WRONG_KEY,
+  AccessDenied: 'access denied; the credentials need to list the bucket, and to get, put and delete objects in it',
+  RequestTimeTooSkewed: 'the clocks differ too much; set the clock of this machine',
+  AuthorizationHeaderMalformed: 'the bucket is in another region; check AWS_REGION',
+  MovedPermanently: WRONG_PLACE,
+  PermanentRedirect: WRONG_PLACE,
+  XMinioStorageFull: 'it is full; free some space',
+  ECONNREFUSED: NOT_REACHED,
+  ENOTFOUND: NOT_REACHED,
+  EHOSTUNREACH: NOT_REACHED,
+};
+
+/** S3's codes for a problem with the requested object, not with the service. */
+const ABOUT_THE_OBJECT: ReadonlySet<string> = new Set(['NoSuchKey', 'NotFound', 'InvalidRange']);
+
+/** The connection was lost while a request was sent. */
+const LOST_CONNECTION: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
+
+/** The service could not answer this time: it is too busy, restarts, or is broken behind its load balancer. */
+export class TransientFailure extends Error {
+  override readonly name = 'TransientFailure';
+}
+
+/** The code of an error: S3's, or the system's; empty if it has none. */
+export function codeOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : '';
+}
+
+/** Whether the service works, and reports a problem with the requested object. */
+export function isAboutTheObject(error: unknown): error is S3Error {
+  return error instanceof S3Error && ABOUT_THE_OBJECT.has(codeOf(error));
+}
+
+/** Whether the same request may succeed a moment later. */
+export function isTransient(error: unknown): boolean {
+  return error instanceof TransientFailure || LOST_CONNECTION.has(codeOf(error));
+}
+
+/** Why the service failed, for an operator: advice where there is some, else the error's own code and message. */
+export function reasonOf(error: unknown): string {
+  const code = codeOf(error);
+  const details = `${code} ${messageOf(error)}`.trim();
+  return ADVICE[code] ?? (details === '' ? 'its answer is not that of an S3 service; check S3_ENDPOINT' : details);
+}
