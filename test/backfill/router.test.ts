@@ -37,6 +37,7 @@ test('a GitLab that wants a rest does not keep the client waiting: the backfill 
 
 test('sends the request id in the header, in error texts and in log lines', async () => {
   const runs = new MemoryRuns();
+  runs.process(async () => ({ ...notBegun(false), state: 'done' }));
   const lines: Record<string, unknown>[] = [];
   const router = createBackfillRouter({
     access: {
