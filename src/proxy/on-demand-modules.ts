@@ -123,8 +123,8 @@ export class OnDemandModules implements ModuleSource {
 
   /**
    * The tagged versions without the withdrawn ones. The worker's answer may be minutes old, so a version may have been
-   * withdrawn since. A version that is published now is not withdrawn, so this reads the
-   * withdrawals only if a tagged version is not published.
+   * withdrawn since. A version that is published now is not withdrawn, so this reads the withdrawals only if a tagged
+   * version is not published.
    */
   async #inService(
     module: ModulePath,

@@ -52,16 +52,16 @@ export interface Rejection {
 export function parseRequest(wirePath: string): ModuleRequest | SumdbRequest | Rejection {
   const path = percentDecode(wirePath);
   if (path === undefined) return { kind: 'rejected', malformed: true, reason: 'malformed percent-encoding in the URL' };
-  if (!path.startsWith('/')) return unknown('not a request of the module protocol');
+  if (!path.startsWith('/')) return rejected('not a request of the module protocol');
   // The limits of stores are 1,024 bytes for a key, and 255 between two slashes. This leaves room for prefixes.
   if (path.length > 1000 || path.split('/').some((element) => element.length > 240))
-    return unknown('the path is too long');
+    return rejected('the path is too long');
   if (path.startsWith('/sumdb/')) return parseSumdb(path.slice('/sumdb/'.length));
   // A module path contains no `@`, so it ends at the first `/@`.
   const at = path.indexOf('/@');
-  if (at < 0) return unknown('not a request of the module protocol: the path contains no /@v/ or /@latest');
+  if (at < 0) return rejected('not a request of the module protocol: the path contains no /@v/ or /@latest');
   const module = unescapePath(path.slice(1, at));
-  if (typeof module !== 'string') return unknown(`not a module path: ${module.reason}`);
+  if (typeof module !== 'string') return rejected(`not a module path: ${module.reason}`);
   return parseOperation(module, path.slice(at + 1));
 }
 
@@ -88,12 +88,12 @@ function parseOperation(module: ModulePath, operation: string): ModuleRequest | 
   if (operation === '@v/list') return { kind: 'list', module };
   if (operation === '@latest') return { kind: 'latest', module };
   const match = /^@v\/([^/]+)\.(info|mod|zip)$/.exec(operation);
-  if (!match) return unknown('only list, NAME.info, VERSION.mod and VERSION.zip exist under /@v/');
+  if (!match) return rejected('only list, NAME.info, VERSION.mod and VERSION.zip exist under /@v/');
   const version = unescapeVersion(match[1] ?? '');
-  if (version === undefined) return unknown('not a version: upper case letters are written !x');
+  if (version === undefined) return rejected('not a version: upper case letters are written !x');
   const file = match[2] as VersionFile;
   if (file !== 'info' && parseVersion(version) === undefined) {
-    return unknown(
+    return rejected(
       `${version} is not a canonical version: request its .info first, which contains the canonical version`,
     );
   }
@@ -110,21 +110,21 @@ const DATABASE_ELEMENT = /^[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?::[0-9]{1,5})?$/;
 function parseSumdb(path: string): SumdbRequest | Rejection {
   const [, database = '', plain, module, version, tile] = SUMDB.exec(path) ?? [];
   if (!database.split('/').every((element) => DATABASE_ELEMENT.test(element))) {
-    return unknown('only /sumdb/NAME/supported, latest, lookup/MODULE@VERSION and tile/... exist');
+    return rejected('only /sumdb/NAME/supported, latest, lookup/MODULE@VERSION and tile/... exist');
   }
   if (plain === 'supported' || plain === 'latest') return { kind: 'sumdb', database, operation: plain };
   if (tile !== undefined) {
-    return TILE.test(tile) ? { kind: 'sumdb', database, operation: 'tile', tile } : unknown('not a valid tile path');
+    return TILE.test(tile) ? { kind: 'sumdb', database, operation: 'tile', tile } : rejected('not a valid tile path');
   }
   return parseLookup(database, module ?? '', version ?? '');
 }
 
 function parseLookup(database: string, escapedModule: string, escapedVersion: string): SumdbRequest | Rejection {
   const module = unescapePath(escapedModule);
-  if (typeof module !== 'string') return unknown(`not a module path: ${module.reason}`);
+  if (typeof module !== 'string') return rejected(`not a module path: ${module.reason}`);
   const version = unescapeVersion(escapedVersion);
   if (version === undefined || parseVersion(version) === undefined)
-    return unknown('a lookup needs a canonical version');
+    return rejected('a lookup needs a canonical version');
   return { kind: 'sumdb', database, operation: 'lookup', module, version };
 }
 
@@ -137,6 +137,6 @@ function percentDecode(text: string): string | undefined {
   }
 }
 
-function unknown(reason: string): Rejection {
+function rejected(reason: string): Rejection {
   return { kind: 'rejected', malformed: false, reason };
 }

@@ -10,7 +10,7 @@ export interface UpstreamParts {
 }
 
 const TIMEOUTS: DownloadTimeouts = { headersMs: 30_000, idleMs: 30_000 };
-/** A server that wants a client to wait longer is asked again after this time nevertheless. */
+/** Upper limit for the Retry-After of an upstream proxy that is passed on to clients. */
 const MAX_RETRY_AFTER_SECONDS = 3600;
 /** The go command shows at most eight lines of an error text. Two are left for our own. */
 const MAX_EXPLANATION_LINES = 6;
@@ -114,7 +114,7 @@ async function failureOf(response: Download, path: string): Promise<NotFound | U
   }
 }
 
-/** The first paragraph of a plain-text error, of which the go command would show no more either. Empty if there is none. */
+/** The first paragraph of a plain-text error, since the go command shows no more than that. Empty if there is none. */
 async function explanation(response: Download): Promise<string> {
   if (!/^text\/plain(?:;|$)/i.test(response.headers.get('content-type') ?? '')) return '';
   try {
