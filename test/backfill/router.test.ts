@@ -26,7 +26,7 @@ test('answers although GitLab demands a rate-limit pause, and leaves the waiting
 
 test('sends the request id in the header, in error texts and in log lines', async () => {
   const runs = new MemoryRuns();
-  runs.process(async () => ({ ...notBegun(false), state: 'done' }));
+  runs.process(async () => ({ ...initialProgress(false), state: 'done' }));
   const lines: Record<string, unknown>[] = [];
   const router = createBackfillRouter({
     access: {
