@@ -60,7 +60,13 @@ export function failedProgress(error: unknown, progress: BackfillProgress): Back
 /** The progress of a backfill that has not begun. */
 export function initialProgress(dryRun: boolean): BackfillProgress {
   const now = new Date().toISOString();
-  const nothing = {
+  return {
+    state: 'waiting',
+    dryRun,
+    startedAt: now,
+    updatedAt: now,
+    projects: { found: 0, done: 0 },
+    tags: { found: 0, done: 0 },
     known: 0,
     older: 0,
     published: 0,
@@ -70,16 +76,6 @@ export function initialProgress(dryRun: boolean): BackfillProgress {
     dismissed: 0,
     versions: 0,
     others: 0,
-  };
-  const none = { found: 0, done: 0 };
-  return {
-    state: 'waiting',
-    dryRun,
-    startedAt: now,
-    updatedAt: now,
-    projects: none,
-    tags: none,
-    ...nothing,
     fraction: 0,
     skips: [],
     troubles: [],

@@ -32,7 +32,7 @@ const foundSchema = z.object({ progress: backfillProgressSchema });
 const MAX_RESTARTS = 10;
 /** How often the progress is requested. */
 const POLL_MS = 1_000;
-/** A service that does not answer for longer than this is given up. */
+/** If a service does not answer for longer than this, the command gives up. */
 const MAX_SILENCE_MS = 120_000;
 /** Time limit of one request. */
 const TIMEOUT_MS = 30_000;

@@ -7,27 +7,27 @@ import { baseUrl } from '../config/values.ts';
 import { messageOf } from '../errors.ts';
 import { GitLabClient } from '../gitlab/client.ts';
 import { WebhookClient } from '../gitlab/webhooks.ts';
-import { examine } from '../webhook-admin/examine.ts';
-import { explained, HookFailure, nameOf } from '../webhook-admin/failure.ts';
+import { inspectHook } from '../webhook-admin/inspect.ts';
+import { explainError, HookFailure, ownerName } from '../webhook-admin/hook-failure.ts';
 import {
-  findPlaces,
-  SIDE_BY_SIDE,
+  findLocations,
+  CONCURRENT_OWNERS,
   UnknownTarget,
-  type HookParts,
-  type Place,
-  type Places,
-} from '../webhook-admin/places.ts';
+  type WebhookAdminParts,
+  type WebhookLocation,
+  type WebhookLocations,
+} from '../webhook-admin/webhook-locations.ts';
 import { registerHook } from '../webhook-admin/register.ts';
 import { repairHook } from '../webhook-admin/repair.ts';
 import {
-  checkedLine,
-  checkedObject,
+  checkLine,
+  checkObject,
   coveredLine,
   coveredObject,
-  isAllWell,
-  registeredLine,
-  textWriter,
-  type Checked,
+  isHealthy,
+  registrationLine,
+  lineWriter,
+  type CheckResult,
 } from '../webhook-admin/report.ts';
 import { createLog } from '../app/log.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
@@ -89,7 +89,7 @@ export async function hooks(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof ConfigError) return usageError('hooks', error.faults);
     if (error instanceof UnknownTarget) return usageError('hooks', [error.message]);
-    const failure = explained(error);
+    const failure = explainError(error);
     fail(
       failure instanceof HookFailure
         ? failure.message
@@ -106,25 +106,25 @@ async function run(config: HooksConfig, paths: readonly string[], options: Optio
   const agreement = createAgreement(config.redisUrl, createLog('silent'));
   try {
     const parts = partsOf(config, agreement.rateLimiter, publicUrl);
-    const places = await findPlaces(parts, { paths, system });
-    for (const note of places.notes) process.stderr.write(`modpress: ${note}\n`);
-    return await (command === 'add' ? add(parts, places) : check(parts, places, options));
+    const found = await findLocations(parts, { paths, system });
+    for (const note of found.notes) process.stderr.write(`modpress: ${note}\n`);
+    return await (command === 'add' ? add(parts, found) : check(parts, found, options));
   } finally {
     agreement[Symbol.dispose]();
   }
 }
 
-async function add(parts: HookParts, { places, covered }: Places): Promise<number> {
-  const write = textWriter(
+async function add(parts: WebhookAdminParts, { locations, covered }: WebhookLocations): Promise<number> {
+  const write = lineWriter(
     process.stdout,
-    [...places, ...covered].map(({ owner }) => nameOf(owner)),
+    [...locations, ...covered].map(({ owner }) => ownerName(owner)),
   );
-  const results = await sideBySide(places, async (place) => {
+  const results = await sideBySide(locations, async (place) => {
     const registered = await registerHook(parts, place);
-    write(registeredLine(place, registered));
+    write(registrationLine(place, registered));
     if (registered.noSecret)
       fail(
-        `${nameOf(place.owner)}: this GitLab ignores signing tokens (they need 19.0), so that the service will refuse every delivery: set WEBHOOK_TOKEN`,
+        `${ownerName(place.owner)}: this GitLab ignores signing tokens (they need 19.0), so that the service will refuse every delivery: set WEBHOOK_TOKEN`,
       );
     return !registered.noSecret;
   });
@@ -132,16 +132,20 @@ async function add(parts: HookParts, { places, covered }: Places): Promise<numbe
   return results.every(Boolean) ? 0 : 1;
 }
 
-async function check(parts: HookParts, { places, covered }: Places, { repair, json }: Options): Promise<number> {
-  const write = textWriter(
+async function check(
+  parts: WebhookAdminParts,
+  { locations, covered }: WebhookLocations,
+  { repair, json }: Options,
+): Promise<number> {
+  const write = lineWriter(
     process.stdout,
-    [...places, ...covered].map(({ owner }) => nameOf(owner)),
+    [...locations, ...covered].map(({ owner }) => ownerName(owner)),
   );
-  const results = await sideBySide(places, async (place) => {
+  const results = await sideBySide(locations, async (place) => {
     const checked = await (repair ? repaired(parts, place) : checkedOnly(parts, place));
-    if (json) printObject(checkedObject(checked));
-    else write(checkedLine(checked));
-    return isAllWell(checked);
+    if (json) printObject(checkObject(checked));
+    else write(checkLine(checked));
+    return isHealthy(checked);
   });
   for (const each of covered) {
     if (json) printObject(coveredObject(each));
@@ -150,25 +154,28 @@ async function check(parts: HookParts, { places, covered }: Places, { repair, js
   return results.every(Boolean) ? 0 : 1;
 }
 
-async function checkedOnly(parts: HookParts, place: Place): Promise<Checked> {
-  const health = place.hook && (await examine(parts, place.owner, place.hook));
-  return { place, health, repaired: undefined };
+async function checkedOnly(parts: WebhookAdminParts, place: WebhookLocation): Promise<CheckResult> {
+  const health = place.hook && (await inspectHook(parts, place.owner, place.hook));
+  return { location: place, health, repair: undefined };
 }
 
-async function repaired(parts: HookParts, place: Place): Promise<Checked> {
+async function repaired(parts: WebhookAdminParts, place: WebhookLocation): Promise<CheckResult> {
   const { health, ...rest } = await repairHook(parts, place);
-  return { place, health, repaired: rest };
+  return { location: place, health, repair: rest };
 }
 
 /** Whether the work succeeded, of each place. What concerns one place alone is told, and the others go on; anything else ends it. */
-async function sideBySide(places: readonly Place[], work: (place: Place) => Promise<boolean>): Promise<boolean[]> {
-  const limit = pLimit(SIDE_BY_SIDE);
+async function sideBySide(
+  places: readonly WebhookLocation[],
+  work: (place: WebhookLocation) => Promise<boolean>,
+): Promise<boolean[]> {
+  const limit = pLimit(CONCURRENT_OWNERS);
   try {
     return await limit.map(places, async (place) => {
       try {
         return await work(place);
       } catch (error) {
-        if (!(error instanceof HookFailure) || !error.single) throw error;
+        if (!(error instanceof HookFailure) || !error.concernsOneOwner) throw error;
         fail(error.message);
         return false;
       }
@@ -178,14 +185,14 @@ async function sideBySide(places: readonly Place[], work: (place: Place) => Prom
   }
 }
 
-function partsOf(config: HooksConfig, rateLimiter: RateLimiter, publicUrl: string): HookParts {
+function partsOf(config: HooksConfig, rateLimiter: RateLimiter, publicUrl: string): WebhookAdminParts {
   const options = gitlabOptions(config, rateLimiter);
-  const wanted = {
+  const desired = {
     url: `${publicUrl}/-/webhook`,
     token: config.webhookTokens[0],
     signingToken: config.webhookSigningTokens[0],
   };
-  return { gitlab: new GitLabClient(options), hooks: new WebhookClient(options), wanted };
+  return { gitlab: new GitLabClient(options), hooks: new WebhookClient(options), desired };
 }
 
 /** What the arguments ask for, the help text, or what is wrong with them. */

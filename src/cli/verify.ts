@@ -8,7 +8,7 @@ import { allWell, type Counts } from '../verify/finding.ts';
 import { openGitLabSource } from '../verify/gitlab-source.ts';
 import { jsonReport, textReport, type Report } from '../verify/report.ts';
 import { parseSelection, type Selection } from '../verify/selection.ts';
-import { NothingThere, verifyStore } from '../verify/verify.ts';
+import { NotInStore, verifyStore } from '../verify/verify.ts';
 import { assertStore } from './assert-store.ts';
 import { showProgress, type Progress } from './progress.ts';
 import { untilStopped } from './stop-signal.ts';
@@ -54,7 +54,7 @@ export async function verify(args: readonly string[]): Promise<number> {
     return await run(config, options.selection, report);
   } catch (error) {
     if (error instanceof ConfigError) return usageError('verify', error.faults);
-    if (error instanceof NothingThere) return usageError('verify', [error.message]);
+    if (error instanceof NotInStore) return usageError('verify', [error.message]);
     process.stderr.write(`modpress: cannot verify: ${messageOf(error)}\n`);
     return 1;
   }

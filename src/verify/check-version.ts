@@ -8,22 +8,22 @@ import type { Finding, FindingKind } from './finding.ts';
 import type { Rebuilder } from './rebuild.ts';
 import type { PublishRecord } from './records.ts';
 import type { StoredVersion } from './stored-versions.ts';
-import { readStoredFiles, type Stored, type StoredFiles } from './stored-files.ts';
+import { readStoredFiles, type StoredFile, type StoredFiles } from './stored-files.ts';
 
-/** What a check of a version needs. */
+/** What checking a version works with. */
 export interface CheckParts {
   readonly store: ReadStore;
-  /** Folder for temporary files. */
+  /** Folder in which temporary folders are made. */
   readonly temporaryRoot: string;
-  /** Builds the version again from GitLab; undefined to look at the store alone. */
+  /** Builds versions again from GitLab. Undefined to check the store alone. */
   readonly rebuilder: Rebuilder | undefined;
 }
 
 type Subject = Pick<StoredVersion, 'module' | 'version'>;
 
 /**
- * Checks a published version: its files against each other, against the record of its publishing, and against GitLab.
- * Resolves to everything that is wrong. Rejects with errors of the store, and once `signal` is aborted.
+ * Checks a published version. Compares its files with each other, with the record of the publish, and with GitLab. Resolves
+ * to everything that is wrong. Rejects with StoreUnavailable, and once `signal` is aborted.
  */
 export async function checkVersion(
   parts: CheckParts,
@@ -41,21 +41,21 @@ export async function checkVersion(
   return findings;
 }
 
-/** What to do about a version that the store has lost or spoilt. */
+/** The advice for a version that is missing or damaged in the store. */
 export function repairAdvice({ module, version }: Subject, record: PublishRecord | undefined): string {
   const keys = [moduleKey(module, version, 'info'), ...(record ? [record.key] : [])];
-  return `put it back from a backup, or delete ${keys.join(' and ')}, so that the next sweep publishes it again from GitLab`;
+  return `restore it from a backup, or delete ${keys.join(' and ')} so that the next sweep publishes it again from GitLab`;
 }
 
-/** What is wrong with the files by themselves. */
+/** Checks each file by itself. */
 function checkFiles(subject: Subject, files: StoredFiles, record: PublishRecord | undefined): Finding[] {
   const advice = repairAdvice(subject, record);
   const findings: Finding[] = [];
   for (const file of ['info', 'mod', 'zip'] as const) {
-    const stored: Stored<unknown> = files[file];
+    const stored: StoredFile<unknown> = files[file];
     if (stored.is === 'missing')
       findings.push({ kind: 'missing', ...subject, file, problem: `.${file} is missing`, advice });
-    if (stored.is === 'bad')
+    if (stored.is === 'invalid')
       findings.push({ kind: 'different', ...subject, file, problem: `.${file} ${stored.problem}`, advice });
   }
   const fault = files.zip.is === 'read' ? files.zip.value.fault : undefined;
@@ -70,7 +70,7 @@ function checkFiles(subject: Subject, files: StoredFiles, record: PublishRecord 
   return findings;
 }
 
-/** Compares with what was written down; `.mod`, without a record, with the go.mod in the zip. */
+/** Compares the files with the record. Without a record it compares `.mod` with the go.mod in the zip. */
 function compareWithRecord(subject: Subject, files: StoredFiles, record: PublishRecord | undefined): Finding[] {
   const advice = repairAdvice(subject, record);
   const findings: Finding[] = [];
@@ -93,14 +93,14 @@ function compareWithRecord(subject: Subject, files: StoredFiles, record: Publish
     findings.push({
       kind: 'unrecorded',
       ...subject,
-      problem: 'no outcome tells with which checksums it was published',
+      problem: 'no outcome has the checksums with which it was published',
       advice: `modpress verify ${subject.module}@${subject.version} --from-gitlab compares it with the repository`,
     });
   }
   return findings;
 }
 
-/** Builds the version again and compares. What cannot be read was found before. */
+/** Builds the version again and compares the checksums. A file that cannot be read was reported before. */
 async function compareWithGitLab(
   rebuilder: Rebuilder,
   subject: Subject,
@@ -113,7 +113,7 @@ async function compareWithGitLab(
   const built = await rebuilder.rebuild(module, version, commit, signal);
   const at = commit === undefined ? '' : ` at commit ${commit}`;
   if (built.is === 'impossible') {
-    const advice = `if it should be there, run modpress verify ${module}@${version} --from-gitlab again later`;
+    const advice = `if it should exist in GitLab, run modpress verify ${module}@${version} --from-gitlab again later`;
     return [{ kind: 'unchecked', ...subject, problem: `could not be checked${at}: ${built.reason}`, advice }];
   }
   const compared = [
@@ -132,7 +132,7 @@ async function compareWithGitLab(
         problem,
         expected,
         found,
-        advice: 'find out which was changed; a go.sum that has the version tells what was published',
+        advice: 'find out which of the two was changed: a go.sum that lists this version has the published checksum',
       },
     ];
   });

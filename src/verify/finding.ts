@@ -3,31 +3,31 @@ import type { Version } from '../module/version.ts';
 import type { VersionFile } from '../store/layout.ts';
 
 /**
- * What can be found: bytes that are not what they should be, files that are not there, a version that could not be
- * checked or has nothing to be compared with, and what a person may like to know.
+ * The kinds of findings: bytes that differ from the published ones, missing files, a version that could not be checked, a
+ * version without a record of its checksums, and a note, which needs no action.
  */
 export type FindingKind = 'different' | 'missing' | 'unchecked' | 'unrecorded' | 'note';
 
-/** Something found while verifying. */
+/** One result of a verification. The JSON report has these fields. */
 export interface Finding {
   readonly kind: FindingKind;
-  /** The version it is about; absent for a key of the store that belongs to none. */
+  /** The version concerned. Absent if the finding is about a key that belongs to no version. */
   readonly module?: ModulePath;
   readonly version?: Version;
-  /** The key, where there is no version. */
+  /** The key in the store, if there is no version. */
   readonly key?: string;
-  /** Which of the version's files it is about, if one of them. */
+  /** The file of the version, if the finding is about a single one. */
   readonly file?: VersionFile;
-  /** What is wrong, in words. */
+  /** What is wrong, as a phrase that follows the name of the version. */
   readonly problem: string;
-  /** The two checksums, where that is what differs. */
+  /** The two checksums, if they differ. */
   readonly expected?: string;
   readonly found?: string;
-  /** What to do about it, in words. */
+  /** What the operator can do. */
   readonly advice: string;
 }
 
-/** How many versions there were, and of each kind; every version counts as one kind alone, the worst. */
+/** The number of versions, in total and of each kind. A version counts only for its worst finding. */
 export interface Counts {
   versions: number;
   ok: number;
@@ -37,22 +37,22 @@ export interface Counts {
   unchecked: number;
 }
 
-/** The worst first. A note changes nothing. */
-const SEVERITY = ['different', 'missing', 'unchecked', 'unrecorded'] as const;
+/** The kinds that count, the worst first. A note does not count. */
+const BY_SEVERITY = ['different', 'missing', 'unchecked', 'unrecorded'] as const;
 
-/** Counts for nothing checked yet. */
+/** The counts before anything is checked. */
 export function noCounts(): Counts {
   return { versions: 0, ok: 0, different: 0, missing: 0, unrecorded: 0, unchecked: 0 };
 }
 
-/** Counts a version with all that was found of it. */
+/** Adds a version with all its findings to the counts. */
 export function countVersion(counts: Counts, findings: readonly Finding[]): void {
-  const worst = SEVERITY.find((kind) => findings.some((finding) => finding.kind === kind));
+  const worst = BY_SEVERITY.find((kind) => findings.some((finding) => finding.kind === kind));
   counts.versions++;
   counts[worst ?? 'ok']++;
 }
 
-/** Whether nothing differs, nothing is missing, and all could be checked. What has no record is only a warning. */
+/** Whether nothing differs, nothing is missing, and everything could be checked. A version without a record is only a warning. */
 export function allWell({ different, missing, unchecked }: Counts): boolean {
   return different + missing + unchecked === 0;
 }

@@ -12,27 +12,27 @@ import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
 import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 
-/** What building a version again needs. */
+/** What building versions again works with. */
 export interface RebuilderParts {
   readonly gitlab: GitLabClient;
   readonly resolver: Resolver;
   readonly rateLimiter: RateLimiter;
-  /** Folder for temporary files. */
+  /** Folder in which temporary folders are made. */
   readonly temporaryRoot: string;
-  /** Archives a minute for each project; GitLab's own limit by default. */
+  /** Archives a minute for each project. Default: GitLab's own limit. */
   readonly archivesPerMinute?: number;
-  /** Told that nothing goes on for so many milliseconds, and why. */
+  /** Called before each wait with its reason and its length in milliseconds. */
   readonly onWait?: (reason: string, ms: number) => void;
-  /** Waits so many milliseconds, or rejects once the signal is aborted. */
+  /** Waits this many milliseconds. Rejects once the signal is aborted. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** What the repository gives, or why it gives nothing. */
+/** The checksums of a version that was built again, or why it could not be built. */
 export type Rebuilt =
   | { readonly is: 'built'; readonly h1: H1; readonly goModH1: H1 }
   | { readonly is: 'impossible'; readonly reason: string };
 
-/** Builds versions again from their repositories, for a comparison. Nothing is stored. */
+/** Builds versions again from their repositories, to compare their checksums. Stores nothing. */
 export class Rebuilder {
   readonly #parts: RebuilderParts;
   readonly #patience = new Patience();
@@ -42,8 +42,8 @@ export class Rebuilder {
   }
 
   /**
-   * Builds a version at a commit, or without one where its tag is now. Waits for GitLab where it asks for that, and a
-   * bounded time when it is down. Rejects once `signal` is aborted during such a wait, or for what is a bug.
+   * Builds a version from a commit, or from the present commit of its tag if `commit` is undefined. Waits as long as GitLab
+   * demands, and for a bounded time during an outage. Rejects once `signal` is aborted, and with any unexpected error.
    */
   async rebuild(
     module: ModulePath,

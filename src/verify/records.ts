@@ -8,7 +8,7 @@ import type { ReadStore } from '../store/store.ts';
 import { KeyedQueue } from '../async/keyed-queue.ts';
 import { isSelected, type Selection } from './selection.ts';
 
-/** What was written down when a version was published. */
+/** What the outcome of a published version recorded. */
 export interface PublishRecord {
   readonly module: ModulePath;
   readonly version: Version;
@@ -26,13 +26,14 @@ export type PublishRecords = Map<string, PublishRecord>;
 const READS_AT_ONCE = 8;
 
 /**
- * Reads all outcomes in the store and keeps those of the selected versions that were published, for each the latest.
- * `onUnreadable` is told the key of an outcome that is none. Ends early, without error, once `signal` is aborted.
+ * Reads all outcomes in the store. Resolves to the latest record of each selected version that was published. Calls
+ * `onInvalid` with the key of each invalid outcome. Ends early, without an error, once `signal` is aborted. Rejects with
+ * StoreUnavailable.
  */
 export async function readRecords(
   store: ReadStore,
   selection: Selection,
-  onUnreadable: (key: string) => void,
+  onInvalid: (key: string) => void,
   signal: AbortSignal,
 ): Promise<PublishRecords> {
   const latest = new Map<string, { readonly finishedAt: number; readonly record: PublishRecord | undefined }>();
@@ -41,11 +42,11 @@ export async function readRecords(
     if (!bytes) return;
     const outcome = parseOutcome(bytes);
     if (!outcome) {
-      onUnreadable(key);
+      onInvalid(key);
       return;
     }
     const { status, module, version } = outcome;
-    // A refusal takes nothing away: a version whose tag was moved stays as it was published.
+    // A refused outcome changes nothing: a version whose tag was moved stays as it was published.
     if (
       status === 'refused' ||
       module === undefined ||
@@ -55,8 +56,8 @@ export async function readRecords(
       return;
     const finishedAt = Date.parse(outcome.finishedAt);
     const name = `${module}@${version}`;
-    const known = latest.get(name);
-    if (known && known.finishedAt > finishedAt) return;
+    const previous = latest.get(name);
+    if (previous && previous.finishedAt > finishedAt) return;
     latest.set(name, {
       finishedAt,
       record: status === 'published' ? recordOf(key, outcome, module, version) : undefined,
@@ -78,11 +79,12 @@ function recordOf(key: string, outcome: Outcome, module: ModulePath, version: Ve
   return { module, version, h1, goModH1, projectId, commit: parseCommit(outcome.commit), key };
 }
 
+/** Reads an outcome. Undefined if it is damaged, or names an invalid module or version. */
 function parseOutcome(bytes: Buffer): Outcome | undefined {
   const outcome = outcomeSchema.safeParse(parseJson(bytes)).data;
   const { module, version } = outcome ?? {};
-  const isNamed =
+  const hasValidNames =
     (module === undefined || typeof parseModulePath(module) === 'string') &&
     (version === undefined || parseVersion(version) !== undefined);
-  return isNamed ? outcome : undefined;
+  return hasValidNames ? outcome : undefined;
 }

@@ -1,26 +1,26 @@
 import { allWell, type Counts, type Finding } from './finding.ts';
 
-/** Where what was found is told. */
+/** Where a verification writes its findings. */
 export interface Report {
   add(finding: Finding): void;
-  /** Ends the report. `complete` says whether all was looked at. */
+  /** Ends the report. `complete` is false if the verification was interrupted. */
   finish(counts: Counts, seconds: number, complete: boolean): void;
 }
 
-/** What takes text, such as standard output. */
+/** Anything that text can be written to, such as standard output. */
 interface Output {
   write(text: string): unknown;
 }
 
-/** A report for people: a line for each finding, and a summary. */
+/** A report for people: one line for each finding, and a summary. */
 export function textReport(output: Output): Report {
   return {
-    add: (finding) => output.write(`${lineOf(finding)}\n`),
-    finish: (counts, seconds, complete) => output.write(`${summaryOf(counts, seconds, complete)}\n`),
+    add: (finding) => output.write(`${findingLine(finding)}\n`),
+    finish: (counts, seconds, complete) => output.write(`${summaryLine(counts, seconds, complete)}\n`),
   };
 }
 
-/** A report for programs: a JSON object a line for each finding, and a last one with the counts. */
+/** A report for programs: one JSON object a line for each finding, and a last one with the counts. */
 export function jsonReport(output: Output): Report {
   return {
     add: (finding) => output.write(`${JSON.stringify(finding)}\n`),
@@ -31,7 +31,7 @@ export function jsonReport(output: Output): Report {
   };
 }
 
-/** What each kind is called at the beginning of a line. */
+/** The first word of the line for each kind. */
 const TITLES = {
   different: 'DIFFERENT',
   missing: 'MISSING',
@@ -40,14 +40,14 @@ const TITLES = {
   note: 'note',
 } as const;
 
-function lineOf({ kind, module, version, key, problem, expected, found, advice }: Finding): string {
+function findingLine({ kind, module, version, key, problem, expected, found, advice }: Finding): string {
   const subject = module === undefined ? (key ?? '') : `${module}@${version ?? ''}`;
   const checksums = expected === undefined ? '' : `: expected ${expected}, found ${found ?? ''}`;
-  // What GitLab or a damaged file says may have several lines.
+  // A text from GitLab or from a damaged file may have several lines.
   return `${TITLES[kind]} ${subject}: ${problem}${checksums}; ${advice}`.replaceAll(/\s+/g, ' ');
 }
 
-function summaryOf(counts: Counts, seconds: number, complete: boolean): string {
+function summaryLine(counts: Counts, seconds: number, complete: boolean): string {
   const { versions, ok, different, missing, unrecorded, unchecked } = counts;
   const parts = [
     `${ok} ok`,

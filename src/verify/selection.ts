@@ -2,12 +2,12 @@ import { parseModuleVersion } from '../module/module-version.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 
-/** Which versions to verify: all of them, or for some modules all or the named ones. */
+/** The versions to verify: everything, or for each of some modules all or single versions. */
 export type Selection = 'everything' | ReadonlyMap<ModulePath, 'all' | ReadonlySet<Version>>;
 
 /**
- * Reads arguments like `MODULE` and `MODULE@VERSION`; none selects everything. Throws Error with one line for the first
- * argument that is neither.
+ * Reads arguments like `MODULE` and `MODULE@VERSION`. An empty list selects everything. Throws an Error with a one-line
+ * message for the first invalid argument.
  */
 export function parseSelection(args: readonly string[]): Selection {
   if (args.length === 0) return 'everything';
@@ -22,7 +22,7 @@ export function parseSelection(args: readonly string[]): Selection {
   return selection;
 }
 
-/** Whether a version is among the selected. */
+/** Whether a version is selected. */
 export function isSelected(selection: Selection, module: ModulePath, version: Version): boolean {
   if (selection === 'everything') return true;
   const versions = selection.get(module);

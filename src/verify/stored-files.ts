@@ -11,28 +11,28 @@ import type { ReadStore } from '../store/store.ts';
 import { parseJson } from '../io/json.ts';
 import { DamagedZip, readModuleZip, type ReadZip } from '../module/zip/reader.ts';
 
-/** A file of a version as it is in the store: what was read from it, that it is missing, or in what way it is bad. */
-export type Stored<T> =
+/** A file of a version in the store: its content, or that it is missing, or why it is invalid. */
+export type StoredFile<T> =
   | { readonly is: 'read'; readonly value: T }
   | { readonly is: 'missing' }
-  | { readonly is: 'bad'; readonly problem: string };
+  | { readonly is: 'invalid'; readonly problem: string };
 
 /** The three files of a version. */
 export interface StoredFiles {
-  readonly zip: Stored<ReadZip>;
-  /** The h1 of `.mod`. */
-  readonly mod: Stored<H1>;
-  readonly info: Stored<StoredInfo>;
+  readonly zip: StoredFile<ReadZip>;
+  /** The h1 checksum of `.mod`. */
+  readonly mod: StoredFile<H1>;
+  readonly info: StoredFile<StoredInfo>;
 }
 
-/** What is needed of `.info`. */
+/** The part of `.info` that a check needs. */
 export interface StoredInfo {
-  /** The commit it names, if it does. */
+  /** The commit, if `.info` has one. */
   readonly commit: string | undefined;
 }
 
-/** An `.info` is some hundred bytes long; more than this is none. */
-const MAX_INFO = 2 ** 20;
+/** A valid `.info` has a few hundred bytes. A longer one is invalid, and is not read. */
+const MAX_INFO_BYTES = 2 ** 20;
 
 const infoSchema = z.object({
   Version: z.string(),
@@ -50,7 +50,7 @@ export async function readStoredFiles(
 ): Promise<StoredFiles> {
   const key = (file: VersionFile): string => moduleKey(module, version, file);
   return {
-    info: await readSmall(store, key('info'), MAX_INFO, (bytes) => parseInfo(bytes, version)),
+    info: await readSmall(store, key('info'), MAX_INFO_BYTES, (bytes) => parseInfo(bytes, version)),
     mod: await readSmall(store, key('mod'), MAX_GOMOD, (bytes) => ({ is: 'read', value: hashGoMod(bytes) })),
     zip: await readZip(store, { key: key('zip'), module, version }, folder, signal),
   };
@@ -60,11 +60,11 @@ async function readSmall<T>(
   store: ReadStore,
   key: string,
   limit: number,
-  parse: (bytes: Buffer) => Stored<T>,
-): Promise<Stored<T>> {
+  parse: (bytes: Buffer) => StoredFile<T>,
+): Promise<StoredFile<T>> {
   const size = (await store.stat(key))?.size;
   if (size !== undefined && size > limit)
-    return { is: 'bad', problem: `has ${size} bytes, more than the ${limit} that it may have` };
+    return { is: 'invalid', problem: `has ${size} bytes, and may have at most ${limit}` };
   const bytes = size === undefined ? undefined : await store.get(key);
   return bytes ? parse(bytes) : { is: 'missing' };
 }
@@ -74,7 +74,7 @@ async function readZip(
   { key, module, version }: { key: string; module: ModulePath; version: Version },
   folder: string,
   signal: AbortSignal,
-): Promise<Stored<ReadZip>> {
+): Promise<StoredFile<ReadZip>> {
   const object = await store.open(key);
   if (!object) return { is: 'missing' };
   const path = join(folder, 'stored.zip');
@@ -82,20 +82,20 @@ async function readZip(
   try {
     return { is: 'read', value: await readModuleZip(path, module, version) };
   } catch (error) {
-    if (error instanceof DamagedZip) return { is: 'bad', problem: `cannot be read: ${error.message}` };
+    if (error instanceof DamagedZip) return { is: 'invalid', problem: `cannot be read: ${error.message}` };
     throw error;
   }
 }
 
-function parseInfo(bytes: Buffer, version: Version): Stored<StoredInfo> {
+function parseInfo(bytes: Buffer, version: Version): StoredFile<StoredInfo> {
   const info = parseJson(bytes);
-  if (info === undefined) return { is: 'bad', problem: 'is not JSON' };
+  if (info === undefined) return { is: 'invalid', problem: 'is not JSON' };
   const { data, error } = infoSchema.safeParse(info);
   if (!data)
     return {
-      is: 'bad',
-      problem: `is not what the go command expects: ${z.prettifyError(error).replaceAll(/\s+/g, ' ')}`,
+      is: 'invalid',
+      problem: `is not valid for the go command: ${z.prettifyError(error).replaceAll(/\s+/g, ' ')}`,
     };
-  if (data.Version !== version) return { is: 'bad', problem: `is that of ${JSON.stringify(data.Version)}` };
+  if (data.Version !== version) return { is: 'invalid', problem: `has the version ${JSON.stringify(data.Version)}` };
   return { is: 'read', value: { commit: data.Origin?.Hash } };
 }

@@ -4,25 +4,28 @@ import { moduleKey, MODULES_PREFIX, parseModuleKey, versionsPrefix } from '../st
 import type { ReadStore } from '../store/store.ts';
 import { isSelected, type Selection } from './selection.ts';
 
-/** A version of which the store has files. */
+/** A version with files in the store. */
 export interface StoredVersion {
   readonly module: ModulePath;
   readonly version: Version;
-  /** Whether its `.info` is there. */
+  /** Whether it has an `.info`, the last file of a publish. */
   readonly published: boolean;
 }
 
-/** The selected versions in the store, in the order of their keys; one without `.info` comes once, whichever files there are. */
+/**
+ * Lists the selected versions in the store, in the order of their keys. Each version comes once, however many files it has.
+ * Throws StoreUnavailable.
+ */
 export async function* storedVersions(store: ReadStore, selection: Selection): AsyncGenerator<StoredVersion> {
   const prefixes = selection === 'everything' ? [MODULES_PREFIX] : Array.from(selection.keys(), versionsPrefix);
   for (const prefix of prefixes) {
-    for await (const found of versionsBelow(store, prefix)) {
-      if (isSelected(selection, found.module, found.version)) yield found;
+    for await (const stored of versionsBelow(store, prefix)) {
+      if (isSelected(selection, stored.module, stored.version)) yield stored;
     }
   }
 }
 
-/** How many versions `storedVersions` gives that are published, told while they are counted. */
+/** Counts the published versions among `storedVersions`. Calls `onCount` for each of them with the number so far. */
 export async function countPublished(
   store: ReadStore,
   selection: Selection,
@@ -37,7 +40,7 @@ export async function countPublished(
 }
 
 async function* versionsBelow(store: ReadStore, prefix: string): AsyncGenerator<StoredVersion> {
-  // What was seen of the module whose keys are being listed.
+  // The versions already seen of the module whose keys are being listed.
   let current: ModulePath | undefined;
   let seen = new Set<Version>();
   for await (const { key } of store.list(prefix)) {
@@ -46,11 +49,11 @@ async function* versionsBelow(store: ReadStore, prefix: string): AsyncGenerator<
     const { module, version, file } = parsed;
     if (module !== current) seen = new Set();
     current = module;
-    // Of one version, `.info` is listed first.
+    // Keys are sorted, so the `.info` of a version comes before its other files.
     if (seen.has(version)) continue;
     seen.add(version);
     if (file === 'info') yield { module, version, published: true };
-    // It may have been published since the listing came past.
+    // The version may have been published after the listing passed the key of its `.info`.
     else yield { module, version, published: (await store.stat(moduleKey(module, version, 'info'))) !== undefined };
   }
 }

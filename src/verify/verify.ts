@@ -11,42 +11,42 @@ import type { Selection } from './selection.ts';
 import { countPublished, storedVersions, type StoredVersion } from './stored-versions.ts';
 import { findWithdrawn } from './withdrawn.ts';
 
-/** What verifying needs, and who is told of it. */
+/** What a verification works with, and where it reports to. */
 export interface VerifyParts extends CheckParts {
-  /** Told of everything that is found, at once. */
+  /** Called with each finding, as soon as there is one. */
   readonly onFinding: (finding: Finding) => void;
-  /** Told how many versions are done, and how many have been found in the store so far. */
+  /** Called with the number of versions checked, and the number found in the store so far. */
   readonly onProgress: (done: number, found: number) => void;
 }
 
-/** A module or version to be verified of which there is nothing in the store. */
-export class NothingThere extends Error {
-  override readonly name = 'NothingThere';
+/** A module or version to verify is unknown: the store has neither a file nor a record of it. The message names it. */
+export class NotInStore extends Error {
+  override readonly name = 'NotInStore';
 }
 
-/** Versions, or projects where they are built again, that are looked at side by side. */
-const LANES = 4;
+/** Versions checked side by side; projects, if versions are built again. */
+const CONCURRENT_CHECKS = 4;
 
 /**
- * Recomputes the checksums of the selected versions and compares them with those recorded when they were published, and
- * with GitLab's. Nothing is written. Resolves to the counts, those so far once `signal` is aborted. Rejects with
- * NothingThere before anything is checked, and with StoreUnavailable when the store cannot be listed.
+ * Computes the checksums of the selected versions again. Compares them with the recorded ones, and with those of GitLab if
+ * there is a rebuilder. Writes nothing to the store. Resolves to the counts, or to the counts so far once `signal` is
+ * aborted. Rejects with NotInStore before it checks anything, and with StoreUnavailable when the store cannot be listed.
  */
 export async function verifyStore(parts: VerifyParts, selection: Selection, signal: AbortSignal): Promise<Counts> {
-  const run = new Run(parts, signal);
-  const records = await readRecords(parts.store, selection, (key) => run.noteUnreadable(key), signal);
+  const verification = new Verification(parts, signal);
+  const records = await readRecords(parts.store, selection, (key) => verification.reportInvalidOutcome(key), signal);
   await assertPresent(parts.store, selection, records);
-  const counting = countPublished(parts.store, selection, (count) => run.found(count), signal);
-  // It may fail before the others are done, who fail for the same reason.
+  const counting = countPublished(parts.store, selection, (count) => verification.setFound(count), signal);
+  // The count is awaited last. If it fails before, the checks fail for the same reason.
   counting.catch(() => undefined);
-  await run.checkStored(selection, records);
+  await verification.checkStored(selection, records);
   await counting;
-  await run.checkMissing(records.values());
-  return run.counts;
+  await verification.checkMissing(records.values());
+  return verification.counts;
 }
 
-/** One verification, and how far it has come. */
-class Run {
+/** One verification and its progress. */
+class Verification {
   readonly counts = noCounts();
   readonly #parts: VerifyParts;
   readonly #signal: AbortSignal;
@@ -57,64 +57,66 @@ class Run {
     this.#signal = signal;
   }
 
-  found(count: number): void {
+  setFound(count: number): void {
     this.#found = count;
-    this.#tellProgress();
+    this.#reportProgress();
   }
 
-  noteUnreadable(key: string): void {
+  reportInvalidOutcome(key: string): void {
     this.#parts.onFinding({
       kind: 'note',
       key,
-      problem: 'this outcome cannot be read',
-      advice: 'delete it: the next sweep looks at the tag again',
+      problem: 'this outcome is invalid',
+      advice: 'delete it: the next sweep then processes the tag again',
     });
   }
 
-  /** Checks every selected version in the store, in lanes, and takes its record out of `records`. */
+  /** Checks every selected version in the store, and removes its record from `records`. */
   async checkStored(selection: Selection, records: PublishRecords): Promise<void> {
-    const lanes = new KeyedQueue(LANES);
+    const checks = new KeyedQueue(CONCURRENT_CHECKS);
     for await (const stored of storedVersions(this.#parts.store, selection)) {
       if (this.#signal.aborted) break;
       const name = `${stored.module}@${stored.version}`;
       const record = records.get(name);
       if (stored.published) {
         records.delete(name);
-        await lanes.add(this.#laneOf(stored, record), () => this.#check(stored, record));
-      } else if (!record && !(await this.#tellWithdrawn(stored))) {
-        this.#parts.onFinding(leftoverOf(stored));
+        await checks.add(this.#queueKey(stored, record), () => this.#check(stored, record));
+      } else if (!record && !(await this.#reportWithdrawn(stored))) {
+        this.#parts.onFinding(leftoverFinding(stored));
       }
     }
-    await lanes.settled();
+    await checks.settled();
   }
 
-  /** Finds the versions that are not there, of records that no version in the store has taken. */
+  /** Reports the versions whose records are left: they were published, and have no `.info` in the store. */
   async checkMissing(records: Iterable<PublishRecord>): Promise<void> {
     for (const record of records) {
       if (this.#signal.aborted) return;
       const { module, version } = record;
-      // It may have been published while the rest was checked.
-      if ((await this.#parts.store.stat(moduleKey(module, version, 'info'))) || (await this.#tellWithdrawn(record)))
+      // The version may have been published while the others were checked.
+      if ((await this.#parts.store.stat(moduleKey(module, version, 'info'))) || (await this.#reportWithdrawn(record)))
         continue;
-      const problem = 'it was published, and its .info is missing';
-      this.#finish([{ kind: 'missing', module, version, problem, advice: repairAdvice({ module, version }, record) }]);
+      const problem = 'it was published, but its .info is missing';
+      this.#addVersion([
+        { kind: 'missing', module, version, problem, advice: repairAdvice({ module, version }, record) },
+      ]);
     }
   }
 
   async #check(stored: StoredVersion, record: PublishRecord | undefined): Promise<void> {
     if (this.#signal.aborted) return;
     const findings = await this.#findingsOf(stored, record);
-    if (findings) this.#finish(findings);
+    if (findings) this.#addVersion(findings);
   }
 
-  /** Undefined for a check that was cut short. Whatever goes wrong with one version, the others are still to be checked. */
+  /** Resolves to undefined if the check was interrupted. Never rejects: an error with one version must not stop the others. */
   async #findingsOf(
     { module, version }: StoredVersion,
     record: PublishRecord | undefined,
   ): Promise<readonly Finding[] | undefined> {
     try {
       const findings = await checkVersion(this.#parts, { module, version }, record, this.#signal);
-      // Looked for last: it may have been withdrawn while it was checked.
+      // Read last, because the version may have been withdrawn while it was checked.
       const withdrawn = await findWithdrawn(this.#parts.store, { module, version });
       return withdrawn ? [withdrawn] : findings;
     } catch (error) {
@@ -125,73 +127,74 @@ class Run {
           module,
           version,
           problem: `could not be checked: ${messageOf(error)}`,
-          advice: 'run it again when this is mended',
+          advice: 'run the command again when the problem is solved',
         },
       ];
     }
   }
 
-  /** Tells of a version without `.info` that it was withdrawn, if so; without any file it is none that counts. */
-  async #tellWithdrawn(subject: Pick<StoredVersion, 'module' | 'version'>): Promise<boolean> {
+  /** Reports a version without `.info` if it was withdrawn, and resolves to whether it was. Without any file it does not count. */
+  async #reportWithdrawn(subject: Pick<StoredVersion, 'module' | 'version'>): Promise<boolean> {
     const finding = await findWithdrawn(this.#parts.store, subject);
     if (finding?.kind === 'note') this.#parts.onFinding(finding);
-    else if (finding) this.#finish([finding]);
+    else if (finding) this.#addVersion([finding]);
     return finding !== undefined;
   }
 
-  #finish(findings: readonly Finding[]): void {
+  /** Counts a version and reports its findings. */
+  #addVersion(findings: readonly Finding[]): void {
     countVersion(this.counts, findings);
     for (const finding of findings) this.#parts.onFinding(finding);
-    this.#tellProgress();
+    this.#reportProgress();
   }
 
-  #tellProgress(): void {
+  #reportProgress(): void {
     this.#parts.onProgress(this.counts.versions, Math.max(this.#found, this.counts.versions));
   }
 
-  /** Versions of one project share a limit of GitLab's, so that they come one after the other. */
-  #laneOf({ module, version }: StoredVersion, record: PublishRecord | undefined): string {
+  /** Versions with the same key are checked one after the other. With GitLab these are the versions of a project, which share its limit. */
+  #queueKey({ module, version }: StoredVersion, record: PublishRecord | undefined): string {
     if (!this.#parts.rebuilder) return `${module}@${version}`;
     return record ? `project ${record.projectId}` : module;
   }
 }
 
-function leftoverOf({ module, version }: StoredVersion): Finding {
-  const problem = 'there are files of it without an .info: a publish that was not finished';
+function leftoverFinding({ module, version }: StoredVersion): Finding {
+  const problem = 'it has files but no .info: a publish was interrupted';
   return {
     kind: 'note',
     module,
     version,
     problem,
-    advice: 'nobody sees them, and publishing it writes them again; else delete them',
+    advice: 'clients cannot read these files; publish the version again, which replaces them, or delete them',
   };
 }
 
-/** Throws NothingThere for the first selected module or version of which there is neither a file nor a record. */
+/** Throws NotInStore for the first selected module or version that has neither a file nor a record. */
 async function assertPresent(store: ReadStore, selection: Selection, records: PublishRecords): Promise<void> {
   if (selection === 'everything') return;
   const recorded = new Set(Array.from(records.values(), ({ module }) => module));
   for (const [module, versions] of selection) {
     if (versions === 'all') {
-      if (!recorded.has(module) && !(await hasAny(store, module)))
-        throw new NothingThere(`there is no version of ${module} in the store`);
+      if (!recorded.has(module) && !(await hasAnyVersion(store, module)))
+        throw new NotInStore(`the store has no version of ${module}`);
       continue;
     }
     for (const version of versions) {
-      if (!records.has(`${module}@${version}`) && !(await hasFile(store, module, version)))
-        throw new NothingThere(`${module}@${version} is not in the store`);
+      if (!records.has(`${module}@${version}`) && !(await hasAnyFile(store, module, version)))
+        throw new NotInStore(`${module}@${version} is not in the store`);
     }
   }
 }
 
-async function hasAny(store: ReadStore, module: ModulePath): Promise<boolean> {
+async function hasAnyVersion(store: ReadStore, module: ModulePath): Promise<boolean> {
   const listing = storedVersions(store, new Map([[module, 'all' as const]]));
   const { done } = await listing.next();
   await listing.return(undefined);
   return done !== true;
 }
 
-async function hasFile(store: ReadStore, module: ModulePath, version: Version): Promise<boolean> {
+async function hasAnyFile(store: ReadStore, module: ModulePath, version: Version): Promise<boolean> {
   for (const file of ['info', 'mod', 'zip'] as const) {
     if (await store.stat(moduleKey(module, version, file))) return true;
   }

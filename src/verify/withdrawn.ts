@@ -5,8 +5,8 @@ import type { Finding } from './finding.ts';
 import type { StoredVersion } from './stored-versions.ts';
 
 /**
- * What there is to say of a version that was withdrawn: that it was, or that files of it are there all the same. Undefined
- * for every other. Rejects with errors of the store.
+ * The finding for a withdrawn version: a note that it was withdrawn, or a difference if some of its files still exist.
+ * Undefined if the version was not withdrawn. Rejects with StoreUnavailable.
  */
 export async function findWithdrawn(
   store: ReadStore,
@@ -14,17 +14,17 @@ export async function findWithdrawn(
 ): Promise<Finding | undefined> {
   const withdrawal = await readWithdrawal(store, module, version);
   if (!withdrawal) return undefined;
-  const left: string[] = [];
+  const remaining: string[] = [];
   for (const file of ['info', 'mod', 'zip'] as const)
-    if (await store.stat(moduleKey(module, version, file))) left.push(`.${file}`);
+    if (await store.stat(moduleKey(module, version, file))) remaining.push(`.${file}`);
   const subject = { module, version };
-  const told = `it was withdrawn: ${withdrawal.reason}`;
-  if (left.length === 0)
-    return { kind: 'note', ...subject, problem: told, advice: 'its files are gone, as they should be' };
+  const problem = `it was withdrawn: ${withdrawal.reason}`;
+  if (remaining.length === 0)
+    return { kind: 'note', ...subject, problem, advice: 'its files are deleted, as they should be' };
   return {
     kind: 'different',
     ...subject,
-    problem: `${told}, and ${left.join(', ')} is still there`,
+    problem: `${problem}, but ${remaining.join(', ')} is still in the store`,
     advice: `run modpress withdraw ${module}@${version} again with this reason`,
   };
 }

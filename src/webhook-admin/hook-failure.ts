@@ -1,45 +1,52 @@
 import { ErrorResponse, GitLabNotFound, messageInBody } from '../gitlab/error-response.ts';
 import type { HookOwner } from '../gitlab/webhooks.ts';
 
-/** GitLab does not let hooks be handled; the message is one line that says what a person has to do. */
+/** GitLab refuses to show or change webhooks. The message is one line that says what the user has to do. */
 export class HookFailure extends Error {
   override readonly name = 'HookFailure';
-  /** Whether it is about this one owner, so that others may still work. */
-  readonly single: boolean;
+  /** Whether the failure concerns only one owner, so that the work on other owners may still succeed. */
+  readonly concernsOneOwner: boolean;
 
-  constructor(message: string, { cause, single = false }: { cause: unknown; single?: boolean }) {
+  constructor(
+    message: string,
+    { cause, concernsOneOwner = false }: { readonly cause: unknown; readonly concernsOneOwner?: boolean },
+  ) {
     super(message, { cause });
-    this.single = single;
+    this.concernsOneOwner = concernsOneOwner;
   }
 }
 
-const NEEDED = {
+/** What GITLAB_TOKEN needs to change the webhooks of each kind of owner. */
+const REQUIRED_ROLES = {
   project: 'the role Maintainer of the project',
   group: 'the role Owner of the group',
   system: 'a token of an administrator',
 } as const;
 
-/** How people call an owner: `group platform`, `project platform/lib`, `system hook`. */
-export function nameOf(owner: HookOwner): string {
+/** The name of an owner for people: `group platform`, `project platform/lib`, `system hook`. */
+export function ownerName(owner: HookOwner): string {
   return owner.kind === 'system' ? 'system hook' : `${owner.kind} ${owner.path}`;
 }
 
-/** Runs calls for an owner's hooks; rejects with HookFailure where GitLab refuses, with the error itself where it may work later. */
-export async function forOwner<T>(owner: HookOwner, calls: () => Promise<T>): Promise<T> {
+/**
+ * Runs calls for the webhooks of an owner. Rejects with HookFailure if GitLab refuses, and with the error itself if a later
+ * attempt may work.
+ */
+export async function explainErrors<T>(owner: HookOwner, calls: () => Promise<T>): Promise<T> {
   try {
     return await calls();
   } catch (error) {
-    throw explained(error, owner);
+    throw explainError(error, owner);
   }
 }
 
-/** The error as a HookFailure, if a person has to do something about it; `owner` is undefined before there is one. */
-export function explained(error: unknown, owner?: HookOwner): unknown {
-  const where = owner === undefined ? '' : `${nameOf(owner)}: `;
+/** Makes a HookFailure of an error about which the user has to do something. Returns any other error unchanged. */
+export function explainError(error: unknown, owner?: HookOwner): unknown {
+  const prefix = owner === undefined ? '' : `${ownerName(owner)}: `;
   if (error instanceof GitLabNotFound)
-    return new HookFailure(`${where}it is gone from GitLab, or GITLAB_TOKEN may not see it`, {
+    return new HookFailure(`${prefix}it does not exist in GitLab any more, or GITLAB_TOKEN may not see it`, {
       cause: error,
-      single: true,
+      concernsOneOwner: true,
     });
   if (!(error instanceof ErrorResponse)) return error;
   const { status, text } = error;
@@ -51,14 +58,19 @@ export function explained(error: unknown, owner?: HookOwner): unknown {
     return new HookFailure('GITLAB_TOKEN may not change hooks (403): it needs the scope api', { cause: error });
   }
   if (status === 403) {
-    const needed = owner === undefined ? 'at least the role Reporter' : NEEDED[owner.kind];
-    return new HookFailure(`${where}GITLAB_TOKEN may not (403): it needs ${needed}`, { cause: error });
+    const needed = owner === undefined ? 'at least the role Reporter' : REQUIRED_ROLES[owner.kind];
+    return new HookFailure(`${prefix}GITLAB_TOKEN is not allowed to do this (403): it needs ${needed}`, {
+      cause: error,
+    });
   }
   if (status === 429 || status >= 500) return error;
-  return new HookFailure(`${where}GitLab answered ${status}: ${messageInBody(text)}`, { cause: error, single: true });
+  return new HookFailure(`${prefix}GitLab answered ${status}: ${messageInBody(text)}`, {
+    cause: error,
+    concernsOneOwner: true,
+  });
 }
 
-/** Whether GitLab has answered with this status. */
+/** Whether the error is a response of GitLab with this status. */
 export function hasStatus(error: unknown, status: number): boolean {
   return error instanceof ErrorResponse && error.status === status;
 }

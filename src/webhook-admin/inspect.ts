@@ -1,103 +1,111 @@
-import type { Delivery, Hook, HookOwner } from '../gitlab/webhooks.ts';
 import { GitLabNotFound } from '../gitlab/error-response.ts';
-import { forOwner } from './failure.ts';
-import type { HookParts } from './places.ts';
-import { differences, missingSecrets } from './wanted.ts';
+import type { Delivery, Hook, HookOwner } from '../gitlab/webhooks.ts';
+import { missingSecrets, wrongSettings } from './desired-settings.ts';
+import { explainErrors } from './hook-failure.ts';
+import type { WebhookAdminParts } from './webhook-locations.ts';
 
-/** What a test call has shown. */
-export type Tested =
+/** The result of a test call. Its fields are part of the JSON output of `modpress hooks check`. */
+export type TestResult =
   | { readonly result: 'reached' }
   | { readonly result: 'wrong secret' }
-  /** The service did not take it, or there was no answer; `problem` says what GitLab saw. */
+  /** The service refused the call or did not answer. `problem` says what GitLab reported. */
   | { readonly result: 'failed'; readonly problem: string }
-  /** `harmless` is where nothing could be told that matters. */
+  /** `harmless` says that no tag can be missed because of what the test could have found. */
   | { readonly result: 'untested'; readonly why: string; readonly harmless: boolean };
 
-/** What the last deliveries were answered, tests included. */
-export interface Deliveries {
+/** The results of the last deliveries, tests included. */
+export interface DeliverySummary {
   readonly succeeded: number;
   readonly failed: number;
   readonly lastFailure: Delivery | undefined;
 }
 
-/** A hook that is there, as it was found. */
-export interface Health {
+/** What an inspection of an existing webhook found. */
+export interface HookHealth {
   readonly hook: Hook;
-  /** What is not set as it should be. */
+  /** Wrong settings and missing secrets. */
   readonly faults: readonly string[];
-  readonly tested: Tested;
-  /** Undefined where GitLab does not tell. */
-  readonly deliveries: Deliveries | undefined;
+  readonly tested: TestResult;
+  /** Undefined where GitLab does not report deliveries. */
+  readonly deliveries: DeliverySummary | undefined;
 }
 
-type Parts = Omit<HookParts, 'gitlab'>;
+type Parts = Omit<WebhookAdminParts, 'gitlab'>;
 
-/** Whether a hook does what it is for. Deliveries that failed in the past are no objection. */
-export function isWell({ hook, faults, tested }: Health): boolean {
+/** GitLab's list of deliveries is read up to this length for the summary. */
+const SUMMARIZED_DELIVERIES = 20;
+
+/** Whether a webhook works. Past deliveries that failed do not matter. */
+export function isHookHealthy({ hook, faults, tested }: HookHealth): boolean {
   const works = tested.result === 'reached' || (tested.result === 'untested' && tested.harmless);
   return works && faults.length === 0 && hook.state === 'executable';
 }
 
 /**
- * Looks at a hook and has GitLab call it. One that is disabled is called only with `enable`: GitLab enables it after a good
- * answer (app/models/concerns/web_hooks/auto_disabling.rb). Rejects with HookFailure, or Retry.
+ * Inspects a webhook and makes GitLab send a test delivery. A disabled webhook is tested only with `enable`, because GitLab
+ * enables it after a successful test (app/models/concerns/web_hooks/auto_disabling.rb). Rejects with HookFailure or Retry.
  */
-export async function examine({ hooks, wanted }: Parts, owner: HookOwner, hook: Hook, enable = false): Promise<Health> {
-  return forOwner(owner, async () => {
-    const faults = [...differences(hook, owner.kind), ...missingSecrets(hook, wanted)];
+export async function inspectHook(
+  { hooks, desired }: Parts,
+  owner: HookOwner,
+  hook: Hook,
+  { enable = false }: { readonly enable?: boolean } = {},
+): Promise<HookHealth> {
+  return explainErrors(owner, async () => {
+    const faults = [...wrongSettings(hook, owner.kind), ...missingSecrets(hook, desired)];
     if (owner.kind === 'system') {
-      const why = 'GitLab does not tell what becomes of calls of system hooks';
+      const why = 'GitLab does not report the results of system hooks';
       return { hook, faults, tested: { result: 'untested', why, harmless: true }, deliveries: undefined };
     }
-    const before = await recent(hooks, owner, hook.id);
-    const deliveries = before && tally(before);
+    const before = await newestDeliveries(hooks, owner, hook.id, SUMMARIZED_DELIVERIES);
+    const deliveries = before && summarize(before);
     if (hook.state !== 'executable' && !enable) {
-      const why = 'a test that succeeds enables it, which --repair does';
+      const why = 'a successful test would enable it; use --repair';
       return { hook, faults, tested: { result: 'untested', why, harmless: false }, deliveries };
     }
-    const tested = await test(hooks, owner, hook.id, before?.[0]?.id);
+    const tested = await testHook(hooks, owner, hook.id, before?.[0]?.id);
     const after = hook.state === 'executable' ? hook : await hooks.get(owner, hook.id);
     return { hook: after, faults, tested, deliveries };
   });
 }
 
-/** `latest` is the newest delivery before the test. */
-async function test(hooks: Parts['hooks'], owner: HookOwner, id: number, latest: number | undefined): Promise<Tested> {
-  const call = await hooks.test(owner, id);
+/** Makes GitLab send a test delivery. `previousId` is the id of the newest delivery before the test. */
+async function testHook(
+  hooks: Parts['hooks'],
+  owner: HookOwner,
+  hookId: number,
+  previousId: number | undefined,
+): Promise<TestResult> {
+  const call = await hooks.test(owner, hookId);
   if (call.kind === 'sent') return { result: 'reached' };
   if (call.kind === 'limited')
     return { result: 'untested', why: 'GitLab allows 5 tests a minute, try again in a minute', harmless: false };
   if (call.kind === 'absent')
-    return { result: 'untested', why: 'this GitLab cannot test hooks by its API', harmless: false };
-  // GitLab passes on what the receiver said, but not with which status. A test's delivery is noted before the answer comes
-  // (log_execution in app/services/web_hook_service.rb); if there is none, nobody was called.
-  const newest = (await recent(hooks, owner, id))?.[0];
-  if (newest === undefined || newest.id === latest) {
-    // Without any commit (app/services/test_hooks) there is no tag that could be missed either.
+    return { result: 'untested', why: 'the API of this GitLab cannot test hooks', harmless: false };
+  // GitLab passes on the text of the receiver, but not its status. It stores the delivery of a test before it answers
+  // (log_execution in app/services/web_hook_service.rb). If there is no new delivery, GitLab called nobody.
+  const newest = (await newestDeliveries(hooks, owner, hookId, SUMMARIZED_DELIVERIES))?.[0];
+  if (newest === undefined || newest.id === previousId) {
+    // GitLab refuses a test in a project without commits (app/services/test_hooks). Such a project has no tags to miss.
     return { result: 'untested', why: `GitLab says: ${call.message}`, harmless: /commit/i.test(call.message) };
   }
   if (newest.status === '401') return { result: 'wrong secret' };
-  const answer = /^\d+$/.test(newest.status)
+  const problem = /^\d+$/.test(newest.status)
     ? `the service answered ${newest.status}`
     : 'GitLab does not reach the service';
-  return { result: 'failed', problem: call.message === '' ? answer : `${answer}: ${call.message}` };
+  return { result: 'failed', problem: call.message === '' ? problem : `${problem}: ${call.message}` };
 }
 
-/** The last 20 deliveries, newest first; undefined where this GitLab does not tell them. */
-async function recent(hooks: Parts['hooks'], owner: HookOwner, id: number): Promise<Delivery[] | undefined> {
-  return firstDeliveries(hooks, owner, id, 20);
-}
-
-/** So many of the newest deliveries at most; undefined where this GitLab does not tell them. */
-export async function firstDeliveries(
+/** The newest deliveries of a webhook, at most `limit`. Undefined if this GitLab does not report deliveries. */
+export async function newestDeliveries(
   hooks: Parts['hooks'],
   owner: HookOwner,
-  id: number,
+  hookId: number,
   limit: number,
 ): Promise<Delivery[] | undefined> {
   const deliveries: Delivery[] = [];
   try {
-    for await (const delivery of hooks.deliveries(owner, id)) {
+    for await (const delivery of hooks.deliveries(owner, hookId)) {
       deliveries.push(delivery);
       if (deliveries.length === limit) break;
     }
@@ -108,12 +116,12 @@ export async function firstDeliveries(
   return deliveries;
 }
 
-/** Whether a delivery was taken. */
+/** Whether the receiver accepted a delivery. */
 export function hasArrived({ status }: Pick<Delivery, 'status'>): boolean {
   return status.startsWith('2');
 }
 
-function tally(deliveries: readonly Delivery[]): Deliveries {
+function summarize(deliveries: readonly Delivery[]): DeliverySummary {
   const failures = deliveries.filter((delivery) => !hasArrived(delivery));
   return { succeeded: deliveries.length - failures.length, failed: failures.length, lastFailure: failures[0] };
 }

@@ -1,42 +1,45 @@
 import type { Hook } from '../gitlab/webhooks.ts';
-import { forOwner } from './failure.ts';
-import { findHook, type HookParts, type Place } from './places.ts';
-import { differences, hasNoSecret, missingSecrets, settingsOf } from './wanted.ts';
+import { desiredSettings, hasNoSecret, missingSecrets, wrongSettings } from './desired-settings.ts';
+import { explainErrors } from './hook-failure.ts';
+import { findHook, type WebhookAdminParts, type WebhookLocation } from './webhook-locations.ts';
 
-/** What was done for a place. */
-export interface Registered {
+/** The result of a registration. */
+export interface Registration {
   readonly hook: Hook;
-  /** `kept` is where nothing but the secrets was set again. */
+  /** `kept` means that only the secrets were set again. */
   readonly done: 'registered' | 'changed' | 'kept';
-  /** What was changed, and from what GitLab was without. */
+  /** The settings that were wrong and the secrets that were missing. */
   readonly changes: readonly string[];
-  /** Whether every delivery will be refused, since GitLab ignores signing tokens. */
+  /** Whether the service will refuse every delivery, because GitLab ignores signing tokens. */
   readonly noSecret: boolean;
 }
 
 /**
- * Makes the hook of a place what it should be, and registers it if there is none. The secrets are set again in any case: GitLab
- * does not tell which they are, and after a rotation the old ones are as present as the new. Rejects with HookFailure, or Retry.
+ * Registers the webhook of a location, or sets all settings of the existing one. The secrets are always set again: GitLab
+ * does not show them, so after a rotation nothing tells the old ones from the new. Rejects with HookFailure or Retry.
  */
-export async function registerHook(parts: Omit<HookParts, 'gitlab'>, { owner, hook }: Place): Promise<Registered> {
-  const { hooks, wanted } = parts;
-  const settings = settingsOf(wanted, owner.kind);
-  return forOwner(owner, async () => {
+export async function registerHook(
+  parts: Omit<WebhookAdminParts, 'gitlab'>,
+  { owner, hook }: WebhookLocation,
+): Promise<Registration> {
+  const { hooks, desired } = parts;
+  const settings = desiredSettings(desired, owner.kind);
+  return explainErrors(owner, async () => {
     if (hook === undefined) {
-      const added = await hooks.add(owner, { ...settings, name: 'modpress', url: wanted.url });
-      // GitLab takes the same address twice. If somebody else has registered it at the same time, both keep the older one.
+      const added = await hooks.add(owner, { ...settings, name: 'modpress', url: desired.url });
+      // GitLab accepts the same URL twice. If two commands register it at the same time, both keep the older hook.
       const oldest = (await findHook(parts, owner)) ?? added;
       if (oldest.id < added.id) await hooks.remove(owner, added.id);
       const done = oldest.id < added.id ? 'kept' : 'registered';
-      return { hook: done === 'kept' ? oldest : added, done, changes: [], noSecret: hasNoSecret(added, wanted) };
+      return { hook: done === 'kept' ? oldest : added, done, changes: [], noSecret: hasNoSecret(added, desired) };
     }
-    const changes = [...differences(hook, owner.kind), ...missingSecrets(hook, wanted)];
+    const changes = [...wrongSettings(hook, owner.kind), ...missingSecrets(hook, desired)];
     const changed = await hooks.change(owner, hook.id, settings);
     return {
       hook: changed,
       done: changes.length > 0 ? 'changed' : 'kept',
       changes,
-      noSecret: hasNoSecret(changed, wanted),
+      noSecret: hasNoSecret(changed, desired),
     };
   });
 }

@@ -1,70 +1,78 @@
 import type { Delivery, Hook, HookOwner } from '../gitlab/webhooks.ts';
-import { forOwner } from './failure.ts';
-import { examine, firstDeliveries, hasArrived, isWell, type Health } from './examine.ts';
-import type { HookParts, Place } from './places.ts';
+import { explainErrors } from './hook-failure.ts';
+import { hasArrived, inspectHook, isHookHealthy, newestDeliveries, type HookHealth } from './inspect.ts';
 import { registerHook } from './register.ts';
+import type { WebhookAdminParts, WebhookLocation } from './webhook-locations.ts';
 
-/** What became of failed deliveries. */
-export interface Resent {
+/** How many lost deliveries were sent again. The names are part of the JSON output of `modpress hooks check`. */
+export interface ResendCounts {
   readonly arrived: number;
   readonly failed: number;
-  /** Not sent again, since GitLab allows five a minute. */
+  /** Deliveries that were not sent again, because GitLab allows five a minute. */
   readonly left: number;
 }
 
-/** A hook after its repair. */
-export interface Repaired {
-  readonly health: Health;
+/** The result of a repair. */
+export interface Repair {
+  /** The webhook after the repair. */
+  readonly health: HookHealth;
   /** What was done, in words. */
   readonly done: readonly string[];
-  readonly resent: Resent;
+  readonly resent: ResendCounts;
 }
 
-type Parts = Omit<HookParts, 'gitlab'>;
+type Parts = Omit<WebhookAdminParts, 'gitlab'>;
 
-/** GitLab allows as many a minute, for a user and a group or project (doc/administration/settings/rate_limit_on_webhook_operations.md). */
-const RESENDS = 5;
-/** How far deliveries are looked back at. */
+/** GitLab's limit a minute, for a user and a group or project (doc/administration/settings/rate_limit_on_webhook_operations.md). */
+const MAX_RESENDS = 5;
+/** Only lost deliveries of this time are sent again. */
 const LOOK_BACK_MS = 24 * 3_600_000;
+/** GitLab's list of deliveries is read up to this length in search of lost ones. */
 const LOOK_BACK_DELIVERIES = 200;
-const NOTHING: Resent = { arrived: 0, failed: 0, left: 0 };
+const NOTHING_RESENT: ResendCounts = { arrived: 0, failed: 0, left: 0 };
 
 /**
- * Registers a hook that is missing, sets one right that is not well, secrets included, enables it by a test, and sends what
- * has not arrived within a day again, as far as GitLab allows. Rejects with HookFailure, or Retry.
+ * Registers a missing webhook. Sets the settings and secrets of an unhealthy one again and enables it by a test. Then sends
+ * lost deliveries of the last day again, as many as GitLab allows. Rejects with HookFailure or Retry.
  */
-export async function repairHook(parts: Parts, place: Place): Promise<Repaired> {
-  const { owner, hook } = place;
-  // Before any test of ours fails as well.
-  const lost = hook === undefined ? [] : await forOwner(owner, () => lostDeliveries(parts, owner, hook));
-  const found = hook && (await examine(parts, owner, hook));
-  if (found && isWell(found) && found.tested.result === 'reached') {
-    return { health: found, done: [], resent: await resend(parts, owner, found.hook, lost) };
+export async function repairHook(parts: Parts, location: WebhookLocation): Promise<Repair> {
+  const { owner, hook } = location;
+  // Read before the test, because a failed test would count as a lost delivery too.
+  const lost = hook === undefined ? [] : await explainErrors(owner, () => lostDeliveries(parts, owner, hook));
+  const before = hook && (await inspectHook(parts, owner, hook));
+  if (before && isHookHealthy(before) && before.tested.result === 'reached') {
+    return { health: before, done: [], resent: await resend(parts, owner, before.hook, lost) };
   }
-  const registered = await registerHook(parts, place);
-  const health = await examine(parts, owner, registered.hook, true);
-  const enabled = hook !== undefined && hook.state !== 'executable' && health.hook.state === 'executable';
+  const registration = await registerHook(parts, location);
+  const health = await inspectHook(parts, owner, registration.hook, { enable: true });
+  const wasEnabled = hook !== undefined && hook.state !== 'executable' && health.hook.state === 'executable';
   const done = [
-    registered.done === 'registered' ? 'registered' : 'settings and secret set again',
-    ...(enabled ? ['enabled'] : []),
+    registration.done === 'registered' ? 'registered' : 'settings and secret set again',
+    ...(wasEnabled ? ['enabled'] : []),
   ];
-  return { health, done, resent: isWell(health) ? await resend(parts, owner, health.hook, lost) : NOTHING };
+  const resent = isHookHealthy(health) ? await resend(parts, owner, health.hook, lost) : NOTHING_RESENT;
+  return { health, done, resent };
 }
 
-/** What has not arrived, and has not been sent again with success either: oldest first. */
+/** The deliveries that have not arrived, not even when they were sent again. The oldest come first. */
 async function lostDeliveries({ hooks }: Parts, owner: HookOwner, { id }: Hook): Promise<Delivery[]> {
   if (owner.kind === 'system') return [];
-  const deliveries = (await firstDeliveries(hooks, owner, id, LOOK_BACK_DELIVERIES)) ?? [];
+  const deliveries = (await newestDeliveries(hooks, owner, id, LOOK_BACK_DELIVERIES)) ?? [];
   const since = Date.now() - LOOK_BACK_MS;
   const arrived = new Set(deliveries.filter(hasArrived).map(({ key }) => key));
   const lost = deliveries.filter(({ key, at }) => !arrived.has(key) && (at === undefined || at.getTime() >= since));
   return [...new Map(lost.map((delivery) => [delivery.key, delivery])).values()].toReversed();
 }
 
-async function resend({ hooks }: Parts, owner: HookOwner, { id }: Hook, lost: readonly Delivery[]): Promise<Resent> {
+async function resend(
+  { hooks }: Parts,
+  owner: HookOwner,
+  { id }: Hook,
+  lost: readonly Delivery[],
+): Promise<ResendCounts> {
   let [arrived, failed] = [0, 0];
-  for (const delivery of lost.slice(0, RESENDS)) {
-    const result = await forOwner(owner, () => hooks.resend(owner, id, delivery.id));
+  for (const delivery of lost.slice(0, MAX_RESENDS)) {
+    const result = await explainErrors(owner, () => hooks.resend(owner, id, delivery.id));
     if (result.kind === 'limited') break;
     if (result.kind === 'sent' && hasArrived(result)) arrived += 1;
     else failed += 1;

@@ -1,29 +1,30 @@
-import { nameOf } from './failure.ts';
-import type { Deliveries, Health, Tested } from './examine.ts';
-import { isWell } from './examine.ts';
-import type { Covered, Place } from './places.ts';
-import type { Registered } from './register.ts';
-import type { Repaired, Resent } from './repair.ts';
+import { ownerName } from './hook-failure.ts';
+import { isHookHealthy, type DeliverySummary, type HookHealth, type TestResult } from './inspect.ts';
+import type { Registration } from './register.ts';
+import type { Repair, ResendCounts } from './repair.ts';
+import type { CoveredOwner, WebhookLocation } from './webhook-locations.ts';
 
-/** One line of a report: how it stands, whose hook, and what is said of it. */
-export interface Line {
+/** One line of a report: the verdict, the name of the owner, and the details. */
+export interface ReportLine {
   readonly verdict: string;
   readonly name: string;
   readonly text: string;
 }
 
-/** A checked place: its hook, or that there is none, and what was mended. */
-export interface Checked {
-  readonly place: Place;
-  readonly health: Health | undefined;
-  readonly repaired: Omit<Repaired, 'health'> | undefined;
+/** The result of a check of one location. */
+export interface CheckResult {
+  readonly location: WebhookLocation;
+  /** Undefined if there is no webhook. */
+  readonly health: HookHealth | undefined;
+  /** Undefined without --repair. */
+  readonly repair: Omit<Repair, 'health'> | undefined;
 }
 
-/** Lines for people. On a terminal their columns are aligned, for which `names` are all that there will be. */
-export function textWriter(
+/** Returns a function that writes report lines. On a terminal it aligns the columns, for which it needs all `names` in advance. */
+export function lineWriter(
   out: NodeJS.WritableStream & { readonly isTTY?: boolean },
   names: readonly string[],
-): (line: Line) => void {
+): (line: ReportLine) => void {
   const width = Math.max(0, ...names.map((name) => name.length));
   return ({ verdict, name, text }) => {
     const head = out.isTTY === true ? `${verdict.padEnd(10)}  ${name.padEnd(width)}  ` : `${verdict} ${name}: `;
@@ -31,102 +32,103 @@ export function textWriter(
   };
 }
 
-/** What `hooks add` says of a place. */
-export function registeredLine({ owner }: Place, { hook, done, changes }: Registered): Line {
+/** The line of `hooks add` for a location. */
+export function registrationLine({ owner }: WebhookLocation, { hook, done, changes }: Registration): ReportLine {
   const text =
     done === 'registered'
       ? `hook ${hook.id}`
       : done === 'kept'
-        ? `hook ${hook.id} is as it should be, its secret was set again`
+        ? `hook ${hook.id} is already right; its secret was set again`
         : `hook ${hook.id}: ${changes.join(', ')}`;
-  return { verdict: done, name: nameOf(owner), text };
+  return { verdict: done, name: ownerName(owner), text };
 }
 
-export function coveredLine({ owner, by }: Covered): Line {
-  return { verdict: 'covered', name: nameOf(owner), text: `the hook of ${nameOf(by)} hears of its tags` };
+/** The line for a group or project that needs no webhook. */
+export function coveredLine({ owner, by }: CoveredOwner): ReportLine {
+  return { verdict: 'covered', name: ownerName(owner), text: `the hook of ${ownerName(by)} also reports its tags` };
 }
 
-/** Whether nothing is left to do for a place. */
-export function isAllWell({ health }: Checked): boolean {
-  return health !== undefined && isWell(health);
+/** Whether a location has a webhook that works. */
+export function isHealthy({ health }: CheckResult): boolean {
+  return health !== undefined && isHookHealthy(health);
 }
 
-/** What `hooks check` says of a place. */
-export function checkedLine(checked: Checked): Line {
-  const { place, health, repaired } = checked;
-  const name = nameOf(place.owner);
+/** The line of `hooks check` for a location. */
+export function checkLine(check: CheckResult): ReportLine {
+  const { location, health, repair } = check;
+  const name = ownerName(location.owner);
   if (health === undefined)
     return { verdict: 'MISSING', name, text: 'there is no hook: modpress hooks add registers it' };
   const parts = [
-    ...(repaired?.done.length ? [`repaired (${repaired.done.join(', ')})`] : []),
-    stateOf(health),
+    ...(repair?.done.length ? [`repaired (${repair.done.join(', ')})`] : []),
+    stateText(health),
     ...health.faults,
-    testOf(health.tested),
-    ...(health.deliveries ? [deliveriesOf(health.deliveries)] : []),
-    ...(repaired ? resentOf(repaired.resent) : []),
+    testText(health.tested),
+    ...(health.deliveries ? [deliveriesText(health.deliveries)] : []),
+    ...(repair ? resentText(repair.resent) : []),
   ];
-  return { verdict: isAllWell(checked) ? 'ok' : 'WRONG', name, text: `hook ${health.hook.id}: ${parts.join('; ')}` };
+  return { verdict: isHealthy(check) ? 'ok' : 'WRONG', name, text: `hook ${health.hook.id}: ${parts.join('; ')}` };
 }
 
-/** The same for programs; null is what is not there or not known. */
-export function checkedObject(checked: Checked): object {
+/** The JSON object of `hooks check` for a location. Null stands for what does not exist or is not known. */
+export function checkObject(check: CheckResult): object {
   const {
-    place: { owner },
+    location: { owner },
     health,
-    repaired,
-  } = checked;
+    repair,
+  } = check;
   return {
     ...ownerObject(owner),
-    ok: isAllWell(checked),
+    ok: isHealthy(check),
     hook: health?.hook.id ?? null,
     state: health?.hook.state ?? 'missing',
     disabledUntil: health?.hook.disabledUntil?.toISOString() ?? null,
     faults: health?.faults ?? [],
     test: health?.tested ?? null,
     deliveries: health?.deliveries ? deliveriesObject(health.deliveries) : null,
-    ...(repaired && { repaired: repaired.done, resent: repaired.resent }),
+    ...(repair && { repaired: repair.done, resent: repair.resent }),
   };
 }
 
-/** What is covered, for programs. Whether that hook is well is said with the hook. */
-export function coveredObject({ owner, by }: Covered): object {
-  return { ...ownerObject(owner), ok: true, state: 'covered', by: nameOf(by) };
+/** The JSON object for a group or project that needs no webhook. The object of the covering group says whether its webhook works. */
+export function coveredObject({ owner, by }: CoveredOwner): object {
+  return { ...ownerObject(owner), ok: true, state: 'covered', by: ownerName(by) };
 }
 
-function ownerObject(owner: Place['owner']): object {
+function ownerObject(owner: WebhookLocation['owner']): object {
   return { kind: owner.kind, path: owner.kind === 'system' ? null : owner.path };
 }
 
-function deliveriesObject({ succeeded, failed, lastFailure }: Deliveries): object {
+function deliveriesObject({ succeeded, failed, lastFailure }: DeliverySummary): object {
   const last = lastFailure && { at: lastFailure.at?.toISOString() ?? null, status: lastFailure.status };
   return { succeeded, failed, lastFailure: last ?? null };
 }
 
-function stateOf({ hook }: Health): string {
+function stateText({ hook }: HookHealth): string {
   if (hook.state === 'executable') return 'enabled';
   if (hook.state === 'disabled') return 'disabled for good after too many failures';
-  return `disabled until ${hook.disabledUntil?.toISOString() ?? 'some time'} after failures`;
+  return `disabled until ${hook.disabledUntil?.toISOString() ?? 'an unknown time'} after failures`;
 }
 
-function testOf(tested: Tested): string {
+function testText(tested: TestResult): string {
   if (tested.result === 'reached') return 'reaches the service';
   if (tested.result === 'failed') return tested.problem;
   if (tested.result === 'untested') return `not tested: ${tested.why}`;
-  return 'has a wrong secret: the service answered 401; --repair sets it, if WEBHOOK_TOKEN or WEBHOOK_SIGNING_TOKEN are those of the service';
+  return 'has a wrong secret: the service answered 401; --repair sets it again if WEBHOOK_TOKEN and WEBHOOK_SIGNING_TOKEN are the same here as in the service';
 }
 
-function deliveriesOf({ succeeded, failed, lastFailure }: Deliveries): string {
+function deliveriesText({ succeeded, failed, lastFailure }: DeliverySummary): string {
   if (succeeded + failed === 0) return 'no deliveries yet';
   const counts = `last deliveries: ${succeeded} arrived, ${failed} failed`;
   if (lastFailure === undefined) return counts;
-  const when = lastFailure.at === undefined ? '' : ` at ${lastFailure.at.toISOString()}`;
-  return `${counts}, the last one${when} with ${lastFailure.status}`;
+  const time = lastFailure.at === undefined ? '' : ` at ${lastFailure.at.toISOString()}`;
+  return `${counts}, the last failure${time} with ${lastFailure.status}`;
 }
 
-function resentOf({ arrived, failed, left }: Resent): string[] {
+function resentText({ arrived, failed, left }: ResendCounts): string[] {
   if (arrived + failed + left === 0) return [];
-  const again = `sent again: ${arrived} arrived, ${failed} failed`;
+  const counts = `sent again: ${arrived} arrived, ${failed} failed`;
   return [
-    left === 0 ? again : `${again}, ${left} left, since GitLab allows 5 a minute; the sweep finds their tags anyway`,
+    left === 0 ? counts : `${counts}, ${left} left because GitLab allows 5 a minute; the sweep finds their tags anyway`,
   ];
 }

@@ -1,190 +1,195 @@
 import pLimit from 'p-limit';
-import type { Project } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
-import type { Hook, HookOwner, WebhookClient } from '../gitlab/webhooks.ts';
-import { GitLabNotFound } from '../gitlab/error-response.ts';
+import type { Project } from '../gitlab/schema.ts';
 import { findTargets } from '../gitlab/targets.ts';
-import { forOwner, hasStatus, HookFailure, nameOf } from './failure.ts';
-import { leadsTo, type WantedHook } from './wanted.ts';
+import { GitLabNotFound } from '../gitlab/error-response.ts';
+import type { Hook, HookOwner, WebhookClient } from '../gitlab/webhooks.ts';
+import { pointsToService, type DesiredHook } from './desired-settings.ts';
+import { explainErrors, hasStatus, HookFailure, ownerName } from './hook-failure.ts';
 
-/** Where a hook is, or should be. */
-export interface Place {
+/** A group, a project or the whole instance that needs a webhook of its own, with the one it has. */
+export interface WebhookLocation {
   readonly owner: HookOwner;
-  /** Undefined if there is none. */
+  /** Undefined if there is no webhook yet. */
   readonly hook: Hook | undefined;
 }
 
-/** What has no hook of its own, since that of a group above it hears of its tags. */
-export interface Covered {
+/** A group or project that needs no webhook, because the webhook of a group above it also reports its tags. */
+export interface CoveredOwner {
   readonly owner: HookOwner;
   readonly by: HookOwner;
 }
 
-/** Where hooks have to be. */
-export interface Places {
-  readonly places: readonly Place[];
-  readonly covered: readonly Covered[];
-  /** What people should know, a line each. */
+/** Everything that needs a webhook, and what is covered by another one. */
+export interface WebhookLocations {
+  readonly locations: readonly WebhookLocation[];
+  readonly covered: readonly CoveredOwner[];
+  /** What the user should know, one line each. */
   readonly notes: readonly string[];
 }
 
-/** What is named on the command line, or by GITLAB_SCOPE. */
-export interface Targets {
+/** What the command line or GITLAB_SCOPE names. */
+export interface WebhookTargets {
   /** Full paths of groups and projects. */
   readonly paths: readonly string[];
   readonly system: boolean;
 }
 
-/** A target that is neither a group nor a project. */
+/** A target that is neither a group nor a project. The message names it. */
 export class UnknownTarget extends Error {
   override readonly name = 'UnknownTarget';
 }
 
-/** What finding and changing hooks works with. */
-export interface HookParts {
+/** What finding and changing webhooks works with. */
+export interface WebhookAdminParts {
   readonly gitlab: GitLabClient;
   readonly hooks: WebhookClient;
-  readonly wanted: WantedHook;
+  readonly desired: DesiredHook;
 }
 
-/** So many owners are asked for their hooks at once. */
-export const SIDE_BY_SIDE = 8;
+/** Owners whose webhooks are read or changed side by side. */
+export const CONCURRENT_OWNERS = 8;
 
 /**
- * Finds out where hooks have to be, and which are there; changes nothing. A group without group hooks stands for all its
- * projects. Rejects with UnknownTarget or HookFailure before anything is half done, or with Retry.
+ * Finds out where webhooks are needed and which of them exist. Changes nothing. Where GitLab has no group hooks, every
+ * project of the group needs one. Rejects with UnknownTarget, HookFailure or Retry.
  */
-export async function findPlaces(parts: HookParts, targets: Targets): Promise<Places> {
+export async function findLocations(parts: WebhookAdminParts, targets: WebhookTargets): Promise<WebhookLocations> {
   const found =
     targets.paths.length === 0 ? { targets: [], unknown: [] } : await findTargets(parts.gitlab, targets.paths);
   if (found.unknown.length > 0) {
     throw new UnknownTarget(
-      `${found.unknown.join(', ')}: no group or project of this path in GitLab that GITLAB_TOKEN may see`,
+      `${found.unknown.join(', ')}: GitLab has no such group or project, or GITLAB_TOKEN may not see it`,
     );
   }
   const pathsOf = (kind: 'group' | 'project'): string[] =>
     found.targets.flatMap((target) => (target.kind === kind ? [target.path] : []));
-  const survey = new Survey(parts);
-  if (targets.system) await survey.addSystem();
-  // Parents first: they cover what is below.
-  for (const path of pathsOf('group').toSorted((one, other) => one.length - other.length)) await survey.addGroup(path);
+  const finder = new LocationFinder(parts);
+  if (targets.system) await finder.addSystem();
+  // Parent groups come first, because they cover the groups below them.
+  for (const path of pathsOf('group').toSorted((a, b) => a.length - b.length)) await finder.addGroup(path);
   for (const path of pathsOf('project')) {
     const project = await parts.gitlab.project(path);
-    if (project) await survey.addProjects([project], { mayBeCovered: true });
+    if (project) await finder.addProjects([project], { mayBeCovered: true });
   }
-  return survey;
+  return finder;
 }
 
-class Survey implements Places {
-  readonly #parts: HookParts;
-  readonly #groups = new Map<string, Promise<Hook | undefined>>();
+class LocationFinder implements WebhookLocations {
+  readonly #parts: WebhookAdminParts;
+  /** The webhooks of groups that were read already, by the path in lower case. */
+  readonly #groupHooks = new Map<string, Promise<Hook | undefined>>();
+  /** Ids of the projects that were added. */
   readonly #projects = new Set<number>();
-  readonly places: Place[] = [];
-  readonly covered: Covered[] = [];
+  readonly locations: WebhookLocation[] = [];
+  readonly covered: CoveredOwner[] = [];
   readonly notes: string[] = [];
 
-  constructor(parts: HookParts) {
+  constructor(parts: WebhookAdminParts) {
     this.#parts = parts;
   }
 
   async addSystem(): Promise<void> {
     const owner = { kind: 'system' } as const;
-    this.places.push({ owner, hook: await forOwner(owner, () => findHook(this.#parts, owner)) });
+    this.locations.push({ owner, hook: await explainErrors(owner, () => findHook(this.#parts, owner)) });
   }
 
   async addGroup(path: string): Promise<void> {
     const owner = { kind: 'group', path } as const;
-    if (this.#isPlace(path) || (await this.#cover(owner))) return;
+    if (this.#hasLocation(path) || (await this.#isCovered(owner))) return;
     try {
-      this.places.push({ owner, hook: await this.#hookOfGroup(path) });
+      this.locations.push({ owner, hook: await this.#hookOfGroup(path) });
     } catch (error) {
-      const why = await forOwner(owner, () => this.#whyNoGroupHooks(path, error));
+      const reason = await explainErrors(owner, () => this.#whyNoGroupHooks(path, error));
       const projects = await listProjects(this.#parts.gitlab, path);
-      this.notes.push(
-        `${nameOf(owner)}: ${why}, so that each of its ${projects.length} projects has a hook of its own`,
-      );
+      this.notes.push(`${ownerName(owner)}: ${reason}, so each of its ${projects.length} projects needs its own hook`);
       await this.addProjects(projects, { mayBeCovered: false });
     }
   }
 
-  /** `mayBeCovered` says whether the groups above may have a hook. */
+  /** `mayBeCovered` is false if GitLab has no group hooks, so that no group above needs to be checked. */
   async addProjects(projects: readonly Project[], { mayBeCovered }: { mayBeCovered: boolean }): Promise<void> {
-    const sideBySide = pLimit(SIDE_BY_SIDE);
-    const fresh = projects.filter(({ id }) => !this.#projects.has(id));
-    for (const { id } of fresh) this.#projects.add(id);
-    const found = await Promise.all(
-      fresh.map(({ id, path }) =>
-        sideBySide(async () => {
-          const owner = { kind: 'project', id, path } as const;
-          if (mayBeCovered && (await this.#cover(owner))) return [];
-          return [{ owner, hook: await forOwner(owner, () => findHook(this.#parts, owner)) }];
-        }),
-      ),
-    );
-    this.places.push(...found.flat());
+    const added = projects.filter(({ id }) => !this.#projects.has(id));
+    for (const { id } of added) this.#projects.add(id);
+    const locations = await pLimit(CONCURRENT_OWNERS).map(added, async ({ id, path }) => {
+      const owner = { kind: 'project', id, path } as const;
+      if (mayBeCovered && (await this.#isCovered(owner))) return [];
+      return [{ owner, hook: await explainErrors(owner, () => findHook(this.#parts, owner)) }];
+    });
+    this.locations.push(...locations.flat());
   }
 
-  /** Whether a group above has our hook or gets it now. Of one that the token may not ask nothing is known: two hooks do no harm. */
-  async #cover(owner: Exclude<HookOwner, { kind: 'system' }>): Promise<boolean> {
+  /**
+   * Whether a group above the owner has our webhook, or gets it in this run. Notes it if so. A group whose webhooks the
+   * token may not read does not count: a second webhook does no harm.
+   */
+  async #isCovered(owner: Exclude<HookOwner, { kind: 'system' }>): Promise<boolean> {
     for (const path of ancestorsOf(owner.path)) {
       const by = { kind: 'group', path } as const;
-      const hook = this.#isPlace(path) ? undefined : await this.#hookOfGroup(path).catch(orNone);
-      if (hook === undefined && !this.#isPlace(path)) continue;
-      if (!this.#isPlace(path)) this.places.push({ owner: by, hook });
+      const hook = this.#hasLocation(path) ? undefined : await this.#hookOfGroup(path).catch(undefinedIfHidden);
+      if (hook === undefined && !this.#hasLocation(path)) continue;
+      if (!this.#hasLocation(path)) this.locations.push({ owner: by, hook });
       this.covered.push({ owner, by });
       return true;
     }
     return false;
   }
 
-  #isPlace(group: string): boolean {
-    return this.places.some(({ owner }) => owner.kind === 'group' && owner.path.toLowerCase() === group.toLowerCase());
+  #hasLocation(group: string): boolean {
+    return this.locations.some(
+      ({ owner }) => owner.kind === 'group' && owner.path.toLowerCase() === group.toLowerCase(),
+    );
   }
 
-  /** Why a group has no hooks, if it is not for the token. GitLab has the same 403 for both. */
+  /**
+   * Why GitLab has no group hooks. GitLab answers the same 403 for a missing licence and for a role that is too low. Throws
+   * HookFailure in the second case, and `error` if it is something else.
+   */
   async #whyNoGroupHooks(path: string, error: unknown): Promise<string> {
     // The community edition does not have the route.
     if (error instanceof GitLabNotFound) return 'this edition of GitLab has no group hooks';
     if (!hasStatus(error, 403)) throw error;
     if (await this.#parts.hooks.ownsGroup(path)) return "GitLab's licence has no group hooks";
     throw new HookFailure(
-      `group ${path}: GITLAB_TOKEN may not (403): it needs the role Owner of the group; or name its projects, for which Maintainer is enough`,
+      `group ${path}: GITLAB_TOKEN is not allowed to do this (403): it needs the role Owner of the group; ` +
+        'or name its projects, for which Maintainer is enough',
       { cause: error },
     );
   }
 
   #hookOfGroup(path: string): Promise<Hook | undefined> {
-    const known = this.#groups.get(path.toLowerCase());
-    const hook = known ?? findHook(this.#parts, { kind: 'group', path });
-    this.#groups.set(path.toLowerCase(), hook);
+    const key = path.toLowerCase();
+    const hook = this.#groupHooks.get(key) ?? findHook(this.#parts, { kind: 'group', path });
+    this.#groupHooks.set(key, hook);
     return hook;
   }
 }
 
-/** The hook of an owner that leads to the service; the oldest, if there are several. */
+/** Finds the webhook of an owner that points to the service; the oldest, if there are several. */
 export async function findHook(
-  { hooks, wanted }: Omit<HookParts, 'gitlab'>,
+  { hooks, desired }: Omit<WebhookAdminParts, 'gitlab'>,
   owner: HookOwner,
 ): Promise<Hook | undefined> {
-  let found: Hook | undefined;
+  let oldest: Hook | undefined;
   for await (const hook of hooks.list(owner))
-    if (leadsTo(hook, wanted) && (found === undefined || hook.id < found.id)) found = hook;
-  return found;
+    if (pointsToService(hook, desired) && (oldest === undefined || hook.id < oldest.id)) oldest = hook;
+  return oldest;
 }
 
-function orNone(error: unknown): undefined {
+/** Returns undefined if GitLab does not show the webhooks of a group to the token. Throws any other error. */
+function undefinedIfHidden(error: unknown): undefined {
   if (!(error instanceof GitLabNotFound) && !hasStatus(error, 403)) throw error;
 }
 
-/** Nothing can be pushed to an archived project. */
+/** Leaves out archived projects, to which nothing can be pushed. */
 async function listProjects(gitlab: GitLabClient, group: string): Promise<Project[]> {
   const projects: Project[] = [];
   for await (const project of (await gitlab.groupProjects(group)) ?? []) if (!project.archived) projects.push(project);
   return projects;
 }
 
-/** The groups that a path lies in, the outermost first. */
+/** The paths of the groups above a path, the outermost first. */
 function ancestorsOf(path: string): string[] {
-  const parts = path.split('/').slice(0, -1);
-  return parts.map((_, index) => parts.slice(0, index + 1).join('/'));
+  const elements = path.split('/').slice(0, -1);
+  return elements.map((_, index) => elements.slice(0, index + 1).join('/'));
 }

@@ -20,14 +20,14 @@ const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 let workshop: Workshop;
 let temporaryRoot: string;
-/** For each test its own. */
+/** A copy of the store for each test. */
 let folder: string;
 let store: Store;
 
 beforeAll(async () => {
   workshop = await openWorkshop();
   await workshop.publish('group/lib', ['v1.0.0', 'v1.1.0']);
-  temporaryRoot = join(workshop.folder, 'of-the-command');
+  temporaryRoot = join(workshop.folder, 'command');
   await mkdir(temporaryRoot);
 });
 afterAll(() => workshop?.[Symbol.asyncDispose]());
@@ -37,13 +37,13 @@ beforeEach(async () => {
   workshop.gitlab.faults.clear();
 });
 afterEach(async () => {
-  // A folder for scratch work may be there; nothing may be in it.
+  // The temporary folder of the process may exist, and must be empty.
   const left = (await readdir(temporaryRoot, { recursive: true })).filter((path) => path !== basename(TEMPORARY_ROOT));
-  if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
+  if (left.length > 0) throw new Error(`temporary files are left: ${left.join(', ')}`);
 });
 
-describe('the store alone', () => {
-  test('needs no setting but STORE, and says that all is well', async () => {
+describe('without --from-gitlab', () => {
+  test('needs only the setting STORE, and reports an intact store', async () => {
     const { status, stdout, stderr } = await verify();
     expect(stdout).toMatch(
       /^2 versions: 2 ok, 0 different, 0 missing, 0 without record, 0 could not be checked; \d+\.\d s\n$/,
@@ -51,13 +51,13 @@ describe('the store alone', () => {
     expect([status, stderr]).toEqual([0, '']);
   });
 
-  test('a difference is a line, with what to do, and status 1', async () => {
+  test('reports a difference in one line with advice, and ends with status 1', async () => {
     await store.put(keyOf(LIB, 'v1.0.0', 'mod'), Buffer.from(`module ${LIB}\n`));
     const { status, stdout, stderr } = await verify();
     const [line, summary, ...rest] = stdout.split('\n');
     expect(line).toMatch(
       new RegExp(
-        `^DIFFERENT ${LIB}@v1.0.0: .mod is not what was published: expected h1:\\S+=, found h1:\\S+=; put it back from a backup, or delete modules/`,
+        `^DIFFERENT ${LIB}@v1.0.0: .mod is not what was published: expected h1:\\S+=, found h1:\\S+=; restore it from a backup, or delete modules/`,
       ),
     );
     expect(summary).toMatch(/^2 versions: 1 ok, 1 different/);
@@ -65,7 +65,7 @@ describe('the store alone', () => {
     expect((await verify(`${LIB}@v1.1.0`)).status).toBe(0);
   });
 
-  test('what is only told is no failure', async () => {
+  test('ends with status 0 after mere notes and warnings', async () => {
     for await (const { key } of store.list('outcomes/')) await store.delete(key);
     await store.put(keyOf(LIB, 'v1.9.0', 'zip'), Buffer.from('half'));
     const { status, stdout } = await verify();
@@ -75,7 +75,7 @@ describe('the store alone', () => {
     expect(status).toBe(0);
   });
 
-  test('--json is an object a line, with the counts in the last', async () => {
+  test('--json prints one object a line, the counts last', async () => {
     await store.delete(keyOf(LIB, 'v1.0.0', 'zip'));
     const { status, stdout, stderr } = await verify('--json');
     expect([status, stderr]).toEqual([1, '']);
@@ -107,7 +107,7 @@ describe('the store alone', () => {
     ]);
   });
 
-  test('in a bucket', async () => {
+  test('verifies a bucket', async () => {
     await using minio = await startMinio();
     const { endpoint, accessKey, secretKey, region } = minio;
     const name = await minio.bucket();
@@ -134,7 +134,7 @@ describe('the store alone', () => {
 });
 
 describe('--from-gitlab', () => {
-  test('keeps within the limits of the service that shares its Redis', async () => {
+  test('shares the limits of the service through Redis', async () => {
     await using redis = await startRedis({ own: true });
     expect(await verifyFromGitLab({ REDIS_URL: redis.url })).toMatchObject({
       status: 0,
@@ -149,46 +149,42 @@ describe('--from-gitlab', () => {
     }
   });
 
-  test('a GitLab that refuses is told of, and status 1', async () => {
+  test('reports that GitLab refuses, and ends with status 1', async () => {
     workshop.gitlab.faults.add({ path: /\/api\/v4\//, kind: { status: 401 }, times: 1000 });
     const { status, stdout, stderr } = await verifyFromGitLab({});
     expect(stdout).toMatch(
       new RegExp(
-        `^UNCHECKED ${LIB}@v1.0.0: could not be checked at commit [0-9a-f]{40}: GitLab answered 401 .*GITLAB_TOKEN.*; if it should be there`,
+        `^UNCHECKED ${LIB}@v1.0.0: could not be checked at commit [0-9a-f]{40}: GitLab answered 401 .*GITLAB_TOKEN.*; if it should exist in GitLab`,
       ),
     );
     expect([status, stderr]).toEqual([1, '']);
   });
 });
 
-describe('what is wrong with the call is told in a line, with status 2', () => {
+describe('reports a wrong call in one line with status 2', () => {
   test.each([
-    ['no module path', ['group/lib'], /^modpress: "group\/lib" is not a module path: missing dot/],
-    ['no version', [`${LIB}@v1`], /^modpress: "v1" of ".*" is not a version/],
+    ['an invalid module path', ['group/lib'], /^modpress: "group\/lib" is not a module path: missing dot/],
+    ['an invalid version', [`${LIB}@v1`], /^modpress: "v1" of ".*" is not a version/],
     [
-      'a version that does not go with the path',
+      'a version that does not fit the path',
       [`${LIB}@v2.0.0`],
       /^modpress: ".*" cannot be a module version: .*v0 or v1/,
     ],
     ['an unknown option', ['--from-gitlap'], /^modpress: .*--from-gitlap/],
     [
-      'a module that is not there',
+      'an unknown module',
       [`${HOST}/group/none`],
-      /^modpress: there is no version of gitlab\.example\/group\/none in the store/,
+      /^modpress: the store has no version of gitlab\.example\/group\/none/,
     ],
-    [
-      'a version that is not there',
-      [`${LIB}@v1.7.0`],
-      /^modpress: gitlab\.example\/group\/lib@v1\.7\.0 is not in the store/,
-    ],
-  ])('%s', async (_, args, complaint) => {
+    ['an unknown version', [`${LIB}@v1.7.0`], /^modpress: gitlab\.example\/group\/lib@v1\.7\.0 is not in the store/],
+  ])('%s', async (_, args, message) => {
     const { status, stdout, stderr } = await verify(...args);
-    expect(stderr).toMatch(complaint);
+    expect(stderr).toMatch(message);
     expect(stderr.split('\n').slice(1)).toEqual(['modpress: see modpress verify --help', '']);
     expect([status, stdout]).toEqual([2, '']);
   });
 
-  test('settings', async () => {
+  test('missing settings, one line each', async () => {
     const [nowhere, gitlab] = await Promise.all([
       run([], { STORE: `file:${join(workshop.folder, 'nowhere')}` }),
       run(['--from-gitlab'], { STORE: `file:${folder}`, MODULE_PREFIX: 'x' }),
@@ -219,7 +215,7 @@ test('--help explains it', async () => {
 test.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],
-] as const)('%s ends it with the counts so far', async (signal, status) => {
+] as const)('%s ends the command with the counts so far', async (signal, status) => {
   workshop.gitlab.faults.add({ path: /\/archive/, kind: { status: 429 }, times: 1000 });
   const env = { ...process.env, TMPDIR: temporaryRoot, STORE: `file:${folder}`, ...fromGitLab() };
   const child = spawn(process.execPath, [MAIN, 'verify', '--from-gitlab', '--json'], {
@@ -231,7 +227,7 @@ test.each([
   try {
     const ended = Promise.all([text(child.stdout), once(child, 'close')]);
     for await (const chunk of child.stderr as AsyncIterable<Buffer>) {
-      // GitLab's limit is waited for, which is a minute.
+      // The command waits a minute for GitLab's limit.
       if (chunk.includes('waiting 60 s')) child.kill(signal);
     }
     const [stdout] = await ended;

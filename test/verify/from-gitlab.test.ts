@@ -1,6 +1,4 @@
 import { EventEmitter, once } from 'node:events';
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Outcome } from '../../src/store/outcome.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -15,6 +13,7 @@ import {
   keyOfOutcome,
   openWorkshop,
   rebuilderOf,
+  useWorkshop,
   verification,
   type Published,
   type Workshop,
@@ -25,40 +24,33 @@ const NONE = { ok: 0, different: 0, missing: 0, unrecorded: 0, unchecked: 0 };
 
 let workshop: Workshop;
 let lib: Published;
-/** Of LIB's v1.0.0. */
+/** The outcome of LIB's v1.0.0. */
 let outcome: Outcome;
-/** For each test its own. */
+/** A copy for each test. */
 let store: Store;
 
-beforeAll(async () => {
-  workshop = await openWorkshop();
-  lib = await workshop.publish('group/lib', ['v1.0.0', 'v1.1.0']);
-  await workshop.publish('group/other', ['v0.1.0']);
-  const [first] = lib.outcomes;
-  if (!first) throw new Error('v1.0.0 was to be published');
-  outcome = first;
-});
-afterAll(() => workshop?.[Symbol.asyncDispose]());
-beforeEach(async () => {
-  store = await workshop.copyStore();
-  workshop.gitlab.clearRequests();
-  workshop.gitlab.faults.clear();
-});
-afterEach(async () => {
-  const left = await readdir(join(workshop.folder, 'temporary'));
-  if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
-});
+useWorkshop(
+  async (opened) => {
+    workshop = opened;
+    lib = await workshop.publish('group/lib', ['v1.0.0', 'v1.1.0']);
+    await workshop.publish('group/other', ['v0.1.0']);
+    const [first] = lib.outcomes;
+    if (!first) throw new Error('v1.0.0 was not published');
+    outcome = first;
+  },
+  (copy) => (store = copy),
+);
 
-test('a store that has what the repositories give is well', async () => {
+test('finds nothing in a store that agrees with the repositories', async () => {
   const { counts, findings } = await verification(workshop, store, { rebuilder: rebuilderOf(workshop) });
   expect(findings).toEqual([]);
   expect(counts).toEqual({ ...NONE, versions: 3, ok: 3 });
   expect(archives()).toHaveLength(3);
 });
 
-describe('a version whose files and record were falsified together', () => {
+describe('a version whose files and record were forged together', () => {
   beforeEach(async () => {
-    // What an intruder would do: a whole version, made of other sources, with the checksums to go with it.
+    // As an intruder would do it: a complete version of other sources, and a record with its checksums.
     await using other = await openWorkshop();
     const forged = await other.publish('group/lib', ['v1.0.0'], { 'evil.go': 'package lib\n' });
     for (const file of ['zip', 'mod'] as const)
@@ -69,7 +61,7 @@ describe('a version whose files and record were falsified together', () => {
     );
   });
 
-  test('is found by the repository alone, with the checksum that the go command has', async () => {
+  test('is found only by the comparison with the repository, which expects the checksum of the go command', async () => {
     expect((await verification(workshop, store)).findings).toEqual([]);
     const { counts, findings } = await verification(workshop, store, { rebuilder: rebuilderOf(workshop) });
     await using direct = await downloadDirect(workshop.gitlab, HOST, `${LIB}@v1.0.0`);
@@ -87,7 +79,7 @@ describe('a version whose files and record were falsified together', () => {
   });
 });
 
-test('a .mod that was replaced together with its record is found', async () => {
+test('finds a .mod that was replaced together with its record', async () => {
   const gomod = Buffer.from(`module ${LIB}\n\nrequire evil.example/x v1.0.0\n`);
   await store.put(keyOf(LIB, 'v1.0.0', 'mod'), gomod);
   await store.put(keyOfOutcome(outcome), Buffer.from(JSON.stringify({ ...outcome, goModH1: undefined })));
@@ -102,8 +94,8 @@ test('a .mod that was replaced together with its record is found', async () => {
   );
 });
 
-describe('the commit is', () => {
-  test('that of the record, wherever the tag is now', async () => {
+describe('builds from the commit', () => {
+  test('in the record, else in .info, else of the tag', async () => {
     await using moving = await openWorkshop();
     const { tree } = await moving.publish('group/lib', ['v1.0.0']);
     await tree.write({ 'lib.go': 'package moved\n' }).commit('Moved');
@@ -114,7 +106,7 @@ describe('the commit is', () => {
       versions: 1,
       ok: 1,
     });
-    // Without a record, .info still names it; without that, only the tag is left.
+    // Without a record, .info has the commit. Without that, only the tag is left, which was moved.
     for await (const { key } of moving.store.list('outcomes/')) await moving.store.delete(key);
     expect((await verification(moving, moving.store, { rebuilder: rebuilderOf(moving) })).counts).toEqual({
       ...NONE,
@@ -131,7 +123,7 @@ describe('the commit is', () => {
   });
 });
 
-describe('what GitLab has no more', () => {
+describe('leaves unchecked what no longer exists in GitLab', () => {
   test('a project', async () => {
     await using emptied = await openWorkshop();
     const { project } = await emptied.publish('group/lib', ['v1.0.0']);
@@ -164,7 +156,7 @@ describe('what GitLab has no more', () => {
 });
 
 describe('a GitLab that is down', () => {
-  test('is waited for a bounded time, once, and then told of', async () => {
+  test('is waited for once, for a bounded time, and then reported', async () => {
     workshop.gitlab.faults.add({ path: /\/api\/v4\//, kind: { status: 502 }, times: 10_000 });
     const waits: number[] = [];
     const rebuilder = rebuilderOf(workshop, { wait: async (ms) => void waits.push(ms) });
@@ -179,7 +171,7 @@ describe('a GitLab that is down', () => {
       });
   }, 60_000);
 
-  test('for a while changes nothing', async () => {
+  test('does not matter if it recovers', async () => {
     const fault = workshop.gitlab.faults.add({ path: /\/archive/, kind: { status: 503 }, times: 10_000 });
     const rebuilder = rebuilderOf(workshop, { wait: async () => fault.remove() });
     expect((await verification(workshop, store, { args: [`${LIB}@v1.0.0`], rebuilder })).counts).toEqual({
@@ -190,7 +182,7 @@ describe('a GitLab that is down', () => {
     expect(fault.hits).toBeGreaterThan(0);
   });
 
-  test('because the token is refused is told of at once: waiting helps nobody', async () => {
+  test('because it refuses the token is reported at once, because waiting does not help', async () => {
     workshop.gitlab.faults.add({ path: /\/api\/v4\//, kind: { status: 401 }, times: 10_000 });
     const wait = vi.fn<() => Promise<void>>();
     const { findings } = await verification(workshop, store, {
@@ -206,7 +198,7 @@ describe('a GitLab that is down', () => {
 
 describe('the limit on archives', () => {
   const TAGS = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0', 'v1.4.0', 'v1.5.0'];
-  /** Where six versions were published, and a GitLab with the same commits that is stingy. */
+  /** Six versions are published from the first GitLab. The second has the same commits, and limits archives. */
   let unlimited: Workshop;
   let limited: Workshop;
 
@@ -229,9 +221,9 @@ describe('the limit on archives', () => {
 
   test.each([
     ['of GitLab', { archivesPerMinute: 1000 }, 60_000],
-    ['of the pace', { archivesPerMinute: 5 }, 61_000],
-  ])('%s: six versions of a project wait for the minute to be over', async (_, parts, longest) => {
-    // Both the stand-in and the pace go by this clock.
+    ['of the rate limiter', { archivesPerMinute: 5 }, 61_000],
+  ])('%s makes the sixth version of a project wait until the minute is over', async (_, parts, longest) => {
+    // Both the stand-in and the rate limiter use this clock.
     vi.useFakeTimers({ toFake: ['performance'] });
     const waits: number[] = [];
     const wait = async (ms: number): Promise<void> => {
@@ -246,34 +238,34 @@ describe('the limit on archives', () => {
     expect(waits).toEqual([longest]);
   });
 
-  test('that never ends is told of after a bounded number of waits', async () => {
+  test('is reported after a bounded number of waits', async () => {
     const fault = workshop.gitlab.faults.add({
       path: /\/archive/,
       kind: { status: 429, headers: { 'Retry-After': '7' } },
       times: 10_000,
     });
     const waits: number[] = [];
-    const told: string[] = [];
+    const reasons: string[] = [];
     const rebuilder = rebuilderOf(workshop, {
       wait: async (ms) => void waits.push(ms),
-      onWait: (reason, ms) => told.push(`${ms} ${reason}`),
+      onWait: (reason, ms) => reasons.push(`${ms} ${reason}`),
     });
     const { findings } = await verification(workshop, store, { args: [`${LIB}@v1.0.0`], rebuilder });
     expect(findings).toEqual([
       expect.objectContaining({ kind: 'unchecked', problem: expect.stringContaining('GitLab answered 429') }),
     ]);
     expect(waits).toEqual(Array.from({ length: 9 }, () => 7_000));
-    expect(told[0]).toMatch(/^7000 GitLab answered 429/);
+    expect(reasons[0]).toMatch(/^7000 GitLab answered 429/);
     expect(fault.hits).toBe(10);
   });
 });
 
-test('several projects are built side by side, the versions of one after the other', async () => {
+test('builds several projects side by side, and the versions of a project one after the other', async () => {
   workshop.gitlab.faults.add({ path: /\/archive/, kind: { status: 429, headers: { 'Retry-After': '1' } }, times: 2 });
   let waiting = 0;
   const gate = new EventEmitter();
   const both = once(gate, 'both');
-  // Whoever is refused waits until another one is: if projects waited for each other, this would never end.
+  // A refused project waits until another one is refused. If projects waited for each other, this would never end.
   const wait = async (): Promise<void> => {
     waiting += 1;
     if (waiting === 2) gate.emit('both');

@@ -1,6 +1,7 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
@@ -22,21 +23,21 @@ import { startPublishing, type Publishing } from '../publish/publishing.ts';
 /** First part of all module paths. */
 export const HOST = 'gitlab.example';
 
-/** A GitLab, and a store with what was published from it. */
+/** A GitLab, and a store with versions published from it. */
 export interface Workshop extends AsyncDisposable {
   readonly gitlab: StandIn;
-  /** Goes away with the workshop. */
+  /** Deleted when the workshop is closed. */
   readonly folder: string;
   readonly store: Store;
-  /** A copy of the store's folder, to be spoilt. */
+  /** Copies the folder of the store, for a test to damage it. */
   copyFolder(): Promise<string>;
-  /** The same, opened. */
+  /** Copies the store, for a test to damage it. */
   copyStore(): Promise<Store>;
-  /** Makes a project with these tags, each at a commit of its own, and publishes them. */
+  /** Creates a project with these tags, each at a commit of its own, and publishes them. */
   publish(project: string, tags: readonly string[], files?: Record<string, FileContent>): Promise<Published>;
 }
 
-/** A project whose tags are published. */
+/** A project with published tags. */
 export interface Published {
   readonly project: Project;
   readonly module: ModulePath;
@@ -45,15 +46,37 @@ export interface Published {
   readonly outcomes: readonly Outcome[];
 }
 
-/** What a verification found. */
+/** The result of a verification. */
 export interface Verification {
   readonly counts: Counts;
   readonly findings: readonly Finding[];
-  /** What was told of the progress. */
+  /** All reports of the progress. */
   readonly progress: readonly (readonly [done: number, found: number])[];
 }
 
-/** Opens a workshop with a store in a folder. */
+/**
+ * Opens a workshop for all tests of a file, and has `fill` publish versions in it. Before each test, `onCopy` receives a
+ * copy of the store. After each test, no temporary file may be left.
+ */
+export function useWorkshop(fill: (workshop: Workshop) => Promise<void>, onCopy: (store: Store) => void): void {
+  let workshop: Workshop;
+  beforeAll(async () => {
+    workshop = await openWorkshop();
+    await fill(workshop);
+  });
+  afterAll(() => workshop?.[Symbol.asyncDispose]());
+  beforeEach(async () => {
+    onCopy(await workshop.copyStore());
+    workshop.gitlab.clearRequests();
+    workshop.gitlab.faults.clear();
+  });
+  afterEach(async () => {
+    const left = await readdir(join(workshop.folder, 'temporary'));
+    if (left.length > 0) throw new Error(`temporary files are left: ${left.join(', ')}`);
+  });
+}
+
+/** Opens a workshop with an empty store. */
 export async function openWorkshop(options: StandInOptions = { archiveLimit: 'off' }): Promise<Workshop> {
   const gitlab = await startGitLab(options);
   const folder = await mkdtemp(join(tmpdir(), 'modpress-verify-'));
@@ -100,12 +123,12 @@ async function publish(
   return { project, module, tree, outcomes };
 }
 
-/** What a tag of a module has in it. */
+/** The files of a module at a tag. */
 export function filesOf(module: string, tag: string): Record<string, FileContent> {
   return { 'go.mod': `module ${module}\n\ngo 1.24\n`, 'lib.go': `package lib\n\nconst Tag = "${tag}"\n` };
 }
 
-/** Verifies what the arguments select, all of it without any. */
+/** Verifies the versions that the arguments select; all versions if there are none. */
 export async function verification(
   workshop: Pick<Workshop, 'folder'>,
   store: ReadStore,
@@ -127,7 +150,7 @@ export async function verification(
   return { counts, findings, progress };
 }
 
-/** What builds again from the workshop's GitLab; archives are not rationed here unless `parts` says so. */
+/** Makes a rebuilder on the GitLab of the workshop. Archives are not limited unless `parts` says so. */
 export function rebuilderOf({ gitlab, folder }: Workshop, parts: Partial<RebuilderParts> = {}): Rebuilder {
   const client = new GitLabClient({
     url: gitlab.url,
@@ -144,17 +167,17 @@ export function rebuilderOf({ gitlab, folder }: Workshop, parts: Partial<Rebuild
   });
 }
 
-/** Key of a file of a version. */
+/** The key of a file of a version. */
 export function keyOf(module: string, version: string, file: VersionFile): string {
   return moduleKey(module as ModulePath, version as Version, file);
 }
 
-/** Key of the outcome. */
+/** The key of an outcome. */
 export function keyOfOutcome({ projectId, tag, commit }: Outcome): string {
   return outcomeKey(projectId, tag, commit);
 }
 
-/** The bytes under a key; rejects if there are none. */
+/** Reads the object with a key. Rejects if there is none. */
 export async function bytesOf(store: ReadStore, key: string): Promise<Buffer> {
   const bytes = await store.get(key);
   if (!bytes) throw new Error(`${key} is not in the store`);

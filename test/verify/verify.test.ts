@@ -1,49 +1,42 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { Outcome } from '../../src/store/outcome.ts';
 import { StoreUnavailable, type ReadStore, type Store } from '../../src/store/store.ts';
-import { NothingThere } from '../../src/verify/verify.ts';
+import { NotInStore } from '../../src/verify/verify.ts';
 import { downloadDirect } from '../fake-gitlab/direct-mode.ts';
-import { bytesOf, HOST, keyOf, keyOfOutcome, openWorkshop, verification, type Workshop } from './verification.ts';
+import { bytesOf, HOST, keyOf, keyOfOutcome, useWorkshop, verification, type Workshop } from './verification.ts';
 
 const LIB = `${HOST}/group/lib`;
 const TWO = `${HOST}/group/lib-two`;
 const OTHER = `${HOST}/Group2/Other`;
 
 let workshop: Workshop;
-/** Of LIB: v1.0.0 and v1.1.0. */
+/** The outcomes of LIB: v1.0.0 and v1.1.0. */
 let outcomes: readonly [Outcome, Outcome];
-/** What the go command says of LIB's v1.0.0. */
+/** The checksums of LIB's v1.0.0 according to the go command. */
 let truth: { sum: string | undefined; goModSum: string | undefined };
-/** For each test its own: LIB with two versions, TWO with one, OTHER with two. */
+/** A copy for each test: LIB with two versions, TWO with one, OTHER with two. */
 let store: Store;
 
-beforeAll(async () => {
-  workshop = await openWorkshop();
-  const lib = await workshop.publish('group/lib', ['v1.0.0', 'v1.1.0']);
-  const [first, second] = lib.outcomes;
-  if (!first || !second) throw new Error('two versions were to be published');
-  outcomes = [first, second];
-  await workshop.publish('group/lib-two', ['v1.0.0']);
-  // In a listing, the files of the second stand between those of the first.
-  await workshop.publish('Group2/Other', ['v0.1.0-rc', 'v0.1.0-rc.k']);
-  await using direct = await downloadDirect(workshop.gitlab, HOST, `${LIB}@v1.0.0`);
-  truth = { sum: direct.modules[0]?.Sum, goModSum: direct.modules[0]?.GoModSum };
-});
-afterAll(() => workshop?.[Symbol.asyncDispose]());
-beforeEach(async () => {
-  store = await workshop.copyStore();
-});
-afterEach(async () => {
-  const left = await readdir(join(workshop.folder, 'temporary'));
-  if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
-});
+useWorkshop(
+  async (opened) => {
+    workshop = opened;
+    const lib = await workshop.publish('group/lib', ['v1.0.0', 'v1.1.0']);
+    const [first, second] = lib.outcomes;
+    if (!first || !second) throw new Error('two versions were to be published');
+    outcomes = [first, second];
+    await workshop.publish('group/lib-two', ['v1.0.0']);
+    // A listing has the files of the second version between those of the first.
+    await workshop.publish('Group2/Other', ['v0.1.0-rc', 'v0.1.0-rc.k']);
+    await using direct = await downloadDirect(workshop.gitlab, HOST, `${LIB}@v1.0.0`);
+    truth = { sum: direct.modules[0]?.Sum, goModSum: direct.modules[0]?.GoModSum };
+  },
+  (copy) => (store = copy),
+);
 
 const NONE = { ok: 0, different: 0, missing: 0, unrecorded: 0, unchecked: 0 };
 
-describe('a store in which all is well', () => {
-  test('is told to be so, and nothing is found', async () => {
+describe('an intact store', () => {
+  test('has no findings', async () => {
     const { counts, findings, progress } = await verification(workshop, store);
     expect(findings).toEqual([]);
     expect(counts).toEqual({ ...NONE, versions: 5, ok: 5 });
@@ -56,9 +49,9 @@ describe('a store in which all is well', () => {
     expect(await verification(workshop, store)).toMatchObject({ counts: { versions: 0 }, findings: [] });
   });
 
-  test('may get versions while it is listed: one whose .info came too late for that is checked all the same', async () => {
+  test('may get versions during the listing: a version whose .info the listing missed is checked too', async () => {
     const late: ReadStore = {
-      ...reading(store),
+      ...readMethods(store),
       async *list(prefix) {
         for await (const object of store.list(prefix)) if (object.key !== keyOf(LIB, 'v1.1.0', 'info')) yield object;
       },
@@ -66,12 +59,12 @@ describe('a store in which all is well', () => {
     expect(await verification(workshop, late)).toMatchObject({ counts: { versions: 5, ok: 5 }, findings: [] });
   });
 
-  test('may have the refusal of a moved tag, which takes nothing away', async () => {
-    // What the publisher writes after another commit was tagged (RETAG=refuse).
+  test('may have the refused outcome of a moved tag, which does not replace the record of the version', async () => {
+    // The publisher writes this after the tag was moved (RETAG=refuse).
     await putOutcome({ ...outcomes[0], status: 'refused', h1: undefined, goModH1: undefined, ...LATER });
     expect(await verification(workshop, store)).toMatchObject({ counts: { versions: 5, ok: 5 }, findings: [] });
     await store.delete(keyOf(LIB, 'v1.0.0', 'info'));
-    // The files that are left are no remains of an unfinished publish.
+    // The remaining files do not count as those of an interrupted publish.
     expect(await verification(workshop, store)).toMatchObject({
       counts: { versions: 5, missing: 1 },
       findings: [{ kind: 'missing', module: LIB, version: 'v1.0.0' }],
@@ -79,13 +72,13 @@ describe('a store in which all is well', () => {
   });
 });
 
-describe('what differs', () => {
-  test('one flipped byte of a zip is found, with the checksum that the go command has', async () => {
+describe('finds a difference', () => {
+  test('in a zip with one flipped bit, and expects the checksum of the go command', async () => {
     const key = keyOf(LIB, 'v1.0.0', 'zip');
-    // The name of a file, as it stands in the directory at the end.
+    // A byte of a file name in the central directory.
     await store.put(
       key,
-      flipped(await bytesOf(store, key), (bytes) => bytes.lastIndexOf('lib.go')),
+      withFlippedBit(await bytesOf(store, key), (bytes) => bytes.lastIndexOf('lib.go')),
     );
     const { counts, findings } = await verification(workshop, store);
     expect(counts).toEqual({ ...NONE, versions: 5, ok: 4, different: 1 });
@@ -103,7 +96,7 @@ describe('what differs', () => {
     ]);
   });
 
-  test('a zip that is cut off is found', async () => {
+  test('in a truncated zip', async () => {
     const key = keyOf(LIB, 'v1.0.0', 'zip');
     await store.put(key, (await bytesOf(store, key)).subarray(0, -30));
     expect(await verification(workshop, store)).toMatchObject({
@@ -112,7 +105,7 @@ describe('what differs', () => {
     });
   });
 
-  test('a replaced .mod is found, with a record and without', async () => {
+  test('in a replaced .mod, with a record and without', async () => {
     await store.put(keyOf(LIB, 'v1.0.0', 'mod'), Buffer.from(`module ${LIB}\n\nrequire evil.example/x v1.0.0\n`));
     const different = { kind: 'different', module: LIB, version: 'v1.0.0', file: 'mod', expected: truth.goModSum };
     expect((await verification(workshop, store)).findings).toEqual([expect.objectContaining(different)]);
@@ -123,7 +116,7 @@ describe('what differs', () => {
     ]);
   });
 
-  test('the zip of another version is found, with a record and without', async () => {
+  test('in the zip of another version, with a record and without', async () => {
     await store.put(keyOf(LIB, 'v1.0.0', 'zip'), await bytesOf(store, keyOf(LIB, 'v1.1.0', 'zip')));
     const foreign = expect.objectContaining({
       kind: 'different',
@@ -141,15 +134,15 @@ describe('what differs', () => {
   });
 
   test.each([
-    ['no JSON', '{"Version":"v1.0.0","Time":', 'is not JSON'],
-    ['another version', '{"Version":"v1.0.1","Time":"2024-01-01T00:00:00Z"}', 'is that of "v1.0.1"'],
+    ['invalid JSON', '{"Version":"v1.0.0","Time":', 'is not JSON'],
+    ['another version', '{"Version":"v1.0.1","Time":"2024-01-01T00:00:00Z"}', 'has the version "v1.0.1"'],
     ['a time that is not in UTC', '{"Version":"v1.0.0","Time":"2024-01-01T02:00:00+02:00"}', 'Time'],
     ['a time without seconds', '{"Version":"v1.0.0","Time":"2024-01-01T02:00Z"}', 'Time'],
     ['no time', '{"Version":"v1.0.0"}', 'Time'],
-    ['a day that there is not', '{"Version":"v1.0.0","Time":"2024-02-30T00:00:00Z"}', 'Time'],
-    ['nothing in it', '', 'is not JSON'],
-    ['a megabyte and more', ' '.repeat(2 ** 20 + 1), 'has 1048577 bytes'],
-  ])('an .info with %s is found', async (_, text, problem) => {
+    ['a day that does not exist', '{"Version":"v1.0.0","Time":"2024-02-30T00:00:00Z"}', 'Time'],
+    ['no content', '', 'is not JSON'],
+    ['more than a megabyte', ' '.repeat(2 ** 20 + 1), 'has 1048577 bytes'],
+  ])('in an .info with %s', async (_, text, problem) => {
     await store.put(keyOf(LIB, 'v1.0.0', 'info'), Buffer.from(text));
     expect(await verification(workshop, store)).toMatchObject({
       counts: { ...NONE, versions: 5, ok: 4, different: 1 },
@@ -159,7 +152,7 @@ describe('what differs', () => {
     });
   });
 
-  test('the latest record counts', async () => {
+  test('against the latest record', async () => {
     await putOutcome({ ...outcomes[0], h1: 'h1:older', ...EARLIER });
     expect((await verification(workshop, store)).findings).toEqual([]);
     await putOutcome({ ...outcomes[0], h1: 'h1:newer', ...LATER });
@@ -169,8 +162,8 @@ describe('what differs', () => {
   });
 });
 
-describe('what is missing', () => {
-  test.each(['zip', 'mod'] as const)('a .%s beside its .info', async (file) => {
+describe('reports as missing', () => {
+  test.each(['zip', 'mod'] as const)('a .%s of a version with an .info', async (file) => {
     await store.delete(keyOf(LIB, 'v1.1.0', file));
     expect(await verification(workshop, store)).toMatchObject({
       counts: { ...NONE, versions: 5, ok: 4, missing: 1 },
@@ -178,7 +171,7 @@ describe('what is missing', () => {
     });
   });
 
-  test('a version that a record tells of, until a later one says otherwise', async () => {
+  test('a recorded version without files, unless a later outcome replaces the record', async () => {
     for (const file of ['info', 'mod', 'zip'] as const) await store.delete(keyOf(LIB, 'v1.0.0', file));
     expect(await verification(workshop, store)).toMatchObject({
       counts: { ...NONE, versions: 5, ok: 4, missing: 1 },
@@ -191,15 +184,13 @@ describe('what is missing', () => {
   });
 });
 
-describe('what is only told', () => {
-  test('files of a publish that was not finished, once for a version', async () => {
+describe('reports without a failure', () => {
+  test('the files of an interrupted publish, once for a version', async () => {
     await store.put(keyOf(LIB, 'v1.9.0', 'zip'), await bytesOf(store, keyOf(LIB, 'v1.0.0', 'zip')));
     await store.put(keyOf(LIB, 'v1.9.0', 'mod'), await bytesOf(store, keyOf(LIB, 'v1.0.0', 'mod')));
     expect(await verification(workshop, store)).toMatchObject({
       counts: { ...NONE, versions: 5, ok: 5 },
-      findings: [
-        { kind: 'note', module: LIB, version: 'v1.9.0', problem: expect.stringContaining('without an .info') },
-      ],
+      findings: [{ kind: 'note', module: LIB, version: 'v1.9.0', problem: expect.stringContaining('no .info') }],
     });
   });
 
@@ -214,9 +205,9 @@ describe('what is only told', () => {
   });
 
   test.each([
-    ['is cut off', () => '{"status":'],
-    ['lacks most', () => '{"status":"published"}'],
-    ['names no module', () => JSON.stringify({ ...outcomes[0], module: '../../etc' })],
+    ['is truncated', () => '{"status":'],
+    ['lacks most fields', () => '{"status":"published"}'],
+    ['names an invalid module', () => JSON.stringify({ ...outcomes[0], module: '../../etc' })],
   ])('an outcome that %s', async (_, text) => {
     const key = 'outcomes/999/v1.0.0@abc.json';
     await store.put(key, Buffer.from(text()));
@@ -227,7 +218,7 @@ describe('what is only told', () => {
   });
 });
 
-describe('arguments', () => {
+describe('checks only the selected versions', () => {
   beforeEach(async () => {
     await store.delete(keyOf(LIB, 'v1.1.0', 'zip'));
     for (const file of ['info', 'mod', 'zip'] as const) await store.delete(keyOf(TWO, 'v1.0.0', file));
@@ -241,7 +232,7 @@ describe('arguments', () => {
     [[`${LIB}@v1.1.0`, LIB], { versions: 2, ok: 1, missing: 1 }],
     [[LIB, `${LIB}@v1.1.0`], { versions: 2, ok: 1, missing: 1 }],
     [[`${LIB}@v1.1.0`, `${LIB}@v1.0.0`], { versions: 2, ok: 1, missing: 1 }],
-    // Of this one only the record is left.
+    // Only the record of this version is left.
     [[TWO], { versions: 1, missing: 1 }],
     [[`${TWO}@v1.0.0`, OTHER], { versions: 3, ok: 1, missing: 2 }],
     [[], { versions: 5, ok: 2, missing: 3 }],
@@ -250,17 +241,17 @@ describe('arguments', () => {
   });
 
   test.each([[[`${HOST}/group`]], [[`${LIB}/v2`]], [[`${LIB}@v1.2.0`]], [[LIB, `${HOST}/group/none`]]])(
-    '%j: what is not there is no success',
+    '%j: rejects a module or version that is not in the store',
     async (args) => {
-      await expect(verification(workshop, store, { args })).rejects.toThrow(NothingThere);
+      await expect(verification(workshop, store, { args })).rejects.toThrow(NotInStore);
     },
   );
 });
 
 describe('an outage of the store', () => {
-  test('leaves what could not be read unchecked, and the rest checked', async () => {
+  test('leaves the unreadable version unchecked and checks the others', async () => {
     const broken: ReadStore = {
-      ...reading(store),
+      ...readMethods(store),
       async open(key, range) {
         if (key === keyOf(LIB, 'v1.0.0', 'zip')) throw new StoreUnavailable('the disk reports errors');
         return await store.open(key, range);
@@ -279,9 +270,9 @@ describe('an outage of the store', () => {
     });
   });
 
-  test('during the listing is an error', async () => {
+  test('rejects during the listing', async () => {
     const down: ReadStore = {
-      ...reading(store),
+      ...readMethods(store),
       async *list(prefix) {
         if (prefix.startsWith('modules/')) throw new StoreUnavailable('it is gone');
         yield* store.list(prefix);
@@ -291,10 +282,10 @@ describe('an outage of the store', () => {
   });
 });
 
-test('an abort ends it early with what is known by then', async () => {
+test('ends early with the counts so far when it is aborted', async () => {
   const stop = new AbortController();
   const stopping: ReadStore = {
-    ...reading(store),
+    ...readMethods(store),
     async open(key, range) {
       if (key === keyOf(LIB, 'v1.1.0', 'zip')) stop.abort();
       return await store.open(key, range);
@@ -313,20 +304,20 @@ async function putOutcome(outcome: Outcome): Promise<void> {
   await store.put(keyOfOutcome(outcome), Buffer.from(JSON.stringify(outcome)));
 }
 
-/** The reading half of a store, to be changed. */
-function reading(whole: Store): ReadStore {
+/** The methods of a read store, for a test to override some of them. */
+function readMethods(original: Store): ReadStore {
   return {
-    get: (key) => whole.get(key),
-    stat: (key) => whole.stat(key),
-    open: (key, range) => whole.open(key, range),
-    list: (prefix, options) => whole.list(prefix, options),
+    get: (key) => original.get(key),
+    stat: (key) => original.stat(key),
+    open: (key, range) => original.open(key, range),
+    list: (prefix, options) => original.list(prefix, options),
   };
 }
 
-/** A copy with one bit of the byte at an offset flipped. */
-function flipped(bytes: Buffer, find: (bytes: Buffer) => number): Buffer {
+/** A copy in which one bit of the byte at an offset is flipped. */
+function withFlippedBit(bytes: Buffer, findOffset: (bytes: Buffer) => number): Buffer {
   const copy = Buffer.from(bytes);
-  const offset = find(bytes);
+  const offset = findOffset(bytes);
   copy.writeUInt8(copy.readUInt8(offset) ^ 1, offset);
   return copy;
 }

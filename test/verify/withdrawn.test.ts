@@ -1,30 +1,29 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ModulePath } from '../../src/module/path.ts';
 import { withdrawVersion } from '../../src/publish/withdraw.ts';
 import type { Store } from '../../src/store/store.ts';
 import { noCounts } from '../../src/verify/finding.ts';
 import { version } from '../proxy/modules.ts';
-import { bytesOf, keyOf, openWorkshop, verification, type Workshop } from './verification.ts';
+import { bytesOf, keyOf, useWorkshop, verification, type Workshop } from './verification.ts';
 
 const BAD = version('v1.1.0');
 const NOTE = { kind: 'note', version: BAD, problem: 'it was withdrawn: a token was in it' };
 
 let workshop: Workshop;
 let module: ModulePath;
-/** For each test its own. */
+/** A copy for each test. */
 let store: Store;
 
-beforeAll(async () => {
-  workshop = await openWorkshop();
-  ({ module } = await workshop.publish('group/lib', ['v1.0.0', 'v1.1.0']));
-});
-afterAll(() => workshop?.[Symbol.asyncDispose]());
-beforeEach(async () => {
-  store = await workshop.copyStore();
-});
+useWorkshop(
+  async (opened) => {
+    workshop = opened;
+    ({ module } = await workshop.publish('group/lib', ['v1.0.0', 'v1.1.0']));
+  },
+  (copy) => (store = copy),
+);
 
 describe('a withdrawn version', () => {
-  test('is told of, and is neither missing nor counted', async () => {
+  test('gets a note, and counts neither as missing nor as a version', async () => {
     await withdraw();
     for (const args of [[], [`${module}@v1.1.0`]]) {
       const { counts, findings } = await verification(workshop, store, { args });
@@ -40,7 +39,7 @@ describe('a withdrawn version', () => {
     { left: ['info', 'mod', 'zip'], recorded: false },
     { left: ['zip'], recorded: false },
   ] as const)(
-    'is a difference where files of it are there, and $left.0 the first of them (with a record: $recorded)',
+    'is a difference if it still has files, $left.0 first (with a record: $recorded)',
     async ({ left, recorded }) => {
       if (!recorded)
         for await (const { key } of store.list('outcomes/')) if (key.includes('v1.1.0')) await store.delete(key);
@@ -52,7 +51,7 @@ describe('a withdrawn version', () => {
       );
       await withdraw();
       for (const { key, bytes } of files) await store.put(key, bytes);
-      const problem = `${NOTE.problem}, and ${left.map((file) => `.${file}`).join(', ')} is still there`;
+      const problem = `${NOTE.problem}, but ${left.map((file) => `.${file}`).join(', ')} is still in the store`;
       const advice = `run modpress withdraw ${module}@v1.1.0 again with this reason`;
       expect(await verification(workshop, store)).toMatchObject({
         counts: { versions: 2, ok: 1, different: 1 },

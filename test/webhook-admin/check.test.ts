@@ -9,7 +9,7 @@ const SETTINGS = { push_events: false, tag_push_events: true, token: SECRET };
 
 let office: HookOffice;
 let receiver: WebhookReceiver;
-/** For each test a group of its own, with a project in it that has a commit. */
+/** Each test has a group of its own, with a project that has a commit. */
 let group: string;
 let project: Project;
 let tree: WorkTree;
@@ -34,7 +34,7 @@ beforeEach(async () => {
 });
 
 describe('check', () => {
-  test('a hook that is well is one line, and status 0', async () => {
+  test('prints one line and ends with status 0 for a hook that works', async () => {
     const { id } = await register();
     expect(await check()).toEqual({
       status: 0,
@@ -45,7 +45,7 @@ describe('check', () => {
     expect(receiver.received[0]?.headers['x-gitlab-event']).toBe('Tag Push Hook');
   });
 
-  test('a hook that is missing', async () => {
+  test('reports a missing hook', async () => {
     expect(await check()).toEqual({
       status: 1,
       stderr: '',
@@ -53,18 +53,18 @@ describe('check', () => {
     });
   });
 
-  test('what the last deliveries were answered, and the last failure with its time', async () => {
+  test('reports the results of the last deliveries, and the time of the last failure', async () => {
     await register();
     await pushTag('v1.0.0');
     receiver.status = 503;
     await pushTag('v1.1.0');
     receiver.status = 200;
     expect((await check()).stdout).toMatch(
-      /; last deliveries: 1 arrived, 1 failed, the last one at 20\d\d-\S+Z with 503\n$/,
+      /; last deliveries: 1 arrived, 1 failed, the last failure at 20\d\d-\S+Z with 503\n$/,
     );
   });
 
-  test('a wrong secret', async () => {
+  test('reports a wrong secret', async () => {
     await register();
     receiver.status = 401;
     expect(await check()).toMatchObject({
@@ -73,7 +73,7 @@ describe('check', () => {
     });
   });
 
-  test('a service that is down, and one that does not work', async () => {
+  test('reports a service that cannot be reached, and one that answers with an error', async () => {
     await register();
     receiver.status = 503;
     expect(await check()).toMatchObject({
@@ -88,7 +88,7 @@ describe('check', () => {
     });
   });
 
-  test('a setting that is wrong', async () => {
+  test('reports a wrong setting', async () => {
     await register({ tag_push_events: false, token: '' });
     expect(await check()).toMatchObject({
       status: 1,
@@ -96,18 +96,18 @@ describe('check', () => {
     });
   });
 
-  test('a disabled hook is not tested, since that would enable it', async () => {
+  test('does not test a disabled hook, because a test could enable it', async () => {
     await register();
     await disable();
     const { status, stdout } = await check();
     expect(stdout).toMatch(
-      /^WRONG .*: disabled until 20\d\d-\S+Z after failures; not tested: .*--repair does; last deliveries: 0 arrived, 4 failed/,
+      /^WRONG .*: disabled until 20\d\d-\S+Z after failures; not tested: .*use --repair; last deliveries: 0 arrived, 4 failed/,
     );
     expect([status, receiver.received.length]).toEqual([1, 4]);
-    expect(await hook()).toMatchObject({ alert_status: 'temporarily_disabled' });
+    expect(await currentHook()).toMatchObject({ alert_status: 'temporarily_disabled' });
   });
 
-  test('a hook that is disabled for good', async () => {
+  test('reports a hook that is disabled for good', async () => {
     const shown = await register();
     office.gitlab.faults.add({
       path: new RegExp(`/groups/${group}/hooks\\?`),
@@ -119,7 +119,7 @@ describe('check', () => {
     });
   });
 
-  test('more than five tests a minute: not tested, which is not well', async () => {
+  test('ends with status 1 if GitLab allows no more tests in this minute', async () => {
     const { id } = await register();
     const token = office.gitlab.createToken({ scopes: ['api'] });
     for (let index = 0; index < 5; index++)
@@ -130,10 +130,10 @@ describe('check', () => {
     });
   });
 
-  test('without any commit there is nothing to test, and nothing wrong', async () => {
+  test('finds nothing wrong with a project without commits, which GitLab cannot test', async () => {
     const empty = await office.gitlab.createProject(`empty${count}/lib`);
-    await office.register(`/projects/${empty.id}`, { ...SETTINGS, url: `${address()}/-/webhook` });
-    expect(await office.hooks(`check ${empty.path} --public-url ${address()}`)).toMatchObject({
+    await office.register(`/projects/${empty.id}`, { ...SETTINGS, url: `${serviceUrl()}/-/webhook` });
+    expect(await office.hooks(`check ${empty.path} --public-url ${serviceUrl()}`)).toMatchObject({
       status: 0,
       stdout: expect.stringMatching(
         /^ok project .*not tested: GitLab says: Ensure the project has at least one commit/,
@@ -141,22 +141,22 @@ describe('check', () => {
     });
   });
 
-  test('a project is covered by the hook of a group, which is checked instead', async () => {
+  test('checks the hook of the group that covers a project', async () => {
     await register();
-    const { status, stdout } = await office.hooks(`check ${project.path} --public-url ${address()}`);
+    const { status, stdout } = await office.hooks(`check ${project.path} --public-url ${serviceUrl()}`);
     expect([status, stdout]).toEqual([
       0,
       expect.stringMatching(
         new RegExp(
-          `^ok group ${group}: .*\ncovered project ${project.path}: the hook of group ${group} hears of its tags\n$`,
+          `^ok group ${group}: .*\ncovered project ${project.path}: the hook of group ${group} also reports its tags\n$`,
         ),
       ),
     ]);
     receiver.status = 503;
-    expect((await office.hooks(`check ${project.path} --public-url ${address()}`)).status).toBe(1);
+    expect((await office.hooks(`check ${project.path} --public-url ${serviceUrl()}`)).status).toBe(1);
   });
 
-  test('--json is an object a line', async () => {
+  test('--json prints one object a line', async () => {
     const { id } = await register();
     receiver.status = 503;
     await pushTag('v1.0.0');
@@ -185,7 +185,7 @@ describe('check', () => {
 });
 
 describe('check --repair', () => {
-  test('registers what is missing', async () => {
+  test('registers a missing hook', async () => {
     expect(await check('--repair')).toMatchObject({
       status: 0,
       stdout: expect.stringMatching(/^ok group .*: hook \d+: repaired \(registered\); enabled; reaches the service/),
@@ -193,7 +193,7 @@ describe('check --repair', () => {
     expect((await check()).status).toBe(0);
   });
 
-  test('leaves alone what is well', async () => {
+  test('changes nothing for a hook that works', async () => {
     await register();
     office.gitlab.clearRequests();
     expect((await check('--repair')).stdout).not.toContain('repaired');
@@ -202,14 +202,14 @@ describe('check --repair', () => {
     ]);
   });
 
-  test('sets settings and the secret again', async () => {
+  test('sets the settings and the secret again', async () => {
     await register({ token: 'an old one', tag_push_events: false });
     expect((await check('--repair')).stdout).toMatch(/repaired \(settings and secret set again\)/);
     await pushTag('v1.0.0');
     expect(receiver.received.at(-1)?.headers['x-gitlab-token']).toBe(SECRET);
   });
 
-  test('after a rotation it is add that sets the new secret: what still arrives with the old one looks well', async () => {
+  test('does not replace a secret that the service still accepts after a rotation: hooks add does', async () => {
     await register({ token: 'an old one' });
     expect((await check('--repair')).stdout).not.toContain('repaired');
     const added = await office.hooks(`add ${group} --public-url ${new URL(receiver.url).origin}`, {
@@ -217,40 +217,40 @@ describe('check --repair', () => {
     });
     expect(added).toMatchObject({
       status: 0,
-      stdout: expect.stringMatching(/^kept group .*, its secret was set again\n$/),
+      stdout: expect.stringMatching(/^kept group .*; its secret was set again\n$/),
     });
     await pushTag('v1.0.0');
     expect(receiver.received.at(-1)?.headers['x-gitlab-token']).toBe(SECRET);
   });
 
-  test('enables, and sends again what failed: five a minute, the rest is left to the sweep', async () => {
+  test('enables the hook and sends five failed deliveries again; the sweep finds the other tags', async () => {
     await register();
-    // The success in between keeps the hook from being disabled any sooner.
+    // GitLab disables a hook after four failures in a row. The success in between delays that.
     for (const [minor, status] of [503, 503, 503, 200, 503, 503, 503, 503].entries()) {
       receiver.status = status;
       await pushTag(`v1.${minor}.0`);
     }
-    expect(await hook()).toMatchObject({ alert_status: 'temporarily_disabled' });
+    expect(await currentHook()).toMatchObject({ alert_status: 'temporarily_disabled' });
     receiver.status = 200;
 
     const before = receiver.received.length;
     const { status, stdout } = await check('--repair');
     expect(stdout).toMatch(/^ok .*: repaired \(settings and secret set again, enabled\); enabled; reaches the service/);
     expect(stdout).toContain(
-      '; sent again: 5 arrived, 0 failed, 2 left, since GitLab allows 5 a minute; the sweep finds their tags anyway\n',
+      '; sent again: 5 arrived, 0 failed, 2 left because GitLab allows 5 a minute; the sweep finds their tags anyway\n',
     );
     expect(status).toBe(0);
-    expect(await hook()).toMatchObject({ alert_status: 'executable' });
-    // After the test, the oldest first.
+    expect(await currentHook()).toMatchObject({ alert_status: 'executable' });
+    // The test comes first, then the oldest lost deliveries.
     const tags = receiver.received.slice(before + 1).map(({ body }) => (JSON.parse(body) as { ref: string }).ref);
     expect(tags).toEqual([0, 1, 2, 4, 5].map((minor) => `refs/tags/v1.${minor}.0`));
 
-    // What has arrived by now is not sent again.
+    // Deliveries that have arrived by now are not sent again.
     expect((await check('--repair')).stdout).toContain('; sent again: 2 arrived, 0 failed\n');
     expect((await check('--repair')).stdout).not.toContain('sent again');
   });
 
-  test('says so where it cannot help', async () => {
+  test('reports what is still wrong after the repair', async () => {
     await register();
     await disable();
     expect(await check('--repair')).toMatchObject({
@@ -260,21 +260,22 @@ describe('check --repair', () => {
   });
 });
 
-function address(): string {
+function serviceUrl(): string {
   return new URL(receiver.url).origin;
 }
 
-function check(more = '', settings: Readonly<Record<string, string>> = {}) {
-  return office.hooks(`check ${group} --public-url ${address()}${more === '' ? '' : ` ${more}`}`, settings);
+/** Runs `modpress hooks check` for the group, with further arguments. */
+function check(args = '', settings: Readonly<Record<string, string>> = {}) {
+  return office.hooks(`check ${group} --public-url ${serviceUrl()}${args === '' ? '' : ` ${args}`}`, settings);
 }
 
-/** The hook of the group, as modpress would register it but for what is given. */
+/** Registers the hook of the group as modpress would, except for the given settings. */
 function register(settings: object = {}): Promise<ShownHook> {
-  return office.register(`/groups/${group}`, { ...SETTINGS, ...settings, url: `${address()}/-/webhook` });
+  return office.register(`/groups/${group}`, { ...SETTINGS, ...settings, url: `${serviceUrl()}/-/webhook` });
 }
 
-async function hook(): Promise<ShownHook> {
-  const [found] = await office.shown(`/groups/${group}`);
+async function currentHook(): Promise<ShownHook> {
+  const [found] = await office.hooksOf(`/groups/${group}`);
   if (found === undefined) throw new Error(`group ${group} has no hook`);
   return found;
 }
@@ -285,7 +286,7 @@ async function pushTag(...tags: string[]): Promise<void> {
   await office.gitlab.settled();
 }
 
-/** Four failures in a row. */
+/** Makes GitLab disable the hook by four failures in a row. */
 async function disable(): Promise<void> {
   receiver.status = 503;
   for (const tag of ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0']) await pushTag(tag);

@@ -15,7 +15,7 @@ beforeAll(async () => {
   office = await openOffice({ archiveLimit: 'off' });
   project = await office.gitlab.createProject('platform/lib');
   module = `${PREFIX}/${project.path}`;
-  // Nothing but a webhook can tell of a tag.
+  // With such rare sweeps, only a webhook can report a tag.
   service = await startInProcess({ ...office.settings, SWEEP_MINUTES: '1000' });
 });
 afterAll(async () => {
@@ -23,14 +23,14 @@ afterAll(async () => {
   await office?.[Symbol.asyncDispose]();
 });
 
-test('hooks add makes a pushed tag a module; a hook that GitLab has disabled is found, and repaired, and nothing is lost', async () => {
+test('hooks add has pushed tags published, and hooks check --repair restores a disabled hook without losing a tag', async () => {
   expect(await hooks('add')).toMatchObject({
     status: 0,
     stderr: '',
     stdout: expect.stringMatching(/^registered group platform: hook \d+\n$/),
   });
   await pushTags(project, library(module, 'one'), 'v1.0.0');
-  await published('v1.0.0');
+  await waitUntilPublished('v1.0.0');
   expect(await hooks('check')).toMatchObject({
     status: 0,
     stderr: '',
@@ -47,7 +47,7 @@ test('hooks add makes a pushed tag a module; a hook that GitLab has disabled is 
   }
   const broken = await hooks('check');
   expect(broken.stdout).toMatch(
-    /^WRONG group platform: .*disabled until .*; last deliveries: 2 arrived, 4 failed, the last one at \S+ with 401\n$/,
+    /^WRONG group platform: .*disabled until .*; last deliveries: 2 arrived, 4 failed, the last failure at \S+ with 401\n$/,
   );
   expect(broken.status).toBe(1);
   expect((await get(`${service.url}/${module}/@v/list`)).text).toBe('v1.0.0\n');
@@ -57,20 +57,20 @@ test('hooks add makes a pushed tag a module; a hook that GitLab has disabled is 
     /^ok group platform: .*repaired \(settings and secret set again, enabled\).*; sent again: 4 arrived, 0 failed\n$/,
   );
   expect(repaired.status).toBe(0);
-  for (const tag of lost) await published(tag);
+  for (const tag of lost) await waitUntilPublished(tag);
   expect(await hooks('check')).toMatchObject({
     status: 0,
     stdout: expect.stringMatching(/^ok group platform: .*: enabled; reaches the service/),
   });
 }, 60_000);
 
-async function published(version: string): Promise<void> {
+async function waitUntilPublished(version: string): Promise<void> {
   await vi.waitUntil(async () => (await get(`${service.url}/${module}/@v/${version}.info`)).status === 200, {
     timeout: 20_000,
   });
 }
 
-function hooks(command: 'add' | 'check', ...more: string[]): Promise<CommandResult> {
+function hooks(command: 'add' | 'check', ...args: string[]): Promise<CommandResult> {
   const { GITLAB_URL, GITLAB_RATE, WEBHOOK_TOKEN } = office.settings;
   const token = office.gitlab.createToken({ scopes: ['api'] });
   const settings = {
@@ -80,5 +80,5 @@ function hooks(command: 'add' | 'check', ...more: string[]): Promise<CommandResu
     GITLAB_TOKEN: token,
     GITLAB_SCOPE: 'platform',
   };
-  return runModpress(['hooks', command, '--public-url', service.url, ...more], settings);
+  return runModpress(['hooks', command, '--public-url', service.url, ...args], settings);
 }

@@ -2,8 +2,9 @@ import { call } from '../fake-gitlab/api-client.ts';
 import { startGitLab, type StandIn, type StandInOptions } from '../fake-gitlab/stand-in.ts';
 import { runModpress, type CommandResult } from '../e2e/service.ts';
 
-/** A secret that must not be seen anywhere. */
+/** The value of WEBHOOK_TOKEN. No command may print it. */
 export const SECRET = 's3cret-of-the-hook';
+/** A value for WEBHOOK_SIGNING_TOKEN. No command may print it. */
 export const SIGNING = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
 /** A hook as the API shows it. */
@@ -13,17 +14,18 @@ export interface ShownHook {
   readonly [setting: string]: unknown;
 }
 
-/** A GitLab whose hooks are to be handled, with whatever `modpress hooks` needs to be run. */
+/** A GitLab, and what it takes to run `modpress hooks` on it. */
 export interface HookOffice extends AsyncDisposable {
   readonly gitlab: StandIn;
-  /** Runs `modpress hooks` with these arguments; fails if a secret is printed. A token of its own each time: GitLab's limits are for a user. */
+  /** Runs `modpress hooks` with these arguments. Throws if it prints a secret. Each run has a token of its own, because GitLab's limits are for a user. */
   hooks(args: string, settings?: Readonly<Record<string, string>>): Promise<CommandResult>;
-  /** The hooks of `/groups/a%2Fb`, `/projects/1`, or of the system. */
-  shown(owner: string): Promise<ShownHook[]>;
-  /** Registers a hook without modpress. */
+  /** The hooks of `/groups/a%2Fb`, of `/projects/1`, or of the system (an empty string). */
+  hooksOf(owner: string): Promise<ShownHook[]>;
+  /** Registers a hook by the API, without modpress. */
   register(owner: string, settings: object): Promise<ShownHook>;
 }
 
+/** Starts a GitLab. */
 export async function openHookOffice(options: StandInOptions = {}): Promise<HookOffice> {
   const gitlab = await startGitLab(options);
   return {
@@ -40,16 +42,16 @@ export async function openHookOffice(options: StandInOptions = {}): Promise<Hook
       const result = await runModpress(['hooks', ...args.split(' ')], env);
       const printed = result.stdout + result.stderr;
       for (const secret of [SECRET, SIGNING, env.GITLAB_TOKEN])
-        if (secret !== '' && printed.includes(secret)) throw new Error(`a secret is printed: ${printed}`);
+        if (secret !== '' && printed.includes(secret)) throw new Error(`a secret was printed: ${printed}`);
       return result;
     },
-    async shown(owner) {
+    async hooksOf(owner) {
       return (await call(gitlab, `${owner}/hooks?per_page=100`)).json as ShownHook[];
     },
     async register(owner, settings) {
-      const answer = await call(gitlab, `${owner}/hooks`, { method: 'POST', body: settings });
-      if (answer.status !== 201) throw new Error(`GitLab answered ${answer.status}: ${answer.bytes.toString()}`);
-      return answer.json as ShownHook;
+      const response = await call(gitlab, `${owner}/hooks`, { method: 'POST', body: settings });
+      if (response.status !== 201) throw new Error(`GitLab answered ${response.status}: ${response.bytes.toString()}`);
+      return response.json as ShownHook;
     },
     [Symbol.asyncDispose]: () => gitlab.close(),
   };

@@ -6,10 +6,10 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
   const timers = vi.getTimerCount();
   vi.useRealTimers();
-  if (timers > 0) throw new Error('the progress keeps the command from ending');
+  if (timers > 0) throw new Error('a timer of the progress bar would keep the command from ending');
 });
 
-test('on a terminal it is a bar: how many, how fast, how long', () => {
+test('shows a bar with number, speed and remaining time on a terminal', () => {
   const screen = new Screen(true);
   const progress = showProgress(screen, { unit: 'versions' });
   progress.update(0, 40);
@@ -23,7 +23,7 @@ test('on a terminal it is a bar: how many, how fast, how long', () => {
   expect(screen.line()).toBe('');
 });
 
-test('on a narrow terminal the short form is shown, and of that the beginning', () => {
+test('shows the beginning of the short form on a narrow terminal', () => {
   const screen = new Screen(true, 80);
   const progress = showProgress(screen, { unit: 'tags' });
   vi.advanceTimersByTime(2_000);
@@ -41,7 +41,7 @@ test('on a narrow terminal the short form is shown, and of that the beginning', 
   progress.stop();
 });
 
-test('what does not fit is left out for the short form on a wide terminal, too', () => {
+test('shows the short form on a wide terminal too if the long one does not fit', () => {
   const screen = new Screen(true, 120);
   const progress = showProgress(screen, { unit: 'tags' });
   progress.update(1, 2, { detail: 'x'.repeat(80), short: 'in fewer words', seconds: 10, fraction: 0.5 });
@@ -50,7 +50,7 @@ test('what does not fit is left out for the short form on a wide terminal, too',
   progress.stop();
 });
 
-test('what has been going on for long is as fast as it is, and not as it would be since it was first shown', () => {
+test('computes the speed from the given duration, not from when the progress was first shown', () => {
   const screen = new Screen(false);
   const progress = showProgress(screen, { unit: 'tags' });
   progress.update(6_000, 12_000, { seconds: 600, fraction: 0.5 });
@@ -59,7 +59,7 @@ test('what has been going on for long is as fast as it is, and not as it would b
   progress.stop();
 });
 
-test('on a terminal what is printed stands above the bar, and both stay whole', () => {
+test('prints lines above the bar on a terminal, and keeps both intact', () => {
   const screen = new Screen(true);
   const progress = showProgress(screen, { unit: 'versions' });
   progress.update(3, 40);
@@ -71,7 +71,7 @@ test('on a terminal what is printed stands above the bar, and both stay whole', 
   expect(screen.lines()).toEqual(['DIFFERENT something', 'the end', '']);
 });
 
-test('on a terminal it says what is waited for, until something is done', () => {
+test('shows the reason of a wait on a terminal until the next progress', () => {
   const screen = new Screen(true);
   const progress = showProgress(screen, { unit: 'versions' });
   progress.update(1, 2);
@@ -84,7 +84,7 @@ test('on a terminal it says what is waited for, until something is done', () => 
   progress.stop();
 });
 
-test('a line never is longer than the terminal, with ^C behind it', () => {
+test('keeps the line shorter than the terminal, with room for ^C', () => {
   const screen = new Screen(true, 40);
   const progress = showProgress(screen, { unit: 'versions' });
   progress.wait('a very long reason that would go on over the edge of the terminal', 1_000);
@@ -93,7 +93,7 @@ test('a line never is longer than the terminal, with ^C behind it', () => {
   progress.stop();
 });
 
-test('elsewhere it is a plain line every few seconds, and one at once for what is waited for', () => {
+test('writes a plain line every few seconds without a terminal, and one at once for a wait', () => {
   const screen = new Screen(false);
   const progress = showProgress(screen, { unit: 'versions' });
   progress.update(1, 400);
@@ -115,10 +115,10 @@ test('elsewhere it is a plain line every few seconds, and one at once for what i
 });
 
 const ESCAPE = '\u001B';
-/** A code of the terminal, the end of a line, or text. */
+/** A terminal code, the end of a line, or text. */
 const TOKEN = new RegExp(`${ESCAPE}\\[\\??\\d*[A-Za-z]|${ESCAPE}[78]|\n|[^\n${ESCAPE}]+`, 'g');
 
-/** A stream that keeps what is written, and shows it as a terminal would. */
+/** A stream that records its text, and shows it as a terminal does. */
 class Screen extends PassThrough {
   readonly isTTY: boolean;
   columns: number;
@@ -131,7 +131,7 @@ class Screen extends PassThrough {
     this.on('data', (chunk: Buffer) => (this.text += chunk.toString()));
   }
 
-  /** The lines on the screen. Of the terminal's codes it knows those that are used. */
+  /** The lines on the screen. Throws for a terminal code that the progress bar does not use. */
   lines(): string[] {
     const lines = [''];
     let column = 0;
@@ -157,7 +157,7 @@ class Screen extends PassThrough {
     return lines;
   }
 
-  /** The last of them. */
+  /** The last line on the screen. */
   line(): string {
     return this.lines().at(-1) ?? '';
   }
