@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { sleep } from './sleep.ts';
 
 /** Decides what happens after a failed attempt. */
@@ -20,7 +21,7 @@ export interface RetryOptions {
 export async function retry<T>(
   work: () => Promise<T>,
   policy: RetryPolicy,
-  { signal = new AbortController().signal, onWait }: RetryOptions = {},
+  { signal = NEVER, onWait }: RetryOptions = {},
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -36,3 +37,7 @@ export async function retry<T>(
     }
   }
 }
+
+const NEVER = new AbortController().signal;
+// Any number of waits may share the signal. Node would warn from the eleventh listener on.
+setMaxListeners(0, NEVER);

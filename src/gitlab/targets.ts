@@ -84,7 +84,10 @@ async function* projectsAt(
   else onUnknown?.(path, project?.path);
 }
 
-/** Whether modpress may publish from a project: its repository is switched on, and it does not wait for its deletion. GitLab changes the path of one that waits, which is no move. */
+/**
+ * Whether modpress publishes from a project: its repository is switched on, and the project does not wait for its deletion.
+ * GitLab changes the path of a project that waits. That is no move.
+ */
 export function isOpen({ hasCode, isBeingDeleted }: Project): boolean {
   return hasCode && !isBeingDeleted;
 }

@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Store, type StoredObject, StoreUnavailable } from '../../src/store/store.ts';
 
-/** A store to be tried, and how to take it down and bring it back with its data. */
+/** A store to test, and how to take it down and bring it back with its data. */
 export interface StoreUnderTest {
   readonly store: Store;
   takeDown(): Promise<void>;
@@ -17,7 +17,7 @@ export interface StoreUnderTest {
 
 const MB = 1024 * 1024;
 
-/** What every store promises in store.ts, tried on the one that `open` gives. Each test keeps to keys of its own. */
+/** Tests the contract of store.ts on the store that `open` returns. Each test uses its own keys. */
 export function describeStore(title: string, open: () => Promise<StoreUnderTest>): void {
   describe(`${title} keeps the contract of a store`, () => {
     let underTest: StoreUnderTest;
@@ -32,14 +32,14 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       await underTest.close();
     });
 
-    it('gives back what was put: bytes, size and time', async () => {
+    it('returns what was put: bytes, size and time', async () => {
       const before = Date.now();
       await store.put('basic/a.mod', Buffer.from('module a\n'));
 
       expect((await store.get('basic/a.mod'))?.toString()).toBe('module a\n');
       const object = await store.stat('basic/a.mod');
       expect(object).toMatchObject({ key: 'basic/a.mod', size: 9 });
-      // HTTP dates know no fractions of a second.
+      // HTTP dates have no fractions of a second.
       expect(object?.modified.getTime()).toBeGreaterThan(before - 2000);
       expect(object?.modified.getTime()).toBeLessThan(Date.now() + 2000);
 
@@ -59,7 +59,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await keys(store.list('empty/'))).toEqual(['empty/buffer', 'empty/sized', 'empty/stream']);
     });
 
-    it('answers undefined for what is missing, also where a directory would be, and below an object', async () => {
+    it('returns undefined for a missing object, also at the place of a directory, and below an object', async () => {
       await store.put('missing/here/x', Buffer.from('x'));
       for (const key of [
         'missing/no',
@@ -87,7 +87,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await store.stat('replace/x')).toMatchObject({ size: 5 });
     });
 
-    it('removes an object, and is content when it is gone already', async () => {
+    it('removes an object, and accepts that it is missing', async () => {
       await store.put('delete/x', Buffer.from('x'));
       await store.delete('delete/x');
       expect(await store.get('delete/x')).toBeUndefined();
@@ -95,7 +95,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       await store.delete('delete/x');
     });
 
-    it('opens the part that was asked for', async () => {
+    it('opens the requested part of an object', async () => {
       await store.put('range/x', Buffer.from('0123456789'));
       const part = async (first: number, last: number): Promise<string> => {
         const opened = await store.open('range/x', { first, last });
@@ -151,7 +151,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       await expect(store.delete(key)).rejects.toThrow(TypeError);
     });
 
-    it('refuses to store under a key that some store could not hold', async () => {
+    it('refuses to store under a key that is too long for some store', async () => {
       await expect(store.put(`long/${'n'.repeat(256)}`, Buffer.from('x'))).rejects.toThrow(/too long/);
       await expect(store.put(`long/${'é'.repeat(128)}`, Buffer.from('x'))).rejects.toThrow(/too long/);
       await expect(store.put(`${'long/'.repeat(205)}x`, Buffer.from('x'))).rejects.toThrow(/too long/);
@@ -163,7 +163,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       await expect(keys(store.list(prefix))).rejects.toThrow(TypeError);
     });
 
-    it('keeps names with every kind of character apart, and lists them in byte order', async () => {
+    it('distinguishes names with every kind of character, and lists them in byte order', async () => {
       const names = [
         '!azure',
         '%2f',
@@ -202,7 +202,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       }
     });
 
-    it('sorts a directory as its name with a slash, between the names beside it', async () => {
+    it('sorts a directory as its name with a slash, among the names beside it', async () => {
       const expected = ['order/a!/x', 'order/a-b', 'order/a.b', 'order/a/b', 'order/a/z/deep', 'order/a0', 'order/b'];
       for (const key of expected.toReversed()) await store.put(key, Buffer.from('x'));
       expect(await keys(store.list('order/'))).toEqual(expected);
@@ -227,7 +227,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await keys(store.list('middle/ab', { after: 'zzz' }))).toEqual([]);
     });
 
-    it('lists all of 2,500 objects, once each, in byte order, and from any key on', async () => {
+    it('lists each of 2,500 objects once, in byte order, and from any key on', async () => {
       const expected: string[] = [];
       for (let index = 0; index < 2500; index += 1)
         expected.push(`many/${index % 7 === 0 ? `d${index % 3}/` : ''}${index}.info`);
@@ -263,7 +263,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       ] as const) {
         const stream = new PassThrough();
         const put = store.put(key, { stream });
-        // Large enough that the store must have begun to write: its buffers are full when this has drained twice.
+        // So much that the store must have begun to write: its buffers are smaller.
         for (let index = 0; index < 20; index += 1) await write(stream, Buffer.alloc(MB, 'n'));
         expect((await store.get(key))?.toString()).toBe(before);
         expect(await keys(store.list('atomic/'))).toEqual(there);
@@ -274,7 +274,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await keys(store.list('atomic/'))).toEqual(['atomic/new', 'atomic/old']);
     });
 
-    it('lets a reader finish with the object it opened while that is replaced', async () => {
+    it('lets a reader finish the object that it opened, while the object is replaced', async () => {
       const [first, second] = [Buffer.alloc(3 * MB, '1'), Buffer.alloc(3 * MB, '2')];
       await store.put('replaced/while-read', first);
       const opened = await store.open('replaced/while-read');
@@ -286,7 +286,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
     it.each([
       ['soon', 1000],
       ['after many megabytes', 20 * MB],
-    ])('leaves nothing of a stream that fails %s, and says why', async (when, length) => {
+    ])('leaves nothing of a stream that fails %s, and rejects with its error', async (when, length) => {
       const key = `failing/${length}`;
       const stream = Readable.from(
         (async function* () {
@@ -320,7 +320,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await store.stat(key)).toBeUndefined();
     });
 
-    it('ends with one whole version when several write one key at once', async () => {
+    it('ends with one complete version when several writers put one key at once', async () => {
       const versions = [11, 12, 13, 14].map((megabytes, index) => Buffer.alloc(megabytes * MB, String(index)));
       await Promise.all(versions.map((version) => store.put('concurrent/big', { stream: Readable.from([version]) })));
       const big = await store.get('concurrent/big');
@@ -337,7 +337,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
     });
 
     it.each([undefined, 100 * MB])(
-      'takes and gives 100 MB in little memory, size beforehand: %s',
+      'writes and reads 100 MB in little memory, declared size: %s',
       async (size) => {
         const collect = garbageCollector();
         collect();
@@ -376,7 +376,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       60_000,
     );
 
-    it('releases everything when the body of an open object is destroyed, read or not', async () => {
+    it('releases everything when the body of an open object is destroyed, before or after a read', async () => {
       await store.put('destroyed/x', Buffer.alloc(5 * MB));
       for (const read of [false, true]) {
         const opened = await store.open('destroyed/x');
@@ -389,13 +389,13 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect((await store.get('destroyed/x'))?.length).toBe(5 * MB);
     });
 
-    it('passes its check and leaves no trace of it', async () => {
+    it('passes its check, which leaves nothing behind', async () => {
       const before = await keys(store.list(''));
       await store.check();
       expect(await keys(store.list(''))).toEqual(before);
     });
 
-    it('is unavailable, and never empty, while it is down, and works again afterwards', async () => {
+    it('rejects with StoreUnavailable, and never looks empty, during an outage, and works afterwards', async () => {
       await store.put('outage/x', Buffer.from('x'));
       await underTest.takeDown();
       try {
@@ -429,12 +429,12 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
 
 /** The keys of a listing, in its order. */
 export async function keys(objects: AsyncIterable<StoredObject>): Promise<string[]> {
-  const found: string[] = [];
-  for await (const { key } of objects) found.push(key);
-  return found;
+  const listed: string[] = [];
+  for await (const { key } of objects) listed.push(key);
+  return listed;
 }
 
-/** A stream of so many bytes, no two megabytes alike. */
+/** A stream of `length` bytes. No two megabytes are equal. */
 export function pieces(length: number): Readable {
   return Readable.from(
     (async function* () {
@@ -461,10 +461,10 @@ async function write(stream: PassThrough, chunk: Buffer): Promise<void> {
 }
 
 function inByteOrder(names: readonly string[]): string[] {
-  return names.toSorted((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)));
+  return names.toSorted((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
 }
 
-/** Only after a collection do the figures say what is held, rather than what is not yet swept up. */
+/** Runs the garbage collector. Before that, the memory figures include what is no longer used. */
 function garbageCollector(): () => void {
   setFlagsFromString('--expose-gc');
   return runInNewContext('gc') as () => void;

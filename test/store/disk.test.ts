@@ -29,7 +29,7 @@ describeStore('DiskStore', async () => {
   return {
     store: await DiskStore.open(folder),
     takeDown: async () => {
-      // As when a volume is not mounted: the mount point is there, and empty.
+      // Like a volume that is not mounted: the mount point exists, and is empty.
       await rename(folder, `${folder}-away`);
       await mkdir(folder);
     },
@@ -56,14 +56,14 @@ describe('DiskStore', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('creates its folder, with those above it', async () => {
+  it('creates its folder, and the folders above it', async () => {
     const store = await openStore({ kind: 'disk', folder: join(folder, 'a', 'b') });
     await store.put('modules/x/@v/list', Buffer.from('v1.0.0\n'));
     expect(await readFile(join(folder, 'a', 'b', 'modules', 'x', '@v', 'list'), 'utf8')).toBe('v1.0.0\n');
     await store[Symbol.asyncDispose]();
   });
 
-  it('shows nothing of a put whose process was killed, and clears it away once it is old', async () => {
+  it('shows nothing of a put whose process was killed, and removes its partial file after an hour', async () => {
     const script = fileURLToPath(new URL('interrupted-put.ts', import.meta.url));
     const child = spawn(process.execPath, ['--import', 'tsx', script, folder], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -81,7 +81,7 @@ describe('DiskStore', () => {
     expect(await store.get('crash/x')).toBeUndefined();
     expect(await keys(store.list(''))).toEqual([]);
     expect(await readdir(folder)).toEqual(['.tmp']);
-    // It could be another process's put that goes on: only its age tells.
+    // Another process may still be writing it, so only an old file is removed.
     expect(await readdir(join(folder, '.tmp'))).toEqual(during);
 
     const longAgo = new Date(Date.now() - 61 * 60 * 1000);
@@ -90,7 +90,7 @@ describe('DiskStore', () => {
     expect(await readdir(join(folder, '.tmp'))).toEqual([]);
   });
 
-  it('says which folder it may not write, and to whom to give it', async () => {
+  it('names the folder that it may not write, and the user who needs access', async () => {
     const store = await DiskStore.open(folder);
     await store.put('modules/x', Buffer.from('x'));
     await asOrdinaryUser(folder, async () => {
@@ -118,7 +118,7 @@ describe('DiskStore', () => {
     });
   });
 
-  it('blames the key, not the disk, when one object is in the way of another', async () => {
+  it('names the key, not the disk, as the problem when one object has the name of a directory', async () => {
     const store = await DiskStore.open(folder);
     await store.put('a/b', Buffer.from('x'));
     for (const key of ['a', 'a/b/c', 'a/b/c/d']) {
@@ -131,7 +131,7 @@ describe('DiskStore', () => {
     expect(await keys(store.list(''))).toEqual(['a/b']);
   });
 
-  it('lists only objects: no partial files, no links, no names that are no keys', async () => {
+  it('lists only objects: no partial files, no links, no invalid keys', async () => {
     const store = await DiskStore.open(folder);
     await store.put('a/x', Buffer.from('x'));
     await writeFile(join(folder, '.tmp', 'partial'), 'x');
@@ -141,11 +141,11 @@ describe('DiskStore', () => {
     expect(await keys(store.list('.t'))).toEqual([]);
   });
 
-  it('does not look into the subtrees that `after` leaves out', async () => {
+  it('does not read the directories that `after` leaves out', async () => {
     const store = await DiskStore.open(folder);
     for (const key of ['a/x', 'b/x', 'b/y', 'c/x']) await store.put(key, Buffer.from('x'));
     await asOrdinaryUser(folder, async () => {
-      // Looking into it would fail.
+      // Reading it would fail.
       await chmod(join(folder, 'a'), 0);
       await expect(keys(store.list(''))).rejects.toThrow(StoreUnavailable);
       expect(await keys(store.list('', { after: 'b/x' }))).toEqual(['b/y', 'c/x']);
@@ -154,7 +154,7 @@ describe('DiskStore', () => {
     });
   });
 
-  it('keeps no descriptor of bodies that were destroyed, or of ranges that were refused', async () => {
+  it('leaves no file open after a body was destroyed or a range was refused', async () => {
     const store = await DiskStore.open(folder);
     await store.put('x', Buffer.alloc(1024 * 1024));
     await store.put('d/x', Buffer.alloc(1));
@@ -168,7 +168,7 @@ describe('DiskStore', () => {
   });
 });
 
-/** Runs `act` as somebody who owns the folder but, unlike the super-user, is bound by permissions. */
+/** Runs `act` as a user who owns the folder. Unlike root, this user needs permissions. */
 async function asOrdinaryUser(folder: string, act: () => Promise<void>): Promise<void> {
   if (process.geteuid?.() !== 0 || process.seteuid === undefined) {
     await act();

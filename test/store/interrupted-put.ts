@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { setInterval } from 'node:timers/promises';
 import { DiskStore } from '../../src/store/disk.ts';
 
-/** A program that never ends by itself: it begins to put an object, gives its first megabyte, says so, and waits for the rest. */
+/** A program that never ends by itself. It begins to put an object, sends the first megabyte, prints `half`, and then waits. */
 
 const [folder = ''] = process.argv.slice(2);
 const store = await DiskStore.open(folder);

@@ -66,7 +66,7 @@ describe('S3Store on MinIO', () => {
     return store;
   };
 
-  it('is opened from a setting, and creates a missing bucket when it is checked', async () => {
+  it('is opened from settings, and its check creates a missing bucket', async () => {
     const { endpoint, accessKey, secretKey, region } = minio;
     const store = await openStore({
       kind: 's3',
@@ -81,13 +81,13 @@ describe('S3Store on MinIO', () => {
     await expect(store.get('x')).rejects.toThrow(/the bucket does not exist; create it/);
 
     const [first, second] = [store, storeIn('not-there-yet')];
-    // As replicas do that start together.
+    // Like replicas that start together.
     await Promise.all(Array.from({ length: 10 }, (_, index) => (index % 2 === 0 ? first : second).check()));
     await store.put('x', Buffer.from('x'));
     expect(await keys(second.list(''))).toEqual(['x']);
   });
 
-  it('never takes a missing bucket for a missing object', async () => {
+  it('distinguishes a missing bucket from a missing object', async () => {
     const store = storeIn('no-such-bucket');
     const attempts = [
       () => store.get('x'),
@@ -107,7 +107,7 @@ describe('S3Store on MinIO', () => {
   it.each([
     ['access key', { accessKey: 'somebody-else' }],
     ['secret key', { secretKey: 'not-the-secret' }],
-  ])('tells a wrong %s from absence, and does not repeat it', async (_, wrong) => {
+  ])('distinguishes a wrong %s from absence, and does not print it', async (_, wrong) => {
     const store = storeIn(await minio.bucket(), wrong);
     const attempts = [
       () => store.get('x'),
@@ -120,11 +120,11 @@ describe('S3Store on MinIO', () => {
       await expect(attempt()).rejects.toThrow(/AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/);
       await expect(attempt()).rejects.not.toThrow(/not-the-secret/);
     }
-    // The answer to HEAD says only that access is denied.
+    // The response to HEAD only says that access is denied.
     await expect(store.stat('x')).rejects.toThrow(StoreUnavailable);
   });
 
-  it('keeps to its prefix', async () => {
+  it('reads and writes only below its prefix', async () => {
     const bucket = await minio.bucket();
     const [whole, one, other] = [
       storeIn(bucket),
@@ -144,7 +144,7 @@ describe('S3Store on MinIO', () => {
     expect(await keys(whole.list(''))).toEqual(['modules/x', 'one-more/modules/x']);
   });
 
-  it('shows only objects that have a key: no folder markers of other tools', async () => {
+  it('lists only objects with a valid key: no folder markers of other tools', async () => {
     const bucket = await minio.bucket();
     await client.putObject(bucket, 'modules/', Buffer.alloc(0));
     await client.putObject(bucket, 'modules/x', Buffer.from('x'));
@@ -196,13 +196,13 @@ describe('S3Store on MinIO', () => {
       })(),
     );
     await expect(store.put('x', { stream })).rejects.toThrow('broken in the middle');
-    // There was something to remove.
+    // There were parts to remove.
     expect(during.length).toBeGreaterThan(before.length);
     expect(await incompleteUploads(minio)).toEqual(before);
     expect(await client.findUploadId(bucket, 'x')).toBeUndefined();
   });
 
-  it('says so when the service stops in the middle of a put, and the parts cannot be removed', async () => {
+  it('reports parts that cannot be removed because the service stops in the middle of a put', async () => {
     const bucket = await minio.bucket();
     const store = storeIn(bucket);
     const stream = Readable.from(
@@ -223,7 +223,7 @@ describe('S3Store on MinIO', () => {
     expect(await keys(store.list(''))).toEqual([]);
     expect(await client.findUploadId(bucket, 'x')).toBeDefined();
 
-    // What was left is no part of the next put.
+    // The parts left behind do not get into the next put.
     await store.put('x', { stream: pieces(20 * MB) });
     expect((await store.stat('x'))?.size).toBe(20 * MB);
     expect(await client.findUploadId(bucket, 'x')).toBeDefined();
@@ -259,7 +259,7 @@ describe('S3Store on a service in trouble', () => {
     server = undefined;
   });
 
-  /** A store on a service that answers as told. */
+  /** A store on a service that answers with `answer`. */
   async function storeOn(
     answer: (request: IncomingMessage, response: ServerResponse) => void,
     timeoutMs = 5000,
@@ -279,7 +279,7 @@ describe('S3Store on a service in trouble', () => {
 
   const object = { 'content-length': String(4 * MB), 'last-modified': new Date().toUTCString() };
 
-  it('gives up on a service that says nothing', async () => {
+  it('rejects when the service sends nothing', async () => {
     const store = await storeOn(() => undefined, 200);
     for (const attempt of [
       () => store.get('x'),
@@ -295,26 +295,26 @@ describe('S3Store on a service in trouble', () => {
     }
   });
 
-  it('gives up on a service that falls silent in the middle of an object', async () => {
+  it('rejects when the service falls silent in the middle of an object', async () => {
     const store = await storeOn((_, response) => void response.writeHead(200, object).write(Buffer.alloc(1000)), 200);
     await expect(store.get('x')).rejects.toThrow(StoreUnavailable);
     const opened = await store.open('x');
     await expect(buffer(opened?.body ?? Readable.from([]))).rejects.toThrow(/silent for 0.2 s/);
   });
 
-  it('bears with a reader who is slow', async () => {
+  it('waits for a slow reader', async () => {
     const store = await storeOn((_, response) => void response.writeHead(200, object).end(Buffer.alloc(4 * MB)), 100);
     let length = 0;
     let pauses = 0;
     for await (const chunk of (await store.open('x'))?.body ?? []) {
       length += (chunk as Buffer).length;
-      // The pause, longer than the time-out, is what is tried here.
+      // The test needs a pause that is longer than the time-out.
       if (pauses++ < 2) await delay(350);
     }
     expect(length).toBe(4 * MB);
   });
 
-  it('fails an object that is cut off', async () => {
+  it('rejects when the service cuts an object off', async () => {
     const store = await storeOn((_, response) => {
       response.writeHead(200, object);
       response.write(Buffer.alloc(1000), () => response.destroy());
@@ -325,7 +325,7 @@ describe('S3Store on a service in trouble', () => {
   });
 
   it.each([500, 502, 503, 504, 429])(
-    'is unavailable after some attempts while the service answers %d',
+    'rejects with StoreUnavailable after three attempts that get %d',
     async (status) => {
       let requests = 0;
       const store = await storeOn((request, response) => {
@@ -341,7 +341,7 @@ describe('S3Store on a service in trouble', () => {
     },
   );
 
-  it.each(['answers 503', 'drops the connection'])('gets over a service that once %s', async (trouble) => {
+  it.each(['answers 503', 'drops the connection'])('retries when the service once %s', async (trouble) => {
     const received: string[] = [];
     const store = await storeOn((request, response) => {
       const chunks: Buffer[] = [];
@@ -357,26 +357,26 @@ describe('S3Store on a service in trouble', () => {
     expect(received).toEqual(['content', 'content']);
   });
 
-  it('is unavailable where nobody listens, without delay', async () => {
+  it('rejects with StoreUnavailable at once when nobody listens', async () => {
     const store = await storeOn(() => undefined);
     server?.close();
     await expect(store.get('x')).rejects.toThrow(/cannot be reached; check S3_ENDPOINT/);
   });
 
-  it('is unavailable when the answer is no S3', async () => {
+  it('rejects with StoreUnavailable when the service is no S3 service', async () => {
     const store = await storeOn((_, response) => void response.end('<html>welcome</html>'));
     await expect(store.open('x')).rejects.toThrow(StoreUnavailable);
     await expect(keys(store.list(''))).rejects.toThrow(StoreUnavailable);
   });
 
-  it('says so when a web server refuses what it does not understand', async () => {
+  it('advises to check S3_ENDPOINT when a web server refuses the request', async () => {
     const store = await storeOn(
       (_, response) => void response.writeHead(400).end('Client sent an HTTP request to an HTTPS server.'),
     );
     await expect(store.get('x')).rejects.toThrow(/not that of an S3 service; check S3_ENDPOINT/);
   });
 
-  it('says so when the bucket is missing and may not be created', async () => {
+  it('advises to create a missing bucket that it may not create', async () => {
     const store = await storeOn((request, response) => {
       request.resume();
       const code = request.url === '/bucket' ? 'AccessDenied' : 'NoSuchBucket';
@@ -390,7 +390,7 @@ describe('S3Store on a service in trouble', () => {
     );
   });
 
-  it('asks again over the same connection', async () => {
+  it('uses a connection again', async () => {
     const sockets = new Set<unknown>();
     const store = await storeOn((request, response) => {
       sockets.add(request.socket);
@@ -417,7 +417,7 @@ describe('S3Store on a service in trouble', () => {
   );
 });
 
-/** What MinIO holds of uploads that were neither completed nor aborted, in all buckets: its listing only finds uploads by exact key. */
+/** MinIO's files of uploads that were neither completed nor aborted, in all buckets. MinIO's own listing finds uploads only by exact key. */
 async function incompleteUploads(minio: Minio): Promise<string[]> {
   const found = await readdir(join(minio.folder, '.minio.sys', 'multipart'), { recursive: true });
   return found.filter((path) => path.endsWith('xl.meta') || path.includes('part.'));
