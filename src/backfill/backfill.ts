@@ -3,8 +3,8 @@ import { messageOf, Retry } from '../errors.ts';
 import type { Project } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import { below } from '../module/elements.ts';
-import { Patience } from '../async/retry-policy.ts';
-import { sleep } from '../async/sleep.ts';
+import { CommandRetryPolicy } from '../async/command-retry-policy.ts';
+import { retry } from '../async/retry.ts';
 import type { Published } from '../publish/publisher.ts';
 import { listedTag, type TagJob } from '../queue/tag-job.ts';
 import type { Ownership } from '../resolve/ownership.ts';
@@ -88,7 +88,9 @@ class Run {
   readonly #tally: Tally;
   readonly #tell: () => void;
   readonly #signal: AbortSignal;
-  readonly #patience = new Patience();
+  readonly #retryPolicy = new CommandRetryPolicy(
+    (error) => error instanceof Retry || error instanceof StoreUnavailable,
+  );
   readonly #limit: LimitFunction = pLimit(TAGS);
 
   constructor(parts: BackfillParts, request: BackfillRequest, tally: Tally, tell: () => void, signal: AbortSignal) {
@@ -115,7 +117,7 @@ class Run {
   async #project(project: Project): Promise<void> {
     if (this.#signal.aborted) return;
     const at = new Date();
-    const compared = await this.#patiently(() => compareTags(this.#parts, project.id));
+    const compared = await this.#withRetry(() => compareTags(this.#parts, project.id));
     if (this.#signal.aborted) return;
     if ('failed' in compared) this.#tally.projectFailed(project.path, compared.failed);
     else {
@@ -141,7 +143,7 @@ class Run {
       tags.map((tag) =>
         this.#limit(async () => {
           if (this.#signal.aborted) return;
-          const result: TagResult = await this.#patiently(() => this.#parts.publish(listedTag(project, tag, at)));
+          const result: TagResult = await this.#withRetry(() => this.#parts.publish(listedTag(project, tag, at)));
           if (this.#signal.aborted && 'failed' in result) return;
           this.#tally.tagDone(project.path, tag.name, result);
           this.#tell();
@@ -151,21 +153,17 @@ class Run {
   }
 
   /** Waits for what should work later, for a bounded time; a failure that stays is the result. */
-  async #patiently<T extends object>(work: () => Promise<T>): Promise<T | { readonly failed: string }> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const result = await work();
-        this.#patience.succeeded();
-        return result;
-      } catch (error) {
-        const passes = error instanceof Retry || error instanceof StoreUnavailable;
-        const waitMs = passes && !this.#signal.aborted ? this.#patience.waitAfter(error, attempt) : undefined;
-        if (waitMs === undefined) return { failed: messageOf(error) };
-        this.#tally.waits(messageOf(error), waitMs);
-        this.#tell();
-        await sleep(waitMs, this.#signal);
-        if (this.#signal.aborted) return { failed: messageOf(error) };
-      }
+  async #withRetry<T extends object>(work: () => Promise<T>): Promise<T | { readonly failed: string }> {
+    try {
+      return await retry(work, this.#retryPolicy, {
+        signal: this.#signal,
+        onWait: (error, waitMs) => {
+          this.#tally.waits(messageOf(error), waitMs);
+          this.#tell();
+        },
+      });
+    } catch (error) {
+      return { failed: messageOf(error) };
     }
   }
 }
