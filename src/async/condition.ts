@@ -1,13 +1,13 @@
-/** What many wait for: that something has changed, so that they look again. */
+/** Wakes all waiting callers when the state that they depend on has changed, so that they check it again. */
 export class Condition {
   #waiting: (() => void)[] = [];
 
-  /** Resolves at the next `come`. */
+  /** Resolves at the next `notifyAll`. */
   async wait(): Promise<void> {
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Wakes all who wait. */
+  /** Wakes all waiting callers. */
   notifyAll(): void {
     const waiting = this.#waiting;
     this.#waiting = [];

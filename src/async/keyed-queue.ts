@@ -1,59 +1,59 @@
 import { Condition } from './condition.ts';
 
-/** So much waits in one lane at most, so that a long listing is not held in memory. */
-const BACKLOG = 500;
+/** How much work may wait under one key, so that a long listing is not held in memory. */
+const MAX_WAITING = 500;
 
 type Work = () => Promise<void>;
 
-/** Runs work in a bounded number of lanes: one after the other within a lane, all lanes side by side. */
+/** Runs the work of one key in order, and that of a bounded number of keys at the same time. */
 export class KeyedQueue {
-  readonly #limit: number;
-  /** What waits in each lane that is at work. */
-  readonly #lanes = new Map<string, Work[]>();
+  readonly #maxKeys: number;
+  /** The waiting work of each key whose work runs. */
+  readonly #waiting = new Map<string, Work[]>();
   #failure: { readonly error: unknown } | undefined;
-  readonly #turn = new Condition();
+  readonly #changed = new Condition();
 
-  /** `limit` is how many lanes there are at a time. */
-  constructor(limit: number) {
-    this.#limit = limit;
+  /** `maxKeys` is the number of keys whose work runs at the same time. */
+  constructor(maxKeys: number) {
+    this.#maxKeys = maxKeys;
   }
 
-  /** Adds work to a lane, once there is room for it. Rejects with the first error of any work; nothing runs after that. */
-  async add(lane: string, work: Work): Promise<void> {
+  /** Adds work under a key, once there is room for it. Rejects with the first error of any work; no work starts after that. */
+  async add(key: string, work: Work): Promise<void> {
     for (;;) {
       this.#throwFailure();
-      const waiting = this.#lanes.get(lane);
-      if (waiting && waiting.length < BACKLOG) {
+      const waiting = this.#waiting.get(key);
+      if (waiting && waiting.length < MAX_WAITING) {
         waiting.push(work);
         return;
       }
-      if (!waiting && this.#lanes.size < this.#limit) {
-        const begun = [work];
-        this.#lanes.set(lane, begun);
-        void this.#run(lane, begun);
+      if (!waiting && this.#waiting.size < this.#maxKeys) {
+        const started = [work];
+        this.#waiting.set(key, started);
+        void this.#run(key, started);
         return;
       }
-      await this.#turn.wait();
+      await this.#changed.wait();
     }
   }
 
-  /** Resolves when all work is done; rejects with the first error, when nothing runs any more. */
+  /** Resolves when all work is done. Rejects with the first error, once no work runs any more. */
   async settled(): Promise<void> {
-    while (this.#lanes.size > 0) await this.#turn.wait();
+    while (this.#waiting.size > 0) await this.#changed.wait();
     this.#throwFailure();
   }
 
-  async #run(lane: string, waiting: Work[]): Promise<void> {
+  async #run(key: string, waiting: Work[]): Promise<void> {
     for (let work = waiting.shift(); work && !this.#failure; work = waiting.shift()) {
       try {
         await work();
       } catch (error) {
         this.#failure ??= { error };
       }
-      this.#turn.notifyAll();
+      this.#changed.notifyAll();
     }
-    this.#lanes.delete(lane);
-    this.#turn.notifyAll();
+    this.#waiting.delete(key);
+    this.#changed.notifyAll();
   }
 
   #throwFailure(): void {

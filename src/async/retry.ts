@@ -9,19 +9,21 @@ export interface RetryPolicy {
   succeeded?(): void;
 }
 
-/** What `retry` may be told besides. */
+/** The options of `retry`. */
 export interface RetryOptions {
-  /** Ends the waiting: the last error is then thrown at once. */
+  /** Ends the waiting: `retry` then rejects with the last error at once. */
   readonly signal?: AbortSignal;
   /** Called before each wait. */
   readonly onWait?: (error: unknown, waitMs: number) => void;
+  /** Waits this many milliseconds, or until the signal aborts; `sleep` by default. */
+  readonly wait?: (waitMs: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** Resolves with the result of the first successful attempt. Rejects with the last error once the policy gives up. */
 export async function retry<T>(
   work: () => Promise<T>,
   policy: RetryPolicy,
-  { signal = NEVER, onWait }: RetryOptions = {},
+  { signal = NEVER, onWait, wait = sleep }: RetryOptions = {},
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -32,7 +34,7 @@ export async function retry<T>(
       const waitMs = signal.aborted ? undefined : policy.waitAfter(error, attempt);
       if (waitMs === undefined) throw error;
       onWait?.(error, waitMs);
-      await sleep(waitMs, signal);
+      await wait(waitMs, signal);
       if (signal.aborted) throw error;
     }
   }

@@ -1,10 +1,11 @@
 /**
- * Lets concurrent calls for one key share one piece of work: whoever comes while it runs gets its result, or its
- * error. Nothing is kept afterwards.
+ * Lets concurrent calls for one key share one piece of work: a call that comes while the work runs gets its result, or its
+ * error. Nothing is kept after the work has ended.
  */
 export class SingleFlight<T> {
   readonly #running = new Map<string, Promise<T>>();
 
+  /** Resolves or rejects as the work that runs for `key` does; starts `work` if none runs. */
   run(key: string, work: () => Promise<T>): Promise<T> {
     const running = this.#running.get(key);
     if (running) return running;

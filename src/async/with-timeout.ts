@@ -1,11 +1,11 @@
-/** Settles as the promise does, or rejects after so many milliseconds. */
-export async function withTimeout<T>(ms: number, promise: Promise<T>): Promise<T> {
+/** Settles as the promise does, or rejects after `timeoutMs` milliseconds. The work behind the promise goes on. */
+export async function withTimeout<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no reply within ${Math.ceil(timeoutMs)} ms`)), timeoutMs);
   });
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([promise, timeout]);
   } finally {
     clearTimeout(timer);
   }

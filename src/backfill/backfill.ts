@@ -3,8 +3,8 @@ import { messageOf, Retry } from '../errors.ts';
 import type { Project } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import { below } from '../module/path-elements.ts';
-import { Patience } from '../async/retry-policy.ts';
-import { sleep } from '../async/sleep.ts';
+import { CommandRetryPolicy } from '../async/command-retry-policy.ts';
+import { retry } from '../async/retry.ts';
 import type { PublishResult } from '../publish/publisher.ts';
 import { listedTag, type TagJob } from '../queue/tag-job.ts';
 import type { Ownership } from '../resolve/ownership.ts';
@@ -90,7 +90,9 @@ class Backfill {
   readonly #counter: ProgressCounter;
   readonly #reportProgress: () => void;
   readonly #signal: AbortSignal;
-  readonly #patience = new Patience();
+  readonly #retryPolicy = new CommandRetryPolicy(
+    (error) => error instanceof Retry || error instanceof StoreUnavailable,
+  );
   readonly #tagLimit: LimitFunction = pLimit(CONCURRENT_TAGS);
 
   constructor(
@@ -155,20 +157,16 @@ class Backfill {
 
   /** Repeats work that fails with a temporary error, within the retry policy. Resolves to a `failed` result for other errors. */
   async #withRetries<T extends object>(work: () => Promise<T>): Promise<T | { readonly failed: string }> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const result = await work();
-        this.#patience.succeeded();
-        return result;
-      } catch (error) {
-        const passes = error instanceof Retry || error instanceof StoreUnavailable;
-        const waitMs = passes && !this.#signal.aborted ? this.#patience.waitAfter(error, attempt) : undefined;
-        if (waitMs === undefined) return { failed: messageOf(error) };
-        this.#counter.waits(messageOf(error), waitMs);
-        this.#reportProgress();
-        await sleep(waitMs, this.#signal);
-        if (this.#signal.aborted) return { failed: messageOf(error) };
-      }
+    try {
+      return await retry(work, this.#retryPolicy, {
+        signal: this.#signal,
+        onWait: (error, waitMs) => {
+          this.#counter.waits(messageOf(error), waitMs);
+          this.#reportProgress();
+        },
+      });
+    } catch (error) {
+      return { failed: messageOf(error) };
     }
   }
 }

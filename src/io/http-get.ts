@@ -3,14 +3,13 @@ import { request as httpsRequest } from 'node:https';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 
-/** A connection on which nothing has come for so long is dead. In milliseconds. */
+/** A connection without a byte for this long is dead. */
 const IDLE_MS = 120_000;
 
 /**
- * Gets a URL as fetch would, with a body that waits for its reader. fetch itself does not: when a reader is slower than
- * the network, Node 20's goes on reading a chunked body into memory, the whole of it if need be, and copies all that
- * it holds for every chunk. Redirects are not followed. Rejects when no answer comes; a body that breaks off fails in
- * its reader.
+ * Gets a URL as fetch does, but with back-pressure on the body. The fetch of Node 20 lacks it: when the reader is slower than
+ * the network, fetch reads the whole of a chunked body into memory, and copies what it holds for every chunk. Does not
+ * follow redirects. Rejects when there is no response; a body that breaks off is an error for its reader.
  */
 export async function httpGet(
   url: URL,
@@ -19,12 +18,12 @@ export async function httpGet(
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
   const message = await new Promise<IncomingMessage>((resolve, reject) => {
     const request = send(url, { headers, signal, timeout: IDLE_MS }, resolve);
-    request.on('timeout', () => request.destroy(new Error(`nothing came for ${IDLE_MS / 1000} s`)));
+    request.on('timeout', () => request.destroy(new Error(`no data for ${IDLE_MS / 1000} s`)));
     request.on('error', reject).end();
   });
   const body = Readable.toWeb(message) as ReadableStream & globalThis.ReadableStream;
-  const received = Object.entries(message.headersDistinct).flatMap(([name, values = []]) =>
+  const responseHeaders = Object.entries(message.headersDistinct).flatMap(([name, values = []]) =>
     values.map((value): [string, string] => [name, value]),
   );
-  return new Response(body, { status: message.statusCode ?? 0, headers: received });
+  return new Response(body, { status: message.statusCode ?? 0, headers: responseHeaders });
 }

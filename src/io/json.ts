@@ -1,4 +1,4 @@
-/** What a JSON text says; undefined for one that is damaged, or none at all. */
+/** Parses a JSON text. Returns undefined if the text is not valid JSON. */
 export function parseJson(text: Buffer | string): unknown {
   try {
     return JSON.parse(text.toString());

@@ -1,22 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
 
-/** What an id from outside may look like: it goes into logs, headers and error texts. */
-const SANE = /^[A-Za-z0-9._:-]{8,128}$/;
+/** The allowed ids from outside: an id is written to logs, headers and error texts. */
+const VALID_ID = /^[A-Za-z0-9._:-]{8,128}$/;
 
 /**
- * Gives each request an id and sends it back as `X-Request-Id`: that of a proxy in front if it is sane, else a new one.
- * Has to come before all routers that use `requestIdOf`.
+ * Gives each request an id and returns it as `X-Request-Id`: the id from a proxy in front if it is valid, else a new one.
+ * Comes before all routers that use `requestIdOf`.
  */
 export function assignRequestIds(): RequestHandler {
   return (request, response, next) => {
-    const given = request.get('X-Request-Id') ?? '';
-    response.setHeader('X-Request-Id', SANE.test(given) ? given : randomUUID());
+    const receivedId = request.get('X-Request-Id') ?? '';
+    response.setHeader('X-Request-Id', VALID_ID.test(receivedId) ? receivedId : randomUUID());
     next();
   };
 }
 
-/** The id of the request that is being answered, for log lines and error texts. Empty without `assignRequestIds`. */
+/** Returns the id of the request of this response, for log lines and error texts. Empty without `assignRequestIds`. */
 export function requestIdOf(response: Response): string {
   return String(response.getHeader('X-Request-Id') ?? '');
 }

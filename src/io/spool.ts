@@ -6,24 +6,24 @@ import { callbackify } from 'node:util';
 import { Condition } from '../async/condition.ts';
 
 /**
- * A temporary file which any number of readers follow while it is being written, each at its own speed. So a slow
- * client holds up neither the others nor the cache, and one that goes away disturbs nobody.
+ * A temporary file that any number of readers follow while it is written, each at its own speed. So a slow client delays
+ * neither the other clients nor the cache, and a client that disconnects affects no other.
  *
- * The file has no name from the start, so nothing is left behind however the process ends. It is closed when its
- * maker has called `release` and the last reader is done.
+ * The file is unlinked at once, so nothing stays on the disk however the process ends. The file is closed when its creator
+ * has called `release` and the last reader has ended.
  */
 export class Spool {
   readonly #file: FileHandle;
   #bytes = 0;
-  #end: 'open' | 'complete' | Error = 'open';
+  #state: 'open' | 'complete' | Error = 'open';
   #users = 1;
-  readonly #turn = new Condition();
+  readonly #changed = new Condition();
 
   private constructor(file: FileHandle) {
     this.#file = file;
   }
 
-  /** Makes an empty one in the folder, which has to exist. */
+  /** Creates an empty spool in the folder, which has to exist. */
   static async create(folder: string): Promise<Spool> {
     const path = join(folder, `modpress-${randomUUID()}`);
     const file = await open(path, 'wx+', 0o600);
@@ -31,65 +31,66 @@ export class Spool {
     return new Spool(file);
   }
 
-  /** How many bytes are written so far. */
+  /** The number of bytes written so far. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Why it will never be complete, once that is so. */
+  /** The reason why the content will never be complete, if that is so. */
   get failure(): Error | undefined {
-    return this.#end instanceof Error ? this.#end : undefined;
+    return this.#state instanceof Error ? this.#state : undefined;
   }
 
-  /** Whether it has been closed, so that nobody can read it any more. */
+  /** Whether the file is closed and cannot be read any more. */
   get closed(): boolean {
     return this.#users === 0;
   }
 
+  /** Appends a chunk. */
   async write(chunk: Uint8Array): Promise<void> {
     for (let done = 0; done < chunk.length;) {
       const { bytesWritten } = await this.#file.write(chunk, done, chunk.length - done, this.#bytes);
       done += bytesWritten;
       this.#bytes += bytesWritten;
     }
-    this.#turn.notifyAll();
+    this.#changed.notifyAll();
   }
 
-  /** The content is complete: readers end when they have read it. */
+  /** Marks the content as complete: readers end when they have read it. */
   finish(): void {
-    this.#end = 'complete';
-    this.#turn.notifyAll();
+    this.#state = 'complete';
+    this.#changed.notifyAll();
   }
 
-  /** It will never be complete: readers fail with the reason once they have read what there is. Nothing happens after `finish`. */
+  /** Marks the content as broken off: readers fail with the reason after the last byte written. No effect after `finish`. */
   fail(reason: unknown): void {
-    if (this.#end !== 'open') return;
-    this.#end = reason instanceof Error ? reason : new Error(String(reason));
-    this.#turn.notifyAll();
+    if (this.#state !== 'open') return;
+    this.#state = reason instanceof Error ? reason : new Error(String(reason));
+    this.#changed.notifyAll();
   }
 
-  /** Bytes already written, from `position` on; fewer than `length` only at the end of what is written. */
+  /** Reads bytes already written, from `position` on: fewer than `length` only at the end of what is written. */
   async peek(position: number, length: number): Promise<Buffer> {
     const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.#bytes - position)));
     for (let done = 0; done < buffer.length;) {
       const { bytesRead } = await this.#file.read(buffer, done, buffer.length - done, position + done);
-      if (bytesRead === 0) throw new Error('a temporary file lost its end');
+      if (bytesRead === 0) throw new Error('a temporary file is shorter than what was written to it');
       done += bytesRead;
     }
     return buffer;
   }
 
   /**
-   * The content from `start` to before `end`, positions in bytes: by default all of it, what is yet to be written included. Has
-   * to be read to its end or destroyed.
+   * Returns a stream of the bytes from `start` to before `end`. By default that is the whole content, including the bytes that
+   * are still to be written. The caller has to read the stream to its end or destroy it.
    */
   reader(start = 0, end = Number.POSITIVE_INFINITY): Readable {
     this.#users++;
     let position = start;
     const next = async (size: number): Promise<Buffer | null> => {
       if (position === end) return null;
-      while (position === this.#bytes && this.#end === 'open') await this.#turn.wait();
-      if (position === this.#bytes && this.#end instanceof Error) throw this.#end;
+      while (position === this.#bytes && this.#state === 'open') await this.#changed.wait();
+      if (position === this.#bytes && this.#state instanceof Error) throw this.#state;
       const chunk = await this.peek(position, Math.min(size, end - position));
       position += chunk.length;
       return chunk.length === 0 ? null : chunk;
@@ -107,7 +108,7 @@ export class Spool {
     });
   }
 
-  /** Takes back what `create` or `reader` gave; the last one closes the file. */
+  /** Ends one use of the file: that of its creator, or of a reader, which calls this itself. The last one closes the file. */
   async release(): Promise<void> {
     this.#users--;
     if (this.#users === 0) await this.#file.close();

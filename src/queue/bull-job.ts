@@ -3,11 +3,11 @@ import type { BullOptions } from '../redis/bull.ts';
 import type { QueueOptions } from './job-failure.ts';
 import { tagJobSchema } from './tag-job.ts';
 
-/** Options of the tag queue on Bull. */
+/** The options of the tag queue on Bull. */
 export type BullQueueOptions = BullOptions & QueueOptions;
 
-/** A job as it is stored in Redis. `nonce` identifies the `add` that stored it, `failures` counts its failed attempts. */
+/** Parses a job as Redis stores it. `nonce` identifies the `add` that stored it; `failures` counts its failed attempts. */
 export const storedJobSchema = tagJobSchema.extend({ failures: z.number(), nonce: z.string() });
 
-/** A job as it is stored in Redis. */
+/** A job as Redis stores it. */
 export type StoredJob = z.infer<typeof storedJobSchema>;

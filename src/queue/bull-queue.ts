@@ -1,39 +1,52 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setMaxListeners } from 'node:events';
 import type Bull from 'bull';
 import type { Redis } from 'ioredis';
+import pLimit from 'p-limit';
+import { DeadlinePolicy } from '../async/deadline-policy.ts';
+import { retry } from '../async/retry.ts';
+import { withTimeout } from '../async/with-timeout.ts';
 import { jobOptions, openBull, prefixOf } from '../redis/bull.ts';
+import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
 import { storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
 import { BullWorker } from './bull-worker.ts';
 import type { Added, Handler, Queue, QueueCounts } from './queue.ts';
 import { idOf, type TagJob } from './tag-job.ts';
-import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
-import { withTimeout } from '../async/with-timeout.ts';
 
-/** How long a delivery counts as seen, in milliseconds. */
+/** How long the queue remembers a delivery. */
 const DELIVERY_MEMORY_MS = 3_600_000;
-/** How long one asks Redis before giving up, in milliseconds: GitLab waits ten seconds for the webhook's answer. */
-const patienceMs = 4_000;
+/** An operation fails after this time. GitLab waits ten seconds for the response to a webhook. */
+const REDIS_TIMEOUT_MS = 4_000;
+const RETRY_INTERVAL_MS = 200;
+/**
+ * How many jobs are being stored at a time. The others wait without a time-out: thousands at once would keep each other
+ * waiting for longer than Redis may take to reply.
+ */
+const MAX_CONCURRENT_ADDS = 100;
 
-/** Answers a job's data; without any, 1 if what was left of it had to be removed, 0 if nothing was there. */
-const readScript = `
+/** Returns the data of a job. If it has none, removes the rest of it, and returns 1 if there was a rest, 0 if not. */
+const READ_SCRIPT = `
 local data = redis.call('HGET', KEYS[1], 'data')
 if data then return data end
 return redis.call('DEL', KEYS[1])`;
 
 /**
- * The queue on Redis, shared by all processes that give it the same prefix. It is safe from the death of any of
- * them. When Redis goes away, `add`, `counts` and `check` reject within four seconds, and workers go on as soon
- * as it is back.
+ * The queue on Redis, shared by all processes with the same prefix. Its jobs survive the death of any of them. When Redis
+ * goes away, `add`, `counts` and `check` reject within four seconds, and workers go on once it is back.
  *
- * A job runs at least once: again if its worker died, stood still for longer than `lockMs`, or could not tell
- * Redis that it was done. `close` leaves what waits for the other processes, or for the next start.
+ * A job runs at least once. It runs again if its worker died, stood still for longer than `lockMs`, or could not tell Redis
+ * that the job was done; and if `add` had to store it twice, because Redis did not reply in time. An `add` that rejects may
+ * have stored its job all the same. `close` leaves the waiting jobs to the other processes, or to the next start.
  */
 export class BullQueue implements Queue {
   readonly #options: BullQueueOptions;
   readonly #redis: Redis;
   readonly #bull: Bull.Queue<StoredJob>;
   readonly #closing = new AbortController();
+  readonly #limitAdds = pLimit(MAX_CONCURRENT_ADDS);
+  /** When the last `add` succeeded, and when one last failed because none did. Times of performance.now(). */
+  #lastAddedMs = 0;
+  #outage: { readonly seenMs: number; readonly error: unknown } | undefined;
   #worker: BullWorker | undefined;
 
   constructor(options: BullQueueOptions) {
@@ -41,16 +54,18 @@ export class BullQueue implements Queue {
     this.#redis = connectRedis(options.redisUrl, options.log);
     watchHeartbeat(this.#redis);
     this.#bull = openBull('publish', options, () => this.#redis);
+    // Every operation that waits for its next attempt adds a listener.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   async add(job: TagJob, delivery?: string): Promise<Added> {
     const stored: StoredJob = { ...job, failures: 0, nonce: randomUUID() };
     const deliveryKey =
       delivery && `${prefixOf(this.#options)}:delivery:${encodeURIComponent(delivery.toWellFormed())}`;
-    // Every step can be made twice, so an attempt that broke off is simply made again.
-    return this.#ask(async () => {
+    return await this.#whenFree(async (abandoned) => {
       if (deliveryKey && (await this.#redis.exists(deliveryKey)) === 1) return 'folded';
-      const added = await this.#store(idOf(job), stored);
+      const added = await this.#store(idOf(job), stored, abandoned);
+      abandoned.throwIfAborted();
       if (deliveryKey) await this.#redis.set(deliveryKey, '1', 'PX', DELIVERY_MEMORY_MS);
       return added;
     });
@@ -63,13 +78,13 @@ export class BullQueue implements Queue {
   }
 
   async counts(): Promise<QueueCounts> {
-    const { waiting, active, delayed } = await this.#ask(() => this.#bull.getJobCounts());
+    const { waiting, active, delayed } = await this.#withRetry(() => this.#bull.getJobCounts());
     return { waiting, active, delayed };
   }
 
   async check(): Promise<void> {
-    // A write, because a full Redis and a replica answer a PING all the same.
-    await this.#ask(() => this.#redis.set(`${prefixOf(this.#options)}:check`, '1', 'PX', 1_000));
+    // A write, because a full Redis and a replica reply to a PING all the same.
+    await this.#withRetry(() => this.#redis.set(`${prefixOf(this.#options)}:check`, '1', 'PX', 1_000));
   }
 
   async close(): Promise<void> {
@@ -78,26 +93,27 @@ export class BullQueue implements Queue {
     endRedis(this.#redis);
   }
 
-  async #store(id: string, job: StoredJob): Promise<Added> {
+  async #store(id: string, job: StoredJob, abandoned: AbortSignal): Promise<Added> {
     const priority = job.priority === 'pushed' ? 1 : 2;
-    let stored = job;
+    let candidate = job;
     let added: Added = 'queued';
     for (;;) {
-      await this.#bull.add(stored, jobOptions(id, priority));
-      const data = await this.#redis.eval(readScript, 1, this.#bull.toKey(id));
-      // Without data it is done already, or it fell on the remains of an earlier job of that id: see BullWorker.
+      abandoned.throwIfAborted();
+      await this.#bull.add(candidate, jobOptions(id, priority));
+      const data = await this.#redis.eval(READ_SCRIPT, 1, this.#bull.toKey(id));
+      // 0: the job is done already. 1: Bull found the rest of an earlier job of that id and added nothing (see `discard`).
       if (data === 0) return added;
       if (data === 1) continue;
-      const found = storedJobSchema.parse(JSON.parse(String(data)));
-      if (found.nonce === job.nonce) return added;
+      const existing = storedJobSchema.parse(JSON.parse(String(data)));
+      if (existing.nonce === job.nonce) return added;
       added = 'folded';
-      // Pushed after it was listed: it comes before the others that were.
-      if (job.priority === 'listed' || found.priority === 'pushed' || !(await this.#takeBack(id))) return added;
-      stored = { ...found, priority: 'pushed', failures: 0, nonce: job.nonce };
+      // A listed tag that is pushed now runs before the other listed ones.
+      if (job.priority === 'listed' || existing.priority === 'pushed' || !(await this.#takeBack(id))) return added;
+      candidate = { ...existing, priority: 'pushed', failures: 0, nonce: job.nonce };
     }
   }
 
-  /** Takes a job out of the queue, unless it runs. Should this process die now, the next sweep finds it missing. */
+  /** Removes a waiting job; returns false if it is not waiting. If this process dies now, the next sweep finds the tag missing. */
   async #takeBack(id: string): Promise<boolean> {
     const job = await this.#bull.getJob(id);
     if (!job) return true;
@@ -106,16 +122,41 @@ export class BullQueue implements Queue {
     return true;
   }
 
-  async #ask<T>(attempt: () => Promise<T>): Promise<T> {
-    const deadline = Date.now() + patienceMs;
-    for (;;) {
-      this.#closing.signal.throwIfAborted();
+  /** Like `#withRetry`, once fewer than MAX_CONCURRENT_ADDS others run. */
+  async #whenFree<T>(attempt: (abandoned: AbortSignal) => Promise<T>): Promise<T> {
+    const arrivedMs = performance.now();
+    return await this.#limitAdds(async () => {
+      // During an outage the waiting ones fail with those before them, and not four seconds later each.
+      if (this.#outage && this.#outage.seenMs > arrivedMs) throw this.#outage.error;
+      const startedMs = performance.now();
       try {
-        return await withTimeout(deadline - Date.now(), attempt());
+        const result = await this.#withRetry(attempt);
+        this.#lastAddedMs = performance.now();
+        this.#outage = undefined;
+        return result;
       } catch (error) {
-        if (Date.now() + 200 >= deadline) throw new Error('the queue in Redis cannot be used', { cause: error });
+        if (this.#lastAddedMs < startedMs) this.#outage = { seenMs: performance.now(), error };
+        throw error;
       }
-      await sleep(200);
+    });
+  }
+
+  /**
+   * Repeats an attempt until it succeeds, for four seconds at most. Every step of an attempt can be made twice. `abandoned`
+   * aborts when the time is over, so that an attempt that still runs takes no further step.
+   */
+  async #withRetry<T>(attempt: (abandoned: AbortSignal) => Promise<T>): Promise<T> {
+    const { signal } = this.#closing;
+    signal.throwIfAborted();
+    const policy = new DeadlinePolicy(REDIS_TIMEOUT_MS, RETRY_INTERVAL_MS);
+    const abandon = new AbortController();
+    try {
+      return await retry(() => withTimeout(policy.remainingMs, attempt(abandon.signal)), policy, { signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new Error('the queue in Redis cannot be used', { cause: error });
+    } finally {
+      abandon.abort();
     }
   }
 }

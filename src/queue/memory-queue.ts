@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Added, Handler, Queue, QueueCounts } from './queue.ts';
 import { idOf, subjectOf, type TagJob } from './tag-job.ts';
-import { failureRule, type QueueOptions } from './job-failure.ts';
+import { handleFailures, type AfterFailure, type QueueOptions } from './job-failure.ts';
 
 interface Entry {
   job: TagJob;
@@ -9,29 +9,30 @@ interface Entry {
   timer?: NodeJS.Timeout;
 }
 
-/** How long a delivery counts as seen, in milliseconds. */
+/** How long the queue remembers a delivery. */
 const DELIVERY_MEMORY_MS = 3_600_000;
+const MAX_DELIVERIES = 100_000;
 
 /**
- * The queue inside one process. It is safe from failing handlers, and from nothing else: what waits when the
- * process ends is gone, and the sweep finds it again.
+ * The queue within one process. Its jobs survive failing handlers, but not the end of the process: then the next sweep finds
+ * their tags again.
  */
 export class MemoryQueue implements Queue {
-  /** Every job that waits, is delayed or runs, by id: what a new one folds into. */
+  /** Every job that waits, is delayed or runs, by id. An equal job is folded into it. */
   readonly #entries = new Map<string, Entry>();
-  /** Ids in the order in which they are to run: those of pushed tags, and behind them those of listed ones. */
+  /** Ids in the order in which they will run: first those of pushed tags, then those of listed ones. */
   readonly #waiting = { pushed: new Set<string>(), listed: new Set<string>() };
   readonly #running = new Map<string, Promise<void>>();
   /** The project and tag of each running job. */
   readonly #busy = new Set<string>();
-  readonly #deliveries = new LRUCache<string, true>({ max: 100_000, ttl: DELIVERY_MEMORY_MS });
-  readonly #failed: ReturnType<typeof failureRule>;
+  readonly #deliveries = new LRUCache<string, true>({ max: MAX_DELIVERIES, ttl: DELIVERY_MEMORY_MS });
+  readonly #afterFailure: AfterFailure;
   #concurrency = 0;
   #handler: Handler | undefined;
   #closing = false;
 
   constructor(options: QueueOptions) {
-    this.#failed = failureRule(options);
+    this.#afterFailure = handleFailures(options);
   }
 
   async add(job: TagJob, delivery?: string): Promise<Added> {
@@ -43,7 +44,7 @@ export class MemoryQueue implements Queue {
       this.#entries.set(id, { job, failures: 0 });
       this.#wait(id, job);
     } else if (job.priority === 'pushed' && this.#waiting.listed.delete(id)) {
-      // Pushed after it was listed: it comes before the others that were.
+      // A listed tag that is pushed now runs before the other listed ones.
       entry.job = { ...entry.job, priority: 'pushed' };
       this.#wait(id, entry.job);
     }
@@ -73,7 +74,7 @@ export class MemoryQueue implements Queue {
     await Promise.all(this.#running.values());
   }
 
-  /** Starts as many waiting jobs as there is room for, pushed ones and oldest first, passing over those whose tag is being worked on. */
+  /** Starts waiting jobs up to the limit: pushed tags first, then by age. Skips a job while another one of its tag runs. */
   #start(): void {
     const handler = this.#handler;
     if (handler === undefined || this.#closing) return;
@@ -91,13 +92,13 @@ export class MemoryQueue implements Queue {
 
   async #run(id: string, entry: Entry, handler: Handler): Promise<void> {
     try {
-      // Lets add() answer first, and turns a handler that throws at once into one that rejects.
+      // So add() resolves first, and a handler that throws synchronously is handled like one that rejects.
       await Promise.resolve();
       await handler(entry.job);
       this.#entries.delete(id);
     } catch (error) {
       entry.failures += 1;
-      const delayMs = this.#failed(entry.job, error, entry.failures);
+      const delayMs = this.#afterFailure(entry.job, error, entry.failures);
       if (!this.#closing) entry.timer = setTimeout(() => this.#wait(id, entry.job), delayMs);
     } finally {
       this.#running.delete(id);

@@ -2,19 +2,22 @@ import { z } from 'zod';
 import type { CommitId } from '../gitlab/schema.ts';
 
 /**
- * Who asked for the job: a `pushed` tag has somebody waiting for it and runs before all `listed` ones, of which a sweep or
- * a backfill may have queued thousands.
+ * Where the job comes from. A developer waits for a `pushed` tag, so it runs before all `listed` ones, of which a sweep or a
+ * backfill may have queued thousands.
  */
 export type Priority = 'pushed' | 'listed';
 
 /**
- * Where the bytes of the module come from: `archive` costs the fewest calls for a single version. `blobs` serves one of
- * many versions, since most blobs were in the version before. `shared tree` is the same for a commit on which several
- * versions are tagged: its tree is read once for all of them. All of them give the same bytes (build/strategy.ts).
+ * Where the bytes of the module come from:
+ * - `archive` needs the fewest calls for a single version;
+ * - `blobs` needs the fewest for one of many versions, because most blobs were in the version before;
+ * - `shared tree` is `blobs` for a commit with several tagged versions, whose tree is read once for all of them.
+ *
+ * All of them give the same bytes (build/strategy.ts).
  */
 export type BuildStrategy = 'archive' | 'blobs' | 'shared tree';
 
-/** The tag as a listing of the project's tags showed it. While it is fresh, the job need not read the tag again. */
+/** The tag as the listing of the project's tags had it. While that is recent, the job need not read the tag again. */
 export interface CachedTag {
   /** Full commit id. */
   readonly commit: string;
@@ -24,26 +27,26 @@ export interface CachedTag {
   readonly readAt: string;
 }
 
-/** A tag to look at. Everything else about it is read from GitLab when the job runs. */
+/** A tag to process. The job reads everything else about it from GitLab when it runs. */
 export interface TagJob {
   readonly projectId: number;
   /** The tag's full name, without `refs/tags/`. */
   readonly tag: string;
   /**
-   * What the tag was said to point at: a commit, a tag object, or nothing. It comes from outside and only tells
-   * deliveries apart (two deliveries about one position fold into one job); the job itself reads the tag again.
+   * What the tag points at, according to the sender: a commit, a tag object, or nothing. It only distinguishes deliveries:
+   * two of them with the same hint are one job. It is not trusted; the job reads the tag again.
    */
   readonly hint: string;
   readonly priority: Priority;
   readonly strategy: BuildStrategy;
   readonly cachedTag?: CachedTag | undefined;
-  /** Whether a project that was read a moment ago will do: jobs of one project, which come in numbers, share it. */
+  /** Whether the job may use a cached project. The many jobs of one listing then share one read. */
   readonly allowCachedProject?: boolean | undefined;
-  /** Full path of the project in the listing. An outcome that names another path shows that the project has moved. */
+  /** Full path of the project in the listing. An outcome with another path shows that the project has moved. */
   readonly listedPath?: string | undefined;
 }
 
-/** The job for a tag that was pushed. */
+/** Returns the job for a pushed tag. */
 export function pushedTag(projectId: number, tag: string, hint: string): TagJob {
   return { projectId, tag, hint, priority: 'pushed', strategy: 'archive' };
 }
@@ -56,7 +59,7 @@ export interface ListedTag {
   readonly sharesCommit: boolean;
 }
 
-/** The job for a tag of a listing that was read at `readAt`. `path` is the project's full path, where the listing has it. */
+/** Returns the job for a tag of a listing that was read at `readAt`. `path` is the project's full path, if the listing has it. */
 export function listedTag(
   { id, path }: { readonly id: number; readonly path?: string | undefined },
   { name, commit, committedAt, sharesCommit }: ListedTag,
@@ -74,7 +77,7 @@ export function listedTag(
   };
 }
 
-/** A job as it is stored in Redis. A job of an older version has no priority and no strategy: it counts as pushed. */
+/** Parses a job as Redis stores it. A job that an older version stored has no priority and no strategy: it counts as pushed. */
 export const tagJobSchema = z.object({
   projectId: z.number(),
   tag: z.string(),
@@ -87,14 +90,14 @@ export const tagJobSchema = z.object({
 });
 
 /**
- * What must not be worked on twice at once: one tag of one project. Percent-encoding leaves nothing that has a meaning in a
- * Redis key or in one of Bull's job ids (`:` above all), and `@` cannot occur inside a part.
+ * Returns the key of the project and tag: jobs with the same one must not run at the same time. Percent-encoding removes all
+ * characters with a meaning in a Redis key or in a job id of Bull (`:` above all), and `@` cannot occur inside a part.
  */
 export function subjectOf(job: Pick<TagJob, 'projectId' | 'tag'>): string {
   return `${job.projectId}@${escape(job.tag)}`;
 }
 
-/** What makes two jobs the same one: project, tag and hint. */
+/** Returns the id of the job. Two jobs are equal if their project, tag and hint are. */
 export function idOf(job: Pick<TagJob, 'projectId' | 'tag' | 'hint'>): string {
   return `${subjectOf(job)}@${escape(job.hint)}`;
 }

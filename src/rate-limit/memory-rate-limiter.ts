@@ -1,41 +1,41 @@
 import type { RateLimiter } from './rate-limiter.ts';
 
 interface Window {
-  /** When each reservation still counting was made, oldest first, in milliseconds of a clock that never jumps. */
-  readonly taken: number[];
+  /** When each reservation that still counts was made, oldest first, in milliseconds of a clock that never jumps. */
+  readonly reservedAt: number[];
   readonly windowMs: number;
 }
 
-/** Keeps the pace of one process: an exact sliding window for each key. */
+/** The rate limiter of one process: an exact sliding window for each key. */
 export class MemoryRateLimiter implements RateLimiter {
   /** Least recently used first. */
   readonly #windows = new Map<string, Window>();
-  /** Until when nothing is to be had, by the same clock. Apart, because a hold may outlive all reservations. */
-  readonly #holds = new Map<string, number>();
+  /** When each hold ends, by the same clock. Separate from the windows, because a hold may outlast all reservations. */
+  readonly #holdEnds = new Map<string, number>();
 
   async reserve(key: string, limit: number, windowMs: number): Promise<number> {
     const now = performance.now();
-    const held = (this.#holds.get(key) ?? 0) - now;
-    if (held > 0) return Math.ceil(held);
-    this.#holds.delete(key);
-    const taken = (this.#windows.get(key)?.taken ?? []).filter((time) => time + windowMs > now);
-    const free = taken.length < limit;
-    // The oldest of the newest `limit`: once it leaves, there is room, also if the limit was higher before.
-    const blocking = taken[taken.length - limit] ?? now;
-    if (free) taken.push(now);
+    const holdMs = (this.#holdEnds.get(key) ?? 0) - now;
+    if (holdMs > 0) return Math.ceil(holdMs);
+    this.#holdEnds.delete(key);
+    const reservedAt = (this.#windows.get(key)?.reservedAt ?? []).filter((time) => time + windowMs > now);
+    const isFree = reservedAt.length < limit;
+    // The oldest of the newest `limit` reservations: once it leaves, there is room, even if the limit was higher before.
+    const blocking = reservedAt[reservedAt.length - limit] ?? now;
+    if (isFree) reservedAt.push(now);
     this.#windows.delete(key);
-    this.#windows.set(key, { taken, windowMs });
+    this.#windows.set(key, { reservedAt, windowMs });
     this.#forgetIdle(now);
-    return free ? 0 : Math.min(windowMs, Math.max(1, Math.ceil(blocking + windowMs - now)));
+    return isFree ? 0 : Math.min(windowMs, Math.max(1, Math.ceil(blocking + windowMs - now)));
   }
 
-  async hold(key: string, ms: number): Promise<void> {
-    this.#holds.set(key, Math.max(this.#holds.get(key) ?? 0, performance.now() + ms));
+  async hold(key: string, holdMs: number): Promise<void> {
+    this.#holdEnds.set(key, Math.max(this.#holdEnds.get(key) ?? 0, performance.now() + holdMs));
   }
 
   #forgetIdle(now: number): void {
-    for (const [key, { taken, windowMs }] of this.#windows) {
-      const last = taken.at(-1);
+    for (const [key, { reservedAt, windowMs }] of this.#windows) {
+      const last = reservedAt.at(-1);
       if (last !== undefined && last + windowMs > now) return;
       this.#windows.delete(key);
     }

@@ -1,14 +1,13 @@
 /**
- * Keeps calls under a limit that all replicas share.
+ * Keeps calls under a limit that all processes share.
  *
- * At most `limit` reservations succeed in any `windowMs` milliseconds for one `key`. `reserve` returns 0 when the
- * caller may go ahead (the reservation is then taken), else how many milliseconds to wait before asking again
- * (nothing is taken).
+ * At most `limit` reservations succeed in any `windowMs` milliseconds for one `key`. `reserve` makes a reservation and
+ * returns 0; or it makes none and returns how many milliseconds to wait before the next try.
  *
- * `hold` stops all reservations for a key for so many milliseconds from now, also those of other replicas: GitLab
- * asked for it. The longest hold counts; it cannot be taken back.
+ * `hold` stops all reservations for a key for `holdMs` milliseconds from now, in all processes: GitLab asked for a pause. The
+ * longest hold counts; it cannot be taken back.
  */
 export interface RateLimiter {
   reserve(key: string, limit: number, windowMs: number): Promise<number>;
-  hold(key: string, ms: number): Promise<void>;
+  hold(key: string, holdMs: number): Promise<void>;
 }

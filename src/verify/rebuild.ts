@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Refuse, Retry, Skip, messageOf } from '../errors.ts';
 import type { CommitId } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
@@ -6,7 +5,8 @@ import { hashGoMod, type H1 } from '../module/hash.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
-import { Patience } from '../async/retry-policy.ts';
+import { CommandRetryPolicy } from '../async/command-retry-policy.ts';
+import { retry } from '../async/retry.ts';
 import { buildZip } from '../build/build.ts';
 import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
@@ -23,7 +23,7 @@ export interface RebuilderParts {
   readonly archivesPerMinute?: number;
   /** Called before each wait with its reason and its length in milliseconds. */
   readonly onWait?: (reason: string, ms: number) => void;
-  /** Waits this many milliseconds. Rejects once the signal is aborted. */
+  /** Waits this many milliseconds, or until the signal aborts. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export type Rebuilt =
 /** Builds versions again from their repositories, to compare their checksums. Stores nothing. */
 export class Rebuilder {
   readonly #parts: RebuilderParts;
-  readonly #patience = new Patience();
+  readonly #retryPolicy = new CommandRetryPolicy((error) => error instanceof Retry);
 
   constructor(parts: RebuilderParts) {
     this.#parts = parts;
@@ -51,21 +51,21 @@ export class Rebuilder {
     commit: CommitId | undefined,
     signal: AbortSignal,
   ): Promise<Rebuilt> {
-    for (let attempt = 1; ; attempt++) {
+    signal.throwIfAborted();
+    const { onWait, wait } = this.#parts;
+    try {
+      const built = await retry(() => this.#build(module, version, commit), this.#retryPolicy, {
+        signal,
+        onWait: (error, waitMs) => onWait?.(messageOf(error), waitMs),
+        ...(wait && { wait }),
+      });
+      return { is: 'built', ...built };
+    } catch (error) {
+      if (error instanceof Skip) return { is: 'impossible', reason: `it is gone from GitLab: ${error.message}` };
+      if (error instanceof Refuse) return { is: 'impossible', reason: `GitLab gives no such module: ${error.message}` };
+      if (!(error instanceof Retry)) throw error;
       signal.throwIfAborted();
-      try {
-        const built = await this.#build(module, version, commit);
-        this.#patience.succeeded();
-        return { is: 'built', ...built };
-      } catch (error) {
-        if (error instanceof Skip) return { is: 'impossible', reason: `it is gone from GitLab: ${error.message}` };
-        if (error instanceof Refuse)
-          return { is: 'impossible', reason: `GitLab gives no such module: ${error.message}` };
-        if (!(error instanceof Retry)) throw error;
-        const waitMs = this.#patience.waitAfter(error, attempt);
-        if (waitMs === undefined) return { is: 'impossible', reason: messageOf(error) };
-        await this.#wait(messageOf(error), waitMs, signal);
-      }
+      return { is: 'impossible', reason: messageOf(error) };
     }
   }
 
@@ -85,14 +85,4 @@ export class Rebuilder {
     if (resolved.version !== version) throw new Skip(`${module}@${version} is ${resolved.version} there`);
     return resolved;
   }
-
-  async #wait(reason: string, ms: number, signal: AbortSignal): Promise<void> {
-    const { onWait, wait = waitFor } = this.#parts;
-    onWait?.(reason, ms);
-    await wait(ms, signal);
-  }
-}
-
-async function waitFor(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal });
 }

@@ -177,7 +177,7 @@ describe('a rate limit of GitLab', () => {
   });
 
   test('whose pause cannot be passed on is a Retry', async () => {
-    const down = new Retry('the call budget in Redis cannot be reached');
+    const down = new Retry('the rate limiter in Redis cannot be reached');
     const client = new GitLabClient({
       url: gitlab.url,
       token,

@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { httpGet } from '../../src/io/http-get.ts';
 
 const MEGABYTES = 64;
-/** Sends that much in many small chunks, as fast as it goes; a process of its own, since it has to outrun the reader. */
+/** Sends this much in many small chunks, as fast as it can. It runs in its own process, because it has to be faster than the reader. */
 const SENDER = `
   const { createServer } = require('node:http');
   const { Readable } = require('node:stream');
@@ -16,7 +16,7 @@ const SENDER = `
   server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 `;
 
-test('a body waits for its reader in the connection, and not in memory', async () => {
+test('keeps a body in the connection, and not in memory, until its reader takes it', async () => {
   const sender = spawn(process.execPath, ['-e', SENDER]);
   onTestFinished(() => void sender.kill());
   const [port] = (await once(sender.stdout, 'data')) as [Buffer];
@@ -26,18 +26,18 @@ test('a body waits for its reader in the connection, and not in memory', async (
   });
   const before = process.memoryUsage().arrayBuffers;
   let received = 0;
-  let most = 0;
+  let maxBuffered = 0;
   for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
     received += chunk.length;
     await turn();
-    most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+    maxBuffered = Math.max(maxBuffered, process.memoryUsage().arrayBuffers - before);
   }
   expect(received).toBe(MEGABYTES * 2 ** 20);
-  // Garbage alone can be all that was received. Held back and copied, as fetch has it, it is twice that.
-  expect(most).toBeLessThan(MEGABYTES * 2 ** 20 * 1.25);
+  // Uncollected garbage alone can be as large as the body. With the copies that fetch makes, it is twice as large.
+  expect(maxBuffered).toBeLessThan(MEGABYTES * 2 ** 20 * 1.25);
 }, 120_000);
 
-test('a body that breaks off is an error for its reader, and no answer one for the caller', async () => {
+test('reports a body that breaks off to its reader, and a missing response to the caller', async () => {
   await using server = await serve((request, response) => {
     if (request.url === '/none') return request.socket.destroy();
     response.writeHead(200, { 'content-length': 100 }).write('part');

@@ -1,45 +1,47 @@
 import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { StoreUnavailable } from '../../src/store/store.ts';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Retry } from '../../src/errors.ts';
 import { keepTemporaryRootClear, withTemporaryFolder } from '../../src/io/temporary-folder.ts';
+import { StoreUnavailable } from '../../src/store/store.ts';
 
+const HOUR_MS = 3_600_000;
 let folder: string;
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'modpress-scratch-'));
+  folder = await mkdtemp(join(tmpdir(), 'modpress-temporary-'));
 });
 afterEach(async () => {
+  vi.useRealTimers();
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A folder that a killed process left so many hours ago. */
-async function left(name: string, hours: number): Promise<void> {
+/** A folder that a killed process left behind this many hours ago. */
+async function leaveBehind(name: string, hours: number): Promise<void> {
   await mkdir(join(folder, name));
   await writeFile(join(folder, name, 'module.zip'), 'x');
   const time = Date.now() / 1000 - hours * 3600;
   await utimes(join(folder, name), time, time);
 }
 
-test('what killed processes left goes when it is old, at once and while the service runs', async () => {
-  await left('publish-old', 7);
-  await left('publish-young', 5);
-  await left('of-others', 7);
-  const stop = await keepTemporaryRootClear(folder, () => undefined, 20);
+test('removes the old folders of killed processes at once, and every hour until it is stopped', async () => {
+  await leaveBehind('publish-old', 7);
+  await leaveBehind('publish-young', 5);
+  await leaveBehind('of-others', 7);
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const stop = await keepTemporaryRootClear(folder, (error) => expect.unreachable(String(error)));
   expect((await readdir(folder)).toSorted()).toEqual(['of-others', 'publish-young']);
-  await left('publish-later', 7);
-  await expect.poll(() => readdir(folder)).not.toContain('publish-later');
+  await leaveBehind('publish-later', 7);
+  vi.advanceTimersByTime(HOUR_MS);
+  await vi.waitUntil(async () => !(await readdir(folder)).includes('publish-later'));
   stop();
-  await left('publish-last', 7);
-  await new Promise((resolve) => setTimeout(resolve, 60));
-  expect(await readdir(folder)).toContain('publish-last');
+  expect(vi.getTimerCount()).toBe(0);
 });
 
-test('a full disk is a Retry that says where, however it shows', async () => {
-  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
-  for (const error of [full, new Retry('the archive from GitLab broke off', { cause: full })]) {
+test('turns a full disk into a Retry that names the folder, whichever error shows it', async () => {
+  const diskFull = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  for (const error of [diskFull, new Retry('the archive from GitLab broke off', { cause: diskFull })]) {
     await expect(withTemporaryFolder(folder, () => Promise.reject(error))).rejects.toMatchObject({
       name: 'Retry',
       message: expect.stringContaining(folder),
@@ -47,7 +49,7 @@ test('a full disk is a Retry that says where, however it shows', async () => {
   }
   for (const error of [
     new Retry('the archive from GitLab broke off'),
-    new StoreUnavailable('the disk is full', { cause: full }),
+    new StoreUnavailable('the disk is full', { cause: diskFull }),
   ]) {
     await expect(withTemporaryFolder(folder, () => Promise.reject(error))).rejects.toBe(error);
   }

@@ -40,6 +40,18 @@ describe('a Bull queue whose Redis goes away', () => {
     expect(logged.filter((line) => line.includes('connection to Redis is lost'))).toHaveLength(1);
   });
 
+  it('rejects each of a thousand jobs within a few seconds', async () => {
+    const queue = openQueue();
+    await queue.check();
+    await service.stop();
+    const start = Date.now();
+    const results = await Promise.allSettled(Array.from({ length: 1_000 }, () => queue.add(aJob())));
+    expect(Date.now() - start).toBeLessThan(6_000);
+    for (const result of results) {
+      expect(result).toMatchObject({ status: 'rejected', reason: { message: 'the queue in Redis cannot be used' } });
+    }
+  });
+
   it('does not take a delivery for seen that it could not take', async () => {
     const [queue, job] = [openQueue(), aJob()];
     await service.stop();

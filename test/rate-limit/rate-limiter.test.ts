@@ -6,14 +6,14 @@ import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
 import { RedisRateLimiter } from '../../src/rate-limit/redis-rate-limiter.ts';
 import { connectRedis, endRedis } from '../../src/redis/connection.ts';
 import { type RedisService, removeKeys, startRedis } from '../services/redis.ts';
-import { paceContract } from './contract.ts';
+import { rateLimiterContract } from './contract.ts';
 
-describe('the pace in the process', () => {
+describe('the rate limiter in the process', () => {
   const memory = new MemoryRateLimiter();
-  paceContract(() => memory);
+  rateLimiterContract(() => memory);
 });
 
-describe('the pace on Redis', () => {
+describe('the rate limiter on Redis', () => {
   const prefix = `test-${randomUUID()}`;
   const log = pino({ level: 'silent' });
   let service: RedisService;
@@ -30,13 +30,13 @@ describe('the pace on Redis', () => {
   });
 
   let turn = 0;
-  paceContract(() => {
+  rateLimiterContract(() => {
     const connection = connections[turn++ % 2];
     if (connection === undefined) throw new Error('not connected');
     return new RedisRateLimiter(connection, prefix);
   });
 
-  it('leaves no key behind once window and hold are over', async () => {
+  it('gives its keys an expiry: the window, the hold', async () => {
     const [redis] = connections;
     const key = randomUUID();
     if (redis === undefined) throw new Error('not connected');
@@ -61,7 +61,7 @@ describe('the pace on Redis', () => {
     expect(await rateLimiter.reserve(key, 1, 1_000)).toBeGreaterThan(0);
   });
 
-  it('asks for a retry when Redis is gone', async () => {
+  it('rejects with Retry when Redis is gone', async () => {
     await using own = await startRedis({ own: true });
     const redis = connectRedis(own.url, log);
     try {
