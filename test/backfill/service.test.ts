@@ -74,8 +74,8 @@ describe('backfill by a service', () => {
       .poll(
         () =>
           service.log.some(
-            ({ msg, targets, dryRun }) =>
-              msg === 'backfill asked for' && String(targets) === 'team/other' && dryRun === true,
+            ({ event, targets, dryRun }) =>
+              event === 'backfill.requested' && String(targets) === 'team/other' && dryRun === true,
           ),
         { timeout: 20_000 },
       )
@@ -84,12 +84,12 @@ describe('backfill by a service', () => {
     expect(await result).toMatchObject({
       status: 130,
       stdout: expect.stringMatching(
-        /^interrupted after .*: what the service has begun goes on, and the same command follows it$/m,
+        /^interrupted after .*: the service continues what it has started, and the same command follows it$/m,
       ),
     });
     await expect
       .poll(() =>
-        service.log.some(({ msg, targets }) => msg === 'backfill is over' && String(targets) === 'team/other'),
+        service.log.some(({ event, targets }) => event === 'backfill.finished' && String(targets) === 'team/other'),
       )
       .toBe(true);
     slow.remove();

@@ -158,7 +158,7 @@ describe('secrets', () => {
     });
     expect([status, stderr]).toEqual([
       1,
-      `modpress: group ${name}: this GitLab ignores signing tokens (they need 19.0), so that the service will refuse every delivery: set WEBHOOK_TOKEN\n`,
+      `modpress: group ${name}: this GitLab ignores signing tokens (they need 19.0), so the service will refuse every delivery: set WEBHOOK_TOKEN\n`,
     ]);
     expect(
       (await licensed.hooks(`add ${name} ${AT}`, { WEBHOOK_TOKEN: '', WEBHOOK_SIGNING_TOKEN: SIGNING })).status,
@@ -301,7 +301,7 @@ describe('what GitLab does not allow is one line, status 1, and nothing is half 
 describe('what is wrong with the call is told in a line, with status 2', () => {
   test.each([
     ['no command', AT, 'hooks takes add or check'],
-    ['no target', `add ${AT}`, 'nothing says for what'],
+    ['no target', `add ${AT}`, 'no group or project is given'],
     ['no address', 'add some', '--public-url is missing'],
     ['an address that is none', 'add some --public-url go.example', '--public-url must be an http'],
     [
