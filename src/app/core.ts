@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { BlobCache } from '../build/blob-cache.ts';
 import { Blobs } from '../build/blobs.ts';
 import { ConfigError } from '../config/reader.ts';
-import type { Config } from '../config/service.ts';
+import type { GitLabConfig, ModulesConfig, PublishConfig } from '../config/shared-config.ts';
 import { messageOf } from '../errors.ts';
 import { GitLabClient, type GitLabOptions } from '../gitlab/client.ts';
 import { ProjectCache } from '../gitlab/project-cache.ts';
@@ -57,11 +57,9 @@ export interface CoreContext {
 /** Releases one part. */
 export type Closer = () => void | PromiseLike<void>;
 
-type StoreSettings = Pick<Config, 'store'>;
-type RedisSettings = Pick<Config, 'redisUrl'>;
-type GitLabSettings = RedisSettings & Pick<Config, 'gitlabUrl' | 'gitlabToken' | 'gitlabRate'>;
-type OwnershipSettings = Pick<Config, 'modulePrefix' | 'moduleMap' | 'gitlabScope'>;
-type PublishSettings = StoreSettings & GitLabSettings & OwnershipSettings & Pick<Config, 'retag'>;
+type StoreSettings = Pick<PublishConfig, 'store'>;
+type RedisSettings = Pick<GitLabConfig, 'redisUrl'>;
+type OwnershipSettings = ModulesConfig & Pick<GitLabConfig, 'gitlabScope'>;
 
 /**
  * The one place where the parts of modpress are made from settings, for the service and for every command.
@@ -126,17 +124,17 @@ export class Core<Settings extends object> {
   }
 
   /** GitLab's API, within GITLAB_RATE. */
-  gitlab(this: Core<GitLabSettings>): GitLabClient {
+  gitlab(this: Core<GitLabConfig>): GitLabClient {
     return this.#once('gitlab', () => new GitLabClient(this.#gitlabOptions()));
   }
 
   /** GitLab's API for webhooks, within the same GITLAB_RATE. */
-  webhooks(this: Core<GitLabSettings>): WebhookClient {
+  webhooks(this: Core<GitLabConfig>): WebhookClient {
     return this.#once('webhooks', () => new WebhookClient(this.#gitlabOptions()));
   }
 
   /** Projects that were read from GitLab a moment ago. */
-  projects(this: Core<GitLabSettings>): ProjectCache {
+  projects(this: Core<GitLabConfig>): ProjectCache {
     return this.#once('projects', () => new ProjectCache(this.gitlab()));
   }
 
@@ -149,7 +147,7 @@ export class Core<Settings extends object> {
   }
 
   /** Finds module versions in GitLab. */
-  resolver(this: Core<StoreSettings & GitLabSettings & OwnershipSettings>): Resolver {
+  resolver(this: Core<StoreSettings & GitLabConfig & ModulesConfig>): Resolver {
     return this.#once(
       'resolver',
       () =>
@@ -160,7 +158,7 @@ export class Core<Settings extends object> {
   }
 
   /** Publishes tags. */
-  publisher(this: Core<PublishSettings>): Promise<Publisher> {
+  publisher(this: Core<PublishConfig>): Promise<Publisher> {
     return this.#once(
       'publisher',
       async () => new Publisher({ ...(await this.writerParts()), ownership: this.ownership() }),
@@ -168,7 +166,7 @@ export class Core<Settings extends object> {
   }
 
   /** What writes module versions to the store, for tags and for requests on demand. */
-  async writerParts(this: Core<PublishSettings>): Promise<WriterParts> {
+  async writerParts(this: Core<PublishConfig>): Promise<WriterParts> {
     const store = await this.store();
     return {
       store,
@@ -225,7 +223,7 @@ export class Core<Settings extends object> {
     });
   }
 
-  #gitlabOptions(this: Core<GitLabSettings>): GitLabOptions {
+  #gitlabOptions(this: Core<GitLabConfig>): GitLabOptions {
     const { gitlabUrl, gitlabToken, gitlabRate } = this.#settings;
     const rateLimiter = this.rateLimiter();
     const observe = this.#onGitLabResponse;
@@ -238,7 +236,7 @@ export class Core<Settings extends object> {
     };
   }
 
-  #blobs(this: Core<GitLabSettings>): Blobs {
+  #blobs(this: Core<GitLabConfig>): Blobs {
     return this.#once('blobs', () => {
       const { temporaryRoot } = this;
       const gitlab = this.gitlab();

@@ -1,4 +1,4 @@
-import { baseUrl } from '../config/values.ts';
+import { baseUrl } from '../config/value-parsers.ts';
 import { messageOf } from '../errors.ts';
 import { defineCommand, UsageError } from './command.ts';
 

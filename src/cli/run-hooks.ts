@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { withCore } from '../app/core.ts';
-import { loadHooksConfig } from '../config/commands.ts';
+import { loadHooksConfig } from '../config/command-config.ts';
 import { messageOf } from '../errors.ts';
 import { examine } from '../webhook-admin/examine.ts';
 import { explained, HookFailure, nameOf } from '../webhook-admin/failure.ts';

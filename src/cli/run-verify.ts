@@ -1,5 +1,5 @@
 import { Core } from '../app/core.ts';
-import { loadVerifyConfig, type VerifyConfig } from '../config/commands.ts';
+import { loadVerifyConfig, type VerifyConfig } from '../config/command-config.ts';
 import { allWell } from '../verify/finding.ts';
 import { Rebuilder, type RebuilderParts } from '../verify/rebuild.ts';
 import { jsonReport, textReport } from '../verify/report.ts';

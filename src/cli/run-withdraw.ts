@@ -1,5 +1,5 @@
 import { withCore } from '../app/core.ts';
-import { loadWithdrawConfig, type WithdrawConfig } from '../config/commands.ts';
+import { loadWithdrawConfig, type WithdrawConfig } from '../config/command-config.ts';
 import { messageOf } from '../errors.ts';
 import { below } from '../module/elements.ts';
 import type { ModulePath } from '../module/path.ts';
