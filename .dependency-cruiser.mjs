@@ -3,9 +3,9 @@
  * below it alone, so there are no cycles. docs/architecture.md describes the rooms.
  */
 const MAY_IMPORT = {
-  'main.ts': 'cli app',
-  cli: 'app config backfill verify webhook-admin publish gitlab store module io errors.ts',
-  app: 'config webhook proxy web auth backfill sweep verify publish build resolve queue requests rate-limit redis gitlab store io async errors.ts',
+  'main.ts': 'cli',
+  cli: 'app config backfill verify webhook-admin publish store module errors.ts',
+  app: 'config webhook proxy web auth backfill sweep publish build resolve queue requests rate-limit redis gitlab store io async errors.ts',
   config: 'proxy auth resolve store module errors.ts',
   verify: 'build resolve rate-limit gitlab store module io async errors.ts',
   backfill: 'sweep publish queue auth resolve redis gitlab store module io async errors.ts',

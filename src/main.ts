@@ -1,25 +1,25 @@
 #!/usr/bin/env node
 import { constants } from 'node:os';
-import { packageVersion } from './app/package-version.ts';
+import { packageVersion } from './cli/package-version.ts';
 
 const USAGE = `modpress: push a tag, get a module
 
 Usage:
   modpress serve [--roles webhook,worker,proxy]                     run the service
-  modpress serve --help                                             every setting
-  modpress backfill [GROUP|PROJECT ...] [--since DATE] [--url URL]   publish every tag not yet published
+  modpress serve --help                                             list all settings
+  modpress backfill [GROUP|PROJECT ...] [--since DATE] [--url URL]   publish every tag that is not published yet
   modpress verify [MODULE[@VERSION] ...] [--from-gitlab] [--json]   compute the checksums in the store again
   modpress withdraw MODULE@VERSION --reason TEXT                    take a version out of service
-  modpress hooks add|check [GROUP|PROJECT ...] --public-url URL     register webhooks, or see how they are
+  modpress hooks add|check [GROUP|PROJECT ...] --public-url URL     register webhooks, or check them
   modpress --version
 `;
 
-/** Runs the command line; resolves to the exit status. */
+/** Runs the command line. Resolves to the exit status. */
 async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
+  // Each command is loaded when it is called, so that help comes at once.
   switch (command) {
     case 'serve':
-      // Loaded when it is needed: all of the service hangs on it, and help should come at once.
       return (await import('./cli/serve.ts')).serve(rest);
     case 'backfill':
       return (await import('./cli/backfill.ts')).backfill(rest);
@@ -44,13 +44,13 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-// Node ignores SIGPIPE, by which `modpress … | head` ends any other program without a word.
+// Node ignores SIGPIPE, which silently ends any other program in `modpress … | head`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(128 + constants.signals.SIGPIPE);
   process.stderr.write(`modpress: the output cannot be written: ${error.message}\n`);
   process.exit(1);
 });
-// Without a reader of progress and complaints, the work goes on all the same.
+// Nobody may read the progress and the errors. The work goes on.
 process.stderr.on('error', () => undefined);
 
 process.exitCode = await main(process.argv.slice(2));

@@ -1,27 +1,27 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** What a process counts, for `/-/metrics`. Names of projects and modules are no labels: there may be thousands. */
+/** What a process counts, for `/-/metrics`. Names of projects and modules are not labels: there may be thousands. */
 export interface Metrics {
   readonly registry: Registry;
   /** A webhook delivery was answered. */
   readonly webhookReceived: (event: string, result: string) => void;
-  /** A tag was looked at; `outcome` is published, skipped, refused, known or dismissed. */
-  readonly tagDone: (outcome: string, seconds: number) => void;
-  /** A question of the proxy was answered; both words are those of module-question.ts. */
-  readonly requestAnswered: (ask: string, answer: string, seconds: number) => void;
+  /** A tag was processed. `outcome` is published, skipped, refused, known or dismissed. */
+  readonly tagProcessed: (outcome: string, seconds: number) => void;
+  /** A request on demand was answered. `request` and `result` are words of requests/on-demand-request.ts. */
+  readonly onDemandRequestAnswered: (request: string, result: string, seconds: number) => void;
   /** A job failed and will be retried. */
   readonly jobRetried: () => void;
-  /** GitLab answered; `status` is 0 where it did not. */
-  readonly gitlabAnswered: (status: number, seconds: number) => void;
-  /** A request was answered; `route` is its kind, not its path. */
-  readonly httpAnswered: (route: string, status: number, seconds: number) => void;
-  /** A comparison of tags with the store is over, which found so many tags that no webhook had told of. */
-  readonly sweepDone: (recovered: number, seconds: number) => void;
-  /** Reads the depth of the queue whenever the metrics are asked for. */
+  /** GitLab responded. `status` is 0 if it did not. */
+  readonly gitlabResponded: (status: number, seconds: number) => void;
+  /** A request of the go command was served. `route` is its kind, not its path. */
+  readonly httpRequestServed: (route: string, status: number, seconds: number) => void;
+  /** A sweep finished. `recovered` is the number of tags for which no webhook came. */
+  readonly sweepFinished: (recovered: number, seconds: number) => void;
+  /** Reads the depth of the queue on each scrape. */
   readonly watchQueue: (counts: () => Promise<{ waiting: number; active: number; delayed: number }>) => void;
 }
 
-/** Creates a registry with the process's metrics. */
+/** Creates a registry with the metrics of this process. */
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -33,56 +33,56 @@ export function createMetrics(): Metrics {
     registers,
   });
   const tags = new Histogram({
-    name: 'modpress_tag_seconds',
-    help: 'Time from the start of a job to its outcome',
+    name: 'modpress_tag_processing_seconds',
+    help: 'Time from the start of a job to the outcome of its tag',
     labelNames: ['outcome'],
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300],
     registers,
   });
-  const questions = new Histogram({
-    name: 'modpress_question_seconds',
-    help: 'Time to answer what is asked on demand, by question and answer',
-    labelNames: ['ask', 'answer'],
+  const onDemandRequests = new Histogram({
+    name: 'modpress_on_demand_request_seconds',
+    help: 'Time to answer a request on demand, by request and result',
+    labelNames: ['request', 'result'],
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
     registers,
   });
   const retries = new Counter({
     name: 'modpress_job_retries_total',
-    help: 'Jobs that failed and wait to be run again',
+    help: 'Jobs that failed and will be retried',
     registers,
   });
   const gitlab = new Histogram({
-    name: 'modpress_gitlab_seconds',
-    help: "Time to the headers of GitLab's answers, by status",
+    name: 'modpress_gitlab_request_seconds',
+    help: 'Time until the response headers of a request to GitLab, by status',
     labelNames: ['status'],
     registers,
   });
   const http = new Histogram({
-    name: 'modpress_http_seconds',
-    help: 'Time of answers by route and status',
+    name: 'modpress_http_request_seconds',
+    help: 'Time to serve a request of the go command, by route and status',
     labelNames: ['route', 'status'],
     registers,
   });
   const recovered = new Counter({
     name: 'modpress_sweep_recovered_total',
-    help: 'Tags that no webhook had told of',
+    help: 'Tags that a sweep found and for which no webhook came',
     registers,
   });
   const sweeps = new Histogram({
-    name: 'modpress_sweep_seconds',
-    help: 'Time of a comparison of tags with the store',
+    name: 'modpress_sweep_duration_seconds',
+    help: 'Time of a sweep, which compares the tags in GitLab with the store',
     buckets: [1, 5, 15, 60, 300, 900, 3600],
     registers,
   });
   return {
     registry,
     webhookReceived: (event, result) => webhooks.inc({ event, result }),
-    tagDone: (outcome, seconds) => tags.observe({ outcome }, seconds),
-    requestAnswered: (ask, answer, seconds) => questions.observe({ ask, answer }, seconds),
+    tagProcessed: (outcome, seconds) => tags.observe({ outcome }, seconds),
+    onDemandRequestAnswered: (request, result, seconds) => onDemandRequests.observe({ request, result }, seconds),
     jobRetried: () => retries.inc(),
-    gitlabAnswered: (status, seconds) => gitlab.observe({ status: String(status) }, seconds),
-    httpAnswered: (route, status, seconds) => http.observe({ route, status: String(status) }, seconds),
-    sweepDone: (count, seconds) => {
+    gitlabResponded: (status, seconds) => gitlab.observe({ status: String(status) }, seconds),
+    httpRequestServed: (route, status, seconds) => http.observe({ route, status: String(status) }, seconds),
+    sweepFinished: (count, seconds) => {
       recovered.inc(count);
       sweeps.observe(seconds);
     },

@@ -1,87 +1,100 @@
 import type { Logger } from 'pino';
-import type { Agreement } from './coordination.ts';
 import { backfill, type BackfillParts } from '../backfill/backfill.ts';
-import type { BackfillRuns } from '../backfill/runs.ts';
 import type { Config } from '../config/service.ts';
-import type { GitLabClient } from '../gitlab/client.ts';
-import type { Metrics } from './metrics.ts';
-import type { BlobCache } from '../build/blob-cache.ts';
-import { Blobs } from '../build/blobs.ts';
+import { messageOf } from '../errors.ts';
 import { OnDemand } from '../publish/on-demand-handler.ts';
-import { Publisher } from '../publish/publisher.ts';
 import { createTagHandler } from '../publish/tag-handler.ts';
-import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
-import type { Requests } from '../requests/requests.ts';
 import type { Queue } from '../queue/queue.ts';
-import type { Ownership } from '../resolve/ownership.ts';
-import { Resolver } from '../resolve/resolver.ts';
 import type { Store } from '../store/store.ts';
-import { withdrawnVersions } from '../store/withdrawal.ts';
 import { CatchUp } from '../sweep/catch-up.ts';
 import { startSweeping } from '../sweep/schedule.ts';
+import type { Core } from './core.ts';
+import type { Metrics } from './metrics.ts';
+import type { Queues } from './queues.ts';
 
-/** What the role is put together from. Whatever a running job needs is closed by the caller, after the queue. */
+/** What the role is made of. Jobs use the parts of the core until `tags` is closed: the caller makes them first. */
 export interface WorkerRoleParts {
   readonly config: Config;
   readonly log: Logger;
   readonly metrics: Metrics;
-  readonly ownership: Ownership;
-  readonly store: Store;
-  readonly gitlab: GitLabClient;
-  readonly queue: Queue;
-  readonly agreement: Agreement;
-  readonly cache: BlobCache;
-  /** Where temporary files are. */
-  readonly temporaryRoot: string;
-  /** Undefined where nothing is answered on demand. */
-  readonly questions: Requests<OnDemandRequest, OnDemandAnswer> | undefined;
-  readonly runs: BackfillRuns | undefined;
+  readonly core: Core<Config>;
+  readonly tags: Queue;
+  readonly requests: Queues['requests'];
+  readonly backfills: Queues['backfills'];
 }
 
 /** Tags that one process publishes at a time. */
-const CONCURRENCY = 4;
-/** Questions that one process answers at a time. Most only wait for GitLab's API; those that build take as much memory as a tag. */
-const ANSWERS = 8;
+const MAX_TAGS = 4;
+/** Requests that one process answers at a time. Most only wait for GitLab's API; those that build take as much memory as a tag. */
+const MAX_REQUESTS = 8;
 
-/** Starts what the worker does: publishing, sweeping, backfills, and answering. Returns what stops all that is not stopped by its queue, in this order. */
-export function startWorker(parts: WorkerRoleParts): (() => Promise<void>)[] {
-  const { config, log, metrics, store, ownership, gitlab, queue, cache, temporaryRoot, questions, runs } = parts;
-  const { rateLimiter, lock } = parts.agreement;
-  const blobs = new Blobs({ gitlab, cache, temporaryRoot });
-  const writing = { gitlab, store, rateLimiter, lock, retag: config.retag, temporaryRoot, blobs };
-  const publisher = new Publisher({ ...writing, ownership });
-  const publish = createTagHandler({ publisher, log, onDone: metrics.tagDone });
-  queue.process(CONCURRENCY, async (job) => void (await publish(job)));
-  const backfillParts: BackfillParts = { gitlab, store, ownership, publish };
-  runs?.process(async (request, onProgress, signal) => {
-    const progress = await backfill(backfillParts, request, onProgress, signal);
-    const { state, projects, known, published, skipped, refused, failed } = progress;
-    if (state === 'done')
-      log.info(
-        { event: 'backfill.finished', ...request, projects: projects.done, known, published, skipped, refused, failed },
-        'backfill is over',
-      );
-    return progress;
+/** Starts the worker role: it publishes, sweeps, runs backfills and answers requests on demand, until the core is closed. */
+export async function startWorker(parts: WorkerRoleParts): Promise<void> {
+  const { config, log, metrics, core, tags, requests, backfills } = parts;
+  const store = await core.store();
+  await createBucket(store, log.child({ component: 'store' }));
+  await core.keepTemporaryRootClear();
+  const gitlab = core.gitlab();
+  const publishLog = log.child({ component: 'publish' });
+  const publish = createTagHandler({
+    publisher: await core.publisher(),
+    log: publishLog,
+    onDone: metrics.tagProcessed,
   });
+  tags.process(MAX_TAGS, async (job) => void (await publish(job)));
+  runBackfills(
+    { gitlab, store, ownership: core.ownership(), publish },
+    backfills,
+    log.child({ component: 'backfill' }),
+  );
+
+  const sweepLog = log.child({ component: 'sweep' });
   const sweeping = startSweeping({
     gitlab,
     store,
-    queue,
-    log,
+    queue: tags,
+    log: sweepLog,
     scope: config.gitlabScope,
-    rateLimiter,
+    rateLimiter: core.rateLimiter(),
     minutes: config.sweepMinutes,
-    onSwept: metrics.sweepDone,
+    onSwept: metrics.sweepFinished,
   });
-  if (!questions) return [() => sweeping.stop()];
-  const catchUp = new CatchUp({ gitlab, store, queue, log });
+  core.onClose(() => sweeping.stop());
+  if (!requests) return;
+  const catchUp = new CatchUp({ gitlab, store, queue: tags, log: sweepLog });
+  core.onClose(() => catchUp.close());
   const onDemand = new OnDemand({
-    ...writing,
-    resolver: new Resolver(gitlab, ownership, { withdrawnOf: (module) => withdrawnVersions(store, module) }),
-    log,
+    ...(await core.writerParts()),
+    resolver: core.resolver(),
+    log: publishLog,
     onMissed: (projectId) => catchUp.add(projectId),
-    onAnswered: metrics.requestAnswered,
+    onAnswered: metrics.onDemandRequestAnswered,
   });
-  questions.serve(ANSWERS, (question) => onDemand.answer(question));
-  return [() => catchUp.close(), () => sweeping.stop()];
+  requests.serve(MAX_REQUESTS, (request) => onDemand.answer(request));
+}
+
+/** Creates the bucket if it does not exist. The service starts even during an outage of the store: jobs wait for its end. */
+async function createBucket(store: Store, log: Logger): Promise<void> {
+  try {
+    await store.check();
+  } catch (error) {
+    log.error(
+      { event: 'store.unavailable', reason: messageOf(error) },
+      'the store cannot be used; publishing waits until it works',
+    );
+  }
+}
+
+function runBackfills(parts: BackfillParts, backfills: Queues['backfills'], log: Logger): void {
+  backfills?.process(async (request, onProgress, signal) => {
+    const progress = await backfill(parts, request, onProgress, signal);
+    const { state, projects, known, published, skipped, refused, failed } = progress;
+    if (state === 'done') {
+      log.info(
+        { event: 'backfill.finished', ...request, projects: projects.done, known, published, skipped, refused, failed },
+        'backfill finished',
+      );
+    }
+    return progress;
+  });
 }

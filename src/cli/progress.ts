@@ -1,37 +1,37 @@
 import { SingleBar } from 'cli-progress';
 
-/** Where progress is shown: standard error, or what stands for it. */
+/** The stream on which progress is shown: standard error, or a test's stand-in for it. */
 export interface ProgressStream extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
 }
 
-/** What is shown besides how much is done. */
+/** What is shown besides the numbers. */
 export interface ProgressDetail {
   readonly detail?: string;
-  /** The same for a terminal in which a line with it has no room; what does not fit is cut off at its end. */
+  /** The same, shorter, for a terminal that is too narrow for `detail`. It loses its end first. */
   readonly short?: string;
-  /** For how long it has been going on, in seconds, where that is not since this is shown. */
+  /** How long the work has taken, in seconds. By default the time since the progress was first shown. */
   readonly seconds?: number;
-  /** How much of all is done, from 0 to 1, where that is known better than by the numbers. */
+  /** The part of the work that is done, from 0 to 1. By default computed from the numbers. */
   readonly fraction?: number;
 }
 
-/** How far a command has come, as a person sees it. */
+/** The progress of a command, as a person sees it. */
 export interface Progress {
-  /** So many are done, of so many that are known by now. */
+  /** Shows how many items are done, of how many found so far. */
   update(done: number, found: number, more?: ProgressDetail): void;
-  /** Nothing goes on for a while, and why; the next update takes it back. */
+  /** Shows that the work pauses for `ms` milliseconds, and why. The next update removes this. */
   wait(reason: string, ms: number): void;
-  /** Prints something, on whichever stream, without the bar running into it. */
+  /** Writes something to any stream, without overwriting the bar. */
   print(write: () => void): void;
-  /** Takes the bar away. Nothing is shown from then on. */
+  /** Removes the bar. Nothing is shown afterwards. */
   stop(): void;
 }
 
-/** How it is shown. */
+/** How progress is shown. */
 export interface ProgressOptions {
-  /** What is counted: `versions`. */
+  /** The name of the items: `versions`. */
   readonly unit: string;
   /** How often a line is written where there is no terminal, in milliseconds. */
   readonly intervalMs?: number;
@@ -39,53 +39,54 @@ export interface ProgressOptions {
 
 /** Shows progress: a bar on a terminal, elsewhere a line every few seconds. */
 export function showProgress(stream: ProgressStream, { unit, intervalMs = 5_000 }: ProgressOptions): Progress {
-  const count = new Count(unit);
-  return stream.isTTY === true ? showBar(stream, count) : showLines(stream, count, intervalMs);
+  const status = new Status(unit);
+  return stream.isTTY === true ? showBar(stream, status) : showLines(stream, status, intervalMs);
 }
 
-/** In characters. */
-const WIDE = 120;
-/** Left free at the end of a line: the terminal shows ^C there, and would begin another line for it. */
-const MARGIN = 3;
+/** A terminal with this many columns gets a long bar. */
+const WIDE_COLUMNS = 120;
+/** Columns left free at the end of a line. The terminal shows ^C there, and would begin another line for it. */
+const MARGIN_COLUMNS = 3;
+const DEFAULT_COLUMNS = 80;
 
-function showBar(stream: ProgressStream, count: Count): Progress {
+function showBar(stream: ProgressStream, status: Status): Progress {
   const format = '{bar} {text}';
   // The width may change at any time.
-  const columns = (): number => stream.columns ?? 80;
-  const barsize = columns() < WIDE ? 6 : 24;
-  // The bar's own handling of signals would keep the command from its own.
+  const columns = (): number => stream.columns ?? DEFAULT_COLUMNS;
+  const barsize = columns() < WIDE_COLUMNS ? 6 : 24;
   const bar = new SingleBar({
     stream,
     format,
     barsize,
     clearOnComplete: true,
     linewrap: true,
+    // The bar's own signal handlers would prevent those of the command.
     gracefulExit: false,
     emptyOnZero: true,
   });
   const text = (): string => {
-    const room = Math.max(0, columns() - barsize - 1 - MARGIN);
-    const whole = count.text();
-    return (whole.length <= room ? whole : count.text(true)).slice(0, room);
+    const width = Math.max(0, columns() - barsize - 1 - MARGIN_COLUMNS);
+    const full = status.text();
+    return (full.length <= width ? full : status.shortText()).slice(0, width);
   };
-  const start = (): void => bar.start(count.found, count.done, { text: text() });
+  const start = (): void => bar.start(status.found, status.done, { text: text() });
   const show = (): void => {
-    bar.setTotal(count.found);
-    bar.update(count.done, { text: text() });
+    bar.setTotal(status.found);
+    bar.update(status.done, { text: text() });
   };
   let stopped = false;
   start();
   return {
     update(done, found, more) {
-      count.update(done, found, more);
+      status.update(done, found, more);
       if (!stopped) show();
     },
     wait(reason, ms) {
-      count.waitsFor(reason, ms);
+      status.wait(reason, ms);
       if (!stopped) show();
     },
     print(write) {
-      // The bar takes itself away from where it was begun: what is printed in between would be overwritten.
+      // The bar clears everything from the line where it started, so it has to start again below the output.
       if (!stopped) bar.stop();
       write();
       if (!stopped) start();
@@ -97,23 +98,23 @@ function showBar(stream: ProgressStream, count: Count): Progress {
   };
 }
 
-function showLines(stream: ProgressStream, count: Count, intervalMs: number): Progress {
-  const line = (): void => void stream.write(`${count.text()}\n`);
-  const timer = setInterval(line, intervalMs);
+function showLines(stream: ProgressStream, status: Status, intervalMs: number): Progress {
+  const writeLine = (): void => void stream.write(`${status.text()}\n`);
+  const timer = setInterval(writeLine, intervalMs);
   timer.unref();
   return {
-    update: (done, found, more) => count.update(done, found, more),
+    update: (done, found, more) => status.update(done, found, more),
     wait(reason, ms) {
-      const isNews = count.waitsFor(reason, ms);
-      if (isNews) line();
+      const isNew = status.wait(reason, ms);
+      if (isNew) writeLine();
     },
     print: (write) => write(),
     stop: () => clearInterval(timer),
   };
 }
 
-/** What is counted, and how fast. */
-class Count {
+/** The numbers, and the text made of them. */
+class Status {
   readonly #unit: string;
   readonly #started = performance.now();
   #waiting = '';
@@ -132,28 +133,38 @@ class Count {
     this.#waiting = '';
   }
 
-  /** Returns whether it is said for the first time since the last update. */
-  waitsFor(reason: string, ms: number): boolean {
+  /** Returns whether this pause is new since the last update. */
+  wait(reason: string, ms: number): boolean {
     const waiting = `waiting ${Math.ceil(ms / 1000)} s: ${reason.replaceAll(/\s+/g, ' ')}`;
-    const isNews = waiting !== this.#waiting;
+    const isNew = waiting !== this.#waiting;
     this.#waiting = waiting;
-    return isNews;
+    return isNew;
   }
 
-  /** `12 of 340 versions, 3.1/s, 1 min 46 s left`. */
-  text(narrow = false): string {
-    const { detail, short = detail, fraction = this.done / Math.max(1, this.found), seconds: given } = this.#more;
+  /** `12 of 340 versions, 3.1/s, 1 min 46 s left` */
+  text(): string {
+    const { detail } = this.#more;
+    const counts = `${this.done} of ${this.found} ${this.#unit}`;
+    return [counts, ...(detail === undefined ? [] : [detail]), ...this.#times()].join(', ');
+  }
+
+  /** `12/340 tags, 3.1/s, 1 min 46 s left, 10/30 projects`: with the short detail at the end, which is cut off first. */
+  shortText(): string {
+    const { detail, short = detail } = this.#more;
+    if (short === undefined) return this.text();
+    return [`${this.done}/${this.found} ${this.#unit}`, ...this.#times(), short].join(', ');
+  }
+
+  /** The rate, the time left, and the reason for a pause. */
+  #times(): string[] {
+    const { fraction = this.done / Math.max(1, this.found), seconds: given } = this.#more;
     const seconds = Math.max(0.001, given ?? (performance.now() - this.#started) / 1000);
     const rate = this.done / seconds;
     const times: string[] = [];
     if (this.done > 0) times.push(`${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`);
     if (fraction > 0) times.push(`${duration((seconds * (1 - fraction)) / fraction)} left`);
     if (this.#waiting !== '') times.push(this.#waiting);
-    const isShort = narrow && short !== undefined;
-    const counts = `${this.done}${isShort ? '/' : ' of '}${this.found} ${this.#unit}`;
-    // Of a short line the end is cut off first.
-    if (isShort) return [counts, ...times, short].join(', ');
-    return [counts, ...(detail === undefined ? [] : [detail]), ...times].join(', ');
+    return times;
   }
 }
 

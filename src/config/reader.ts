@@ -2,38 +2,49 @@ import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import { settings, type SettingName } from './settings.ts';
 
-/** Reads variables, collecting faults. A value is never part of a fault: it may be a secret. */
+/** Every fault of the settings: a line each, which begins with the name of its variable. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(faults.join('\n'));
+    this.faults = faults;
+  }
+}
+
+/** Reads settings from environment variables and collects the faults. No fault contains a value: it may be a secret. */
 export class SettingsReader {
   readonly #env: NodeJS.ProcessEnv;
-  /** What is wrong so far, a line each. */
-  readonly faults: string[] = [];
+  readonly #faults: string[] = [];
+  readonly #faulty = new Set<string>();
 
   constructor(env: NodeJS.ProcessEnv) {
     this.#env = env;
   }
 
-  /** Notes what is wrong with a variable. */
+  /** Records what is wrong with a variable. */
   fault(name: string, problem: string): void {
-    this.faults.push(`${name} ${problem}`);
+    this.#faults.push(`${name} ${problem}`);
+    this.#faulty.add(name);
   }
 
-  /** Whether something is wrong with a variable whose name matches. */
-  failed(name: RegExp): boolean {
-    return this.faults.some((fault) => name.test(fault));
+  /** Whether one of these settings, or its NAME_FILE, has a fault. Without names: whether any setting has one. */
+  hasFault(...names: readonly SettingName[]): boolean {
+    if (names.length === 0) return this.#faults.length > 0;
+    return names.some((name) => this.#faulty.has(name) || this.#faulty.has(`${name}_FILE`));
   }
 
-  /** The value; undefined, with a fault, if it is missing or wrong. `parse` throws what is wrong with it. */
+  /** The value. Undefined, with a fault, if it is missing or wrong. `parse` throws an Error that says what is wrong with it. */
   required<T>(name: SettingName, parse: (value: string) => T): T | undefined {
     const value = this.optional(name, parse);
-    if (value === undefined && !this.failed(new RegExp(`^${name}(_FILE)? `))) {
-      this.fault(name, `is missing: ${settings[name].expects}`);
-    }
+    if (value === undefined && !this.hasFault(name)) this.fault(name, `is missing: ${settings[name].expects}`);
     return value;
   }
 
-  /** The value; undefined if it is missing, or with a fault if it is wrong. */
+  /** The value. Undefined if it is missing, or with a fault if it is wrong. */
   optional<T>(name: SettingName, parse: (value: string) => T): T | undefined {
-    const value = this.#raw(name);
+    const value = this.#text(name);
     if (value === undefined) return undefined;
     try {
       return parse(value);
@@ -43,18 +54,18 @@ export class SettingsReader {
     }
   }
 
-  /** Whether it has a value. */
+  /** Whether the setting has a value. */
   has(name: SettingName): boolean {
-    return this.#raw(name) !== undefined;
+    return this.#text(name) !== undefined;
   }
 
-  /** Throws ConfigError if anything was wrong. */
+  /** Throws ConfigError if there are faults. */
   throwFaults(): void {
-    if (this.faults.length > 0) throw new ConfigError(this.faults);
+    if (this.#faults.length > 0) throw new ConfigError(this.#faults);
   }
 
-  /** The value of NAME, or the content of the file that NAME_FILE names. Empty is the same as absent. */
-  #raw(name: SettingName): string | undefined {
+  /** The value of NAME, or the content of the file that NAME_FILE names. An empty value counts as none. */
+  #text(name: SettingName): string | undefined {
     const file = this.#env[`${name}_FILE`];
     const value = this.#env[name];
     if (!settings[name].secret || file === undefined || file === '') return value === '' ? undefined : value;
@@ -65,16 +76,5 @@ export class SettingsReader {
       this.fault(`${name}_FILE`, `names a file that cannot be read: ${messageOf(error)}`);
       return undefined;
     }
-  }
-}
-
-/** Every fault of the settings, each a line that names its variable. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly faults: readonly string[];
-
-  constructor(faults: readonly string[]) {
-    super(faults.join('\n'));
-    this.faults = faults;
   }
 }

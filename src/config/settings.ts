@@ -1,9 +1,10 @@
-/** One environment variable: what `modpress serve --help` and a fault say of it. */
+/** One environment variable, as `modpress serve --help` and the faults describe it. */
 interface Setting {
-  /** What holds without it, in words. */
+  /** The default, in words. */
   readonly fallback: string;
+  /** What the value is, in words. */
   readonly expects: string;
-  /** Also read from the file that NAME_FILE names, and never shown. */
+  /** A secret is never shown. It can also be in a file, whose path is in NAME_FILE. */
   readonly secret: boolean;
 }
 
@@ -15,10 +16,13 @@ function secret(fallback: string, expects: string): Setting {
   return { fallback, expects, secret: true };
 }
 
-/** Every setting there is, in the order in which the help lists them. */
+/** All settings, in the order of the help. */
 export const settings = {
   GITLAB_URL: setting('required', 'base URL of GitLab, with its path if it has one'),
-  GITLAB_TOKEN: secret('required', 'a token with the scope read_api, best a group access token with the role Reporter'),
+  GITLAB_TOKEN: secret(
+    'required',
+    'a token with the scope read_api, preferably a group access token with the role Reporter',
+  ),
   GITLAB_SCOPE: setting('all the token is a member of', 'groups and projects to publish from, separated by commas'),
   MODULE_PREFIX: setting('host and path of GITLAB_URL', 'first part of private module paths'),
   MODULE_MAP: setting(
@@ -37,12 +41,12 @@ export const settings = {
   AWS_ACCESS_KEY_ID: secret('required for s3', 'access key of the bucket'),
   AWS_SECRET_ACCESS_KEY: secret('required for s3', 'secret key of the bucket'),
   AWS_REGION: setting('us-east-1', 'region of the bucket'),
-  REDIS_URL: secret('none: queue in the process', 'redis:// or rediss:// URL: a queue for several processes'),
+  REDIS_URL: secret('none: queue in the process', 'redis:// or rediss:// URL: a queue that several processes share'),
   UPSTREAM: secret(
     'GOPROXY of the environment, else https://goproxy.io',
     'where other modules come from, in GOPROXY syntax',
   ),
-  UPSTREAM_MODE: setting('cache', 'cache keeps what was asked for, redirect sends clients there'),
+  UPSTREAM_MODE: setting('cache', 'cache stores what clients request, redirect sends clients to the upstream'),
   SUMDB: setting(
     'those the upstream knows',
     'checksum databases to pass through: NAME or NAME=URL, separated by commas',
@@ -52,23 +56,23 @@ export const settings = {
   ACCESS_USERS: secret('none', 'users of ACCESS=basic'),
   ON_DEMAND: setting(
     'on',
-    'on resolves branches, commits and unpublished tags when asked, off serves what is published',
+    'on resolves branches, commits and unpublished tags on request, off serves published versions only',
   ),
   RETAG: setting('refuse', 'what a moved tag does to a published version: refuse or replace'),
   ADMIN_TOKEN: secret('none', 'tokens that allow admin calls, of at least 16 characters, separated by commas'),
   ADMIN_OIDC: setting(
     'none',
-    'CI jobs that may make admin calls: operators=PATHS projects=PATHS, if need be issuer=URL audience=TEXT',
+    'CI jobs that may make admin calls: operators=PATHS projects=PATHS, optionally issuer=URL audience=TEXT',
   ),
-  GITLAB_RATE: setting('20', 'calls a second to GitLab, all replicas together'),
+  GITLAB_RATE: setting('20', 'requests a second to GitLab, of all replicas together'),
   SWEEP_MINUTES: setting('15', 'how often tags are compared with the store'),
   LOG_LEVEL: setting('info', 'fatal, error, warn, info, debug, trace or silent'),
 } as const satisfies Record<string, Setting>;
 
-/** Name of a setting. */
+/** The name of a setting. */
 export type SettingName = keyof typeof settings;
 
-/** The settings as a table for a terminal. */
+/** The settings as a table of plain text. */
 export function settingsTable(): string {
   const rows = Object.entries(settings).map(([name, { fallback, expects, secret: isSecret }]) => [
     isSecret ? `${name} *` : name,
@@ -82,7 +86,7 @@ export function settingsTable(): string {
       .join('  ')
       .trimEnd(),
   );
-  return [...lines, '', '* also as NAME_FILE: the path of a file with the value']
+  return [...lines, '', '* or NAME_FILE: the path of a file that contains the value']
     .map((line) => `  ${line}`.trimEnd())
     .join('\n');
 }

@@ -184,7 +184,7 @@ describe('modpress backfill', () => {
     const { status, stdout } = await result;
     slow.remove();
     expect(status).toBe(130);
-    expect(stdout).toMatch(/interrupted after \d+ of 24 tags: the same command goes on from here/);
+    expect(stdout).toMatch(/interrupted after \d+ of 24 tags: the same command continues from here/);
     expect(rows(stdout)).toMatchObject({ projects: 0 });
     const done = rows(stdout)['published'] ?? 0;
     expect(done).toBeLessThan(24);

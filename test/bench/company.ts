@@ -62,7 +62,7 @@ async function measureSweep(name: string): Promise<number> {
     await sleep(1_000);
     peak = Math.max(peak, (await metric(service.url, 'process_resident_memory_bytes')) / 2 ** 20);
     const jobs = await metric(service.url, 'modpress_queue_jobs');
-    isOver = jobs === 0 && (await metric(service.url, 'modpress_sweep_seconds_count')) > 0;
+    isOver = jobs === 0 && (await metric(service.url, 'modpress_sweep_duration_seconds_count')) > 0;
   }
   return report(name, begun, peak);
 }

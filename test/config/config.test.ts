@@ -72,10 +72,10 @@ describe('settings', () => {
     [{ GITLAB_URL: 'https://user:pass@gitlab.example' }, 'GITLAB_URL must not contain credentials'],
     [{ GITLAB_URL: 'http://localhost:3000' }, 'MODULE_PREFIX is missing'],
     [{ GITLAB_TOKEN: 'glpat-x\n# of the platform group' }, 'GITLAB_TOKEN must be one token: a single line'],
-    [{ MODULE_PREFIX: 'gitlab' }, 'MODULE_PREFIX must begin module paths'],
+    [{ MODULE_PREFIX: 'gitlab' }, 'MODULE_PREFIX must be the beginning of module paths'],
     [{ MODULE_MAP: 'go.corp.example' }, 'MODULE_MAP must be entries'],
     [{ STORE: 's3://bucket', AWS_SECRET_ACCESS_KEY: 'x' }, 'AWS_ACCESS_KEY_ID is missing'],
-    [{ UPSTREAM: 'https://user:pass@proxy.corp.example', UPSTREAM_MODE: 'redirect' }, 'UPSTREAM has credentials'],
+    [{ UPSTREAM: 'https://user:pass@proxy.corp.example', UPSTREAM_MODE: 'redirect' }, 'UPSTREAM contains credentials'],
     [{ LISTEN: ':99999' }, 'LISTEN must be'],
     [{ REDIS_URL: 'http://x' }, 'REDIS_URL must be'],
     [{ GITLAB_TOKEN_FILE: '/nowhere/at/all', GITLAB_TOKEN: '' }, 'GITLAB_TOKEN_FILE names a file that cannot be read'],
@@ -87,7 +87,7 @@ describe('settings', () => {
   test('a process needs what its roles need', () => {
     expect(faultsOf({ ...GOOD, ACCESS: '', WEBHOOK_TOKEN: '' }, ['worker'])).toEqual([]);
     expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '' }, ['proxy'])).toEqual([
-      expect.stringContaining('ON_DEMAND=off does without'),
+      expect.stringContaining('ON_DEMAND=off works without it'),
     ]);
     expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '', ON_DEMAND: 'off' }, ['proxy'])).toEqual([]);
     expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '', REDIS_URL: 'redis://127.0.0.1' }, ['proxy'])).toEqual([]);

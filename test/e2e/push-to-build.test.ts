@@ -66,7 +66,12 @@ describe('from git push to go build, with the defaults', () => {
     expect(sums).toContainEqual(expect.stringMatching(/^rsc\.io\/quote v1\.5\.2 h1:/));
 
     // GONOSUMDB keeps private modules out of the checksum database, and nothing else.
-    const lookups = await metric(service.url, 'modpress_http_seconds_count', 'route="sumdb/lookup"', 'status="200"');
+    const lookups = await metric(
+      service.url,
+      'modpress_http_request_seconds_count',
+      'route="sumdb/lookup"',
+      'status="200"',
+    );
     expect(lookups > 0).toBe((await goEnv('GOSUMDB')) !== 'off');
     await service.logged('tag.published', { version: 'v1.1.0' });
     expect(service.log.filter(({ msg }) => msg === 'version published')).toHaveLength(2);

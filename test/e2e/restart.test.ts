@@ -80,9 +80,9 @@ describe('one process with a queue of its own', () => {
     expect(service.log.some(({ msg }) => msg === 'version published')).toBe(false);
     await service.stop();
 
-    const messages = service.log.map(({ msg }) => msg);
-    const end = ['stopping: what runs is finished first', 'version published', 'stopped'];
-    expect(messages.filter((message) => end.includes(message))).toEqual(end);
+    const events = service.log.map(({ event }) => event);
+    const end = ['service.stopping', 'tag.published', 'service.stopped'];
+    expect(events.filter((event) => end.includes(event))).toEqual(end);
     expect((await readdir(join(office.temporaryRoot, basename(TEMPORARY_ROOT)))).length).toBeLessThan(
       filesAtRest.length,
     );

@@ -103,5 +103,5 @@ describe('scaled out', () => {
 });
 
 async function callsToGitLab(worker: Service): Promise<number> {
-  return await metric(worker.url, 'modpress_gitlab_seconds_count');
+  return await metric(worker.url, 'modpress_gitlab_request_seconds_count');
 }

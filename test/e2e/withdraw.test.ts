@@ -52,7 +52,7 @@ describe('after modpress withdraw', () => {
     expect(await withdraw()).toEqual({
       status: 0,
       stderr: '',
-      stdout: `${module}@v1.1.0 is withdrawn: ${REASON}. Who has downloaded it keeps it, so rotate what leaked\n`,
+      stdout: `${module}@v1.1.0 is withdrawn: ${REASON}. Developers who have downloaded it keep it: rotate a leaked secret\n`,
     });
     await expectGone();
     // Who has it keeps it.
@@ -142,12 +142,12 @@ describe('the command', () => {
     );
     const mistyped = `${PREFIX}/Nobody/knows`;
     expect((await run([`${mistyped}@v1.0.0`, '--reason', REASON])).stdout).toBe(
-      `${mistyped}@v1.0.0 is withdrawn: ${REASON}. It was not published, and will not be; nothing of ${mistyped} is published, so see that the path is right, upper and lower case too\n`,
+      `${mistyped}@v1.0.0 is withdrawn: ${REASON}. It was not published, and will not be; nothing of ${mistyped} is published: check that the path is right, with its upper and lower case\n`,
     );
   });
 
   test.each([
-    ['no version', () => [module, '--reason', REASON], 'names no version: withdraw takes MODULE@VERSION'],
+    ['no version', () => [module, '--reason', REASON], 'has no version: withdraw takes MODULE@VERSION'],
     [
       'half a version',
       () => [`${module}@v1.1`, '--reason', REASON],
@@ -164,7 +164,7 @@ describe('the command', () => {
     [
       'a module of others',
       () => ['rsc.io/quote@v1.0.0', '--reason', REASON],
-      `there is nothing of rsc.io/quote in the store, and it is no private module: their paths begin with ${PREFIX}`,
+      `the store has nothing of rsc.io/quote, and it is not a private module: their paths begin with ${PREFIX}`,
     ],
   ] as const)('refuses %s with one line and status 2', async (_, args, complaint) => {
     const { status, stdout, stderr } = await run(args());
@@ -181,7 +181,7 @@ describe('the command', () => {
     const store = { STORE: office.settings['STORE'] ?? '' };
     expect(await run([`${PREFIX}/nobody/knows@v1.0.0`, '--reason', REASON], store)).toMatchObject({
       status: 2,
-      stderr: expect.stringContaining('without GITLAB_URL or MODULE_PREFIX nothing tells'),
+      stderr: expect.stringContaining('without GITLAB_URL or MODULE_PREFIX it is not known'),
     });
     expect((await run([`${module}@v1.1.0`, '--reason', REASON], store)).status).toBe(0);
   });
@@ -206,7 +206,7 @@ describe('the command', () => {
     expect([status, stderr]).toEqual([
       1,
       expect.stringMatching(
-        /^modpress: \S+@v1\.1\.0 is not withdrawn completely: the lock of a version cannot be hashed in Redis.*; run the same command again\n$/,
+        /^modpress: \S+@v1\.1\.0 is not withdrawn completely: the lock of a version cannot be taken in Redis.*; run the same command again\n$/,
       ),
     ]);
     await expectGone();

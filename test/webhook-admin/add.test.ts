@@ -164,7 +164,7 @@ describe('secrets', () => {
     });
     expect([status, stderr]).toEqual([
       1,
-      `modpress: group ${name}: this GitLab ignores signing tokens (they need 19.0), so that the service will refuse every delivery: set WEBHOOK_TOKEN\n`,
+      `modpress: group ${name}: this GitLab ignores signing tokens (they need 19.0), so the service will refuse every delivery: set WEBHOOK_TOKEN\n`,
     ]);
     expect(
       (await licensed.hooks(`add ${name} ${PUBLIC_URL}`, { WEBHOOK_TOKEN: '', WEBHOOK_SIGNING_TOKEN: SIGNING })).status,
@@ -313,7 +313,7 @@ describe('reports what GitLab does not allow in one line with status 1, and regi
 describe('reports a wrong call in one line with status 2', () => {
   test.each([
     ['no command', PUBLIC_URL, 'hooks takes add or check'],
-    ['no target', `add ${PUBLIC_URL}`, 'nothing says for what'],
+    ['no target', `add ${PUBLIC_URL}`, 'no group or project is given'],
     ['no address', 'add some', '--public-url is missing'],
     ['an invalid address', 'add some --public-url go.example', '--public-url must be an http'],
     [

@@ -1,0 +1,69 @@
+import type { Router } from 'express';
+import type { Logger } from 'pino';
+import type { Config } from '../config/service.ts';
+import { ExternalModules, RedirectedModules } from '../proxy/external-modules.ts';
+import { OnDemandModules } from '../proxy/on-demand-modules.ts';
+import { PrivateModules } from '../proxy/private-modules.ts';
+import { createProxyRouter } from '../proxy/router.ts';
+import { Sumdb } from '../proxy/sumdb.ts';
+import { Upstream } from '../proxy/upstream.ts';
+import { createCache } from '../store/cache.ts';
+import { SUMDB_PREFIX, UPSTREAM_PREFIX } from '../store/layout.ts';
+import type { ReadStore } from '../store/store.ts';
+import { withdrawnVersions } from '../store/withdrawal.ts';
+import type { Core } from './core.ts';
+import type { Metrics } from './metrics.ts';
+import type { Queues } from './queues.ts';
+
+/** What the role is made of. */
+export interface ProxyRoleParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly core: Core<Config>;
+  readonly requests: Queues['requests'];
+}
+
+/** The proxy role: its routes, and `stopWaiting`, which ends the requests that wait for a worker. */
+export interface ProxyRole {
+  readonly router: Router;
+  readonly stopWaiting: () => void;
+}
+
+/** Creates the proxy role. It reads the store and writes nothing but the caches. */
+export async function createProxyRole({ config, log, metrics, core, requests }: ProxyRoleParts): Promise<ProxyRole> {
+  const store = await core.store();
+  const readStore: ReadStore = store;
+  const ownership = core.ownership();
+  const upstream = new Upstream({ entries: config.upstream });
+  const external =
+    config.upstreamMode === 'redirect'
+      ? new RedirectedModules(config.upstream)
+      : new ExternalModules({ upstream, cache: createCache(store, UPSTREAM_PREFIX), log });
+  const sumdb = new Sumdb({
+    upstream,
+    cache: createCache(store, SUMDB_PREFIX),
+    log,
+    databases: config.sumdb,
+    isPrivate: (path) => ownership.isPrivate(path),
+    privatePrefixes: ownership.prefixes,
+  });
+  core.onClose(async () => {
+    upstream.close();
+    await sumdb.settled();
+    if (external instanceof ExternalModules) await external.settled();
+  });
+  const published = new PrivateModules({ store: readStore });
+  const onDemand =
+    requests &&
+    new OnDemandModules({ published, requests, withdrawnOf: (module) => withdrawnVersions(readStore, module) });
+  const router = createProxyRouter({
+    isPrivate: (path) => ownership.isPrivate(path),
+    privateModules: onDemand ?? published,
+    externalModules: external,
+    sumdb,
+    log,
+    observe: metrics.httpRequestServed,
+  });
+  return { router, stopWaiting: () => onDemand?.close() };
+}

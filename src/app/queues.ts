@@ -1,0 +1,81 @@
+import type { Logger } from 'pino';
+import { MemoryRuns } from '../backfill/memory-runs.ts';
+import { RedisRuns } from '../backfill/redis-runs.ts';
+import type { BackfillRuns } from '../backfill/runs.ts';
+import type { Config, Role } from '../config/service.ts';
+import { BullQueue } from '../queue/bull-queue.ts';
+import { MemoryQueue } from '../queue/memory-queue.ts';
+import type { Queue } from '../queue/queue.ts';
+import { BullRequests } from '../requests/bull-requests.ts';
+import { MemoryRequests } from '../requests/memory-requests.ts';
+import {
+  keepMs,
+  onDemandAnswerSchema,
+  onDemandRequestSchema,
+  type OnDemandAnswer,
+  type OnDemandRequest,
+} from '../requests/on-demand-request.ts';
+import type { Requests } from '../requests/requests.ts';
+import type { Core } from './core.ts';
+import type { Metrics } from './metrics.ts';
+
+/** How the roles hand work to each other: in Redis with REDIS_URL, else within the process. */
+export interface Queues {
+  /** Tags to publish. Undefined in a process that only serves. */
+  readonly tags: Queue | undefined;
+  /** Requests on demand, from proxy to worker. Undefined with ON_DEMAND=off, and in a process that only receives webhooks. */
+  readonly requests: Requests<OnDemandRequest, OnDemandAnswer> | undefined;
+  /** Backfills. Undefined in a process without `tags`, and without Redis in one that has no worker. */
+  readonly backfills: BackfillRuns | undefined;
+}
+
+/** What the queues are made of. */
+export interface QueuesParts {
+  readonly config: Config;
+  readonly roles: readonly Role[];
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly core: Core<Config>;
+}
+
+/** Creates the queues that these roles need. Closing the core closes them: it waits for jobs in progress. */
+export function createQueues({ config, roles, log, metrics, core }: QueuesParts): Queues {
+  const tags =
+    roles.includes('webhook') || roles.includes('worker')
+      ? createTagQueue(config, log.child({ component: 'queue' }), metrics)
+      : undefined;
+  if (tags) {
+    core.onClose(() => tags.close());
+    metrics.watchQueue(() => tags.counts());
+  }
+  const requests =
+    config.onDemand && (roles.includes('worker') || roles.includes('proxy'))
+      ? createRequests(config, log.child({ component: 'requests' }))
+      : undefined;
+  if (requests) core.onClose(() => requests.close());
+  const backfills = tags && createBackfills(config, log.child({ component: 'backfill' }), roles);
+  if (backfills) core.onClose(() => backfills.close());
+  return { tags, requests, backfills };
+}
+
+function createTagQueue({ redisUrl }: Config, log: Logger, metrics: Metrics): Queue {
+  const options = { log, onFailure: metrics.jobRetried };
+  return redisUrl === undefined ? new MemoryQueue(options) : new BullQueue({ ...options, redisUrl });
+}
+
+function createRequests({ redisUrl }: Config, log: Logger): Requests<OnDemandRequest, OnDemandAnswer> {
+  const options = { log, keepMs };
+  if (redisUrl === undefined) return new MemoryRequests(options);
+  return new BullRequests({
+    ...options,
+    redisUrl,
+    requestSchema: onDemandRequestSchema,
+    answerSchema: onDemandAnswerSchema,
+  });
+}
+
+/** Without Redis, only a process that has the worker can run backfills. */
+function createBackfills({ redisUrl }: Config, log: Logger, roles: readonly Role[]): BackfillRuns | undefined {
+  if (redisUrl !== undefined) return new RedisRuns({ redisUrl, log });
+  return roles.includes('worker') ? new MemoryRuns() : undefined;
+}

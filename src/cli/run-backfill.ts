@@ -1,0 +1,113 @@
+import { withCore } from '../app/core.ts';
+import { isOver, type BackfillProgress } from '../backfill/backfill-progress.ts';
+import type { BackfillRequest } from '../backfill/backfill-request.ts';
+import { backfill, UnknownTargets } from '../backfill/backfill.ts';
+import { backfillRemotely } from '../backfill/remote.ts';
+import { progressLine, shortProgressLine, summary } from '../backfill/report.ts';
+import type { BackfillWork } from '../backfill/runs.ts';
+import { loadAdminToken, loadPublishConfig } from '../config/command-config.ts';
+import type { PublishConfig } from '../config/shared-config.ts';
+import { printError, printJson, UsageError } from './command.ts';
+import { showProgress } from './progress.ts';
+import { untilStopped } from './stop-signal.ts';
+
+/** The arguments of `modpress backfill`. */
+export interface BackfillOptions {
+  readonly request: BackfillRequest;
+  readonly json: boolean;
+  /** Base URL of the service that does the work; undefined if this process does it. */
+  readonly url: string | undefined;
+}
+
+/** How often the progress is written where there is no terminal, in milliseconds. */
+const PROGRESS_MS = 5_000;
+
+/** Runs `modpress backfill`. Resolves to the exit status. */
+export async function runBackfill({ request, json, url }: BackfillOptions): Promise<number> {
+  const work = url === undefined ? localWork(loadPublishConfig(process.env)) : remoteWork(url);
+  const view = json ? jsonView() : textView();
+  try {
+    const { result: progress, signalStatus } = await untilStopped((signal) => {
+      if (url === undefined)
+        signal.addEventListener('abort', () =>
+          view.print('tags in progress finish first; interrupt again to end at once'),
+        );
+      return work(request, (current) => view.show(current), signal);
+    });
+    view.stop();
+    const complete = isOver(progress);
+    if (json) printJson({ kind: 'summary', ...progress, complete });
+    else process.stdout.write(summary(progress, complete ? undefined : howToGoOn(url)));
+    return signalStatus ?? (progress.state === 'done' && progress.failed === 0 ? 0 : 1);
+  } catch (error) {
+    throw error instanceof UnknownTargets ? new UsageError([error.message]) : error;
+  } finally {
+    view.stop();
+  }
+}
+
+/** A backfill by this process. With REDIS_URL it shares limits and locks with the running service. */
+function localWork(config: PublishConfig): BackfillWork {
+  return (request, onProgress, signal) =>
+    withCore(config, async (core) => {
+      const store = await core.store();
+      await store.check();
+      await core.keepTemporaryRootClear();
+      const publisher = await core.publisher();
+      return await backfill(
+        {
+          gitlab: core.gitlab(),
+          store,
+          ownership: core.ownership(),
+          publish: (job) => publisher.publish(job),
+        },
+        request,
+        onProgress,
+        signal,
+      );
+    });
+}
+
+function remoteWork(url: string): BackfillWork {
+  const token = loadAdminToken(process.env);
+  return (request, onProgress, signal) => backfillRemotely({ url, token }, request, onProgress, signal);
+}
+
+function howToGoOn(url: string | undefined): string {
+  return url === undefined
+    ? 'the same command continues from here'
+    : 'the service continues what it has started, and the same command follows it';
+}
+
+/** How a person or a program sees the progress. */
+interface View {
+  show(progress: BackfillProgress): void;
+  /** Writes a line to standard error, beside the progress. */
+  print(line: string): void;
+  stop(): void;
+}
+
+/** Shows the progress on standard error: the summary alone is the output. */
+function textView(): View {
+  const progress = showProgress(process.stderr, { unit: 'tags', intervalMs: PROGRESS_MS });
+  return {
+    show: (current) =>
+      progress.update(current.tags.done, current.tags.found, {
+        detail: progressLine(current),
+        short: shortProgressLine(current),
+        fraction: current.fraction,
+        // Both times are of one clock. A service may have started long before this command.
+        seconds: (Date.parse(current.updatedAt) - Date.parse(current.startedAt)) / 1000,
+      }),
+    print: (line) => progress.print(() => printError(line)),
+    stop: () => progress.stop(),
+  };
+}
+
+function jsonView(): View {
+  let latest: BackfillProgress | undefined;
+  const timer = setInterval(() => {
+    if (latest) printJson({ kind: 'progress', ...latest });
+  }, PROGRESS_MS);
+  return { show: (current) => void (latest = current), print: printError, stop: () => clearInterval(timer) };
+}

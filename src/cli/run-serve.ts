@@ -1,0 +1,36 @@
+import { once } from 'node:events';
+import { createLog } from '../app/log.ts';
+import { startApp } from '../app/serve.ts';
+import { loadConfig, type Role } from '../config/service.ts';
+import { packageVersion } from './package-version.ts';
+
+/** Runs the service until SIGINT or SIGTERM. Resolves to the exit status. */
+export async function runServe(roles: readonly Role[]): Promise<number> {
+  // Registered first: a process that is PID 1 has no default action for signals, and a stop during the start counts.
+  const stopped = Promise.race(['SIGTERM', 'SIGINT'].map(async (signal) => once(process, signal).then(() => signal)));
+  const config = loadConfig(process.env, roles);
+  const rootLog = createLog(config.logLevel);
+  const log = rootLog.child({ component: 'app' });
+  const version = packageVersion();
+  const app = await startApp(config, { roles, log: rootLog, version }).catch((cause: unknown) => {
+    throw new Error('cannot start', { cause });
+  });
+  log.info(
+    {
+      event: 'service.started',
+      version,
+      roles,
+      port: app.port,
+      store: config.store.kind,
+      queue: config.redisUrl === undefined ? 'process' : 'redis',
+    },
+    'modpress is ready',
+  );
+  log.info(
+    { event: 'service.stopping', signal: await stopped },
+    'stopping; requests and jobs in progress finish first',
+  );
+  await app.close();
+  log.info({ event: 'service.stopped' }, 'stopped');
+  return 0;
+}

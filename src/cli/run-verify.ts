@@ -1,0 +1,72 @@
+import { Core } from '../app/core.ts';
+import { loadVerifyConfig, type VerifyConfig } from '../config/command-config.ts';
+import { allWell } from '../verify/finding.ts';
+import { Rebuilder, type RebuilderParts } from '../verify/rebuild.ts';
+import { jsonReport, textReport } from '../verify/report.ts';
+import type { Selection } from '../verify/selection.ts';
+import { NotInStore, verifyStore, type VerifyParts } from '../verify/verify.ts';
+import { isUsageError, UsageError } from './command.ts';
+import { showProgress } from './progress.ts';
+import { untilStopped } from './stop-signal.ts';
+
+/** The arguments of `modpress verify`. */
+export interface VerifyOptions {
+  readonly selection: Selection;
+  readonly fromGitLab: boolean;
+  readonly json: boolean;
+}
+
+/** Makes what builds versions again. `onWait` is called before each pause for GitLab. */
+type RebuilderFactory = (onWait: RebuilderParts['onWait']) => Rebuilder;
+
+/** Runs `modpress verify`. Resolves to the exit status. */
+export async function runVerify(options: VerifyOptions): Promise<number> {
+  const { store, gitlab } = loadVerifyConfig(process.env, options.fromGitLab);
+  const source = gitlab && new Core({ store, ...gitlab });
+  const core: Core<Pick<VerifyConfig, 'store'>> = source ?? new Core({ store });
+  try {
+    const createRebuilder: RebuilderFactory | undefined =
+      source &&
+      ((onWait) =>
+        new Rebuilder({
+          gitlab: source.gitlab(),
+          resolver: source.resolver(),
+          rateLimiter: source.rateLimiter(),
+          temporaryRoot: source.temporaryRoot,
+          ...(onWait && { onWait }),
+        }));
+    return await verifyVersions(await core.existingStore(), core.temporaryRoot, createRebuilder, options);
+  } catch (error) {
+    if (isUsageError(error)) throw error;
+    throw error instanceof NotInStore ? new UsageError([error.message]) : new Error('cannot verify', { cause: error });
+  } finally {
+    await core.close();
+  }
+}
+
+/** Verifies, shows the progress, and reports. A signal ends it early, with a report of what was verified until then. */
+async function verifyVersions(
+  store: VerifyParts['store'],
+  temporaryRoot: string,
+  createRebuilder: RebuilderFactory | undefined,
+  { selection, json }: VerifyOptions,
+): Promise<number> {
+  const started = performance.now();
+  const report = json ? jsonReport(process.stdout) : textReport(process.stdout);
+  const progress = showProgress(process.stderr, { unit: 'versions' });
+  try {
+    const parts: VerifyParts = {
+      store,
+      temporaryRoot,
+      rebuilder: createRebuilder?.((reason, ms) => progress.wait(reason, ms)),
+      onFinding: (finding) => progress.print(() => report.add(finding)),
+      onProgress: (done, found) => progress.update(done, found),
+    };
+    const { result: counts, signalStatus } = await untilStopped((signal) => verifyStore(parts, selection, signal));
+    progress.stop();
+    report.finish(counts, (performance.now() - started) / 1000, signalStatus === undefined);
+    return signalStatus ?? (allWell(counts) ? 0 : 1);
+  } finally {
+    progress.stop();
+  }
+}

@@ -1,0 +1,69 @@
+import { withCore } from '../app/core.ts';
+import { loadWithdrawConfig, type WithdrawConfig } from '../config/command-config.ts';
+import { messageOf } from '../errors.ts';
+import { below } from '../module/path-elements.ts';
+import type { ModulePath } from '../module/path.ts';
+import type { Version } from '../module/version.ts';
+import { withdrawVersion, type WithdrawResult } from '../publish/withdraw.ts';
+import { versionsPrefix } from '../store/layout.ts';
+import type { ReadStore } from '../store/store.ts';
+import { describeWithdrawal } from '../store/withdrawal.ts';
+import { isUsageError, printError, UsageError } from './command.ts';
+
+/** The arguments of `modpress withdraw`. */
+export interface WithdrawOptions {
+  readonly module: ModulePath;
+  readonly version: Version;
+  readonly reason: string;
+}
+
+/** Runs `modpress withdraw`. Resolves to the exit status. */
+export async function runWithdraw({ module, version, reason }: WithdrawOptions): Promise<number> {
+  const config = loadWithdrawConfig(process.env);
+  try {
+    await withCore(config, async (core) => {
+      const store = await core.existingStore();
+      const hasModule = await hasFilesOf(store, module);
+      if (!hasModule) assertPrivate(config, module);
+      const result = await withdrawVersion({ store, lock: core.lock() }, module, version, reason);
+      process.stdout.write(`${describeResult(result, reason, hasModule)}\n`);
+    });
+    return 0;
+  } catch (error) {
+    if (isUsageError(error)) throw error;
+    printError(`${module}@${version} is not withdrawn completely: ${messageOf(error)}; run the same command again`);
+    return 1;
+  }
+}
+
+async function hasFilesOf(store: ReadStore, module: ModulePath): Promise<boolean> {
+  for await (const { key } of store.list(versionsPrefix(module))) if (key !== '') return true;
+  return false;
+}
+
+/** Throws UsageError for a module that is not private: it is a mistyped path, not a module that is not published yet. */
+function assertPrivate({ privatePrefixes }: WithdrawConfig, module: ModulePath): void {
+  if (privatePrefixes.some((prefix) => below(module, prefix) !== undefined)) return;
+  const reason =
+    privatePrefixes.length === 0
+      ? 'and without GITLAB_URL or MODULE_PREFIX it is not known whether it is a private module'
+      : `and it is not a private module: their paths begin with ${privatePrefixes.join(' or ')}`;
+  throw new UsageError([`the store has nothing of ${module}, ${reason}`]);
+}
+
+/** The result in one line. Without other files of the module, its path may be mistyped, and the leaked version still be served. */
+function describeResult({ withdrawal, before, hadFiles }: WithdrawResult, reason: string, hasModule: boolean): string {
+  const { module, version } = withdrawal;
+  const name = `${module}@${version}`;
+  if (hadFiles)
+    return `${name} is withdrawn: ${reason}. Developers who have downloaded it keep it: rotate a leaked secret`;
+  if (!before) {
+    const warning = hasModule
+      ? ''
+      : `; nothing of ${module} is published: check that the path is right, with its upper and lower case`;
+    return `${name} is withdrawn: ${reason}. It was not published, and will not be${warning}`;
+  }
+  return before.reason === reason
+    ? `${describeWithdrawal(before)}. Nothing was left to do`
+    : `${name} stays withdrawn, with another reason: ${reason}`;
+}

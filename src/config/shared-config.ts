@@ -1,0 +1,113 @@
+import { resolve } from 'node:path';
+import { checkModulePath } from '../module/path.ts';
+import type { PathMapping } from '../resolve/ownership.ts';
+import type { StoreLocation } from '../store/open-store.ts';
+import type { SettingsReader } from './reader.ts';
+import {
+  anyText,
+  baseUrl,
+  headerToken,
+  list,
+  moduleMap,
+  modulePrefix,
+  oneOf,
+  positiveNumber,
+  redisUrl,
+  signingTokens,
+  storeLocation,
+} from './value-parsers.ts';
+
+/** How to reach GitLab, and how fast, together with all processes that share its limits. */
+export interface GitLabConfig {
+  readonly gitlabUrl: string;
+  readonly gitlabToken: string;
+  /** Groups and projects to publish from. Empty for all projects that the token is a member of. */
+  readonly gitlabScope: readonly string[];
+  /** Requests a second to GitLab, of all processes together. */
+  readonly gitlabRate: number;
+  readonly redisUrl: string | undefined;
+}
+
+/** Which modules the projects of GitLab are. */
+export interface ModulesConfig {
+  readonly modulePrefix: string;
+  readonly moduleMap: readonly PathMapping[];
+}
+
+/** What publishes versions. */
+export interface PublishConfig extends GitLabConfig, ModulesConfig {
+  readonly store: StoreLocation;
+  readonly retag: 'refuse' | 'replace';
+}
+
+/** The secrets of webhooks. */
+export interface WebhookSecrets {
+  readonly webhookTokens: readonly string[];
+  readonly webhookSigningTokens: readonly string[];
+}
+
+/** Reads what publishes versions. */
+export function readPublishConfig(reader: SettingsReader): PublishConfig {
+  return {
+    ...readGitLabAndModules(reader),
+    store: readStore(reader),
+    retag: reader.optional('RETAG', oneOf('refuse', 'replace')) ?? 'refuse',
+  };
+}
+
+/** Reads how to reach GitLab, and which modules its projects are. */
+export function readGitLabAndModules(reader: SettingsReader): GitLabConfig & ModulesConfig {
+  const gitlab = readGitLab(reader);
+  return {
+    ...gitlab,
+    modulePrefix: reader.optional('MODULE_PREFIX', modulePrefix) ?? defaultModulePrefix(gitlab.gitlabUrl, reader),
+    moduleMap: reader.optional('MODULE_MAP', moduleMap) ?? [],
+  };
+}
+
+/** Reads how to reach GitLab. */
+export function readGitLab(reader: SettingsReader): GitLabConfig {
+  return {
+    gitlabUrl: reader.required('GITLAB_URL', baseUrl) ?? '',
+    gitlabToken: reader.required('GITLAB_TOKEN', headerToken) ?? '',
+    gitlabScope: reader.optional('GITLAB_SCOPE', list) ?? [],
+    gitlabRate: reader.optional('GITLAB_RATE', positiveNumber) ?? 20,
+    redisUrl: reader.optional('REDIS_URL', redisUrl),
+  };
+}
+
+/** Reads where the store is. */
+export function readStore(reader: SettingsReader): StoreLocation {
+  const location = reader.optional('STORE', storeLocation) ?? { kind: 'disk' as const, folder: resolve('data') };
+  const isBucket = location.kind === 's3';
+  const endpoint = reader.optional('S3_ENDPOINT', baseUrl);
+  const region = reader.optional('AWS_REGION', anyText) ?? 'us-east-1';
+  const accessKey = isBucket ? (reader.required('AWS_ACCESS_KEY_ID', anyText) ?? '') : '';
+  const secretKey = isBucket ? (reader.required('AWS_SECRET_ACCESS_KEY', anyText) ?? '') : '';
+  return isBucket ? { ...location, endpoint, region, accessKey, secretKey } : location;
+}
+
+/** Reads the secrets of webhooks. Without any, the fault is `ifMissing`. */
+export function readWebhookSecrets(reader: SettingsReader, ifMissing: string | undefined): WebhookSecrets {
+  const webhookTokens = reader.optional('WEBHOOK_TOKEN', list) ?? [];
+  const webhookSigningTokens = reader.optional('WEBHOOK_SIGNING_TOKEN', signingTokens) ?? [];
+  const isMissing = webhookTokens.length + webhookSigningTokens.length === 0;
+  if (ifMissing !== undefined && isMissing && !reader.hasFault('WEBHOOK_TOKEN', 'WEBHOOK_SIGNING_TOKEN'))
+    reader.fault('WEBHOOK_TOKEN', `is missing: ${ifMissing}`);
+  return { webhookTokens, webhookSigningTokens };
+}
+
+/** The host and path of GitLab. A port cannot be part of a module path: then MODULE_PREFIX is missing. */
+export function defaultModulePrefix(gitlabUrl: string, reader: SettingsReader): string {
+  if (!URL.canParse(gitlabUrl)) return '';
+  const { hostname, pathname } = new URL(gitlabUrl);
+  const prefix = hostname + pathname.replace(/\/$/, '');
+  const problem = checkModulePath(prefix);
+  if (problem !== undefined && !reader.hasFault('MODULE_PREFIX')) {
+    reader.fault(
+      'MODULE_PREFIX',
+      `is missing: GITLAB_URL gives ${prefix}, which cannot begin a module path (${problem})`,
+    );
+  }
+  return prefix;
+}

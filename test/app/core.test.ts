@@ -1,0 +1,89 @@
+import { access, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Core, withCore } from '../../src/app/core.ts';
+import { ConfigError } from '../../src/config/reader.ts';
+import { DiskStore } from '../../src/store/disk.ts';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'modpress-core-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+test('makes each part once, when it is first used', async () => {
+  const core = new Core(settingsIn(folder));
+  await expect(access(join(folder, 'store'))).rejects.toThrow('ENOENT');
+  const [store, again] = await Promise.all([core.store(), core.store()]);
+  await access(join(folder, 'store'));
+  expect(again).toBe(store);
+  expect(core.gitlab()).toBe(core.gitlab());
+  expect((await core.writerParts()).blobs).toBe((await core.writerParts()).blobs);
+  await core.close();
+});
+
+test('passes an override to the parts that depend on it', async () => {
+  const store = await DiskStore.open(join(folder, 'other'));
+  const core = new Core(settingsIn(folder), {}, { store: Promise.resolve(store), temporaryRoot: folder });
+  const publisher = await core.publisher();
+  expect(publisher).toBe(await core.publisher());
+  expect(await core.writerParts()).toMatchObject({ store, temporaryRoot: folder });
+  await core.close();
+  await expect(access(join(folder, 'store'))).rejects.toThrow('ENOENT');
+});
+
+test('a core whose settings lack what a part needs does not compile', () => {
+  const core = new Core({ redisUrl: undefined });
+  // @ts-expect-error: GITLAB_URL, GITLAB_TOKEN and GITLAB_RATE are missing.
+  const createClient = (): unknown => core.gitlab();
+  expect(createClient).toBeTypeOf('function');
+});
+
+test('closes in reverse order, and goes on after a failure', async () => {
+  const core = new Core({});
+  const closed: string[] = [];
+  core.onClose(() => void closed.push('first'));
+  core.onClose(() => {
+    closed.push('second');
+    throw new Error('the second cannot be closed');
+  });
+  core.onClose(async () => void closed.push('third'));
+  await expect(core.close()).rejects.toThrow('the second cannot be closed');
+  expect(closed).toEqual(['third', 'second', 'first']);
+  await core.close();
+  expect(closed).toHaveLength(3);
+});
+
+test('closes the parts of a command that fails', async () => {
+  let isClosed = false;
+  const failing = withCore(settingsIn(folder), async (core) => {
+    core.onClose(() => void (isClosed = true));
+    throw new Error('the command fails');
+  });
+  await expect(failing).rejects.toThrow('the command fails');
+  expect(isClosed).toBe(true);
+});
+
+test('opens an existing store, and does not make one of a mistyped folder', async () => {
+  const settings = settingsIn(folder);
+  await expect(new Core(settings).existingStore()).rejects.toThrow(ConfigError);
+  await expect(access(join(folder, 'store'))).rejects.toThrow('ENOENT');
+  await withCore(settings, (core) => core.store());
+  await withCore(settings, (core) => core.existingStore());
+});
+
+function settingsIn(folder: string) {
+  return {
+    store: { kind: 'disk', folder: join(folder, 'store') } as const,
+    redisUrl: undefined,
+    gitlabUrl: 'http://127.0.0.1:9',
+    gitlabToken: 'glpat-of-a-test',
+    gitlabRate: 1000,
+    gitlabScope: [],
+    modulePrefix: 'gitlab.example',
+    moduleMap: [],
+    retag: 'refuse',
+  } as const;
+}
