@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 
-FROM node:20-slim AS build
+FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
@@ -8,12 +8,14 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
 RUN npm run build
 
-FROM node:20-slim AS dependencies
+FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+# The list of the packages in the image (CycloneDX), for scanners.
+RUN npm sbom --omit=dev --sbom-format=cyclonedx > sbom.cdx.json
 
-FROM node:20-slim
+FROM node:24-slim
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="modpress" \
@@ -23,25 +25,27 @@ LABEL org.opencontainers.image.title="modpress" \
       org.opencontainers.image.revision="${REVISION}"
 
 WORKDIR /app
-# Owned by root: the service can read its own code and not change it.
+# Owned by root: the service can read its own code, and cannot change it.
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+COPY --from=dependencies /app/sbom.cdx.json ./
 COPY package.json LICENSE ./
 RUN install --directory --owner=10001 --group=10001 --mode=0750 /data
 
 ENV NODE_ENV=production \
     STORE=file:/data
-# By number, so that Kubernetes can tell that it is not root (runAsNonRoot).
+# A number, because Kubernetes cannot check a name (runAsNonRoot).
 USER 10001:10001
 VOLUME ["/data"]
 EXPOSE 8080
 
-# Alive, not ready: an outage of the store or of Redis is no reason to restart. Node asks, since the image has no curl.
+# Liveness, not readiness: an outage of the store or of Redis is no reason to restart. Node sends the request, because the
+# image has no curl.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
     CMD ["node", "-e", "fetch(`http://127.0.0.1:${(process.env.LISTEN || ':8080').split(':').pop()}/-/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 
-# Node is process 1 and handles SIGTERM itself, and no child process is ever started that would have to be reaped:
-# no init (tini) is needed. Running jobs are finished first, so give a stop a minute.
+# Node is process 1, handles SIGTERM itself and starts no child process, so no init process (tini) is needed.
+# A stop waits for the running jobs: allow a minute.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["node", "/app/dist/main.js"]
 CMD ["serve"]

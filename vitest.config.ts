@@ -1,9 +1,14 @@
-import { defineConfig } from 'vitest/config';
+import { fileURLToPath } from 'node:url';
+import { configDefaults, defineConfig } from 'vitest/config';
+import { slowTests } from './test/setup/fast.ts';
 
-export default defineConfig({
+/** With `--mode fast`, only the tests that need no service. */
+export default defineConfig(({ mode }) => ({
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/services/global.ts'],
+    ...(mode === 'fast'
+      ? { exclude: [...configDefaults.exclude, ...slowTests(fileURLToPath(new URL('.', import.meta.url)))] }
+      : { globalSetup: ['test/services/global.ts'] }),
     testTimeout: 30_000,
     hookTimeout: 60_000,
     expect: { poll: { timeout: 10_000 } },
@@ -11,4 +16,4 @@ export default defineConfig({
     maxWorkers: 2,
     sequence: { shuffle: true },
   },
-});
+}));

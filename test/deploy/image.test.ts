@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -59,7 +59,18 @@ describe('the image', () => {
       'dist',
       'node_modules',
       'package.json',
+      'sbom.cdx.json',
     ]);
+  });
+
+  it('lists its packages, with their versions', async () => {
+    const { components } = JSON.parse(await readFile(join(folder, 'image/app/sbom.cdx.json'), 'utf8')) as {
+      components: readonly { readonly name: string; readonly version: string }[];
+    };
+    const express = await readFile(join(folder, 'image/app/node_modules/express/package.json'), 'utf8');
+    const { version } = JSON.parse(express) as { version: string };
+    expect(components).toContainEqual(expect.objectContaining({ name: 'express', version }));
+    expect(components.map(({ name }) => name)).not.toContain('typescript');
   });
 
   it('tells its version', async () => {

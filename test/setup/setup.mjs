@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-requireNode(20, 15);
+requireNode(20, 19);
 requireCommand('git', ['--version'], 'https://git-scm.com');
 requireCommand('go', ['version'], 'https://go.dev/dl');
 

@@ -1,0 +1,58 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { SLOW_PARTS, slowTests } from './fast.ts';
+
+/** The slow tests of a small tree that has every slow part, and these test files. */
+async function slowOf(files: Readonly<Record<string, string>>): Promise<string[]> {
+  const root = await mkdtemp(join(tmpdir(), 'modpress-fast-'));
+  onTestFinished(() => rm(root, { recursive: true }));
+  const parts = Object.fromEntries(SLOW_PARTS.map((path) => [path, '']));
+  for (const [path, content] of Object.entries({ ...parts, ...files })) {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), content);
+  }
+  return slowTests(root);
+}
+
+describe('a test is slow', () => {
+  it.each([
+    ['imports a service', { 'test/a/x.test.ts': "import { startRedis } from '../services/redis.ts';\n" }],
+    [
+      'imports a service through another file',
+      {
+        'test/a/x.test.ts': "import { contract } from './contract.ts';\n",
+        'test/a/contract.ts': "import {\n  startMinio,\n  type Minio,\n} from '../services/minio.ts';\n",
+      },
+    ],
+    [
+      'imports a service through files that import each other',
+      {
+        'test/a/x.test.ts': "import './one.ts';\n",
+        'test/a/one.ts': "import './two.ts';\nimport '../services/redis.ts';\n",
+        'test/a/two.ts': "import './one.ts';\n",
+        'test/a/y.test.ts': "import './two.ts';\n",
+      },
+    ],
+    ['imports a service when it runs', { 'test/a/x.test.ts': "await import('../services/redis.ts');\n" }],
+    ['starts the built program', { 'test/a/x.test.ts': "spawn('node', ['dist/main.js']);\n" }],
+  ])('when it %s', async (_, files) => {
+    expect(await slowOf(files)).toEqual(Object.keys(files).filter((path) => path.endsWith('.test.ts')));
+  });
+
+  it('not when it imports other parts of the tests, or the source', async () => {
+    const files = {
+      'test/a/x.test.ts': "import '../../src/a/x.ts';\nimport './y.ts';\n",
+      'test/a/y.ts': "import './x.test.ts';\n",
+    };
+    expect(await slowOf(files)).toEqual([]);
+  });
+});
+
+describe('npm run test:fast', () => {
+  it('knows every part that makes a test slow by its present place', () => {
+    expect(slowTests(fileURLToPath(new URL('../../', import.meta.url)))).toContain('test/store/s3.test.ts');
+  });
+});
