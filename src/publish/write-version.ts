@@ -1,12 +1,9 @@
 import { createReadStream } from 'node:fs';
-import type { Blobs } from '../build/blobs.ts';
-import { buildZip, type BuildOptions } from '../build/build.ts';
+import { buildZip, type BuildOptions, type BuildParts } from '../build/build.ts';
 import type { BuiltZip } from '../build/zip-file.ts';
 import { Refuse } from '../errors.ts';
-import type { GitLabClient } from '../gitlab/client.ts';
 import { TemporaryDiskFull, withTemporaryFolder } from '../io/temporary-folder.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
-import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 import { moduleVersionName } from '../module/module-version.ts';
 import type { VersionLock } from '../redis/version-lock.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
@@ -21,20 +18,14 @@ import { hashStoredZip } from './stored-zip.ts';
 import { assertInService } from './withdraw.ts';
 
 /** What writing a version needs. */
-export interface WriterParts {
-  readonly gitlab: GitLabClient;
+export interface WriterParts extends BuildParts {
   readonly store: Store;
-  readonly rateLimiter: RateLimiter;
   /** Keeps two publishers from building the same version at once. */
   readonly lock: VersionLock;
   /** RETAG: what a moved tag does to a published version. */
   readonly retag: 'refuse' | 'replace';
   /** Folder for temporary files. */
   readonly temporaryRoot: string;
-  /** Archives a minute for each project, over all replicas. GitLab's own limit is 5. */
-  readonly archivesPerMinute?: number;
-  /** Without it, everything comes from archives. */
-  readonly blobs?: Blobs;
 }
 
 /** The checksums of a version as go.sum has them, and the size of its zip in bytes. */

@@ -1,26 +1,20 @@
 import { Refuse, Retry, Skip, messageOf } from '../errors.ts';
 import type { CommitId } from '../gitlab/schema.ts';
-import type { GitLabClient } from '../gitlab/client.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
-import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 import { CommandRetryPolicy } from '../async/command-retry-policy.ts';
 import { retry } from '../async/retry.ts';
-import { buildZip } from '../build/build.ts';
+import { buildZip, type BuildParts } from '../build/build.ts';
 import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
 import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 
 /** What building versions again works with. */
-export interface RebuilderParts {
-  readonly gitlab: GitLabClient;
+export interface RebuilderParts extends Omit<BuildParts, 'blobs'> {
   readonly resolver: Resolver;
-  readonly rateLimiter: RateLimiter;
   /** Folder in which temporary folders are made. */
   readonly temporaryRoot: string;
-  /** Archives a minute for each project. Default: GitLab's own limit. */
-  readonly archivesPerMinute?: number;
   /** Called before each wait with its reason and its length in milliseconds. */
   readonly onWait?: (reason: string, ms: number) => void;
   /** Waits this many milliseconds, or until the signal aborts. */
