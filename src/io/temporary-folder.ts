@@ -37,7 +37,7 @@ export async function withTemporaryFolder<T>(parent: string, work: (folder: stri
 }
 
 /** Removes the folders that killed processes left below `parent`. */
-export async function clearAbandonedFolders(parent: string): Promise<void> {
+async function clearAbandonedFolders(parent: string): Promise<void> {
   await mkdir(parent, { recursive: true });
   for (const name of await readdir(parent)) {
     const path = join(parent, name);

@@ -74,9 +74,9 @@ test('opens an existing store, and does not make one of a mistyped folder', asyn
   await withCore(settings, (core) => core.existingStore());
 });
 
-function settingsIn(folder: string) {
+function settingsIn(root: string) {
   return {
-    store: { kind: 'disk', folder: join(folder, 'store') } as const,
+    store: { kind: 'disk', folder: join(root, 'store') } as const,
     redisUrl: undefined,
     gitlabUrl: 'http://127.0.0.1:9',
     gitlabToken: 'glpat-of-a-test',
