@@ -14,7 +14,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 test('makes each part once, when it is first used', async () => {
-  const core = new Core(settingsIn(folder));
+  const core = new Core(settingsInFolder());
   await expect(access(join(folder, 'store'))).rejects.toThrow('ENOENT');
   const [store, again] = await Promise.all([core.store(), core.store()]);
   await access(join(folder, 'store'));
@@ -26,7 +26,7 @@ test('makes each part once, when it is first used', async () => {
 
 test('passes an override to the parts that depend on it', async () => {
   const store = await DiskStore.open(join(folder, 'other'));
-  const core = new Core(settingsIn(folder), {}, { store: Promise.resolve(store), temporaryRoot: folder });
+  const core = new Core(settingsInFolder(), {}, { store: Promise.resolve(store), temporaryRoot: folder });
   const publisher = await core.publisher();
   expect(publisher).toBe(await core.publisher());
   expect(await core.writerParts()).toMatchObject({ store, temporaryRoot: folder });
@@ -58,7 +58,7 @@ test('closes in reverse order, and goes on after a failure', async () => {
 
 test('closes the parts of a command that fails', async () => {
   let isClosed = false;
-  const failing = withCore(settingsIn(folder), async (core) => {
+  const failing = withCore(settingsInFolder(), async (core) => {
     core.onClose(() => void (isClosed = true));
     throw new Error('the command fails');
   });
@@ -67,16 +67,16 @@ test('closes the parts of a command that fails', async () => {
 });
 
 test('opens an existing store, and does not make one of a mistyped folder', async () => {
-  const settings = settingsIn(folder);
+  const settings = settingsInFolder();
   await expect(new Core(settings).existingStore()).rejects.toThrow(ConfigError);
   await expect(access(join(folder, 'store'))).rejects.toThrow('ENOENT');
   await withCore(settings, (core) => core.store());
   await withCore(settings, (core) => core.existingStore());
 });
 
-function settingsIn(root: string) {
+function settingsInFolder() {
   return {
-    store: { kind: 'disk', folder: join(root, 'store') } as const,
+    store: { kind: 'disk', folder: join(folder, 'store') } as const,
     redisUrl: undefined,
     gitlabUrl: 'http://127.0.0.1:9',
     gitlabToken: 'glpat-of-a-test',

@@ -17,7 +17,7 @@ test.each([
   ['hooks', '--help'],
   ['--help'],
   ['--version'],
-])('modpress %s %s loads no library, and so takes no time', async (...args) => {
+])('modpress %s %s loads no library, so that it prints at once', async (...args) => {
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [
     '--import',
     dataUrl(REGISTER),

@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'modpress-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('settings', () => {
-  test('with the required ones, the rest has the defaults of the contract', () => {
+  test('have the defaults of the contract if only the required ones are set', () => {
     expect(loadConfig(GOOD, ROLES)).toMatchObject({
       gitlabUrl: 'https://gitlab.example',
       gitlabScope: [],
@@ -32,7 +32,7 @@ describe('settings', () => {
     });
   });
 
-  test('all faults come at once, each a line that begins with its variable', () => {
+  test('are all checked at once: each fault is a line that begins with its variable', () => {
     const faults = faultsOf({
       GITLAB_URL: 'gitlab',
       WEBHOOK_SIGNING_TOKEN: 'x',
@@ -80,11 +80,11 @@ describe('settings', () => {
     [{ REDIS_URL: 'http://x' }, 'REDIS_URL must be'],
     [{ GITLAB_TOKEN_FILE: '/nowhere/at/all', GITLAB_TOKEN: '' }, 'GITLAB_TOKEN_FILE names a file that cannot be read'],
     [{ GOPROXY: 'file:///x', UPSTREAM: '' }, 'UPSTREAM is missing, and GOPROXY'],
-  ])('%j is refused with a sentence', (env, sentence) => {
+  ])('%j is refused, with the reason', (env, sentence) => {
     expect(faultsOf({ ...GOOD, ...env })).toEqual([expect.stringContaining(sentence)]);
   });
 
-  test('a process needs what its roles need', () => {
+  test('are required by the roles of the process', () => {
     expect(faultsOf({ ...GOOD, ACCESS: '', WEBHOOK_TOKEN: '' }, ['worker'])).toEqual([]);
     expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '' }, ['proxy'])).toEqual([
       expect.stringContaining('ON_DEMAND=off works without it'),
@@ -95,12 +95,12 @@ describe('settings', () => {
     expect(faultsOf({ ...GOOD, ACCESS: '', REDIS_URL: 'redis://127.0.0.1' }, ['webhook'])).toEqual([]);
   });
 
-  test('no fault shows a value: it may be a secret', () => {
+  test('never appear in a fault: the value may be a secret', () => {
     const values = Object.fromEntries(Object.keys(settings).map((name) => [name, `hunter2 for ${name} \u0001`]));
     expect(faultsOf(values).join('\n')).not.toContain('hunter2');
   });
 
-  test('secrets come from files too, but not from both', () => {
+  test('can be in a file if they are secret, but not in both places', () => {
     const file = join(folder, 'token');
     writeFileSync(file, 'from-file\n');
     expect(loadConfig({ ...GOOD, GITLAB_TOKEN: '', GITLAB_TOKEN_FILE: file }, ROLES).gitlabToken).toBe('from-file');
@@ -141,16 +141,16 @@ describe('settings', () => {
       'https://proxy.corp.example,direct',
       { upstream: [{ url: 'https://proxy.corp.example' }, { kind: 'direct' }] },
     ],
-  ])('%s=%s is understood', (name, value, expected) => {
+  ])('%s=%s is parsed', (name, value, expected) => {
     expect(loadConfig({ ...GOOD, [name]: value }, ROLES)).toMatchObject(expected);
   });
 
-  test('the audience of id_tokens is PUBLIC_URL', () => {
+  test('take the audience of id_tokens from PUBLIC_URL', () => {
     const env = { ...GOOD, PUBLIC_URL: 'https://go.corp.example/', ADMIN_OIDC: 'operators=platform' };
     expect(loadConfig(env, ROLES).adminOidc).toMatchObject({ audience: 'https://go.corp.example' });
   });
 
-  test('a bucket has prefix, endpoint and keys', () => {
+  test('give a bucket its prefix, endpoint and keys', () => {
     const s3 = {
       STORE: 's3://bucket/some/prefix/',
       S3_ENDPOINT: 'http://minio:9000',
@@ -168,7 +168,7 @@ describe('settings', () => {
     });
   });
 
-  test('the help names every setting', () => {
+  test('are all in the help', () => {
     expect(Object.keys(settings).filter((name) => !settingsTable().includes(`  ${name} `))).toEqual([]);
   });
 });
