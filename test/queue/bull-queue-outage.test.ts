@@ -29,14 +29,14 @@ describe('a Bull queue whose Redis goes away', () => {
     return queue;
   };
 
-  it('rejects what it cannot take within a few seconds, and says so once', async () => {
+  it('rejects operations within a few seconds, and logs the outage once', async () => {
     const queue = openQueue();
     await queue.check();
     await service.stop();
     const start = Date.now();
-    const answers = await Promise.allSettled([queue.add(aJob(), 'a delivery'), queue.counts(), queue.check()]);
+    const results = await Promise.allSettled([queue.add(aJob(), 'a delivery'), queue.counts(), queue.check()]);
     expect(Date.now() - start).toBeLessThan(6_000);
-    expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
     expect(logged.filter((line) => line.includes('connection to Redis is lost'))).toHaveLength(1);
   });
 
@@ -52,7 +52,7 @@ describe('a Bull queue whose Redis goes away', () => {
     }
   });
 
-  it('does not take a delivery for seen that it could not take', async () => {
+  it('does not remember a delivery that it could not accept', async () => {
     const [queue, job] = [openQueue(), aJob()];
     await service.stop();
     await expect(queue.add(job, 'a delivery')).rejects.toThrow(/cannot be used/);
@@ -66,7 +66,7 @@ describe('a Bull queue whose Redis goes away', () => {
     expect(await queue.add(job, 'a delivery')).toBe('folded');
   });
 
-  it('takes a job that comes during a short outage', async () => {
+  it('accepts a job that comes during a short outage', async () => {
     const queue = openQueue();
     await queue.check();
     await service.stop();
@@ -76,7 +76,7 @@ describe('a Bull queue whose Redis goes away', () => {
   });
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    it(`goes on after a restart by ${signal}, idle or not`, { timeout: 60_000 }, async () => {
+    it(`goes on after restarts by ${signal}`, { timeout: 60_000 }, async () => {
       const queue = openQueue();
       const done = new Set<string>();
       queue.process(5, async ({ tag }) => void done.add(tag));
@@ -111,7 +111,7 @@ describe('a Bull queue whose Redis goes away', () => {
     expect(runs).toBeGreaterThan(0);
   });
 
-  it('starts working as soon as Redis comes, if it was not there at the start', async () => {
+  it('starts to run jobs once Redis is there, if it was not at the start', async () => {
     await service.stop();
     const queue = openQueue();
     const ran: string[] = [];
@@ -156,7 +156,7 @@ describe('a Bull queue whose Redis goes away', () => {
     await started.promise;
     await service.stop();
     const closing = queue.close();
-    // Longer than close() waits for Redis; for a job it waits as long as it takes.
+    // This is longer than close() waits for Redis. It waits for a running job without a limit.
     expect(await Promise.race([closing, sleep(6_000, 'still waiting')])).toBe('still waiting');
     finish.resolve();
     await closing;

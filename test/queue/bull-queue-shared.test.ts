@@ -2,20 +2,19 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Retry } from '../../src/errors.ts';
 import type { BullQueueOptions } from '../../src/queue/bull-job.ts';
-import { idOf } from '../../src/queue/tag-job.ts';
+import { idOf, subjectOf } from '../../src/queue/tag-job.ts';
 import { BullQueue } from '../../src/queue/bull-queue.ts';
 import { type RedisService, removeKeys, startRedis } from '../services/redis.ts';
 import { aJob, deferred, idle } from './contract.ts';
 
 describe('a Bull queue shared by several processes', () => {
-  const all = `test-${randomUUID()}`;
+  const testPrefix = `test-${randomUUID()}`;
   let service: RedisService;
   let redis: Redis;
   let prefix: string;
@@ -28,11 +27,11 @@ describe('a Bull queue shared by several processes', () => {
   });
   afterAll(async () => {
     redis.disconnect();
-    await removeKeys(service.url, all);
+    await removeKeys(service.url, testPrefix);
     await service.close();
   });
   beforeEach(() => {
-    prefix = `${all}:${randomUUID()}`;
+    prefix = `${testPrefix}:${randomUUID()}`;
     opened = [];
     children = [];
   });
@@ -53,7 +52,7 @@ describe('a Bull queue shared by several processes', () => {
     return child;
   };
 
-  it('gives each job to one of the workers', async () => {
+  it('runs each job in one of the workers', async () => {
     const [sink, first, second] = [openQueue(), openQueue(), openQueue()];
     const ran: string[][] = [[], []];
     first.process(5, async (job) => void ran[0]?.push(job.tag));
@@ -66,51 +65,61 @@ describe('a Bull queue shared by several processes', () => {
     expect(ran.flat().toSorted()).toEqual(tags.toSorted());
   });
 
-  it('folds what one process adds into what another added', async () => {
+  it('folds a job into an equal one of another process', async () => {
     const [first, second, job] = [openQueue(), openQueue(), aJob()];
     const added = await Promise.all([first, second, first, second].map((queue) => queue.add(job)));
     expect(added.toSorted()).toEqual(['folded', 'folded', 'folded', 'queued']);
   });
 
-  it('never runs two jobs of one tag at the same time, whichever worker has them', async () => {
-    const workers = [openQueue(), openQueue()];
-    let [now, most, runs] = [0, 0, 0];
+  it('never runs two jobs of one tag at the same time, in any worker', async () => {
+    const workers = [openQueue(), openQueue()] as const;
+    let [running, maxRunning, runs] = [0, 0, 0];
+    const delayed = async (): Promise<number> => (await workers[0].counts()).delayed;
     for (const worker of workers) {
       worker.process(2, async () => {
-        now += 1;
-        most = Math.max(most, now);
-        await sleep(50);
-        now -= 1;
+        running += 1;
+        maxRunning = Math.max(maxRunning, running);
+        // All other jobs were tried while this one ran.
+        await expect.poll(delayed, { timeout: 10_000 }).toBe(3 - runs);
+        running -= 1;
         runs += 1;
       });
     }
     const tag = 'v1.0.0';
-    for (const hint of ['a', 'b', 'c', 'd']) await workers[0]?.add(aJob({ tag, hint }));
+    for (const hint of ['a', 'b', 'c', 'd']) await workers[0].add(aJob({ tag, hint }));
     await expect.poll(() => runs, { timeout: 20_000 }).toBe(4);
-    expect(most).toBe(1);
+    expect(maxRunning).toBe(1);
   });
 
-  it('keeps a tag to itself for longer than the lock lasts', async () => {
-    const [first, second] = [
-      openQueue({ lockMs: 300, stalledCheckMs: 100 }),
-      openQueue({ lockMs: 300, stalledCheckMs: 100 }),
-    ];
-    let [now, most] = [0, 0];
+  it('never runs two jobs of one tag at the same time, also when the first takes longer than the lock lasts', async () => {
+    const options = { lockMs: 1_000, stalledCheckMs: 300 };
+    const [first, second] = [openQueue(options), openQueue(options)];
+    const jobs = ['a', 'b'].map((hint) => aJob({ tag: 'v1.0.0', hint }));
+    const [job] = jobs;
+    if (job === undefined) throw new Error('there is no job');
+    const lockKey = `${prefix}:running:${subjectOf(job)}`;
+    let [running, maxRunning] = [0, 0];
     const handler = async (): Promise<void> => {
-      now += 1;
-      most = Math.max(most, now);
-      await sleep(1_500);
-      now -= 1;
+      running += 1;
+      maxRunning = Math.max(maxRunning, running);
+      let [leftMs, renewals] = [0, 0];
+      const renewed = async (): Promise<number> => {
+        const beforeMs = leftMs;
+        leftMs = await redis.pttl(lockKey);
+        return leftMs > beforeMs ? ++renewals : renewals;
+      };
+      // The lock is renewed three times in the time that it lasts.
+      await expect.poll(renewed, { timeout: 20_000, interval: 20 }).toBeGreaterThan(5);
+      running -= 1;
     };
     first.process(2, handler);
     second.process(2, handler);
-    await first.add(aJob({ tag: 'v1.0.0', hint: 'a' }));
-    await first.add(aJob({ tag: 'v1.0.0', hint: 'b' }));
+    for (const each of jobs) await first.add(each);
     await idle(first);
-    expect(most).toBe(1);
+    expect(maxRunning).toBe(1);
   });
 
-  it('does not take a busy tag for a failure', async () => {
+  it('does not count a busy tag as a failure', async () => {
     const failures: number[] = [];
     const queue = openQueue({
       backoff: { firstMs: 10, maxMs: 10_000 },
@@ -140,7 +149,7 @@ describe('a Bull queue shared by several processes', () => {
     expect(failures).toEqual([1]);
   });
 
-  it('has another worker finish what a killed process had begun', async () => {
+  it('runs the job of a killed process in another one', async () => {
     const queue = openQueue({ lockMs: 1_000, stalledCheckMs: 300 });
     const job = aJob();
     const child = startProcess('hang');
@@ -160,34 +169,47 @@ describe('a Bull queue shared by several processes', () => {
     const job = aJob();
     await queue.add(job);
     await redis.hset(`${prefix}:publish:${idOf(job)}`, 'stalledCounter', 1_000);
-    // What a worker leaves behind that dies with the job in its hands.
+    // The state that a worker leaves if it dies while it runs the job.
     await redis.rpoplpush(`${prefix}:publish:wait`, `${prefix}:publish:active`);
     const ran: string[] = [];
     queue.process(1, async ({ tag }) => void ran.push(tag));
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([job.tag]);
   });
 
-  it('has its last job recorded as done before it is closed', async () => {
-    const [queue, other] = [openQueue(), openQueue()];
-    const started = deferred();
-    queue.process(2, async () => {
-      started.resolve();
-      // Longer than Bull takes to end its own connections.
-      await sleep(1_500);
-    });
-    await queue.add(aJob());
-    await started.promise;
-    await queue.close();
-    expect(await other.counts()).toEqual({ waiting: 0, active: 0, delayed: 0 });
+  it('records its last job as done before it is closed', async () => {
+    await using own = await startRedis({ own: true });
+    const [queue, other] = [openQueue({ redisUrl: own.url }), openQueue({ redisUrl: own.url })];
+    const client = new Redis(own.url);
+    try {
+      const isWaitingForJobs = async (): Promise<boolean> =>
+        String(await client.client('LIST')).includes('cmd=brpoplpush');
+      const [started, finish] = [deferred(), deferred()];
+      queue.process(2, async () => {
+        started.resolve();
+        await finish.promise;
+      });
+      await queue.add(aJob());
+      await started.promise;
+      await expect.poll(isWaitingForJobs, { timeout: 10_000 }).toBe(true);
+      const closing = queue.close();
+      // Bull has ended its own connections while the job still runs.
+      await expect.poll(isWaitingForJobs, { timeout: 10_000 }).toBe(false);
+      finish.resolve();
+      await closing;
+      expect(await other.counts()).toEqual({ waiting: 0, active: 0, delayed: 0 });
+    } finally {
+      client.disconnect();
+      await Promise.all([queue.close(), other.close()]);
+    }
   });
 
-  it('leaves nothing in the way of the end of its process', async () => {
+  it('lets its process end after close', async () => {
     const child = startProcess('once');
     const [status, signal] = await once(child, 'exit');
     expect({ status, signal }).toEqual({ status: 0, signal: null });
   });
 
-  it('leaves only the deliveries in Redis when all is done', async () => {
+  it('leaves only keys that expire, and the counter of jobs, when all jobs are done', async () => {
     const queue = openQueue({ backoff: { firstMs: 1, maxMs: 1 } });
     let failed = false;
     queue.process(1, async () => {
@@ -208,16 +230,16 @@ describe('a Bull queue shared by several processes', () => {
     expect(delivery).toBeLessThanOrEqual(3_600_000);
   });
 
-  it('does not take a delivery for seen whose job could not be stored', async () => {
+  it('does not remember a delivery whose job could not be stored', async () => {
     const [queue, job] = [openQueue(), aJob()];
-    // The counter that Bull begins with, made useless.
+    // Bull increments this counter first, which now fails.
     await redis.set(`${prefix}:publish:id`, 'no number');
     await expect(queue.add(job, 'a delivery')).rejects.toThrow(/cannot be used/);
     await redis.del(`${prefix}:publish:id`);
     expect(await queue.add(job, 'a delivery')).toBe('queued');
   });
 
-  it('does not fold a job into the remains of an earlier one', async () => {
+  it('does not fold a job into a hash without data', async () => {
     const [queue, job] = [openQueue(), aJob()];
     await redis.hset(`${prefix}:publish:${idOf(job)}`, 'processedOn', Date.now());
     expect(await queue.add(job)).toBe('queued');
@@ -226,7 +248,7 @@ describe('a Bull queue shared by several processes', () => {
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([job.tag]);
   });
 
-  it('clears away an id that has lost its job, and takes that job again afterwards', async () => {
+  it('discards an id without a job, and accepts that job again afterwards', async () => {
     const queue = openQueue({ lockMs: 300, stalledCheckMs: 100 });
     const [lost, other] = [aJob(), aJob()];
     await redis.lpush(`${prefix}:publish:wait`, idOf(lost));
@@ -240,7 +262,7 @@ describe('a Bull queue shared by several processes', () => {
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([other.tag, lost.tag]);
   });
 
-  it('speaks TLS to a rediss URL', async () => {
+  it('uses TLS for a rediss URL', async () => {
     const server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -252,7 +274,7 @@ describe('a Bull queue shared by several processes', () => {
     const [bytes] = await once(socket, 'data');
     socket.destroy();
     server.close();
-    // The record type of a TLS handshake, where plain Redis would begin with `*`.
+    // The record type of a TLS handshake. Plain Redis would begin with `*`.
     expect(bytes[0]).toBe(0x16);
   });
 });

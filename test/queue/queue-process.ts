@@ -3,8 +3,8 @@ import { BullQueue } from '../../src/queue/bull-queue.ts';
 import { pushedTag } from '../../src/queue/tag-job.ts';
 
 /**
- * A process of its own that works on a queue. `hang` takes a job and never ends it; `once` adds a job, runs it,
- * closes the queue and is expected to end by itself.
+ * A separate process that uses a queue. `hang` starts a job and never ends it. `once` adds a job, runs it and closes the
+ * queue; then the process has to end by itself.
  */
 const [redisUrl, prefix, mode] = process.argv.slice(2);
 if (redisUrl === undefined || prefix === undefined) throw new Error('usage: queue-process REDIS_URL PREFIX hang|once');
