@@ -13,7 +13,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 # The list of the packages in the image (CycloneDX), for scanners.
-RUN npm sbom --omit=dev --sbom-format=cyclonedx > sbom.cdx.json
+RUN npm sbom --package-lock-only --omit=dev --sbom-format=cyclonedx > sbom.cdx.json
 
 FROM node:24-slim
 ARG VERSION=0.1.0

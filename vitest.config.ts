@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { slowTests } from './test/setup/fast.ts';
+import { LongFirst } from './test/setup/long-first.ts';
 
 /** With `--mode fast`, only the tests that need no service. */
 export default defineConfig(({ mode }) => ({
@@ -14,6 +15,6 @@ export default defineConfig(({ mode }) => ({
     expect: { poll: { timeout: 10_000 } },
     pool: 'forks',
     maxWorkers: 2,
-    sequence: { shuffle: true },
+    sequence: { shuffle: true, sequencer: LongFirst },
   },
 }));

@@ -1,34 +1,25 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
+import { test } from './fixtures.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
-import { addHook, archiveRequests, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { addHook, archiveRequests, library, openOffice, PREFIX, pushTags } from './office.ts';
 import { metric } from './metric.ts';
 import { watchVersion } from './version-watch.ts';
 
+const current = signingToken();
+// Two of each, as during a rotation.
+test.override('settings', {
+  WEBHOOK_TOKEN: 'the secret of the hook,the next secret',
+  WEBHOOK_SIGNING_TOKEN: `${signingToken()},${current}`,
+});
+// The time limit of the first test does not cover the start.
+test.beforeAll(({ service }) => void service);
+
 describe('what GitLab calls', () => {
-  const current = signingToken();
-  let office: Office;
-  let service: InProcess;
-
-  beforeAll(async () => {
-    office = await openOffice();
-    const [before, next] = [signingToken(), 'the next secret'];
-    // Several, as while rotating.
-    service = await startInProcess({
-      ...office.settings,
-      WEBHOOK_TOKEN: `${office.settings['WEBHOOK_TOKEN']},${next}`,
-      WEBHOOK_SIGNING_TOKEN: `${before},${current}`,
-    });
-  });
-  afterAll(async () => {
-    await service?.[Symbol.asyncDispose]();
-    await office?.[Symbol.asyncDispose]();
-  });
-
-  test.each([
+  test.for<[string, { token: string } | { signing_token: string }]>([
     ['a wrong token', { token: 'a guess' }],
     ['a wrong signing token', { signing_token: signingToken() }],
-  ])('with %s is refused, and publishes nothing', async (name, secret) => {
+  ])('with %s is refused, and publishes nothing', async ([name, secret], { office, service }) => {
     const project = await office.gitlab.createProject(`refused/${name.replaceAll(' ', '-')}`);
     await addHook(office.gitlab, `/projects/${project.id}`, service.url, secret);
     const before = office.gitlab.deliveries.length;
@@ -48,7 +39,7 @@ describe('what GitLab calls', () => {
     expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
   });
 
-  test('with a signature is believed without any token', async () => {
+  test('with a signature is believed without any token', async ({ office, service }) => {
     const project = await office.gitlab.createProject('signed/hello');
     await addHook(office.gitlab, '/groups/signed', service.url, { signing_token: current });
     const module = `${PREFIX}/signed/hello`;

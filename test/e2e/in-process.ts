@@ -3,7 +3,7 @@ import { startApp } from '../../src/app/serve.ts';
 import { loadConfig, ROLES } from '../../src/config/service.ts';
 import { ServiceLog, type LogLine } from './service-log.ts';
 
-/** The whole of modpress within the test, for what needs no process of its own. */
+/** All roles of modpress in the process of the test. */
 export interface InProcess extends AsyncDisposable {
   /** Base URL, `http://127.0.0.1:<port>`. */
   readonly url: string;
@@ -13,7 +13,7 @@ export interface InProcess extends AsyncDisposable {
 
 /**
  * Starts all roles on a free port of 127.0.0.1 with these settings and no others. Resolves after the first sweep, so
- * that whatever is published later was not found by it.
+ * that the sweep finds nothing that the test pushes later.
  */
 export async function startInProcess(settings: Readonly<Record<string, string>>): Promise<InProcess> {
   const lines = new ServiceLog();

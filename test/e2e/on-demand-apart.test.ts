@@ -1,47 +1,22 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Role } from '../../src/config/service.ts';
+import { expect } from 'vitest';
 import { get } from '../proxy/server.ts';
-import { startRedis, type RedisService } from '../services/redis.ts';
-import {
-  archiveRequests,
-  checksumsDirect,
-  checksumsThrough,
-  library,
-  openOffice,
-  PREFIX,
-  pushTags,
-  type Office,
-} from './office.ts';
-import { startService, type Service } from './service.ts';
+import { test as base } from './fixtures.ts';
+import { archiveRequests, checksumsDirect, checksumsThrough, library, PREFIX, pushTags } from './office.ts';
 
-/** Two proxies and a worker as processes of their own: what the proxies lack they can only ask for through Redis. */
-let office: Office;
-let redis: RedisService;
-const services: Service[] = [];
-let proxies: readonly [Service, Service];
-let worker: Service;
-
-beforeAll(async () => {
-  [office, redis] = await Promise.all([openOffice(), startRedis({ own: true })]);
-  const start = async (role: Role): Promise<Service> => {
-    const service = await startService(
-      { ...office.settings, ON_DEMAND: 'on', SWEEP_MINUTES: '1000', REDIS_URL: redis.url },
-      [role],
-    );
-    services.push(service);
-    return service;
-  };
-  worker = await start('worker');
+/** Two proxies and a worker as processes of their own: the proxies reach the worker through Redis alone. */
+const test = base.extend('proxies', { scope: 'file' }, async ({ redis, startRole }) => {
+  const settings = { ON_DEMAND: 'on', SWEEP_MINUTES: '1000', REDIS_URL: redis.url };
+  const worker = await startRole('worker', settings);
   await worker.logged('sweep.finished');
-  proxies = [await start('proxy'), await start('proxy')];
+  return [await startRole('proxy', settings), await startRole('proxy', settings)] as const;
 });
-afterAll(async () => {
-  const stopped = await Promise.allSettled(services.map((service) => service.stop()));
-  await Promise.all([redis?.close(), office?.[Symbol.asyncDispose]()]);
-  for (const result of stopped) if (result.status === 'rejected') throw result.reason;
-});
+// The time limit of the first test does not cover the start.
+test.beforeAll(({ proxies }) => void proxies);
 
-test('what many ask of two proxies is built once by the worker, with the checksum of direct mode', async () => {
+test('what many ask of two proxies is built once by the worker, with the checksum of direct mode', async ({
+  office,
+  proxies,
+}) => {
   const project = await office.gitlab.createProject('platform/hello');
   const module = `${PREFIX}/${project.path}`;
   await pushTags(project, library(module, 'one'), 'v1.0.0');
@@ -58,7 +33,11 @@ test('what many ask of two proxies is built once by the worker, with the checksu
   expect((await get(`${proxies[1].url}/${module}/@v/main.info`)).text).toContain('"Version":"v1.0.0"');
 });
 
-test('without a worker and without Redis, what is published is still served, and the rest says why not', async () => {
+test('without a worker and without Redis, what is published is still served, and the rest says why not', async ({
+  office,
+  redis,
+  proxies,
+}) => {
   const project = await office.gitlab.createProject('platform/later');
   const module = `${PREFIX}/${project.path}`;
   await pushTags(project, library(module, 'one'), 'v1.0.0', 'v1.1.0');

@@ -1,49 +1,48 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import type { Project } from '../fake-gitlab/stand-in.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { get } from '../proxy/server.ts';
-import { startInProcess, type InProcess } from './in-process.ts';
-import {
-  archiveRequests,
-  checksumsDirect,
-  checksumsThrough,
-  library,
-  openOffice,
-  PREFIX,
-  type Office,
-} from './office.ts';
+import { test as base } from './fixtures.ts';
+import { startInProcess } from './in-process.ts';
+import { archiveRequests, checksumsDirect, checksumsThrough, library, PREFIX } from './office.ts';
 
-let office: Office;
-let service: InProcess;
-let project: Project;
-let tree: WorkTree;
-let module: string;
+/** A library in a project of its own. */
+interface Library {
+  readonly project: Project;
+  readonly tree: WorkTree;
+  readonly module: string;
+  /** Requests a file of `@v` from modpress. */
+  readonly ask: (file: string) => ReturnType<typeof get>;
+}
+
 let count = 0;
 
-beforeAll(async () => {
-  office = await openOffice();
-  service = await startInProcess({ ...office.settings, ON_DEMAND: 'on', SWEEP_MINUTES: '1000' });
-});
-afterAll(async () => {
-  await service?.[Symbol.asyncDispose]();
-  await office?.[Symbol.asyncDispose]();
-});
-/** A project of its own, pushed without a hook and after the sweep: nobody has told modpress of it. */
-beforeEach(async () => {
-  project = await office.gitlab.createProject(`group/lib${++count}`);
-  module = `${PREFIX}/${project.path}`;
-  tree = await WorkTree.create(project);
-  await tree.write(library(module, 'one')).commit('First');
-  await tree.tag('v1.0.0');
-  await tree.write({ 'pkg/pkg.go': 'package pkg\n' }).commit('Second');
-  await tree.push();
-  office.gitlab.clearRequests();
-  office.gitlab.faults.clear();
-  return () => tree.remove();
-});
+const test = base
+  .override('settings', { ON_DEMAND: 'on', SWEEP_MINUTES: '1000' })
+  /** Pushed without a webhook and after the sweep, so modpress has not heard of it. */
+  .extend('lib', async ({ office, service }, { onCleanup }): Promise<Library> => {
+    const project = await office.gitlab.createProject(`group/lib${++count}`);
+    const module = `${PREFIX}/${project.path}`;
+    const tree = await WorkTree.create(project);
+    onCleanup(() => tree.remove());
+    await tree.write(library(module, 'one')).commit('First');
+    await tree.tag('v1.0.0');
+    await tree.write({ 'pkg/pkg.go': 'package pkg\n' }).commit('Second');
+    await tree.push();
+    office.gitlab.clearRequests();
+    office.gitlab.faults.clear();
+    return { project, tree, module, ask: (file) => get(`${service.url}/${module}/@v/${file}`) };
+  });
+
+// The time limit of the first test does not cover the start.
+test.beforeAll(({ service }) => void service);
 
 describe('what is in GitLab and not in the store', () => {
-  test('is resolved without an archive, built when it is fetched, and from then on published', async () => {
+  test('is resolved without an archive, built when it is fetched, and from then on published', async ({
+    office,
+    service,
+    lib: { project, module, ask },
+  }) => {
     const { Version: version } = JSON.parse((await ask('main.info')).text) as { Version: string };
     expect(version).toMatch(/^v1\.0\.1-0\.\d{14}-[0-9a-f]{12}$/);
     expect((await ask(`${version}.mod`)).text).toBe(`module ${module}\n\ngo 1.21\n`);
@@ -57,7 +56,7 @@ describe('what is in GitLab and not in the store', () => {
     expect(office.gitlab.requests).toEqual([]);
   });
 
-  test('costs one archive however many ask at once', async () => {
+  test('costs one archive however many ask at once', async ({ office, lib: { project, ask } }) => {
     const answers = await Promise.all(
       Array.from({ length: 30 }, (_, index) => ask(index % 2 ? 'v1.0.0.zip' : 'v1.0.0.mod')),
     );
@@ -65,7 +64,11 @@ describe('what is in GitLab and not in the store', () => {
     expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
   });
 
-  test('makes the list of a module of which nothing is published, and the other tags follow', async () => {
+  test('makes the list of a module of which nothing is published, and the other tags follow', async ({
+    office,
+    service,
+    lib: { project, tree, ask },
+  }) => {
     await tree.tag('v1.1.0');
     await tree.push();
     expect((await ask('list')).text).toBe('v1.0.0\nv1.1.0\n');
@@ -87,7 +90,7 @@ describe('what is in GitLab and not in the store', () => {
       .toEqual(['v1.0.0\nv1.1.0\n', 0]);
   });
 
-  test('is in the list even when older versions are published already', async () => {
+  test('is in the list even when older versions are published already', async ({ office, lib: { tree, ask } }) => {
     expect((await ask('v1.0.0.zip')).status).toBe(200);
     await tree.tag(['v1.1.0', 'v1.2.0-rc.1']);
     await tree.push();
@@ -96,7 +99,11 @@ describe('what is in GitLab and not in the store', () => {
     await expect.poll(async () => (await ask('list')).status).toBe(200);
   });
 
-  test('gives an empty list for a module without tags, and 404 where there is no module', async () => {
+  test('gives an empty list for a module without tags, and 404 where there is no module', async ({
+    office,
+    service,
+    lib: { project },
+  }) => {
     const untagged = await office.gitlab.createProject(`group/untagged${count}`);
     await using other = await WorkTree.create(untagged);
     await other.write(library(`${PREFIX}/${untagged.path}`, 'x')).commit('Only');
@@ -115,7 +122,7 @@ describe('what is in GitLab and not in the store', () => {
 });
 
 describe('nonsense', () => {
-  test('costs no archive, and nothing at all when it is repeated', async () => {
+  test('costs no archive, and nothing at all when it is repeated', async ({ office, service, lib: { project } }) => {
     const paths = [
       `${project.path}/pkg/@v/main.info`,
       `${project.path}/@v/none.info`,
@@ -132,7 +139,7 @@ describe('nonsense', () => {
     expect(office.gitlab.requests).toEqual([]);
   });
 
-  test('has a reason that a developer can read', async () => {
+  test('has a reason that a developer can read', async ({ lib: { project, tree, ask } }) => {
     const commit = tree.head().slice(0, 12);
     expect(await ask(`v1.0.1-0.20200101000000-${commit}.info`)).toMatchObject({
       status: 404,
@@ -143,7 +150,10 @@ describe('nonsense', () => {
     expect((await ask('v2.0.0.info')).text).toContain(`${project.path} has no tag v2.0.0`);
   });
 
-  test('that the go command would refuse is refused once, and remembered without another archive', async () => {
+  test('that the go command would refuse is refused once, and remembered without another archive', async ({
+    office,
+    lib: { project, tree, ask },
+  }) => {
     await tree.write({ 'a.go': 'package lib\n', 'A.go': 'package lib\n' }).commit('Bad');
     await tree.tag('v1.9.0');
     await tree.push();
@@ -162,7 +172,11 @@ describe('nonsense', () => {
 });
 
 describe('GitLab in trouble', () => {
-  test('is 503 with a reason for what is not published, and no obstacle for what is', async () => {
+  test('is 503 with a reason for what is not published, and no obstacle for what is', async ({
+    office,
+    service,
+    lib: { module, ask },
+  }) => {
     expect((await ask('v1.0.0.zip')).status).toBe(200);
     office.gitlab.faults.add({ path: /^\/api\//, times: 1000, kind: { status: 503 } });
     expect(await ask('v1.0.0.zip')).toMatchObject({ status: 200 });
@@ -175,7 +189,10 @@ describe('GitLab in trouble', () => {
   });
 });
 
-test('with ON_DEMAND=off, it is strictly the store: GitLab is not asked because of a request', async () => {
+test('with ON_DEMAND=off, it is strictly the store: GitLab is not asked because of a request', async ({
+  office,
+  lib: { module },
+}) => {
   await using strict = await startInProcess({
     ...office.settings,
     ON_DEMAND: 'off',
@@ -189,7 +206,3 @@ test('with ON_DEMAND=off, it is strictly the store: GitLab is not asked because 
   }
   expect(office.gitlab.requests).toEqual([]);
 });
-
-async function ask(file: string): ReturnType<typeof get> {
-  return await get(`${service.url}/${module}/@v/${file}`);
-}

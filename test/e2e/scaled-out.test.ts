@@ -1,106 +1,76 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Role } from '../../src/config/service.ts';
+import { expect } from 'vitest';
 import { startGo } from '../proxy/go.ts';
-import { startMinio, type Minio } from '../services/minio.ts';
-import { startRedis, type RedisService } from '../services/redis.ts';
+import { test as base } from './fixtures.ts';
 import { metric } from './metric.ts';
-import {
-  addHook,
-  archiveUnderWay,
-  checksumsDirect,
-  checksumsThrough,
-  library,
-  openOffice,
-  PREFIX,
-  pushTags,
-  type Office,
-} from './office.ts';
-import { startService, type Service } from './service.ts';
+import { addHook, archiveUnderWay, checksumsDirect, checksumsThrough, library, PREFIX, pushTags } from './office.ts';
+import type { Service } from './service.ts';
 import { watchVersion } from './version-watch.ts';
 
 /** One process for each role, on MinIO and Redis; and a second worker. */
-describe('scaled out', () => {
-  let office: Office;
-  let minio: Minio;
-  let redis: RedisService;
-  const services: Service[] = [];
-  let workers: readonly Service[];
-  let proxy: Service;
-
-  beforeAll(async () => {
-    [office, minio, redis] = await Promise.all([openOffice(), startMinio(), startRedis({ own: true })]);
-    const settings = {
-      ...office.settings,
-      STORE: `s3://${await minio.bucket()}/some/prefix`,
-      S3_ENDPOINT: minio.endpoint,
-      AWS_ACCESS_KEY_ID: minio.accessKey,
-      AWS_SECRET_ACCESS_KEY: minio.secretKey,
-      AWS_REGION: minio.region,
-      REDIS_URL: redis.url,
-    };
-    const start = async (role: Role): Promise<Service> => {
-      const service = await startService(settings, [role]);
-      services.push(service);
-      return service;
-    };
-    const worker = await start('worker');
-    // The workers take turns with the sweep: it is not to come in between later.
-    await worker.logged('sweep.finished');
-    const [webhook, second] = await Promise.all([start('webhook'), start('worker')]);
-    proxy = await start('proxy');
-    workers = [worker, second];
-    office.gitlab.createGroup('platform');
-    await addHook(office.gitlab, '/groups/platform', webhook.url, { token: 'the secret of the hook' });
-  });
-  afterAll(async () => {
-    const stopped = await Promise.allSettled(services.map((service) => service.stop()));
-    await Promise.all([minio?.close(), redis?.close(), office?.[Symbol.asyncDispose]()]);
-    for (const result of stopped) if (result.status === 'rejected') throw result.reason;
-  });
-
-  test('a pushed tag goes from the webhook through Redis, a worker and MinIO to a build; and the death of its worker costs it only time', async () => {
-    const hello = await office.gitlab.createProject('platform/hello');
-    const module = `${PREFIX}/${hello.path}`;
-    await using first = watchVersion(proxy.url, module, 'v1.0.0');
-    await pushTags(hello, library(module, 'one'), 'v1.0.0');
-    await first.published;
-    expect(await run(module)).toBe('one\n');
-
-    const heavy = await office.gitlab.createProject('platform/heavy');
-    const heavyModule = `${PREFIX}/${heavy.path}`;
-    await using second = watchVersion(proxy.url, heavyModule, 'v0.1.0');
-    const before = await Promise.all(workers.map(callsToGitLab));
-    const slow = office.gitlab.faults.add({ path: /\/repository\/archive/, kind: { trickleBytesPerSecond: 1000 } });
-    await pushTags(heavy, { ...library(heavyModule, 'heavy'), 'data.bin': randomBytes(100_000) }, 'v0.1.0');
-    await archiveUnderWay(office.gitlab, heavy);
-
-    const after = await Promise.all(workers.map(callsToGitLab));
-    const busy = workers.filter((_, index) => after[index] !== before[index]);
-    const idle = workers.filter((worker) => !busy.includes(worker));
-    expect([busy.length, idle.length]).toEqual([1, 1]);
-    await busy[0]?.kill();
-    expect(second.absences).toBeGreaterThan(0);
-    await second.published;
-
-    expect(slow.hits).toBe(1);
-    await idle[0]?.logged('tag.published', { module: heavyModule, version: 'v0.1.0' });
-    const versions = [`${module}@v1.0.0`, `${heavyModule}@v0.1.0`];
-    expect(await checksumsThrough(proxy.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
-  }, 90_000);
-
-  async function run(module: string): Promise<string> {
-    await using go = await startGo(proxy.url, { GOSUMDB: 'off' });
-    await writeFile(
-      join(go.folder, 'main.go'),
-      `package main\n\nimport "${module}"\n\nfunc main() { println(hello.Word()) }\n`,
-    );
-    expect(await go.run('get', `${module}@latest`)).toMatchObject({ ok: true });
-    return (await go.run('run', '.')).stderr;
-  }
+const test = base.extend('scaledOut', { scope: 'file' }, async ({ office, minio, redis, startRole }) => {
+  const settings = {
+    STORE: `s3://${await minio.bucket()}/some/prefix`,
+    S3_ENDPOINT: minio.endpoint,
+    AWS_ACCESS_KEY_ID: minio.accessKey,
+    AWS_SECRET_ACCESS_KEY: minio.secretKey,
+    AWS_REGION: minio.region,
+    REDIS_URL: redis.url,
+  };
+  const first = await startRole('worker', settings);
+  // The workers take turns with the sweep. It must not come between later.
+  await first.logged('sweep.finished');
+  const [webhook, second] = await Promise.all([startRole('webhook', settings), startRole('worker', settings)]);
+  const proxy = await startRole('proxy', settings);
+  office.gitlab.createGroup('platform');
+  await addHook(office.gitlab, '/groups/platform', webhook.url, { token: 'the secret of the hook' });
+  return { workers: [first, second] as const, proxy };
 });
+
+test('a pushed tag goes from the webhook through Redis, a worker and MinIO to a build; and the death of its worker costs it only time', async ({
+  office,
+  scaledOut: { workers, proxy },
+}) => {
+  const hello = await office.gitlab.createProject('platform/hello');
+  const module = `${PREFIX}/${hello.path}`;
+  await using first = watchVersion(proxy.url, module, 'v1.0.0');
+  await pushTags(hello, library(module, 'one'), 'v1.0.0');
+  await first.published;
+  expect(await run(proxy, module)).toBe('one\n');
+
+  const heavy = await office.gitlab.createProject('platform/heavy');
+  const heavyModule = `${PREFIX}/${heavy.path}`;
+  await using second = watchVersion(proxy.url, heavyModule, 'v0.1.0');
+  const before = await Promise.all(workers.map(callsToGitLab));
+  const slow = office.gitlab.faults.add({ path: /\/repository\/archive/, kind: { trickleBytesPerSecond: 1000 } });
+  await pushTags(heavy, { ...library(heavyModule, 'heavy'), 'data.bin': randomBytes(100_000) }, 'v0.1.0');
+  await archiveUnderWay(office.gitlab, heavy);
+
+  const after = await Promise.all(workers.map(callsToGitLab));
+  const busy = workers.filter((_, index) => after[index] !== before[index]);
+  const idle = workers.filter((worker) => !busy.includes(worker));
+  expect([busy.length, idle.length]).toEqual([1, 1]);
+  await busy[0]?.kill();
+  expect(second.absences).toBeGreaterThan(0);
+  await second.published;
+
+  expect(slow.hits).toBe(1);
+  await idle[0]?.logged('tag.published', { module: heavyModule, version: 'v0.1.0' });
+  const versions = [`${module}@v1.0.0`, `${heavyModule}@v0.1.0`];
+  expect(await checksumsThrough(proxy.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
+}, 90_000);
+
+async function run(proxy: Service, module: string): Promise<string> {
+  await using go = await startGo(proxy.url, { GOSUMDB: 'off' });
+  await writeFile(
+    join(go.folder, 'main.go'),
+    `package main\n\nimport "${module}"\n\nfunc main() { println(hello.Word()) }\n`,
+  );
+  expect(await go.run('get', `${module}@latest`)).toMatchObject({ ok: true });
+  return (await go.run('run', '.')).stderr;
+}
 
 async function callsToGitLab(worker: Service): Promise<number> {
   return await metric(worker.url, 'modpress_gitlab_request_seconds_count');

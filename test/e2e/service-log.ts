@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
 /** A line of the service's log. */
 export interface LogLine {
   readonly level: string | number;
@@ -8,25 +6,29 @@ export interface LogLine {
   readonly [name: string]: unknown;
 }
 
-/** What a service has logged so far, and what else it has printed. */
+/** The lines that a service has logged so far, and its other output. */
 export class ServiceLog {
   readonly lines: LogLine[] = [];
-  /** What was printed and is no log line. */
+  /** Output that is not a log line. */
   complaints = '';
   #ended = false;
+  /** Called with each change: a line, or the end. */
+  readonly #waiting = new Set<() => void>();
 
-  /** Takes a line of output. */
+  /** Adds a line of output. */
   add(line: string): void {
     try {
       this.lines.push(JSON.parse(line) as LogLine);
     } catch {
       this.complaints += `${line}\n`;
     }
+    this.#notify();
   }
 
-  /** To be called when nothing more will come. */
+  /** Called when the service has ended. */
   end(): void {
     this.#ended = true;
+    this.#notify();
   }
 
   /** The first line with this event and these fields, as soon as there is one; rejects if the service ends without it. */
@@ -37,12 +39,17 @@ export class ServiceLog {
       );
       if (found !== undefined) return found;
       if (this.#ended) throw new Error(`modpress ended without logging "${event}":\n${this.text()}`);
-      await delay(5);
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
   }
 
-  /** Everything, for the message of an error. */
+  /** All output, for an error message. */
   text(): string {
     return `${this.complaints}${this.lines.map((line) => JSON.stringify(line)).join('\n')}`;
+  }
+
+  #notify(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
   }
 }

@@ -16,7 +16,7 @@ export interface Service extends AsyncDisposable {
   readonly log: readonly LogLine[];
   /** The first line with this event and these fields, as soon as there is one; rejects if the process ends without it. */
   logged(event: string, fields?: Readonly<Record<string, unknown>>): Promise<LogLine>;
-  /** SIGTERM, and waits for the end. Rejects if it takes too long, is no success, or if anything but log lines was printed. */
+  /** SIGTERM, and waits for the end. Rejects if it takes too long, is no success, or if it printed anything but log lines. */
   stop(): Promise<void>;
   /** SIGKILL, and waits for the end. */
   kill(): Promise<void>;
@@ -30,7 +30,7 @@ export interface CommandResult {
 }
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-/** Who is not ready by then is ended. In milliseconds. */
+/** A service that is not ready after this time is killed. In milliseconds. */
 const START_MS = 30_000;
 /** Longer than the service itself waits for slow clients. In milliseconds. */
 const STOP_MS = 30_000;
@@ -57,9 +57,9 @@ export async function startService(
       throw new Error(`modpress was stopped and ended with ${child.signalCode ?? child.exitCode}:\n${log.text()}`);
     }
   };
-  const impatience = setTimeout(() => child.kill('SIGKILL'), START_MS);
+  const startTimer = setTimeout(() => child.kill('SIGKILL'), START_MS);
   const ready = await log.logged('service.started');
-  clearTimeout(impatience);
+  clearTimeout(startTimer);
   return {
     url: `http://127.0.0.1:${String(ready['port'])}`,
     log: log.lines,
@@ -112,7 +112,7 @@ async function startMain(args: readonly string[], env: Readonly<Record<string, s
   return child;
 }
 
-/** Of what is set on this machine, only how the world outside is reached has a say. */
+/** From the environment of this machine, only what network access needs. */
 function surroundings(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) =>
     /^(?:PATH|NODE_EXTRA_CA_CERTS|(?:HTTPS?|NO)_PROXY)$/i.test(name),
@@ -120,7 +120,7 @@ function surroundings(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), HOME: devNull };
 }
 
-/** A test run that is ended in the middle leaves no process behind. */
+/** An interrupted test run leaves no process behind. */
 function endWithUs(child: ChildProcess): void {
   const kill = (): void => void child.kill('SIGKILL');
   process.once('exit', kill);

@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Looks at a version over and over, as many go commands at once would. */
+/** Requests a version again and again, as several go commands would at the same time. */
 export interface VersionWatch extends AsyncDisposable {
-  /** Resolves once the version is there as a whole. Rejects if it is ever there in part, or changes. */
+  /** Resolves when the version is complete. Rejects if it is ever visible in part, changes or disappears. */
   readonly published: Promise<void>;
-  /** How many looks found nothing at all. */
+  /** How many times nothing of the version was visible. */
   readonly absences: number;
-  /** Stops looking. */
+  /** Stops the requests. */
   stop(): Promise<void>;
 }
 
 const PAUSE_MS = 20;
 
-/** Starts to look at a version through a proxy, until it has been seen whole a few times. `module` is escaped. */
+/** Requests a version through a proxy until it was complete a few times. `module` is escaped. */
 export function watchVersion(proxyUrl: string, module: string, version: string): VersionWatch {
   const stopping = new AbortController();
   const progress = { absences: 0 };
@@ -31,7 +31,7 @@ export function watchVersion(proxyUrl: string, module: string, version: string):
       wholes += 1;
     }
   })();
-  // Whoever waits for it gets the rejection; until then it is nobody's fault.
+  // The rejection reaches whoever awaits it. Until then it must not count as unhandled.
   published.catch(() => undefined);
   const stop = async (): Promise<void> => {
     stopping.abort();
@@ -47,7 +47,7 @@ export function watchVersion(proxyUrl: string, module: string, version: string):
   };
 }
 
-/** `absent`, or a digest of the whole version; rejects for anything in between. */
+/** `absent`, or a digest of the complete version. Rejects if only a part is visible. */
 async function look(base: string, version: string): Promise<string> {
   const before = await get(`${base}/${version}.info`);
   const [zip, mod, list] = await Promise.all([
@@ -57,7 +57,7 @@ async function look(base: string, version: string): Promise<string> {
   ]);
   const after = await get(`${base}/${version}.info`);
   const parts = [zip !== undefined, mod !== undefined, list?.toString().split('\n').includes(version) === true];
-  // What is announced has to be there, and what is there has to be announced.
+  // Announced by .info means complete, and visible means announced.
   const complete = before === undefined || parts.every(Boolean);
   const announced = after !== undefined || !parts.some(Boolean);
   if (!complete || !announced) {

@@ -1,21 +1,23 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { all, call } from './api-client.ts';
-import { startGitLab, type Project, type StandIn } from './stand-in.ts';
+import { test as base } from './fixtures.ts';
 import { WorkTree } from './work-tree.ts';
 
+const test = base
+  .override('gitlabOptions', { relativeUrl: '/gitlab/' })
+  .extend('secret', { scope: 'file', auto: true }, async ({ gitlab }) => {
+    return await gitlab.createProject('group/deep/secret');
+  })
+  .extend('open', { scope: 'file', auto: true }, async ({ gitlab }) => {
+    return await gitlab.createProject('group/open', { visibility: 'public' });
+  });
+
 describe('who sees what', () => {
-  let gitlab: StandIn;
-  let secret: Project;
-  let open: Project;
-  beforeAll(async () => {
-    gitlab = await startGitLab({ relativeUrl: '/gitlab/' });
-    secret = await gitlab.createProject('group/deep/secret');
-    open = await gitlab.createProject('group/open', { visibility: 'public' });
+  test.beforeAll(async ({ gitlab }) => {
     await gitlab.createProject('group/old', { archived: true });
   });
-  afterAll(() => gitlab.close());
 
-  test('bad, expired and weak tokens are refused in the words of GitLab', async () => {
+  test('bad, expired and weak tokens are refused in the words of GitLab', async ({ gitlab, secret }) => {
     const path = `/projects/${secret.id}`;
     expect(await call(gitlab, path, { token: 'wrong' })).toMatchObject({
       status: 401,
@@ -44,7 +46,7 @@ describe('who sees what', () => {
     });
   });
 
-  test('a project one is no member of is not found, by whatever credential', async () => {
+  test('a project one is no member of is not found, by whatever credential', async ({ gitlab, secret, open }) => {
     const stranger = gitlab.createToken({ scopes: ['read_api'], projects: ['group/open'] });
     for (const token of [stranger, null]) {
       expect(await call(gitlab, `/projects/${secret.id}`, { token })).toMatchObject({
@@ -65,7 +67,7 @@ describe('who sees what', () => {
     expect((await call(gitlab, '/projects?membership=true', { token: member })).json).toHaveLength(1);
   });
 
-  test('projects are listed by keyset, by group, and with or without the archived ones', async () => {
+  test('projects are listed by keyset, by group, and with or without the archived ones', async ({ gitlab }) => {
     const keyset = await all(gitlab, '/projects?pagination=keyset&order_by=id&sort=asc&per_page=1&membership=true');
     expect(keyset.items).toHaveLength(3);
     expect(keyset.pages).toBe(4);
@@ -88,7 +90,7 @@ describe('who sees what', () => {
     });
   });
 
-  test('a moved project keeps its id and answers 301 under the old path; git works with both', async () => {
+  test('a moved project keeps its id and answers 301 under the old path; git works with both', async ({ gitlab }) => {
     const project = await gitlab.createProject('group/before');
     const work = await WorkTree.create(project);
     await work.write({ 'go.mod': 'module m\n' }).commit('first');
@@ -113,13 +115,13 @@ describe('who sees what', () => {
     expect((await call(gitlab, `/projects/${project.id}`)).status).toBe(404);
   });
 
-  test('unknown routes and malformed paths answer as errors', async () => {
+  test('unknown routes and malformed paths answer as errors', async ({ gitlab }) => {
     expect(await call(gitlab, '/nowhere')).toMatchObject({ status: 404, json: { error: '404 Not Found' } });
     expect((await call(gitlab, '/projects/%ff')).status).toBe(400);
     expect((await call(gitlab, '/version')).json).toMatchObject({ version: expect.stringMatching(/^19\./) });
   });
 
-  test('requests are recorded as they were answered', async () => {
+  test('requests are recorded as they were answered', async ({ gitlab, secret }) => {
     gitlab.clearRequests();
     await call(gitlab, `/projects/${secret.id}?x=1`);
     await call(gitlab, '/user', { token: null });

@@ -1,23 +1,17 @@
 import { createHash } from 'node:crypto';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { directEnv, downloadDirect } from './direct-mode.ts';
+import { test } from './fixtures.ts';
 import { startGitLab, type StandIn } from './stand-in.ts';
 import { WorkTree } from './work-tree.ts';
 
 describe('GOPROXY=direct against the stand-in', () => {
   const prefix = 'gitlab.example';
-  let gitlab: StandIn;
-  beforeAll(async () => {
-    gitlab = await startGitLab();
-  });
-  afterAll(() => gitlab.close());
-
-  test('a module is downloaded under its plain path, found through go-get=1', async () => {
+  test('a module is downloaded under its plain path, found through go-get=1', async ({ gitlab }) => {
     const commit = await publish(gitlab, 'group/proj', `${prefix}/group/proj`, 'v1.2.3');
     gitlab.clearRequests();
     await using download = await downloadDirect(gitlab, 'gitlab.example', `${prefix}/group/proj@v1.2.3`);
@@ -39,7 +33,7 @@ describe('GOPROXY=direct against the stand-in', () => {
     expect(gitlab.requests.filter(({ path }) => path === '/group/proj.git/git-upload-pack').length).toBeGreaterThan(0);
   });
 
-  test('private projects in subgroups and modules in subdirectories are found', async () => {
+  test('private projects in subgroups and modules in subdirectories are found', async ({ gitlab }) => {
     await publish(gitlab, 'group/sub/deep/mono', `${prefix}/group/sub/deep/mono/lib/v2`, 'lib/v2.0.1', 'lib/');
     await using download = await downloadDirect(
       gitlab,
@@ -56,7 +50,7 @@ describe('GOPROXY=direct against the stand-in', () => {
     expect(missing?.Error).toContain('unknown revision v9.9.9');
   });
 
-  test('a path with .git in it needs no go-get=1', async () => {
+  test('a path with .git in it needs no go-get=1', async ({ gitlab }) => {
     await publish(gitlab, 'group/sub/dotted', `${prefix}/group/sub/dotted.git`, 'v0.1.0');
     gitlab.clearRequests();
     await using download = await downloadDirect(gitlab, 'gitlab.example', `${prefix}/group/sub/dotted.git@v0.1.0`);
@@ -64,27 +58,22 @@ describe('GOPROXY=direct against the stand-in', () => {
     expect(gitlab.requests.filter(({ query }) => query === '?go-get=1')).toEqual([]);
   });
 
-  test('the environment serves any other go command too', async () => {
+  test('the environment serves any other go command too', async ({ gitlab, folder }) => {
     await publish(gitlab, 'group/listed', `${prefix}/group/listed`, 'v1.4.0');
-    const folder = await mkdtemp(join(tmpdir(), 'go-list-'));
-    try {
-      const env = {
-        ...directEnv(gitlab, 'gitlab.example'),
-        GOMODCACHE: join(folder, 'mod'),
-        GOPATH: join(folder, 'path'),
-        GOCACHE: join(folder, 'build'),
-      };
-      const { stdout } = await promisify(execFile)('go', ['list', '-m', '-versions', `${prefix}/group/listed`], {
-        cwd: folder,
-        env,
-      });
-      expect(stdout).toBe(`${prefix}/group/listed v1.4.0\n`);
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+    const env = {
+      ...directEnv(gitlab, 'gitlab.example'),
+      GOMODCACHE: join(folder, 'mod'),
+      GOPATH: join(folder, 'path'),
+      GOCACHE: join(folder, 'build'),
+    };
+    const { stdout } = await promisify(execFile)('go', ['list', '-m', '-versions', `${prefix}/group/listed`], {
+      cwd: folder,
+      env,
+    });
+    expect(stdout).toBe(`${prefix}/group/listed v1.4.0\n`);
   });
 
-  test('a branch becomes the tag on it, and a commit between tags a pseudo-version', async () => {
+  test('a branch becomes the tag on it, and a commit between tags a pseudo-version', async ({ gitlab }) => {
     const path = `${prefix}/group/branchy`;
     const project = await gitlab.createProject('group/branchy');
     const work = await WorkTree.create(project);
@@ -113,8 +102,7 @@ test('GOPROXY=direct works under a relative URL, which is then part of the modul
   ]);
 });
 
-test('go-get=1 without a credential names the first two elements for what it hides', async () => {
-  await using gitlab = await startGitLab();
+test('go-get=1 without a credential names the first two elements for what it hides', async ({ gitlab }) => {
   await gitlab.createProject('group/sub/secret');
   await gitlab.createProject('group/sub/open', { visibility: 'public' });
   const ask = async (path: string): Promise<string | undefined> =>

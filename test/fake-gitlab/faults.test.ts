@@ -1,26 +1,26 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { gunzipSync } from 'node:zlib';
+import { describe, expect } from 'vitest';
 import { call } from './api-client.ts';
-import { startGitLab, type Project, type StandIn } from './stand-in.ts';
+import { test as base } from './fixtures.ts';
 import { WorkTree } from './work-tree.ts';
 
-describe('faults', () => {
-  let gitlab: StandIn;
-  let project: Project;
-  let file: string;
-  const content = Buffer.alloc(20_000, 'modpress ');
-  beforeAll(async () => {
-    gitlab = await startGitLab({ archiveLimit: 'off' });
-    project = await gitlab.createProject('group/lib');
+const content = Buffer.alloc(20_000, 'modpress ');
+
+const test = base
+  .override('gitlabOptions', { archiveLimit: 'off' })
+  .extend('project', { scope: 'file' }, async ({ gitlab }) => {
+    const project = await gitlab.createProject('group/lib');
     const work = await WorkTree.create(project);
     await work.write({ 'go.mod': 'module m\n', big: content }).commit('first');
     await work.push();
-    file = `/projects/${project.id}/repository/files/big/raw?ref=main`;
-  });
-  afterAll(() => gitlab.close());
-  afterEach(() => gitlab.faults.clear());
+    return project;
+  })
+  .extend('file', ({ project }) => `/projects/${project.id}/repository/files/big/raw?ref=main`);
 
-  test('a status comes as often as told, only where it matches', async () => {
+describe('faults', () => {
+  test.afterEach(({ gitlab }) => gitlab.faults.clear());
+
+  test('a status comes as often as told, only where it matches', async ({ gitlab, project, file }) => {
     const fault = gitlab.faults.add({
       path: /repository\/files/,
       times: 2,
@@ -35,7 +35,7 @@ describe('faults', () => {
     expect(fault.hits).toBe(2);
   });
 
-  test('a fault can be for one method, for ever, and removed', async () => {
+  test('a fault can be for one method, for ever, and removed', async ({ gitlab, project }) => {
     const fault = gitlab.faults.add({
       path: /hooks/,
       method: 'POST',
@@ -50,7 +50,7 @@ describe('faults', () => {
     expect((await call(gitlab, hooks, { method: 'POST', body: {} })).status).toBe(400);
   });
 
-  test('a truncated archive is a 200 whose gzip is cut', async () => {
+  test('a truncated archive is a 200 whose gzip is cut', async ({ gitlab, project, file }) => {
     const address = `/projects/${project.id}/repository/archive.tar.gz`;
     const whole = await call(gitlab, address);
     gitlab.faults.add({ path: /archive/, kind: 'truncate' });
@@ -61,14 +61,14 @@ describe('faults', () => {
     expect((await call(gitlab, file)).bytes.length).toBe(content.length / 2);
   });
 
-  test('a dropped connection breaks in the middle of the body', async () => {
+  test('a dropped connection breaks in the middle of the body', async ({ gitlab, file }) => {
     gitlab.faults.add({ path: /files/, kind: 'drop' });
     const response = await fetch(`${gitlab.url}/api/v4${file}`, { headers: { 'PRIVATE-TOKEN': gitlab.rootToken } });
     expect(response.status).toBe(200);
     await expect(response.arrayBuffer()).rejects.toThrow('terminated');
   });
 
-  test('a delay and a trickle take their time and change nothing', async () => {
+  test('a delay and a trickle take their time and change nothing', async ({ gitlab, file }) => {
     gitlab.faults.add({ path: /files/, kind: { delayMs: 120 } });
     gitlab.faults.add({ path: /files/, kind: { trickleBytesPerSecond: 100_000 } });
     const start = performance.now();
@@ -77,7 +77,7 @@ describe('faults', () => {
     expect(answer.bytes.equals(content)).toBe(true);
   });
 
-  test('git feels them too', async () => {
+  test('git feels them too', async ({ gitlab, project }) => {
     const work = await WorkTree.create(project);
     gitlab.faults.add({ path: /git-upload-pack/, kind: { status: 500 } });
     await expect(work.git('fetch', '--quiet', project.gitUrl, 'main')).rejects.toThrow('500');

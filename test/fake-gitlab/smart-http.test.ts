@@ -1,19 +1,16 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startGitLab, type Project, type StandIn } from './stand-in.ts';
+import { describe, expect } from 'vitest';
+import { test as base } from './fixtures.ts';
+import type { Project } from './stand-in.ts';
 import { WorkTree } from './work-tree.ts';
 
-describe('git over HTTP', () => {
-  let gitlab: StandIn;
-  let secret: Project;
-  let open: Project;
-  beforeAll(async () => {
-    gitlab = await startGitLab();
-    secret = await gitlab.createProject('group/secret');
-    open = await gitlab.createProject('group/open', { visibility: 'public' });
+const test = base
+  .extend('secret', { scope: 'file', auto: true }, async ({ gitlab }) => await gitlab.createProject('group/secret'))
+  .extend('open', { scope: 'file', auto: true }, async ({ gitlab }) => {
+    return await gitlab.createProject('group/open', { visibility: 'public' });
   });
-  afterAll(() => gitlab.close());
 
-  test('info/refs tells who may read', async () => {
+describe('git over HTTP', () => {
+  test('info/refs tells who may read', async ({ gitlab, secret, open }) => {
     const nobody = await ask(secret);
     expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Basic realm="GitLab"']);
     expect((await ask(open)).status).toBe(200);
@@ -31,7 +28,7 @@ describe('git over HTTP', () => {
     expect((await ask(open, {}, 'git-upload-pack', 'HEAD')).status).toBe(403);
   });
 
-  test('only a member with the scope api pushes, and not to an archived project', async () => {
+  test('only a member with the scope api pushes, and not to an archived project', async ({ gitlab, secret, open }) => {
     const refused = async (project: Project, token: string): Promise<number> =>
       (await ask(project, basic(token), 'git-receive-pack')).status;
     expect(await refused(secret, gitlab.createToken({ scopes: ['read_api'] }))).toBe(403);
@@ -42,7 +39,7 @@ describe('git over HTTP', () => {
     expect(await refused(secret, gitlab.rootToken)).toBe(200);
   });
 
-  test('what is pushed can be cloned, with a request large enough to be compressed', async () => {
+  test('what is pushed can be cloned, with a request large enough to be compressed', async ({ open }) => {
     const work = await WorkTree.create(open);
     for (let commit = 0; commit < 3; commit += 1)
       await work.write({ 'a.go': `package a // ${commit}\n` }).commit(`commit ${commit}`);
@@ -62,7 +59,7 @@ describe('git over HTTP', () => {
     expect((await clone.git('rev-parse', 'main')).trim()).toBe(work.head());
   });
 
-  test('an address without .git leads to the one with it', async () => {
+  test('an address without .git leads to the one with it', async ({ gitlab }) => {
     const response = await fetch(`${gitlab.url}/group/open/info/refs?service=git-upload-pack`, { redirect: 'manual' });
     expect([response.status, response.headers.get('location')]).toEqual([
       301,
@@ -70,7 +67,7 @@ describe('git over HTTP', () => {
     ]);
   });
 
-  test('pushes at the same time all arrive', async () => {
+  test('pushes at the same time all arrive', async ({ gitlab }) => {
     const project = await gitlab.createProject('group/busy');
     const trees = await Promise.all(['a', 'b', 'c'].map((branch) => WorkTree.create(project, branch)));
     await Promise.all(

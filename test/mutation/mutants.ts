@@ -1,4 +1,4 @@
-/** A rule, broken on purpose: one passage of one file, replaced. */
+/** A rule that is broken on purpose: one passage of one file is replaced. */
 export interface Mutant {
   /** What no longer holds. */
   readonly breaks: string;
@@ -6,7 +6,7 @@ export interface Mutant {
   /** Occurs exactly once in the file, however the file is laid out: white space and line breaks do not count. */
   readonly find: string;
   readonly replace: string;
-  /** Folder or file of the tests that must notice. */
+  /** The folder or file of the tests that have to fail. */
   readonly tests:
     | 'test/module'
     | 'test/resolve'
@@ -29,7 +29,7 @@ function sweep(file: string, breaks: string, find: string, replace: string): Mut
   return { file: `src/sweep/${file}`, breaks, find, replace, tests: 'test/sweep' };
 }
 
-/** Each has to turn the suite red. A find that is no longer there means that the rule has moved: move the mutant too. */
+/** Each mutant has to make its tests fail. When the rule of a mutant moves to another place, the mutant moves too. */
 export const MUTANTS: readonly Mutant[] = [
   module('check-files.ts', 'vendored files are left out', 'if (isVendored(file.path, vendorRule124) || ', 'if ('),
   module('check-files.ts', 'nested modules are left out', 'isInside(file.path, nested) || ', ''),

@@ -9,21 +9,21 @@ import { MUTANTS, type Mutant } from './mutants.ts';
 import { replacePassage } from './passage.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-/** As many as the machine has cores to spare. */
+/** How many mutants are tested at the same time. */
 const SIDE_BY_SIDE = 2;
-/** A mutant that makes the tests run for ever is noticed as well. In milliseconds. */
-const PATIENCE_MS = 600_000;
+/** Tests that run for longer have noticed the mutant: it made them hang. In milliseconds. */
+const TIME_LIMIT_MS = 600_000;
 
-/** Files that take longer than the rest of their folder together: their turn comes last. */
+/** Files that take longer than all other files of their folder together, so they run last. */
 const SLOW = '**/properties.test.ts';
-/** Everything that a killed run leaves behind is in this folder of the copy, and goes with it. */
+/** Temporary files of a run are in this folder of the copy, and are removed with the copy even if the run is killed. */
 const TEMPORARY = 'temporary';
 
 type Fate = 'killed' | 'SURVIVED' | 'NOT FOUND';
 
 /**
- * Breaks one rule at a time in a copy of the project, and demands that the tests notice. Resolves to the exit status: 1 if
- * a mutant survived, if its passage is not where it should be, or if the signal came before the end.
+ * Breaks one rule at a time in a copy of the project and runs the tests, which have to fail. Resolves to the exit status:
+ * 1 if a mutant survived, if its passage was not found, or if the run was interrupted.
  */
 async function run(mutants: readonly Mutant[], interrupted: AbortSignal): Promise<number> {
   const started = performance.now();
@@ -34,8 +34,8 @@ async function run(mutants: readonly Mutant[], interrupted: AbortSignal): Promis
     await using copy = await copyProject();
     for (let suite = suites.shift(); suite && !interrupted.aborted; suite = suites.shift()) {
       if (!(await passes(suite, copy.folder, interrupted)) && !interrupted.aborted)
-        throw new Error(`${suite} fails with nothing broken, so its failing would prove nothing`);
-      process.stdout.write(`passes    ${suite}, with nothing broken\n`);
+        throw new Error(`${suite} fails without a mutant, so a failure with a mutant would prove nothing`);
+      process.stdout.write(`passes    ${suite}, without a mutant\n`);
     }
     for (let mutant = waiting.shift(); mutant && !interrupted.aborted; mutant = waiting.shift()) {
       const from = performance.now();
@@ -68,7 +68,7 @@ async function judge({ file, find, replace, tests }: Mutant, folder: string, int
   }
 }
 
-/** Whether the tests in the folder pass, up to the first that does not; the quick ones first. */
+/** Whether the tests in the folder pass. Stops at the first failure, and runs the quick tests first. */
 async function passes(tests: string, folder: string, interrupted: AbortSignal): Promise<boolean> {
   if (tests !== 'test/module') return succeeds([tests], folder, interrupted);
   return (
@@ -96,17 +96,17 @@ async function succeeds(selection: readonly string[], folder: string, interrupte
     env: { ...process.env, TMPDIR: join(folder, TEMPORARY) },
   });
   const stop = (): void => killGroup(child);
-  const timer = setTimeout(stop, PATIENCE_MS);
+  const timer = setTimeout(stop, TIME_LIMIT_MS);
   interrupted.addEventListener('abort', stop);
   const [status] = (await once(child, 'exit')) as [number | null];
   clearTimeout(timer);
   interrupted.removeEventListener('abort', stop);
-  // What the tests started, and what a bail left, ends as well.
+  // Processes that the tests have started end too.
   stop();
   return status === 0;
 }
 
-/** Ends a process and all that it has started. */
+/** Kills a process and every process that it has started. */
 function killGroup({ pid }: ChildProcess): void {
   if (pid === undefined) return;
   try {
@@ -122,7 +122,7 @@ async function copyProject(): Promise<AsyncDisposable & { folder: string }> {
     await cp(join(ROOT, name), join(folder, name), { recursive: true });
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   await mkdir(join(folder, TEMPORARY));
-  // Without the services of the whole suite: these tests need none.
+  // Without the global set-up of the whole suite: these tests need no services.
   await writeFile(
     join(folder, 'vitest.mutation.config.ts'),
     'export default { test: { testTimeout: 60_000, hookTimeout: 120_000, expect: { poll: { timeout: 10_000 } }, pool: "forks" } };\n',

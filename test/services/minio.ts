@@ -8,17 +8,17 @@ import { promisify } from 'node:util';
 import { Client } from 'minio';
 import { freePort } from './free-port.ts';
 
-/** A real MinIO for tests and the demo: found on this machine, or built once with Go. */
+/** A real MinIO for tests and the demo: an installed one, or one that Go builds once. */
 
 const run = promisify(execFile);
 
-/** Builds of MinIO come from its source alone, so this is the newest version by its commit. */
+/** MinIO is published as source code alone. This is the newest version, by its commit. */
 const SOURCE = 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c';
 
 const REGION = 'us-east-1';
 
-/** How often a build says that it is alive, on the terminal and by touching its lock. In milliseconds. */
-const SIGN_OF_LIFE_MS = 15_000;
+/** How often a build prints its progress and touches its lock. In milliseconds. */
+const PROGRESS_MS = 15_000;
 
 export interface Minio extends AsyncDisposable {
   /** URL, `http://127.0.0.1:<port>`. */
@@ -28,7 +28,7 @@ export interface Minio extends AsyncDisposable {
   readonly region: string;
   /** Where it keeps its data. */
   readonly folder: string;
-  /** Of the process that runs now; undefined while stopped. */
+  /** Id of the process; undefined while it is stopped. */
   readonly pid: number | undefined;
   /** Makes an empty bucket and gives its name. */
   bucket(name?: string): Promise<string>;
@@ -61,7 +61,7 @@ export async function startMinio(): Promise<Minio> {
     await rm(folder, { recursive: true, force: true });
   };
 
-  // Between finding a free port and MinIO's taking it, somebody else may have: then another one.
+  // Another process may take the free port before MinIO does. Then it is tried with another port.
   for (let attempt = 1; ; attempt += 1) {
     port = await freePort();
     try {
@@ -163,7 +163,7 @@ async function take(lock: string): Promise<boolean> {
   }
   try {
     const { mtimeMs } = await stat(lock);
-    if (Date.now() - mtimeMs > 4 * SIGN_OF_LIFE_MS) await rmdir(lock);
+    if (Date.now() - mtimeMs > 4 * PROGRESS_MS) await rmdir(lock);
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error;
   }
@@ -174,15 +174,15 @@ function say(text: string): void {
   process.stderr.write(`minio: ${text}\n`);
 }
 
-async function build(target: string, signOfLife: () => Promise<void>): Promise<void> {
+async function build(target: string, touchLock: () => Promise<void>): Promise<void> {
   const folder = await mkdtemp(`${target}-build-`);
   const started = Date.now();
   say('not found, so it is built from source with "go install": 4 to 8 minutes, once');
   const timer = setInterval(() => {
     say(`still building, ${Math.round((Date.now() - started) / 1000)} s`);
-    // A lock that cannot be touched at worst makes somebody else build too.
-    signOfLife().catch((error: unknown) => say(String(error)));
-  }, SIGN_OF_LIFE_MS);
+    // Without the touch, another process may start a build too, which does no harm.
+    touchLock().catch((error: unknown) => say(String(error)));
+  }, PROGRESS_MS);
   try {
     await run('go', ['install', SOURCE], {
       env: { ...process.env, GOBIN: folder, GOFLAGS: '', CGO_ENABLED: '0' },
@@ -239,8 +239,8 @@ async function launchMinio(
 }
 
 /**
- * Has the process killed and its data removed when this one dies, in whatever way: a test run that is ended gets no
- * chance to do it. A shell waits for the end of its input, which the system closes with us. Gives what calls it off.
+ * Kills the process and removes its data when this process ends, even by SIGKILL. A shell does it: it waits for the end of
+ * its input, which the system closes with this process. Returns a function that calls the shell off.
  */
 function endWithUs(pid: number, folder: string): () => void {
   const guard = spawn(
@@ -269,9 +269,9 @@ async function end(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
-  const impatience = setTimeout(() => child.kill('SIGKILL'), 5000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
   await gone;
-  clearTimeout(impatience);
+  clearTimeout(timer);
 }
 
 function hasCode(error: unknown, code: string): boolean {

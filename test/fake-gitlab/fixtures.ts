@@ -1,0 +1,25 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test as base } from 'vitest';
+import { startGitLab, type StandInOptions } from './stand-in.ts';
+
+/**
+ * Tests with a fake GitLab and a temporary folder. A fixture is made when the first test or hook asks for it, and removed
+ * after the last one that can use it.
+ */
+export const test = base
+  /** Options of the fake GitLab. A file changes them with `test.override('gitlabOptions', …)` before its first test. */
+  .extend('gitlabOptions', { scope: 'file' }, (): StandInOptions => ({}))
+  /** One fake GitLab for the file. */
+  .extend('gitlab', { scope: 'file' }, async ({ gitlabOptions }, { onCleanup }) => {
+    const gitlab = await startGitLab(gitlabOptions);
+    onCleanup(() => gitlab.close());
+    return gitlab;
+  })
+  /** An empty folder for one test. */
+  .extend('folder', async ({}, { onCleanup }) => {
+    const folder = await mkdtemp(join(tmpdir(), 'modpress-test-'));
+    onCleanup(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
+    return folder;
+  });

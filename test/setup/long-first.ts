@@ -1,0 +1,28 @@
+import { statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { slowTests } from './fast.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** The files that take longest. They only decide the order, so an old list does no harm. */
+const LONGEST = new Set(['test/corpus/corpus.test.ts', 'test/demo/demo.test.ts', 'test/e2e/chaos.test.ts']);
+
+/**
+ * The order of the test files: the longest first, then the other slow ones, then the fast ones, and the larger file first.
+ * A long file that starts last would leave the other workers idle. Within a file, the order stays random.
+ */
+export class LongFirst extends BaseSequencer {
+  override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {
+    const slow = slowTests(ROOT);
+    const weights = new Map(
+      specifications.map(({ moduleId }) => {
+        const path = moduleId.slice(ROOT.length);
+        const rank = (LONGEST.has(path) ? 2 : 0) + (slow.includes(path) ? 1 : 0);
+        return [moduleId, rank * 1e9 + statSync(moduleId).size];
+      }),
+    );
+    const weightOf = ({ moduleId }: TestSpecification): number => weights.get(moduleId) ?? 0;
+    return specifications.toSorted((one, other) => weightOf(other) - weightOf(one));
+  }
+}
