@@ -61,7 +61,7 @@ export class AdminAccess {
   }
 }
 
-/** The token of an `Authorization` header with the scheme Bearer; undefined if there is none. */
+/** The token of an `Authorization` header with the scheme Bearer; undefined without such a header. */
 export function bearerToken(authorization: string | undefined): string | undefined {
   return /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
 }

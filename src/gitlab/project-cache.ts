@@ -24,7 +24,7 @@ export class ProjectCache {
     });
   }
 
-  /** A project by its full path; undefined if there is none. Rejects with Retry if GitLab fails. */
+  /** A project by its full path; undefined if it does not exist. Rejects with Retry if GitLab fails. */
   async atPath(path: string): Promise<Project | undefined> {
     return (await this.#entries.forceFetch(path, { context: path })).project;
   }

@@ -12,7 +12,7 @@ export interface PseudoVersion {
   readonly timestamp: string;
   /** The start of the commit's id. */
   readonly revision: string;
-  /** The base version, including `+incompatible`; empty if there is none; the reason if no version can be the base. */
+  /** The base version, including `+incompatible`; empty for a pseudo-version without a base; the reason if no version can be the base. */
   readonly base: string | { readonly reason: string };
 }
 

@@ -114,7 +114,7 @@ async function failureOf(response: Download, path: string): Promise<NotFound | U
   }
 }
 
-/** The first paragraph of a plain-text error, since the go command shows no more than that. Empty if there is none. */
+/** The first paragraph of a plain-text error, since the go command shows no more than that. Empty for any other error. */
 async function explanation(response: Download): Promise<string> {
   if (!/^text\/plain(?:;|$)/i.test(response.headers.get('content-type') ?? '')) return '';
   try {

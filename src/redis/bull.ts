@@ -15,8 +15,8 @@ export interface BullOptions {
   readonly stalledCheckMs?: number;
 }
 
-/** The names of the queues on Bull, which are parts of keys in Redis: `publish` has tag jobs, `questions` requests. */
-export type BullQueueName = 'publish' | 'questions';
+/** The names of the queues on Bull, which are parts of keys in Redis: `publish` has tag jobs, `requests` has requests on demand. */
+export type BullQueueName = 'publish' | 'requests';
 
 /** Thrown to Bull to run a job again after `delayMs` milliseconds. */
 export class RunAgain extends Error {

@@ -88,7 +88,7 @@ export class BullRequests<R extends object, A extends object> implements Request
     this.#storedAnswerSchema = storedAnswerSchema(options.answerSchema);
     this.#redis = connectRedis(options.redisUrl, options.log);
     watchHeartbeat(this.#redis);
-    this.#bull = openBull('questions', options, () => this.#redis);
+    this.#bull = openBull('requests', options, () => this.#redis);
     // Every waiting client adds a listener.
     setMaxListeners(0, this.#closing.signal);
   }
@@ -120,7 +120,7 @@ export class BullRequests<R extends object, A extends object> implements Request
 
   serve(concurrency: number, handler: (request: R) => Promise<A>): void {
     if (this.#consumer !== undefined) throw new Error('serve() is called once');
-    this.#consumer = new BullConsumer('questions', this.#options, async (job, redis) => {
+    this.#consumer = new BullConsumer('requests', this.#options, async (job, redis) => {
       const parsed = requestJobSchema.safeParse(job.data);
       if (parsed.success) await this.#track(this.#work(parsed.data, redis, handler));
       else await discard(job, redis, this.#options.log, 1_000);
@@ -135,7 +135,7 @@ export class BullRequests<R extends object, A extends object> implements Request
   }
 
   /**
-   * Returns the stored answer unless its text is `staleText`. If there is none, puts the request into the queue, unless a
+   * Returns the stored answer unless its text is `staleText`. Without such an answer, puts the request into the queue, unless a
    * worker has it already, and returns undefined.
    */
   async #look(id: string, request: R, staleText: string): Promise<FoundAnswer<A> | undefined> {
@@ -241,6 +241,6 @@ export class BullRequests<R extends object, A extends object> implements Request
   }
 
   #leaseKey(id: string): string {
-    return `${prefixOf(this.#options)}:asked:${id}`;
+    return `${prefixOf(this.#options)}:request-lease:${id}`;
   }
 }

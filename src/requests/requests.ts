@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 /** The side that sends requests and waits for their answers. */
 export interface RequestClient<R, A> {
   /**
-   * Resolves with the answer, or with undefined if there is none within `timeoutMs`. The work then goes on, and its answer
+   * Resolves with the answer, or with undefined after `timeoutMs`. The work then goes on, and its answer
    * is kept for the next client that sends the same request. Rejects with RequestFailed if the handler failed unexpectedly
    * or the queue cannot be used.
    */

@@ -22,7 +22,7 @@ export interface PushedTag {
   readonly commit: Commit;
   /** Reads the tag's project; `roots` are the module paths that its root can have (Ownership.rootsOf). */
   readonly owner: () => Promise<{ readonly project: Project; readonly roots: readonly string[] }>;
-  /** Reads the go.mod in a directory of the commit; undefined if there is none. */
+  /** Reads the go.mod in a directory of the commit; undefined if the directory has none. */
   readonly readGoMod: (directory: string) => Promise<Buffer | undefined>;
 }
 

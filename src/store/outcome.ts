@@ -40,7 +40,7 @@ export const outcomeSchema = z.object({
 /** The outcome of a tag at a commit. */
 export type Outcome = z.infer<typeof outcomeSchema>;
 
-/** The outcome of a tag at a commit; undefined if there is none. A damaged outcome counts as missing, so that it is made again. */
+/** The outcome of a tag at a commit; undefined if it does not exist. A damaged outcome counts as missing, so that it is made again. */
 export async function readOutcome(
   store: ReadStore,
   projectId: number,

@@ -6,7 +6,7 @@ import type { ProjectState, SweepState } from './sweep-state.ts';
 
 /**
  * What a sweep does with a project. `scan` reads its tags. `scan if incomplete` reads them only if outcomes that were
- * missing at the last scan are still missing, which the store alone can tell.
+ * missing at the last scan are still missing, which the store alone knows.
  */
 export type ScanDecision = 'scan' | 'scan if incomplete' | 'skip';
 

@@ -40,7 +40,7 @@ const infoSchema = z.object({
   Origin: z.object({ Hash: z.string().optional() }).optional(),
 });
 
-/** Reads the three files. `scratch` is an empty folder for a copy of the zip. Rejects with errors of the store, and once `signal` is aborted. */
+/** Reads the three files. `folder` is an empty folder for a copy of the zip. Rejects with errors of the store, and once `signal` is aborted. */
 export async function readStoredFiles(
   store: ReadStore,
   module: ModulePath,

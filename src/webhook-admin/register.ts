@@ -16,7 +16,7 @@ export interface Registration {
 
 /**
  * Registers the webhook of a location, or sets all settings of the existing one. The secrets are always set again: GitLab
- * does not show them, so after a rotation nothing tells the old ones from the new. Rejects with HookFailure or Retry.
+ * does not show them, so after a rotation nothing distinguishes the old ones from the new. Rejects with HookFailure or Retry.
  */
 export async function registerHook(
   parts: Omit<WebhookAdminParts, 'gitlab'>,

@@ -147,10 +147,10 @@ describe('requests in Redis', () => {
     for (const requests of [first, second]) requests.serve(1, answerWhenReleased);
     const sent = first.request({ name: 'a' }, 20_000);
     await expect.poll(() => handled).toEqual(['a']);
-    const [job] = await client.lrange(key('questions:active'), 0, -1);
-    await client.del(key(`questions:${job}:lock`));
+    const [job] = await client.lrange(key('requests:active'), 0, -1);
+    await client.del(key(`requests:${job}:lock`));
     // The other worker takes the job, finds the lease held, and ends the job.
-    await expect.poll(() => client.llen(key('questions:active')), { timeout: 20_000 }).toBe(0);
+    await expect.poll(() => client.llen(key('requests:active')), { timeout: 20_000 }).toBe(0);
     release();
     expect(await sent).toMatchObject({ text: 'a' });
     expect(handled).toEqual(['a']);
@@ -170,7 +170,7 @@ describe('requests in Redis', () => {
   test('puts a request into the queue again after it was lost there', async () => {
     const requests = open();
     expect(await requests.request({ name: 'a' }, 0)).toBeUndefined();
-    await client.del(key('questions:wait'));
+    await client.del(key('requests:wait'));
     requests.serve(1, answerAtOnce);
     expect(await requests.request({ name: 'a' }, 15_000)).toMatchObject({ text: 'a' });
   });
@@ -216,22 +216,22 @@ describe('requests in Redis', () => {
 
   test('rejects a request while too many wait', async () => {
     const requests = open();
-    await client.lpush(key('questions:wait'), ...Array.from({ length: MAX_WAITING }, (_, index) => index));
+    await client.lpush(key('requests:wait'), ...Array.from({ length: MAX_WAITING }, (_, index) => index));
     await expect(requests.request({ name: 'a' }, 10_000)).rejects.toThrow('too many requests wait');
-    await client.rpop(key('questions:wait'));
+    await client.rpop(key('requests:wait'));
     expect(await requests.request({ name: 'a' }, 0)).toBeUndefined();
-    expect(await client.llen(key('questions:wait'))).toBe(MAX_WAITING);
+    expect(await client.llen(key('requests:wait'))).toBe(MAX_WAITING);
   });
 
   test('discards a job without data, and goes on with the next one', async () => {
     const { log, warnings } = errorLog();
     const requests = open(log);
-    await client.lpush(key('questions:wait'), 'gone');
+    await client.lpush(key('requests:wait'), 'gone');
     requests.serve(1, answerAtOnce);
     expect(await requests.request({ name: 'a' }, 20_000)).toMatchObject({ text: 'a' });
     expect(warnings).toContain('discarded a job without data');
-    await expect.poll(() => client.keys(key('questions:gone*'))).toEqual([]);
-    await expect.poll(() => client.llen(key('questions:active'))).toBe(0);
+    await expect.poll(() => client.keys(key('requests:gone*'))).toEqual([]);
+    await expect.poll(() => client.llen(key('requests:active'))).toBe(0);
   });
 
   test('leaves no key in Redis that does not expire', async () => {
@@ -248,7 +248,7 @@ describe('requests in Redis', () => {
       return left.flat();
     };
     // Bull's counter of jobs.
-    await expect.poll(lasting).toEqual([key('questions:id')]);
+    await expect.poll(lasting).toEqual([key('requests:id')]);
   });
 });
 
@@ -281,7 +281,7 @@ describe('requests whose Redis goes away', () => {
           .request({ name: 'no handler' }, 60_000)
           .catch((error: unknown) => error);
         const inspector = new Redis(own.url);
-        await expect.poll(() => inspector.llen(`${PREFIX}:outage:questions:wait`)).toBe(1);
+        await expect.poll(() => inspector.llen(`${PREFIX}:outage:requests:wait`)).toBe(1);
         inspector.disconnect();
         await own.stop(signal);
         const startMs = performance.now();
