@@ -14,6 +14,7 @@ export interface Mutant {
     | 'test/publish/checksums.test.ts'
     | 'test/publish/many-tags.test.ts'
     | 'test/publish/publish.test.ts'
+    | 'test/publish/transaction.test.ts'
     | 'test/publish/withdraw.test.ts';
 }
 
@@ -469,7 +470,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'an outcome of another module under the same tag stays',
     find: 'standing !== undefined && standing.module !== path',
     replace: 'false as boolean',
-    tests: 'test/sweep',
+    tests: 'test/publish/transaction.test.ts',
   },
   {
     file: 'src/publish/transaction.ts',
@@ -483,7 +484,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'a tag that published another module before keeps that outcome',
     find: "standing: known?.status === 'published' ? known : undefined",
     replace: 'standing: undefined',
-    tests: 'test/sweep',
+    tests: 'test/publish/transaction.test.ts',
   },
   {
     file: 'src/publish/publisher.ts',
