@@ -1,9 +1,13 @@
 /**
- * The three ways in which publishing a tag can fail. The queue, the outcome and the log all decide by these types what
- * happens next. Any other error is a bug. It is retried like an outage, so that no tag is lost.
+ * The three ways in which publishing a tag can fail. The type decides whether the queue retries the job, which outcome is
+ * recorded, and how the failure is logged. Any other error is a bug. The queue retries it like an outage, so that no tag is
+ * lost.
  */
 
-/** The tag is not ours to publish: it is no version, or there is no Go module. Final until the tag changes. Recorded, but no reason for an alarm. */
+/**
+ * There is nothing to publish: the tag is not a version, or there is no Go module. Final until the tag changes. It is
+ * recorded, but nobody has to act.
+ */
 export class Skip extends Error {
   override readonly name = 'Skip';
 }
@@ -16,8 +20,8 @@ export class Refuse extends Error {
 /**
  * A failure that should pass: an outage, a rate limit, a truncated archive.
  *
- * `afterMs` is the shortest wait before the next attempt, in milliseconds, if the other side named one. Without it, the
- * queue's own backoff decides.
+ * `afterMs` is the shortest wait before the next attempt, in milliseconds, if the server gave one. Without it, the queue's
+ * own backoff decides.
  */
 export class Retry extends Error {
   override readonly name = 'Retry';
@@ -29,7 +33,7 @@ export class Retry extends Error {
   }
 }
 
-/** The message of any thrown value, followed by the messages of its causes: fetch puts the real reason there. */
+/** Returns the message of any thrown value, followed by the messages of its causes: fetch reports the real reason as a cause. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause === undefined ? error.message : `${error.message}: ${messageOf(error.cause)}`;

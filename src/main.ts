@@ -8,7 +8,7 @@ Usage:
   modpress serve [--roles webhook,worker,proxy]                     run the service
   modpress serve --help                                             list all settings
   modpress backfill [GROUP|PROJECT ...] [--since DATE] [--url URL]   publish every tag that is not published yet
-  modpress verify [MODULE[@VERSION] ...] [--from-gitlab] [--json]   compute the checksums in the store again
+  modpress verify [MODULE[@VERSION] ...] [--from-gitlab] [--json]   recompute the checksums in the store
   modpress withdraw MODULE@VERSION --reason TEXT                    take a version out of service
   modpress hooks add|check [GROUP|PROJECT ...] --public-url URL     register webhooks, or check them
   modpress --version
@@ -17,7 +17,7 @@ Usage:
 /** Runs the command line. Resolves to the exit status. */
 async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
-  // Each command is loaded when it is called, so that help comes at once.
+  // Loads only the command that runs, so that help appears immediately.
   switch (command) {
     case 'serve':
       return (await import('./cli/serve.ts')).serve(rest);
@@ -50,7 +50,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.stderr.write(`modpress: the output cannot be written: ${error.message}\n`);
   process.exit(1);
 });
-// Nobody may read the progress and the errors. The work goes on.
+// The reader of the progress and the errors may be gone. The command continues without it.
 process.stderr.on('error', () => undefined);
 
 process.exitCode = await main(process.argv.slice(2));

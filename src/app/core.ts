@@ -26,46 +26,19 @@ import { RESERVED } from '../store/key.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import { withdrawnVersions } from '../store/withdrawal.ts';
+import type { Closer, CoreContext, CoreParts } from './core-parts.ts';
 import { createLog } from './log.ts';
-
-/** The parts that the service and the commands are made of. A test replaces any of them. */
-export interface CoreParts {
-  readonly store: Promise<Store>;
-  /** The connection for the rate limiter and the version lock; undefined without REDIS_URL. */
-  readonly redis: Redis | undefined;
-  readonly rateLimiter: RateLimiter;
-  readonly lock: VersionLock;
-  readonly gitlab: GitLabClient;
-  readonly webhooks: WebhookClient;
-  readonly projects: ProjectCache;
-  readonly ownership: Ownership;
-  readonly blobs: Blobs;
-  readonly resolver: Resolver;
-  readonly publisher: Promise<Publisher>;
-  /** The folder in which each piece of work makes a temporary folder of its own. */
-  readonly temporaryRoot: string;
-}
-
-/** What the parts report to. */
-export interface CoreContext {
-  /** Receives outages of Redis, and temporary files that cannot be removed. Silent by default: a command reports each failure itself. */
-  readonly log?: Logger;
-  /** Called after each response from GitLab: its status, 0 if there was none, and the seconds until its headers. */
-  readonly onGitLabResponse?: (status: number, seconds: number) => void;
-}
-
-/** Releases one part. */
-export type Closer = () => void | PromiseLike<void>;
 
 type StoreSettings = Pick<PublishConfig, 'store'>;
 type RedisSettings = Pick<GitLabConfig, 'redisUrl'>;
 type OwnershipSettings = ModulesConfig & Pick<GitLabConfig, 'gitlabScope'>;
 
 /**
- * The one place where the parts of modpress are made from settings, for the service and for every command.
+ * Creates the parts of modpress from the settings, for the service and for every command.
  *
- * Each part is made once, when it is first used, after the parts that it depends on. `close` releases them in reverse
- * order. The type of `this` names the settings that a part needs: a command whose settings lack one does not compile.
+ * Each part is created once, when it is first used, after the parts that it depends on. `close` releases the parts in
+ * reverse order. The type of `this` names the settings that a part needs: a command whose settings lack one of them does
+ * not compile.
  */
 export class Core<Settings extends object> {
   readonly #settings: Settings;
@@ -74,7 +47,7 @@ export class Core<Settings extends object> {
   readonly #parts: Partial<CoreParts>;
   readonly #closers: Closer[] = [];
 
-  /** `overrides` replace parts; whoever passes one closes it. */
+  /** `overrides` replace parts. The caller closes the parts that it passes. */
   constructor(settings: Settings, context: CoreContext = {}, overrides: Partial<CoreParts> = {}) {
     this.#settings = settings;
     this.#log = context.log ?? createLog('silent');
@@ -82,7 +55,7 @@ export class Core<Settings extends object> {
     this.#parts = { ...overrides };
   }
 
-  /** The store. A folder that does not exist is created. Rejects with StoreUnavailable if that fails. */
+  /** The store. Creates its folder if necessary. Rejects with StoreUnavailable if that fails. */
   store(this: Core<StoreSettings>): Promise<Store> {
     return this.#once('store', async () => {
       const store = await openStore(this.#settings.store);
@@ -92,8 +65,8 @@ export class Core<Settings extends object> {
   }
 
   /**
-   * The store, for a command that reads what others wrote. Throws ConfigError for a folder that is no store: opening it
-   * would make it an empty one, and a mistyped path would look like a store without versions.
+   * The store, for a command that needs an existing one. Rejects with ConfigError for a folder that is not a store: opening
+   * the folder would create an empty store, so a mistyped path would look like a store without versions.
    */
   async existingStore(this: Core<StoreSettings>): Promise<Store> {
     const { store } = this.#settings;
@@ -101,13 +74,13 @@ export class Core<Settings extends object> {
       try {
         await access(join(store.folder, RESERVED));
       } catch (error) {
-        throw new ConfigError([`STORE names no store: ${messageOf(error)}`]);
+        throw new ConfigError([`STORE does not name a store: ${messageOf(error)}`]);
       }
     }
     return await this.store();
   }
 
-  /** Limits that all processes on one Redis share; those of this process alone without REDIS_URL. */
+  /** The rate limiter. All processes on one Redis share it; without REDIS_URL it is only for this process. */
   rateLimiter(this: Core<RedisSettings>): RateLimiter {
     return this.#once('rateLimiter', () => {
       const redis = this.#redis();
@@ -115,7 +88,7 @@ export class Core<Settings extends object> {
     });
   }
 
-  /** The lock on versions that all processes on one Redis share; that of this process alone without REDIS_URL. */
+  /** The version lock. All processes on one Redis share it; without REDIS_URL it is only for this process. */
   lock(this: Core<RedisSettings>): VersionLock {
     return this.#once('lock', () => {
       const redis = this.#redis();
@@ -123,22 +96,22 @@ export class Core<Settings extends object> {
     });
   }
 
-  /** GitLab's API, within GITLAB_RATE. */
+  /** The client of GitLab's API. It keeps to GITLAB_RATE. */
   gitlab(this: Core<GitLabConfig>): GitLabClient {
     return this.#once('gitlab', () => new GitLabClient(this.#gitlabOptions()));
   }
 
-  /** GitLab's API for webhooks, within the same GITLAB_RATE. */
+  /** The client of GitLab's API for webhooks. It shares the limit GITLAB_RATE with the other client. */
   webhooks(this: Core<GitLabConfig>): WebhookClient {
     return this.#once('webhooks', () => new WebhookClient(this.#gitlabOptions()));
   }
 
-  /** Projects that were read from GitLab a moment ago. */
+  /** The cache of projects that were read from GitLab recently. */
   projects(this: Core<GitLabConfig>): ProjectCache {
     return this.#once('projects', () => new ProjectCache(this.gitlab()));
   }
 
-  /** Which module paths belong to which project. */
+  /** The rules that say which module paths belong to which project. */
   ownership(this: Core<OwnershipSettings>): Ownership {
     return this.#once('ownership', () => {
       const { modulePrefix, moduleMap, gitlabScope } = this.#settings;
@@ -171,7 +144,7 @@ export class Core<Settings extends object> {
     );
   }
 
-  /** What writes module versions to the store, for tags and for requests on demand. */
+  /** The parts that write module versions to the store, for tags and for requests on demand. */
   async writerParts(this: Core<PublishConfig>): Promise<WriterParts> {
     const store = await this.store();
     return {
@@ -185,12 +158,15 @@ export class Core<Settings extends object> {
     };
   }
 
-  /** The folder in which each piece of work makes a temporary folder of its own. */
+  /** The folder in which each piece of work creates its own temporary folder. */
   get temporaryRoot(): string {
     return this.#once('temporaryRoot', () => TEMPORARY_ROOT);
   }
 
-  /** Removes what killed processes left in the temporary root, now and every hour until `close`. Rejects if it cannot be read or cleared now. */
+  /**
+   * Removes the folders that killed processes left in the temporary root, now and every hour until `close`. Rejects if the
+   * first removal fails.
+   */
   async keepTemporaryRootClear(): Promise<void> {
     this.onClose(
       await keepTemporaryRootClear(this.temporaryRoot, (error) =>
@@ -202,12 +178,12 @@ export class Core<Settings extends object> {
     );
   }
 
-  /** Has `close` call this before it releases what was made earlier. */
+  /** Registers a closer. `close` calls it before the closers that were registered earlier. */
   onClose(closer: Closer): void {
     this.#closers.push(closer);
   }
 
-  /** Releases the parts, the newest first. If one fails, the others are released all the same, and then it rejects. */
+  /** Calls the closers, the newest first. If one fails, calls the remaining ones as well, and then rejects. */
   async close(): Promise<void> {
     const closer = this.#closers.pop();
     if (!closer) return;
@@ -237,7 +213,7 @@ export class Core<Settings extends object> {
       url: gitlabUrl,
       token: gitlabToken,
       beforeCall: () => waitForPermit(rateLimiter, 'gitlab', gitlabRate, 1000),
-      hold: (ms) => rateLimiter.hold('gitlab', ms),
+      hold: (holdMs) => rateLimiter.hold('gitlab', holdMs),
       ...(observe && { observe }),
     };
   }
@@ -256,25 +232,12 @@ export class Core<Settings extends object> {
     return this.#log.child({ component });
   }
 
-  /** The part of this name: the one made before, or a new one. */
-  #once<Name extends keyof CoreParts>(name: Name, make: () => CoreParts[Name]): CoreParts[Name] {
-    const made = this.#parts[name];
-    if (made !== undefined) return made;
-    const part = make();
+  /** Returns the part with this name. Creates it on the first call. */
+  #once<Name extends keyof CoreParts>(name: Name, create: () => CoreParts[Name]): CoreParts[Name] {
+    const existing = this.#parts[name];
+    if (existing !== undefined) return existing;
+    const part = create();
     this.#parts[name] = part;
     return part;
-  }
-}
-
-/** Runs `work` with the parts of a command, and releases them whatever the result is. */
-export async function withCore<Settings extends object, T>(
-  settings: Settings,
-  work: (core: Core<Settings>) => Promise<T>,
-): Promise<T> {
-  const core = new Core(settings);
-  try {
-    return await work(core);
-  } finally {
-    await core.close();
   }
 }

@@ -3,19 +3,25 @@ import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import type { Metrics } from './metrics.ts';
 
-/** What the routes for operators report. */
+/** What the health routes need. */
 export interface HealthRouterParts {
   readonly version: string;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** What this process needs to do its work, by name. Each check rejects with the reason if that does not work. */
+  /**
+   * One check for each service that this process depends on, by name. It rejects with the reason if that service does not
+   * work.
+   */
   readonly checks: Readonly<Record<string, () => Promise<void>>>;
 }
 
 /** A check that takes longer fails. */
 const CHECK_TIMEOUT_MS = 5000;
 
-/** `/-/healthz`, `/-/readyz`, `/-/metrics` and `/-/version`. Readiness does not depend on GitLab: published versions are served without it. */
+/**
+ * Creates the routes `/-/healthz`, `/-/readyz`, `/-/metrics` and `/-/version`. Readiness does not depend on GitLab:
+ * published versions are served without it.
+ */
 export function createHealthRouter(parts: HealthRouterParts): Router {
   const router = Router();
   router.get('/-/healthz', (_, response) => {
@@ -37,7 +43,7 @@ export function createHealthRouter(parts: HealthRouterParts): Router {
   return router;
 }
 
-/** Runs all checks. Returns a line for each that fails. */
+/** Runs all checks. Resolves to one line for each check that failed. */
 async function runChecks({ checks, log }: HealthRouterParts): Promise<string[]> {
   const results = Object.entries(checks).map(async ([name, check]) => {
     try {

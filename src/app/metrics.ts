@@ -1,23 +1,23 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** What a process counts, for `/-/metrics`. Names of projects and modules are not labels: there may be thousands. */
+/** The metrics of a process, for `/-/metrics`. Names of projects and modules are not labels: there may be thousands of them. */
 export interface Metrics {
   readonly registry: Registry;
   /** A webhook delivery was answered. */
   readonly webhookReceived: (event: string, result: string) => void;
   /** A tag was processed. `outcome` is published, skipped, refused, known or dismissed. */
   readonly tagProcessed: (outcome: string, seconds: number) => void;
-  /** A request on demand was answered. `request` and `result` are words of requests/on-demand-request.ts. */
+  /** A request on demand was answered. `request` and `result` are kinds from requests/on-demand-request.ts. */
   readonly onDemandRequestAnswered: (request: string, result: string, seconds: number) => void;
   /** A job failed and will be retried. */
   readonly jobRetried: () => void;
-  /** GitLab responded. `status` is 0 if it did not. */
+  /** A request to GitLab ended. `status` is 0 if there was no response. */
   readonly gitlabResponded: (status: number, seconds: number) => void;
   /** A request of the go command was served. `route` is its kind, not its path. */
   readonly httpRequestServed: (route: string, status: number, seconds: number) => void;
-  /** A sweep finished. `recovered` is the number of tags for which no webhook came. */
+  /** A sweep finished. `recovered` is the number of tags for which no webhook arrived. */
   readonly sweepFinished: (recovered: number, seconds: number) => void;
-  /** Reads the depth of the queue on each scrape. */
+  /** Registers `counts`, which is called on each scrape to read the number of jobs. */
   readonly watchQueue: (counts: () => Promise<{ waiting: number; active: number; delayed: number }>) => void;
 }
 
@@ -65,12 +65,12 @@ export function createMetrics(): Metrics {
   });
   const recovered = new Counter({
     name: 'modpress_sweep_recovered_total',
-    help: 'Tags that a sweep found and for which no webhook came',
+    help: 'Tags that a sweep found and for which no webhook arrived',
     registers,
   });
   const sweeps = new Histogram({
     name: 'modpress_sweep_duration_seconds',
-    help: 'Time of a sweep, which compares the tags in GitLab with the store',
+    help: 'Duration of a sweep, which compares the tags in GitLab with the store',
     buckets: [1, 5, 15, 60, 300, 900, 3600],
     registers,
   });
@@ -89,7 +89,7 @@ export function createMetrics(): Metrics {
     watchQueue: (counts) => {
       const jobs: Gauge = new Gauge({
         name: 'modpress_queue_jobs',
-        help: 'Jobs by state',
+        help: 'Jobs in the queue, by state',
         labelNames: ['state'],
         registers,
         collect: async () => {

@@ -15,7 +15,7 @@ import type { Core } from './core.ts';
 import type { Metrics } from './metrics.ts';
 import type { Queues } from './queues.ts';
 
-/** What the role is made of. */
+/** What the proxy role needs. */
 export interface ProxyRoleParts {
   readonly config: Config;
   readonly log: Logger;
@@ -30,7 +30,7 @@ export interface ProxyRole {
   readonly stopWaiting: () => void;
 }
 
-/** Creates the proxy role. It reads the store and writes nothing but the caches. */
+/** Creates the proxy role. It reads the store and writes only the caches. */
 export async function createProxyRole({ config, log, metrics, core, requests }: ProxyRoleParts): Promise<ProxyRole> {
   const store = await core.store();
   const readStore: ReadStore = store;

@@ -19,17 +19,17 @@ import type { Requests } from '../requests/requests.ts';
 import type { Core } from './core.ts';
 import type { Metrics } from './metrics.ts';
 
-/** How the roles hand work to each other: in Redis with REDIS_URL, else within the process. */
+/** The queues through which the roles pass work to each other: in Redis with REDIS_URL, else in the memory of the process. */
 export interface Queues {
-  /** Tags to publish. Undefined in a process that only serves. */
+  /** Tags to publish. Undefined in a process that has only the proxy role. */
   readonly tags: Queue | undefined;
-  /** Requests on demand, from proxy to worker. Undefined with ON_DEMAND=off, and in a process that only receives webhooks. */
+  /** Requests on demand, from proxy to worker. Undefined with ON_DEMAND=off, and in a process that has only the webhook role. */
   readonly requests: Requests<OnDemandRequest, OnDemandAnswer> | undefined;
-  /** Backfills. Undefined in a process without `tags`, and without Redis in one that has no worker. */
+  /** Backfills. Undefined without `tags`. Without REDIS_URL also undefined in a process without the worker role. */
   readonly backfills: BackfillRuns | undefined;
 }
 
-/** What the queues are made of. */
+/** What `createQueues` needs. */
 export interface QueuesParts {
   readonly config: Config;
   readonly roles: readonly Role[];
@@ -38,7 +38,7 @@ export interface QueuesParts {
   readonly core: Core<Config>;
 }
 
-/** Creates the queues that these roles need. Closing the core closes them: it waits for jobs in progress. */
+/** Creates the queues that these roles need. Closing the core closes them and waits for jobs in progress. */
 export function createQueues({ config, roles, log, metrics, core }: QueuesParts): Queues {
   const tags =
     roles.includes('webhook') || roles.includes('worker')

@@ -12,7 +12,8 @@ import { PROBE_KEY } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
 import { createPagesRouter } from '../web/home.ts';
 import { createWebhookRouter } from '../webhook/router.ts';
-import { Core, type CoreParts } from './core.ts';
+import type { CoreParts } from './core-parts.ts';
+import { Core } from './core.ts';
 import { createHealthRouter } from './health.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createProxyRole } from './proxy.ts';
@@ -21,9 +22,9 @@ import { startWorker } from './worker.ts';
 
 /** A running service. */
 export interface App {
-  /** The port it listens on. */
+  /** The port of the HTTP server. */
   readonly port: number;
-  /** Stops taking requests and jobs, lets those in progress finish, and releases everything. */
+  /** Stops taking requests and jobs, lets those in progress finish, and releases all resources. */
   close(): Promise<void>;
 }
 
@@ -35,9 +36,9 @@ export interface AppContext {
   readonly version: string;
 }
 
-/** How long a request may take to arrive. GitLab gives up on a webhook after 10 s. */
+/** How long a client may take to send a request. GitLab gives up on a webhook after 10 s. */
 const REQUEST_TIMEOUT_MS = 30_000;
-/** How long a stop waits for HTTP requests in progress. */
+/** How long `close` waits for HTTP requests in progress. */
 const STOP_TIMEOUT_MS = 20_000;
 
 /** Starts the service: its roles and its HTTP server. `overrides` replace parts in tests. Rejects if it cannot start. */
@@ -54,18 +55,18 @@ export async function startApp(config: Config, context: AppContext, overrides: P
   }
 }
 
-/** Starts the roles in the order in which they need each other. Closing the core ends them in reverse order. */
+/** Starts the HTTP server and the roles, each after the parts that it uses. Closing the core stops them in reverse order. */
 async function start(config: Config, context: AppContext, core: Core<Config>, metrics: Metrics): Promise<Server> {
   const { log, roles } = context;
   const isWorker = roles.includes('worker');
   const store = await core.store();
-  // Jobs use the publisher until the queues are closed. What is made first is closed last.
+  // Jobs use the publisher until the queues are closed. The part that is created first is closed last.
   if (isWorker) await core.publisher();
   const queues = createQueues({ config, roles, log, metrics, core });
   const { tags, requests, backfills } = queues;
   if (tags && isWorker) await startWorker({ config, log, metrics, core, tags, requests, backfills });
 
-  const web = createWebServer();
+  const web = createWebApp();
   addServiceRoutes(web, { config, context, core, metrics, queues, store });
   const proxy = roles.includes('proxy')
     ? await createProxyRole({ config, log: log.child({ component: 'proxy' }), metrics, core, requests })
@@ -74,15 +75,15 @@ async function start(config: Config, context: AppContext, core: Core<Config>, me
 
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, web).listen(config.listen);
   core.onClose(() => stopServer(server));
-  // Closed first of all: requests that wait for GitLab would hold up the stop.
+  // Registered last, so called first: requests that wait for a worker would delay the stop.
   if (proxy) core.onClose(proxy.stopWaiting);
   await once(server, 'listening');
   return server;
 }
 
-/** An empty server. Its requests have ids from the beginning. */
-function createWebServer(): Express {
-  // TLS ends in a proxy nearby, which says so in X-Forwarded-Proto. No other client's word counts.
+/** Creates an Express app without routes. It gives each request an id. */
+function createWebApp(): Express {
+  // A reverse proxy on a private network may terminate TLS and set X-Forwarded-Proto. From other clients the header is ignored.
   const web = express().disable('x-powered-by').disable('etag').set('trust proxy', 'loopback, linklocal, uniquelocal');
   web.use(assignRequestIds());
   return web;
@@ -97,7 +98,7 @@ interface RoutesParts {
   readonly store: Store;
 }
 
-/** Adds the routes below `/-/`, and the pages for people. */
+/** Adds the routes below `/-/`, and the web pages. */
 function addServiceRoutes(web: Express, { config, context, core, metrics, queues, store }: RoutesParts): void {
   const { log, roles, version } = context;
   const { tags, backfills } = queues;
@@ -138,7 +139,7 @@ function addServiceRoutes(web: Express, { config, context, core, metrics, queues
   web.use(createPagesRouter({ publicUrl: config.publicUrl, privatePrefixes: ownership.prefixes, version }));
 }
 
-/** Lets requests in progress finish until the time-out. Then clients that read too slowly are cut off. */
+/** Stops the server and lets requests in progress finish. After the time-out it closes the connections that are still open. */
 async function stopServer(server: Server): Promise<void> {
   const closed = once(server, 'close');
   server.close();

@@ -12,7 +12,10 @@ import type { Core } from './core.ts';
 import type { Metrics } from './metrics.ts';
 import type { Queues } from './queues.ts';
 
-/** What the role is made of. Jobs use the parts of the core until `tags` is closed: the caller makes them first. */
+/**
+ * What the worker role needs. Jobs use parts of the core until `tags` is closed, so the caller creates these parts before
+ * `tags`.
+ */
 export interface WorkerRoleParts {
   readonly config: Config;
   readonly log: Logger;
@@ -23,12 +26,15 @@ export interface WorkerRoleParts {
   readonly backfills: Queues['backfills'];
 }
 
-/** Tags that one process publishes at a time. */
-const MAX_TAGS = 4;
-/** Requests that one process answers at a time. Most only wait for GitLab's API; those that build take as much memory as a tag. */
-const MAX_REQUESTS = 8;
+/** The maximum number of tags that one process publishes at a time. */
+const MAX_CONCURRENT_TAGS = 4;
+/**
+ * The maximum number of requests that one process answers at a time. Most requests only wait for GitLab's API; a request
+ * that builds a version needs as much memory as a tag.
+ */
+const MAX_CONCURRENT_REQUESTS = 8;
 
-/** Starts the worker role: it publishes, sweeps, runs backfills and answers requests on demand, until the core is closed. */
+/** Starts the worker role. It publishes tags, sweeps, runs backfills and answers requests on demand until the core is closed. */
 export async function startWorker(parts: WorkerRoleParts): Promise<void> {
   const { config, log, metrics, core, tags, requests, backfills } = parts;
   const store = await core.store();
@@ -41,7 +47,7 @@ export async function startWorker(parts: WorkerRoleParts): Promise<void> {
     log: publishLog,
     onDone: metrics.tagProcessed,
   });
-  tags.process(MAX_TAGS, async (job) => void (await publish(job)));
+  tags.process(MAX_CONCURRENT_TAGS, async (job) => void (await publish(job)));
   runBackfills(
     { gitlab, store, ownership: core.ownership(), publish },
     backfills,
@@ -70,10 +76,13 @@ export async function startWorker(parts: WorkerRoleParts): Promise<void> {
     onMissed: (projectId) => catchUp.add(projectId),
     onAnswered: metrics.onDemandRequestAnswered,
   });
-  requests.serve(MAX_REQUESTS, (request) => onDemand.answer(request));
+  requests.serve(MAX_CONCURRENT_REQUESTS, (request) => onDemand.answer(request));
 }
 
-/** Creates the bucket if it does not exist. The service starts even during an outage of the store: jobs wait for its end. */
+/**
+ * Creates the bucket if it does not exist. The service starts even during an outage of the store: jobs wait until the store
+ * works.
+ */
 async function createBucket(store: Store, log: Logger): Promise<void> {
   try {
     await store.check();

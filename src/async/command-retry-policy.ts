@@ -1,25 +1,26 @@
 import { Retry } from '../errors.ts';
 import type { RetryPolicy } from './retry.ts';
 
-/** The attempts while the other side says when to come back: another client may be using up the rate limit. */
+/** The maximum number of attempts while the server names the wait: another client may be using up the rate limit. */
 const RATE_LIMIT_ATTEMPTS = 10;
-/** The attempts during an outage. */
+/** The maximum number of attempts during an outage. */
 const OUTAGE_ATTEMPTS = 5;
 /** The first wait during an outage; each further one is twice as long. */
 const FIRST_WAIT_MS = 5_000;
-/** A longer wait than this means that a person has to act, for example renew the token. */
+/** If the server names a longer wait than this, a person has to act, for example renew the token. */
 const MAX_WAIT_MS = 2 * 60_000;
 
 /**
- * The retries of a command that does many pieces of work: a few for each piece, then the command goes on with the next one.
- * One policy serves all pieces: after one was given up in an outage, the next ones are not retried until one succeeds.
+ * The retry policy of a command that does many pieces of work. Each piece is tried a few times; then the command continues
+ * with the next piece. All pieces share one policy: after a piece failed for good in an outage, the outage retries stop
+ * until a piece succeeds.
  */
 export class CommandRetryPolicy implements RetryPolicy {
   readonly #isTemporary: (error: unknown) => boolean;
   /** Whether the last piece of work was given up during an outage. */
   #isDown = false;
 
-  /** Retries the errors for which `isTemporary` returns true; gives up at once on all others. */
+  /** Retries the errors for which `isTemporary` returns true; gives up at once on any other error. */
   constructor(isTemporary: (error: unknown) => boolean) {
     this.#isTemporary = isTemporary;
   }

@@ -5,7 +5,7 @@ export class DeadlinePolicy implements RetryPolicy {
   readonly #deadlineMs: number;
   readonly #intervalMs: number;
 
-  /** The time runs from now. Both in milliseconds. */
+  /** The deadline is `timeoutMs` milliseconds from now. `intervalMs` is the wait between two attempts, in milliseconds. */
   constructor(timeoutMs: number, intervalMs: number) {
     this.#deadlineMs = performance.now() + timeoutMs;
     this.#intervalMs = intervalMs;

@@ -1,14 +1,14 @@
 import { Condition } from './condition.ts';
 
-/** How much work may wait under one key, so that a long listing is not held in memory. */
-const MAX_WAITING = 500;
+/** The maximum number of waiting pieces of work under one key, so that a long listing is not held in memory. */
+const MAX_WAITING_PER_KEY = 500;
 
 type Work = () => Promise<void>;
 
-/** Runs the work of one key in order, and that of a bounded number of keys at the same time. */
+/** Runs the work of each key in order, and the work of a limited number of keys at the same time. */
 export class KeyedQueue {
   readonly #maxKeys: number;
-  /** The waiting work of each key whose work runs. */
+  /** For each key with running work: the work that waits for it. */
   readonly #waiting = new Map<string, Work[]>();
   #failure: { readonly error: unknown } | undefined;
   readonly #changed = new Condition();
@@ -23,7 +23,7 @@ export class KeyedQueue {
     for (;;) {
       this.#throwFailure();
       const waiting = this.#waiting.get(key);
-      if (waiting && waiting.length < MAX_WAITING) {
+      if (waiting && waiting.length < MAX_WAITING_PER_KEY) {
         waiting.push(work);
         return;
       }

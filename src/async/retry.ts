@@ -19,11 +19,14 @@ export interface RetryOptions {
   readonly wait?: (waitMs: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Resolves with the result of the first successful attempt. Rejects with the last error once the policy gives up. */
+/**
+ * Resolves with the result of the first successful attempt. Rejects with the last error if the policy gives up or the
+ * signal aborts.
+ */
 export async function retry<T>(
   work: () => Promise<T>,
   policy: RetryPolicy,
-  { signal = NEVER, onWait, wait = sleep }: RetryOptions = {},
+  { signal = NEVER_ABORTED, onWait, wait = sleep }: RetryOptions = {},
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -40,6 +43,6 @@ export async function retry<T>(
   }
 }
 
-const NEVER = new AbortController().signal;
+const NEVER_ABORTED = new AbortController().signal;
 // Any number of waits may share the signal. Node would warn from the eleventh listener on.
-setMaxListeners(0, NEVER);
+setMaxListeners(0, NEVER_ABORTED);

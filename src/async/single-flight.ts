@@ -1,6 +1,6 @@
 /**
- * Lets concurrent calls for one key share one piece of work: a call that comes while the work runs gets its result, or its
- * error. Nothing is kept after the work has ended.
+ * Runs work once for concurrent calls with the same key: a call that comes while the work runs gets its result or its
+ * error. The result is not kept after the work has ended.
  */
 export class SingleFlight<T> {
   readonly #running = new Map<string, Promise<T>>();

@@ -4,8 +4,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * Waits for this many milliseconds, 24.8 days at most, or until `signal` aborts. An abort is no error: the caller checks the
- * signal.
+ * Waits for this many milliseconds, 24.8 days at most, or until `signal` aborts. An abort is not an error: the caller
+ * checks the signal.
  */
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   try {

@@ -1,4 +1,4 @@
-/** Settles as the promise does, or rejects after `timeoutMs` milliseconds. The work behind the promise goes on. */
+/** Settles as the promise does, or rejects after `timeoutMs` milliseconds. The work behind the promise continues. */
 export async function withTimeout<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_resolve, reject) => {

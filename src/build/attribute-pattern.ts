@@ -12,12 +12,18 @@ export interface Pattern {
   readonly exact: boolean;
 }
 
-/** One character; any number of characters, with or without slashes; or a fork: continue here, or after the next two steps. */
+/**
+ * A function accepts one character. `all` and `no slash` accept any number of characters, with or without slashes. `fork`
+ * continues both with the next step and after the next two steps.
+ */
 type Step = ((char: string) => boolean) | 'all' | 'no slash' | 'fork';
 
-/** In the order in which git's wildmatch looks for them. Only sets that mean the same in every version of git. */
+/**
+ * The tokens, in the order in which git's wildmatch looks for them, with only those sets that mean the same in every
+ * version of git.
+ */
 const TOKEN =
-  /(?<directories>(?<=^|\/)\*\*+(?:\/|$))|(?<stars>\*+)|(?<one>\?)|\\(?<escaped>.)|\[(?<set>[!^]?[-\w.,+=@~ ]+)\]|(?<plain>[^*?\\[])/gsy;
+  /(?<directories>(?<=^|\/)\*\*+(?:\/|$))|(?<stars>\*+)|(?<anyChar>\?)|\\(?<escaped>.)|\[(?<set>[!^]?[-\w.,+=@~ ]+)\]|(?<plain>[^*?\\[])/gsy;
 
 /** A pattern that was not parsed: it may match every name. */
 export const UNREAD_PATTERN: Pattern = { steps: ['all'], prefix: '', suffix: '', forBaseName: false, exact: false };
@@ -25,19 +31,19 @@ export const UNREAD_PATTERN: Pattern = { steps: ['all'], prefix: '', suffix: '',
 /** Parses a pattern, given with one character for each byte. `isSure` tells whether every version of git uses the line. */
 export function readPattern(text: string, isSure: boolean): Pattern {
   const forBaseName = !text.includes('/');
-  // Such a pattern matches directories only, which have no bytes.
+  // A final slash matches only directories, which have no bytes to convert.
   if (text.endsWith('/')) return { steps: [() => false], prefix: '', suffix: '', forBaseName, exact: true };
   const pattern = text.replace(/^\//, '');
   const steps: Step[] = [];
   let [prefix, suffix, read] = ['', '', 0];
   for (const { 0: token, groups = {} } of pattern.matchAll(TOKEN)) {
-    const { directories, stars, one, escaped, set, plain } = groups;
+    const { directories, stars, anyChar, escaped, set, plain } = groups;
     if (stars !== undefined && stars !== '*' && !forBaseName) break;
     if (set !== undefined && !isAscending(set)) break;
     if (directories?.endsWith('/')) steps.push('fork', 'all', literally('/'));
     else if (directories !== undefined) steps.push('all');
     else if (stars !== undefined) steps.push('no slash');
-    else if (one !== undefined) steps.push((char) => char !== '/');
+    else if (anyChar !== undefined) steps.push((char) => char !== '/');
     else if (set !== undefined) steps.push(oneOf(set));
     else steps.push(literally(escaped ?? plain ?? ''));
     const literal = escaped ?? plain;
@@ -75,7 +81,7 @@ export interface Work {
 const PLACE_WORK = 10;
 
 /**
- * Whether a pattern matches a path, or the last element of a path if it is `forBaseName`. It follows all ways through the
+ * Whether a pattern matches a path, or the last element of a path if it is `forBaseName`. It follows all paths through the
  * pattern at once, so the work is at most the length of the pattern times that of the name.
  */
 export function matches({ steps, prefix, suffix }: Pattern, name: string, spent: Work): boolean {
@@ -103,14 +109,14 @@ export function matches({ steps, prefix, suffix }: Pattern, name: string, spent:
   return places.has(steps.length);
 }
 
-/** The places in the pattern, with those that can be reached from them without consuming a character. */
+/** Returns the given places in the pattern, and the places that can be reached from them without consuming a character. */
 function reachable(steps: readonly Step[], places: readonly number[]): ReadonlySet<number> {
-  const found = new Set(places);
-  // The loop also visits what it adds to the set.
-  for (const place of found) {
+  const reached = new Set(places);
+  // The loop also visits the places that it adds.
+  for (const place of reached) {
     const step = steps[place];
-    if (step !== undefined && typeof step !== 'function') found.add(place + 1);
-    if (step === 'fork') found.add(place + 3);
+    if (step !== undefined && typeof step !== 'function') reached.add(place + 1);
+    if (step === 'fork') reached.add(place + 3);
   }
-  return found;
+  return reached;
 }

@@ -7,13 +7,13 @@ export interface AttributesFile {
   readonly text: string;
 }
 
-/** How git converts a file in the archives that the go command makes. */
+/** How git converts a file in the archives that the go command creates. */
 export interface Conversion {
-  /** `$Id$` gets the blob id. */
+  /** `$Id$` is expanded to contain the blob id. */
   readonly ident: boolean;
   /** Line ends become CRLF; with `auto` only in files that git regards as text and that have no CR yet. */
   readonly crlf: 'never' | 'auto' | 'always';
-  /** The file gets another encoding, or git fails to convert it. */
+  /** Git changes the encoding of the file, or fails to do so. */
   readonly reencoded: boolean;
 }
 
@@ -43,17 +43,20 @@ interface Line {
 const CONVERTING = ['text', 'crlf', 'eol', 'ident', 'working-tree-encoding'] as const;
 /** Not an attribute: it stands for all attributes that an uncertain macro may set. */
 const MACRO = '[attr]';
-/** The one macro that git defines itself. */
+/** `binary`, the only macro that git itself defines. */
 const BINARY: readonly Assignment[] = [
   ['diff', false],
   ['merge', false],
   ['text', false],
 ];
-/** The parser stops in a .gitattributes file after this much work (see `matches`): about a second, in which nothing else runs. */
+/**
+ * The parser stops in a .gitattributes file after this much work (see `matches`): about a second, which blocks the event
+ * loop.
+ */
 const MAX_WORK = 50_000_000;
-/** In bytes. Newer versions of git ignore a line of this length or more, older versions do not. */
-const LONG_LINE = 2048;
-/** Not every version of git skips it. */
+/** Newer versions of git ignore a line of this length or more, older versions do not. */
+const LONG_LINE_BYTES = 2048;
+/** Only some versions of git skip it. */
 const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf';
 
 function textAction(value: Value | undefined): 'text' | 'auto' | 'binary' | undefined {
@@ -78,32 +81,32 @@ function isReencoded(value: Value | undefined): boolean {
 function attributesOf(files: readonly AttributesFile[], path: string): ReadonlyMap<string, Value> {
   const governing = files
     .filter(({ directory }) => below(path, directory) !== undefined)
-    .toSorted((one, other) => one.directory.length - other.directory.length);
+    .toSorted((a, b) => a.directory.length - b.directory.length);
   // Only the file at the root can define macros.
   const macros = governing[0]?.directory === '' ? parseOnce(governing[0]).macros : new Map([['binary', BINARY]]);
   const values = new Map<string, Value>();
-  const assign = (assignments: readonly Assignment[], sure: boolean): void => {
+  const assign = (assignments: readonly Assignment[], isSure: boolean): void => {
     for (const [name, value] of assignments.toReversed()) {
       if (values.has(name)) continue;
-      values.set(name, sure ? value : 'unsure');
+      values.set(name, isSure ? value : 'unsure');
       const macro = macros.get(name);
-      if (macro && !sure) values.set(MACRO, 'unsure');
+      if (macro && !isSure) values.set(MACRO, 'unsure');
       else if (macro && value === true) assign(macro, true);
     }
   };
   for (const file of governing.toReversed()) {
     const name = bytesOf(below(path, file.directory) ?? path);
-    const base = name.slice(name.lastIndexOf('/') + 1);
+    const baseName = name.slice(name.lastIndexOf('/') + 1);
     const parsed = parseOnce(file);
     for (const { pattern, assignments } of parsed.lines) {
       if (parsed.work > MAX_WORK) return values.set(MACRO, 'unsure');
-      if (matches(pattern, pattern.forBaseName ? base : name, parsed)) assign(assignments, pattern.exact);
+      if (matches(pattern, pattern.forBaseName ? baseName : name, parsed)) assign(assignments, pattern.exact);
     }
   }
   return values;
 }
 
-/** A parsed file. It is used for thousands of paths. */
+/** A parsed .gitattributes file. It is parsed once and used for thousands of paths. */
 interface ParsedFile extends Work {
   /** The last line first. */
   readonly lines: readonly Line[];
@@ -121,11 +124,11 @@ function parseOnce(file: AttributesFile): ParsedFile {
   return parsed;
 }
 
-/** The lines that git does not ignore (parse_attr_line). Macros are added to `macros`. */
+/** Returns the lines that git does not ignore (parse_attr_line), and adds macros to `macros`. */
 function readLines(text: string, macros: Map<string, readonly Assignment[]>): Line[] {
   const lines: Line[] = [];
-  for (const whole of bytesOf(text.split('\0', 1)[0] ?? '').split('\n')) {
-    const line = whole.startsWith(BYTE_ORDER_MARK) ? whole.slice(BYTE_ORDER_MARK.length) : whole;
+  for (const rawLine of bytesOf(text.split('\0', 1)[0] ?? '').split('\n')) {
+    const line = rawLine.startsWith(BYTE_ORDER_MARK) ? rawLine.slice(BYTE_ORDER_MARK.length) : rawLine;
     const [, quoted, bare = '', rest = ''] = /^[ \t\r]*(?:"((?:[^"\\]|\\.)*)"|([^ \t\r]+))(.*)$/s.exec(line) ?? [];
     if ((quoted === undefined && bare === '') || bare.startsWith('#')) continue;
     if (quoted !== undefined && (/\\[^"\\]/.test(quoted) || quoted.startsWith('[attr]'))) {
@@ -136,7 +139,9 @@ function readLines(text: string, macros: Map<string, readonly Assignment[]>): Li
     const assignments = readAssignments(rest);
     if (assignments === undefined || name.startsWith('!')) continue;
     const isSure =
-      line === whole && line.length < LONG_LINE && !assignments.some(([attribute]) => attribute.startsWith('builtin_'));
+      line === rawLine &&
+      line.length < LONG_LINE_BYTES &&
+      !assignments.some(([attribute]) => attribute.startsWith('builtin_'));
     const macro = quoted === undefined ? /^\[attr\](.+)$/.exec(bare)?.[1] : undefined;
     if (macro === undefined) lines.push({ pattern: readPattern(name, isSure), assignments });
     else if (!isSure) lines.push(UNREAD_LINE);
@@ -147,7 +152,7 @@ function readLines(text: string, macros: Map<string, readonly Assignment[]>): Li
 
 const ATTRIBUTE = /^[.\w][-.\w]*$/;
 
-/** Undefined if one of the words is not a legal attribute: git then ignores the line. */
+/** Parses the attributes of a line. Returns undefined if one of them is illegal: git then ignores the line. */
 function readAssignments(text: string): Assignment[] | undefined {
   const assignments: Assignment[] = [];
   for (const word of text.split(/[ \t\r]+/)) {

@@ -6,11 +6,11 @@ import type { HashedFile } from './hashed-file.ts';
 
 /** The limits of a cache. */
 export interface BlobCacheLimits {
-  /** 1 GiB unless given. */
+  /** 1 GiB by default. */
   readonly bytes?: number;
-  /** 250,000 unless given. Each takes about 100 bytes of memory. */
+  /** 250,000 by default. Each blob takes about 100 bytes of memory. */
   readonly blobs?: number;
-  /** The free bytes on the disk, read for each new segment; those of the folder's disk unless given. */
+  /** Resolves to the free bytes on the disk; by default on the disk of the folder. Called for each new segment. */
   readonly free?: () => Promise<number>;
 }
 
@@ -25,36 +25,39 @@ interface Segment {
   readonly file: Spool;
   /** The place of each blob in the file, as `placeOf` encodes it. */
   readonly places: Map<string, number>;
-  /** Bytes not yet written, and their number: thousands of small writes would be slower than the downloads. */
+  /**
+   * Small blobs that are not yet written, and their size in bytes: thousands of small writes would be slower than the
+   * downloads.
+   */
   readonly waiting: Buffer[];
   waitingBytes: number;
-  /** All bytes, written or not. */
+  /** The size of the segment, with the bytes that are not yet written. */
   bytes: number;
 }
 
 /** The cache is divided into this many segments. At the limit the oldest one is removed. */
 const SEGMENTS = 16;
-/** Bytes that are written at once. */
-const PORTION = 2 ** 20;
+/** When this many bytes wait, they are written at once. */
+const WRITE_BYTES = 2 ** 20;
 /** Every blob starts before this offset in its segment, in bytes. */
 const MAX_START = 2 ** 26;
 
 /**
- * Blobs of all repositories on disk, by their git id. The oldest are removed first, a whole segment at a time; open readers of
- * it can finish. The files have no names, so nothing is left behind however the process ends. The cache uses at most half of
- * the disk space that it finds free, since zips and archives are made on the same disk.
+ * Blobs of all repositories on disk, by their git id. The oldest blobs are removed first, a whole segment at a time; open
+ * readers of a segment can finish. The files have no names, so nothing is left behind however the process ends. The cache
+ * uses at most half of the disk space that it finds free, since zips and archives are made on the same disk.
  */
 export class BlobCache {
   readonly #folder: string;
   readonly #maxBytes: number;
   readonly #maxBlobs: number;
   readonly #free: () => Promise<number>;
-  /** How many bytes the cache may use now. */
+  /** How many bytes the cache may use, as of the newest segment. */
   #room = 0;
   /** Oldest first. Blobs are added to the last one. */
   readonly #segments: Segment[] = [];
-  /** The last change: changes run one after the other. */
-  #last: Promise<unknown> = Promise.resolve();
+  /** The end of the last change: changes run one after the other. */
+  #lastChange: Promise<unknown> = Promise.resolve();
 
   /** The folder has to exist. */
   constructor(folder: string, { bytes = 2 ** 30, blobs = 250_000, free = () => freeOn(folder) }: BlobCacheLimits = {}) {
@@ -80,7 +83,7 @@ export class BlobCache {
     return found && { size: found.size, body: found.segment.file.reader(found.start, found.start + found.size) };
   }
 
-  /** Adds a file, which must have this blob id. A file that is larger than the whole cache is not added. */
+  /** Adds a file. Throws an Error if the file does not have this blob id. Ignores a file that is larger than the whole cache. */
   async keep(id: BlobId, file: HashedFile): Promise<void> {
     const { size, content } = file;
     if (file.blob !== id) throw new Error(`these are not the bytes of blob ${id}`);
@@ -90,7 +93,7 @@ export class BlobCache {
       const segment = await this.#segmentFor(size);
       const start = segment.bytes;
       if (Buffer.isBuffer(content)) {
-        if (segment.waitingBytes >= PORTION) await this.#write(segment);
+        if (segment.waitingBytes >= WRITE_BYTES) await this.#write(segment);
         segment.waiting.push(content);
         segment.waitingBytes += size;
       } else {
@@ -107,7 +110,7 @@ export class BlobCache {
     await this.#inTurn(() => this.#drop(this.#segments.splice(0)));
   }
 
-  #find(key: string): Found | undefined {
+  #find(key: string): FoundBlob | undefined {
     for (const segment of this.#segments) {
       const place = segment.places.get(key);
       if (place !== undefined) return { segment, start: place % MAX_START, size: Math.floor(place / MAX_START) };
@@ -115,7 +118,7 @@ export class BlobCache {
     return undefined;
   }
 
-  /** The segment for the next blob, with enough room for it. */
+  /** Returns the segment for the next blob, which has enough room for it. Removes the oldest segments if necessary. */
   async #segmentFor(size: number): Promise<Segment> {
     const last = this.#segments.at(-1);
     const isFull =
@@ -127,12 +130,10 @@ export class BlobCache {
       ? { file: await Spool.create(this.#folder), places: new Map(), waiting: [], waitingBytes: 0, bytes: 0 }
       : last;
     if (isFull) this.#segments.push(segment);
-    const sum = (count: (one: Segment) => number): number =>
-      this.#segments.reduce((total, one) => total + count(one), 0);
-    if (isFull) this.#room = Math.min(this.#maxBytes, (sum((one) => one.bytes) + (await this.#free())) / 2);
+    if (isFull) this.#room = Math.min(this.#maxBytes, (totalBytes(this.#segments) + (await this.#free())) / 2);
     while (
       this.#segments.length > 1 &&
-      (sum((one) => one.bytes) + size > this.#room || sum((one) => one.places.size) >= this.#maxBlobs)
+      (totalBytes(this.#segments) + size > this.#room || totalBlobs(this.#segments) >= this.#maxBlobs)
     ) {
       await this.#segments.shift()?.file.release();
     }
@@ -151,7 +152,7 @@ export class BlobCache {
     });
   }
 
-  /** Removes a segment that cannot be written completely. */
+  /** Writes to a segment. Removes the segment if this fails, because its content would be incomplete. */
   async #orDrop(segment: Segment, write: () => Promise<void>): Promise<void> {
     try {
       await write();
@@ -171,10 +172,18 @@ export class BlobCache {
   }
 
   async #inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(change, change);
-    this.#last = turn.catch(() => undefined);
+    const turn = this.#lastChange.then(change, change);
+    this.#lastChange = turn.catch(() => undefined);
     return await turn;
   }
+}
+
+function totalBytes(segments: readonly Segment[]): number {
+  return segments.reduce((total, segment) => total + segment.bytes, 0);
+}
+
+function totalBlobs(segments: readonly Segment[]): number {
+  return segments.reduce((total, segment) => total + segment.places.size, 0);
 }
 
 async function freeOn(folder: string): Promise<number> {
@@ -182,24 +191,27 @@ async function freeOn(folder: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** The place of a blob, in bytes. */
-interface Found {
+/** The segment of a blob, and its place in the file, in bytes. */
+interface FoundBlob {
   readonly segment: Segment;
   readonly start: number;
   readonly size: number;
 }
 
 /** Whether some of the blob's bytes are not written yet. */
-function isUnwritten({ segment, start, size }: Found): boolean {
+function isUnwritten({ segment, start, size }: FoundBlob): boolean {
   return start + size > segment.file.bytes;
 }
 
-/** The id as bytes, which take half the memory of hex digits. */
+/** Returns the id as bytes, which take half the memory of hex digits. */
 function keyOf(id: BlobId): string {
   return Buffer.from(id, 'hex').toString('latin1');
 }
 
-/** Start and size in one number, exact up to 2^53. A blob larger than a segment starts at 0, and any multiple of 2^26 is exact. */
+/**
+ * Encodes start and size in one number, which is exact up to 2^53. A blob larger than a segment starts at 0, and multiples
+ * of 2^26 are exact.
+ */
 function placeOf(start: number, size: number): number {
   return size * MAX_START + start;
 }

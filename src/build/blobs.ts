@@ -14,9 +14,9 @@ export interface BlobsParts {
   readonly temporaryRoot: string;
 }
 
-/** Simultaneous downloads of one process. */
+/** The maximum number of downloads that `fetch` runs at the same time. */
 const CONCURRENCY = 8;
-/** How often a blob is fetched that other blobs displace from the cache. */
+/** How often `open` downloads a blob that other blobs displace from the cache at once. */
 const MAX_ATTEMPTS = 3;
 
 /**
@@ -36,33 +36,33 @@ export class Blobs {
     return this.#parts.cache.has(id);
   }
 
-  /** Keeps a file that came with an archive, under the blob id that it has. */
+  /** Adds a file of an archive to the cache, under its blob id. */
   async keep(id: BlobId, file: HashedFile): Promise<void> {
     await this.#parts.cache.keep(id, file);
   }
 
-  /** Keeps bytes that are in memory. `idLength` as for `hashBytes`. */
+  /** Adds bytes to the cache. `idLength` as for `hashBytes`. */
   async keepBytes(bytes: Buffer, idLength: number): Promise<void> {
     const hashed = hashBytes(bytes, idLength);
     await this.keep(hashed.blob as BlobId, hashed);
   }
 
-  /** Empties the cache, to free the disk for others. */
+  /** Empties the cache, to free disk space for other files. */
   async clear(): Promise<void> {
     await this.#parts.cache.clear();
   }
 
-  /** Opens a blob of a project, and downloads it first if necessary: once for all simultaneous callers. */
+  /** Opens a blob of a project. Downloads it first if necessary, once for all simultaneous callers. */
   async open(projectId: number, id: BlobId): Promise<OpenBlob> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const cached = await this.#parts.cache.open(id);
       if (cached) return cached;
       await this.#download(projectId, id);
     }
-    throw new Retry(`the cache of blobs does not hold blob ${id} of project ${projectId}: it may be too small`);
+    throw new Retry(`blob ${id} of project ${projectId} does not stay in the blob cache: the cache may be too small`);
   }
 
-  /** Downloads the missing ones of a project's blobs, several at a time. Stops at the first failure. */
+  /** Downloads the given blobs that are not in the cache, several at a time. Rejects after the first failure. */
   async fetch(projectId: number, ids: Iterable<BlobId>): Promise<void> {
     let failed = false;
     const fetchNext = async (id: BlobId): Promise<void> => {
@@ -79,7 +79,7 @@ export class Blobs {
 
   async #download(projectId: number, id: BlobId): Promise<void> {
     const { gitlab, cache, temporaryRoot } = this.#parts;
-    // By project as well: a failure in one project must not fail the same blob of another.
+    // The key contains the project: a failure in one project must not affect the same blob of another project.
     await this.#downloads.run(`${projectId} ${id}`, () =>
       withTemporaryFolder(temporaryRoot, async (folder) => {
         const file = await hashUnsized(await gitlab.blob(projectId, id), id.length, folder).catch((error: unknown) => {
@@ -87,7 +87,7 @@ export class Blobs {
           throw new Retry(`reading blob ${id} of project ${projectId} broke off`, { cause: error });
         });
         if (file.blob !== id) {
-          throw new Retry(`GitLab sent other bytes than those of blob ${id} of project ${projectId}`);
+          throw new Retry(`GitLab sent wrong bytes for blob ${id} of project ${projectId}`);
         }
         await cache.keep(id, file);
       }),

@@ -11,22 +11,22 @@ import type { BuiltZip } from './zip-file.ts';
 /** What a build needs. */
 export interface BuildParts extends ArchiveLimit {
   readonly gitlab: GitLabClient;
-  /** Without it, everything comes from archives. */
+  /** Undefined to build from archives only. */
   readonly blobs?: Blobs | undefined;
 }
 
-/** How a build begins. */
+/** The options of a build. */
 export interface BuildOptions {
-  /** The source that is tried first; an archive unless given. */
+  /** The source that is tried first; an archive by default. */
   readonly first?: 'archive' | 'blobs' | undefined;
-  /** The files of the version's commit, where the caller has them. */
+  /** The files of the version's commit; by default they are read from GitLab. */
   readonly files?: CommitFiles | undefined;
 }
 
 /**
- * Builds the module zip of a version in `folder`, which the caller removes. A source that cannot serve the version gives way
- * to the other one: blobs cannot where git alone can convert a file or the cache is too small, an archive cannot while the
- * permits of this minute are used up. Both give the same bytes. Throws Refuse or Retry.
+ * Builds the module zip of a version in `folder`, which the caller removes. If the first source cannot provide the version,
+ * the other one is used. Blobs cannot if only git can convert a file, or if the cache is too small. An archive cannot while
+ * the permits of this minute are used up. Both sources give the same bytes. Throws Refuse or Retry.
  */
 export async function buildZip(
   parts: BuildParts,

@@ -11,7 +11,7 @@ export interface CommitFiles {
   file(path: string, limit: number): Promise<Buffer | undefined>;
 }
 
-/** The files as GitLab lists and sends them: one call for each file, and one for a hundred entries of a tree. */
+/** Reads the files from GitLab: one call for each file, and one for a hundred entries of a tree. */
 export function filesInGitLab(gitlab: GitLabClient, projectId: number, commit: CommitId): CommitFiles {
   return {
     tree: (directory) => gitlab.tree(projectId, commit, directory),
@@ -19,12 +19,12 @@ export function filesInGitLab(gitlab: GitLabClient, projectId: number, commit: C
   };
 }
 
-/** In bytes. A larger .gitattributes file is refused. */
-const MAX_ATTRIBUTES = 2 ** 20;
+/** A larger .gitattributes file is refused. */
+const MAX_ATTRIBUTES_BYTES = 2 ** 20;
 
 /**
- * Reads the .gitattributes files that govern a module: those from the repository's root down to its directory, and those
- * `within` it, given by their paths.
+ * Reads the .gitattributes files that apply to a module: those in the directories above its directory, and those `within`
+ * its directory, which are given by their paths. Throws Refuse for a file that is too large.
  */
 export async function readAttributes(
   files: CommitFiles,
@@ -35,7 +35,7 @@ export async function readAttributes(
   const above = elements.map((_, depth) => joinPath(elements.slice(0, depth).join('/'), '.gitattributes'));
   const attributes: AttributesFile[] = [];
   for (const path of [...above, ...within]) {
-    const bytes = await files.file(path, MAX_ATTRIBUTES);
+    const bytes = await files.file(path, MAX_ATTRIBUTES_BYTES);
     if (bytes) attributes.push({ directory: path.slice(0, -'/.gitattributes'.length), text: bytes.toString('utf8') });
   }
   return attributes;

@@ -15,23 +15,23 @@ export interface CommitTreesParts extends FromBlobsParts {
 
 /** A larger tree is not held in memory: the directory of each module is listed instead. An entry takes about 200 bytes. */
 const MAX_ENTRIES = 50_000;
-/** Entries of all trees in memory together. */
+/** The maximum number of entries of all trees in memory. */
 const MAX_HELD_ENTRIES = 100_000;
-/** What a tree that is too large counts for in the cache, in entries: only the fact is kept. */
+/** The size in the cache, in entries, of the note that a tree is too large. */
 const TOO_LARGE_SIZE = 100;
-/** How many blobs are remembered that archives lack or change. */
+/** How many blobs that archives lack or change are remembered. */
 const MAX_UNARCHIVED_BLOBS = 50_000;
-/** How long a repository whose archive is too large is remembered, in milliseconds. */
+/** How long a repository whose archive is too large is remembered. */
 const TOO_LARGE_MS = 24 * 60 * 60_000;
-/** When an archive that GitLab did not give is requested again, in milliseconds. */
+/** The wait before the archive is requested again if GitLab named no wait. */
 const RETRY_MS = 60_000;
 const SYMLINK_MODE = '120000';
 
 /** The trees of commits on which several versions are tagged: each is read once for all of them. */
 export class CommitTrees {
-  /** Blobs that archives of GitLab leave out or change: they are no reason for another archive. */
+  /** Blobs that archives of GitLab leave out or change: they do not justify another archive. */
   readonly #unarchived = new LRUCache<BlobId, true>({ max: MAX_UNARCHIVED_BLOBS });
-  /** Projects whose archive is over the limit: without this, each commit would download half a gigabyte for nothing. */
+  /** Projects whose archive is over the limit: without this cache, each commit would download half a gigabyte in vain. */
   readonly #tooLarge = new LRUCache<number, true>({ max: 10_000, ttl: TOO_LARGE_MS });
   readonly #trees: LRUCache<string, CommitTree | 'too large', TreePlace>;
 
@@ -39,7 +39,7 @@ export class CommitTrees {
     const memory = { unarchived: this.#unarchived, tooLarge: this.#tooLarge };
     this.#trees = new LRUCache({
       maxSize: MAX_HELD_ENTRIES,
-      // A fetch whose place others need still has a result for its callers.
+      // A fetch whose entry is evicted still resolves for its callers.
       ignoreFetchAbort: true,
       sizeCalculation: (tree) => (tree === 'too large' ? TOO_LARGE_SIZE : tree.size),
       fetchMethod: async (_key, _stale, { context: place }) => await readTree({ ...parts, ...memory, ...place }),
@@ -47,8 +47,8 @@ export class CommitTrees {
   }
 
   /**
-   * The files of a commit. Most of their contents are in the cache of blobs then, if GitLab gives an archive. Resolves to
-   * undefined for a tree of more than 50,000 entries.
+   * Reads the tree of a commit, and most of the file contents into the blob cache if GitLab provides an archive. Resolves
+   * to undefined for a tree of more than 50,000 entries.
    */
   async of(projectId: number, commit: CommitId): Promise<CommitFiles | undefined> {
     const tree = await this.#trees.forceFetch(`${projectId} ${commit}`, { context: { projectId, commit } });
@@ -77,13 +77,13 @@ async function readTree(parts: CommitTreeParts): Promise<CommitTree | 'too large
   return new CommitTree(parts, entries);
 }
 
-/** The tree of a commit in memory. File contents come from the cache of blobs. */
+/** The tree of a commit in memory. File contents come from the blob cache. */
 class CommitTree implements CommitFiles {
   readonly #parts: CommitTreeParts;
   readonly #entries: readonly TreeEntry[];
   /** Set while a prefetch runs and after it succeeded: it runs once. */
   #prefetching: Promise<void> | undefined;
-  /** No archive is available before this time, in milliseconds of the monotonic clock. */
+  /** No archive is available before this time, as performance.now(). */
   #notBefore = 0;
 
   constructor(parts: CommitTreeParts, entries: readonly TreeEntry[]) {
@@ -91,7 +91,7 @@ class CommitTree implements CommitFiles {
     this.#entries = entries;
   }
 
-  /** What the tree counts for in the cache; never 0. */
+  /** The size of the tree in the cache, in entries; never 0, which LRUCache does not accept. */
   get size(): number {
     return this.#entries.length + 1;
   }
@@ -110,7 +110,7 @@ class CommitTree implements CommitFiles {
     return await collect(body, limit, path);
   }
 
-  /** Downloads one archive of the whole repository for the blobs of all its modules, if that many are missing. */
+  /** Downloads one archive of the whole repository for the blobs of all its modules, if enough blobs are missing. */
   async prefetch(): Promise<void> {
     if (performance.now() < this.#notBefore) return;
     this.#prefetching ??= this.#prefetch().catch((error: unknown) => {
@@ -135,9 +135,9 @@ class CommitTree implements CommitFiles {
         prefetchFromArchive(this.#parts, { projectId, commit, directory: '' }, wanted, folder),
       );
     } catch (error) {
-      // Another program used up the limit, say. The blobs are fetched one by one meanwhile.
+      // For example, another program used up the limit. Meanwhile the blobs are fetched one by one.
       if (error instanceof Retry) return this.#postpone(error.afterMs ?? RETRY_MS);
-      // The repository is larger than any module may be; its single modules may not be.
+      // The repository is larger than a module may be, but each of its modules may be small enough.
       if (!(error instanceof Refuse)) throw error;
       tooLarge.set(projectId, true);
     }

@@ -2,8 +2,8 @@ import type { BlobId } from '../gitlab/schema.ts';
 import type { Conversion } from './attributes.ts';
 
 /**
- * Converts a blob as git does on checkout: first `$Id$`, then line ends (convert_to_working_tree). It cannot change the
- * encoding, so the conversion must not be one that does.
+ * Converts a blob as git does on checkout: first `$Id$`, then line ends (convert_to_working_tree). It does not change the
+ * encoding: the caller must not pass a file that git re-encodes.
  */
 export function convertBytes(raw: Buffer, blob: BlobId, { ident, crlf }: Omit<Conversion, 'reencoded'>): Buffer {
   const text = raw.toString('latin1');
@@ -29,7 +29,7 @@ function withIdent(text: string, blob: BlobId): string {
   return parts.join('') + text.slice(done);
 }
 
-/** Whether the text between `$Id:` and `$` was written by another system: git's own has spaces only at its ends. */
+/** Whether another system wrote the text between `$Id:` and `$`: the text of git has spaces only at its ends. */
 function isForeign(id: string): boolean {
   const space = id.indexOf(' ', 1);
   return space >= 0 && space < id.length - 1;
@@ -39,19 +39,22 @@ function withCrlf(text: string): string {
   return text.replace(/\r?\n/g, '\r\n');
 }
 
-/** Whether `text=auto eol=crlf` converts this: text without any CR (will_convert_lf_to_crlf and convert_is_binary). */
+/**
+ * Whether `text=auto eol=crlf` converts the content: only text without any CR (will_convert_lf_to_crlf and
+ * convert_is_binary).
+ */
 function isConvertedByAuto(text: string): boolean {
   if (/[\r\0]/.test(text)) return false;
   let printable = 0;
-  let others = 0;
+  let unprintable = 0;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
     if (code === LINE_FEED) continue;
-    if (code === DELETE || (code < SPACE && !PRINTABLE_CONTROLS.has(code))) others++;
+    if (code === DELETE || (code < SPACE && !PRINTABLE_CONTROLS.has(code))) unprintable++;
     else printable++;
   }
-  if (text.endsWith(END_OF_FILE)) others--;
-  return Math.floor(printable / 128) >= others;
+  if (text.endsWith(END_OF_FILE)) unprintable--;
+  return Math.floor(printable / 128) >= unprintable;
 }
 
 const LINE_FEED = 10;

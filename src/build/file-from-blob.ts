@@ -7,23 +7,23 @@ import { convertBytes } from './convert-bytes.ts';
 import { hashBytes, hashUnsized, type HashedFile } from './hashed-file.ts';
 import type { PlannedFile } from './plan.ts';
 
-/** What a file is made from when it does not come from an archive. */
+/** The sources of a file that does not come from an archive. */
 export interface BlobSource {
   /** Opens a blob, as git stores it. */
   readonly blob: (id: BlobId) => Promise<Readable>;
-  /** All .gitattributes files that govern the module's files. */
+  /** All .gitattributes files that apply to the module's files. */
   readonly attributes: () => Promise<readonly AttributesFile[]>;
   /** A folder for files that are too large to hold in memory; the caller removes it. */
   readonly folder: string;
 }
 
-/** In bytes. A file is converted as a whole, in memory. Nobody converts line ends in a file this large. */
-const MAX_CONVERTED = 32 * 2 ** 20;
+/** A file is converted as a whole, in memory. Larger files are not expected to need a conversion. */
+const MAX_CONVERTED_BYTES = 32 * 2 ** 20;
 
 /**
  * Makes a file from its blob, with the bytes that the go command sees: converted as .gitattributes says. Resolves to
- * undefined for a file whose encoding changes or may change, which git alone can do. Throws Retry if GitLab sent other bytes
- * than those of the blob.
+ * undefined for a file that git re-encodes or may re-encode, because only git can do this. Throws Retry if GitLab sent
+ * wrong bytes, Refuse if the file is too large.
  */
 export async function makeFromBlob(file: PlannedFile, source: BlobSource): Promise<HashedFile | undefined> {
   const blob = file.content;
@@ -47,14 +47,18 @@ export function canMakeFromBlob({ content, treePath }: PlannedFile, attributes: 
 
 /**
  * Reads the blob of a file that .gitattributes converts, as git stores it. Throws Refuse if it is larger than 32 MiB, Retry
- * if GitLab sent other bytes.
+ * if GitLab sent wrong bytes.
  */
 export async function readBlob(treePath: string, blob: BlobId, source: Pick<BlobSource, 'blob'>): Promise<Buffer> {
-  const bytes = await collect(await source.blob(blob), MAX_CONVERTED, `${treePath}, which .gitattributes converts,`);
+  const bytes = await collect(
+    await source.blob(blob),
+    MAX_CONVERTED_BYTES,
+    `${treePath}, which .gitattributes converts,`,
+  );
   if (hashBytes(bytes, blob.length).blob !== blob) throw wrongBytes(treePath, blob);
   return bytes;
 }
 
 function wrongBytes(treePath: string, blob: BlobId): Retry {
-  return new Retry(`GitLab sent other bytes than those of blob ${blob} for ${treePath}`);
+  return new Retry(`GitLab sent wrong bytes for blob ${blob} of ${treePath}`);
 }

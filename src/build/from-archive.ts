@@ -18,8 +18,8 @@ export async function buildFromArchive(
   folder: string,
 ): Promise<BuiltZip> {
   const { project, commit, directory } = version;
-  // The connection to GitLab is read at full speed from the start, before the tree is known: any proxy in between would
-  // close a connection that stands still.
+  // The archive is downloaded at full speed from the start, while the tree is still being read: a proxy between modpress and
+  // GitLab may close an idle connection.
   const spool = await Spool.create(folder);
   const stop = new AbortController();
   const download = spoolArchive(spool, () => gitlab.archive(project.id, commit, directory), stop.signal);
@@ -40,7 +40,7 @@ export async function buildFromArchive(
   }
 }
 
-/** Copies the archive into the spool. An error reaches the reader of the spool. */
+/** Copies the archive into the spool. Never rejects: the reader of the spool gets the error. */
 async function spoolArchive(spool: Spool, open: () => Promise<Readable>, signal: AbortSignal): Promise<void> {
   try {
     for await (const chunk of checkArchiveSize(addAbortSignal(signal, await open()))) await spool.write(chunk);

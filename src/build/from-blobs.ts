@@ -13,10 +13,10 @@ import { writeZip, type BuiltZip } from './zip-file.ts';
 export type FromBlobsParts = PrefetchParts & ArchiveLimit;
 
 /**
- * Builds a version's zip from the tree and from blobs, of which only those not in the cache are fetched. `reserve` takes a
- * permit for an archive (see reserveArchive). Resolves to undefined for a version that has to come from an archive: git
- * alone can convert one of its files, or it is larger than the cache. Throws Refuse, or Retry where waiting for an archive
- * is quicker.
+ * Builds a version's zip from the tree and from blobs. Fetches only the blobs that are not in the cache. `reserve` takes a
+ * permit for an archive (see reserveArchive). Resolves to undefined for a version that has to come from an archive: only
+ * git can convert one of its files, or the version is larger than the cache. Throws Refuse or Retry, for example if waiting
+ * for an archive is quicker.
  */
 export async function buildFromBlobs(
   parts: FromBlobsParts,
@@ -44,7 +44,7 @@ export async function buildFromBlobs(
   });
 }
 
-/** The .gitattributes files that govern the module; undefined if one of them is too large to be read. */
+/** Reads the .gitattributes files that apply to the module. Resolves to undefined if one of them is too large. */
 async function attributesOf(
   files: CommitFiles,
   directory: string,
@@ -58,7 +58,7 @@ async function attributesOf(
   }
 }
 
-/** Gets the missing blobs of the planned files into the cache. Resolves to false if the cache cannot hold the version. */
+/** Downloads the missing blobs of the planned files into the cache. Resolves to false if the cache cannot hold the version. */
 async function supplyBlobs(
   parts: FromBlobsParts,
   { project, commit, directory, gomod }: ResolvedVersion,
@@ -82,17 +82,17 @@ async function supplyBlobs(
   if (supply.from === 'archive') {
     const place = { projectId: project.id, commit, directory };
     prefetched = await prefetchFromArchive(parts, place, wanted, folder).catch((error: unknown) => {
-      // Another program used up the limit, say. That is no reason to wait, unless very much is missing.
+      // For example, another program used up the limit. Waiting is worth it only if very many blobs are missing.
       if (!(error instanceof Retry) || isArchiveQuicker(missing)) throw error;
       return 0;
     });
   } else if (supply.from === 'later archive' && isArchiveQuicker(missing)) {
     throw new ArchiveLimitReached(parts, supply.waitMs);
   }
-  const left = Array.from(planned).filter((id) => !blobs.has(id));
-  // Blobs that are missing again were displaced by the others, so the version is larger than the cache.
-  const displaced = left.length - (missing - prefetched);
+  const remaining = Array.from(planned).filter((id) => !blobs.has(id));
+  // Blobs that are missing again were displaced by later ones, so the version is larger than the cache.
+  const displaced = remaining.length - (missing - prefetched);
   if (isArchiveQuicker(displaced)) return false;
-  await blobs.fetch(project.id, left);
+  await blobs.fetch(project.id, remaining);
   return true;
 }

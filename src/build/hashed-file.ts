@@ -7,7 +7,7 @@ import { Refuse } from '../errors.ts';
 import { collect } from '../io/read-body.ts';
 import { MAX_ZIP } from '../module/zip/writer.ts';
 
-/** A file that was read and hashed, and can be read once more. */
+/** A file that was read and hashed, and can be read again. */
 export interface HashedFile {
   readonly size: number;
   /** Hex SHA-256 of the bytes, for the h1. */
@@ -18,8 +18,8 @@ export interface HashedFile {
   readonly content: Buffer | (() => Readable);
 }
 
-/** Larger files go through a file on disk. In bytes. */
-const MAX_IN_MEMORY = 2 ** 20;
+/** Larger files are written to disk. */
+const MAX_MEMORY_BYTES = 2 ** 20;
 
 /** Reads and hashes a file of known size. `idLength` is the number of hex digits of the repository's object ids: 40 or 64. */
 export async function hashFile(
@@ -28,7 +28,8 @@ export async function hashFile(
   idLength: number,
   folder: string,
 ): Promise<HashedFile> {
-  if (size <= MAX_IN_MEMORY) return hashBytes(await collect(body, MAX_IN_MEMORY, 'a file of the archive'), idLength);
+  if (size <= MAX_MEMORY_BYTES)
+    return hashBytes(await collect(body, MAX_MEMORY_BYTES, 'a file of the archive'), idLength);
   const path = join(folder, 'large-file');
   const git = gitHash(idLength, size);
   const sha256 = createHash('sha256');
@@ -39,14 +40,14 @@ export async function hashFile(
   return { size, sha256: sha256.digest('hex'), blob: git.digest('hex'), content: () => createReadStream(path) };
 }
 
-/** Reads and hashes a file of unknown size. Git's id begins with the size, so a large file goes to disk first. */
+/** Reads and hashes a file of unknown size. Git hashes the size before the bytes, so a large file is written to disk first. */
 export async function hashUnsized(body: AsyncIterable<Buffer>, idLength: number, folder: string): Promise<HashedFile> {
   const path = join(folder, 'unsized-file');
   const start: Buffer[] = [];
   let size = 0;
   const chunks = body[Symbol.asyncIterator]();
   try {
-    while (size <= MAX_IN_MEMORY) {
+    while (size <= MAX_MEMORY_BYTES) {
       const next = await chunks.next();
       if (next.done === true) return hashBytes(Buffer.concat(start), idLength);
       start.push(next.value);
@@ -93,7 +94,7 @@ async function writeFile(body: AsyncIterable<Buffer>, path: string, onChunk: (ch
   }
 }
 
-/** The hash of a git object id with this many hex digits, which begins with the header of a blob. */
+/** Creates the hash for blob ids with this many hex digits, and adds the header of a blob to it. */
 function gitHash(idLength: number, size: number): ReturnType<typeof createHash> {
   return createHash(idLength === 64 ? 'sha256' : 'sha1').update(`blob ${size}\0`);
 }

@@ -41,9 +41,9 @@ export async function mergeArchive(plan: readonly PlannedFile[], source: Archive
 }
 
 /**
- * A file of the archive if its blob id is right, else the file made from its blob. GitLab's archive obeys `export-subst`,
- * which the go command does not, and the expansion hides how line ends and `$Id$` were converted. Up to GitLab 16 the
- * attributes of the default branch override those of the commit (ApplyGitattributes of Gitaly).
+ * Returns the file of the archive if its blob id is right, else makes the file from its blob. GitLab's archive obeys
+ * `export-subst`, which the go command does not, and the expansion hides how line ends and `$Id$` were converted. Up to
+ * GitLab 16 the attributes of the default branch override those of the commit (ApplyGitattributes of Gitaly).
  */
 async function checkedFile(archived: ArchivedFile, file: PlannedFile, source: ArchiveSource): Promise<HashedFile> {
   const blob = file.content;
@@ -54,8 +54,8 @@ async function checkedFile(archived: ArchivedFile, file: PlannedFile, source: Ar
 }
 
 /**
- * A file with a working-tree-encoding, which git and so the go command re-encode. Nothing else can compute its bytes, so
- * those of the archive are used, unless export-subst may have changed them as well.
+ * Returns a file with a working-tree-encoding, which git re-encodes, also for the go command. Only git can compute its
+ * bytes, so the bytes in the archive are used. Throws Refuse if export-subst may have changed them too.
  */
 async function reencodedFile(
   archived: HashedFile,
@@ -69,7 +69,10 @@ async function reencodedFile(
   );
 }
 
-/** A file that the archive lacks. The go command ignores export-ignore, so the file belongs in the zip, converted as any other. */
+/**
+ * Makes a file that the archive lacks. The go command ignores export-ignore, so the file belongs in the zip, converted like
+ * any other file.
+ */
 async function missingFile(file: PlannedFile, source: ArchiveSource): Promise<HashedFile> {
   const hashed = await makeFromBlob(file, source);
   if (hashed) return hashed;

@@ -32,7 +32,7 @@ export interface ZipPlan {
 }
 
 const SYMLINK_MODE = '120000';
-/** How many invalid files the reason of a refusal names. */
+/** The maximum number of invalid files in the message of a refusal. */
 const MAX_NAMED_FILES = 5;
 
 /**
@@ -46,7 +46,7 @@ export async function planZip(commitFiles: CommitFiles, { commit, directory, gom
     if (entry.type === 'blob') sieve.add(plannedFile(entry, directory));
   }
   const files = sieve.files();
-  // A .gitattributes file that the sieve dropped governs only files that it dropped as well.
+  // A .gitattributes file that the sieve dropped applies only to files that it dropped as well.
   const attributes = files
     .filter(({ path }) => path === '.gitattributes' || path.endsWith('/.gitattributes'))
     .map(({ treePath }) => treePath);

@@ -13,7 +13,7 @@ export interface PrefetchParts {
   readonly blobs: Blobs;
 }
 
-/** Which archive. */
+/** Identifies an archive. */
 export interface ArchivePlace {
   readonly projectId: number;
   readonly commit: CommitId;
@@ -48,13 +48,19 @@ export async function prefetchFromArchive(
   return kept;
 }
 
-/** A small file with the line ends that git most likely stores: attributes may have changed them to CRLF in the archive. */
+/**
+ * Changes the line ends of a small file to LF, which git most likely stores: attributes may have changed them to CRLF in
+ * the archive.
+ */
 function withLineFeeds(file: HashedFile, { length }: BlobId): HashedFile {
   if (!Buffer.isBuffer(file.content)) return file;
   return hashBytes(Buffer.from(file.content.toString('latin1').replaceAll('\r\n', '\n'), 'latin1'), length);
 }
 
-/** The chunks of an archive. Throws Refuse beyond MAX_ZIP bytes: a zip is hardly ever smaller than the tar.gz of the same files. */
+/**
+ * Passes on the chunks of an archive. Throws Refuse beyond MAX_ZIP bytes: a zip is hardly ever smaller than the tar.gz of
+ * the same files.
+ */
 export async function* checkArchiveSize(archive: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let bytes = 0;
   for await (const chunk of archive) {

@@ -15,7 +15,10 @@ const FEW_BLOBS = 10;
 const MANY_BLOBS = 1000;
 /** GitLab's limit for each project and user (reference: application limits, repository archives). */
 const GITLAB_ARCHIVES_PER_MINUTE = 5;
-/** GitLab counts archives by the minute from the first. One second more allows for different clocks and slow networks. */
+/**
+ * GitLab counts archives in a window of a minute from the first one. One more second allows for different clocks and slow
+ * networks.
+ */
 const ARCHIVE_WINDOW_MS = 61_000;
 /** The wait after a 429 for an archive, which comes without a Retry-After. */
 const ARCHIVE_RETRY_MS = 60_000;
@@ -23,7 +26,7 @@ const ARCHIVE_RETRY_MS = 60_000;
 /** GitLab's limit for archives, which all processes share. */
 export interface ArchiveLimit {
   readonly rateLimiter: RateLimiter;
-  /** Archives a minute for each project; GitLab's own limit unless given. */
+  /** Archives a minute for each project; GitLab's own limit by default. */
   readonly archivesPerMinute?: number | undefined;
 }
 
@@ -56,14 +59,17 @@ export type Supply =
   | { readonly from: 'archive' }
   | { readonly from: 'later archive'; readonly waitMs: number };
 
-/** Decides how a number of missing blobs gets into the cache. `reserve` takes a permit for an archive (see reserveArchive). */
+/**
+ * Decides how the missing blobs, whose number is `missing`, get into the cache. `reserve` takes a permit for an archive
+ * (see reserveArchive).
+ */
 export async function chooseSupply(missing: number, reserve: () => Promise<number>): Promise<Supply> {
   if (missing <= FEW_BLOBS) return { from: 'single blobs' };
   const waitMs = await reserve();
   return waitMs === 0 ? { from: 'archive' } : { from: 'later archive', waitMs };
 }
 
-/** Whether waiting for an archive is quicker than fetching so many blobs one by one. */
+/** Whether waiting for an archive is quicker than fetching `missing` blobs one by one. */
 export function isArchiveQuicker(missing: number): boolean {
   return missing > MANY_BLOBS;
 }

@@ -23,7 +23,7 @@ export async function writeZip(
   const zip = new ModuleZip(path, version);
   const written = pipeline(zip.output, createWriteStream(file));
   const fed = feed(zip).catch((error: unknown) => {
-    // Ends the writing as well, whose own error would only repeat this one.
+    // Ends `written` too. Its error would only repeat this one.
     zip.output.destroy();
     throw error;
   });

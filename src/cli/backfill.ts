@@ -5,18 +5,18 @@ import { defineCommand, UsageError } from './command.ts';
 const HELP = `Usage: modpress backfill [GROUP|PROJECT ...] [--since DATE] [--dry-run] [--json] [--url URL]
 
 Publishes every tag that is not published yet, of the projects named and of all projects in the groups named and their
-subgroups, or of all projects in GITLAB_SCOPE. Tags that are done cost nothing, so you can interrupt it and start it again
-at any time.
+subgroups, or of all projects in GITLAB_SCOPE. Tags that are already done are not processed again, so you can interrupt
+the command and start it again at any time.
 
   --since DATE   only tags made at or after this date (2026-01-31, or a time such as 2026-01-31T12:00:00Z). For a
                  lightweight tag, the date of the commit counts
   --dry-run      only counts the tags that it would process
-  --json         writes one JSON object a line: the progress every few seconds, and a last one with "kind":"summary"
-  --url URL      lets the service at this URL do the work, and follows it. Needs ADMIN_TOKEN, or in a CI job
-                 MODPRESS_ID_TOKEN, an id_token that ADMIN_OIDC of the service allows
+  --json         writes one JSON object per line: the progress every few seconds, and at the end one with "kind":"summary"
+  --url URL      makes the service at this URL do the work, and shows its progress. Needs ADMIN_TOKEN, or in a CI
+                 job MODPRESS_ID_TOKEN, an id_token that ADMIN_OIDC of the service allows
 
 Exit status: 0 nothing failed, 1 something failed or the service refused, 2 wrong arguments or settings, 130 interrupted.
-A refused version is reported, but is no reason for status 1: it needs a person, not another try.
+A refused version is reported but does not cause status 1: a person has to act, and a retry would not help.
 
 Without --url the settings are those of modpress serve: GITLAB_URL, GITLAB_TOKEN, GITLAB_SCOPE, GITLAB_RATE,
 MODULE_PREFIX, MODULE_MAP, STORE and its credentials, RETAG, and REDIS_URL if the service has it.
@@ -43,7 +43,7 @@ export const backfill = defineCommand({
   run: async (options) => (await import('./run-backfill.ts')).runBackfill(options),
 });
 
-/** The base URL of the service. People also give the URL of its route. */
+/** Parses the base URL of the service. Also accepts the full URL of the backfill route. */
 function readUrl(value: string | undefined): string | undefined {
   if (value === undefined) return undefined;
   try {

@@ -2,7 +2,10 @@ import { parseArgs } from 'node:util';
 import { ConfigError } from '../config/reader.ts';
 import { messageOf } from '../errors.ts';
 
-/** The arguments are wrong, or name what does not exist. The command ends with status 2, after a line for each fault. */
+/**
+ * The arguments are wrong, or name something that does not exist. The command prints a line for each fault and ends with
+ * status 2.
+ */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
   readonly faults: readonly string[];
@@ -13,10 +16,10 @@ export class UsageError extends Error {
   }
 }
 
-/** The options of a command: `--name VALUE` for a string, `--name` for a boolean. `--help` is added to them. */
+/** The options of a command: `--name VALUE` for a string, `--name` for a boolean. `defineCommand` adds `--help`. */
 type OptionTypes = Readonly<Record<string, 'string' | 'boolean'>>;
 
-/** What the command line gives: the values of options, and the other arguments in their order. */
+/** The parsed arguments: the values of the options, and the other arguments in their order. */
 export interface Arguments<Types extends OptionTypes> {
   readonly values: { readonly [Name in keyof Types]?: Types[Name] extends 'string' ? string : boolean };
   readonly positionals: readonly string[];
@@ -28,24 +31,27 @@ export interface Command<Types extends OptionTypes, Options> {
   /** The text of `--help`. It is printed without calling `parse` or `run`, which load what they need themselves. */
   readonly help: string;
   readonly options: Types;
-  /** Reads the arguments. Whatever it throws is a usage error. */
+  /** Reads the arguments. Any error that it throws is treated as a usage error. */
   readonly parse: (args: Arguments<Types>) => Options | Promise<Options>;
   /** Resolves to the exit status. Rejects with UsageError or ConfigError for status 2, with another error for status 1. */
   readonly run: (options: Options) => Promise<number>;
 }
 
-/** A command as a function: it takes the arguments after its name, and resolves to the exit status. */
+/**
+ * Makes a function from a command. The function takes the arguments after the name of the command and resolves to the exit
+ * status.
+ */
 export function defineCommand<const Types extends OptionTypes, Options>(
   command: Command<Types, Options>,
 ): (args: readonly string[]) => Promise<number> {
   return async (args) => {
     try {
-      const { help, ...given } = readArguments(command.options, args);
+      const { help, ...parsed } = readArguments(command.options, args);
       if (help) {
         process.stdout.write(command.help);
         return 0;
       }
-      return await command.run(await parse(command, given));
+      return await command.run(await parse(command, parsed));
     } catch (error) {
       if (isUsageError(error)) return printFaults(command.name, error.faults);
       printError(messageOf(error));
@@ -59,7 +65,7 @@ export function isUsageError(error: unknown): error is UsageError | ConfigError 
   return error instanceof UsageError || error instanceof ConfigError;
 }
 
-/** Writes one line to standard error: what is wrong, or what a person should know. */
+/** Writes one line to standard error: an error, or a note for the person at the terminal. */
 export function printError(text: string): void {
   process.stderr.write(`modpress: ${text.replaceAll(/\s+/g, ' ')}\n`);
 }

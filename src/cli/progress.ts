@@ -6,24 +6,24 @@ export interface ProgressStream extends NodeJS.WritableStream {
   readonly columns?: number;
 }
 
-/** What is shown besides the numbers. */
+/** Further facts that the progress shows. */
 export interface ProgressDetail {
   readonly detail?: string;
-  /** The same, shorter, for a terminal that is too narrow for `detail`. It loses its end first. */
+  /** A shorter form of `detail` for a narrow terminal. It is the last part of the line, so it is cut off first. */
   readonly short?: string;
-  /** How long the work has taken, in seconds. By default the time since the progress was first shown. */
+  /** How long the work has taken, in seconds. By default the time since `showProgress` was called. */
   readonly seconds?: number;
-  /** The part of the work that is done, from 0 to 1. By default computed from the numbers. */
+  /** The share of the work that is done, from 0 to 1. By default `done` divided by `found`. */
   readonly fraction?: number;
 }
 
 /** The progress of a command, as a person sees it. */
 export interface Progress {
-  /** Shows how many items are done, of how many found so far. */
+  /** Shows how many items are done, and how many were found so far. */
   update(done: number, found: number, more?: ProgressDetail): void;
-  /** Shows that the work pauses for `ms` milliseconds, and why. The next update removes this. */
-  wait(reason: string, ms: number): void;
-  /** Writes something to any stream, without overwriting the bar. */
+  /** Shows that the work pauses for `waitMs` milliseconds, and why. The next update removes this text. */
+  wait(reason: string, waitMs: number): void;
+  /** Calls `write`, which may write to any stream, without damage to the bar. */
   print(write: () => void): void;
   /** Removes the bar. Nothing is shown afterwards. */
   stop(): void;
@@ -33,19 +33,19 @@ export interface Progress {
 export interface ProgressOptions {
   /** The name of the items: `versions`. */
   readonly unit: string;
-  /** How often a line is written where there is no terminal, in milliseconds. */
+  /** How often a line is written if the stream is not a terminal, in milliseconds. */
   readonly intervalMs?: number;
 }
 
-/** Shows progress: a bar on a terminal, elsewhere a line every few seconds. */
+/** Shows progress: a bar on a terminal, a line every few seconds on any other stream. */
 export function showProgress(stream: ProgressStream, { unit, intervalMs = 5_000 }: ProgressOptions): Progress {
   const status = new Status(unit);
   return stream.isTTY === true ? showBar(stream, status) : showLines(stream, status, intervalMs);
 }
 
-/** A terminal with this many columns gets a long bar. */
+/** A terminal with at least this many columns gets a long bar. */
 const WIDE_COLUMNS = 120;
-/** Columns left free at the end of a line. The terminal shows ^C there, and would begin another line for it. */
+/** Columns left free at the end of a line. The terminal shows ^C there; without the space it would start a new line. */
 const MARGIN_COLUMNS = 3;
 const DEFAULT_COLUMNS = 80;
 
@@ -81,8 +81,8 @@ function showBar(stream: ProgressStream, status: Status): Progress {
       status.update(done, found, more);
       if (!stopped) show();
     },
-    wait(reason, ms) {
-      status.wait(reason, ms);
+    wait(reason, waitMs) {
+      status.wait(reason, waitMs);
       if (!stopped) show();
     },
     print(write) {
@@ -104,8 +104,8 @@ function showLines(stream: ProgressStream, status: Status, intervalMs: number): 
   timer.unref();
   return {
     update: (done, found, more) => status.update(done, found, more),
-    wait(reason, ms) {
-      const isNew = status.wait(reason, ms);
+    wait(reason, waitMs) {
+      const isNew = status.wait(reason, waitMs);
       if (isNew) writeLine();
     },
     print: (write) => write(),
@@ -113,7 +113,7 @@ function showLines(stream: ProgressStream, status: Status, intervalMs: number): 
   };
 }
 
-/** The numbers, and the text made of them. */
+/** The state of the progress, and the texts that describe it. */
 class Status {
   readonly #unit: string;
   readonly #started = performance.now();
@@ -134,8 +134,8 @@ class Status {
   }
 
   /** Returns whether this pause is new since the last update. */
-  wait(reason: string, ms: number): boolean {
-    const waiting = `waiting ${Math.ceil(ms / 1000)} s: ${reason.replaceAll(/\s+/g, ' ')}`;
+  wait(reason: string, waitMs: number): boolean {
+    const waiting = `waiting ${Math.ceil(waitMs / 1000)} s: ${reason.replaceAll(/\s+/g, ' ')}`;
     const isNew = waiting !== this.#waiting;
     this.#waiting = waiting;
     return isNew;
@@ -157,8 +157,8 @@ class Status {
 
   /** The rate, the time left, and the reason for a pause. */
   #times(): string[] {
-    const { fraction = this.done / Math.max(1, this.found), seconds: given } = this.#more;
-    const seconds = Math.max(0.001, given ?? (performance.now() - this.#started) / 1000);
+    const { fraction = this.done / Math.max(1, this.found), seconds: givenSeconds } = this.#more;
+    const seconds = Math.max(0.001, givenSeconds ?? (performance.now() - this.#started) / 1000);
     const rate = this.done / seconds;
     const times: string[] = [];
     if (this.done > 0) times.push(`${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`);

@@ -1,4 +1,4 @@
-import { withCore } from '../app/core.ts';
+import { withCore } from '../app/with-core.ts';
 import { isOver, type BackfillProgress } from '../backfill/backfill-progress.ts';
 import type { BackfillRequest } from '../backfill/backfill-request.ts';
 import { backfill, UnknownTargets } from '../backfill/backfill.ts';
@@ -19,7 +19,7 @@ export interface BackfillOptions {
   readonly url: string | undefined;
 }
 
-/** How often the progress is written where there is no terminal, in milliseconds. */
+/** How often the progress is written with --json or without a terminal, in milliseconds. */
 const PROGRESS_MS = 5_000;
 
 /** Runs `modpress backfill`. Resolves to the exit status. */
@@ -37,7 +37,7 @@ export async function runBackfill({ request, json, url }: BackfillOptions): Prom
     view.stop();
     const complete = isOver(progress);
     if (json) printJson({ kind: 'summary', ...progress, complete });
-    else process.stdout.write(summary(progress, complete ? undefined : howToGoOn(url)));
+    else process.stdout.write(summary(progress, complete ? undefined : continuationHint(url)));
     return signalStatus ?? (progress.state === 'done' && progress.failed === 0 ? 0 : 1);
   } catch (error) {
     throw error instanceof UnknownTargets ? new UsageError([error.message]) : error;
@@ -73,21 +73,21 @@ function remoteWork(url: string): BackfillWork {
   return (request, onProgress, signal) => backfillRemotely({ url, token }, request, onProgress, signal);
 }
 
-function howToGoOn(url: string | undefined): string {
+function continuationHint(url: string | undefined): string {
   return url === undefined
-    ? 'the same command continues from here'
-    : 'the service continues what it has started, and the same command follows it';
+    ? 'run the same command again to continue'
+    : 'the service continues the backfill; run the same command again to follow it';
 }
 
-/** How a person or a program sees the progress. */
+/** Shows the progress to a person or to a program. */
 interface View {
   show(progress: BackfillProgress): void;
-  /** Writes a line to standard error, beside the progress. */
+  /** Writes a line to standard error without damage to the progress. */
   print(line: string): void;
   stop(): void;
 }
 
-/** Shows the progress on standard error: the summary alone is the output. */
+/** Shows the progress on standard error: only the summary goes to standard output. */
 function textView(): View {
   const progress = showProgress(process.stderr, { unit: 'tags', intervalMs: PROGRESS_MS });
   return {
@@ -96,7 +96,7 @@ function textView(): View {
         detail: progressLine(current),
         short: shortProgressLine(current),
         fraction: current.fraction,
-        // Both times are of one clock. A service may have started long before this command.
+        // Both times come from the same clock. The service may have started the work long before this command.
         seconds: (Date.parse(current.updatedAt) - Date.parse(current.startedAt)) / 1000,
       }),
     print: (line) => progress.print(() => printError(line)),

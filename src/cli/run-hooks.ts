@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import { withCore } from '../app/core.ts';
+import { withCore } from '../app/with-core.ts';
 import { loadHooksConfig } from '../config/command-config.ts';
 import { messageOf } from '../errors.ts';
 import { explainError, HookFailure, ownerName } from '../webhook-admin/hook-failure.ts';
@@ -44,7 +44,7 @@ export async function runHooks(options: HooksOptions): Promise<number> {
   const config = loadHooksConfig(process.env);
   const paths = options.paths.length > 0 || system ? options.paths : config.gitlabScope;
   if (paths.length === 0 && !system)
-    throw new UsageError(['no group or project is given: name some, set GITLAB_SCOPE, or use --system']);
+    throw new UsageError(['no group or project is given: name at least one, set GITLAB_SCOPE, or use --system']);
   const desired = {
     url: `${publicUrl}/-/webhook`,
     token: config.webhookTokens[0],
@@ -53,9 +53,9 @@ export async function runHooks(options: HooksOptions): Promise<number> {
   try {
     return await withCore(config, async (core) => {
       const parts: WebhookAdminParts = { gitlab: core.gitlab(), hooks: core.webhooks(), desired };
-      const found = await findLocations(parts, { paths, system });
-      for (const note of found.notes) printError(note);
-      return await (action === 'add' ? add(parts, found) : check(parts, found, options));
+      const locations = await findLocations(parts, { paths, system });
+      for (const note of locations.notes) printError(note);
+      return await (action === 'add' ? add(parts, locations) : check(parts, locations, options));
     });
   } catch (error) {
     if (error instanceof UnknownTarget) throw new UsageError([error.message]);
@@ -69,41 +69,44 @@ export async function runHooks(options: HooksOptions): Promise<number> {
   }
 }
 
-async function add(parts: WebhookAdminParts, found: WebhookLocations): Promise<number> {
-  const write = reportWriter(found);
-  const isAllDone = await forEachLocation(found.locations, async (location) => {
+async function add(parts: WebhookAdminParts, { locations, covered }: WebhookLocations): Promise<number> {
+  const write = reportWriter(locations, covered);
+  const isAllDone = await forEachLocation(locations, async (location) => {
     const registered = await registerHook(parts, location);
     write(registrationLine(location, registered));
     if (registered.noSecret)
       printError(
-        `${ownerName(location.owner)}: this GitLab ignores signing tokens (they need 19.0), so the service will refuse every delivery: set WEBHOOK_TOKEN`,
+        `${ownerName(location.owner)}: this GitLab ignores signing tokens (they need GitLab 19.0), so the service will refuse every delivery: set WEBHOOK_TOKEN`,
       );
     return !registered.noSecret;
   });
-  for (const owner of found.covered) write(coveredLine(owner));
+  for (const owner of covered) write(coveredLine(owner));
   return isAllDone ? 0 : 1;
 }
 
 async function check(
   parts: WebhookAdminParts,
-  found: WebhookLocations,
+  { locations, covered }: WebhookLocations,
   { repair, json }: HooksOptions,
 ): Promise<number> {
-  const write = reportWriter(found);
-  const isWell = await forEachLocation(found.locations, async (location) => {
+  const write = reportWriter(locations, covered);
+  const areAllHealthy = await forEachLocation(locations, async (location) => {
     const checked = await (repair ? checkAndRepair(parts, location) : checkOnly(parts, location));
     if (json) printJson(checkObject(checked));
     else write(checkLine(checked));
     return isHealthy(checked);
   });
-  for (const owner of found.covered) {
+  for (const owner of covered) {
     if (json) printJson(coveredObject(owner));
     else write(coveredLine(owner));
   }
-  return isWell ? 0 : 1;
+  return areAllHealthy ? 0 : 1;
 }
 
-function reportWriter({ locations, covered }: WebhookLocations): ReturnType<typeof lineWriter> {
+function reportWriter(
+  locations: WebhookLocations['locations'],
+  covered: WebhookLocations['covered'],
+): ReturnType<typeof lineWriter> {
   return lineWriter(
     process.stdout,
     [...locations, ...covered].map(({ owner }) => ownerName(owner)),
@@ -121,8 +124,8 @@ async function checkAndRepair(parts: WebhookAdminParts, location: WebhookLocatio
 }
 
 /**
- * Does the work for all locations, several at a time. Returns whether it succeeded for all of them. A failure that concerns
- * one owner alone is printed, and the others go on. Any other failure ends the work.
+ * Runs `work` for all locations, several at a time. Resolves to whether `work` resolved to true for all of them. Prints a
+ * failure that concerns only one owner, and continues with the other locations. Rejects with any other failure.
  */
 async function forEachLocation(
   locations: readonly WebhookLocation[],

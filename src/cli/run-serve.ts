@@ -6,7 +6,7 @@ import { packageVersion } from './package-version.ts';
 
 /** Runs the service until SIGINT or SIGTERM. Resolves to the exit status. */
 export async function runServe(roles: readonly Role[]): Promise<number> {
-  // Registered first: a process that is PID 1 has no default action for signals, and a stop during the start counts.
+  // Registered before the start: a process with PID 1 has no default action for signals, and a signal during the start counts.
   const stopped = Promise.race(['SIGTERM', 'SIGINT'].map(async (signal) => once(process, signal).then(() => signal)));
   const config = loadConfig(process.env, roles);
   const rootLog = createLog(config.logLevel);

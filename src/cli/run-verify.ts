@@ -16,23 +16,23 @@ export interface VerifyOptions {
   readonly json: boolean;
 }
 
-/** Makes what builds versions again. `onWait` is called before each pause for GitLab. */
+/** Creates the rebuilder of --from-gitlab. `onWait` is called before each wait for a retry. */
 type RebuilderFactory = (onWait: RebuilderParts['onWait']) => Rebuilder;
 
 /** Runs `modpress verify`. Resolves to the exit status. */
 export async function runVerify(options: VerifyOptions): Promise<number> {
   const { store, gitlab } = loadVerifyConfig(process.env, options.fromGitLab);
-  const source = gitlab && new Core({ store, ...gitlab });
-  const core: Core<Pick<VerifyConfig, 'store'>> = source ?? new Core({ store });
+  const gitlabCore = gitlab && new Core({ store, ...gitlab });
+  const core: Core<Pick<VerifyConfig, 'store'>> = gitlabCore ?? new Core({ store });
   try {
     const createRebuilder: RebuilderFactory | undefined =
-      source &&
+      gitlabCore &&
       ((onWait) =>
         new Rebuilder({
-          gitlab: source.gitlab(),
-          resolver: source.resolver(),
-          rateLimiter: source.rateLimiter(),
-          temporaryRoot: source.temporaryRoot,
+          gitlab: gitlabCore.gitlab(),
+          resolver: gitlabCore.resolver(),
+          rateLimiter: gitlabCore.rateLimiter(),
+          temporaryRoot: gitlabCore.temporaryRoot,
           ...(onWait && { onWait }),
         }));
     return await verifyVersions(await core.existingStore(), core.temporaryRoot, createRebuilder, options);
@@ -44,7 +44,10 @@ export async function runVerify(options: VerifyOptions): Promise<number> {
   }
 }
 
-/** Verifies, shows the progress, and reports. A signal ends it early, with a report of what was verified until then. */
+/**
+ * Verifies the versions, shows the progress and writes the report. After a signal, the report covers the versions verified
+ * so far.
+ */
 async function verifyVersions(
   store: VerifyParts['store'],
   temporaryRoot: string,
@@ -58,7 +61,7 @@ async function verifyVersions(
     const parts: VerifyParts = {
       store,
       temporaryRoot,
-      rebuilder: createRebuilder?.((reason, ms) => progress.wait(reason, ms)),
+      rebuilder: createRebuilder?.((reason, waitMs) => progress.wait(reason, waitMs)),
       onFinding: (finding) => progress.print(() => report.add(finding)),
       onProgress: (done, found) => progress.update(done, found),
     };

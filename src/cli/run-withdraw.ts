@@ -1,4 +1,4 @@
-import { withCore } from '../app/core.ts';
+import { withCore } from '../app/with-core.ts';
 import { loadWithdrawConfig, type WithdrawConfig } from '../config/command-config.ts';
 import { messageOf } from '../errors.ts';
 import { below } from '../module/path-elements.ts';
@@ -41,17 +41,20 @@ async function hasFilesOf(store: ReadStore, module: ModulePath): Promise<boolean
   return false;
 }
 
-/** Throws UsageError for a module that is not private: it is a mistyped path, not a module that is not published yet. */
+/** Throws UsageError if a module without files is not private either: then its path is mistyped. */
 function assertPrivate({ privatePrefixes }: WithdrawConfig, module: ModulePath): void {
   if (privatePrefixes.some((prefix) => below(module, prefix) !== undefined)) return;
   const reason =
     privatePrefixes.length === 0
-      ? 'and without GITLAB_URL or MODULE_PREFIX it is not known whether it is a private module'
-      : `and it is not a private module: their paths begin with ${privatePrefixes.join(' or ')}`;
-  throw new UsageError([`the store has nothing of ${module}, ${reason}`]);
+      ? 'and modpress cannot check that it is a private module: set GITLAB_URL or MODULE_PREFIX'
+      : `and it is not a private module: the paths of private modules begin with ${privatePrefixes.join(' or ')}`;
+  throw new UsageError([`the store has no files of ${module}, ${reason}`]);
 }
 
-/** The result in one line. Without other files of the module, its path may be mistyped, and the leaked version still be served. */
+/**
+ * Describes the result in one line. If the store has no files of the module, the path may be mistyped, and the leaked
+ * version would still be served.
+ */
 function describeResult({ withdrawal, before, hadFiles }: WithdrawResult, reason: string, hasModule: boolean): string {
   const { module, version } = withdrawal;
   const name = `${module}@${version}`;
@@ -60,10 +63,10 @@ function describeResult({ withdrawal, before, hadFiles }: WithdrawResult, reason
   if (!before) {
     const warning = hasModule
       ? ''
-      : `; nothing of ${module} is published: check that the path is right, with its upper and lower case`;
+      : `; no version of ${module} is published: check the path, including upper and lower case`;
     return `${name} is withdrawn: ${reason}. It was not published, and will not be${warning}`;
   }
   return before.reason === reason
     ? `${describeWithdrawal(before)}. Nothing was left to do`
-    : `${name} stays withdrawn, with another reason: ${reason}`;
+    : `${name} stays withdrawn, with a new reason: ${reason}`;
 }

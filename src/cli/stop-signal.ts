@@ -7,13 +7,13 @@ export interface Stopped<T> {
   readonly signalStatus: number | undefined;
 }
 
-/** Runs work that SIGINT and SIGTERM end early, by aborting its signal. A second one ends the process at once. */
+/** Runs work that SIGINT and SIGTERM end early, by aborting its AbortSignal. A second signal ends the process at once. */
 export async function untilStopped<T>(work: (signal: AbortSignal) => Promise<T>): Promise<Stopped<T>> {
   const stopped = new AbortController();
   let signalStatus: number | undefined;
   const stop = (signal: keyof typeof SIGNAL_STATUS): void => {
     signalStatus = SIGNAL_STATUS[signal];
-    // A person who presses Ctrl-C twice does not want to wait; a supervisor sends one signal, then the other.
+    // For both signals: a person who presses Ctrl-C twice does not want to wait, and a supervisor sends one signal, then the other.
     removeListeners();
     stopped.abort();
   };

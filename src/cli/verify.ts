@@ -3,16 +3,16 @@ import { defineCommand } from './command.ts';
 
 const HELP = `Usage: modpress verify [MODULE[@VERSION] ...] [--from-gitlab] [--json]
 
-Computes the checksums of the versions in the store again and compares them with those recorded when the versions were
+Recomputes the checksums of the versions in the store and compares them with those recorded when the versions were
 published. It verifies the versions named, or all versions. It changes nothing.
 
   --from-gitlab  also builds each version again from the repository, at the commit from which it was published. This can
                  take long: GitLab allows 5 archives a minute for each project
-  --json         writes one JSON object a line for each finding, and a last one with the counts
+  --json         writes one line of JSON for each finding, and a last line with the counts
 
 Exit status: 0 all is well, 1 something differs, is missing or could not be checked, 2 wrong arguments or settings,
-130 interrupted. A version without a record, a withdrawn version and a file left by an unfinished publish are reported,
-but are no reason for status 1.
+130 interrupted. A version without a record, a withdrawn version and a file left by an unfinished publish are reported
+but do not cause status 1.
 
 The settings are those of modpress serve: STORE, and S3_ENDPOINT, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION
 for a bucket. With --from-gitlab also GITLAB_URL and GITLAB_TOKEN; and GITLAB_SCOPE, GITLAB_RATE, MODULE_PREFIX,

@@ -11,7 +11,7 @@ replaces the reason.
   --reason TEXT  why, in one line, for the developers who use the version
 
 A developer who has the version in a module cache keeps it: rotate a leaked secret. Running proxies serve the version
-from memory for up to 10 s. The tag and the commit stay in GitLab, and modpress can make other versions of them: clean the
+from memory for up to 10 s. The tag and the commit stay in GitLab, and modpress can make other versions from them: clean the
 repository as well.
 
 Exit status: 0 done, 1 not complete: run it again, 2 wrong arguments or settings.
@@ -40,7 +40,10 @@ export const withdraw = defineCommand({
   run: async (options) => (await import('./run-withdraw.ts')).runWithdraw(options),
 });
 
-/** The go command shows nothing of a response that contains unprintable characters (formatErrorDetail in cmd/go/internal/web). */
+/**
+ * Removes line breaks and control characters: the go command shows nothing of a response that contains unprintable
+ * characters (formatErrorDetail in cmd/go/internal/web).
+ */
 function oneLine(text: string): string {
   return text.replaceAll(/[\s\p{C}]+/gu, ' ').trim();
 }

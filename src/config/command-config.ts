@@ -30,7 +30,10 @@ export interface WithdrawConfig {
   readonly privatePrefixes: readonly string[];
 }
 
-/** The settings of `modpress backfill` without --url. Throws ConfigError with all faults at once, as do the functions below. */
+/**
+ * Reads the settings of `modpress backfill` without --url. Throws ConfigError with all faults at once, as the functions
+ * below do.
+ */
 export function loadPublishConfig(env: NodeJS.ProcessEnv): PublishConfig {
   const reader = new SettingsReader(env);
   const config = readPublishConfig(reader);
@@ -38,7 +41,7 @@ export function loadPublishConfig(env: NodeJS.ProcessEnv): PublishConfig {
   return config;
 }
 
-/** The token of `modpress backfill --url`: ADMIN_TOKEN, or MODPRESS_ID_TOKEN of a CI job. */
+/** Reads the token of `modpress backfill --url`: ADMIN_TOKEN, else MODPRESS_ID_TOKEN of a CI job. */
 export function loadAdminToken(env: NodeJS.ProcessEnv): string {
   const reader = new SettingsReader(env);
   const [token = readIdToken(env, reader)] = reader.optional('ADMIN_TOKEN', adminTokens) ?? [];
@@ -52,7 +55,7 @@ export function loadAdminToken(env: NodeJS.ProcessEnv): string {
   return token ?? '';
 }
 
-/** MODPRESS_ID_TOKEN is not a setting: GitLab sets it in a job. */
+/** MODPRESS_ID_TOKEN is not one of the settings: GitLab sets it in a CI job. */
 function readIdToken(env: NodeJS.ProcessEnv, reader: SettingsReader): string | undefined {
   const value = env['MODPRESS_ID_TOKEN'];
   if (!value) return undefined;
@@ -64,7 +67,7 @@ function readIdToken(env: NodeJS.ProcessEnv, reader: SettingsReader): string | u
   }
 }
 
-/** The settings of `modpress verify`. It reads those of GitLab only with --from-gitlab. */
+/** Reads the settings of `modpress verify`, and those of GitLab only with --from-gitlab. */
 export function loadVerifyConfig(env: NodeJS.ProcessEnv, fromGitLab: boolean): VerifyConfig {
   const reader = new SettingsReader(env);
   const config = { store: readStore(reader), gitlab: fromGitLab ? readGitLabAndModules(reader) : undefined };
@@ -72,7 +75,10 @@ export function loadVerifyConfig(env: NodeJS.ProcessEnv, fromGitLab: boolean): V
   return config;
 }
 
-/** The settings of `modpress withdraw`. It does not call GitLab: GITLAB_URL only gives the default of MODULE_PREFIX. */
+/**
+ * Reads the settings of `modpress withdraw`. The command does not call GitLab: GITLAB_URL only gives the default of
+ * MODULE_PREFIX.
+ */
 export function loadWithdrawConfig(env: NodeJS.ProcessEnv): WithdrawConfig {
   const reader = new SettingsReader(env);
   const gitlabUrl = reader.optional('GITLAB_URL', baseUrl);
@@ -89,12 +95,12 @@ export function loadWithdrawConfig(env: NodeJS.ProcessEnv): WithdrawConfig {
   return config;
 }
 
-/** The settings of `modpress hooks`. */
+/** Reads the settings of `modpress hooks`. */
 export function loadHooksConfig(env: NodeJS.ProcessEnv): GitLabConfig & WebhookSecrets {
   const reader = new SettingsReader(env);
   const config = {
     ...readGitLab(reader),
-    ...readWebhookSecrets(reader, 'a webhook needs the secret of the service, this or WEBHOOK_SIGNING_TOKEN'),
+    ...readWebhookSecrets(reader, 'set the secret that the service uses, here or in WEBHOOK_SIGNING_TOKEN'),
   };
   reader.throwFaults();
   return config;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import { settings, type SettingName } from './settings.ts';
 
-/** Every fault of the settings: a line each, which begins with the name of its variable. */
+/** Settings are missing or wrong. `faults` has one line for each fault, which begins with the name of the variable. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly faults: readonly string[];
@@ -13,7 +13,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** Reads settings from environment variables and collects the faults. No fault contains a value: it may be a secret. */
+/** Reads settings from environment variables and collects the faults. The errors of parsers must not repeat a secret. */
 export class SettingsReader {
   readonly #env: NodeJS.ProcessEnv;
   readonly #faults: string[] = [];
@@ -35,14 +35,17 @@ export class SettingsReader {
     return names.some((name) => this.#faulty.has(name) || this.#faulty.has(`${name}_FILE`));
   }
 
-  /** The value. Undefined, with a fault, if it is missing or wrong. `parse` throws an Error that says what is wrong with it. */
+  /**
+   * Returns the value. Records a fault and returns undefined if it is missing or wrong. `parse` throws an Error that says
+   * what is wrong with the value.
+   */
   required<T>(name: SettingName, parse: (value: string) => T): T | undefined {
     const value = this.optional(name, parse);
     if (value === undefined && !this.hasFault(name)) this.fault(name, `is missing: ${settings[name].expects}`);
     return value;
   }
 
-  /** The value. Undefined if it is missing, or with a fault if it is wrong. */
+  /** Returns the value; undefined if it is missing. Records a fault and returns undefined if it is wrong. */
   optional<T>(name: SettingName, parse: (value: string) => T): T | undefined {
     const value = this.#text(name);
     if (value === undefined) return undefined;
@@ -64,7 +67,7 @@ export class SettingsReader {
     if (this.#faults.length > 0) throw new ConfigError(this.#faults);
   }
 
-  /** The value of NAME, or the content of the file that NAME_FILE names. An empty value counts as none. */
+  /** The value of NAME, or the content of the file that NAME_FILE names. An empty value counts as missing. */
   #text(name: SettingName): string | undefined {
     const file = this.#env[`${name}_FILE`];
     const value = this.#env[name];

@@ -6,7 +6,7 @@ import { SettingsReader } from './reader.ts';
 import { readPublishConfig, readWebhookSecrets, type PublishConfig, type WebhookSecrets } from './shared-config.ts';
 import { adminTokens, baseUrl, listenAddress, oneOf, positiveNumber } from './value-parsers.ts';
 
-/** What a process does. */
+/** A part of the service that a process runs. */
 export type Role = 'webhook' | 'worker' | 'proxy';
 
 /** All roles. A process has all of them unless --roles names some. */
@@ -14,18 +14,18 @@ export const ROLES: readonly Role[] = ['webhook', 'worker', 'proxy'];
 
 /** The settings of the service, checked and typed. */
 export interface Config extends PublishConfig, WebhookSecrets {
-  /** Without a host: all interfaces. */
+  /** Without a host, the service listens on all interfaces. */
   readonly listen: { readonly host: string | undefined; readonly port: number };
   readonly publicUrl: string | undefined;
   readonly upstream: readonly GoproxyEntry[];
   readonly upstreamMode: 'cache' | 'redirect';
-  /** The checksum databases to pass through. Undefined for those that the upstream knows. */
+  /** The checksum databases to pass through. Undefined for all that the upstream supports. */
   readonly sumdb: readonly SumdbEntry[] | undefined;
   /** Whether requests for branches, commits and unpublished tags are resolved. */
   readonly onDemand: boolean;
-  /** The tokens that allow admin calls. Empty for none. */
+  /** The tokens that allow admin calls. Empty if no token allows them. */
   readonly adminTokens: readonly string[];
-  /** The CI jobs that may make admin calls. Undefined for none. */
+  /** The CI jobs that may make admin calls. Undefined if no job may. */
   readonly adminOidc: OidcRules | undefined;
   readonly sweepMinutes: number;
   readonly logLevel: string;
@@ -74,7 +74,7 @@ function upstreamOfEnvironment(env: NodeJS.ProcessEnv, reader: SettingsReader): 
   }
 }
 
-/** Settings of the contract that this version does not support are refused, not ignored. */
+/** Reports a missing ACCESS, and settings that this version does not support yet: they are refused, not ignored. */
 function checkAccess(reader: SettingsReader, roles: readonly Role[]): void {
   const access = reader.optional('ACCESS', oneOf('open', 'basic', 'gitlab'));
   if (access === undefined && roles.includes('proxy') && !reader.hasFault('ACCESS'))
@@ -91,13 +91,13 @@ function checkUpstream(reader: SettingsReader, { upstream, upstreamMode }: Confi
     reader.fault('UPSTREAM', 'contains credentials, which UPSTREAM_MODE=redirect would give to every client');
 }
 
-/** Roles in different processes hand work to each other in Redis. */
+/** Reports a missing REDIS_URL: roles in different processes pass work to each other through Redis. */
 function checkRedis(reader: SettingsReader, { redisUrl, onDemand }: Config, roles: readonly Role[]): void {
   if (redisUrl !== undefined || roles.includes('worker')) return;
   if (roles.includes('webhook') && !reader.hasFault('REDIS_URL'))
     reader.fault(
       'REDIS_URL',
-      'is missing: a webhook role without a worker in the same process hands its jobs over in Redis',
+      'is missing: a webhook role without a worker in the same process passes its jobs on through Redis',
     );
   if (roles.includes('proxy') && onDemand && !reader.hasFault('REDIS_URL', 'ON_DEMAND'))
     reader.fault(

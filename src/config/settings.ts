@@ -29,9 +29,9 @@ export const settings = {
     'none',
     'vanity paths: go.corp.example=platform/go makes go.corp.example/x the project platform/go/x',
   ),
-  WEBHOOK_TOKEN: secret('this or the next, for webhook', 'secret tokens of the webhooks, separated by commas'),
+  WEBHOOK_TOKEN: secret('one of these two, for webhook', 'secret tokens of the webhooks, separated by commas'),
   WEBHOOK_SIGNING_TOKEN: secret(
-    'this or the last, for webhook',
+    'one of these two, for webhook',
     'signing tokens of the webhooks (whsec_…), separated by commas',
   ),
   LISTEN: setting(':8080', 'address to listen on'),
@@ -48,7 +48,7 @@ export const settings = {
   ),
   UPSTREAM_MODE: setting('cache', 'cache stores what clients request, redirect sends clients to the upstream'),
   SUMDB: setting(
-    'those the upstream knows',
+    'those the upstream supports',
     'checksum databases to pass through: NAME or NAME=URL, separated by commas',
   ),
   FILTER: setting('none', 'rules for external modules'),
@@ -72,7 +72,7 @@ export const settings = {
 /** The name of a setting. */
 export type SettingName = keyof typeof settings;
 
-/** The settings as a table of plain text. */
+/** Returns the settings as a table of plain text. */
 export function settingsTable(): string {
   const rows = Object.entries(settings).map(([name, { fallback, expects, secret: isSecret }]) => [
     isSecret ? `${name} *` : name,

@@ -17,7 +17,7 @@ import {
   storeLocation,
 } from './value-parsers.ts';
 
-/** How to reach GitLab, and how fast, together with all processes that share its limits. */
+/** How to reach GitLab, and how many requests all processes together may send. */
 export interface GitLabConfig {
   readonly gitlabUrl: string;
   readonly gitlabToken: string;
@@ -28,13 +28,13 @@ export interface GitLabConfig {
   readonly redisUrl: string | undefined;
 }
 
-/** Which modules the projects of GitLab are. */
+/** How module paths are made from the paths of GitLab projects. */
 export interface ModulesConfig {
   readonly modulePrefix: string;
   readonly moduleMap: readonly PathMapping[];
 }
 
-/** What publishes versions. */
+/** The settings for publishing versions. */
 export interface PublishConfig extends GitLabConfig, ModulesConfig {
   readonly store: StoreLocation;
   readonly retag: 'refuse' | 'replace';
@@ -46,7 +46,7 @@ export interface WebhookSecrets {
   readonly webhookSigningTokens: readonly string[];
 }
 
-/** Reads what publishes versions. */
+/** Reads the settings for publishing versions. */
 export function readPublishConfig(reader: SettingsReader): PublishConfig {
   return {
     ...readGitLabAndModules(reader),
@@ -55,7 +55,7 @@ export function readPublishConfig(reader: SettingsReader): PublishConfig {
   };
 }
 
-/** Reads how to reach GitLab, and which modules its projects are. */
+/** Reads how to reach GitLab, and how module paths are made. */
 export function readGitLabAndModules(reader: SettingsReader): GitLabConfig & ModulesConfig {
   const gitlab = readGitLab(reader);
   return {
@@ -87,7 +87,7 @@ export function readStore(reader: SettingsReader): StoreLocation {
   return isBucket ? { ...location, endpoint, region, accessKey, secretKey } : location;
 }
 
-/** Reads the secrets of webhooks. Without any, the fault is `ifMissing`. */
+/** Reads the secrets of webhooks. If there are none and `ifMissing` is given, records it as the fault. */
 export function readWebhookSecrets(reader: SettingsReader, ifMissing: string | undefined): WebhookSecrets {
   const webhookTokens = reader.optional('WEBHOOK_TOKEN', list) ?? [];
   const webhookSigningTokens = reader.optional('WEBHOOK_SIGNING_TOKEN', signingTokens) ?? [];
@@ -97,7 +97,10 @@ export function readWebhookSecrets(reader: SettingsReader, ifMissing: string | u
   return { webhookTokens, webhookSigningTokens };
 }
 
-/** The host and path of GitLab. A port cannot be part of a module path: then MODULE_PREFIX is missing. */
+/**
+ * Returns the host and path of GitLab, without the port, which a module path cannot contain. If the result cannot begin a
+ * module path, records that MODULE_PREFIX is missing.
+ */
 export function defaultModulePrefix(gitlabUrl: string, reader: SettingsReader): string {
   if (!URL.canParse(gitlabUrl)) return '';
   const { hostname, pathname } = new URL(gitlabUrl);

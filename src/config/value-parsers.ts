@@ -21,14 +21,17 @@ export function anyText(value: string): string {
   return value;
 }
 
-/** Parses a token that is sent in a header. fetch repeats an invalid header value in its error, which anyone may read (Headers.append in undici). */
+/**
+ * Parses a token that is sent in a header. The check keeps the token secret: fetch repeats an invalid header value in its
+ * error, which other people may read (Headers.append in undici).
+ */
 export function headerToken(value: string): string {
   const token = value.trim();
   if (!/^[!-~]+$/.test(token)) throw new Error('must be one token: a single line of ASCII characters without spaces');
   return token;
 }
 
-/** Parses entries separated by commas, and removes the slashes around them. */
+/** Parses entries separated by commas, and removes the slashes around each. */
 export function list(value: string): string[] {
   const items = value.split(',').map((item) => item.trim().replace(/^\/+|\/+$/g, ''));
   if (items.includes('')) throw new Error('has an empty entry: expected a list separated by commas');
@@ -44,13 +47,11 @@ export function signingTokens(value: string): string[] {
   return tokens;
 }
 
-/** Parses ADMIN_TOKEN. Not with `list`, which removes slashes: a token in base64 may end with one. */
+/** Parses ADMIN_TOKEN. Does not use `list`, which removes slashes: a token in base64 may end with a slash. */
 export function adminTokens(value: string): string[] {
   const tokens = value.split(',').map((token) => token.trim());
   if (!tokens.every((token) => /^[!-~]{16,}$/.test(token))) {
-    throw new Error(
-      'must be tokens of at least 16 characters, in ASCII characters without spaces, separated by commas',
-    );
+    throw new Error('must be tokens of at least 16 ASCII characters without spaces, separated by commas');
   }
   return tokens;
 }
@@ -88,7 +89,7 @@ export function redisUrl(value: string): string {
   return value;
 }
 
-/** Parses LISTEN. Without a host it means all interfaces. */
+/** Parses LISTEN. Without a host, the result means all interfaces. */
 export function listenAddress(value: string): { host: string | undefined; port: number } {
   const [, host, port] = /^(?:\[([^\]]+)\]|[^:[\]]*):(\d{1,5})$/.exec(value) ?? [];
   if (port === undefined || Number(port) > 65_535) throw new Error('must be host:port, [address]:port or :port');

@@ -3,13 +3,13 @@ import { request as httpsRequest } from 'node:https';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 
-/** A connection without a byte for this long is dead. */
+/** A connection on which no byte arrives for this long counts as dead. */
 const IDLE_MS = 120_000;
 
 /**
- * Gets a URL as fetch does, but with back-pressure on the body. The fetch of Node 20 lacks it: when the reader is slower than
- * the network, fetch reads the whole of a chunked body into memory, and copies what it holds for every chunk. Does not
- * follow redirects. Rejects when there is no response; a body that breaks off is an error for its reader.
+ * Gets a URL as fetch does, but with back-pressure on the body. The fetch of Node 20 has none: if the reader is slower than
+ * the network, fetch reads the whole of a chunked body into memory, and copies all of it for every chunk. Does not follow
+ * redirects. Rejects if there is no response. If the body breaks off, its reader gets the error.
  */
 export async function httpGet(
   url: URL,

@@ -1,6 +1,6 @@
 import { Refuse } from '../errors.ts';
 
-/** Reads all bytes of a small stream. Throws Refuse, with the name `what`, if there are more than `limit` bytes. */
+/** Reads all bytes of a small stream. Throws Refuse, which calls the stream `what`, if there are more than `limit` bytes. */
 export async function collect(body: AsyncIterable<Buffer>, limit: number, what: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;

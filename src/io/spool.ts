@@ -36,7 +36,7 @@ export class Spool {
     return this.#bytes;
   }
 
-  /** The reason why the content will never be complete, if that is so. */
+  /** The reason why the content stays incomplete; undefined unless `fail` was called. */
   get failure(): Error | undefined {
     return this.#state instanceof Error ? this.#state : undefined;
   }
@@ -62,14 +62,14 @@ export class Spool {
     this.#changed.notifyAll();
   }
 
-  /** Marks the content as broken off: readers fail with the reason after the last byte written. No effect after `finish`. */
+  /** Marks the content as incomplete: readers fail with the reason after the last byte written. Has no effect after `finish`. */
   fail(reason: unknown): void {
     if (this.#state !== 'open') return;
     this.#state = reason instanceof Error ? reason : new Error(String(reason));
     this.#changed.notifyAll();
   }
 
-  /** Reads bytes already written, from `position` on: fewer than `length` only at the end of what is written. */
+  /** Reads `length` bytes from `position` on; fewer only if fewer are written so far. */
   async peek(position: number, length: number): Promise<Buffer> {
     const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.#bytes - position)));
     for (let done = 0; done < buffer.length;) {
@@ -108,7 +108,7 @@ export class Spool {
     });
   }
 
-  /** Ends one use of the file: that of its creator, or of a reader, which calls this itself. The last one closes the file. */
+  /** Ends one use of the file. The creator calls this once, and each reader calls it by itself. The last call closes the file. */
   async release(): Promise<void> {
     this.#users--;
     if (this.#users === 0) await this.#file.close();

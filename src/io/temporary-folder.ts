@@ -5,11 +5,14 @@ import { Retry } from '../errors.ts';
 
 /** No publish takes this long: an older folder belongs to a process that was killed. */
 const ABANDONED_MS = 6 * 60 * 60 * 1000;
-/** How often such folders are removed. */
+/** How often abandoned folders are removed. */
 const CLEAR_INTERVAL_MS = 60 * 60 * 1000;
 const PREFIX = 'publish-';
 
-/** The folder for the temporary files of all processes of this user on this machine: other users may not write into it. */
+/**
+ * The folder for the temporary files of all processes of this user on this machine. Each user has one: users cannot write
+ * to the folder of another user.
+ */
 export const TEMPORARY_ROOT = join(tmpdir(), `modpress-${process.getuid?.() ?? 'user'}`);
 
 /** The disk for temporary files is full. */
@@ -48,8 +51,9 @@ async function clearAbandonedFolders(parent: string): Promise<void> {
 }
 
 /**
- * Removes abandoned folders now and at intervals: a service that restarts at once after a crash finds none old enough yet.
- * `onFailure` is called with the error of a later removal. Returns the function that ends the removals.
+ * Removes abandoned folders now and at intervals: when a service restarts right after a crash, the folders from before are
+ * not old enough yet. Rejects if the first removal fails, and calls `onFailure` with the error of a later one. Resolves to
+ * the function that ends the removals.
  */
 export async function keepTemporaryRootClear(parent: string, onFailure: (error: unknown) => void): Promise<() => void> {
   await clearAbandonedFolders(parent);

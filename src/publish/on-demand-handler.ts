@@ -25,7 +25,7 @@ export interface OnDemandParts extends WriterParts {
   readonly onAnswered: (request: OnDemandRequest['kind'], answer: OnDemandAnswer['kind'], seconds: number) => void;
 }
 
-/** When to ask again where GitLab or the store did not say so, in milliseconds. */
+/** The wait before the client repeats the request, if GitLab named no wait. */
 const RETRY_MS = 10_000;
 
 /** Answers the requests that the store cannot serve: branches, commits, and versions that are not published yet. */
@@ -36,7 +36,7 @@ export class OnDemand {
     this.#parts = parts;
   }
 
-  /** The answer to a request. Rejects only because of a bug. */
+  /** Resolves to the answer to a request. Rejects only because of a bug. */
   async answer(request: OnDemandRequest): Promise<OnDemandAnswer> {
     const started = performance.now();
     const answer = await this.#answer(request);
@@ -52,7 +52,7 @@ export class OnDemand {
       if (!(error instanceof Retry || error instanceof StoreUnavailable)) throw error;
       this.#parts.log.warn(
         { event: 'on-demand.postponed', ...request, reason: messageOf(error) },
-        'GitLab or the store failed: the client has to ask again',
+        'GitLab or the store failed: the client has to send the request again',
       );
       const afterMs = error instanceof Retry ? error.afterMs : undefined;
       return { kind: 'later', reason: publicReason(error), afterMs: afterMs ?? RETRY_MS };
@@ -68,7 +68,7 @@ export class OnDemand {
     return await this.#list(request.module);
   }
 
-  /** The go.mod alone: a client that resolves dependencies does not have to wait for the zip. */
+  /** Reads only the go.mod: a client that resolves dependencies does not have to wait for the zip. */
   async #goMod(module: ModulePath, version: Version): Promise<OnDemandAnswer> {
     const { resolved } = await this.#resolve(module, version);
     const { gomod = madeUpGoMod(module), tag, project } = resolved;
@@ -76,21 +76,21 @@ export class OnDemand {
     return { kind: 'mod', base64: gomod.toString('base64') };
   }
 
-  /** The version, and the outcome under its tag if there is one. Throws Refuse for a withdrawn version. */
+  /** Resolves the version, and reads the outcome under its tag if there is one. Throws Refuse for a withdrawn version. */
   async #resolve(
     module: ModulePath,
     version: Version,
-  ): Promise<{ readonly resolved: ResolvedVersion; readonly ofTag: Outcome | undefined }> {
+  ): Promise<{ readonly resolved: ResolvedVersion; readonly tagOutcome: Outcome | undefined }> {
     const { store, resolver } = this.#parts;
     const withdrawal = await readWithdrawal(store, module, version);
     if (withdrawal) throw new Refuse(describeWithdrawal(withdrawal));
     const resolved = await resolver.resolve(module, version);
     if (resolved.version !== version) throw new Skip(`${module}@${version} is ${resolved.version}`);
     const { tag, project, commit } = resolved;
-    const ofTag = tag === undefined ? undefined : await readOutcome(store, project.id, tag, commit);
-    const withdrawnUnderTag = ofTag && (await withdrawalOf(store, ofTag));
-    if (withdrawnUnderTag) throw new Refuse(describeWithdrawal(withdrawnUnderTag));
-    return { resolved, ofTag };
+    const tagOutcome = tag === undefined ? undefined : await readOutcome(store, project.id, tag, commit);
+    const tagWithdrawal = tagOutcome && (await withdrawalOf(store, tagOutcome));
+    if (tagWithdrawal) throw new Refuse(describeWithdrawal(tagWithdrawal));
+    return { resolved, tagOutcome };
   }
 
   async #list(module: ModulePath): Promise<OnDemandAnswer> {
@@ -107,15 +107,15 @@ export class OnDemand {
     const { store, log, onMissed } = this.#parts;
     if (await store.stat(moduleKey(module, version, 'info'))) return { kind: 'published' };
     const startedAt = new Date().toISOString();
-    const { resolved, ofTag } = await this.#resolve(module, version);
+    const { resolved, tagOutcome: recorded } = await this.#resolve(module, version);
     const { project, tag, commit } = resolved;
-    // A skipped tag has no module: only somebody who asks for it gets a repository without go.mod published.
-    const standing = ofTag?.status === 'skipped' ? undefined : ofTag;
-    const name = outcomeName(resolved, standing);
-    const known = name === tag ? standing : await readOutcome(store, project.id, name, commit);
-    // So that the same request costs no second archive.
-    if (known?.status === 'refused') throw new Refuse(known.reason ?? 'it was refused before');
-    const outcome = await publishVersion(this.#parts, resolved, { startedAt, standing });
+    // A skipped outcome names no module, so it may be replaced: a repository without go.mod is published only on request.
+    const tagOutcome = recorded?.status === 'skipped' ? undefined : recorded;
+    const name = outcomeName(resolved, tagOutcome);
+    const earlier = name === tag ? tagOutcome : await readOutcome(store, project.id, name, commit);
+    // A version that was refused before is not built again: that would cost another archive.
+    if (earlier?.status === 'refused') throw new Refuse(earlier.reason ?? 'it was refused before');
+    const outcome = await publishVersion(this.#parts, resolved, { startedAt, tagOutcome });
     const fields = { module, version, project: project.path, commit };
     if (outcome.status === 'refused') {
       const reason = outcome.reason ?? '';
@@ -128,7 +128,7 @@ export class OnDemand {
   }
 }
 
-/** What a developer may read about a failure. GitLab's own words stay in the log. */
+/** Returns what a developer may read about a failure. The error text of GitLab is only logged. */
 function publicReason(error: Retry | StoreUnavailable): string {
   if (error instanceof StoreUnavailable) return 'the module store cannot be reached';
   return error instanceof ArchiveLimitReached ? error.message : 'GitLab does not answer as it should';

@@ -18,21 +18,21 @@ import type { WriterParts } from './write-version.ts';
 /** What the publisher needs. */
 export interface PublisherParts extends WriterParts {
   readonly ownership: Ownership;
-  /** Shared with others where given. */
+  /** A cache that other parts use too. By default the publisher has its own. */
   readonly projects?: ProjectCache;
 }
 
 /**
- * The result of a job: an outcome, which is new or was `known` before; or the reason why no outcome is recorded, such as a
- * tag that no longer exists.
+ * The result of a job: an outcome, where `known` says that it was recorded before; or the reason why no outcome is
+ * recorded, for example that the tag no longer exists.
  */
 export type PublishResult = { readonly outcome: Outcome; readonly known: boolean } | { readonly dismissed: string };
 
-/** What is needed of a job. Without a strategy the version is built from an archive. */
+/** The fields of a job that the publisher uses. Without a strategy the version is built from an archive. */
 export type PublishRequest = Pick<TagJob, 'projectId' | 'tag' | 'cachedTag' | 'allowCachedProject' | 'listedPath'> &
   Partial<Pick<TagJob, 'strategy'>>;
 
-/** How long a listing counts as the state of the tag, in milliseconds. A tag that moves meanwhile is another job. */
+/** How long a tag from a listing counts as current. A tag that moves in this time is another job. */
 const CACHED_TAG_FRESH_MS = 10 * 60_000;
 
 /** Publishes tags: decides for each tag whether it is a module version, and records an outcome. */
@@ -49,8 +49,8 @@ export class Publisher {
   }
 
   /**
-   * Publishes a tag if it is a module version, and records the outcome in either case. Running it again changes nothing.
-   * Rejects with Retry, or with an error of the store, if it has to be run again.
+   * Publishes a tag if it is a module version, and records the outcome in either case. Publishing it again changes nothing.
+   * Rejects with Retry, or with an error of the store, if the job has to run again.
    */
   async publish(job: PublishRequest): Promise<PublishResult> {
     const { gitlab, store } = this.#parts;
@@ -65,27 +65,30 @@ export class Publisher {
     }
     const commit: Commit = { id: tag.commit, committedAt: tag.committedAt };
 
-    const known = await readOutcome(store, projectId, name, commit.id);
-    const stands = known !== undefined && (await this.#stillStands(known));
-    if (known && stands && (!hasMoved(known, listedPath) || (await withdrawalOf(store, known)))) {
-      await writeIndexEntry(store, known);
-      return { outcome: known, known: true };
+    const recorded = await readOutcome(store, projectId, name, commit.id);
+    const isValid = recorded !== undefined && (await this.#isStillValid(recorded));
+    if (recorded && isValid && (!hasMoved(recorded, listedPath) || (await withdrawalOf(store, recorded)))) {
+      await writeIndexEntry(store, recorded);
+      return { outcome: recorded, known: true };
     }
     try {
-      return { outcome: await this.#publishAt(job, commit, startedAt, known, stands), known: false };
+      return { outcome: await this.#publishAt(job, commit, startedAt, recorded, isValid), known: false };
     } catch (error) {
       if (error instanceof Dismissed) return { dismissed: error.message };
       throw error;
     }
   }
 
-  /** Locates the version of a tag and publishes it. `known` is the outcome under the tag; `stands` tells whether it counts. */
+  /**
+   * Locates the version of a tag and publishes it. `recorded` is the outcome under the tag; `isValid` says whether it still
+   * counts.
+   */
   async #publishAt(
     job: PublishRequest,
     commit: Commit,
     startedAt: string,
-    known: Outcome | undefined,
-    stands: boolean,
+    recorded: Outcome | undefined,
+    isValid: boolean,
   ): Promise<Outcome> {
     const { store } = this.#parts;
     const { projectId, tag: name } = job;
@@ -95,9 +98,9 @@ export class Publisher {
       located = await this.#locate(job, commit, (read) => (project = read));
     } catch (error) {
       if (!(error instanceof Skip || error instanceof Refuse)) throw error;
-      // No module path is known, so the outcome can only stand under the tag, where it would hide what was published
-      // before the project moved.
-      const isHiding = stands && known?.status === 'published';
+      // Without a module path, the outcome can only be stored under the tag. There it would replace the outcome of the
+      // version that was published before the project moved.
+      const wouldReplace = isValid && recorded?.status === 'published';
       const outcome: Outcome = {
         status: error instanceof Skip ? 'skipped' : 'refused',
         reason: error.message,
@@ -109,24 +112,24 @@ export class Publisher {
         finishedAt: new Date().toISOString(),
       };
       const note = `not published under its new path: ${error.message}`;
-      await writeOutcome(store, isHiding ? { ...known, project: project?.path, note } : outcome);
+      await writeOutcome(store, wouldReplace ? { ...recorded, project: project?.path, note } : outcome);
       return outcome;
     }
     const outcome = await publishVersion(this.#parts, located.version, {
       startedAt,
-      // A tag that was refused or skipped before is decided anew.
-      standing: known?.status === 'published' ? known : undefined,
+      // The outcome of a tag that was refused or skipped before may be replaced.
+      tagOutcome: recorded?.status === 'published' ? recorded : undefined,
       first: job.strategy === undefined || job.strategy === 'archive' ? 'archive' : 'blobs',
       files: located.files,
       assertCurrent: () => this.#assertCurrent(job, commit),
     });
-    // The tag is done under its new path, too.
-    if (known && outcome.tag !== name) await writeOutcome(store, { ...known, project: outcome.project });
+    // Records in the outcome of the tag that the tag is done under its new path too.
+    if (recorded && outcome.tag !== name) await writeOutcome(store, { ...recorded, project: outcome.project });
     return outcome;
   }
 
-  /** A published outcome does not count when the version itself is missing from the store, unless it was withdrawn. */
-  async #stillStands(outcome: Outcome): Promise<boolean> {
+  /** A published outcome is no longer valid if the version is missing from the store, unless it was withdrawn. */
+  async #isStillValid(outcome: Outcome): Promise<boolean> {
     const { status, module, version } = outcome;
     if (status !== 'published') return true;
     if (module === undefined || version === undefined) return false;
@@ -134,7 +137,10 @@ export class Publisher {
     return (await withdrawalOf(this.#parts.store, outcome)) !== undefined;
   }
 
-  /** Finds the module version of a tag. `onProject` gets the project as soon as it is read. Throws Skip, Refuse or Dismissed. */
+  /**
+   * Finds the module version of a tag. `onProject` is called with the project as soon as it is read. Throws Skip, Refuse or
+   * Dismissed.
+   */
   async #locate(
     job: PublishRequest,
     commit: Commit,
@@ -142,8 +148,8 @@ export class Publisher {
   ): Promise<{ readonly version: LocatedTag; readonly files: CommitFiles | undefined }> {
     const { gitlab, ownership } = this.#parts;
     const { projectId, tag } = job;
-    let opened: Promise<CommitFiles | undefined> | undefined;
-    const files = (): Promise<CommitFiles | undefined> => (opened ??= this.#filesOf(job, commit));
+    let treeFiles: Promise<CommitFiles | undefined> | undefined;
+    const files = (): Promise<CommitFiles | undefined> => (treeFiles ??= this.#filesOf(job, commit));
     const version = await locateTag({
       name: tag,
       commit,
@@ -164,12 +170,12 @@ export class Publisher {
     return { version, files: await files() };
   }
 
-  /** The tree of the commit in memory, for a tag that shares its commit with others; undefined to read from GitLab. */
+  /** Returns the tree of the commit in memory for a tag that shares its commit with other tags; undefined to read from GitLab. */
   async #filesOf({ projectId, strategy }: PublishRequest, commit: Commit): Promise<CommitFiles | undefined> {
     return strategy === 'shared tree' ? await this.#trees?.of(projectId, commit.id) : undefined;
   }
 
-  /** A single push always reads the project: it may have moved just before. */
+  /** Reads the project. A job of a push never uses the cache: the project may have moved just before. */
   async #project({ projectId, allowCachedProject, listedPath }: PublishRequest): Promise<Project | undefined> {
     if (allowCachedProject) return await this.#projects.withId(projectId, listedPath);
     return await this.#parts.gitlab.project(projectId);
@@ -184,7 +190,7 @@ export class Publisher {
   }
 }
 
-/** The tag as it was listed; undefined if the listing is too old or damaged. */
+/** Returns the tag as GitLab listed it; undefined if the listing is too old or its data is invalid. */
 function readCachedTag({ commit, committedAt, readAt }: CachedTag): Pick<Tag, 'commit' | 'committedAt'> | undefined {
   const ageMs = Date.now() - Date.parse(readAt);
   const tag = { commit: parseCommit(commit), committedAt: new Date(committedAt) };
@@ -192,7 +198,10 @@ function readCachedTag({ commit, committedAt, readAt }: CachedTag): Pick<Tag, 'c
   return isFresh && tag.commit && !Number.isNaN(tag.committedAt.getTime()) ? tag : undefined;
 }
 
-/** Whether the project moved since the outcome. Published versions stay; under the new path the tags are other modules, as for the go command. */
+/**
+ * Whether the project moved since the outcome was recorded. Published versions stay. Under the new path the same tags are
+ * versions of other modules, as for the go command.
+ */
 function hasMoved({ project }: Outcome, listedPath: string | undefined): boolean {
   return project !== undefined && listedPath !== undefined && project !== listedPath;
 }

@@ -5,8 +5,9 @@ import { publishedVersions } from '../store/published-versions.ts';
 import type { Store } from '../store/store.ts';
 
 /**
- * Writes a module's list for static serving. When several processes write it at once, the first reader may be the last
- * writer. So each reads the versions again after writing, until the list it wrote is current.
+ * Writes a module's list for static serving. When several processes write the list at once, one of them may overwrite a
+ * newer list with an older one. So each process reads the versions again after writing, until the list that it wrote is
+ * current.
  */
 export async function writeList(store: Store, module: ModulePath): Promise<void> {
   let written: string | undefined;

@@ -6,8 +6,8 @@ import { hashZip } from '../module/zip/reader.ts';
 import type { ReadStore } from '../store/store.ts';
 
 /**
- * The h1 of a stored zip, computed from its bytes, and its size in bytes; undefined if the store has no such object.
- * `folder` is a temporary folder for a copy of the zip. Throws DamagedZip if the zip cannot be read.
+ * Computes the h1 of a stored zip from its bytes. Resolves to the h1 and the size in bytes; undefined if the store has no
+ * such object. `folder` is a temporary folder for a copy of the zip. Throws DamagedZip if the zip cannot be read.
  */
 export async function hashStoredZip(
   store: ReadStore,

@@ -8,11 +8,14 @@ import type { Publisher, PublishResult } from './publisher.ts';
 export interface TagHandlerParts {
   readonly publisher: Publisher;
   readonly log: Logger;
-  /** Called after each tag, with its outcome (or known, or dismissed) and the duration in seconds. */
+  /** Called after each tag with the status of a new outcome, `known` or `dismissed`, and the duration in seconds. */
   readonly onDone: (outcome: string, seconds: number) => void;
 }
 
-/** The handler of tag jobs: it publishes the tag and logs the result in one line. Rejects as Publisher.publish does. */
+/**
+ * Creates the handler of tag jobs. It publishes the tag and logs the result in one line. Rejects as Publisher.publish does,
+ * but with Retry in an outage of the store.
+ */
 export function createTagHandler({ publisher, log, onDone }: TagHandlerParts): (job: TagJob) => Promise<PublishResult> {
   return async (job) => {
     const started = performance.now();
@@ -33,7 +36,7 @@ export function createTagHandler({ publisher, log, onDone }: TagHandlerParts): (
     if (result.known) log.debug({ event: 'tag.known', ...detail }, 'the tag has an outcome already');
     else if (status === 'refused') log.error({ event: 'tag.refused', ...detail }, 'tag refused: a person has to act');
     else if (status === 'skipped')
-      log.info({ event: 'tag.skipped', ...detail }, 'tag skipped: it is no module version');
+      log.info({ event: 'tag.skipped', ...detail }, 'tag skipped: it is not a module version');
     else log.info({ event: 'tag.published', ...detail }, 'version published');
     return result;
   };

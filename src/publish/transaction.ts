@@ -4,31 +4,31 @@ import { Refuse } from '../errors.ts';
 import { writeOutcome, type Outcome } from '../store/outcome.ts';
 import { writeVersion, type WriteOptions, type WriterParts } from './write-version.ts';
 
-/** What the outcome of a publish is recorded with. */
+/** The options of `publishVersion`. */
 export interface PublishOptions extends WriteOptions {
   /** When the work on the tag or the request began, ISO 8601. */
   readonly startedAt: string;
-  /** The outcome under the version's tag that this publish must not replace with one of another module. */
-  readonly standing: Outcome | undefined;
+  /** The outcome under the version's tag. If it is of another module, this publish must not replace it. */
+  readonly tagOutcome: Outcome | undefined;
 }
 
 /**
- * The one transaction that publishes a version: its three files, then its index entry, then its outcome. A version that the
- * go command would not accept, that was withdrawn, or whose tag was moved gets an outcome as refused.
+ * The one transaction that publishes a version: its three files, then its index entry, then its outcome. The outcome is
+ * `refused` for a version that the go command would not accept, that was withdrawn, or whose tag was moved.
  *
  * Resolves to the outcome, which is in the store then. Rejects with Retry, or with an error of the store, if the
- * transaction has to be run again; running it again changes nothing that is already stored.
+ * transaction has to run again. Running it again changes nothing that is already stored.
  */
 export async function publishVersion(
   parts: WriterParts,
   version: ResolvedVersion & Partial<Pick<LocatedTag, 'note'>>,
-  { startedAt, standing, ...options }: PublishOptions,
+  { startedAt, tagOutcome, ...options }: PublishOptions,
 ): Promise<Outcome> {
   const { project, commit, path, note } = version;
   const record = {
     projectId: project.id,
     project: project.path,
-    tag: outcomeName(version, standing),
+    tag: outcomeName(version, tagOutcome),
     commit,
     module: path,
     version: version.version,
@@ -49,12 +49,12 @@ export async function publishVersion(
 
 /**
  * The name under which the outcome of a version is stored: its tag. A version without a tag is stored under
- * `module@version`, and so is a version whose tag has a `standing` outcome of another module: one tag can publish under
- * several paths, when MODULE_MAP names its project several times or when the project has moved.
+ * `module@version`, and so is a version whose tag has an outcome of another module (`tagOutcome`): one tag can publish
+ * under several paths, when MODULE_MAP names its project several times or when the project has moved.
  */
 export function outcomeName(
   { tag, path, version }: Pick<ResolvedVersion, 'tag' | 'path' | 'version'>,
-  standing: Outcome | undefined,
+  tagOutcome: Outcome | undefined,
 ): string {
-  return tag === undefined || (standing !== undefined && standing.module !== path) ? `${path}@${version}` : tag;
+  return tag === undefined || (tagOutcome !== undefined && tagOutcome.module !== path) ? `${path}@${version}` : tag;
 }

@@ -16,7 +16,7 @@ export interface WithdrawParts {
   readonly lock?: VersionLock | undefined;
 }
 
-/** What withdrawing a version did. */
+/** The result of withdrawing a version. */
 export interface WithdrawResult {
   readonly withdrawal: Withdrawal;
   /** The earlier withdrawal of this version, if there was one. */
@@ -27,14 +27,14 @@ export interface WithdrawResult {
 
 /**
  * Takes a version out of service for good: writes a marker, then deletes the version's files and removes it from the static
- * list. Running it again completes an interrupted withdrawal; another reason replaces the earlier one. With a lock it
- * resolves after every publish of the version that was in progress. Rejects with errors of the store or of the lock: the
- * marker may exist by then, and the withdrawal has to be run again.
+ * list. A second call completes an interrupted withdrawal; another reason replaces the earlier one. With a lock it resolves
+ * after every publish of the version that was in progress. Rejects with errors of the store or of the lock: the marker may
+ * exist by then, and the withdrawal has to be run again.
  *
  * It is safe without the lock too. The marker is written before the deletions, and a publish looks for it after its last
  * write (`assertInService`). If the publish does not find it, all its writes came before the marker, and so before the
- * deletions. If it finds the marker, it deletes what it wrote. The check before building serves later publishes, and a
- * publish that died between its writes and its check.
+ * deletions. If it finds the marker, it deletes what it wrote. The check before building stops later publishes, and deletes
+ * the files of a publish that died between its writes and its check.
  */
 export async function withdrawVersion(
   { store, lock }: WithdrawParts,
@@ -67,7 +67,10 @@ export async function withdrawalOf(store: ReadStore, { module, version }: Outcom
   return module && version && (await readWithdrawal(store, module, version));
 }
 
-/** Deletes the files of a version, `.info` first: without it the version does not exist for readers. Resolves to whether there were any. */
+/**
+ * Deletes the files of a version, `.info` first: without this file the version does not exist for readers. Resolves to
+ * whether there were any files.
+ */
 async function deleteFiles(store: Store, module: ModulePath, version: Version): Promise<boolean> {
   let hadFiles = false;
   for (const file of ['info', 'mod', 'zip'] as const) {
@@ -76,7 +79,7 @@ async function deleteFiles(store: Store, module: ModulePath, version: Version): 
     hadFiles = true;
     await store.delete(key);
   }
-  // A module that never had a published version has no list, and gets none.
+  // A module that never had a published version has no list and does not need one.
   if (hadFiles || (await store.stat(listKey(module)))) await writeList(store, module);
   return hadFiles;
 }

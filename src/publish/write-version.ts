@@ -24,7 +24,7 @@ export interface WriterParts extends BuildParts {
   readonly lock: VersionLock;
   /** RETAG: what a moved tag does to a published version. */
   readonly retag: 'refuse' | 'replace';
-  /** Folder for temporary files. */
+  /** The folder in which each build creates its own temporary folder. */
   readonly temporaryRoot: string;
 }
 
@@ -37,7 +37,10 @@ export interface WrittenVersion {
 
 /** How a version is built and written. */
 export interface WriteOptions extends BuildOptions {
-  /** Called before a version is refused or replaced because its tag was moved. Rejects if the tag has moved on since it was read. */
+  /**
+   * Called before a version is refused or replaced because its tag was moved. Rejects if the tag has moved again since it
+   * was read.
+   */
   readonly assertCurrent?: () => Promise<void>;
 }
 
@@ -46,7 +49,7 @@ export interface WriteOptions extends BuildOptions {
  * was stored from the same commit.
  *
  * Throws Refuse for a module that the go command would not accept, for a version that is already published with another
- * checksum, and for one that was withdrawn. Throws Retry, or an error of the store, if it has to be run again.
+ * checksum, and for one that was withdrawn. Throws Retry, or an error of the store, if the publish has to run again.
  */
 export async function writeVersion(
   parts: WriterParts,
@@ -85,7 +88,7 @@ async function buildAndStore(
   return { h1: zip.h1, goModH1: hashGoMod(gomod), size: zip.size };
 }
 
-/** The stored version, if it is from the same commit: a commit always gives the same zip, so there is nothing to build. */
+/** Reads the stored version if it is from the same commit: a commit always gives the same zip, so there is nothing to build. */
 async function readStored(
   store: Store,
   { path, version, commit, origin }: ResolvedVersion,
@@ -96,7 +99,7 @@ async function readStored(
   if (stored?.Hash !== commit || stored.URL !== origin.URL) return undefined;
   const gomod = await store.get(moduleKey(path, version, 'mod'));
   const zip = await hashStoredZip(store, moduleKey(path, version, 'zip'), folder);
-  // The process that stored it may have died before it wrote the list.
+  // The process that stored the version may have died before it wrote the list.
   await writeList(store, path);
   return zip && gomod && { ...zip, goModH1: hashGoMod(gomod) };
 }
@@ -112,26 +115,37 @@ async function storeFiles(
 ): Promise<void> {
   const { path, version, commit } = resolved;
   const key = (file: 'zip' | 'mod' | 'info'): string => moduleKey(path, version, file);
-  const published = (await store.stat(key('info'))) && (await hashStoredZip(store, key('zip'), folder))?.h1;
-  if (published === zip.h1) return await writeList(store, path);
-  if (published) await assertCurrent?.();
-  if (published && retag === 'refuse') {
+  const publishedH1 = (await store.stat(key('info'))) && (await hashStoredZip(store, key('zip'), folder))?.h1;
+  if (publishedH1 === zip.h1) return await writeList(store, path);
+  if (publishedH1) await assertCurrent?.();
+  if (publishedH1 && retag === 'refuse') {
     throw new Refuse(
-      `${path}@${version} was published with ${published} and stays; the tag now points at ${commit}, which gives ${zip.h1}. ` +
+      `${path}@${version} was published with ${publishedH1} and stays; the tag now points at ${commit}, which gives ${zip.h1}. ` +
         'Tag a new version instead: builds that know the old checksum would fail with this one (RETAG=replace allows it)',
     );
   }
-  if (published) {
+  if (publishedH1) {
     for (const tag of [resolved.tag, `${path}@${version}`])
       if (tag !== undefined)
         await forgetOutcomes(store, { projectId: resolved.project.id, tag, commit, module: path, version });
     // While the files are replaced the version does not exist: readers must not combine an old zip with a new go.mod.
     await store.delete(key('info'));
   }
-  await store.put(key('zip'), { stream: createReadStream(zip.path), size: zip.size });
+  await storeZip(store, key('zip'), zip);
   await store.put(key('mod'), gomod);
   await store.put(key('info'), Buffer.from(infoText(version, resolved.committedAt, resolved.origin)));
   await writeList(store, path);
-  // It may have been withdrawn while it was built. withdraw.ts explains why one check before and one after are enough.
+  // The version may have been withdrawn during the build. withdraw.ts explains why one check before and one after are enough.
   await assertInService(store, path, version);
+}
+
+/** Stores the zip. The file is closed in any case: a store that fails may never have read it. */
+async function storeZip(store: Store, key: string, zip: BuiltZip): Promise<void> {
+  // The store reports the errors of a stream that it reads. Without a listener, any other would end the process.
+  const stream = createReadStream(zip.path).on('error', () => undefined);
+  try {
+    await store.put(key, { stream, size: zip.size });
+  } finally {
+    stream.destroy();
+  }
 }

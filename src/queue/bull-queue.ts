@@ -17,26 +17,28 @@ import { idOf, type TagJob } from './tag-job.ts';
 const DELIVERY_MEMORY_MS = 3_600_000;
 /** An operation fails after this time. GitLab waits ten seconds for the response to a webhook. */
 const REDIS_TIMEOUT_MS = 4_000;
+/** The wait between two attempts of an operation. */
 const RETRY_INTERVAL_MS = 200;
 /**
- * How many jobs are being stored at a time. The others wait without a time-out: thousands at once would keep each other
- * waiting for longer than Redis may take to reply.
+ * The maximum number of jobs that are stored at a time. Further jobs wait, and this wait has no time-out: if thousands were
+ * stored at once, Redis could not reply to each of them within REDIS_TIMEOUT_MS.
  */
 const MAX_CONCURRENT_ADDS = 100;
 
-/** Returns the data of a job. If it has none, removes the rest of it, and returns 1 if there was a rest, 0 if not. */
+/** Returns the data of a job. If the job has no data, deletes its hash and returns 1; returns 0 if there is no hash. */
 const READ_SCRIPT = `
 local data = redis.call('HGET', KEYS[1], 'data')
 if data then return data end
 return redis.call('DEL', KEYS[1])`;
 
 /**
- * The queue on Redis, shared by all processes with the same prefix. Its jobs survive the death of any of them. When Redis
- * goes away, `add`, `counts` and `check` reject within four seconds, and workers go on once it is back.
+ * The queue on Redis, shared by all processes with the same prefix. Its jobs survive the death of any process. In an outage
+ * of Redis, `add`, `counts` and `check` reject within four seconds; workers continue when Redis works again.
  *
- * A job runs at least once. It runs again if its worker died, stood still for longer than `lockMs`, or could not tell Redis
- * that the job was done; and if `add` had to store it twice, because Redis did not reply in time. An `add` that rejects may
- * have stored its job all the same. `close` leaves the waiting jobs to the other processes, or to the next start.
+ * A job runs at least once. It runs again if its worker died, was suspended for longer than `lockMs`, or could not record
+ * in Redis that the job was done; and if `add` had to store it twice, because Redis did not reply in time. An `add` that
+ * rejects may have stored its job all the same. `close` leaves the waiting jobs to the other processes, or to the next
+ * start.
  */
 export class BullQueue implements Queue {
   readonly #options: BullQueueOptions;
@@ -44,8 +46,9 @@ export class BullQueue implements Queue {
   readonly #bull: Bull.Queue<StoredJob>;
   readonly #closing = new AbortController();
   readonly #limitAdds = pLimit(MAX_CONCURRENT_ADDS);
-  /** When the last `add` succeeded, and when one last failed because none did. Times of performance.now(). */
+  /** When the last `add` succeeded, as performance.now(). */
   #lastAddedMs = 0;
+  /** The last `add` that failed while no other `add` succeeded, as performance.now(); undefined after a success. */
   #outage: { readonly seenMs: number; readonly error: unknown } | undefined;
   #worker: BullWorker | undefined;
 
@@ -101,7 +104,7 @@ export class BullQueue implements Queue {
       abandoned.throwIfAborted();
       await this.#bull.add(candidate, jobOptions(id, priority));
       const data = await this.#redis.eval(READ_SCRIPT, 1, this.#bull.toKey(id));
-      // 0: the job is done already. 1: Bull found the rest of an earlier job of that id and added nothing (see `discard`).
+      // 0: the job is done already. 1: Bull found a hash without data under this id and added nothing (see `discard`).
       if (data === 0) return added;
       if (data === 1) continue;
       const existing = storedJobSchema.parse(JSON.parse(String(data)));
@@ -113,7 +116,10 @@ export class BullQueue implements Queue {
     }
   }
 
-  /** Removes a waiting job; returns false if it is not waiting. If this process dies now, the next sweep finds the tag missing. */
+  /**
+   * Removes a waiting job; returns false if it is not waiting. If this process dies afterwards, the next sweep queues the
+   * tag again.
+   */
   async #takeBack(id: string): Promise<boolean> {
     const job = await this.#bull.getJob(id);
     if (!job) return true;
@@ -122,11 +128,11 @@ export class BullQueue implements Queue {
     return true;
   }
 
-  /** Like `#withRetry`, once fewer than MAX_CONCURRENT_ADDS others run. */
+  /** Calls `#withRetry` as soon as fewer than MAX_CONCURRENT_ADDS other calls run. */
   async #whenFree<T>(attempt: (abandoned: AbortSignal) => Promise<T>): Promise<T> {
     const arrivedMs = performance.now();
     return await this.#limitAdds(async () => {
-      // During an outage the waiting ones fail with those before them, and not four seconds later each.
+      // During an outage the waiting calls fail together with the calls before them, instead of four seconds later.
       if (this.#outage && this.#outage.seenMs > arrivedMs) throw this.#outage.error;
       const startedMs = performance.now();
       try {
@@ -142,8 +148,8 @@ export class BullQueue implements Queue {
   }
 
   /**
-   * Repeats an attempt until it succeeds, for four seconds at most. Every step of an attempt can be made twice. `abandoned`
-   * aborts when the time is over, so that an attempt that still runs takes no further step.
+   * Repeats an attempt until it succeeds, for four seconds at most. An attempt must be safe to repeat. Its signal aborts
+   * when the time is over, so that an attempt that still runs takes no further step.
    */
   async #withRetry<T>(attempt: (abandoned: AbortSignal) => Promise<T>): Promise<T> {
     const { signal } = this.#closing;

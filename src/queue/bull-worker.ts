@@ -11,7 +11,7 @@ import { takeLease } from '../redis/lease.ts';
 /** How long a job waits while another job of its tag runs. */
 const BUSY_MS = 1_000;
 
-/** The part of the Bull queue that runs jobs. */
+/** Runs the tag jobs of the Bull queue. */
 export class BullWorker {
   readonly #options: BullQueueOptions;
   readonly #handler: Handler;
@@ -52,7 +52,7 @@ export class BullWorker {
     } catch (error) {
       if (error instanceof RunAgain) throw error;
       const delayMs = this.#afterFailure(tagJob, error, failures + 1);
-      // Bull's own count includes the times when the tag was busy.
+      // Bull's own count of attempts includes those that ended because the tag was busy.
       await job.update({ ...tagJob, nonce, failures: failures + 1 });
       throw new RunAgain(delayMs);
     } finally {

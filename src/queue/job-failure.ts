@@ -9,7 +9,7 @@ export interface Backoff {
   readonly maxMs: number;
 }
 
-/** Called after each failed attempt. `attempt` counts from 1; `delayMs` is how long the job now waits. */
+/** Called after each failed attempt. `attempt` counts from 1; `delayMs` is the wait before the next attempt. */
 export type OnFailure = (job: TagJob, error: unknown, attempt: number, delayMs: number) => void;
 
 /** The options of both queues. */
@@ -20,23 +20,23 @@ export interface QueueOptions {
   readonly backoff?: Backoff;
 }
 
-/** Handles a failed attempt, which counts from 1. Returns how long the job has to wait, in milliseconds. */
+/** Handles a failed attempt. `attempt` counts from 1. Returns how long the job has to wait, in milliseconds. */
 export type AfterFailure = (job: TagJob, error: unknown, attempt: number) => number;
 
 const DEFAULT_BACKOFF: Backoff = { firstMs: 1_000, maxMs: 300_000 };
 
 /**
  * Returns the function that both queues call after a handler has failed. It logs the failure and calls `onFailure`. The job
- * waits for as long as the Retry says, else for the back-off.
+ * waits for `Retry.afterMs` if given, else for the back-off.
  */
 export function handleFailures(options: QueueOptions): AfterFailure {
   const { log, onFailure, backoff = DEFAULT_BACKOFF } = options;
   return (job, error, attempt) => {
     const delayMs = delayAfter(error, attempt, backoff);
-    const facts = { ...job, attempt, delayMs };
+    const fields = { ...job, attempt, delayMs };
     if (error instanceof Retry)
-      log.warn({ event: 'job.retried', ...facts, reason: messageOf(error) }, 'the job failed and will be retried');
-    else log.error({ event: 'job.failed', ...facts, err: error }, 'the job failed unexpectedly and will be retried');
+      log.warn({ event: 'job.retried', ...fields, reason: messageOf(error) }, 'the job failed and will be retried');
+    else log.error({ event: 'job.failed', ...fields, err: error }, 'the job failed unexpectedly and will be retried');
     try {
       onFailure?.(job, error, attempt, delayMs);
     } catch (reportError) {
@@ -51,6 +51,6 @@ function delayAfter(error: unknown, attempt: number, { firstMs, maxMs }: Backoff
     return Math.min(Math.max(1, Math.ceil(error.afterMs)), LONGEST_TIMER_MS);
   }
   const fullMs = Math.min(maxMs, firstMs * 2 ** (attempt - 1), LONGEST_TIMER_MS);
-  // Up to a quarter less, so that jobs that failed together are not retried together.
+  // Jitter of up to a quarter, so that jobs that failed together are not retried together.
   return Math.max(1, Math.round(fullMs * (1 - Math.random() / 4)));
 }

@@ -14,13 +14,13 @@ const DELIVERY_MEMORY_MS = 3_600_000;
 const MAX_DELIVERIES = 100_000;
 
 /**
- * The queue within one process. Its jobs survive failing handlers, but not the end of the process: then the next sweep finds
- * their tags again.
+ * The queue within one process. Its jobs survive failing handlers, but not the end of the process. The next sweep then
+ * queues their tags again.
  */
 export class MemoryQueue implements Queue {
-  /** Every job that waits, is delayed or runs, by id. An equal job is folded into it. */
+  /** Every job that waits, is delayed or runs, by id. A new job with the same id is folded into it. */
   readonly #entries = new Map<string, Entry>();
-  /** Ids in the order in which they will run: first those of pushed tags, then those of listed ones. */
+  /** The ids of waiting jobs, in the order in which they will run: first the pushed tags, then the listed ones. */
   readonly #waiting = { pushed: new Set<string>(), listed: new Set<string>() };
   readonly #running = new Map<string, Promise<void>>();
   /** The project and tag of each running job. */
@@ -92,7 +92,7 @@ export class MemoryQueue implements Queue {
 
   async #run(id: string, entry: Entry, handler: Handler): Promise<void> {
     try {
-      // So add() resolves first, and a handler that throws synchronously is handled like one that rejects.
+      // This lets add() resolve first, and treats a handler that throws like a handler that rejects.
       await Promise.resolve();
       await handler(entry.job);
       this.#entries.delete(id);

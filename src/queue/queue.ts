@@ -6,7 +6,7 @@ export type Added = 'queued' | 'folded';
 /** Runs one job. Resolves once an outcome is recorded. Rejects if the job has to run again later (see Retry). */
 export type Handler = (job: TagJob) => Promise<void>;
 
-/** How many jobs are in which state; `delayed` ones wait for a retry. */
+/** The number of jobs in each state. `delayed` jobs wait for a retry. */
 export interface QueueCounts {
   readonly waiting: number;
   readonly active: number;
@@ -17,9 +17,9 @@ export interface QueueCounts {
  * Accepts jobs. Promises, for both implementations:
  * - when `add` resolves, the job is as safe as the queue itself (on Redis: it survives the death of this process);
  * - a job is folded into another one with the same project, tag and hint that waits, is delayed or runs;
- * - a pushed tag runs before all listed ones: a sweep may have queued thousands, and this tag among them;
- * - with `delivery` (GitLab's `webhook-id` or `Idempotency-Key`), a delivery of the last hour is folded too, also after its
- *   job is done; the queue remembers a delivery only once its job is safe.
+ * - a pushed tag runs before all listed tags: a sweep may have queued thousands of them, even the pushed tag itself;
+ * - with `delivery` (GitLab's `webhook-id` or `Idempotency-Key`), a repeated delivery of the last hour is folded too, even
+ *   after its job is done; the queue remembers a delivery only once its job is safe.
  */
 export interface JobSink {
   add(job: TagJob, delivery?: string): Promise<Added>;

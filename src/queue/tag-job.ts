@@ -2,22 +2,22 @@ import { z } from 'zod';
 import type { CommitId } from '../gitlab/schema.ts';
 
 /**
- * Where the job comes from. A developer waits for a `pushed` tag, so it runs before all `listed` ones, of which a sweep or a
- * backfill may have queued thousands.
+ * Where the job comes from. A developer waits for a `pushed` tag, so it runs before all `listed` tags: a sweep or a
+ * backfill may have queued thousands of them.
  */
 export type Priority = 'pushed' | 'listed';
 
 /**
  * Where the bytes of the module come from:
  * - `archive` needs the fewest calls for a single version;
- * - `blobs` needs the fewest for one of many versions, because most blobs were in the version before;
+ * - `blobs` needs the fewest calls for many versions of a module, because most blobs are the same in the previous version;
  * - `shared tree` is `blobs` for a commit with several tagged versions, whose tree is read once for all of them.
  *
  * All of them give the same bytes (build/strategy.ts).
  */
 export type BuildStrategy = 'archive' | 'blobs' | 'shared tree';
 
-/** The tag as the listing of the project's tags had it. While that is recent, the job need not read the tag again. */
+/** The tag as GitLab listed it. While the listing is recent, the job need not read the tag again. */
 export interface CachedTag {
   /** Full commit id. */
   readonly commit: string;
@@ -33,8 +33,8 @@ export interface TagJob {
   /** The tag's full name, without `refs/tags/`. */
   readonly tag: string;
   /**
-   * What the tag points at, according to the sender: a commit, a tag object, or nothing. It only distinguishes deliveries:
-   * two of them with the same hint are one job. It is not trusted; the job reads the tag again.
+   * What the tag points at, according to the sender: a commit, a tag object, or nothing. It only distinguishes jobs: two
+   * deliveries of a tag with the same hint are one job. The hint is not trusted; the job reads the tag again.
    */
   readonly hint: string;
   readonly priority: Priority;
@@ -90,8 +90,8 @@ export const tagJobSchema = z.object({
 });
 
 /**
- * Returns the key of the project and tag: jobs with the same one must not run at the same time. Percent-encoding removes all
- * characters with a meaning in a Redis key or in a job id of Bull (`:` above all), and `@` cannot occur inside a part.
+ * Returns the key of the project and tag: jobs with the same key must not run at the same time. Percent-encoding removes
+ * all characters with a meaning in a Redis key or in a job id of Bull (`:` above all), and `@` cannot occur inside a part.
  */
 export function subjectOf(job: Pick<TagJob, 'projectId' | 'tag'>): string {
   return `${job.projectId}@${escape(job.tag)}`;

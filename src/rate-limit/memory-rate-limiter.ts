@@ -1,7 +1,7 @@
 import type { RateLimiter } from './rate-limiter.ts';
 
 interface Window {
-  /** When each reservation that still counts was made, oldest first, in milliseconds of a clock that never jumps. */
+  /** When each reservation that still counts was made, oldest first, as performance.now(). */
   readonly reservedAt: number[];
   readonly windowMs: number;
 }
@@ -10,7 +10,7 @@ interface Window {
 export class MemoryRateLimiter implements RateLimiter {
   /** Least recently used first. */
   readonly #windows = new Map<string, Window>();
-  /** When each hold ends, by the same clock. Separate from the windows, because a hold may outlast all reservations. */
+  /** When each hold ends, as performance.now(). Separate from the windows, because a hold may outlast all reservations. */
   readonly #holdEnds = new Map<string, number>();
 
   async reserve(key: string, limit: number, windowMs: number): Promise<number> {
@@ -20,7 +20,7 @@ export class MemoryRateLimiter implements RateLimiter {
     this.#holdEnds.delete(key);
     const reservedAt = (this.#windows.get(key)?.reservedAt ?? []).filter((time) => time + windowMs > now);
     const isFree = reservedAt.length < limit;
-    // The oldest of the newest `limit` reservations: once it leaves, there is room, even if the limit was higher before.
+    // The oldest of the newest `limit` reservations: when it expires, there is room, even if the limit was higher before.
     const blocking = reservedAt[reservedAt.length - limit] ?? now;
     if (isFree) reservedAt.push(now);
     this.#windows.delete(key);

@@ -4,12 +4,12 @@ import { Retry } from '../errors.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 
 /**
- * Reservations are members of a sorted set. Their score is the time of Redis in microseconds, so the clocks of the processes
- * do not matter.
+ * Reservations are members of a sorted set. Their score is the time of Redis in microseconds, so the clocks of the
+ * processes do not matter.
  *
- * A reservation in the future was made before the clock of Redis was set back (on a machine that started with a wrong one).
- * It does not count: Redis expires keys by the same clock, so it would stop all calls until then. A hold is a key that
- * expires when the hold ends.
+ * A reservation in the future was made before the clock of Redis was set back (on a machine that started with a wrong
+ * time). It does not count. Redis expires keys by the same clock, so it would stop all calls until the clock reaches it. A
+ * hold is a key that expires when the hold ends.
  *
  * KEYS: the set, the hold. ARGV: the limit, the window in milliseconds, a unique name. Numbers go through string.format
  * because Lua would round the time when it prints it.
@@ -51,14 +51,14 @@ export class RedisRateLimiter implements RateLimiter {
     this.#prefix = prefix;
   }
 
-  /** Rejects with Retry when Redis does not reply: without it no process knows the reservations of the others. */
+  /** Rejects with Retry when Redis does not reply: without Redis no process knows the reservations of other processes. */
   async reserve(key: string, limit: number, windowMs: number): Promise<number> {
     return Number(
       await this.#run(RESERVE_SCRIPT, [this.#windowKey(key), this.#holdKey(key)], [limit, windowMs, randomUUID()]),
     );
   }
 
-  /** Rejects with Retry when Redis does not reply: then the other processes do not see the hold. */
+  /** Rejects with Retry when Redis does not reply: then other processes do not see the hold. */
   async hold(key: string, holdMs: number): Promise<void> {
     // Redis accepts whole milliseconds, and no expiry of 0.
     if (holdMs > 0) await this.#run(HOLD_SCRIPT, [this.#holdKey(key)], [Math.ceil(holdMs)]);

@@ -7,7 +7,7 @@ import { connectRedis, endRedis, watchHeartbeat } from './connection.ts';
 
 /** `close` waits this long for Redis to record the last jobs. */
 const CLOSE_TIMEOUT_MS = 5_000;
-/** How long after a failed start the next one begins. */
+/** The wait between a failed start and the next one. */
 const RESTART_MS = 1_000;
 /** No client waits for a worker: its commands wait until an outage is over. */
 const WORKER_OPTIONS: RedisOptions = { maxRetriesPerRequest: null, commandTimeout: 15_000 };
@@ -17,8 +17,8 @@ const BLOCKING_OPTIONS: RedisOptions = { ...WORKER_OPTIONS, commandTimeout: unde
 type Connections = Record<ConnectionType, Redis>;
 
 /**
- * Runs the jobs of a queue of Bull whenever Redis is there. It has its own connections, because its commands wait where
- * those of other callers must not.
+ * Runs the jobs of a queue of Bull while Redis is available. It has its own connections: its commands wait for the end of
+ * an outage, while the commands of other callers fail at once.
  */
 export class BullConsumer<T> {
   readonly #name: BullQueueName;
@@ -28,7 +28,7 @@ export class BullConsumer<T> {
   #connections: Connections | undefined;
   #bull: Bull.Queue<T> | undefined;
 
-  /** `run` does a job. Bull handles the errors that it throws. It may use the connection that it gets. */
+  /** `run` does the work of a job, and may use the connection that it gets. Bull handles its errors. */
   constructor(name: BullQueueName, options: BullOptions, run: (job: Bull.Job<T>, redis: Redis) => Promise<void>) {
     this.#name = name;
     this.#options = options;
@@ -70,7 +70,7 @@ export class BullConsumer<T> {
     const recorded = this.#bull && windDown(this.#bull);
     await Promise.allSettled(running);
     try {
-      // Without Redis the last jobs cannot be recorded, and the outage may last.
+      // During an outage of Redis the last jobs cannot be recorded, and the outage may be long.
       if (recorded) await withTimeout(CLOSE_TIMEOUT_MS, recorded);
     } catch (error) {
       this.#options.log.warn(
@@ -89,7 +89,7 @@ export class BullConsumer<T> {
       bclient: connectRedis(redisUrl, log, BLOCKING_OPTIONS),
     };
     watchHeartbeat(connections.client);
-    // The other two connections have no heartbeat. They lead to the same server, so they are replaced with the first one.
+    // The other two connections have no heartbeat. They lead to the same server, so they are replaced together with the first one.
     connections.client.on('reconnecting', () => {
       for (const connection of [connections.subscriber, connections.bclient]) {
         if (connection.status === 'ready') connection.disconnect(true);

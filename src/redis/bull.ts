@@ -18,7 +18,7 @@ export interface BullOptions {
 /** The names of the queues on Bull, which are parts of keys in Redis: `publish` has tag jobs, `requests` has requests on demand. */
 export type BullQueueName = 'publish' | 'requests';
 
-/** Thrown to Bull to run a job again after `delayMs` milliseconds. */
+/** A job throws this to run again after `delayMs` milliseconds. */
 export class RunAgain extends Error {
   override readonly name = 'RunAgain';
   readonly delayMs: number;
@@ -33,8 +33,8 @@ export class RunAgain extends Error {
 const BACKOFF_STRATEGY = 'asked';
 
 /**
- * Bull's options for every job: our own id, no last attempt, and nothing stays in Redis after the job is done. Jobs with a
- * lower `priority` run first; in one queue, all jobs have a priority or none.
+ * Bull's options for every job: our own id, an unlimited number of attempts, and no trace in Redis after the job is done.
+ * Jobs with a lower `priority` run first. In one queue, either all jobs have a priority or no job has one.
  */
 export function jobOptions(jobId: string, priority?: 1 | 2): Bull.JobOptions {
   return {
@@ -48,7 +48,7 @@ export function jobOptions(jobId: string, priority?: 1 | 2): Bull.JobOptions {
   };
 }
 
-/** Removes a job without data from the queue, and its hash too unless the job has data by now. */
+/** Removes a job without data from the queue. Deletes the hash of the job too, unless the job has data by now. */
 const DISCARD_SCRIPT = `
 redis.call('LREM', KEYS[2], 1, ARGV[1])
 redis.call('SREM', KEYS[3], ARGV[1])
@@ -56,17 +56,17 @@ if redis.call('HEXISTS', KEYS[1], 'data') == 0 then redis.call('DEL', KEYS[1]) e
 return 0`;
 
 /**
- * Removes a job without data. Then throws RunAgain with `againMs`, because the job may have got data in the meantime.
+ * Removes a job without data. Then throws RunAgain with `delayMs`, because the job may have got data in the meantime.
  *
  * Bull can return the id of a job that is gone. In doing so it creates a job without data, and every later job of that id
  * would be dropped as a duplicate (bull 4.16 lib/commands: moveToActive and others write to the hash without a check).
  */
-export async function discard<T>(job: Bull.Job<T>, redis: Redis, log: Logger, againMs: number): Promise<never> {
+export async function discard<T>(job: Bull.Job<T>, redis: Redis, log: Logger, delayMs: number): Promise<never> {
   const { queue } = job;
   const id = String(job.id);
   log.warn({ event: 'job.discarded', id }, 'discarded a job without data');
   await redis.eval(DISCARD_SCRIPT, 3, queue.toKey(id), queue.toKey('active'), queue.toKey('stalled'), id);
-  throw new RunAgain(againMs);
+  throw new RunAgain(delayMs);
 }
 
 /** The kinds of connection that Bull needs. */
@@ -96,7 +96,7 @@ export function openBull<T>(
       stalledInterval: options.stalledCheckMs ?? 5_000,
       // By default Bull drops a job that keeps losing its worker.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
-      // Bull announces delayed jobs by publish/subscribe. They are late by this much at most if a message gets lost.
+      // Bull announces delayed jobs by publish/subscribe. If a message gets lost, a job is late by this much at most.
       guardInterval: 1_000,
       retryProcessDelay: 1_000,
       backoffStrategies: {
@@ -108,16 +108,16 @@ export function openBull<T>(
     // Bull also emits the errors of the connections here, one for each attempt, without `action`: connectRedis logs those.
     if (action !== undefined) options.log.warn({ event: 'bull.failed', err: error, action }, 'Bull reports an error');
   });
-  // Bull sets the name of its connection and does not catch the errors of that (CLIENT forbidden, connection lost). They
-  // would end the process as an unhandled rejection (bull 4.16 lib/queue.js, setHandler).
+  // Bull names its connection and does not catch the errors of this command (CLIENT forbidden, connection lost). They would
+  // end the process as an unhandled rejection (bull 4.16 lib/queue.js, setHandler).
   return Object.assign(bull, { setWorkerName: () => Promise.resolve() });
 }
 
 /**
  * Stops Bull from taking more jobs. Resolves once Bull has recorded the results of the running ones.
  *
- * Bull's own method for this reconnects in between and does not catch the errors of that, which ends the process during an
- * outage (bull 4.16 lib/queue.js, whenCurrentJobsFinished). Hence the use of `processing`, where Bull keeps its running jobs.
+ * Bull's own method for this opens a new connection and does not catch its errors, which end the process during an outage
+ * (bull 4.16 lib/queue.js, whenCurrentJobsFinished). So this reads `processing`, where Bull keeps its running jobs.
  */
 export async function windDown<T>(bull: Bull.Queue<T>): Promise<void> {
   const { processing } = bull as unknown as { processing: Record<string, Promise<unknown>> };

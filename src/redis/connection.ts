@@ -7,9 +7,9 @@ const HEARTBEAT_MS = 5_000;
 /**
  * Connects to Redis (`redis://` or, with TLS, `rediss://`) and reconnects without end.
  *
- * By default a command fails at once when the connection is lost, and after three seconds without a reply: right for a
- * caller with a client that waits. `options` may change that. An outage is logged once, not for each attempt. End the
- * connection with `endRedis`.
+ * By default a command fails at once when the connection is lost, or after three seconds without a reply, which suits a
+ * caller whose client waits. `options` may change this. An outage is logged once, not for each attempt. End the connection
+ * with `endRedis`.
  */
 export function connectRedis(url: string, log: Logger, options: RedisOptions = {}): Redis {
   const redis = new Redis(url, {

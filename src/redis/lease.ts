@@ -15,15 +15,16 @@ return 0`;
 
 /** A lock in Redis that expires unless its holder renews it. It is renewed until it is released. */
 export interface Lease {
+  /** Ends the renewals and frees the lease. Rejects when Redis cannot be reached; then the lease expires by itself. */
   release(): Promise<void>;
 }
 
 /**
- * Takes the lease `key`; returns undefined when another holder has it. Renews it three times in `lockMs` milliseconds,
- * and calls `alsoRenew` each time. If this process dies, the lease expires `lockMs` after the last renewal. Rejects when
- * Redis cannot be reached.
+ * Takes the lease `key`; returns undefined when another holder has it. Renews it every third of `lockMs` milliseconds, and
+ * calls `alsoRenew` each time. If this process dies, the lease expires `lockMs` after the last renewal. Rejects when Redis
+ * cannot be reached.
  *
- * As with every lease, a process that stands still for longer than `lockMs` loses it without noticing.
+ * As with every lease, a process that is suspended for longer than `lockMs` loses it without noticing.
  */
 export async function takeLease(
   redis: Redis,

@@ -5,12 +5,12 @@ import { Retry } from '../errors.ts';
 import { takeLease, type Lease } from './lease.ts';
 import type { VersionLock } from './version-lock.ts';
 
-/** A lease that its holder has not renewed for this long is free for others. */
+/** A lease that its holder has not renewed for this long expires. */
 const LOCK_MS = 10_000;
 /** How often a waiting process tries to take the lease. */
 const POLL_MS = 200;
 
-/** The lock among all processes on one Redis. Rejects with Retry when Redis cannot be used. */
+/** Creates a lock that all processes on one Redis share. The lock rejects with Retry when Redis cannot be used. */
 export function redisLock(redis: Redis, log: Logger): VersionLock {
   return async (name, work) => {
     const lease = await waitForLease(redis, `modpress:version:${name}`, log);

@@ -4,7 +4,7 @@
  */
 export type VersionLock = <T>(name: string, work: () => Promise<T>) => Promise<T>;
 
-/** The lock within one process: work of one name runs in the order of the calls. */
+/** Creates a lock within one process. Work under the same name runs in the order of the calls. */
 export function memoryLock(): VersionLock {
   const lastRuns = new Map<string, Promise<unknown>>();
   return async (name, work) => {

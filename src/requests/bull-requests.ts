@@ -8,7 +8,8 @@ import { withTimeout } from '../async/with-timeout.ts';
 import { discard, jobOptions, lockMsOf, openBull, prefixOf, type BullOptions } from '../redis/bull.ts';
 import { BullConsumer } from '../redis/bull-consumer.ts';
 import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
-import { MAX_WAITING, RequestFailed, requestId, type Requests, type RequestsOptions } from './requests.ts';
+import { FINISH_SCRIPT, HOLD_SCRIPT, LOOK_SCRIPT, lookReplySchema } from './request-scripts.ts';
+import { MAX_WAITING_REQUESTS, RequestFailed, requestId, type Requests, type RequestsOptions } from './requests.ts';
 import { storedAnswerSchema, type StoredAnswer } from './stored-answer.ts';
 
 /** The options of requests on Bull. A request whose process is silent for `lockMs` is put into the queue again. */
@@ -17,43 +18,16 @@ export interface BullRequestsOptions<R, A> extends BullOptions, RequestsOptions<
   readonly answerSchema: z.ZodType<A>;
 }
 
-/** An answer stays in Redis at least this long, so that the clients that wait already find it. */
+/** An answer stays in Redis at least this long, so that the clients that already wait find it. */
 const MIN_STAY_MS = 3_000;
-/** How often a client looks for the answer. The interval doubles from the first to the last: most answers take only a few calls to GitLab. */
+/**
+ * How often a client looks for the answer. The interval doubles up to the maximum: most answers take only a few calls to
+ * GitLab.
+ */
 const FIRST_POLL_MS = 20;
 const MAX_POLL_MS = 200;
 /** A client waits this long for Redis before the request fails. */
 const REDIS_TIMEOUT_MS = 4_000;
-
-/**
- * Returns `answer` with the stored answer and how long it stays, unless it is the one that the client has seen before. Else
- * takes the lease of the request and returns `put`; or returns `wait` if the lease is taken, and `full` if too many requests
- * wait.
- */
-const LOOK_SCRIPT = `
-local text = redis.call('GET', KEYS[1])
-if text and text ~= ARGV[1] then return {'answer', text, redis.call('PTTL', KEYS[1])} end
-if redis.call('EXISTS', KEYS[2]) == 1 then return {'wait', '', 0} end
-if redis.call('LLEN', KEYS[3]) >= tonumber(ARGV[4]) then return {'full', '', 0} end
-redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-return {'put', '', 0}`;
-const lookReplySchema = z.tuple([z.enum(['answer', 'wait', 'full', 'put']), z.string(), z.number()]);
-
-/**
- * Passes the lease from one holder to another, or renews it for the same one. Returns 0 if a third one has it. The last
- * argument says which holder to assume if there is no lease.
- */
-const HOLD_SCRIPT = `
-if (redis.call('GET', KEYS[1]) or ARGV[4]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1`;
-
-/** Stores the answer and releases the lease. Returns 0, and changes nothing, if another holder has the lease. */
-const FINISH_SCRIPT = `
-if (redis.call('GET', KEYS[2]) or ARGV[1]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-redis.call('DEL', KEYS[2])
-return 1`;
 
 /** A request in the queue. `id` is the same for equal requests; `job` is unique. */
 const requestJobSchema = z.object({ id: z.string(), job: z.string(), request: z.unknown() });
@@ -61,7 +35,7 @@ type RequestJob = z.infer<typeof requestJobSchema>;
 
 /** An answer that a client has found. */
 interface FoundAnswer<A> {
-  /** As Redis stores it. */
+  /** The JSON text in Redis. */
   readonly text: string;
   /** Whether it is valid for new requests. */
   readonly isFresh: boolean;
@@ -71,8 +45,8 @@ interface FoundAnswer<A> {
 
 /**
  * Requests on Redis, for all processes with the same prefix. Bull carries a request to a worker, which stores the answer
- * under a key that all clients of the request read. A lease on each request keeps other workers away from it, and expires
- * when its worker dies.
+ * under a key that all clients of the request read. A lease on each request keeps other workers from handling it too, and
+ * expires when its worker dies.
  */
 export class BullRequests<R extends object, A extends object> implements Requests<R, A> {
   readonly #options: BullRequestsOptions<R, A>;
@@ -164,16 +138,19 @@ export class BullRequests<R extends object, A extends object> implements Request
     const job = randomUUID();
     const keys = [this.#answerKey(id), this.#leaseKey(id), this.#bull.toKey('wait')];
     const reply = lookReplySchema.parse(
-      await this.#redis.eval(LOOK_SCRIPT, 3, ...keys, staleText, job, lockMsOf(this.#options), MAX_WAITING),
+      await this.#redis.eval(LOOK_SCRIPT, 3, ...keys, staleText, job, lockMsOf(this.#options), MAX_WAITING_REQUESTS),
     );
     if (reply[0] === 'put') await this.#bull.add({ id, job, request }, { ...jobOptions(job), attempts: 1 });
     return reply;
   }
 
-  /** Handles a request. Never rejects: a retry by Bull would help nobody, because a client that still waits puts the request again. */
+  /**
+   * Handles a request. Never rejects: a retry by Bull is useless, because a client that still waits puts the request into
+   * the queue again.
+   */
   async #work({ id, job, request }: RequestJob, redis: Redis, handler: (request: R) => Promise<A>): Promise<void> {
     const { log } = this.#options;
-    // Unique for each attempt: Bull gives a job to another worker once it thinks the first one dead, which may be wrong.
+    // Unique for each attempt: Bull gives a job to another worker when it believes that the first one is dead, perhaps wrongly.
     const holder = randomUUID();
     try {
       // After an outage the queue may hold requests that were put again meanwhile, or that no client waits for.
@@ -198,7 +175,10 @@ export class BullRequests<R extends object, A extends object> implements Request
     }
   }
 
-  /** The answer and how long it is valid for later requests, in milliseconds; no answer if the handler failed. */
+  /**
+   * Resolves to the answer and how long it is valid for later requests, in milliseconds; without answer if the handler
+   * failed.
+   */
   async #handle(
     request: unknown,
     handler: (request: R) => Promise<A>,
@@ -227,8 +207,8 @@ export class BullRequests<R extends object, A extends object> implements Request
     }
   }
 
-  async #hold(redis: Redis, id: string, from: string, to: string, ifNone: string): Promise<boolean> {
-    return (await redis.eval(HOLD_SCRIPT, 1, this.#leaseKey(id), from, to, lockMsOf(this.#options), ifNone)) === 1;
+  async #hold(redis: Redis, id: string, from: string, to: string, assumed: string): Promise<boolean> {
+    return (await redis.eval(HOLD_SCRIPT, 1, this.#leaseKey(id), from, to, lockMsOf(this.#options), assumed)) === 1;
   }
 
   #track(run: Promise<void>): Promise<void> {

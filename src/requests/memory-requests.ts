@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { LRUCache } from 'lru-cache';
 import { SingleFlight } from '../async/single-flight.ts';
-import { MAX_WAITING, RequestFailed, requestId, type Requests, type RequestsOptions } from './requests.ts';
+import { MAX_WAITING_REQUESTS, RequestFailed, requestId, type Requests, type RequestsOptions } from './requests.ts';
 
 interface WaitingRequest<R, A> {
   readonly request: R;
@@ -9,20 +9,20 @@ interface WaitingRequest<R, A> {
   readonly reject: (error: RequestFailed) => void;
 }
 
-/** How many answers are kept. */
+/** The maximum number of answers that are kept. */
 const MAX_ANSWERS = 10_000;
 
 /** Requests within one process. */
 export class MemoryRequests<R extends object, A extends object> implements Requests<R, A> {
   readonly #options: RequestsOptions<A>;
   /**
-   * By the id of the request. Not filled by its own `fetch`: that would keep an answer that is valid for 0 ms, and an
-   * eviction would end the sharing of a request that still runs.
+   * By the id of the request. `fetch` of LRUCache is not used: it would keep an answer that is valid for 0 ms, and after an
+   * eviction an equal request would run twice.
    */
   readonly #answers = new LRUCache<string, A>({ max: MAX_ANSWERS });
   /** The requests that wait or run, by their id. */
   readonly #open = new SingleFlight<A>();
-  /** In the order in which they will be handled. */
+  /** The requests that wait for a handler, the oldest first. */
   readonly #waiting: WaitingRequest<R, A>[] = [];
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
@@ -59,7 +59,7 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
   }
 
   async #enqueue(request: R): Promise<A> {
-    if (this.#waiting.length >= MAX_WAITING) throw new RequestFailed('too many requests wait');
+    if (this.#waiting.length >= MAX_WAITING_REQUESTS) throw new RequestFailed('too many requests wait');
     return await new Promise<A>((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
       this.#start();
@@ -95,7 +95,7 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
     }
   }
 
-  /** Resolves with the answer, or with undefined once the time is over or the service stops. */
+  /** Resolves with the answer, or with undefined after `timeoutMs` milliseconds or when the service stops. */
   #wait(answer: Promise<A>, timeoutMs: number): Promise<A | undefined> {
     return new Promise((resolve, reject) => {
       const { signal } = this.#closing;

@@ -35,8 +35,8 @@ export const onDemandRequestSchema = z.discriminatedUnion('kind', [
  * - `list`: `complete` if every version in the list is published.
  * - `mod`: the bytes of go.mod.
  * - `published`: the version is in the store.
- * - `absent`: the go command would not find the version, or not accept it; `reason` says why.
- * - `later`: a temporary failure; the same request is worth sending again after `afterMs` milliseconds.
+ * - `absent`: the go command would not find the version, or would not accept it; `reason` says why.
+ * - `later`: a temporary failure; the client should send the same request again after `afterMs` milliseconds.
  */
 export const onDemandAnswerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('info'), text: z.string() }),
@@ -55,9 +55,9 @@ export type OnDemandAnswer = z.output<typeof onDemandAnswerSchema>;
 /**
  * How long an answer is valid for later equal requests, in milliseconds.
  *
- * What exists is kept for about as long as one command runs, since a branch moves. A complete list is kept longer: a later
- * tag is published, and the published versions are added to the list. What does not exist is kept because the go command
- * requests every prefix of every path.
+ * Information about an existing version is kept for about as long as one command runs, because a branch moves. A complete
+ * list is kept longer: a later tag is published, and the proxy adds the published versions to the list. `absent` is kept
+ * because the go command requests every prefix of every path.
  */
 export function keepMs(answer: OnDemandAnswer): number {
   return answer.kind === 'list' && answer.complete ? COMPLETE_LIST_MS : KEEP_MS[answer.kind];

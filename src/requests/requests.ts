@@ -3,9 +3,9 @@ import type { Logger } from 'pino';
 /** The side that sends requests and waits for their answers. */
 export interface RequestClient<R, A> {
   /**
-   * Resolves with the answer, or with undefined after `timeoutMs`. The work then goes on, and its answer
-   * is kept for the next client that sends the same request. Rejects with RequestFailed if the handler failed unexpectedly
-   * or the queue cannot be used.
+   * Resolves with the answer, or with undefined after `timeoutMs` milliseconds. The work then continues, and its answer is
+   * kept for the next client that sends the same request. Rejects with RequestFailed if the handler failed unexpectedly or
+   * the queue cannot be used.
    */
   request(request: R, timeoutMs: number): Promise<A | undefined>;
 }
@@ -35,15 +35,21 @@ export interface RequestsOptions<A> {
   readonly keepMs: (answer: A) => number;
 }
 
-/** The request could not be answered, for a reason that is not in the request. The details are in `cause`, or in the log. */
+/**
+ * A request could not be answered because the queue, the handler or the service failed. The details are in `cause`, or in
+ * the log.
+ */
 export class RequestFailed extends Error {
   override readonly name = 'RequestFailed';
 }
 
-/** How many requests may wait for a handler: clients choose what they send, and perhaps no handler runs. */
-export const MAX_WAITING = 10_000;
+/** The maximum number of requests that wait for a handler. Clients can send any number, and perhaps no handler runs. */
+export const MAX_WAITING_REQUESTS = 10_000;
 
-/** Two requests are equal if their fields are, in any order. An undefined field counts as absent, as in JSON. */
+/**
+ * Returns the id of a request, which is the same for equal requests: the order of fields does not count, nor does a field
+ * that is undefined.
+ */
 export function requestId(request: object): string {
   const fields = Object.entries(request).filter(([, value]) => value !== undefined);
   return JSON.stringify(fields.toSorted(([a], [b]) => (a < b ? -1 : 1)));

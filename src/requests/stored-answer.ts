@@ -1,8 +1,9 @@
 import { z } from 'zod';
 
 /**
- * An answer as Redis stores it. `job` gave it; it is valid for new requests for `keepMs` milliseconds and stays for `stayMs`.
- * `answer` is absent if the handler failed. The expiry of the key gives the age: the clocks of the machines differ.
+ * An answer as Redis stores it. `job` is the job that produced it. It is valid for new requests for `keepMs` milliseconds,
+ * and stays in Redis for `stayMs`. `answer` is absent if the handler failed. There is no time stamp, because the clocks of
+ * the machines differ: the age follows from the expiry of the key.
  */
 export interface StoredAnswer<A> {
   readonly job: string;

@@ -2,7 +2,8 @@ import { access, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Core, withCore } from '../../src/app/core.ts';
+import { Core } from '../../src/app/core.ts';
+import { withCore } from '../../src/app/with-core.ts';
 import { ConfigError } from '../../src/config/reader.ts';
 import { DiskStore } from '../../src/store/disk.ts';
 

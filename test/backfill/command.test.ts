@@ -115,7 +115,7 @@ describe('modpress backfill', () => {
     });
   });
 
-  test('--json prints one JSON object a line, the summary last', async () => {
+  test('--json prints one JSON object per line, the summary last', async () => {
     const { stdout } = await runModpress(['backfill', 'platform', '--json'], settings());
     const lines = stdout
       .trim()
@@ -184,7 +184,7 @@ describe('modpress backfill', () => {
     const { status, stdout } = await result;
     slow.remove();
     expect(status).toBe(130);
-    expect(stdout).toMatch(/interrupted after \d+ of 24 tags: the same command continues from here/);
+    expect(stdout).toMatch(/interrupted after \d+ of 24 tags: run the same command again to continue/);
     expect(rows(stdout)).toMatchObject({ projects: 0 });
     const done = rows(stdout)['published'] ?? 0;
     expect(done).toBeLessThan(24);

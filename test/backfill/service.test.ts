@@ -84,7 +84,7 @@ describe('backfill by a service', () => {
     expect(await result).toMatchObject({
       status: 130,
       stdout: expect.stringMatching(
-        /^interrupted after .*: the service continues what it has started, and the same command follows it$/m,
+        /^interrupted after .*: the service continues the backfill; run the same command again to follow it$/m,
       ),
     });
     await expect

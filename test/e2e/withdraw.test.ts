@@ -135,14 +135,14 @@ describe('the command', () => {
       new RegExp(`^${module}@v1.1.0 was withdrawn on [\\d-]+: ${REASON}. Nothing was left to do\n$`),
     );
     expect((await run([`${module}@v1.1.0`, '--reason', 'two\nlines \u001b[1m'])).stdout).toBe(
-      `${module}@v1.1.0 stays withdrawn, with another reason: two lines [1m\n`,
+      `${module}@v1.1.0 stays withdrawn, with a new reason: two lines [1m\n`,
     );
     expect((await run([`${module}@v3.0.0+incompatible`, '--reason', REASON])).stdout).toBe(
       `${module}@v3.0.0+incompatible is withdrawn: ${REASON}. It was not published, and will not be\n`,
     );
     const mistyped = `${PREFIX}/Nobody/knows`;
     expect((await run([`${mistyped}@v1.0.0`, '--reason', REASON])).stdout).toBe(
-      `${mistyped}@v1.0.0 is withdrawn: ${REASON}. It was not published, and will not be; nothing of ${mistyped} is published: check that the path is right, with its upper and lower case\n`,
+      `${mistyped}@v1.0.0 is withdrawn: ${REASON}. It was not published, and will not be; no version of ${mistyped} is published: check the path, including upper and lower case\n`,
     );
   });
 
@@ -164,7 +164,7 @@ describe('the command', () => {
     [
       'a module of others',
       () => ['rsc.io/quote@v1.0.0', '--reason', REASON],
-      `the store has nothing of rsc.io/quote, and it is not a private module: their paths begin with ${PREFIX}`,
+      `the store has no files of rsc.io/quote, and it is not a private module: the paths of private modules begin with ${PREFIX}`,
     ],
   ] as const)('refuses %s with one line and status 2', async (_, args, complaint) => {
     const { status, stdout, stderr } = await run(args());
@@ -189,7 +189,7 @@ describe('the command', () => {
   test('makes no store of a folder that is none', async () => {
     const mistyped = join(office.folder, 'mistyped');
     const { status, stderr } = await run([`${module}@v1.1.0`, '--reason', REASON], { STORE: `file:${mistyped}` });
-    expect([status, stderr]).toEqual([2, expect.stringContaining('STORE names no store')]);
+    expect([status, stderr]).toEqual([2, expect.stringContaining('STORE does not name a store')]);
     await expect(access(mistyped)).rejects.toThrow('ENOENT');
   });
 

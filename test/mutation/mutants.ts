@@ -468,7 +468,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     file: 'src/publish/transaction.ts',
     breaks: 'an outcome of another module under the same tag stays',
-    find: 'standing !== undefined && standing.module !== path',
+    find: 'tagOutcome !== undefined && tagOutcome.module !== path',
     replace: 'false as boolean',
     tests: 'test/publish/transaction.test.ts',
   },
@@ -482,8 +482,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     file: 'src/publish/publisher.ts',
     breaks: 'a tag that published another module before keeps that outcome',
-    find: "standing: known?.status === 'published' ? known : undefined",
-    replace: 'standing: undefined',
+    find: "tagOutcome: recorded?.status === 'published' ? recorded : undefined",
+    replace: 'tagOutcome: undefined',
     tests: 'test/publish/transaction.test.ts',
   },
   {
@@ -496,8 +496,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     file: 'src/publish/publisher.ts',
     breaks: 'a tag is done under its new path as well',
-    find: 'if (known && outcome.tag !== name)',
-    replace: 'if (known && outcome.tag === undefined)',
+    find: 'if (recorded && outcome.tag !== name)',
+    replace: 'if (recorded && outcome.tag === undefined)',
     tests: 'test/sweep',
   },
   {

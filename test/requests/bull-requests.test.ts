@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { BullRequests } from '../../src/requests/bull-requests.ts';
-import { MAX_WAITING, RequestFailed } from '../../src/requests/requests.ts';
+import { MAX_WAITING_REQUESTS, RequestFailed } from '../../src/requests/requests.ts';
 import { removeKeys, startRedis, type RedisService } from '../services/redis.ts';
 import {
   answerSchema,
@@ -216,11 +216,11 @@ describe('requests in Redis', () => {
 
   test('rejects a request while too many wait', async () => {
     const requests = open();
-    await client.lpush(key('requests:wait'), ...Array.from({ length: MAX_WAITING }, (_, index) => index));
+    await client.lpush(key('requests:wait'), ...Array.from({ length: MAX_WAITING_REQUESTS }, (_, index) => index));
     await expect(requests.request({ name: 'a' }, 10_000)).rejects.toThrow('too many requests wait');
     await client.rpop(key('requests:wait'));
     expect(await requests.request({ name: 'a' }, 0)).toBeUndefined();
-    expect(await client.llen(key('requests:wait'))).toBe(MAX_WAITING);
+    expect(await client.llen(key('requests:wait'))).toBe(MAX_WAITING_REQUESTS);
   });
 
   test('discards a job without data, and goes on with the next one', async () => {

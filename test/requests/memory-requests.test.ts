@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { MemoryRequests } from '../../src/requests/memory-requests.ts';
-import { MAX_WAITING } from '../../src/requests/requests.ts';
+import { MAX_WAITING_REQUESTS } from '../../src/requests/requests.ts';
 import { describeRequests, errorLog, keepMs, type TestAnswer, type TestRequest } from './contract.ts';
 
 describeRequests(async () => {
@@ -11,10 +11,12 @@ describeRequests(async () => {
 describe('requests in the process', () => {
   test('rejects a request while too many wait, and accepts it once they are handled', async () => {
     const requests = new MemoryRequests<TestRequest, TestAnswer>({ log: errorLog().log, keepMs });
-    const sent = Array.from({ length: MAX_WAITING }, (_, index) => requests.request({ name: `${index}` }, 20_000));
+    const sent = Array.from({ length: MAX_WAITING_REQUESTS }, (_, index) =>
+      requests.request({ name: `${index}` }, 20_000),
+    );
     await expect(requests.request({ name: 'one more' }, 20_000)).rejects.toThrow('too many requests wait');
     requests.serve(4, async ({ name }) => ({ text: name, keepMs: 0 }));
-    expect((await Promise.all(sent)).at(-1)).toMatchObject({ text: `${MAX_WAITING - 1}` });
+    expect((await Promise.all(sent)).at(-1)).toMatchObject({ text: `${MAX_WAITING_REQUESTS - 1}` });
     expect(await requests.request({ name: 'one more' }, 20_000)).toMatchObject({ text: 'one more' });
     await requests.close();
   });

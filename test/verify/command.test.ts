@@ -192,7 +192,7 @@ describe('reports a wrong call in one line with status 2', () => {
     expect(nowhere).toMatchObject({
       status: 2,
       stdout: '',
-      stderr: expect.stringMatching(/^modpress: STORE names no store/),
+      stderr: expect.stringMatching(/^modpress: STORE does not name a store/),
     });
     await expect(readdir(join(workshop.folder, 'nowhere'))).rejects.toThrow('ENOENT');
     expect(gitlab).toMatchObject({ status: 2, stdout: '' });

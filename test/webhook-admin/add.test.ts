@@ -164,7 +164,7 @@ describe('secrets', () => {
     });
     expect([status, stderr]).toEqual([
       1,
-      `modpress: group ${name}: this GitLab ignores signing tokens (they need 19.0), so the service will refuse every delivery: set WEBHOOK_TOKEN\n`,
+      `modpress: group ${name}: this GitLab ignores signing tokens (they need GitLab 19.0), so the service will refuse every delivery: set WEBHOOK_TOKEN\n`,
     ]);
     expect(
       (await licensed.hooks(`add ${name} ${PUBLIC_URL}`, { WEBHOOK_TOKEN: '', WEBHOOK_SIGNING_TOKEN: SIGNING })).status,
@@ -321,7 +321,7 @@ describe('reports a wrong call in one line with status 2', () => {
       'add some --public-url https://a:b@go.example',
       '--public-url must not contain credentials',
     ],
-    ['--repair of add', `add some --repair ${PUBLIC_URL}`, '--repair and --json belong to hooks check'],
+    ['--repair of add', `add some --repair ${PUBLIC_URL}`, '--repair and --json are options of hooks check only'],
     ['an unknown option', `add some --sistem ${PUBLIC_URL}`, "Unknown option '--sistem'"],
     ['an unknown target', `add no/such/group ${PUBLIC_URL}`, 'no/such/group: GitLab has no such group or project'],
   ])('%s', async (_, args, message) => {
