@@ -89,7 +89,7 @@ describe('requests in Redis', () => {
   };
   const key = (name: string): string => `${PREFIX}:${space}:${name}`;
   const answerKey = (): string => key('answer:[["name","a"]]');
-  const leaseKey = (): string => key('asked:[["name","a"]]');
+  const leaseKey = (): string => key('request-lease:[["name","a"]]');
   /** Starts a process whose handler never answers. Resolves once the handler has a request. */
   const startHanging = async (): Promise<ChildProcess> => {
     const script = `
