@@ -72,7 +72,7 @@ export class IdTokens {
   #checkIssuer({ iss }: JWTPayload): void {
     if (iss === undefined || iss === this.#issuer) return;
     throw new Unauthorized(
-      `the id_token is of the issuer ${quote(iss)}, but this service accepts only ${this.#issuer}: use that GitLab, or set issuer= in ADMIN_OIDC`,
+      `the id_token is from the issuer ${quote(iss)}, but this service accepts only ${this.#issuer}: use that GitLab, or set issuer= in ADMIN_OIDC`,
     );
   }
 
@@ -92,7 +92,7 @@ export class IdTokens {
     if (claim === 'nbf' && reason === 'check_failed')
       return `the id_token is not valid before ${formatTime(payload.nbf)}: set the clocks of GitLab and of this service`;
     if (claim === 'aud')
-      return `the id_token is for the audience ${quote(payload.aud)}, but this service is ${this.#audience}: set aud: ${this.#audience} in id_tokens of the job`;
+      return `the id_token is for the audience ${quote(payload.aud)}, but this service needs ${this.#audience}: set aud: ${this.#audience} in id_tokens of the job`;
     return missing(claim);
   }
 }

@@ -12,7 +12,8 @@ const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.url() });
 
 /**
  * The keys with which an issuer signs. OpenID Connect Discovery finds them: `<issuer>/.well-known/openid-configuration`
- * contains their URL. Concurrent requests are sent once. While keys are cached, the issuer may be down.
+ * contains their URL. Concurrent requests for the keys share one call. While the keys are cached, an outage of the
+ * issuer does not matter.
  */
 export class IssuerKeys {
   readonly #issuer: string;

@@ -11,7 +11,7 @@ const path = z
   .transform((text) => text.trim().replace(/^\/+|\/+$/g, ''))
   .refine((text) => text !== '', 'is empty: it must be the full path of a group or project');
 
-/** What a backfill shall do. Reads and checks requests from outside. */
+/** What a backfill should do. The schema also checks requests from outside. */
 export const backfillRequestSchema = z.strictObject({
   /** Full paths of groups and projects. An empty list stands for everything in GITLAB_SCOPE. */
   targets: z.array(path).max(1_000).default([]),
@@ -21,7 +21,7 @@ export const backfillRequestSchema = z.strictObject({
   dryRun: z.boolean().default(false),
 });
 
-/** What a backfill shall do. */
+/** What a backfill should do. */
 export type BackfillRequest = z.output<typeof backfillRequestSchema>;
 
 /** Checks a request. Returns it with its defaults filled in, or its faults; each fault begins with the name of the field. */

@@ -16,14 +16,14 @@ import type { BackfillProgress } from './backfill-progress.ts';
 import type { BackfillRequest } from './backfill-request.ts';
 import { ProgressCounter, type TagResult } from './progress-counter.ts';
 
-/** What finding the targets of a backfill works with. */
+/** What is needed to find the targets of a backfill. */
 export interface TargetParts {
   readonly gitlab: GitLabClient;
   /** An empty list of targets stands for its scope. */
   readonly ownership: Ownership;
 }
 
-/** What a backfill works with. */
+/** What a backfill needs. */
 export interface BackfillParts extends TargetParts {
   readonly store: ReadStore;
   /** Publishes a tag and resolves to its outcome. Rejects if it has to be tried again (see Publisher.publish). */
@@ -35,7 +35,7 @@ export class UnknownTargets extends Error {
   override readonly name = 'UnknownTargets';
 }
 
-/** Projects worked on side by side. */
+/** Projects whose tags are compared and published side by side. */
 const CONCURRENT_PROJECTS = 4;
 /** Tags published side by side, in all projects together. */
 const CONCURRENT_TAGS = 8;
@@ -161,7 +161,7 @@ class Backfill {
       return await retry(work, this.#retryPolicy, {
         signal: this.#signal,
         onWait: (error, waitMs) => {
-          this.#counter.waits(messageOf(error), waitMs);
+          this.#counter.reportWait(messageOf(error), waitMs);
           this.#reportProgress();
         },
       });

@@ -5,10 +5,10 @@ import { initialProgress, type BackfillProgress } from './backfill-progress.ts';
 const MAX_REASONS = 30;
 /** At most this many refused and failed tags are listed one by one. */
 const MAX_LISTED_TAGS = 200;
-/** The reason under which all further ones are counted. */
+/** Tags with any further reason are counted under this one. */
 const OTHER_REASONS = 'other reasons';
 
-/** The result of a tag: that of the publisher, or why the tag could not be published. */
+/** The result of a tag: the result of the publisher, or why the tag could not be published. */
 export type TagResult = PublishResult | { readonly failed: string };
 
 /** Counts the projects and tags of a backfill, and makes its progress from them. */
@@ -44,6 +44,7 @@ export class ProgressCounter {
     return (this.#compared + tags.done) / (projects.found * (1 + tags.found / this.#compared));
   }
 
+  /** Called while the projects are listed, with their number so far. */
   projectsFound(count: number): void {
     this.#progress.projects = { found: count, done: 0 };
   }
@@ -71,6 +72,7 @@ export class ProgressCounter {
     this.#listTag('failed', project, '', reason);
   }
 
+  /** Called with the result of each tag. */
   tagDone(project: string, tag: string, result: TagResult): void {
     const progress = this.#progress;
     progress.tags = { ...progress.tags, done: progress.tags.done + 1 };
@@ -88,7 +90,7 @@ export class ProgressCounter {
   }
 
   /** Called when the backfill begins to wait, with the reason and the time in milliseconds. */
-  waits(reason: string, waitMs: number): void {
+  reportWait(reason: string, waitMs: number): void {
     this.#progress.waiting = `waiting ${Math.ceil(waitMs / 1000)} s: ${reason.replaceAll(/\s+/g, ' ')}`;
   }
 

@@ -140,7 +140,8 @@ export class RedisRuns implements BackfillRuns {
   async #run(run: BackfillRun, work: BackfillWork, lease: Lease): Promise<void> {
     const { signal } = this.#closing;
     let progress: BackfillProgress = run.progress;
-    // Not for each tag, which would be too often. Also without a change, in case Redis was emptied.
+    // The progress is not stored after each tag, which would be too often. It is stored even if it has not changed, in
+    // case Redis was emptied.
     const timer = setInterval(() => void this.#storeProgress({ ...run, progress }), POLL_MS);
     try {
       progress = await work(run.request, (current) => void (progress = current), signal);

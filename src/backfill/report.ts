@@ -9,7 +9,7 @@ export function progressLine(progress: BackfillProgress): string {
   return [`${projects.done} of ${projects.found} projects`, ...counts, ...waitingReason(progress)].join(', ');
 }
 
-/** The same in fewer characters. The most important part comes first, because a terminal may cut off the end. */
+/** The progress in fewer characters. The most important part comes first, because a terminal may cut off the end. */
 export function shortProgressLine(progress: BackfillProgress): string {
   const { projects, published, skipped, refused, failed, dryRun } = progress;
   const counts = dryRun ? [] : [`${failed} fail`, `${refused} ref`, `${published} pub`, `${skipped} skip`];

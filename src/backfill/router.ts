@@ -11,7 +11,7 @@ import { isOver } from './backfill-progress.ts';
 import { parseBackfillRequest, type BackfillRequest } from './backfill-request.ts';
 import type { BackfillRun, BackfillRuns } from './runs.ts';
 
-/** What the routes work with. */
+/** What the routes need. */
 export interface BackfillRoutesOptions {
   readonly access: Pick<AdminAccess, 'authorize'>;
   readonly runs: Pick<BackfillRuns, 'start' | 'find'>;
@@ -144,25 +144,25 @@ function isBodyError(error: unknown): boolean {
   return error instanceof Error && 'type' in error && 'statusCode' in error;
 }
 
-/** Waits for the work, at most this many milliseconds. Rejects if the work rejects within that time. */
-async function settledWithin(ms: number, work: Promise<unknown>): Promise<void> {
+/** Waits for the work, at most `timeoutMs` milliseconds. Rejects if the work rejects within that time. */
+async function settledWithin(timeoutMs: number, work: Promise<unknown>): Promise<void> {
   const settled = new AbortController();
   try {
-    await Promise.race([work, sleep(ms, settled.signal)]);
+    await Promise.race([work, sleep(timeoutMs, settled.signal)]);
   } finally {
     settled.abort();
   }
 }
 
 /**
- * The request with only the targets that the caller may use. For a job that may only act for its own project that is the
- * project, whether the request names it or nothing. Throws Forbidden if the request names anything else.
+ * The request with only the targets that the caller may use. A job that may only act for its own project gets that
+ * project, even if the request names no target. Throws Forbidden if the request names another target.
  */
 function restrictTo(caller: Caller, request: BackfillRequest): BackfillRequest {
   if (caller.kind === 'token' || caller.may === 'everything') return request;
-  const other = request.targets.find((target) => target.toLowerCase() !== caller.project.toLowerCase());
-  if (other !== undefined)
-    throw new Forbidden(`a job of ${caller.project} may only publish tags of that project, not of ${other}`);
+  const foreign = request.targets.find((target) => target.toLowerCase() !== caller.project.toLowerCase());
+  if (foreign !== undefined)
+    throw new Forbidden(`a job of ${caller.project} may only publish tags of that project, not of ${foreign}`);
   return { ...request, targets: [caller.project] };
 }
 

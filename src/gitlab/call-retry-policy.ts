@@ -2,11 +2,13 @@ import type { RetryPolicy } from '../async/retry.ts';
 import { Retry } from '../errors.ts';
 import { ErrorResponse } from './error-response.ts';
 
-/** The waits during a short outage, so that it does not cost a job the work already done. In milliseconds. */
+/** The waits during a short outage, in milliseconds. They save a job from losing the work already done. */
 const OUTAGE_WAITS_MS = [300, 1500];
 /** The statuses of a short outage. */
 const OUTAGE_STATUSES: ReadonlySet<number> = new Set([500, 502, 503, 504]);
-/** A rate limit that ends within this time is waited for, so that a long listing does not start again. In milliseconds. */
+/**
+ * The longest rate limit that a call waits for, in milliseconds. Without this wait, a long listing would start again.
+ */
 const MAX_RATE_LIMIT_WAIT_MS = 120_000;
 const MAX_RATE_LIMIT_WAITS = 5;
 

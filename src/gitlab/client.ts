@@ -41,8 +41,8 @@ export function resourceOptions(options: GitLabOptions): ConstructorParameters<t
 }
 
 /**
- * Everything that modpress reads from GitLab. What does not exist is `undefined`. Every other failure rejects with
- * Retry, so that an outage never looks like absence. Lists are read page by page: their length costs no memory.
+ * Reads from GitLab. Something that does not exist is `undefined`. Every other failure rejects with Retry, so that an
+ * outage never looks like absence. Lists are read page by page: their length costs no memory.
  */
 export class GitLabClient {
   readonly #api: InstanceType<typeof Gitlab>;
@@ -113,7 +113,7 @@ export class GitLabClient {
     return parseResponse(commitSchema, commit, `commit ${id} of project ${projectId}`);
   }
 
-  /** Whether a commit is reachable from a branch or tag. One that exists only in a merge request is not. */
+  /** Whether a commit is reachable from a branch or tag. A commit that exists only in a merge request is not. */
   async isReachable(projectId: number, commit: CommitId): Promise<boolean> {
     const endpoint = `projects/${projectId}/repository/commits/${commit}/refs`;
     const first = await this.#items(z.array(z.unknown()), endpoint, { type: 'all' }).next();
@@ -189,7 +189,10 @@ export class GitLabClient {
     if (first) yield* this.#itemsFrom(first, schema, endpoint);
   }
 
-  /** The items of a list from a page on. Rejects with Retry if a later page is missing: half a list must not pass as a whole one. */
+  /**
+   * The items of a list, from page `first` on. Rejects with Retry if a later page is missing: an incomplete list must
+   * not pass as a complete one.
+   */
   #itemsFrom<T>(first: Page, schema: z.ZodType<T[]>, endpoint: string): AsyncGenerator<T> {
     return itemsFrom(first, schema, endpoint, async (query) => {
       const page = await this.#page(endpoint, query);

@@ -9,7 +9,10 @@ const ARCHIVE_LIMIT_MS = 60_000;
 /** The message of a response is cut to this length, so that it stays one readable line. */
 const MAX_LINE_CHARACTERS = 200;
 
-/** The wait where only a person can help (a refused token, a missing role): a quick retry is useless, but the tag must not be lost. */
+/**
+ * The wait after an error that only a person can solve, such as a refused token or a missing role. A quick retry is
+ * useless, but the tag must not be lost.
+ */
 export const NEEDS_PERSON_MS = 5 * 60_000;
 
 /** GitLab answered 404: what was requested does not exist, or the token may not see it. */

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { parseResponse } from './schema.ts';
 
-/** The largest page that GitLab gives. */
+/** The largest page that GitLab returns. */
 export const MAX_PER_PAGE = 100;
 
 /** One page of a list. Its header `Link` leads to the next one. */
@@ -14,8 +14,8 @@ export interface Page {
 export type PageQuery = Readonly<Record<string, string>>;
 
 /**
- * The items of a list from page `first` on. Follows `Link: rel="next"`, so it works for every way in which GitLab makes
- * pages. `read` gets the next page, and its errors are passed on. Rejects with Retry if a page does not fit `schema`.
+ * The items of a list from page `first` on. Follows `Link: rel="next"`, so it works for every kind of pagination in
+ * GitLab. `read` gets the next page, and its errors are passed on. Rejects with Retry if a page does not fit `schema`.
  */
 export async function* itemsFrom<T>(
   first: Page,

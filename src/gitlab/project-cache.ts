@@ -9,7 +9,8 @@ const MAX_PROJECTS = 10_000;
 
 /**
  * Projects that were read from GitLab a moment ago, for work on many tags of one project, or many requests of one go
- * command. Remembers absent projects too, but no failures. Concurrent reads of one project share one call.
+ * command. Also remembers that a project does not exist, but remembers no failure. Concurrent reads of one project
+ * share one call.
  */
 export class ProjectCache {
   readonly #entries: LRUCache<string, { readonly project: Project | undefined }, number | string>;
@@ -18,7 +19,7 @@ export class ProjectCache {
     this.#entries = new LRUCache({
       max: MAX_PROJECTS,
       ttl: FRESH_MS,
-      // A fetch whose place others need still has a result for its callers.
+      // A project that leaves the cache while it is being read still reaches the callers that wait for it.
       ignoreFetchAbort: true,
       fetchMethod: async (_key, _stale, { context: id }) => ({ project: await gitlab.project(id) }),
     });

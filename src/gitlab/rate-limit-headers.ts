@@ -1,4 +1,7 @@
-/** GitLab's windows are a minute or an hour, and maintenance can take hours. After a pause of this length, one more call does no harm. */
+/**
+ * The longest pause, in milliseconds. GitLab's rate-limit windows are a minute or an hour, and maintenance can take
+ * hours. After a pause of this length, one more call does no harm.
+ */
 const MAX_PAUSE_MS = 10 * 60_000;
 
 /**
@@ -6,9 +9,9 @@ const MAX_PAUSE_MS = 10 * 60_000;
  *
  * A 429 of GitLab's limits for users and addresses (lib/gitlab/rack_attack.rb) has RateLimit-Limit, -Name, -Observed,
  * -Remaining, -Reset, -ResetTime and Retry-After. Since 18.6 the first five come with other responses as well (lib/gitlab/
- * middleware/rack_attack_headers.rb), behind a feature flag. There, 0 remaining marks the last call before a 429.
- * The archive limit is separate (Gitlab::ApplicationRateLimiter): it counts one project, and its 429 has none of these
- * headers. If a proxy in between adds a Retry-After, it holds for that archive alone.
+ * middleware/rack_attack_headers.rb), behind a feature flag. There, 0 remaining marks the last call before a 429. The
+ * archive limit is separate (Gitlab::ApplicationRateLimiter): it counts one project, and its 429 has none of these
+ * headers. If a proxy in between adds a Retry-After, it applies to that archive alone.
  */
 export function rateLimitPauseMs({ status, headers }: Response, isArchive: boolean): number {
   const isUsedUp = headers.get('ratelimit-remaining') === '0';
@@ -16,13 +19,18 @@ export function rateLimitPauseMs({ status, headers }: Response, isArchive: boole
   return retryAfterMs(headers) ?? untilResetMs(headers);
 }
 
-/** Retry-After in milliseconds (GitLab sends seconds), at most 10 minutes; undefined if it is missing or no number. */
+/**
+ * Retry-After in milliseconds (GitLab sends seconds), at most 10 minutes; undefined if it is missing or not a number.
+ */
 export function retryAfterMs(headers: Headers): number | undefined {
   const seconds = Number(headers.get('retry-after') ?? Number.NaN);
   return Number.isFinite(seconds) && seconds >= 0 ? Math.min(MAX_PAUSE_MS, Math.ceil(seconds * 1000)) : undefined;
 }
 
-/** RateLimit-Reset is a time of GitLab's clock, in seconds since 1970. The Date of the same response is of that clock, too; ours may differ. */
+/**
+ * RateLimit-Reset is a time of GitLab's clock, in seconds since 1970. The Date of the same response comes from that
+ * clock too, while our clock may differ.
+ */
 function untilResetMs(headers: Headers): number {
   const resetMs = Number(headers.get('ratelimit-reset') ?? Number.NaN) * 1000;
   const dateMs = Date.parse(headers.get('date') ?? '');

@@ -95,5 +95,7 @@ export function parseResponse<T>(schema: z.ZodType<T>, value: unknown, subject: 
   if (value === undefined) return undefined;
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new Retry(`GitLab's answer for ${subject} is not what its API documents: ${z.prettifyError(result.error)}`);
+  throw new Retry(
+    `GitLab's response for ${subject} does not match the documentation of its API: ${z.prettifyError(result.error)}`,
+  );
 }

@@ -15,8 +15,8 @@ export interface FoundTargets {
 }
 
 /**
- * Called with a path that is no group and no project, or that the token may not see; `newPath` is then undefined. Also
- * called when a project has left the path: `newPath` is where it is now, which is not in GITLAB_SCOPE any more.
+ * Called with a path that is neither a group nor a project, or that the token may not see; `newPath` is then undefined.
+ * Also called when a project has left the path: `newPath` is its new path, which is outside GITLAB_SCOPE.
  */
 type OnUnknown = (path: string, newPath: string | undefined) => void;
 
@@ -85,8 +85,8 @@ async function* projectsAt(
 }
 
 /**
- * Whether modpress publishes from a project: its repository is switched on, and the project does not wait for its deletion.
- * GitLab changes the path of a project that waits. That is no move.
+ * Whether modpress publishes from a project: its repository is switched on, and the project does not wait for its
+ * deletion. GitLab changes the path of a project that waits for its deletion, but the project has not moved.
  */
 export function isOpen({ hasCode, isBeingDeleted }: Project): boolean {
   return hasCode && !isBeingDeleted;

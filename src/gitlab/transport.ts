@@ -28,8 +28,8 @@ const MAX_REDIRECTS = 3;
 
 /**
  * The transport under @gitbeaker. Gitbeaker's own transport repeats a call ten times within half a second after a 429,
- * and allows five archives a minute for all projects together. This one obeys the rate limiter and GitLab's rate-limit
- * headers, retries as CallRetryPolicy decides, and throws nothing but GitLabNotFound and Retry.
+ * and allows five archives a minute for all projects together. This transport obeys the rate limiter and GitLab's
+ * rate-limit headers, retries as CallRetryPolicy decides, and throws nothing but GitLabNotFound and Retry.
  */
 export function createTransport(options: TransportOptions): ReturnType<typeof createRequesterFn> {
   return createRequesterFn(
@@ -50,7 +50,7 @@ async function send(
     await options.beforeCall();
     try {
       const response = await fetchOnce(endpoint, request, options);
-      await passOnPause(response, isArchive, options);
+      await reportPause(response, isArchive, options);
       if (response.ok) return await read(response, request.asStream === true);
       throw await errorOf(response, endpoint);
     } catch (error) {
@@ -60,8 +60,8 @@ async function send(
   }, policy);
 }
 
-/** Passes on a rate-limit pause. If that fails, the response is dropped and the error of `hold` is thrown. */
-async function passOnPause(response: Response, isArchive: boolean, { hold }: TransportOptions): Promise<void> {
+/** Reports a rate-limit pause to `hold`. If `hold` rejects, drops the response and throws that error. */
+async function reportPause(response: Response, isArchive: boolean, { hold }: TransportOptions): Promise<void> {
   const pauseMs = rateLimitPauseMs(response, isArchive);
   if (pauseMs === 0) return;
   try {
@@ -112,7 +112,7 @@ async function fetchOnce(
   }
 }
 
-/** GitLab redirects to itself when a project was moved. No other host gets the token, or is trusted. */
+/** GitLab redirects to itself when a project was moved. No other host gets the token or is trusted. */
 function redirected(from: URL, location: string): URL {
   const to = new URL(location, from);
   if (to.origin === from.origin) return to;

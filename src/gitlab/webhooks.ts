@@ -70,7 +70,7 @@ export type CallResult =
 
 /** Only an Owner of a group may read and change its hooks (doc/api/group_webhooks.md). */
 const OWNER_ACCESS = 50;
-/** The largest page of deliveries that GitLab gives (lib/api/hooks/events.rb). */
+/** The largest page of deliveries that GitLab returns (lib/api/hooks/events.rb). */
 const MAX_DELIVERIES_PER_PAGE = 20;
 
 /** Reads and changes hooks of projects, groups and the system. Rejects with ErrorResponse, GitLabNotFound or Retry, as the transport does. */
@@ -104,8 +104,8 @@ export class WebhookClient {
   }
 
   /**
-   * Makes GitLab call a hook with data of the newest commits, also a disabled hook. A successful response enables the hook.
-   * Not for system hooks.
+   * Makes GitLab call a hook with data of the newest commits, even if the hook is disabled. A successful response
+   * enables the hook. Not for system hooks.
    */
   test(owner: HookOwner, id: number): Promise<CallResult> {
     return this.#call(`${hooksEndpoint(owner)}/${id}/test/tag_push_events`);

@@ -2,7 +2,7 @@ import { ModfileSyntaxError, parseStatements, unquoteGo, type Statement } from '
 import { splitPathVersion } from './path.ts';
 import { canonicalVersion, compareVersions, matchesMajor } from './version.ts';
 
-/** Reads a go.mod exactly as tolerantly as the go command reads the go.mod of a dependency. */
+/** Reads a go.mod with the same tolerance with which the go command reads the go.mod of a dependency. */
 
 /** A range of versions that the author retracted: from `low` to `high`, both included. */
 export interface Retraction {
@@ -58,7 +58,10 @@ export function isRetracted(version: string, ranges: readonly Retraction[]): boo
   return ranges.some(({ low, high }) => compareVersions(low, version) <= 0 && compareVersions(version, high) <= 0);
 }
 
-/** Parses a go.mod as modfile.ParseLax does: unknown directives are ignored, a fault in a known one gives undefined. */
+/**
+ * Parses a go.mod as modfile.ParseLax does: ignores unknown directives. Returns undefined if a known directive is
+ * invalid.
+ */
 export function parseModfileLax(gomod: Buffer): Modfile | undefined {
   try {
     return readDirectives(parseStatements(gomod.toString('utf8')));

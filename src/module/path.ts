@@ -1,8 +1,8 @@
 import { isLetter } from './unicode.ts';
 
 /**
- * Module paths and file paths, by the rules of golang.org/x/mod/module. As there, each check gives a reason: it returns the
- * reason as a string, or undefined if the path is valid.
+ * Module paths and file paths, by the rules of golang.org/x/mod/module. Each check returns the reason why a path is
+ * invalid, or undefined if the path is valid.
  */
 
 declare const modulePathBrand: unique symbol;

@@ -12,7 +12,7 @@ export interface DownloadTimeouts {
 /** How to make a download. */
 export interface DownloadOptions {
   readonly timeouts: DownloadTimeouts;
-  /** `Authorization` header. It is sent to the origin of the URL only, never to the target of a redirect elsewhere. */
+  /** `Authorization` header. It is sent to the origin of the URL only, never to another origin after a redirect. */
   readonly authorization: string | undefined;
   /** Aborts the download, also while the body arrives. */
   readonly signal: AbortSignal;
@@ -24,7 +24,7 @@ export interface Download {
   readonly host: string;
   readonly status: number;
   readonly headers: Headers;
-  /** Rejects with UpstreamFailed if the connection breaks, the body is truncated, or no data arrives for too long. */
+  /** Rejects with UpstreamFailed if the connection breaks, the body is truncated, or no data arrives for `idleMs`. */
   readonly body: AsyncIterable<Uint8Array>;
   cancel(): void;
 }
@@ -34,31 +34,31 @@ export interface Download {
  * A response of any status is a result. Rejects with UpstreamFailed if there is no response.
  */
 export async function download(url: string, options: DownloadOptions): Promise<Download> {
-  const watch = new Watch(new URL(url).host, options.signal);
+  const guard = new TimeoutGuard(new URL(url).host, options.signal);
   try {
-    const response = await watch.during(options.timeouts.headersMs, () => follow(url, options, watch));
+    const response = await guard.withTimeout(options.timeouts.headersMs, () => follow(url, options, guard));
     return {
-      host: watch.host,
+      host: guard.host,
       status: response.status,
       headers: response.headers,
-      body: read(response, watch, options.timeouts),
-      cancel: () => watch.end(),
+      body: read(response, guard, options.timeouts),
+      cancel: () => guard.end(),
     };
   } catch (error) {
-    watch.end();
-    throw watch.failure('cannot be reached', error);
+    guard.end();
+    throw guard.failure('cannot be reached', error);
   }
 }
 
 /** Reads the whole body. Rejects with UpstreamFailed if the body is longer than `maxBytes`. */
 export async function readAll(response: Download, maxBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of limited(response, maxBytes)) chunks.push(chunk);
+  for await (const chunk of limitBody(response, maxBytes)) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 
 /** Yields the chunks of the body. Fails with UpstreamFailed as soon as the body exceeds `maxBytes`. */
-export async function* limited(response: Download, maxBytes: number): AsyncGenerator<Uint8Array> {
+export async function* limitBody(response: Download, maxBytes: number): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of response.body) {
     bytes += chunk.length;
@@ -69,7 +69,7 @@ export async function* limited(response: Download, maxBytes: number): AsyncGener
 }
 
 /** The time-outs of one download. Aborts the download when a time-out expires or the caller's signal is aborted. */
-class Watch {
+class TimeoutGuard {
   readonly host: string;
   readonly #controller = new AbortController();
   readonly #stop: AbortSignal;
@@ -87,7 +87,7 @@ class Watch {
     return this.#controller.signal;
   }
 
-  async during<T>(timeoutMs: number, work: () => Promise<T>): Promise<T> {
+  async withTimeout<T>(timeoutMs: number, work: () => Promise<T>): Promise<T> {
     const timer = setTimeout(() => {
       this.#timedOut = true;
       this.end();
@@ -104,9 +104,9 @@ class Watch {
     this.#controller.abort();
   };
 
-  failure(what: string, error: unknown): UpstreamFailed {
+  failure(problem: string, error: unknown): UpstreamFailed {
     if (error instanceof UpstreamFailed) return error;
-    const message = this.#timedOut ? 'took too long to respond' : `${what} (${reasonOf(error)})`;
+    const message = this.#timedOut ? 'took too long to respond' : `${problem} (${reasonOf(error)})`;
     return new UpstreamFailed(`${this.host} ${message}`, { timedOut: this.#timedOut, cause: error });
   }
 }
@@ -114,18 +114,18 @@ class Watch {
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MAX_REDIRECTS = 10;
 
-async function follow(url: string, options: DownloadOptions, watch: Watch): Promise<Response> {
+async function follow(url: string, options: DownloadOptions, guard: TimeoutGuard): Promise<Response> {
   const { origin } = new URL(url);
   let target = new URL(url);
   for (let redirects = 0; ; redirects++) {
     const headers = headersFor(target.origin === origin ? options.authorization : undefined);
-    const response = await getAgainIfReset(target, { signal: watch.signal, headers });
+    const response = await getAgainIfReset(target, { signal: guard.signal, headers });
     const location = REDIRECTS.has(response.status) ? response.headers.get('location') : null;
     if (location === null) return response;
     await response.body?.cancel();
     if (redirects === MAX_REDIRECTS)
-      throw new UpstreamFailed(`${watch.host} redirected more than ${MAX_REDIRECTS} times`);
-    target = redirected(target, location, watch.host);
+      throw new UpstreamFailed(`${guard.host} redirected more than ${MAX_REDIRECTS} times`);
+    target = redirected(target, location, guard.host);
   }
 }
 
@@ -159,23 +159,30 @@ function redirected(from: URL, location: string, host: string): URL {
   return target;
 }
 
-async function* read(response: Response, watch: Watch, { idleMs }: DownloadTimeouts): AsyncGenerator<Uint8Array> {
+async function* read(
+  response: Response,
+  guard: TimeoutGuard,
+  { idleMs }: DownloadTimeouts,
+): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
   try {
     for (;;) {
       // The timer runs only while we wait for the server. A slow reader on our side is not the server's fault.
-      const chunk = reader && (await watch.during(idleMs, () => reader.read()));
+      const chunk = reader && (await guard.withTimeout(idleMs, () => reader.read()));
       if (chunk?.value === undefined) return;
       yield chunk.value;
     }
   } catch (error) {
-    throw watch.failure('broke the connection in the middle of the response', error);
+    throw guard.failure('broke the connection in the middle of the response', error);
   } finally {
-    watch.end();
+    guard.end();
   }
 }
 
-/** The reason for a message to clients: a code. The full text may contain addresses, which belong in the log only. */
+/**
+ * The reason of a failure as clients may see it: an error code. The full text may contain addresses, which belong in
+ * the log only.
+ */
 function reasonOf(error: unknown): string {
   if (error instanceof Error && error.name === 'AbortError') return 'aborted';
   return codeOf(error) ?? 'no connection';

@@ -13,10 +13,10 @@ import { checkSmallFile } from './validate-download.ts';
 /** What ExternalModules needs. */
 export interface ExternalParts {
   readonly upstream: Upstream;
-  /** The cache for `upstream/`. */
+  /** The part of the store below `upstream/`. */
   readonly cache: Cache;
   readonly log: Logger;
-  /** Bound of the cache in memory, in bytes; 64 MiB by default. */
+  /** Maximum size of the cache in memory, in bytes; 64 MiB by default. */
   readonly memoryBytes?: number;
   /** Folder for zips while they arrive; the system's folder for temporary files by default. */
   readonly temporaryRoot?: string;

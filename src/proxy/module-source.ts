@@ -3,7 +3,7 @@ import type { ByteRange, OpenObject, StoredObject } from '../store/store.ts';
 import type { ModuleRequest } from './protocol-request.ts';
 
 /**
- * Where modules come from. The router has one source for private modules and another for external modules. Filters and
+ * A source of modules. The router has one source for private modules and another for external modules. Filters and
  * publishing on demand are sources that wrap another source.
  *
  * Resolves to an answer if the request succeeds. Otherwise rejects with one of the errors below or StoreUnavailable.
@@ -41,7 +41,9 @@ export interface StoredAnswer {
   openRange(range?: ByteRange): Promise<OpenObject | undefined>;
 }
 
-/** Content that is still being downloaded. The caller consumes or destroys `body`. `size` is in bytes, if it is known already. */
+/**
+ * Content that is still being downloaded. The caller consumes or destroys `body`. `size` is in bytes, if it is known.
+ */
 export interface StreamAnswer {
   readonly kind: 'stream';
   readonly body: Readable;
@@ -55,7 +57,10 @@ export interface RedirectAnswer {
   readonly url: string;
 }
 
-/** 404: as far as is known, the module or version does not exist. The go command tries its next proxy. The developer reads the message. */
+/**
+ * 404: as far as the service can tell, the module or version does not exist. The go command tries its next proxy. The
+ * developer reads the message.
+ */
 export class NotFound extends Error {
   override readonly name: string = 'NotFound';
 }

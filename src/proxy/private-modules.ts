@@ -22,7 +22,7 @@ import { byPreference, listedVersions } from './listed-versions.ts';
 /** What PrivateModules needs. */
 export interface PrivateModulesParts {
   readonly store: ReadStore;
-  /** Bound of the cache in memory, in bytes; 64 MiB by default. */
+  /** Maximum size of the cache in memory, in bytes; 64 MiB by default. */
   readonly memoryBytes?: number;
   /** How long a file in memory is served without reading the store, in milliseconds; 10 s by default. */
   readonly freshMs?: number;
@@ -32,11 +32,12 @@ const MEMORY_BYTES = 64 * 2 ** 20;
 const FRESH_MS = 10_000;
 
 /**
- * The private modules. They come from the store and from nowhere else.
+ * The private modules. They come from the store and from no other place.
  *
- * A version exists once its `.info` exists, which is written last. A `.mod` or `.zip` without it does not exist yet.
- * Files in memory remain available during an outage of the store. While the store works, a file is served from memory
- * for a few seconds only, so that all processes soon notice a version that another process has withdrawn or replaced.
+ * A version exists once its `.info` exists, which is written last. Without an `.info`, the `.mod` and `.zip` in the
+ * store are not served. Files in memory remain available during an outage of the store. While the store works, a file
+ * is served from memory for a few seconds only, so that all processes soon notice a version that another process has
+ * withdrawn or replaced.
  */
 export class PrivateModules implements ModuleSource {
   readonly #store: ReadStore;
@@ -95,7 +96,7 @@ export class PrivateModules implements ModuleSource {
     return (await this.#small(module, latest, 'info'))?.body;
   }
 
-  /** The listing of `.info` files is the truth, not the static copy under `list`. */
+  /** The versions for `@v/list`, found by their `.info`. The static copy under `list` is not read. */
   async #versions(module: ModulePath): Promise<Version[]> {
     const published: Version[] = [];
     for await (const version of publishedVersions(this.#store, module)) published.push(version);
@@ -127,8 +128,8 @@ export class PrivateModules implements ModuleSource {
   }
 
   /**
-   * Reads from memory what is at most `freshMs` old, otherwise through `load`. Concurrent loads of one key are made once.
-   * If the store is down, the result is what is in memory, as stale.
+   * Returns the content in memory if it is at most `freshMs` old. Otherwise loads it; concurrent reads of one key share
+   * one load. If the store is down, the result is the content in memory, marked as stale.
    */
   async #read(key: string, freshMs: number, load: () => Promise<Buffer | undefined>): Promise<BytesAnswer | undefined> {
     const cached = this.#memory.get(key);

@@ -7,9 +7,9 @@ import { NotFound, type Answer, type FileAccess, type StoredAnswer } from './mod
 
 /**
  * How to read a stored file for a request. A plain GET opens it at once: size and time come with it, so a `stat` would
- * be a second call for nothing. A HEAD needs no body, and a range such as `bytes=-100` needs the size first. With
- * If-None-Match the client most likely has the file already. Then a `stat` costs less than a body that is thrown away,
- * which on S3 costs the connection too.
+ * be an unnecessary second call. A HEAD needs no body, and a range such as `bytes=-100` needs the size first. With
+ * If-None-Match the client most likely has the file already. Then a `stat` costs less than a body that is not sent: on
+ * S3, an unread body also costs the connection.
  */
 export function fileAccessFor(request: Request): FileAccess {
   const isPlainGet =
@@ -52,7 +52,10 @@ async function send(request: Request, response: Response, answer: Answer): Promi
   }
 }
 
-/** Serves stored objects whole or in part (RFC 9110, section 14). The go command requests no parts; download managers and caches do. */
+/**
+ * Serves stored objects whole or in part (RFC 9110, section 14). The go command requests only whole files, but download
+ * managers and caches request parts.
+ */
 async function sendStored(request: Request, response: Response, answer: StoredAnswer): Promise<void> {
   const { object } = answer;
   const etag = etagOf(`${object.key} ${object.size} ${object.modified.getTime()}`);

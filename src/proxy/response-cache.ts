@@ -7,8 +7,8 @@ import { MemoryCache } from './memory-cache.ts';
 
 /**
  * Small responses of upstream servers, cached in memory and in the store. Concurrent requests for one key are sent
- * upstream once. If the store cannot be read or written, this is logged and costs another request upstream; the client
- * gets its answer in any case.
+ * upstream once. A store that cannot be read or written is logged and costs another request upstream. The client gets
+ * its answer in any case.
  */
 export class ResponseCache {
   readonly #cache: Cache;
@@ -17,7 +17,7 @@ export class ResponseCache {
   readonly #requests = new SingleFlight<BytesAnswer>();
   readonly #writes = new Map<string, Promise<void>>();
 
-  /** `memoryBytes` bounds the cache in memory. */
+  /** `memoryBytes` limits the size of the cache in memory. */
   constructor(cache: Cache, log: Logger, memoryBytes: number) {
     this.#cache = cache;
     this.#log = log;
@@ -68,7 +68,7 @@ export class ResponseCache {
     }
   }
 
-  /** Does not wait for the write, so that the client need not either. Content that has not changed is not written again. */
+  /** Starts to write the content, unless it has not changed. Neither the caller nor the client waits for the write. */
   #store(key: string, body: Buffer): Buffer {
     if (this.#memory.get(key)?.body.equals(body)) return body;
     this.#memory.set(key, body);
@@ -79,7 +79,7 @@ export class ResponseCache {
     return body;
   }
 
-  /** Writes of one key are made one after the other, so that the last one wins. */
+  /** The writes of one key run one after the other, so that the newest content stays. */
   async #put(key: string, body: Buffer, previous: Promise<void> | undefined): Promise<void> {
     await previous;
     try {
@@ -90,7 +90,7 @@ export class ResponseCache {
   }
 }
 
-/** Whether upstream failed. That is also so if the client would get the 404 that stands for `direct`, with the failure as its cause. */
+/** Whether upstream failed. The 404 that stands for `direct` counts too, if its cause is such a failure. */
 function isOutage(error: unknown): boolean {
   return error instanceof UpstreamFailed || (error instanceof Error && error.cause instanceof UpstreamFailed);
 }

@@ -25,7 +25,10 @@ export interface ProxyParts {
   readonly externalModules: ModuleSource;
   readonly sumdb: Pick<Sumdb, 'answer'>;
   readonly log: Logger;
-  /** Called when a request is over. `route` is one of a few fixed words, such as `private/zip`. */
+  /**
+   * Called when a response has ended, or its client has left. `route` is one of a few fixed words, such as
+   * `private/zip`.
+   */
   readonly observe?: (route: string, status: number, seconds: number) => void;
 }
 
@@ -63,7 +66,7 @@ async function serve(parts: ProxyParts, request: Request, response: Response): P
     setHeaders(response, routed, answer);
     await respond(request, response, answer);
   } catch (error) {
-    fail(parts.log, request, response, error, routed);
+    sendError(parts.log, request, response, error, routed);
   }
 }
 
@@ -87,7 +90,7 @@ function nameOf(parsed: ModuleRequest | SumdbRequest): string {
   return parsed.kind === 'file' ? parsed.file : parsed.kind;
 }
 
-/** The developer's name for what a request is about. */
+/** The subject of a request, in words for the developer. */
 function subjectOf(parsed: ModuleRequest | SumdbRequest): string {
   return parsed.kind === 'sumdb' ? `the checksum database ${parsed.database}` : describe(parsed);
 }
@@ -96,7 +99,10 @@ function setHeaders(response: Response, routed: RoutedRequest, answer: Answer): 
   const cacheScope = cacheScopeOf(routed);
   if (answer.kind !== 'redirect') response.setHeader('Content-Type', contentType(routed.parsed));
   const immutable = answer.kind !== 'redirect' && answer.immutable;
-  response.setHeader('Cache-Control', immutable ? `${cacheScope}, max-age=604800, immutable` : changing(cacheScope));
+  response.setHeader(
+    'Cache-Control',
+    immutable ? `${cacheScope}, max-age=604800, immutable` : cacheControlForChanges(cacheScope),
+  );
   if (answer.kind === 'bytes' && answer.stale) {
     response.setHeader('Cache-Control', 'no-cache');
     response.setHeader('Warning', '110 modpress "Response is Stale"');
@@ -112,7 +118,7 @@ function cacheScopeOf(routed: RoutedRequest | undefined): 'private' | 'public' {
  * Cache-Control for content that changes. A cache between the service and the developers must not hide a tag that was
  * just pushed, so it has to revalidate private content.
  */
-function changing(cacheScope: 'private' | 'public'): string {
+function cacheControlForChanges(cacheScope: 'private' | 'public'): string {
   return cacheScope === 'private' ? 'private, no-cache' : 'public, max-age=60';
 }
 
@@ -144,7 +150,7 @@ interface Failure {
   readonly retryAfter?: number | undefined;
 }
 
-function fail(
+function sendError(
   log: Logger,
   request: Request,
   response: Response,
@@ -153,8 +159,8 @@ function fail(
 ): void {
   const fields = { requestId: requestIdOf(response), path: request.path };
   if (response.headersSent || response.destroyed) {
-    const left = error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
-    if (left) log.debug({ event: 'request.aborted', ...fields }, 'the client closed the connection');
+    const clientLeft = error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
+    if (clientLeft) log.debug({ event: 'request.aborted', ...fields }, 'the client closed the connection');
     else log.error({ event: 'response.interrupted', err: error, ...fields }, 'a response could not be completed');
     response.destroy();
     return;
@@ -164,7 +170,10 @@ function fail(
   for (const name of ['Content-Length', 'Content-Range', 'ETag', 'Accept-Ranges', 'Last-Modified'])
     response.removeHeader(name);
   response.status(status).setHeader('Content-Type', TEXT);
-  response.setHeader('Cache-Control', status === 404 || status === 410 ? changing(cacheScopeOf(routed)) : 'no-store');
+  response.setHeader(
+    'Cache-Control',
+    status === 404 || status === 410 ? cacheControlForChanges(cacheScopeOf(routed)) : 'no-store',
+  );
   if (retryAfter !== undefined) response.setHeader('Retry-After', retryAfter);
   if (status === 405) response.setHeader('Allow', 'GET, HEAD');
   const body = Buffer.from(withRequestId(shownLines(text), response));
@@ -175,13 +184,13 @@ function fail(
 /** The go command shows at most eight lines of an error, up to the first blank line. The last one is for the request id. */
 const MAX_TEXT_LINES = 7;
 
-/** As much of a text as the go command shows together with the request id. */
+/** The lines of a text that the go command shows together with the request id. */
 function shownLines(text: string): string {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
   return lines.slice(0, MAX_TEXT_LINES).join('\n');
 }
 
-/** Only messages that are written for the developer are sent. Those of unexpected errors are only logged. */
+/** Only messages that are written for the developer are sent. The messages of unexpected errors are only logged. */
 function failureOf(error: unknown, subject: string): Failure {
   if (error instanceof BadRequest) return { status: 400, text: `bad request: ${error.message}` };
   if (error instanceof MethodNotAllowed) return { status: 405, text: 'method not allowed: modules are read-only here' };

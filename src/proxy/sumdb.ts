@@ -7,7 +7,10 @@ import { ResponseCache } from './response-cache.ts';
 import { sumdbOperation, sumdbPath, type SumdbRequest } from './protocol-request.ts';
 import type { Upstream } from './upstream.ts';
 
-/** A checksum database that clients may use. With `server`, it is requested there; without, through the upstream proxies. */
+/**
+ * A checksum database that clients may use. Requests go to `server`, or to the upstream proxies if `server` is
+ * undefined.
+ */
 export interface SumdbEntry {
   readonly name: string;
   readonly server: Pick<ProxyEntry, 'url' | 'authorization'> | undefined;
@@ -16,15 +19,15 @@ export interface SumdbEntry {
 /** What Sumdb needs. */
 export interface SumdbParts {
   readonly upstream: Upstream;
-  /** The cache for `sumdb/`. */
+  /** The part of the store below `sumdb/`. */
   readonly cache: Cache;
   readonly log: Logger;
-  /** The databases that clients may use. If undefined, all that the upstream proxies know. */
+  /** The databases that clients may use. If undefined, all databases that the upstream proxies offer. */
   readonly databases: readonly SumdbEntry[] | undefined;
   readonly isPrivate: (path: string) => boolean;
   /** For the advice to a developer whose go command requests the checksum of a private module. */
   readonly privatePrefixes: readonly string[];
-  /** Bound of the cache in memory, in bytes; 16 MiB by default. */
+  /** Maximum size of the cache in memory, in bytes; 16 MiB by default. */
   readonly memoryBytes?: number;
 }
 
@@ -33,7 +36,7 @@ const MAX_BODY_BYTES = 4 * 2 ** 20;
 const MEMORY_BYTES = 16 * 2 ** 20;
 
 /**
- * Passes checksum databases through. Tiles and lookups never change and are cached. The go command verifies all
+ * Passes on requests to checksum databases. Tiles and lookups never change and are cached. The go command verifies all
  * responses with the key of the database. The paths of private modules are never sent to any server outside.
  */
 export class Sumdb {
@@ -71,16 +74,16 @@ export class Sumdb {
     if (databases !== undefined && entry === undefined) {
       throw new NotFound(`the checksum database ${request.database} is not passed through here`);
     }
-    const use = async (response: Download): Promise<Buffer> => {
+    const readBody = async (response: Download): Promise<Buffer> => {
       const body = await readAll(response, MAX_BODY_BYTES);
       checkBody(body, request, response.host);
       return body;
     };
     const server = entry?.server;
-    if (server === undefined) return () => upstream.get(`sumdb/${sumdbPath(request)}`, use);
+    if (server === undefined) return () => upstream.get(`sumdb/${sumdbPath(request)}`, readBody);
     // A proxy answers "supported", a database does not: https://go.dev/ref/mod#checksum-database.
     if (request.operation === 'supported') return async () => Buffer.alloc(0);
-    return () => upstream.getFrom(server, sumdbOperation(request), use);
+    return () => upstream.getFrom(server, sumdbOperation(request), readBody);
   }
 }
 

@@ -12,7 +12,7 @@ export interface UpstreamParts {
 const TIMEOUTS: DownloadTimeouts = { headersMs: 30_000, idleMs: 30_000 };
 /** Upper limit for the Retry-After of an upstream proxy that is passed on to clients. */
 const MAX_RETRY_AFTER_SECONDS = 3600;
-/** The go command shows at most eight lines of an error text. Two are left for our own. */
+/** The go command shows at most eight lines of an error text. Two of these lines are for the text of modpress. */
 const MAX_EXPLANATION_LINES = 6;
 const MAX_EXPLANATION_CHARACTERS = 500;
 const MAX_ERROR_BODY_BYTES = 65_536;
@@ -28,8 +28,9 @@ export const GO_DIRECT = 'To fetch it from its repository: go env -w GOPROXY=<th
  * the client gets the last failure that is not a 404, or else the last 404.
  *
  * `direct` becomes a 404, so that the client goes to the repository itself. `off` ends the list. If it is the first
- * entry, it becomes a 403, after which no client goes on. After a proxy, it leaves the 404 of that proxy as it is: the
- * go command requests every prefix of a package path as a module, and a 403 for one of them would fail the command.
+ * entry, it becomes a 403, after which no client tries another proxy. After a proxy, it leaves the 404 of that proxy as
+ * it is: the go command requests every prefix of a package path as a module, and a 403 for one of them would fail the
+ * command.
  */
 export class Upstream {
   readonly #entries: readonly GoproxyEntry[];
@@ -63,7 +64,7 @@ export class Upstream {
     throw failure ?? new Forbidden(UPSTREAM_IS_OFF);
   }
 
-  /** The same for a single server. */
+  /** Requests a path from a single server. The rules of `get` apply to `path`, `use` and the errors. */
   async getFrom<T>(
     server: Pick<ProxyEntry, 'url' | 'authorization'>,
     path: string,
@@ -127,7 +128,7 @@ async function explanation(response: Download): Promise<string> {
       .join('\n')
       .slice(0, MAX_EXPLANATION_CHARACTERS);
   } catch (error) {
-    // The status alone decides. The text may fail to arrive.
+    // The error depends on the status alone, so it does not matter if the text does not arrive.
     if (error instanceof UpstreamFailed) return '';
     throw error;
   }

@@ -6,8 +6,8 @@ import type { Spool } from '../io/spool.ts';
 import { parseJson } from '../io/json.ts';
 
 /**
- * Checks what an upstream server sends, before it is cached forever. Against forgery, the go command has its checksums.
- * These checks only keep truncated files and the login pages of other servers out of the cache.
+ * Checks the responses of upstream servers before they are cached forever. The go command detects forgery by its
+ * checksums. These checks only keep truncated files and the login pages of other servers out of the cache.
  */
 
 const infoSchema = z.object({ Version: z.string() });
@@ -42,8 +42,8 @@ const MAX_END_RECORD_BYTES = 65_557;
 export async function checkZip(spool: Spool, request: FileRequest): Promise<void> {
   const tail = await spool.peek(Math.max(0, spool.bytes - MAX_END_RECORD_BYTES), MAX_END_RECORD_BYTES);
   const end = tail.lastIndexOf('PK\u0005\u0006', undefined, 'latin1');
-  const whole = end >= 0 && end + 22 <= tail.length && end + 22 + tail.readUInt16LE(end + 20) === tail.length;
-  if (whole && (await isDirectoryOf(`${request.module}@${request.version}/`, tail.readUInt32LE(end + 16), spool)))
+  const isComplete = end >= 0 && end + 22 <= tail.length && end + 22 + tail.readUInt16LE(end + 20) === tail.length;
+  if (isComplete && (await isDirectoryOf(`${request.module}@${request.version}/`, tail.readUInt32LE(end + 16), spool)))
     return;
   throw new UpstreamFailed(
     `the upstream proxy sent, for ${describe(request)}, a zip that is truncated or not a zip of this version`,
@@ -55,6 +55,6 @@ async function isDirectoryOf(root: string, offset: number, spool: Spool): Promis
   if (offset === 0xffff_ffff) return true;
   const entry = await spool.peek(offset, 46 + root.length);
   const first = entry.toString('latin1', 0, 4);
-  // In a module without files, the end of the directory is right here.
+  // The directory of a module without files has only its end record.
   return first === 'PK\u0005\u0006' || (first === 'PK\u0001\u0002' && entry.toString('latin1', 46) === root);
 }

@@ -5,18 +5,18 @@ import { MAX_ZIP } from '../module/zip/writer.ts';
 import { StoreUnavailable, type OpenObject, type StoredObject } from '../store/store.ts';
 import type { Cache } from '../store/cache.ts';
 import { UpstreamFailed, describe, type Answer, type FileAccess } from './module-source.ts';
-import { limited, type Download } from './download.ts';
+import { limitBody, type Download } from './download.ts';
 import { protocolPath, type FileRequest } from './protocol-request.ts';
 import { Spool } from '../io/spool.ts';
 import type { Upstream } from './upstream.ts';
 import { checkZip } from './validate-download.ts';
 
-/** A zip in the cache, read as the first client needed it. */
+/** A zip in the cache: its size and time, and its body if the access was `open`. */
 interface CachedZip {
   readonly object: StoredObject | OpenObject;
 }
 
-/** A zip that is being downloaded. `size` is in bytes, if the upstream proxy said it. */
+/** A zip that is being downloaded. `size` is in bytes, if the upstream proxy reported it. */
 interface DownloadingZip {
   readonly spool: Spool;
   readonly size: number | undefined;
@@ -33,7 +33,7 @@ export class ZipCache {
   readonly #cache: Cache;
   readonly #log: Logger;
   readonly #temporaryRoot: string;
-  /** Per key: the first client's look into the cache and, if the zip was missing, its download until the end. */
+  /** The lookup of the first client, by key. During a download, the lookup stays here until the end. */
   readonly #lookups = new Map<string, Promise<CachedZip | DownloadingZip>>();
   readonly #downloads = new Set<Promise<void>>();
 
@@ -67,9 +67,10 @@ export class ZipCache {
   }
 
   /**
-   * The zip, in the cache or on its way. All clients that arrive between the first look into the cache and the end of the
-   * download share one lookup, so that there is one download. If the zip turns out to be in the cache, each client opens
-   * it for itself, since a body has one reader. Undefined means that the zip has left the cache meanwhile: look again.
+   * The zip in the cache, or its download. All clients that arrive between the first read of the cache and the end of
+   * the download share one lookup, so that there is one download. If the zip turns out to be in the cache, each client
+   * opens it for itself, since a body has one reader. Undefined means that the zip has left the cache meanwhile, so
+   * that the caller has to try again.
    */
   async #find(key: string, request: FileRequest, access: FileAccess): Promise<CachedZip | DownloadingZip | undefined> {
     const running = this.#lookups.get(key);
@@ -88,7 +89,10 @@ export class ZipCache {
     return lookup;
   }
 
-  /** A cache that cannot be read is logged, and costs a download. */
+  /**
+   * Undefined if the zip is missing. A cache that cannot be read is logged, and counts as missing: the zip is
+   * downloaded.
+   */
   async #readCache(key: string, access: FileAccess): Promise<CachedZip | undefined> {
     try {
       const object = await this.#cache[access](key);
@@ -120,7 +124,7 @@ export class ZipCache {
   ): Promise<void> {
     let reader: Readable | undefined;
     try {
-      for await (const chunk of limited(response, MAX_ZIP)) await spool.write(chunk);
+      for await (const chunk of limitBody(response, MAX_ZIP)) await spool.write(chunk);
       if (size !== undefined && size !== spool.bytes) {
         throw new UpstreamFailed(`${response.host} sent ${spool.bytes} of the ${size} bytes of ${describe(request)}`);
       }

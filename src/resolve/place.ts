@@ -41,7 +41,10 @@ export async function findPlace(
   throw new Skip(`there is no project for ${path}, or GITLAB_TOKEN may not see it`);
 }
 
-/** The place of a module path in a known project, whose root has the module path `root`. Throws Skip if the path does not fit. */
+/**
+ * The place of a module path in a given project, whose root has the module path `root`. Throws Skip if the path does
+ * not fit.
+ */
 export function placeIn(path: ModulePath, project: Project, root: string): ModulePlace {
   const split = splitPathVersion(path);
   if (!split) throw new Skip(`${path} has no valid major version suffix`);
@@ -54,7 +57,7 @@ export function placeIn(path: ModulePath, project: Project, root: string): Modul
 /** The module paths that the repository's root can have: the path and its parents, longest first. An element that ends in `.git` is the root. */
 function possibleRoots(path: ModulePath): string[] {
   const elements = path.split('/');
-  const marked = elements.findIndex((element, index) => index > 0 && /.\.git$/.test(element));
-  if (marked >= 0) return [elements.slice(0, marked + 1).join('/')];
+  const gitElement = elements.findIndex((element, index) => index > 0 && /.\.git$/.test(element));
+  if (gitElement >= 0) return [elements.slice(0, gitElement + 1).join('/')];
   return elements.map((_, index) => elements.slice(0, elements.length - index).join('/'));
 }

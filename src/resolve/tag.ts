@@ -28,15 +28,15 @@ export interface PushedTag {
 
 /** The version that a tag names. */
 export interface LocatedTag extends ResolvedVersion {
-  /** A warning for people about a version that can be published all the same. */
+  /** A warning for people, although the version can be published. */
   readonly note: string | undefined;
 }
 
 /**
- * Finds the module version that a tag names. The path comes from the project. The go.mod decides two things alone: the major
- * version suffix, and whether `.git` follows the project path. It has to follow if the go command cannot ask GitLab for the
- * root of the repository. Throws Skip if the tag is not a version or its directory has no go.mod, Refuse if the go.mod
- * contradicts the tag.
+ * Finds the module version that a tag names. The path comes from the project. The go.mod decides only two things: the
+ * major version suffix, and whether `.git` follows the project path. `.git` has to follow if the go command cannot ask
+ * GitLab for the root of the repository. Throws Skip if the tag is not a version or its directory has no go.mod, Refuse
+ * if the go.mod contradicts the tag.
  */
 export async function locateTag({ name, commit, owner, readGoMod }: PushedTag): Promise<LocatedTag> {
   const tag = parseTag(name);
@@ -55,12 +55,12 @@ export async function locateTag({ name, commit, owner, readGoMod }: PushedTag): 
 
   const { project, roots } = await (early ?? owner());
   const place = placeOf(tag, project, roots, { here, below });
-  const found = chooseGoMod(place, { here, below: versionedDirectory(place) === undefined ? undefined : below });
-  if (!found.gomod) throw new Skip(`there is no go.mod at this tag`);
+  const chosen = chooseGoMod(place, { here, below: versionedDirectory(place) === undefined ? undefined : below });
+  if (!chosen.gomod) throw new Skip(`there is no go.mod at this tag`);
   const origin = originOf(place, { ...commit, ref: `refs/tags/${name}`, tag: name }, version);
-  const declared = declaredPath(found.gomod);
+  const declared = declaredPath(chosen.gomod);
   return {
-    ...found,
+    ...chosen,
     path: place.path,
     version,
     project,

@@ -1,7 +1,7 @@
 import { PassThrough, type Readable } from 'node:stream';
 import type { ByteRange, PutStream } from './store.ts';
 
-/** What all stores promise about the bytes of objects, for reading and writing. */
+/** Helpers for the promises of all stores about the bytes of objects, for reading and writing. */
 
 /**
  * Calls `write` with the bytes of a put, in chunks. The chunks end with an error if the stream fails, or does not have

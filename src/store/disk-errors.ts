@@ -1,10 +1,13 @@
 import { RESERVED } from './key.ts';
 import { StoreUnavailable } from './store.ts';
 
-/** The codes with which a file system says that there is no such file. */
+/** The error codes of a file system for a file that does not exist. */
 const ABSENT: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG']);
 
-/** Why a key cannot be written, whatever the state of the disk. A bucket would allow some of these keys, but modpress has none like them. */
+/**
+ * Why a key cannot be written, whatever the state of the disk. A bucket would allow some of these keys, but modpress
+ * uses no such key.
+ */
 const KEY_CLASH: Readonly<Record<string, string>> = {
   ENOTDIR: 'another object has the name of one of its directories',
   EEXIST: 'another object has the name of one of its directories',
@@ -22,7 +25,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   EPERM: `not permitted; give the user of this process${userId()} read and write access to all of it`,
   EROFS: 'it is mounted read-only; mount it writable',
   EIO: 'the disk reports errors; look at the system log',
-  EXDEV: `"${RESERVED}" is on another file system than the rest; keep the whole folder on one`,
+  EXDEV: `"${RESERVED}" is on another file system than the objects; keep the whole folder on one file system`,
   EMFILE: 'too many files are open; raise the limit of open files (ulimit -n)',
   ENFILE: 'too many files are open on this machine; raise the limit (fs.file-max)',
 };
@@ -33,8 +36,8 @@ export function isAbsent(error: unknown): boolean {
 }
 
 /**
- * The error as the contract in store.ts has it. `key` is given for a write: an error that is due to the key is then no
- * StoreUnavailable.
+ * Turns an error into the error that the contract in store.ts requires. `key` is given for a write: an error that is
+ * due to the key is then not StoreUnavailable.
  */
 export function translateDiskError(error: unknown, folder: string, key?: string): Error {
   if (!isSystemError(error)) return error instanceof Error ? error : new Error(String(error));

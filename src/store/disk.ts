@@ -80,8 +80,8 @@ export class DiskStore implements Store, AsyncDisposable {
   }
 
   /**
-   * The objects below `directory` (a key with its final `/`, or empty for the root) whose names there begin with `start`.
-   * A directory is sorted as its name with a `/`: that is its keys' place in byte order.
+   * The objects below `directory` (a key with its final `/`, or empty for the root) whose names there begin with
+   * `start`. A directory is sorted by its name with a `/`, which puts its keys at their place in byte order.
    */
   async *#walk(directory: string, start: string, after: string | undefined): AsyncGenerator<StoredObject> {
     const entries = await this.#undefinedIfAbsent(() => readdir(this.#path(directory), { withFileTypes: true }));
@@ -176,7 +176,7 @@ export class DiskStore implements Store, AsyncDisposable {
     }
   }
 
-  /** The result of `access`. Its error is translated. */
+  /** The result of `access`. Translates its error. */
   async #attempt<T>(access: () => Promise<T>, key?: string): Promise<T> {
     try {
       return await access();

@@ -12,8 +12,8 @@ const MAX_KEY_BYTES = 1024;
 export const RESERVED = '.tmp';
 
 /**
- * Why the text is no key by the contract in store.ts; undefined for a key.
- * A backslash is refused because some systems read it as a `/`.
+ * Why the text is not a key by the contract in store.ts; undefined if it is one. A backslash is refused because some
+ * systems read it as a `/`.
  */
 function fault(key: string): string | undefined {
   const elements = key.split('/');
@@ -41,7 +41,10 @@ export function checkPrefix(prefix: string): void {
   checkKey(`${prefix}x`);
 }
 
-/** Whether the key is short enough to be stored. No object can have a longer key, so a read of one finds nothing. */
+/**
+ * Whether the key is short enough to be stored. No object can have a longer key, so a read of a longer key finds
+ * nothing.
+ */
 export function fits(key: string): boolean {
   return (
     Buffer.byteLength(key) <= MAX_KEY_BYTES &&

@@ -3,10 +3,10 @@ import { escapePath, unescapePath, type ModulePath } from '../module/path.ts';
 import { escapeVersion, parseVersion, unescapeVersion, type Version } from '../module/version.ts';
 
 /**
- * Where everything is in the store. Nothing else in the project builds or parses a key by hand.
+ * The layout of the store. No other file of the project builds or parses a key by hand.
  *
  * `modules/` alone is a complete static GOPROXY. Below `upstream/` and `sumdb/`, the caches use the paths of their
- * protocols as keys (see proxy/request.ts).
+ * protocols as keys (see proxy/protocol-request.ts).
  */
 
 /** Prefix of all published private modules. */
@@ -18,7 +18,10 @@ export const UPSTREAM_PREFIX = 'upstream/';
 /** Prefix of the cache for checksum databases. It may be deleted at any time. */
 export const SUMDB_PREFIX = 'sumdb/';
 
-/** Key of the sweep's memory of all projects. It may be deleted at any time: the next sweep then compares every project. */
+/**
+ * Key of the state that a sweep remembers of all projects. It may be deleted at any time: the next sweep then compares
+ * every project.
+ */
 export const SWEEP_STATE_KEY = 'sweep/projects.json';
 /** A key that no object has. Looking it up shows whether the store can be read. */
 export const PROBE_KEY = `${MODULES_PREFIX}ready`;
@@ -41,7 +44,10 @@ export function parseModuleKey(key: string): { module: ModulePath; version: Vers
   return { module, version, file: file as VersionFile };
 }
 
-/** The published version that a key below `versionsPrefix(path)` stands for: the key of an `.info`; undefined for every other key. */
+/**
+ * The published version whose `.info` has this key; undefined for any other key. The key is below
+ * `versionsPrefix(path)`.
+ */
 export function parseInfoKey(path: ModulePath, key: string): Version | undefined {
   if (!key.endsWith('.info')) return undefined;
   return parseEscapedVersion(key.slice(versionsPrefix(path).length, -'.info'.length));
@@ -62,7 +68,9 @@ export function withdrawalKey(path: ModulePath, version: Version): string {
   return `${withdrawalsPrefix(path)}${escapeVersion(version)}.json`;
 }
 
-/** The withdrawn version that a key below `withdrawalsPrefix(path)` stands for; undefined for a key of no version. */
+/**
+ * The withdrawn version that a key below `withdrawalsPrefix(path)` stands for; undefined if the key names no version.
+ */
 export function parseWithdrawalKey(path: ModulePath, key: string): Version | undefined {
   return parseEscapedVersion(key.slice(withdrawalsPrefix(path).length).replace(/\.json$/, ''));
 }

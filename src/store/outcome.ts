@@ -11,7 +11,9 @@ import type { ReadStore, Store } from './store.ts';
 export const outcomeSchema = z.object({
   status: z.enum(['published', 'skipped', 'refused']),
   projectId: z.number(),
-  /** Full path of the project at that time; absent if the tag was dismissed before the project was read. */
+  /**
+   * Full path of the project when the tag was processed; absent if the tag was dismissed before the project was read.
+   */
   project: z.string().optional(),
   tag: z.string(),
   commit: z.string(),

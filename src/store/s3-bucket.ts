@@ -63,17 +63,17 @@ export class S3Bucket {
     }
   }
 
-  /** Creates the bucket. Succeeds too if another replica has created it meanwhile. */
+  /** Creates the bucket. Also succeeds if another replica has created it meanwhile. */
   async create(): Promise<void> {
     try {
       await this.#client.makeBucket(this.name, this.#region);
     } catch (error) {
       if (codeOf(error) === 'BucketAlreadyOwnedByYou') return;
-      throw this.unavailable(`${NO_BUCKET}; these credentials may not do it (${messageOf(error)})`, error);
+      throw this.unavailable(`${NO_BUCKET}; these credentials may not create it (${messageOf(error)})`, error);
     }
   }
 
-  /** The error as the contract in store.ts has it. */
+  /** Turns an error into the error that the contract in store.ts requires. */
   translate(error: unknown): Error {
     return isAboutTheObject(error) ? error : this.unavailable(reasonOf(error), error);
   }

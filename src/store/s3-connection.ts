@@ -3,7 +3,10 @@ import https from 'node:https';
 import type { ClientOptions } from 'minio';
 import { TransientFailure } from './s3-errors.ts';
 
-/** Idle connections are closed earlier than a server would do it, so that no request uses a connection that is closing. */
+/**
+ * Idle connections are closed after this time, in milliseconds. Servers close them later, so no request uses a
+ * connection that the server is closing.
+ */
 const IDLE_MS = 4_000;
 
 /**
@@ -49,7 +52,7 @@ export class S3Connection {
 
 /**
  * `request`, with two more failures: the service is silent for `timeoutMs` (also in the middle of a response), or its
- * status says that it cannot answer now. A reader who is slow to read what has arrived does not count as silence.
+ * status says that it cannot answer now. A reader that is slow to read the received bytes does not count as silence.
  */
 function withTimeoutAndStatus(request: typeof http.request, timeoutMs: number): typeof http.request {
   const patched = (options: http.RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest => {

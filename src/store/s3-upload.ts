@@ -13,9 +13,9 @@ export interface UploadTarget {
  * Stores the bytes of an object. A single part is one PUT, which is atomic.
  *
  * More parts are a multipart upload, a new one for every call, so that two writers of one name never mix their parts.
- * The client's own `putObject` is no help: it continues any upload that it finds for the name, and aborts none. If the
- * process is killed, the parts stay, but no reader sees them. MinIO removes them after a day; on S3 a lifecycle rule
- * (AbortIncompleteMultipartUpload) does.
+ * The client's own `putObject` cannot be used for this: it continues any upload that it finds for the name, and aborts
+ * none. If the process is killed, the parts stay, but no reader sees them. MinIO removes them after a day; on S3 a
+ * lifecycle rule (AbortIncompleteMultipartUpload) does.
  */
 export async function uploadObject(
   bucket: S3Bucket,

@@ -13,7 +13,7 @@ export interface Withdrawal {
   readonly withdrawnAt: string | undefined;
 }
 
-/** The parts of a marker that are read. Its key names the version. */
+/** The parts of a marker that are read. The key of the marker names the version. */
 const markerSchema = z.object({ reason: z.string(), withdrawnAt: z.iso.datetime() });
 
 /**

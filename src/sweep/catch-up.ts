@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { messageOf } from '../errors.ts';
 import { queueMissingTags, type ScanParts } from './scan-project.ts';
 
-/** What a catch-up works with. */
+/** What a catch-up needs. */
 export type CatchUpParts = Pick<ScanParts, 'gitlab' | 'store' | 'queue' | 'log'>;
 
 /** A project is scanned at most once in this time: by then its missing tags are in the queue. */

@@ -36,8 +36,8 @@ export interface TagAtCommit {
 }
 
 /**
- * Compares the tags of a project with its outcomes. This takes one listing of each; a tag with an outcome costs no further
- * call. Rejects with Retry when GitLab cannot be read, and with StoreUnavailable.
+ * Compares the tags of a project with its outcomes. Lists the tags once and the outcomes once; a tag with an outcome
+ * costs no further call. Rejects with Retry when GitLab cannot be read, and with StoreUnavailable.
  */
 export async function compareTags(
   { gitlab, store }: { gitlab: GitLabClient; store: ReadStore },
@@ -77,8 +77,9 @@ export async function hasAllOutcomes(store: ReadStore, projectId: number, keys: 
 }
 
 /**
- * The deleted tags among the `remaining` outcomes, which are those of no tag at its present commit. A tag that is `present`
- * at another commit was moved, not deleted. Tags that are no versions do not matter, because nothing is published for them.
+ * Finds the deleted tags. `remaining` has the keys of the outcomes that belong to no tag at its present commit. A tag
+ * that is `present` at another commit was moved, not deleted. Tags that are not versions do not matter, because nothing
+ * is published for them.
  */
 function deletedTags(remaining: ReadonlySet<string>, present: ReadonlySet<string>, projectId: number): TagAtCommit[] {
   const deleted: TagAtCommit[] = [];
@@ -96,7 +97,10 @@ async function outcomeKeys(store: ReadStore, projectId: number): Promise<Set<str
   return keys;
 }
 
-/** Orders by time first, so that versions released together stay together, then by version. Other tags come last. */
+/**
+ * Orders by time first, so that versions released together stay together, then by version. Tags that are not versions
+ * come last.
+ */
 function newestFirst(a: MissingTag, b: MissingTag): number {
   if (a.isVersion !== b.isVersion) return a.isVersion ? -1 : 1;
   const byTime = b.committedAt.getTime() - a.committedAt.getTime();

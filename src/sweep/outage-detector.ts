@@ -7,8 +7,9 @@ import { ErrorResponse } from '../gitlab/error-response.ts';
 const OUTAGE_FAILURES = 5;
 
 /**
- * Tells an outage from single broken projects. One project that cannot be read does not stop a sweep; several in a row are
- * an outage. Two kinds of failure say nothing about the other projects, so they are logged and not counted:
+ * Distinguishes an outage from single broken projects. One project that cannot be read does not stop a sweep; several
+ * in a row are an outage. Two kinds of failure say nothing about the other projects, so they are logged and not
+ * counted:
  * - the project failed in the previous sweep too: its repository is damaged, or its storage is down;
  * - GitLab answered 403, which is about the role of the token in that project.
  */
@@ -22,7 +23,7 @@ export class OutageDetector {
     this.#log = log;
   }
 
-  /** Whether so many projects failed in a row that scanning more of them is pointless. */
+  /** Whether OUTAGE_FAILURES projects failed in a row, so that it is pointless to scan more of them. */
   get isOutage(): boolean {
     return this.#failuresInARow >= OUTAGE_FAILURES;
   }

@@ -28,7 +28,8 @@ export function dueProjects(projects: readonly Project[], state: SweepState, now
     const decision = decide(project, state.projects.get(project.id), now);
     if (decision !== 'skip') due.push({ project, decision });
   }
-  // Projects that failed last time come last: each call that fails is repeated, and no other project should wait for that.
+  // Projects that failed last time come last: each call that fails is repeated, and other projects should not wait for
+  // these repetitions.
   due.sort((a, b) => Number(hasFailed(state, a.project)) - Number(hasFailed(state, b.project)));
   return due;
 }
@@ -61,7 +62,8 @@ function decide(project: Project, last: ProjectState | undefined, now: number): 
   )
     return 'scan';
   const elapsedMs = now - last.lookedAt;
-  // A scan in the future was made with a wrong clock. An archived project may have been unarchived for a moment since.
+  // If the last scan is in the future, a clock was wrong. An archived project may have been unarchived for a moment
+  // since.
   const mayHaveChanged =
     elapsedMs < 0 || elapsedMs > LONGEST_MS || (project.lastActivityAt?.getTime() ?? now) > last.lookedAt - ACTIVITY_MS;
   if (mayHaveChanged) return 'scan';

@@ -9,7 +9,7 @@ import { compareTags, type MissingTag } from './compare-tags.ts';
 import { markDeletedTags } from './deleted-tags.ts';
 import type { ProjectState, SweepState } from './sweep-state.ts';
 
-/** What scanning a project works with. */
+/** What is needed to scan a project. */
 export interface ScanParts {
   readonly gitlab: GitLabClient;
   readonly store: Store;

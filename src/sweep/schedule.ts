@@ -4,7 +4,7 @@ import type { Queue } from '../queue/queue.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 import { sweep, type SweepParts } from './sweep.ts';
 
-/** What the schedule works with. */
+/** What the schedule needs. */
 export interface SweepScheduleParts extends Omit<SweepParts, 'queue' | 'roomInQueue' | 'onProgress'> {
   readonly queue: Pick<Queue, 'add' | 'counts'>;
   /** Shared by all replicas, so that only one of them sweeps in each period. */

@@ -7,7 +7,7 @@ import { scanProject, type ScanParts, type ScanResult } from './scan-project.ts'
 import { readSweepState, writeSweepState, type SweepState } from './sweep-state.ts';
 import { reportVanishedProjects } from './vanished-projects.ts';
 
-/** What a sweep works with. */
+/** What a sweep needs. */
 export interface SweepParts extends ScanParts {
   /** Paths of groups and projects. An empty list stands for all projects that the token is a member of. */
   readonly scope: readonly string[];
@@ -72,14 +72,14 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
 }
 
 async function listProjects({ gitlab, log, scope }: SweepParts): Promise<Project[]> {
-  const onUnknown = (path: string, now?: string): void =>
-    now === undefined
+  const onUnknown = (path: string, newPath?: string): void =>
+    newPath === undefined
       ? log.error(
           { event: 'scope.unknown', scope: path },
           'GITLAB_SCOPE contains a path that is neither a group nor a project, or that GITLAB_TOKEN may not see',
         )
       : log.error(
-          { event: 'scope.outdated', scope: path, now },
+          { event: 'scope.outdated', scope: path, now: newPath },
           'GITLAB_SCOPE contains the old path of a project that has moved: its tags are not published until GITLAB_SCOPE contains the new path',
         );
   const projects: Project[] = [];
@@ -87,7 +87,7 @@ async function listProjects({ gitlab, log, scope }: SweepParts): Promise<Project
   return projects;
 }
 
-/** Has projects without readable code scanned as soon as their code can be read again. */
+/** Makes later sweeps scan the projects whose code cannot be read now, as soon as it can be read again. */
 function scanClosedProjectsLater(state: SweepState, projects: readonly Project[]): void {
   for (const project of projects) {
     const last = state.projects.get(project.id);
@@ -95,7 +95,7 @@ function scanClosedProjectsLater(state: SweepState, projects: readonly Project[]
   }
 }
 
-/** Keeps everything else that is known of the project, so that a move is noticed once it can be read again. */
+/** Keeps the rest of the state of the project, so that a later sweep notices if the project has moved. */
 function markFailed(state: SweepState, { id, path, archived }: Project): void {
   state.projects.set(id, { path, archived, lookedAt: 0, ...state.projects.get(id), failed: true });
 }

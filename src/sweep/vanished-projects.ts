@@ -24,11 +24,11 @@ export async function reportVanishedProjects(
   for (const [id, project] of vanished) {
     projects.set(id, { ...project, gone: true });
     if (vanished.length > MAX_SINGLE_REPORTS) continue;
-    const found = await gitlab.project(id);
+    const current = await gitlab.project(id);
     const fields = { projectId: id, project: project.path };
-    if (found) {
+    if (current) {
       log.warn(
-        { event: 'project.out-of-scope', ...fields, now: found.path },
+        { event: 'project.out-of-scope', ...fields, now: current.path },
         'a project is no longer in scope: versions published from it stay',
       );
     } else {

@@ -10,7 +10,7 @@ import type { PublishRecord } from './records.ts';
 import type { StoredVersion } from './stored-versions.ts';
 import { readStoredFiles, type StoredFile, type StoredFiles } from './stored-files.ts';
 
-/** What checking a version works with. */
+/** What is needed to check a version. */
 export interface CheckParts {
   readonly store: ReadStore;
   /** Folder in which temporary folders are made. */
@@ -100,7 +100,9 @@ function compareWithRecord(subject: Subject, files: StoredFiles, record: Publish
   return findings;
 }
 
-/** Builds the version again and compares the checksums. A file that cannot be read was reported before. */
+/**
+ * Builds the version again and compares the checksums. `checkFiles` has already reported the files that cannot be read.
+ */
 async function compareWithGitLab(
   rebuilder: Rebuilder,
   subject: Subject,

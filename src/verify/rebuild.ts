@@ -10,15 +10,15 @@ import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import { madeUpGoMod } from '../resolve/go-mod.ts';
 import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 
-/** What building versions again works with. */
+/** What a Rebuilder needs. */
 export interface RebuilderParts extends Omit<BuildParts, 'blobs'> {
   readonly resolver: Resolver;
   /** Folder in which temporary folders are made. */
   readonly temporaryRoot: string;
   /** Called before each wait with its reason and its length in milliseconds. */
-  readonly onWait?: (reason: string, ms: number) => void;
-  /** Waits this many milliseconds, or until the signal aborts. */
-  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly onWait?: (reason: string, waitMs: number) => void;
+  /** Waits for `waitMs` milliseconds, or until the signal is aborted. */
+  readonly wait?: (waitMs: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** The checksums of a version that was built again, or why it could not be built. */
@@ -76,7 +76,7 @@ export class Rebuilder {
     const { resolver } = this.#parts;
     if (commit !== undefined) return await resolver.at(module, version, commit);
     const resolved = await resolver.resolve(module, version);
-    if (resolved.version !== version) throw new Skip(`${module}@${version} is ${resolved.version} there`);
+    if (resolved.version !== version) throw new Skip(`${module}@${version} resolves to ${resolved.version} in GitLab`);
     return resolved;
   }
 }

@@ -23,7 +23,8 @@ export interface PublishRecord {
 /** The records of versions, by `module@version`. */
 export type PublishRecords = Map<string, PublishRecord>;
 
-const READS_AT_ONCE = 8;
+/** Outcomes read side by side. */
+const CONCURRENT_READS = 8;
 
 /**
  * Reads all outcomes in the store. Resolves to the latest record of each selected version that was published. Calls
@@ -63,12 +64,12 @@ export async function readRecords(
       record: status === 'published' ? recordOf(key, outcome, module, version) : undefined,
     });
   };
-  const lanes = new KeyedQueue(READS_AT_ONCE);
+  const reads = new KeyedQueue(CONCURRENT_READS);
   for await (const { key } of store.list(OUTCOMES_PREFIX)) {
     if (signal.aborted) break;
-    if (isOutcomeKey(key)) await lanes.add(key, () => read(key));
+    if (isOutcomeKey(key)) await reads.add(key, () => read(key));
   }
-  await lanes.settled();
+  await reads.settled();
   const records = new Map<string, PublishRecord>();
   for (const [name, { record }] of latest) if (record) records.set(name, record);
   return records;

@@ -1,6 +1,6 @@
 import { allWell, type Counts, type Finding } from './finding.ts';
 
-/** Where a verification writes its findings. */
+/** A report to which a verification adds its findings. */
 export interface Report {
   add(finding: Finding): void;
   /** Ends the report. `complete` is false if the verification was interrupted. */

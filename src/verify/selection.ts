@@ -2,7 +2,7 @@ import { parseModuleVersion } from '../module/module-version.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 
-/** The versions to verify: everything, or for each of some modules all or single versions. */
+/** The versions to verify: everything, or all or single versions of some modules. */
 export type Selection = 'everything' | ReadonlyMap<ModulePath, 'all' | ReadonlySet<Version>>;
 
 /**

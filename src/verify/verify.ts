@@ -11,7 +11,7 @@ import type { Selection } from './selection.ts';
 import { countPublished, storedVersions, type StoredVersion } from './stored-versions.ts';
 import { findWithdrawn } from './withdrawn.ts';
 
-/** What a verification works with, and where it reports to. */
+/** What a verification needs, and the functions to which it reports. */
 export interface VerifyParts extends CheckParts {
   /** Called with each finding, as soon as there is one. */
   readonly onFinding: (finding: Finding) => void;
@@ -93,7 +93,7 @@ class Verification {
     for (const record of records) {
       if (this.#signal.aborted) return;
       const { module, version } = record;
-      // The version may have been published while the others were checked.
+      // The version may have been published while other versions were checked.
       if ((await this.#parts.store.stat(moduleKey(module, version, 'info'))) || (await this.#reportWithdrawn(record)))
         continue;
       const problem = 'it was published, but its .info is missing';
@@ -109,7 +109,10 @@ class Verification {
     if (findings) this.#addVersion(findings);
   }
 
-  /** Resolves to undefined if the check was interrupted. Never rejects: an error with one version must not stop the others. */
+  /**
+   * Resolves to undefined if the check was interrupted. Never rejects: an error with one version must not stop the
+   * checks of other versions.
+   */
   async #findingsOf(
     { module, version }: StoredVersion,
     record: PublishRecord | undefined,
@@ -133,7 +136,10 @@ class Verification {
     }
   }
 
-  /** Reports a version without `.info` if it was withdrawn, and resolves to whether it was. Without any file it does not count. */
+  /**
+   * Reports a version without `.info` if it was withdrawn, and resolves to whether it was. A withdrawn version without
+   * files does not count.
+   */
   async #reportWithdrawn(subject: Pick<StoredVersion, 'module' | 'version'>): Promise<boolean> {
     const finding = await findWithdrawn(this.#parts.store, subject);
     if (finding?.kind === 'note') this.#parts.onFinding(finding);

@@ -4,7 +4,7 @@ import { CONTENT_SECURITY_POLICY, STYLE } from './style.ts';
 
 /** What the pages show. */
 export interface PagesParts {
-  /** The address of the service for people. If undefined, it is read from the request. */
+  /** The public URL of the service. If undefined, it is read from the request. */
   readonly publicUrl?: string | undefined;
   /** The first parts of private module paths, such as `gitlab.example`. */
   readonly privatePrefixes: readonly string[];

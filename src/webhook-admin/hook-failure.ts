@@ -40,7 +40,7 @@ export async function explainErrors<T>(owner: HookOwner, calls: () => Promise<T>
   }
 }
 
-/** Makes a HookFailure of an error about which the user has to do something. Returns any other error unchanged. */
+/** Turns an error that the user has to solve into a HookFailure. Returns any other error unchanged. */
 export function explainError(error: unknown, owner?: HookOwner): unknown {
   const prefix = owner === undefined ? '' : `${ownerName(owner)}: `;
   if (error instanceof GitLabNotFound)

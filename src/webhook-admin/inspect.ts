@@ -10,7 +10,7 @@ export type TestResult =
   | { readonly result: 'wrong secret' }
   /** The service refused the call or did not answer. `problem` says what GitLab reported. */
   | { readonly result: 'failed'; readonly problem: string }
-  /** `harmless` says that no tag can be missed because of what the test could have found. */
+  /** `harmless` says that the webhook counts as healthy although it was not tested. */
   | { readonly result: 'untested'; readonly why: string; readonly harmless: boolean };
 
 /** The results of the last deliveries, tests included. */
@@ -83,7 +83,7 @@ async function testHook(
   if (call.kind === 'absent')
     return { result: 'untested', why: 'the API of this GitLab cannot test hooks', harmless: false };
   // GitLab passes on the text of the receiver, but not its status. It stores the delivery of a test before it answers
-  // (log_execution in app/services/web_hook_service.rb). If there is no new delivery, GitLab called nobody.
+  // (log_execution in app/services/web_hook_service.rb). If there is no new delivery, GitLab did not call the service.
   const newest = (await newestDeliveries(hooks, owner, hookId, SUMMARIZED_DELIVERIES))?.[0];
   if (newest === undefined || newest.id === previousId) {
     // GitLab refuses a test in a project without commits (app/services/test_hooks). Such a project has no tags to miss.

@@ -7,7 +7,7 @@ import type { Hook, HookOwner, WebhookClient } from '../gitlab/webhooks.ts';
 import { pointsToService, type DesiredHook } from './desired-settings.ts';
 import { explainErrors, hasStatus, HookFailure, ownerName } from './hook-failure.ts';
 
-/** A group, a project or the whole instance that needs a webhook of its own, with the one it has. */
+/** A group, a project or the whole instance that needs a webhook of its own, and the webhook that it has. */
 export interface WebhookLocation {
   readonly owner: HookOwner;
   /** Undefined if there is no webhook yet. */
@@ -20,7 +20,7 @@ export interface CoveredOwner {
   readonly by: HookOwner;
 }
 
-/** Everything that needs a webhook, and what is covered by another one. */
+/** All owners that need a webhook, and all owners that the webhook of a group above covers. */
 export interface WebhookLocations {
   readonly locations: readonly WebhookLocation[];
   readonly covered: readonly CoveredOwner[];
@@ -40,7 +40,7 @@ export class UnknownTarget extends Error {
   override readonly name = 'UnknownTarget';
 }
 
-/** What finding and changing webhooks works with. */
+/** What is needed to find and change webhooks. */
 export interface WebhookAdminParts {
   readonly gitlab: GitLabClient;
   readonly hooks: WebhookClient;
@@ -120,8 +120,8 @@ class LocationFinder implements WebhookLocations {
   }
 
   /**
-   * Whether a group above the owner has our webhook, or gets it in this run. Notes it if so. A group whose webhooks the
-   * token may not read does not count: a second webhook does no harm.
+   * Whether a group above the owner has our webhook, or gets it in this run. If so, adds the owner to `covered`. A
+   * group whose webhooks the token may not read does not count: a second webhook does no harm.
    */
   async #isCovered(owner: Exclude<HookOwner, { kind: 'system' }>): Promise<boolean> {
     for (const path of ancestorsOf(owner.path)) {
@@ -142,8 +142,8 @@ class LocationFinder implements WebhookLocations {
   }
 
   /**
-   * Why GitLab has no group hooks. GitLab answers the same 403 for a missing licence and for a role that is too low. Throws
-   * HookFailure in the second case, and `error` if it is something else.
+   * Why GitLab has no group hooks. GitLab answers the same 403 for a missing licence and for a role that is too low.
+   * Throws HookFailure in the second case, and `error` unchanged if it has any other cause.
    */
   async #whyNoGroupHooks(path: string, error: unknown): Promise<string> {
     // The community edition does not have the route.

@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { pushedTag, type TagJob } from '../queue/tag-job.ts';
 
-/** The content of a delivery: jobs to queue, nothing of interest, or not a delivery of GitLab. `reason` says why. */
+/**
+ * The content of a delivery. `tags` has jobs to queue, `ignored` has nothing to publish, and `malformed` is not a
+ * delivery of GitLab. `reason` says why.
+ */
 export type Delivery =
   | { readonly kind: 'tags'; readonly jobs: readonly TagJob[] }
   | { readonly kind: 'ignored'; readonly reason: string }
@@ -64,18 +67,18 @@ function readTagPush(body: unknown): Delivery {
   const parsed = tagPushSchema.safeParse(body);
   if (!parsed.success) return malformed(parsed.error);
   // For an annotated tag, `after` is the tag object, and `checkout_sha` is the commit, or null if GitLab lost a race.
-  const { project_id, ref: name, after, checkout_sha } = parsed.data;
-  return readChanges(project_id, [{ ref: name, after, hint: checkout_sha ?? after }]);
+  const { project_id, ref, after, checkout_sha } = parsed.data;
+  return readChanges(project_id, [{ ref, after, hint: checkout_sha ?? after }]);
 }
 
-/** GitLab sends one repository_update for each push. Of a push of more than three tags, it sends no tag events. */
+/** GitLab sends one repository_update for each push. For a push of more than three tags, GitLab sends no tag events. */
 function readRepositoryUpdate(body: unknown): Delivery {
   const parsed = repositoryUpdateSchema.safeParse(body);
   if (!parsed.success) return malformed(parsed.error);
   const { project_id, changes } = parsed.data;
   return readChanges(
     project_id,
-    changes.map(({ ref: name, after }) => ({ ref: name, after, hint: after })),
+    changes.map(({ ref, after }) => ({ ref, after, hint: after })),
   );
 }
 
@@ -88,7 +91,7 @@ function readChanges(project: number, changes: readonly { ref: string; after: st
   if (present.length === 0) return { kind: 'ignored', reason: 'the tag was deleted' };
   return {
     kind: 'tags',
-    jobs: present.map(({ ref: name, hint }) => pushedTag(project, name.slice(TAG_PREFIX.length), hint)),
+    jobs: present.map(({ ref, hint }) => pushedTag(project, ref.slice(TAG_PREFIX.length), hint)),
   };
 }
 

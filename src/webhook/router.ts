@@ -13,9 +13,9 @@ export type WebhookResult = 'queued' | 'folded' | 'ignored' | 'refused' | 'malfo
 
 /** What the webhook router needs. At least one token or signing token is required. */
 export interface WebhookOptions {
-  /** Accepted as `X-Gitlab-Token`. Several while a token is being rotated. */
+  /** Accepted as `X-Gitlab-Token`. There are several while a token is being rotated. */
   readonly tokens: readonly string[];
-  /** `whsec_…`, to verify `webhook-signature`. Several while a token is being rotated. */
+  /** `whsec_…`, to verify `webhook-signature`. There are several while a token is being rotated. */
   readonly signingTokens: readonly string[];
   readonly queue: JobSink;
   readonly log: Logger;
@@ -32,7 +32,7 @@ const MAX_DELIVERY_ID_CHARACTERS = 255;
 
 /**
  * `POST /-/webhook`: checks the secret of a GitLab webhook and queues the tags. GitLab disables a webhook after too many
- * responses other than 2xx. So a delivery that is of no interest gets a 200; only a wrong one gets an error:
+ * responses other than 2xx. So a delivery with nothing to publish gets a 200; only an invalid delivery gets an error:
  *
  * 202 queued (JSON) · 200 ignored, with the reason · 400 not a delivery of GitLab · 401 wrong or missing secret ·
  * 413 body too large · 415 not JSON · 503 the queue is not available

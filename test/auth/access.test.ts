@@ -124,7 +124,7 @@ describe('an id_token', () => {
     [
       'for another audience',
       () => ({ aud: 'https://vault.example\nx' }),
-      /^the id_token is for the audience "https:\/\/vault\.example\\nx", but this service is https:\/\/go\.corp\.example: set aud: https:/,
+      /^the id_token is for the audience "https:\/\/vault\.example\\nx", but this service needs https:\/\/go\.corp\.example: set aud: https:/,
     ],
     [
       'for several other audiences',
@@ -134,9 +134,9 @@ describe('an id_token', () => {
     [
       'of another issuer',
       () => ({ iss: 'https://gitlab.example' }),
-      /^the id_token is of the issuer "https:\/\/gitlab\.example", but this service accepts only http/,
+      /^the id_token is from the issuer "https:\/\/gitlab\.example", but this service accepts only http/,
     ],
-    ['of an issuer below this one', () => ({ iss: `${issuer.url}/x` }), /is of the issuer/],
+    ['of an issuer below this one', () => ({ iss: `${issuer.url}/x` }), /is from the issuer/],
     ...['iss', 'sub', 'aud', 'exp', 'iat', 'project_path', 'ref_protected', 'ref'].map(
       (claim): [string, () => Claims, RegExp] => [
         `without ${claim}`,

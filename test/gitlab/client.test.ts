@@ -112,7 +112,7 @@ describe('rejects with a Retry that says what to do', () => {
     );
     await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
       name: 'Retry',
-      message: expect.stringContaining('not what its API documents'),
+      message: expect.stringContaining('does not match the documentation of its API'),
     });
   });
 

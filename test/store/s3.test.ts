@@ -386,7 +386,7 @@ describe('S3Store on a service in trouble', () => {
     });
     await expect(store.check()).rejects.toThrow(StoreUnavailable);
     await expect(store.check()).rejects.toThrow(
-      /the bucket does not exist; create it; these credentials may not do it \(AccessDenied.\)/,
+      /the bucket does not exist; create it; these credentials may not create it \(AccessDenied.\)/,
     );
   });
 

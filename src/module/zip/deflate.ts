@@ -3,7 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRaw, deflateRawSync } from 'node:zlib';
 
-/** Counts the bytes of one file as they are deflated. */
+/** The sizes and the checksum of one file. They grow while the file is deflated. */
 export interface Deflation {
   /** Bytes before compression. */
   size: number;
@@ -14,8 +14,8 @@ export interface Deflation {
 }
 
 /**
- * Files of up to this many bytes are deflated synchronously. It takes a millisecond or two: on a busy machine, less than the
- * way to another thread and back.
+ * Files of up to this many bytes are deflated synchronously. This takes a millisecond or two. On a busy machine, a
+ * round trip to another thread takes longer.
  */
 const MAX_SYNC_BYTES = 64 * 2 ** 10;
 /** Larger files are deflated in blocks of this many bytes. */
@@ -24,14 +24,14 @@ const BLOCK_BYTES = 2 ** 20;
 const MAX_PARALLEL_BLOCKS = 4;
 /** How far back deflate looks for repetitions, in bytes (RFC 1951). */
 const WINDOW_BYTES = 32 * 2 ** 10;
-/** An empty last block, with which a deflate stream can always end. */
+/** An empty last block. Every deflate stream can end with it. */
 const END = Buffer.from([0x03, 0x00]);
 
 const deflateInThread = promisify(deflateRaw);
 
 /**
- * Deflates a buffer or a stream of `size` bytes, and counts in `deflation`. The way of compression depends on the size
- * alone, so equal bytes give equal output, from a buffer or in chunks of any size.
+ * Deflates a buffer or a stream of `size` bytes, and counts in `deflation`. The size alone decides how the bytes are
+ * compressed, so equal bytes give equal output, from a buffer or in chunks of any size.
  */
 export async function* deflate(
   source: Buffer | Readable,
@@ -54,7 +54,7 @@ async function bytesOf(source: Buffer | Readable): Promise<Buffer> {
 }
 
 function deflateSync(bytes: Buffer, level: number, deflation: Deflation): Buffer {
-  count(bytes, deflation);
+  countBytes(bytes, deflation);
   return deflateRawSync(bytes, { level });
 }
 
@@ -66,7 +66,7 @@ async function* deflateBlocks(source: Buffer | Readable, level: number, deflatio
   const outputs: Promise<Buffer>[] = [];
   let previous: Buffer | undefined;
   for await (const block of inBlocks(Buffer.isBuffer(source) ? [source] : source)) {
-    count(block, deflation);
+    countBytes(block, deflation);
     const options = { level, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: BLOCK_BYTES };
     outputs.push(deflateInThread(block, previous ? { ...options, dictionary: previous } : options));
     previous = block.subarray(-WINDOW_BYTES);
@@ -77,7 +77,10 @@ async function* deflateBlocks(source: Buffer | Readable, level: number, deflatio
   yield END;
 }
 
-/** Joins or splits chunks to blocks of BLOCK_BYTES, the last one excepted, so the output does not depend on the chunks. */
+/**
+ * Joins or splits chunks into blocks of BLOCK_BYTES, so that the output does not depend on the chunks. The last block
+ * may be shorter.
+ */
 async function* inBlocks(source: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Buffer> {
   let parts: Buffer[] = [];
   let length = 0;
@@ -95,7 +98,7 @@ async function* inBlocks(source: AsyncIterable<Buffer> | Iterable<Buffer>): Asyn
   if (length > 0) yield Buffer.concat(parts);
 }
 
-function count(bytes: Buffer, deflation: Deflation): void {
+function countBytes(bytes: Buffer, deflation: Deflation): void {
   deflation.size += bytes.length;
   deflation.crc32 = crc32(bytes, deflation.crc32);
 }

@@ -1,7 +1,7 @@
 /**
- * The records of a zip file, by the specification of the format (APPNOTE.TXT). Whatever could differ between two zips of the
- * same files is fixed here. Sizes and offsets have 32 bits, since a module is far smaller. The number of files is not
- * limited: beyond 65,534 files, the zip has the 64-bit records.
+ * The records of a zip file, by the specification of the format (APPNOTE.TXT). Everything that could differ between two
+ * zips of the same files is fixed here. Sizes and offsets have 32 bits, since a module is far smaller. The number of
+ * files is not limited: beyond 65,534 files, the zip has the 64-bit records.
  */
 
 /** An entry whose bytes are written. All sizes are in bytes; `offset` is the position of the local header. */
@@ -41,7 +41,7 @@ export function localHeader(name: string): Buffer {
   return Buffer.concat([record, encoded]);
 }
 
-/** The record behind the data of a file. */
+/** The record after the data of a file. */
 export function dataDescriptor({ crc32, compressedSize, size }: Omit<WrittenEntry, 'name' | 'offset'>): Buffer {
   const record = Buffer.alloc(16);
   record.writeUInt32LE(0x08074b50, 0);
@@ -87,7 +87,7 @@ function endOfDirectory(count: number, size: number, offset: number): Buffer {
   return needs64 ? Buffer.concat([endOfDirectory64(count, size, offset), record]) : record;
 }
 
-/** The 64-bit end record and, behind it, its locator. */
+/** The 64-bit end record, followed by its locator. */
 function endOfDirectory64(count: number, size: number, offset: number): Buffer {
   const record = Buffer.alloc(56 + 20);
   record.writeUInt32LE(0x06064b50, 0);

@@ -56,7 +56,10 @@ export async function hashZip(path: string): Promise<H1> {
   });
 }
 
-/** Opens a zip, passes it to `read`, and closes it. Every error but that of opening the file becomes DamagedZip. */
+/**
+ * Opens a zip, passes it to `read`, and closes it. If the file cannot be opened, passes that error on. Any other error
+ * becomes DamagedZip.
+ */
 async function readZip<T>(path: string, read: (zip: ZipFile, file: FileHandle) => Promise<T>): Promise<T> {
   const file = await open(path);
   try {
@@ -93,10 +96,13 @@ async function* hashedEntries(zip: ZipFile): AsyncGenerator<HashedEntry> {
   }
 }
 
-/** Throws where the go command would: it compares the CRC-32 of the directory and the one behind the entry's bytes. */
+/**
+ * Throws if a CRC-32 is wrong: the one in the directory, or the one after the entry's bytes. The go command compares
+ * both.
+ */
 async function assertChecksum(zip: ZipFile, file: FileHandle, entry: Entry, crc: number): Promise<void> {
-  const described = await describedCrc(zip, file, entry);
-  if (crc !== entry.crc32 || (described !== undefined && described !== crc))
+  const inDescriptor = await descriptorCrc(zip, file, entry);
+  if (crc !== entry.crc32 || (inDescriptor !== undefined && inDescriptor !== crc))
     throw new Error(`the checksum of ${JSON.stringify(entry.fileName)} within it is wrong`);
 }
 
@@ -104,7 +110,7 @@ async function assertChecksum(zip: ZipFile, file: FileHandle, entry: Entry, crc:
  * The CRC-32 in the data descriptor of an entry; undefined for an entry without a descriptor. The signature of a
  * descriptor is optional (readDataDescriptor in archive/zip).
  */
-async function describedCrc(zip: ZipFile, file: FileHandle, entry: Entry): Promise<number | undefined> {
+async function descriptorCrc(zip: ZipFile, file: FileHandle, entry: Entry): Promise<number | undefined> {
   if ((entry.generalPurposeBitFlag & HAS_DESCRIPTOR) === 0) return undefined;
   const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
   const descriptor = Buffer.alloc(8);

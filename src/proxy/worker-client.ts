@@ -1,0 +1,128 @@
+import { setMaxListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
+import { RequestFailed, type RequestClient } from '../requests/requests.ts';
+import { NotFound, NotYet } from './module-source.ts';
+
+/** How long a client waits for a worker, in milliseconds. */
+export interface OnDemandTimeouts {
+  /** For the meaning of a query, a list, or a go.mod. */
+  readonly answerMs: number;
+  /** For a version to be built and published. */
+  readonly publishMs: number;
+  /** For the tags that are missing from the list of a published module. */
+  readonly listMs: number;
+}
+
+/** To publish a version can take more than a minute, because GitLab limits archives per minute. */
+const TIMEOUTS: OnDemandTimeouts = { answerMs: 30_000, publishMs: 75_000, listMs: 3_000 };
+
+/** While a client waits for a version, how often to check whether it has been published, in milliseconds. */
+const CHECK_MS = 1_000;
+
+/** When a client should try again if there is no better estimate, in seconds. */
+const RETRY_AFTER_SECONDS = 10;
+
+/** Sends requests to workers. Waits for an answer only as long as the client of the proxy can wait. */
+export class WorkerClient {
+  readonly #requests: RequestClient<OnDemandRequest, OnDemandAnswer>;
+  readonly #timeouts: OnDemandTimeouts;
+  readonly #closing = new AbortController();
+
+  /** By default, the time-outs are 30 s, 75 s and 3 s. */
+  constructor(requests: RequestClient<OnDemandRequest, OnDemandAnswer>, timeouts: OnDemandTimeouts = TIMEOUTS) {
+    this.#requests = requests;
+    this.#timeouts = timeouts;
+    // One listener for each waiting client.
+    setMaxListeners(0, this.#closing.signal);
+  }
+
+  /**
+   * Resolves to a worker's answer, which is never `absent` or `later`. If a worker postpones a publish, waits and sends
+   * the request again, until the time-out. While it waits, it calls `isPublished`, because the job of the tag may
+   * publish the version too. `subject` names the module or version in messages.
+   *
+   * Rejects with NotFound if GitLab has no such module or version, and with NotYet if there is no answer in time.
+   */
+  async answerTo(
+    request: OnDemandRequest,
+    subject: string,
+    isPublished: () => Promise<boolean>,
+  ): Promise<OnDemandAnswer> {
+    const isPublish = request.kind === 'publish';
+    const deadline = performance.now() + (isPublish ? this.#timeouts.publishMs : this.#timeouts.answerMs);
+    for (;;) {
+      const answer = await this.#requestOnce(request, deadline - performance.now(), subject);
+      if (answer.kind === 'absent') throw new NotFound(`${subject}: ${answer.reason}`);
+      if (answer.kind !== 'later') return answer;
+      if (!isPublish || performance.now() + answer.afterMs > deadline) {
+        const retryAfter = Math.ceil(answer.afterMs / 1000);
+        throw new NotYet(`${answer.reason}\n${subject} has not been published yet. Try again in ${retryAfter} s.`, {
+          timedOut: isPublish,
+          retryAfter,
+        });
+      }
+      if (await this.#waitUntil(isPublished, answer.afterMs)) return { kind: 'published' };
+    }
+  }
+
+  /** Resolves to a worker's answer; undefined if no worker answers within the time-out for lists, or after `close`. */
+  async answerIfQuick(request: OnDemandRequest): Promise<OnDemandAnswer | undefined> {
+    try {
+      return await this.#unlessClosed(this.#requests.request(request, this.#timeouts.listMs));
+    } catch (error) {
+      if (error instanceof RequestFailed || error instanceof NotYet) return undefined;
+      throw error;
+    }
+  }
+
+  /** Ends all waiting. Waiting requests are rejected with NotYet, which tells the client to try again. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  /** Resolves to true as soon as `isPublished` does, and to false after `waitMs` milliseconds. */
+  async #waitUntil(isPublished: () => Promise<boolean>, waitMs: number): Promise<boolean> {
+    for (const end = performance.now() + waitMs; performance.now() < end;) {
+      await this.#unlessClosed(sleep(Math.min(CHECK_MS, Math.max(0, end - performance.now()))));
+      if (await isPublished()) return true;
+    }
+    return false;
+  }
+
+  async #requestOnce(request: OnDemandRequest, timeoutMs: number, subject: string): Promise<OnDemandAnswer> {
+    let answer: OnDemandAnswer | undefined;
+    try {
+      answer = await this.#unlessClosed(this.#requests.request(request, timeoutMs));
+    } catch (cause) {
+      if (cause instanceof NotYet) throw cause;
+      throw new NotYet(
+        `${subject} has not been published yet, and GitLab cannot be queried for it right now\nTry again in a moment.`,
+        { timedOut: false, retryAfter: RETRY_AFTER_SECONDS, cause },
+      );
+    }
+    if (answer !== undefined) return answer;
+    const activity = request.kind === 'publish' ? 'is being built from GitLab' : 'is being looked up in GitLab';
+    throw new NotYet(`${subject} ${activity}, and this has not finished yet\nTry again in a moment.`, {
+      timedOut: true,
+      retryAfter: RETRY_AFTER_SECONDS,
+    });
+  }
+
+  /** The result of `work`. Rejects with NotYet once `close` is called. */
+  #unlessClosed<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#closing;
+    return new Promise((resolve, reject) => {
+      const stop = (): void =>
+        reject(
+          new NotYet('the service is restarting\nTry again in a moment.', {
+            timedOut: false,
+            retryAfter: RETRY_AFTER_SECONDS,
+          }),
+        );
+      if (signal.aborted) stop();
+      signal.addEventListener('abort', stop, { once: true });
+      void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+    });
+  }
+}
