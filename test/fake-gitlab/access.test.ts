@@ -12,12 +12,12 @@ const test = base
     return await gitlab.createProject('group/open', { visibility: 'public' });
   });
 
-describe('who sees what', () => {
+describe('access control', () => {
   test.beforeAll(async ({ gitlab }) => {
     await gitlab.createProject('group/old', { archived: true });
   });
 
-  test('bad, expired and weak tokens are refused in the words of GitLab', async ({ gitlab, secret }) => {
+  test('refuses bad, expired and weak tokens with the error texts of GitLab', async ({ gitlab, secret }) => {
     const path = `/projects/${secret.id}`;
     expect(await call(gitlab, path, { token: 'wrong' })).toMatchObject({
       status: 401,
@@ -46,7 +46,11 @@ describe('who sees what', () => {
     });
   });
 
-  test('a project one is no member of is not found, by whatever credential', async ({ gitlab, secret, open }) => {
+  test('returns 404 for a private project to non-members, for every kind of credential', async ({
+    gitlab,
+    secret,
+    open,
+  }) => {
     const stranger = gitlab.createToken({ scopes: ['read_api'], projects: ['group/open'] });
     for (const token of [stranger, null]) {
       expect(await call(gitlab, `/projects/${secret.id}`, { token })).toMatchObject({
@@ -67,7 +71,7 @@ describe('who sees what', () => {
     expect((await call(gitlab, '/projects?membership=true', { token: member })).json).toHaveLength(1);
   });
 
-  test('projects are listed by keyset, by group, and with or without the archived ones', async ({ gitlab }) => {
+  test('lists projects by keyset and by group, with and without archived projects', async ({ gitlab }) => {
     const keyset = await all(gitlab, '/projects?pagination=keyset&order_by=id&sort=asc&per_page=1&membership=true');
     expect(keyset.items).toHaveLength(3);
     expect(keyset.pages).toBe(4);
@@ -90,7 +94,9 @@ describe('who sees what', () => {
     });
   });
 
-  test('a moved project keeps its id and answers 301 under the old path; git works with both', async ({ gitlab }) => {
+  test('keeps the id of a moved project and returns 301 for its old path; git works with both paths', async ({
+    gitlab,
+  }) => {
     const project = await gitlab.createProject('group/before');
     const work = await WorkTree.create(project);
     await work.write({ 'go.mod': 'module m\n' }).commit('first');
@@ -115,13 +121,13 @@ describe('who sees what', () => {
     expect((await call(gitlab, `/projects/${project.id}`)).status).toBe(404);
   });
 
-  test('unknown routes and malformed paths answer as errors', async ({ gitlab }) => {
+  test('returns errors for unknown routes and malformed paths', async ({ gitlab }) => {
     expect(await call(gitlab, '/nowhere')).toMatchObject({ status: 404, json: { error: '404 Not Found' } });
     expect((await call(gitlab, '/projects/%ff')).status).toBe(400);
     expect((await call(gitlab, '/version')).json).toMatchObject({ version: expect.stringMatching(/^19\./) });
   });
 
-  test('requests are recorded as they were answered', async ({ gitlab, secret }) => {
+  test('records each request with its response status', async ({ gitlab, secret }) => {
     gitlab.clearRequests();
     await call(gitlab, `/projects/${secret.id}?x=1`);
     await call(gitlab, '/user', { token: null });

@@ -1,6 +1,6 @@
 import type { StandIn } from './stand-in.ts';
 
-/** An answer of the API. `json` is the body, if it is JSON; `next` is the `Link` to the next page. */
+/** A response of the API. `json` is the body if it is JSON; `next` is the `Link` to the next page. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -9,7 +9,7 @@ export interface Answer {
   readonly next: string | undefined;
 }
 
-/** Calls the API of a stand-in as plainly as possible: a path under `/api/v4` or a whole URL, and a token or null for none. */
+/** Sends a plain request to the API of a stand-in: a path under `/api/v4` or a whole URL, with a token, or null for none. */
 export async function call(
   standIn: StandIn,
   path: string,
@@ -18,7 +18,7 @@ export async function call(
   const token = options.token === undefined ? standIn.rootToken : options.token;
   const response = await fetch(path.startsWith('http') ? path : `${standIn.url}/api/v4${path}`, {
     method: options.method ?? 'GET',
-    // Else the hotlinking detector refuses archives.
+    // Otherwise the hotlinking detector refuses archives.
     mode: 'same-origin',
     redirect: 'manual',
     headers: {
@@ -39,7 +39,7 @@ export async function call(
   };
 }
 
-/** Follows `Link: rel="next"` to the end and returns all items, and how many pages they came in. */
+/** Follows `Link: rel="next"` to the end. Returns all items and the number of pages. */
 export async function all(standIn: StandIn, path: string): Promise<{ items: unknown[]; pages: number }> {
   const items: unknown[] = [];
   let pages = 0;

@@ -53,7 +53,7 @@ describe('reading a repository', () => {
   });
   afterAll(() => gitlab.close());
 
-  test('every tag comes once through keyset pages, whatever the order', async () => {
+  test('keyset pages return every tag once, in every sort order', async () => {
     const expected = [...Array.from({ length: 250 }, (_, index) => `v1.${index}.0`), 'sub/v2.0.0-rc.1'];
     for (const order of ['name', 'updated', 'version']) {
       const { items, pages } = await all(
@@ -69,7 +69,7 @@ describe('reading a repository', () => {
     }
   });
 
-  test('keyset pages have a next link and no totals; the last full page leads to an empty one', async () => {
+  test('keyset pages have a next link and no totals; a full last page links to an empty page', async () => {
     const first = await call(gitlab, `${path}/tags?pagination=keyset&per_page=50&search=^v1&order_by=name`);
     expect(first.headers.has('x-total')).toBe(false);
     expect(first.headers.get('link')).toBe(`<${first.next}>; rel="next"`);
@@ -79,7 +79,7 @@ describe('reading a repository', () => {
     expect(await call(gitlab, `${path}/tags?pagination=keyset&page_token=gone`)).toMatchObject({ status: 422 });
   });
 
-  test('offset pages carry totals and links, and a page holds 100 at most', async () => {
+  test('offset pages have totals and links, and at most 100 items', async () => {
     const second = await call(gitlab, `${path}/tags?per_page=500&page=2&order_by=name&sort=desc`);
     expect(second.json).toHaveLength(100);
     expect(Object.fromEntries(second.headers)).toMatchObject({
@@ -95,7 +95,7 @@ describe('reading a repository', () => {
     expect([new Set((items as Tag[]).map(({ name }) => name)).size, pages]).toEqual([251, 3]);
   });
 
-  test('a tag has its commit with the time in the zone of the committer', async () => {
+  test('a tag has its commit, with the time in the time zone of the committer', async () => {
     const first = await call(gitlab, `${path}/tags/${encodeURIComponent('sub/v2.0.0-rc.1')}`);
     const tag = first.json as Tag;
     expect(tag).toMatchObject({
@@ -118,7 +118,7 @@ describe('reading a repository', () => {
     });
   });
 
-  test('a recursive tree comes whole through keyset and offset pages', async () => {
+  test('keyset and offset pages return the complete recursive tree', async () => {
     const listed = (await work.git('ls-tree', '-r', '-t', '-z', head)).split('\0').slice(0, -1);
     const expected = listed.map((line) => /^(\d+) (\w+) (\w+)\t(.*)$/s.exec(line)?.slice(1).join(' ') ?? line);
     for (const style of ['keyset', 'legacy']) {
@@ -146,7 +146,7 @@ describe('reading a repository', () => {
     expect((await call(gitlab, `${path}/tree?path=nowhere`)).status).toBe(404);
   });
 
-  test('files and blobs come as they are stored', async () => {
+  test('returns files and blobs as they are stored', async () => {
     const raw = await call(gitlab, `${path}/files/${encodeURIComponent('dir with space/ü.go')}/raw?ref=${head}`);
     expect([raw.status, raw.bytes.toString(), raw.headers.get('content-type')]).toEqual([
       200,
@@ -177,7 +177,7 @@ describe('reading a repository', () => {
     }
   });
 
-  test('commits are found by branch, tag and abbreviated id, with the refs that contain them', async () => {
+  test('finds commits by branch, tag and abbreviated id, with the refs that contain them', async () => {
     const first = (await work.git('rev-parse', 'main^')).trim();
     for (const name of ['main', 'v1.3.0', head.slice(0, 9), 'HEAD', 'refs/heads/main']) {
       expect((await call(gitlab, `${path}/commits/${encodeURIComponent(name)}`)).json).toMatchObject({ id: head });
@@ -202,7 +202,7 @@ describe('reading a repository', () => {
     });
   });
 
-  test('what is pushed is there at once, and what is written behind its back after a reload', async () => {
+  test('shows a push at once, and direct writes to the repository after a reload', async () => {
     const other = await gitlab.createProject('group/fresh');
     const tree = await WorkTree.create(other, 'trunk');
     const tags = `/projects/${other.id}/repository/tags`;

@@ -38,7 +38,7 @@ describe('archives', () => {
   const expected = (prefix: string, ...paths: string[]): Promise<Buffer> =>
     git.run(['archive', '--format=tar', `--prefix=${prefix}/`, commit, '--', ...paths], { cwd: project.repositoryDir });
 
-  test('is what git archive says, with export-ignore and export-subst, under the prefix of GitLab', async () => {
+  test('returns the output of git archive, with export-ignore and export-subst, under the prefix of GitLab', async () => {
     const answer = await call(gitlab, path(`sha=${commit}&include_lfs_blobs=false`, '.tar.gz'));
     const tar = gunzipSync(answer.bytes);
     expect(tar.equals(await expected(`lib-${commit}-${commit}`, '.'))).toBe(true);
@@ -48,7 +48,7 @@ describe('archives', () => {
     expect(answer.headers.get('content-type')).toBe('application/octet-stream');
   });
 
-  test('takes refs with slashes, a path, and other formats', async () => {
+  test('accepts refs with slashes, a path, and other formats', async () => {
     const byTag = await call(gitlab, path(`sha=${encodeURIComponent('sub/v1.0.0')}&path=pkg/deep`));
     expect(gunzipSync(byTag.bytes).equals(await expected(`lib-sub-v1.0.0-${commit}-pkg-deep`, 'pkg/deep'))).toBe(true);
     const tar = await call(gitlab, path('', '.tar'));
@@ -60,12 +60,12 @@ describe('archives', () => {
     });
   });
 
-  test('a path that is not there is an empty 200: the failure comes when the status is out', async () => {
+  test('returns an empty 200 for a missing path, because the failure follows the status line', async () => {
     const answer = await call(gitlab, path(`sha=${commit}&path=nowhere`, '.tar'));
     expect([answer.status, answer.bytes.length]).toEqual([200, 0]);
   });
 
-  test('streams without a length first, and has one from the cache', async () => {
+  test('streams the first response without Content-Length, and sends it with cached responses', async () => {
     const other = await gitlab.createProject('group/cached');
     const work = await WorkTree.create(other);
     await work.write({ 'go.mod': 'module m\n' }).commit('first');
@@ -73,14 +73,14 @@ describe('archives', () => {
     const address = `/projects/${other.id}/repository/archive.tar.gz`;
     const first = await call(gitlab, address);
     expect(first.headers.get('content-length')).toBeNull();
-    // The cache is filled by the time the answer has ended, or just after.
+    // The cache is filled when the response ends, or a moment later.
     await expect
       .poll(async () => (await call(gitlab, address)).headers.get('content-length'), { timeout: 10_000 })
       .toBe(`${first.bytes.length}`);
     expect(sha((await call(gitlab, address)).bytes)).toBe(sha(first.bytes));
   });
 
-  test('fetch in CORS mode is refused as hotlinking, other modes are not', async () => {
+  test('refuses fetch in CORS mode as hotlinking, and accepts other modes', async () => {
     const url = `${gitlab.url}/api/v4${path(`sha=${commit}`)}`;
     const headers = { 'PRIVATE-TOKEN': gitlab.rootToken };
     expect((await fetch(url, { headers })).status).toBe(406);
@@ -88,12 +88,12 @@ describe('archives', () => {
   });
 });
 
-test('the sixth archive of a project in a minute is refused, for that token and that project only', async () => {
+test('refuses the sixth archive of a project in a minute, for that token and that project only', async () => {
   await using gitlab = await startGitLab();
   const [one, other] = await Promise.all(['group/one', 'group/other'].map((name) => gitlab.createProject(name)));
   const archive = (project: Project | undefined, token = gitlab.rootToken): ReturnType<typeof call> =>
     call(gitlab, `/projects/${project?.id}/repository/archive`, { token });
-  // An empty repository has no archive, but what is asked for counts.
+  // An empty repository has no archive, but the request counts.
   for (let request = 0; request < 5; request += 1) expect((await archive(one)).status).toBe(404);
   const refused = await archive(one);
   expect(refused).toMatchObject({

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { startGitLab } from './stand-in.ts';
 import { WorkTree } from './work-tree.ts';
 
-test('the client library that modpress uses finds what it expects', async () => {
+test('works with the client library that modpress uses', async () => {
   await using gitlab = await startGitLab({ relativeUrl: '/gitlab' });
   const project = await gitlab.createProject('group/sub/lib');
   const work = await WorkTree.create(project);

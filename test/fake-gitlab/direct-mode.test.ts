@@ -11,7 +11,7 @@ import { WorkTree } from './work-tree.ts';
 
 describe('GOPROXY=direct against the stand-in', () => {
   const prefix = 'gitlab.example';
-  test('a module is downloaded under its plain path, found through go-get=1', async ({ gitlab }) => {
+  test('downloads a module under its plain path, found through go-get=1', async ({ gitlab }) => {
     const commit = await publish(gitlab, 'group/proj', `${prefix}/group/proj`, 'v1.2.3');
     gitlab.clearRequests();
     await using download = await downloadDirect(gitlab, 'gitlab.example', `${prefix}/group/proj@v1.2.3`);
@@ -33,7 +33,7 @@ describe('GOPROXY=direct against the stand-in', () => {
     expect(gitlab.requests.filter(({ path }) => path === '/group/proj.git/git-upload-pack').length).toBeGreaterThan(0);
   });
 
-  test('private projects in subgroups and modules in subdirectories are found', async ({ gitlab }) => {
+  test('finds private projects in subgroups and modules in subdirectories', async ({ gitlab }) => {
     await publish(gitlab, 'group/sub/deep/mono', `${prefix}/group/sub/deep/mono/lib/v2`, 'lib/v2.0.1', 'lib/');
     await using download = await downloadDirect(
       gitlab,
@@ -50,7 +50,7 @@ describe('GOPROXY=direct against the stand-in', () => {
     expect(missing?.Error).toContain('unknown revision v9.9.9');
   });
 
-  test('a path with .git in it needs no go-get=1', async ({ gitlab }) => {
+  test('needs no go-get=1 for a path with .git', async ({ gitlab }) => {
     await publish(gitlab, 'group/sub/dotted', `${prefix}/group/sub/dotted.git`, 'v0.1.0');
     gitlab.clearRequests();
     await using download = await downloadDirect(gitlab, 'gitlab.example', `${prefix}/group/sub/dotted.git@v0.1.0`);
@@ -58,7 +58,7 @@ describe('GOPROXY=direct against the stand-in', () => {
     expect(gitlab.requests.filter(({ query }) => query === '?go-get=1')).toEqual([]);
   });
 
-  test('the environment serves any other go command too', async ({ gitlab, folder }) => {
+  test('the environment works for other go commands too', async ({ gitlab, folder }) => {
     await publish(gitlab, 'group/listed', `${prefix}/group/listed`, 'v1.4.0');
     const env = {
       ...directEnv(gitlab, 'gitlab.example'),
@@ -73,7 +73,7 @@ describe('GOPROXY=direct against the stand-in', () => {
     expect(stdout).toBe(`${prefix}/group/listed v1.4.0\n`);
   });
 
-  test('a branch becomes the tag on it, and a commit between tags a pseudo-version', async ({ gitlab }) => {
+  test('resolves a branch to the tag at its tip, and a commit between tags to a pseudo-version', async ({ gitlab }) => {
     const path = `${prefix}/group/branchy`;
     const project = await gitlab.createProject('group/branchy');
     const work = await WorkTree.create(project);
@@ -93,7 +93,7 @@ describe('GOPROXY=direct against the stand-in', () => {
   });
 });
 
-test('GOPROXY=direct works under a relative URL, which is then part of the module path', async () => {
+test('works under a relative URL, which is then part of the module path', async () => {
   await using gitlab = await startGitLab({ relativeUrl: '/gitlab' });
   const commit = await publish(gitlab, 'group/sub/proj', 'gitlab.example/gitlab/group/sub/proj', 'v1.2.3');
   await using download = await downloadDirect(gitlab, 'gitlab.example', 'gitlab.example/gitlab/group/sub/proj@v1.2.3');
@@ -102,7 +102,7 @@ test('GOPROXY=direct works under a relative URL, which is then part of the modul
   ]);
 });
 
-test('go-get=1 without a credential names the first two elements for what it hides', async ({ gitlab }) => {
+test('go-get=1 without a credential returns the first two path elements for a hidden project', async ({ gitlab }) => {
   await gitlab.createProject('group/sub/secret');
   await gitlab.createProject('group/sub/open', { visibility: 'public' });
   const ask = async (path: string): Promise<string | undefined> =>

@@ -7,24 +7,24 @@ import { gitEnvironment } from './git.ts';
 import type { StandIn } from './stand-in.ts';
 
 /**
- * The oracle: what `GOPROXY=direct` makes of a repository on the stand-in. A module path has no room for a port, so
- * the stand-in is reached under the name of a host that need not exist, such as `gitlab.example`, by two detours:
+ * The oracle: the result of `GOPROXY=direct` for a repository on the stand-in. A module path cannot contain a port, so
+ * two redirections lead to the stand-in from a host name that need not exist, such as `gitlab.example`:
  *
- * - The go command's own requests (`?go-get=1`) go through HTTP_PROXY, which the stand-in is as well. https is tried
- *   first and refused by the proxy; GOINSECURE lets the command go on with http.
- * - git is told by `url.<stand-in>.insteadOf` to go to the stand-in whenever it is sent to the host.
+ * - The go command's own requests (`?go-get=1`) go through HTTP_PROXY: the stand-in is also a forward proxy. The go command
+ *   tries https first, which the proxy refuses; with GOINSECURE it continues with http.
+ * - `url.<stand-in>.insteadOf` makes git connect to the stand-in instead of the host.
  *
- * Both carry the administrator's token, so private projects work too, in subgroups as well. A path with `.git` in it
- * needs the second detour only. With a relative URL the module path contains it: `gitlab.example/gitlab/group/project`.
+ * Both carry the administrator's token, so private projects work too, even in subgroups. A path with `.git` in it
+ * needs only the second. With a relative URL, the module path contains it: `gitlab.example/gitlab/group/project`.
  *
- * There may be several hosts: those of vanity paths, which the stand-in has to know of (`StandInOptions.vanity`), and those
- * of which the go command knows by itself where repositories are, such as github.com.
+ * There may be several hosts: those of vanity paths, which are configured in the stand-in (`StandInOptions.vanity`), and
+ * those whose repositories the go command locates by itself, such as github.com.
  */
 export function directEnv(standIn: StandIn, host: string | readonly string[]): NodeJS.ProcessEnv {
   const hosts = [host].flat();
   const address = (url: string): string => url.replace('http://', `http://oauth2:${standIn.rootToken}@`);
   const rewrite = `url.${address(standIn.proxyUrl)}/.insteadOf`;
-  // The stand-in's own address is what its answers for vanity paths name.
+  // The stand-in's responses for vanity paths contain its own address.
   const origins = [standIn.proxyUrl, ...hosts.flatMap((name) => [`https://${name}`, `http://${name}`])];
   const settings = origins.map((origin) => [rewrite, `${origin}/`] as const);
   return {
@@ -36,7 +36,7 @@ export function directEnv(standIn: StandIn, host: string | readonly string[]): N
         [`GIT_CONFIG_VALUE_${index}`, value],
       ]),
     ),
-    // git itself must not take the proxy: curl reads HTTP_PROXY in lower case only, but HTTPS_PROXY in both.
+    // git itself must not use the proxy: curl reads HTTP_PROXY in lower case only, but HTTPS_PROXY in both.
     HTTP_PROXY: address(standIn.proxyUrl),
     HTTPS_PROXY: address(standIn.proxyUrl),
     NO_PROXY: '127.0.0.1',
@@ -53,7 +53,7 @@ export function directEnv(standIn: StandIn, host: string | readonly string[]): N
   };
 }
 
-/** What `go mod download -json` says of one module. Paths lead into the cache, which goes with the download. */
+/** The output of `go mod download -json` for one module. Paths are in the cache, which is removed with the download. */
 export interface DownloadedModule {
   readonly Path: string;
   readonly Version: string;
@@ -74,7 +74,7 @@ export interface DownloadedModule {
   };
 }
 
-/** Modules as the go command downloaded them, in the order they were asked for, in a cache of their own. */
+/** Modules that the go command downloaded into a separate cache, in the order of the request. */
 export class DirectDownload implements AsyncDisposable {
   readonly modules: readonly DownloadedModule[];
   readonly #folder: string;
@@ -91,8 +91,8 @@ export class DirectDownload implements AsyncDisposable {
 }
 
 /**
- * Runs `go mod download -json <module>@<query> …` in direct mode with an empty module cache. A module that fails has
- * its reason in `Error`; that is no rejection.
+ * Runs `go mod download -json <module>@<query> …` in direct mode with an empty module cache. A failed module has
+ * the reason in `Error`; the promise is not rejected.
  */
 export async function downloadDirect(
   standIn: StandIn,
@@ -102,7 +102,7 @@ export async function downloadDirect(
   return await downloadWith(directEnv(standIn, host), ...queries);
 }
 
-/** The same in an environment that `directEnv` made and somebody changed. */
+/** Like `downloadDirect`, with a modified environment from `directEnv`. */
 export async function downloadWith(env: NodeJS.ProcessEnv, ...queries: readonly string[]): Promise<DirectDownload> {
   const folder = await mkdtemp(join(tmpdir(), 'go-direct-'));
   const environment = {
@@ -120,7 +120,7 @@ export async function downloadWith(env: NodeJS.ProcessEnv, ...queries: readonly 
     const output = await run.then(
       ({ stdout }) => stdout,
       (error: Error & { stdout?: string; stderr?: string }) => {
-        // Exit status 1 with JSON is how failures of single modules come.
+        // For failures of single modules, the go command prints JSON and exits with status 1.
         if (error.stdout) return error.stdout;
         throw new Error(`go mod download: ${error.stderr ?? ''}`, { cause: error });
       },
@@ -135,7 +135,7 @@ export async function downloadWith(env: NodeJS.ProcessEnv, ...queries: readonly 
   }
 }
 
-/** The go command's settings of this machine have no say. */
+/** Removes this machine's settings of the go command. */
 function withoutGoSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(environment).filter(([name]) => !/^GO[A-Z0-9]+$/.test(name) || name === 'GOROOT');
   return { ...Object.fromEntries(kept), HOME: devNull };

@@ -20,7 +20,11 @@ const test = base
 describe('faults', () => {
   test.afterEach(({ gitlab }) => gitlab.faults.clear());
 
-  test('a status comes as often as told, only where it matches', async ({ gitlab, project, file }) => {
+  test('returns the status the given number of times, for matching requests only', async ({
+    gitlab,
+    project,
+    file,
+  }) => {
     const fault = gitlab.faults.add({
       path: /repository\/files/,
       times: 2,
@@ -35,7 +39,7 @@ describe('faults', () => {
     expect(fault.hits).toBe(2);
   });
 
-  test('a fault can be for one method, for ever, and removed', async ({ gitlab, project }) => {
+  test('applies a fault to one method, without a limit, and removes it', async ({ gitlab, project }) => {
     const fault = gitlab.faults.add({
       path: /hooks/,
       method: 'POST',
@@ -50,7 +54,7 @@ describe('faults', () => {
     expect((await call(gitlab, hooks, { method: 'POST', body: {} })).status).toBe(400);
   });
 
-  test('a truncated archive is a 200 whose gzip is cut', async ({ gitlab, project, file }) => {
+  test('returns a 200 with a cut gzip for a truncated archive', async ({ gitlab, project, file }) => {
     const address = `/projects/${project.id}/repository/archive.tar.gz`;
     const whole = await call(gitlab, address);
     gitlab.faults.add({ path: /archive/, kind: 'truncate' });
@@ -61,14 +65,14 @@ describe('faults', () => {
     expect((await call(gitlab, file)).bytes.length).toBe(content.length / 2);
   });
 
-  test('a dropped connection breaks in the middle of the body', async ({ gitlab, file }) => {
+  test('breaks a dropped connection in the middle of the body', async ({ gitlab, file }) => {
     gitlab.faults.add({ path: /files/, kind: 'drop' });
     const response = await fetch(`${gitlab.url}/api/v4${file}`, { headers: { 'PRIVATE-TOKEN': gitlab.rootToken } });
     expect(response.status).toBe(200);
     await expect(response.arrayBuffer()).rejects.toThrow('terminated');
   });
 
-  test('a delay and a trickle take their time and change nothing', async ({ gitlab, file }) => {
+  test('delays and slows down a response without changing it', async ({ gitlab, file }) => {
     gitlab.faults.add({ path: /files/, kind: { delayMs: 120 } });
     gitlab.faults.add({ path: /files/, kind: { trickleBytesPerSecond: 100_000 } });
     const start = performance.now();
@@ -77,7 +81,7 @@ describe('faults', () => {
     expect(answer.bytes.equals(content)).toBe(true);
   });
 
-  test('git feels them too', async ({ gitlab, project }) => {
+  test('applies faults to git requests too', async ({ gitlab, project }) => {
     const work = await WorkTree.create(project);
     gitlab.faults.add({ path: /git-upload-pack/, kind: { status: 500 } });
     await expect(work.git('fetch', '--quiet', project.gitUrl, 'main')).rejects.toThrow('500');

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** What goes wrong with an answer. */
+/** A fault of a response. */
 export type FaultKind =
   | { readonly status: number; readonly body?: string | object; readonly headers?: Readonly<Record<string, string>> }
-  /** The body stops in the middle, and the answer ends as if that were all of it: a cut archive on GitLab is a 200. */
+  /** The body stops in the middle, and the response ends normally: GitLab sends a truncated archive with status 200. */
   | 'truncate'
   /** The connection is destroyed in the middle of the body. */
   | 'drop'
@@ -12,10 +12,10 @@ export type FaultKind =
   | { readonly trickleBytesPerSecond: number };
 
 export interface Fault {
-  /** Matched against the path without the base, still percent-encoded, with the query. */
+  /** The pattern for the path without the base, percent-encoded, with the query. */
   readonly path: RegExp;
   readonly method?: string;
-  /** How many requests it hits; default 1. */
+  /** The number of requests that the fault affects; default 1. */
   readonly times?: number;
   readonly kind: FaultKind;
 }
@@ -25,7 +25,7 @@ export interface AddedFault {
   readonly hits: number;
 }
 
-/** The faults of a stand-in. Several that match one request all apply, in the order they were added. */
+/** The faults of a stand-in. All faults that match a request apply, in the order in which they were added. */
 export class Faults {
   readonly #active = new Map<Fault, { hits: number }>();
 
@@ -47,8 +47,8 @@ export class Faults {
   }
 
   /**
-   * Lets the matching faults loose on an answer before anything has been written to it. Resolves to true when
-   * the answer is given already.
+   * Applies the matching faults to a response before anything has been written to it. Resolves to true if
+   * the response has been sent already.
    */
   async apply(path: string, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
     for (const [fault, count] of this.#active) {
@@ -87,7 +87,7 @@ async function spoil(kind: FaultKind, response: ServerResponse): Promise<boolean
   return false;
 }
 
-/** Collects what is written to an answer, and hands it over when it is complete, in place of sending it. */
+/** Collects the body of a response and, instead of sending it, passes on the complete body. */
 function holdBack(response: ServerResponse, send: (body: Buffer, end: (rest: Buffer) => void) => void): void {
   const chunks: Buffer[] = [];
   const write = response.write.bind(response);
@@ -104,7 +104,7 @@ function holdBack(response: ServerResponse, send: (body: Buffer, end: (rest: Buf
     keep(chunk);
     response.write = write;
     response.end = end;
-    // The length that was announced no longer holds.
+    // The announced length is no longer right.
     response.removeHeader('Content-Length');
     send(Buffer.concat(chunks), (tail) => void end(tail));
     callLast([chunk, ...rest]);

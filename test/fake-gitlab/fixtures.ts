@@ -5,8 +5,8 @@ import { test as base } from 'vitest';
 import { startGitLab, type StandInOptions } from './stand-in.ts';
 
 /**
- * Tests with a fake GitLab and a temporary folder. A fixture is made when the first test or hook asks for it, and removed
- * after the last one that can use it.
+ * Tests with a fake GitLab and a temporary folder. A fixture is created for the first test or hook that uses it, and
+ * removed after the last test that can use it.
  */
 export const test = base
   /** Options of the fake GitLab. A file changes them with `test.override('gitlabOptions', …)` before its first test. */

@@ -2,15 +2,15 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { devNull } from 'node:os';
 
-/** What to run git with, beyond its arguments. */
+/** The options for running git, besides its arguments. */
 export interface GitOptions {
   readonly cwd?: string;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
- * The environment for a git that sees nothing of the machine it runs on: no user or system configuration, no
- * netrc, no prompt, no proxy, no repository it was started in. Everything random about a commit is fixed.
+ * An environment that isolates git from the machine: no user or system configuration, no netrc, no prompt, no proxy,
+ * no surrounding repository. Everything variable in a commit is fixed.
  */
 export function gitEnvironment(): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^git_|_proxy$/i.test(name));
@@ -29,38 +29,38 @@ export function gitEnvironment(): NodeJS.ProcessEnv {
   };
 }
 
-/** Runs git, and knows every process it has started, so that `close` leaves none behind. */
+/** Runs git and tracks every process that it starts, so that `close` leaves none behind. */
 export class Git {
   readonly #children = new Set<ChildProcessWithoutNullStreams>();
   #closed = false;
 
-  /** Starts git and hands over its streams. Whoever calls reads stdout and watches for the exit status. */
+  /** Starts git and returns its streams. The caller reads stdout and checks the exit status. */
   start(args: readonly string[], options: GitOptions = {}): ChildProcessWithoutNullStreams {
-    if (this.#closed) throw new Error('git was asked for after close');
+    if (this.#closed) throw new Error('git was started after close');
     const child = spawn('git', args, {
       cwd: options.cwd,
       env: { ...gitEnvironment(), ...options.environment },
     });
     this.#children.add(child);
     child.once('close', () => this.#children.delete(child));
-    // A child that ends early makes writes to its stdin fail; its exit status tells the story.
+    // Writes to stdin fail if the child ends early. Its exit status reports the failure.
     child.stdin.on('error', ignoreBrokenPipe);
     return child;
   }
 
-  /** Runs git to its end and returns its output. Rejects with what git said if the exit status is not 0. */
+  /** Runs git to its end and returns its output. Rejects with git's error text if the exit status is not 0. */
   async run(args: readonly string[], options: GitOptions & { readonly input?: string | Buffer } = {}): Promise<Buffer> {
     const child = this.start(args, options);
-    const [output, complaints] = [collect(child.stdout), collect(child.stderr)];
+    const [output, errorText] = [collect(child.stdout), collect(child.stderr)];
     child.stdin.end(options.input);
     const [status] = (await once(child, 'close')) as [number | null];
     if (status !== 0) {
-      throw new Error(`git ${args.join(' ')} ended with ${String(status)}: ${complaints().toString().trim()}`);
+      throw new Error(`git ${args.join(' ')} ended with ${String(status)}: ${errorText().toString().trim()}`);
     }
     return output();
   }
 
-  /** Ends what still runs, and resolves when the last process is gone. */
+  /** Ends all running processes. Resolves when the last process has ended. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all(

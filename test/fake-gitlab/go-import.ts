@@ -4,9 +4,9 @@ import type { Instance, ProjectRecord } from './instance.ts';
 import type { Token, Tokens } from './tokens.ts';
 
 /**
- * Answers `?go-get=1` (lib/gitlab/middleware/go.rb): where the repository of an import path is. For a project that
- * the asker does not see it names the first two elements of the path, so as not to tell what exists; that is why
- * private projects in subgroups need a credential. `addressOf` gives the base URL by which the request reached us.
+ * Responds to `?go-get=1` (lib/gitlab/middleware/go.rb) with the location of the repository of an import path. For a project
+ * that the caller may not see, it returns the first two elements of the path, to hide what exists. That is why
+ * private projects in subgroups need a credential. `addressOf` returns the base URL to which the request was sent.
  */
 export function goImport(
   instance: Instance,
@@ -22,7 +22,7 @@ export function goImport(
       .split('/')
       .filter((part) => part !== '');
     if (parts.length < 2) {
-      // A group's page, which nobody sees without signing in.
+      // The page of a group, which requires signing in.
       response.redirect(302, `${request.baseUrl}/users/sign_in`);
       return;
     }
@@ -38,9 +38,9 @@ export function goImport(
 }
 
 /**
- * Answers `?go-get=1` for import paths of other hosts, which in truth another web server does. `vanity` has the project's full
- * path for the import path of each repository's root; `url` is the base URL of its repository; `hostOf` gives scheme and host
- * that a request through the forward proxy was meant for.
+ * Responds to `?go-get=1` for import paths of other hosts; in reality, another web server does. `vanity` maps the import path
+ * of each repository root to the full path of the project; `url` is the base URL of the repositories; `hostOf` returns the
+ * scheme and host that the client of the forward proxy requested.
  */
 export function vanityImport(
   vanity: ReadonlyMap<string, string>,
@@ -62,16 +62,16 @@ export function vanityImport(
   };
 }
 
-/** The longest of the roots that the import path is or lies below. */
+/** The longest root that is equal to the import path or above it. */
 function longestRoot(vanity: ReadonlyMap<string, string>, importPath: string): string | undefined {
   return [...vanity.keys()]
     .filter((root) => `${importPath}/`.startsWith(`${root}/`))
     .toSorted((a, b) => b.length - a.length)[0];
 }
 
-/** The project whose path is the longest beginning of the given one. Paths that a project has left do not count here. */
+/** The project whose path is the longest prefix of the given path. Former paths of projects do not count here. */
 function projectAt(instance: Instance, token: Token | undefined, parts: readonly string[]): ProjectRecord | undefined {
-  // A token for the repository only may fetch it, but not read about the project.
+  // A token with only the repository scope may fetch, but not read the project.
   const reader =
     token !== undefined && !token.expired && token.scopes.some((scope) => scope !== 'read_repository')
       ? token

@@ -4,31 +4,31 @@ import { request as httpsRequest } from 'node:https';
 import { buffer } from 'node:stream/consumers';
 import type { Hook } from './hook.ts';
 
-/** One call of a hook, whatever came of it. */
+/** One call of a hook, successful or not. */
 export interface Delivery {
   readonly url: string;
-  /** What `X-Gitlab-Event` said: `Tag Push Hook`, `Push Hook` or `System Hook`. */
+  /** The value of `X-Gitlab-Event`: `Tag Push Hook`, `Push Hook` or `System Hook`. */
   readonly event: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** The bytes that were sent, as text. */
+  /** The body that was sent, as text. */
   readonly body: string;
   readonly at: Date;
-  /** Undefined when there was no answer; then `error` tells why. */
+  /** Undefined if there was no response; then `error` has the reason. */
   readonly status: number | undefined;
   readonly error: string | undefined;
 }
 
-/** What to call a hook with. `trigger` is GitLab's name for the kind: `tag_push_hooks`. */
+/** The content of a hook call. `trigger` is GitLab's name for the kind: `tag_push_hooks`. */
 export interface Message {
   readonly trigger: string;
   readonly payload: object;
-  /** The key of the delivery that this one repeats. */
+  /** The key of the delivery that this delivery repeats. */
   readonly repeats?: string;
 }
 
 const eventNames: Readonly<Record<string, string>> = { tag_push_hooks: 'Tag Push Hook', push_hooks: 'Push Hook' };
 
-/** Calls hooks over HTTP: once, without a second try, as GitLab does (app/services/web_hook_service.rb). */
+/** Calls hooks over HTTP: once, without a retry, as GitLab does (app/services/web_hook_service.rb). */
 export class HookDelivery {
   readonly #instanceUrl: string;
   readonly #timeoutMs: number;
@@ -37,7 +37,7 @@ export class HookDelivery {
   readonly #deliveries: Delivery[] = [];
   #lastEvent = 0;
 
-  /** `instanceUrl` goes into `X-Gitlab-Instance`: the address without the relative URL. */
+  /** `instanceUrl` is the value of `X-Gitlab-Instance`: the address without the relative URL. */
   constructor(instanceUrl: string, timeoutMs: number) {
     this.#instanceUrl = instanceUrl;
     this.#timeoutMs = timeoutMs;
@@ -47,18 +47,18 @@ export class HookDelivery {
     return this.#deliveries;
   }
 
-  /** Has work done that ends in deliveries, and makes `settled` wait for it. */
+  /** Runs work that ends in deliveries, and makes `settled` wait for it. */
   track(work: Promise<unknown>): void {
     const tracked = work.finally(() => this.#underWay.delete(tracked));
     this.#underWay.add(tracked);
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Resolves when all deliveries are done. */
   async settled(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
-  /** Calls a hook and keeps the record. `force` is for the test button and a resend: it calls a disabled hook too. */
+  /** Calls a hook and records the delivery. `force` is for the test button and a resend: it calls a disabled hook too. */
   async send(hook: Hook, message: Message, force = false): Promise<Delivery | undefined> {
     if (!force && hook.alertStatus !== 'executable') return undefined;
     const body = JSON.stringify(message.payload);
@@ -93,7 +93,7 @@ export class HookDelivery {
     return delivery;
   }
 
-  /** Breaks off what is under way. */
+  /** Aborts running deliveries. */
   async close(): Promise<void> {
     this.#abort.abort(new Error('GitLab is shutting down'));
     await Promise.allSettled(this.#underWay);

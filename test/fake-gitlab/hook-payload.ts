@@ -8,7 +8,7 @@ import type { Token } from './tokens.ts';
 
 const visibilityLevel = { private: 0, internal: 10, public: 20 } as const;
 
-/** How many commits a push hook lists at most. */
+/** The maximum number of commits that a push hook lists. */
 const listedCommits = 20;
 
 /** Builds the bodies of hooks (lib/gitlab/data_builder/push.rb and repository.rb). */
@@ -21,7 +21,7 @@ export class HookPayload {
     this.#git = git;
   }
 
-  /** `tag_push`, or `push` for a branch. `checkout_sha` is looked up now: it tells where the ref is, not where it was pushed to. */
+  /** `tag_push`, or `push` for a branch. `checkout_sha` is looked up now: it is the current target of the ref, not the pushed one. */
   async push(project: ProjectRecord, change: RefChange, user: Token): Promise<object> {
     const { repository } = project;
     const isTag = change.ref.startsWith('refs/tags/');
@@ -61,7 +61,7 @@ export class HookPayload {
     };
   }
 
-  /** What the test button sends: the newest commits of the default branch under the name of a tag, so that no id matches it. */
+  /** The payload of the test button: the newest commits of the default branch under the name of a tag, so no id matches the tag. */
   async sample(project: ProjectRecord, tag: boolean, user: Token): Promise<object> {
     const branch = await project.repository.defaultBranch();
     const tip = await project.repository.commit(branch);
@@ -70,7 +70,7 @@ export class HookPayload {
     return this.push(project, { ref, before: oldest, after: tip?.id ?? zeroId }, user);
   }
 
-  /** `repository_update`, which only system hooks hear of: one for each push, with all its changes. */
+  /** `repository_update`, which only system hooks receive: one for each push, with all its changes. */
   async repositoryUpdate(project: ProjectRecord, changes: readonly RefChange[], user: Token): Promise<object> {
     return {
       event_name: 'repository_update',

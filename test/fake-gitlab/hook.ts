@@ -1,10 +1,10 @@
-/** Whose pushes a hook hears of. */
+/** The owner of a hook: the hook receives the pushes to its projects. */
 export type HookScope =
   | { readonly kind: 'project'; readonly id: number }
   | { readonly kind: 'group'; readonly id: number }
   | { readonly kind: 'system' };
 
-/** What a person sets on a hook. */
+/** The settings of a hook. */
 export interface HookSettings {
   url: string;
   name: string | null;
@@ -35,13 +35,13 @@ export interface HookEvent {
 
 export type AlertStatus = 'executable' | 'temporarily_disabled' | 'disabled';
 
-/** Failures in a row that a hook survives, and those after which it is never called again (web_hooks/auto_disabling.rb). */
-const graceFailures = 3;
-const lastFailure = 39;
-const firstBackoffMs = 60_000;
-const longestBackoffMs = 24 * 3_600_000;
+/** Consecutive failures that a hook survives, and after which GitLab never calls it again (web_hooks/auto_disabling.rb). */
+const GRACE_FAILURES = 3;
+const LAST_FAILURE = 39;
+const FIRST_BACKOFF_MS = 60_000;
+const LONGEST_BACKOFF_MS = 24 * 3_600_000;
 
-/** A webhook: its settings, what became of its calls, and whether GitLab still calls it. */
+/** A webhook: its settings, the results of its calls, and whether GitLab still calls it. */
 export class Hook {
   readonly id: number;
   readonly scope: HookScope;
@@ -63,9 +63,9 @@ export class Hook {
   }
 
   get alertStatus(): AlertStatus {
-    if (this.#failures > lastFailure) return 'disabled';
+    if (this.#failures > LAST_FAILURE) return 'disabled';
     const waiting = this.#disabledUntil !== null && this.#disabledUntil.getTime() >= Date.now();
-    return this.#failures > graceFailures && waiting ? 'temporarily_disabled' : 'executable';
+    return this.#failures > GRACE_FAILURES && waiting ? 'temporarily_disabled' : 'executable';
   }
 
   succeeded(): void {
@@ -73,12 +73,12 @@ export class Hook {
     this.#disabledUntil = null;
   }
 
-  /** Counts a failure; the fourth in a row disables the hook for a minute, each further one for twice as long. System hooks never are. */
+  /** Counts a failure. The fourth in a row disables the hook for a minute, each further one for twice as long. System hooks are never disabled. */
   failed(): void {
     if (this.scope.kind === 'system' || this.alertStatus !== 'executable') return;
-    const pause = Math.min(firstBackoffMs * 2 ** (this.#failures - graceFailures), longestBackoffMs);
+    const pause = Math.min(FIRST_BACKOFF_MS * 2 ** (this.#failures - GRACE_FAILURES), LONGEST_BACKOFF_MS);
     this.#failures += 1;
-    if (this.#failures > graceFailures) this.#disabledUntil = new Date(Date.now() + pause);
+    if (this.#failures > GRACE_FAILURES) this.#disabledUntil = new Date(Date.now() + pause);
   }
 }
 

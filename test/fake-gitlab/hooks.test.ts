@@ -33,7 +33,7 @@ describe('webhooks', () => {
     return (answer.json as { id: number }).id;
   }
 
-  test('a pushed tag calls the project hook with the body and headers of GitLab', async () => {
+  test('a pushed tag calls the project hook with GitLab's body and headers', async () => {
     await using receiver = await startWebhookReceiver();
     const { project, work, commit } = await setUp();
     await addHook(`/projects/${project.id}`, { url: receiver.url, token: 's3cret' });
@@ -82,7 +82,7 @@ describe('webhooks', () => {
     });
   });
 
-  test('moving and deleting a tag show in before, after and checkout_sha', async () => {
+  test('before, after and checkout_sha show that a tag was moved or deleted', async () => {
     await using receiver = await startWebhookReceiver();
     const { project, work, commit } = await setUp();
     await work.tag('v1.0.0');
@@ -102,7 +102,7 @@ describe('webhooks', () => {
     ]);
   });
 
-  test('a signing token signs id, time and body', async () => {
+  test('signs the id, the time and the body with a signing token', async () => {
     await using receiver = await startWebhookReceiver();
     const { project, work } = await setUp();
     const key = randomBytes(32);
@@ -121,7 +121,7 @@ describe('webhooks', () => {
     expect(hooks.json).not.toEqual([expect.objectContaining({ signing_token: expect.anything() })]);
   });
 
-  test('three tags in a push call the hook three times, four not at all, each action for itself', async () => {
+  test('calls the hook for each of three tags in a push, but not at all for four, and counts each action separately', async () => {
     await using receiver = await startWebhookReceiver();
     const { project, work } = await setUp();
     await addHook(`/projects/${project.id}`, { url: receiver.url });
@@ -138,7 +138,7 @@ describe('webhooks', () => {
     expect(JSON.parse(receiver.received[3]?.body ?? '')).toMatchObject({ after: zeros });
   });
 
-  test('hooks of all groups above and of the system hear of a tag; repository_update comes whatever the limit', async () => {
+  test('calls hooks of all parent groups and of the system for a tag, and sends repository_update for a push of any size', async () => {
     await using receiver = await startWebhookReceiver();
     const { project, work } = await setUp();
     const [top] = project.path.split('/');
@@ -169,7 +169,7 @@ describe('webhooks', () => {
     await call(gitlab, `/hooks/${system}`, { method: 'DELETE' });
   });
 
-  test('a branch calls hooks for pushes, with its commits', async () => {
+  test('calls push hooks for a branch, with its commits', async () => {
     await using receiver = await startWebhookReceiver();
     const { project, work, commit } = await setUp();
     await addHook(`/projects/${project.id}`, { url: receiver.url, push_events: true, tag_push_events: false });
@@ -190,7 +190,7 @@ describe('webhooks', () => {
     ]);
   });
 
-  test('a failing hook is called once for each tag, and not at all after four failures in a row', async () => {
+  test('calls a failing hook once for each tag, and not at all after four failures in a row', async () => {
     await using impatient = await startGitLab({ hookTimeoutMs: 1_500 });
     await using receiver = await startWebhookReceiver();
     const { project, work } = await setUp(impatient);
@@ -234,7 +234,7 @@ describe('webhooks', () => {
     });
   });
 
-  test('the test button sends a tag_push whose ids belong to no tag', async () => {
+  test('sends a tag_push whose ids belong to no tag for the test button', async () => {
     await using receiver = await startWebhookReceiver();
     const { project } = await setUp();
     const id = await addHook(`/projects/${project.id}`, { url: receiver.url });
@@ -243,7 +243,7 @@ describe('webhooks', () => {
     expect(JSON.parse(receiver.received[0]?.body ?? '')).toMatchObject({ object_kind: 'tag_push', checkout_sha: null });
   });
 
-  test('a changed URL loses the secrets, and a hook with bad settings is refused', async () => {
+  test('removes the secrets when the URL changes, and refuses a hook with invalid settings', async () => {
     const { project } = await setUp();
     const path = `/projects/${project.id}/hooks`;
     const id = await addHook(`/projects/${project.id}`, { url: 'http://127.0.0.1:9/', token: 's3cret' });
@@ -271,7 +271,7 @@ describe('webhooks', () => {
     expect((await call(gitlab, path)).json).toEqual([]);
   });
 
-  test('hooks need the maintainer, the scope api, and for the system the administrator', async () => {
+  test('requires a maintainer with the scope api for hooks, and an administrator for system hooks', async () => {
     const { project } = await setUp();
     const body = { url: 'http://127.0.0.1:9/' };
     const reporter = gitlab.createToken({ scopes: ['api'], role: 'reporter' });
@@ -291,7 +291,7 @@ describe('webhooks', () => {
   });
 });
 
-test('group hooks are refused without a licence, and unknown to the community edition', async () => {
+test('refuses group hooks without a licence, and returns 404 for them in the community edition', async () => {
   for (const [groupHooks, expected] of [
     [false, { status: 403, json: { message: '403 Forbidden' } }],
     ['community', { status: 404, json: { error: '404 Not Found' } }],

@@ -7,7 +7,7 @@ export type Visibility = 'private' | 'internal' | 'public';
 
 export interface Group {
   readonly id: number;
-  /** Last part of the full path. */
+  /** The last element of the full path. */
   readonly path: string;
   readonly fullPath: string;
   readonly parentId: number | null;
@@ -22,50 +22,50 @@ export interface ProjectRecord {
   readonly archived: boolean;
   readonly createdAt: Date;
   lastActivityAt: Date;
-  /** Whether its repository is switched off (`repository_access_level`). */
+  /** Whether the repository is disabled (`repository_access_level`). */
   codeDisabled: boolean;
-  /** Since when it waits for its deletion. */
+  /** The time at which the project was marked for deletion. */
   markedForDeletionAt: Date | undefined;
   readonly repository: Repository;
 }
 
-/** What a project is made with. */
+/** The options for a new project. */
 export interface ProjectOptions {
   readonly visibility?: Visibility;
   readonly defaultBranch?: string;
   readonly archived?: boolean;
-  /** When it was made and last pushed to; now, unless given. */
+  /** The time of creation and of the last push; default: now. */
   readonly createdAt?: Date;
-  /** Shows another project's repository as its own: thousands of projects without thousands of repositories. */
+  /** Uses the repository of another project: this allows thousands of projects without thousands of repositories. */
   readonly sharesRepositoryOf?: { readonly id: number };
 }
 
-/** The last part of a full path: a project's or group's own `path`. */
+/** The last element of a full path: the `path` of a project or group. */
 export function lastPart(fullPath: string): string {
   return fullPath.slice(fullPath.lastIndexOf('/') + 1);
 }
 
-/** The path of what something lies in: `a/b` of `a/b/c`; empty at the top. */
+/** The path of the parent: `a/b` for `a/b/c`; empty at the top. */
 export function parentPath(fullPath: string): string {
   return fullPath.slice(0, Math.max(0, fullPath.lastIndexOf('/')));
 }
 
-/** Whether a path is the given one or lies somewhere in it. GitLab's paths ignore case. */
+/** Whether a path is equal to the given one or below it. GitLab's paths ignore case. */
 export function isWithin(path: string, ancestor: string): boolean {
   return `${path}/`.toLowerCase().startsWith(`${ancestor}/`.toLowerCase());
 }
 
-/** The groups and projects of a GitLab, who sees them, and where their repositories are. */
+/** The groups and projects of a GitLab, their visibility, and the folders of their repositories. */
 export class Instance {
   readonly #git: Git;
   readonly #folder: string;
   readonly #groups = new Map<number, Group>();
   readonly #projects = new Map<number, ProjectRecord>();
-  /** Those of deleted projects too. */
+  /** Includes the repositories of deleted projects. */
   readonly #repositories = new Map<number, Repository>();
   #lastId = 0;
 
-  /** Repositories are kept in `folder`, by project id, so that a move touches none. */
+  /** Repositories are in `folder`, by project id, so that moving a project does not change them. */
   constructor(git: Git, folder: string) {
     this.#git = git;
     this.#folder = folder;
@@ -106,7 +106,7 @@ export class Instance {
     return project;
   }
 
-  /** Gives a project another path; the old one keeps leading to it until another project takes it. */
+  /** Changes the path of a project. The old path continues to lead to it until another project uses that path. */
   moveProject(project: ProjectRecord, newFullPath: string): void {
     this.createGroup(parentPath(newFullPath));
     project.formerPaths.add(project.fullPath);
@@ -114,7 +114,7 @@ export class Instance {
     project.fullPath = newFullPath;
   }
 
-  /** Marks a project, which frees its path (Projects::MarkForDeletionService, 18.x). */
+  /** Marks a project for deletion, which frees its path (Projects::MarkForDeletionService, 18.x). */
   scheduleDeletion(project: ProjectRecord): void {
     this.moveProject(project, `${project.fullPath}-deletion_scheduled-${project.id}`);
     project.markedForDeletionAt = new Date();
@@ -144,7 +144,7 @@ export class Instance {
     return this.groups.find((group) => group.fullPath.toLowerCase() === idOrPath.toLowerCase());
   }
 
-  /** A project by id, by path, or by a path it once had. */
+  /** A project by id, path or former path. */
   project(idOrPath: string): ProjectRecord | undefined {
     if (/^\d+$/.test(idOrPath)) return this.#projects.get(Number(idOrPath));
     const path = idOrPath.toLowerCase();
@@ -154,7 +154,7 @@ export class Instance {
     );
   }
 
-  /** The group a project or group lies in, and the groups that one lies in, innermost first. */
+  /** All parent groups of a project or group, innermost first. */
   ancestors(fullPath: string): readonly Group[] {
     const found: Group[] = [];
     for (let path = parentPath(fullPath); path !== ''; path = parentPath(path)) {
@@ -176,7 +176,7 @@ export class Instance {
     return (project.visibility === 'internal' && token !== undefined) || this.isMember(token, project);
   }
 
-  /** A group is seen by its members, and by all who see a project in it. */
+  /** Members can see a group, and so can all who can see a project in it. */
   seesGroup(token: Token | undefined, group: Group): boolean {
     const memberOf = token?.memberOf ?? [];
     if (memberOf === 'everything' || memberOf.some((entry) => isWithin(group.fullPath, entry))) return true;

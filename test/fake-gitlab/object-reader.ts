@@ -13,12 +13,12 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** How long an unused reader keeps its process, in milliseconds. */
+/** The time after which the process of an unused reader ends, in milliseconds. */
 const idleMs = 3_000;
 
 /**
  * Reads objects through one long-lived `git cat-file --batch`, because a process for each object would cost
- * more than everything else a request does. The process starts with the first read and ends when idle.
+ * more than the rest of a request. The process starts with the first read and ends when it is idle.
  */
 export class ObjectReader {
   readonly #git: Git;
@@ -28,7 +28,7 @@ export class ObjectReader {
   #idle: NodeJS.Timeout | undefined;
   #chunks: Buffer[] = [];
   #length = 0;
-  /** How many bytes have to be there before it is worth looking at them. */
+  /** The number of bytes to wait for before parsing again. */
   #wanted = 1;
 
   constructor(git: Git, directory: string) {
@@ -36,7 +36,7 @@ export class ObjectReader {
     this.#directory = directory;
   }
 
-  /** The object a revision names (`<id>`, `refs/tags/v1^{commit}`, …), or undefined when there is none or more than one. */
+  /** The object that a revision names (`<id>`, `refs/tags/v1^{commit}`, …), or undefined if it does not exist or is ambiguous. */
   read(revision: string): Promise<GitObject | undefined> {
     if (revision.includes('\n')) return Promise.resolve(undefined);
     return new Promise((resolve, reject) => {
@@ -72,7 +72,7 @@ export class ObjectReader {
     for (const waiting of this.#waiting.splice(0)) waiting.reject(new Error('git cat-file ended'));
   }
 
-  /** Takes every complete answer out of what has arrived: `<id> <type> <size>\n<bytes>\n`, or `<name> missing\n`. */
+  /** Parses every complete response in the received bytes: `<id> <type> <size>\n<bytes>\n`, or `<name> missing\n`. */
   #answer(): void {
     let bytes = Buffer.concat(this.#chunks, this.#length);
     this.#wanted = 1;

@@ -1,4 +1,4 @@
-/** A name and a moment, as commits and tags carry them. */
+/** The author, committer or tagger of a commit or tag: a name and a time. */
 export interface Signature {
   readonly name: string;
   readonly email: string;
@@ -30,7 +30,7 @@ export interface TreeEntry {
   readonly name: string;
 }
 
-/** The time of a signature as GitLab's API writes it: milliseconds, and the offset the person had. */
+/** The time of a signature in the format of GitLab's API: with milliseconds and the person's time zone offset. */
 export function apiTime({ seconds, zone }: Signature): string {
   const [, sign, hours, minutes] = /^([+-])(\d\d)(\d\d)$/.exec(zone) ?? ['', '+', '00', '00'];
   const offset = (Number(hours) * 60 + Number(minutes)) * (sign === '-' ? -60 : 60);
@@ -57,7 +57,7 @@ export function parseTag(data: Buffer): Tag {
   return { tagger: tagger === undefined ? undefined : signature(tagger), message };
 }
 
-/** The entries of a raw tree: `<mode> <name>\0<20 bytes of id>`, again and again. */
+/** The entries of a raw tree, each `<mode> <name>\0<20 bytes of id>`. */
 export function parseTree(data: Buffer): readonly TreeEntry[] {
   const entries: TreeEntry[] = [];
   for (let at = 0; at < data.length;) {
@@ -82,7 +82,7 @@ function split(data: Buffer): { headers: [string, string][]; message: string } {
   const head = end < 0 ? text : text.slice(0, end);
   const headers = head
     .split('\n')
-    // Continuation lines, as of a signature, begin with a space.
+    // Continuation lines, for example of a signature, begin with a space.
     .filter((line) => !line.startsWith(' '))
     .map((line): [string, string] => {
       const space = line.indexOf(' ');

@@ -1,19 +1,19 @@
-/** What kind of GitLab to stand in for. */
+/** The properties of the GitLab that the stand-in imitates. */
 export interface StandInOptions {
-  /** Serves everything under this path, as GitLab's relative URL: `/gitlab`. */
+  /** GitLab's relative URL root: everything is served under this path, for example `/gitlab`. */
   readonly relativeUrl?: string;
-  /** Archives a minute for each project and token; default 5, as GitLab's. */
+  /** Archives per minute, project and token; default 5, as in GitLab. */
   readonly archiveLimit?: number | 'off';
-  /** Default 100, as GitLab's. */
+  /** Default 100, as in GitLab. */
   readonly perPageMax?: number;
-  /** Default: a free one. */
+  /** Default: a free port. */
   readonly port?: number;
   /** Default true. False is an instance without the licence (403); `community` is the edition that lacks the route (404). */
   readonly groupHooks?: boolean | 'community';
-  /** How long every API request waits first, in milliseconds. */
+  /** The delay of every API request, in milliseconds. */
   readonly latencyMs?: number;
-  /** How long a hook may take to answer; default 10,000 milliseconds, as GitLab's. */
+  /** The time-out of a hook call in milliseconds; default 10,000, as in GitLab. */
   readonly hookTimeoutMs?: number;
-  /** Full paths of projects by the import path of their root on another host: `?go-get=1` is answered for these too. */
+  /** The import path on another host for the root of each project, mapped to the project's full path. `?go-get=1` works for these too. */
   readonly vanity?: ReadonlyMap<string, string>;
 }

@@ -5,10 +5,10 @@ import type { Instance, ProjectRecord } from './instance.ts';
 import { zeroId, type RefChange } from './repository.ts';
 import type { Token } from './tokens.ts';
 
-/** GitLab's `push_event_hooks_limit`: more changes of one kind than this in a push, and none of them sends a hook. */
+/** GitLab's `push_event_hooks_limit`: if a push has more changes of one kind than this, none of them calls a hook. */
 const hooksLimit = 3;
 
-/** Turns what a push has changed into calls of hooks (app/services/git/process_ref_changes_service.rb). */
+/** Calls hooks for the changes of a push (app/services/git/process_ref_changes_service.rb). */
 export class PushEvents {
   readonly #instance: Instance;
   readonly #hooks: HookList;
@@ -72,7 +72,7 @@ export class PushEvents {
   }
 }
 
-/** Created, removed and moved refs are counted apart. */
+/** Created, removed and moved refs are counted separately. */
 function byAction(changes: readonly RefChange[]): readonly (readonly RefChange[])[] {
   return [
     changes.filter(({ before }) => before === zeroId),

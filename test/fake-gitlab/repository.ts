@@ -4,19 +4,19 @@ import type { Git } from './git.ts';
 import { parseCommit, parseTag, parseTree, type Commit, type Tag, type TreeEntry } from './objects.ts';
 import { ObjectReader } from './object-reader.ts';
 
-/** A branch or tag. `commit` is what it comes to in the end; undefined if that is no commit. */
+/** A branch or tag. `commit` is the commit that it resolves to; undefined if it resolves to another object. */
 export interface Ref {
   /** Full name: `refs/tags/v1.0.0`. */
   readonly name: string;
-  /** What it points at: a commit, or the tag object of an annotated tag. */
+  /** The id of its target: a commit, or the tag object of an annotated tag. */
   readonly id: string;
   readonly annotated: boolean;
   readonly commit: string | undefined;
-  /** Seconds since 1970 of the tag object or the commit. */
+  /** The time of the tag object or the commit, in seconds since 1970. */
   readonly created: number;
 }
 
-/** One change of a push. Either side is 40 zeros where the ref did not exist. */
+/** One change of a push. A ref that does not exist before or after has the id of 40 zeros. */
 export interface RefChange {
   readonly ref: string;
   readonly before: string;
@@ -26,8 +26,8 @@ export interface RefChange {
 export const zeroId = '0'.repeat(40);
 
 /**
- * A bare repository, read the way Gitaly answers for GitLab. Refs are remembered until `reload`, which every push
- * through the stand-in does; whoever writes into the folder directly has to call it as well.
+ * A bare repository with the read operations of Gitaly. Refs are cached until `reload`. Every push
+ * through the stand-in reloads them; after writing to the folder directly, call it yourself.
  */
 export class Repository {
   readonly directory: string;
@@ -45,12 +45,12 @@ export class Repository {
     this.#reader = new ObjectReader(git, directory);
   }
 
-  /** Makes an empty repository with the settings Gitaly gives its own. */
+  /** Creates an empty repository with Gitaly's settings. */
   static async create(git: Git, directory: string, defaultBranch: string): Promise<Repository> {
     await git.run(['init', '--quiet', '--bare', '--template=', `--initial-branch=${defaultBranch}`, directory]);
     const settings = [
       ['receive.fsckObjects', 'true'],
-      // Nothing may go on in the background: the folder goes away with the stand-in.
+      // No background work: the folder is removed with the stand-in.
       ['receive.autogc', 'false'],
       ['gc.auto', '0'],
       ['core.fsync', 'none'],
@@ -74,7 +74,7 @@ export class Repository {
     return this.#refs;
   }
 
-  /** Tag names as git's own version sort has them, lowest first. */
+  /** Tag names in the order of git's version sort, lowest first. */
   tagsByVersion(): Promise<readonly string[]> {
     this.#byVersion ??= this.#git
       .run(['for-each-ref', '--sort=version:refname', '--format=%(refname:strip=2)', 'refs/tags'], {
@@ -84,7 +84,7 @@ export class Repository {
     return this.#byVersion;
   }
 
-  /** Forgets the refs, reads them again, and tells what has changed since they were last read. */
+  /** Reads the refs again. Returns the changes since the last read. */
   async reload(): Promise<readonly RefChange[]> {
     const before = await this.refs();
     this.#byVersion = undefined;
@@ -98,14 +98,14 @@ export class Repository {
     })).filter((change) => change.before !== change.after);
   }
 
-  /** Runs one writer at a time, so that each push is compared with the state it started from. */
+  /** Runs one writer at a time, so that each push is compared with the state before it. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last.then(work);
     this.#last = result.catch(() => undefined);
     return result;
   }
 
-  /** The branch HEAD names, whether it exists or not. */
+  /** The branch that HEAD names, whether it exists or not. */
   async defaultBranch(): Promise<string> {
     const head = await readFile(join(this.directory, 'HEAD'), 'utf8');
     return head.replace(/^ref: refs\/heads\//, '').trim();
@@ -115,7 +115,7 @@ export class Repository {
     await this.#git.run(['symbolic-ref', 'HEAD', `refs/heads/${name}`], { cwd: this.directory });
   }
 
-  /** The commit a branch, tag, full ref, `HEAD` or (abbreviated) id comes to, or undefined. Tags win over branches, as in git. */
+  /** The commit that a branch, tag, full ref, `HEAD` or (abbreviated) id resolves to, or undefined. Tags have priority over branches, as in git. */
   async commit(revision: string): Promise<Commit | undefined> {
     if (/^[0-9a-f]{40}$/.test(revision)) return this.#commitOf(revision);
     const refs = await this.refs();
@@ -144,7 +144,7 @@ export class Repository {
     return entries;
   }
 
-  /** What lies at a path in a commit; the empty path is the root tree. */
+  /** The entry at a path in a commit; the empty path is the root tree. */
   async entry(commit: Commit, path: string): Promise<TreeEntry | undefined> {
     let found: TreeEntry = { mode: '040000', type: 'tree', id: commit.tree, name: '' };
     for (const name of path.split('/').filter((part) => part !== '')) {
@@ -166,7 +166,7 @@ export class Repository {
     const known = this.#commits.get(id);
     if (known !== undefined) return known;
     const object = await this.#reader.read(`${id}^{commit}`);
-    // A missing object is not remembered: it may be pushed later.
+    // A missing object is not cached: it may be pushed later.
     if (object === undefined) return undefined;
     const commit = parseCommit(object.id, object.data);
     this.#commits.set(id, commit);
@@ -187,7 +187,7 @@ export class Repository {
         string,
       ];
       const annotated = type === 'tag';
-      // `%(*…)` looks one step behind a tag object only; a tag of a tag needs asking.
+      // `%(*…)` resolves only one tag object. A tag of a tag needs another request.
       const commit =
         peeledType === 'tag' ? (await this.#reader.read(`${id}^{commit}`))?.id : commitId(type, id, peeledType, peeled);
       refs.set(name, { name, id, annotated, commit, created: Number(created) });

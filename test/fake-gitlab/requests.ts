@@ -1,20 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { credentialOf } from './api/access.ts';
 
-/** A request as it was answered. */
+/** A recorded request with the status of its response. */
 export interface RequestRecord {
   readonly method: string;
-  /** Without the base, percent-encoded as it came. */
+  /** The path without the base, percent-encoded as received. */
   readonly path: string;
-  /** With the question mark, or empty. */
+  /** The query with its question mark, or empty. */
   readonly query: string;
-  /** 0 until the answer begins. */
+  /** 0 until the response begins. */
   readonly status: number;
   readonly at: Date;
   readonly token: 'none' | 'private-token' | 'bearer' | 'basic';
 }
 
-/** Notes a request. The status is filled in when the answer begins. `base` is the relative URL, which the path is noted without. */
+/** Records a request. The status is set when the response begins. `base` is the relative URL, which the recorded path omits. */
 export function recordRequest(request: IncomingMessage, response: ServerResponse, base: string): RequestRecord {
   const [, path, query] = /^([^?]*)(.*)$/s.exec(request.url ?? '') ?? [];
   const record = {
@@ -25,7 +25,7 @@ export function recordRequest(request: IncomingMessage, response: ServerResponse
     at: new Date(),
     token: credentialOf(request)?.kind ?? ('none' as const),
   };
-  // Noted before the first byte leaves, so that whoever has the answer finds it here.
+  // Recorded before the first byte is sent, so that the client finds it here.
   const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
   response.writeHead = (...args: unknown[]): ServerResponse => {
     record.status = Number(args[0]);

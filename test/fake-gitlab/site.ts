@@ -24,7 +24,7 @@ import { PushEvents } from './push-events.ts';
 import { SmartHttp } from './smart-http.ts';
 import type { Tokens } from './tokens.ts';
 
-/** Scheme and host that a request through the forward proxy was meant for. */
+/** The scheme and host that the client of the forward proxy requested. */
 const proxiedHosts = new WeakMap<IncomingMessage, string>();
 
 /** Everything a GitLab serves, as one handler. `base` is the path of `url`, empty at the root; `archives` a folder for their cache. */
@@ -87,7 +87,7 @@ export function createSite(parts: {
   return app;
 }
 
-/** Takes the host out of a request's address: a forward proxy's client names the whole URL, everyone else only the path. */
+/** Removes the host from the address of a request: a client of a forward proxy sends the whole URL, others only the path. */
 export function unproxy(request: IncomingMessage): void {
   const [, host, target] = /^(https?:\/\/[^/?]+)(.*)$/is.exec(request.url ?? '') ?? [];
   if (host === undefined) return;

@@ -10,7 +10,7 @@ const test = base
   });
 
 describe('git over HTTP', () => {
-  test('info/refs tells who may read', async ({ gitlab, secret, open }) => {
+  test('info/refs succeeds only for callers who may read', async ({ gitlab, secret, open }) => {
     const nobody = await ask(secret);
     expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Basic realm="GitLab"']);
     expect((await ask(open)).status).toBe(200);
@@ -28,7 +28,11 @@ describe('git over HTTP', () => {
     expect((await ask(open, {}, 'git-upload-pack', 'HEAD')).status).toBe(403);
   });
 
-  test('only a member with the scope api pushes, and not to an archived project', async ({ gitlab, secret, open }) => {
+  test('accepts a push only from a member with the scope api, and not to an archived project', async ({
+    gitlab,
+    secret,
+    open,
+  }) => {
     const refused = async (project: Project, token: string): Promise<number> =>
       (await ask(project, basic(token), 'git-receive-pack')).status;
     expect(await refused(secret, gitlab.createToken({ scopes: ['read_api'] }))).toBe(403);
@@ -39,7 +43,7 @@ describe('git over HTTP', () => {
     expect(await refused(secret, gitlab.rootToken)).toBe(200);
   });
 
-  test('what is pushed can be cloned, with a request large enough to be compressed', async ({ open }) => {
+  test('clones what was pushed, with a request large enough to be compressed', async ({ open }) => {
     const work = await WorkTree.create(open);
     for (let commit = 0; commit < 3; commit += 1)
       await work.write({ 'a.go': `package a // ${commit}\n` }).commit(`commit ${commit}`);
@@ -52,14 +56,14 @@ describe('git over HTTP', () => {
       expect((await clone.git('tag', '--list')).split('\n')).toHaveLength(121);
       expect((await clone.git('rev-parse', 'main')).trim()).toBe(work.head());
     }
-    // The tips it has make the next request long: git compresses it.
+    // The many local tips make the next request long, so git compresses it.
     await work.write({ 'b.go': 'package a\n' }).commit('more');
     await work.push();
     await clone.git('-c', 'protocol.version=0', 'fetch', '--quiet', open.httpUrl, '+refs/heads/*:refs/heads/*');
     expect((await clone.git('rev-parse', 'main')).trim()).toBe(work.head());
   });
 
-  test('an address without .git leads to the one with it', async ({ gitlab }) => {
+  test('redirects an address without .git to the one with it', async ({ gitlab }) => {
     const response = await fetch(`${gitlab.url}/group/open/info/refs?service=git-upload-pack`, { redirect: 'manual' });
     expect([response.status, response.headers.get('location')]).toEqual([
       301,
@@ -67,7 +71,7 @@ describe('git over HTTP', () => {
     ]);
   });
 
-  test('pushes at the same time all arrive', async ({ gitlab }) => {
+  test('accepts all of several simultaneous pushes', async ({ gitlab }) => {
     const project = await gitlab.createProject('group/busy');
     const trees = await Promise.all(['a', 'b', 'c'].map((branch) => WorkTree.create(project, branch)));
     await Promise.all(

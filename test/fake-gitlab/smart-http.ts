@@ -44,7 +44,7 @@ export class SmartHttp {
     };
   }
 
-  /** git may leave out the `.git`; GitLab sends it to the address with it. */
+  /** git may omit `.git`; GitLab redirects to the address with it. */
   #addSuffix(request: Request, response: Response, next: () => void): void {
     const [, path] = /^(\/.+)\/info\/refs$/.exec(request.path) ?? [];
     const service = text(request, 'service');
@@ -53,8 +53,8 @@ export class SmartHttp {
   }
 
   /**
-   * GitLab's order of questions: is the credential good (bad ones are refused on public projects too), may a nobody
-   * have this, does the project exist for this person, is the command allowed. A path that a project has left still works.
+   * GitLab's order of checks: the credential is valid (bad ones are refused for public projects too), anonymous access
+   * is allowed, the project is visible to the caller, the command is allowed. A former path of a project still works.
    */
   #admit(request: Request, response: Response, path: string, service: string | undefined): Admitted | undefined {
     const project = this.#instance.project(path);
@@ -108,20 +108,20 @@ export class SmartHttp {
     }
     const { repository } = project;
     const changes = await repository.exclusive(async () => {
-      // What changes is told from what was there before.
+      // The changes are found by comparing with the refs before the push.
       await repository.refs();
       await this.#exchange(request, response, project, service);
       const changed = await repository.reload();
       await adoptDefaultBranch(project);
       return changed;
     });
-    noteActivity(project);
-    // The pusher gets the answer first; what hears of the push finds it complete.
+    updateActivity(project);
+    // The response is sent first. Hooks are called when the push is complete.
     response.end();
     this.#events.announce(project, changes, token);
   }
 
-  /** Passes the request to git and its output to the answer, which stays open. */
+  /** Passes the request to git and git's output to the response, which stays open. */
   async #exchange(request: Request, response: Response, project: ProjectRecord, service: Service): Promise<void> {
     noCache(response, `application/x-${service}-result`);
     const child = this.#git.start(command(service, '--stateless-rpc', project), { environment: protocol(request) });
@@ -147,7 +147,7 @@ function mayPush(instance: Instance, token: Token | undefined, project: ProjectR
   return instance.isMember(token, project);
 }
 
-/** The first push to an empty project makes its branch the default one, if it is not the one expected. */
+/** The first push to an empty project makes its branch the default branch if the expected one does not exist. */
 async function adoptDefaultBranch({ repository }: ProjectRecord): Promise<void> {
   const branches = [...(await repository.refs()).keys()].filter((name) => name.startsWith('refs/heads/'));
   const [first] = branches;
@@ -180,7 +180,7 @@ function plain(response: Response, status: number, message: string): void {
   response.status(status).type('text/plain').send(message);
 }
 
-/** GitLab's `RESET_PROJECT_ACTIVITY_INTERVAL`: within an hour, activity leaves no trace (app/models/event.rb). */
-function noteActivity(project: ProjectRecord): void {
+/** GitLab's `RESET_PROJECT_ACTIVITY_INTERVAL`: the time of the last activity is updated once an hour at most (app/models/event.rb). */
+function updateActivity(project: ProjectRecord): void {
   if (Date.now() - project.lastActivityAt.getTime() >= 3_600_000) project.lastActivityAt = new Date();
 }

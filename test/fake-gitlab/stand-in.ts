@@ -19,46 +19,46 @@ export type { Delivery } from './hook-delivery.ts';
 
 export interface Project {
   readonly id: number;
-  /** Full path, which a move changes. */
+  /** The full path, which changes when the project is moved. */
   readonly path: string;
-  /** Address for git, without a credential. */
+  /** The address for git, without a credential. */
   readonly httpUrl: string;
-  /** The same with a credential that may push. */
+  /** The address for git, with a credential that may push. */
   readonly gitUrl: string;
   readonly repositoryDir: string;
-  /** A folder for scratch work that goes away with the stand-in. */
+  /** A temporary folder that is removed with the stand-in. */
   readonly scratchDir: string;
-  /** To be called after writing to `repositoryDir` in any other way than by a push. Fires no hooks. */
+  /** Must be called after writing to `repositoryDir` other than by a push. Calls no hooks. */
   reload(): Promise<void>;
 }
 
 /**
- * A GitLab to test against: its REST API, its webhooks and its Git over HTTP, on real bare repositories in a
- * temporary folder, in this process. What it answers follows GitLab's source and documentation for 18.x and 19.x,
- * down to the quirks: no hook for a push of more than three tags, 406 for `fetch` in CORS mode, an archive that
- * streams without a length and is cut off with a 200.
+ * A fake GitLab for tests: its REST API, webhooks and Git over HTTP, on real bare repositories in a
+ * temporary folder, in this process. Its responses follow GitLab's source and documentation for 18.x and 19.x,
+ * including the quirks: no hook for a push of more than three tags, 406 for `fetch` in CORS mode, an archive that
+ * is streamed without a length and, if git fails, cut off with a 200.
  *
- * Where it is stricter or simpler than GitLab:
+ * It is stricter or simpler than GitLab in these points:
  * - a token is its own user, so GitLab's limits per user are per token here;
  * - the archive limit's minute begins with the first request, not with the minute of the clock;
  * - no LFS, no protected tags, no custom hook templates, no `bz2`.
  */
 export interface StandIn extends AsyncDisposable {
-  /** Base URL with the relative one, no slash at the end. */
+  /** The base URL including the relative URL root, without a final slash. */
   readonly url: string;
-  /** The same server as a forward proxy: a request for any host ends here. See direct-mode.ts. */
+  /** The same server as a forward proxy: it handles requests for any host. See direct-mode.ts. */
   readonly proxyUrl: string;
-  /** An administrator's token with scope `api`, member of everything. */
+  /** An administrator's token with the scope `api`, member of all groups and projects. */
   readonly rootToken: string;
   createToken(options: TokenOptions): string;
-  /** Parents are made as needed; one that exists is returned. */
+  /** Creates missing parent groups. Returns an existing group as it is. */
   createGroup(fullPath: string): Group;
   createProject(fullPath: string, options?: ProjectOptions): Promise<Project>;
-  /** Keeps the id. The API answers 301 for the old path; git works with both. */
+  /** Keeps the id. The API responds with 301 for the old path; git works with both paths. */
   moveProject(project: Project, newFullPath: string): Promise<void>;
-  /** Switches a project's repository on or off (*Settings > General > Visibility, project features, permissions*). */
+  /** Enables or disables a project's repository (*Settings > General > Visibility, project features, permissions*). */
   switchCode(project: Project, on: boolean): void;
-  /** What deleting a project does first, for a month: it gets another path. */
+  /** The first step of deleting a project, for a month: the project gets another path. */
   scheduleDeletion(project: Project): void;
   restoreProject(project: Project): void;
   deleteProject(project: Project): Promise<void>;
@@ -70,7 +70,7 @@ export interface StandIn extends AsyncDisposable {
   /** Resolves when every hook of every answered push has been called. */
   settled(): Promise<void>;
   readonly faults: Faults;
-  /** Stops the server, ends all processes, removes the folder. May be called again. */
+  /** Stops the server, ends all processes, removes the folder. May be called twice. */
   close(): Promise<void>;
 }
 
@@ -106,7 +106,7 @@ export async function startGitLab(options: StandInOptions = {}): Promise<StandIn
       if (!(await faults.apply(record.path + record.query, request, response))) app(request, response);
     })();
   });
-  // The go command tries https first; without an answer here it would try to find the host.
+  // The go command tries https first. Without a response here, it would try to resolve the host.
   server.on('connect', (_request, socket) => socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n'));
 
   const recordOf = ({ id }: Project): ProjectRecord => {

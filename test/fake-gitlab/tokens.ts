@@ -4,14 +4,14 @@ export type Scope = 'api' | 'read_api' | 'read_repository';
 
 export interface TokenOptions {
   readonly scopes: readonly Scope[];
-  /** Full paths of the projects and groups the token is a member of (of a group: all in it). Default: everything. */
+  /** Full paths of the projects and groups of which the token is a member, including all projects of a group. Default: all. */
   readonly projects?: readonly string[];
   readonly expired?: boolean;
-  /** What the membership allows; hooks need the maintainer. Default: `maintainer`. */
+  /** The role of the member; hooks require `maintainer`. Default: `maintainer`. */
   readonly role?: 'reporter' | 'maintainer';
 }
 
-/** An access token, which is a user of its own here, as a project's or a group's token is on GitLab. */
+/** An access token. Here each token is a separate user, like a project or group access token in GitLab. */
 export interface Token {
   readonly id: number;
   readonly value: string;
@@ -22,7 +22,7 @@ export interface Token {
   readonly createdAt: Date;
 }
 
-/** The tokens of an instance, found by their text. */
+/** The tokens of an instance, by their text. */
 export class Tokens {
   readonly root: Token;
   readonly #tokens = new Map<string, Token>();

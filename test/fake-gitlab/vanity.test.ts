@@ -15,9 +15,7 @@ test.beforeAll(async ({ gitlab }) => {
   await publish(gitlab, 'platform/sub/toolbox', 'go.corp.example/tools');
 });
 
-test('direct mode finds a project under a path of another host, and the longest such path counts', async ({
-  gitlab,
-}) => {
+test('direct mode finds a project under a path of another host, with the longest matching path', async ({ gitlab }) => {
   await using download = await downloadWith(
     directEnv(gitlab, ['go.corp.example', 'gitlab.example']),
     'go.corp.example@v1.0.0',
@@ -31,14 +29,14 @@ test('direct mode finds a project under a path of another host, and the longest 
   ]);
 });
 
-test('only whole elements of that path lead anywhere', async ({ gitlab }) => {
+test('matches only whole elements of the path', async ({ gitlab }) => {
   await using download = await downloadDirect(gitlab, 'go.corp.examples', 'go.corp.examples/tools@v1.0.0');
   expect(download.modules[0]?.Error).toContain('go.corp.examples/tools');
   const asked = gitlab.requests.filter(({ path, query }) => path.startsWith('/tools') && query === '?go-get=1');
   expect(asked.length).toBeGreaterThan(0);
 });
 
-test('a request to the stand-in itself knows of no other host', async ({ gitlab }) => {
+test('does not apply the paths of other hosts to requests to the stand-in itself', async ({ gitlab }) => {
   const answer = await fetch(`${gitlab.url}/tools?go-get=1`);
   expect(answer.redirected).toBe(true);
   expect(await answer.text()).not.toContain('go-import');

@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 
-/** A call as it arrived. */
+/** A received call. */
 export interface Received {
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
 }
 
-/** A server that takes hooks and notes them. It answers with `status`, or never when that is `hang`. */
+/** A server that records hook calls. It responds with `status`, or never if that is `hang`. */
 export interface WebhookReceiver extends AsyncDisposable {
   readonly url: string;
   readonly received: readonly Received[];

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Git } from './git.ts';
 import type { Project } from './stand-in.ts';
 
-/** What can lie at a path: text or bytes; a symlink with its target; an executable; a submodule at a commit; null takes it away. */
+/** The content of a path: text or bytes, a symlink with its target, an executable, or a submodule at a commit. Null removes the path. */
 export type FileContent =
   | string
   | Buffer
@@ -13,38 +13,38 @@ export type FileContent =
   | null;
 
 export interface CommitOptions {
-  /** Of the author and the committer. Default: a minute after the last commit, from 2024-01-01T00:00:00Z. */
+  /** The time of the author and the committer. Default: a minute after the last commit, beginning at 2024-01-01T00:00:00Z. */
   readonly date?: Date | string;
-  /** Offset of the committer: `+0200`. Default `+0000`. */
+  /** The time zone offset of the committer, for example `+0200`. Default `+0000`. */
   readonly committerZone?: string;
-  /** A branch, tag or commit to merge in. The files are still those of this branch and what was written. */
+  /** A branch, tag or commit to merge. The files remain those of this branch and of `write`. */
   readonly merge?: string;
 }
 
 export interface TagOptions {
   readonly annotated?: boolean;
-  /** Of an annotated tag. */
+  /** The message of an annotated tag. */
   readonly message?: string;
-  /** Move a tag that exists. */
+  /** Whether to move an existing tag. */
   readonly force?: boolean;
   /** A branch, tag or commit; default: the newest commit of this branch. */
   readonly at?: string;
-  /** Of an annotated tag; default that of the last commit. */
+  /** The time of an annotated tag; default: the time of the last commit. */
   readonly date?: Date | string;
 }
 
 const firstCommit = Date.UTC(2024, 0, 1) / 1000;
 
 /**
- * A developer's clone, without files on disk: commits are made by `git fast-import`, so that any path and thousands
- * of files take one process, and the same calls give the same ids on every machine. `push` is a real `git push`.
+ * A developer's clone without files on disk: `git fast-import` creates the commits. So any path is possible, thousands
+ * of files need one process, and the same calls give the same ids on every machine. `push` is a real `git push`.
  */
 export class WorkTree implements AsyncDisposable {
   readonly #git: Git;
   readonly #directory: string;
   readonly #project: Project;
   readonly #staged = new Map<string, FileContent>();
-  /** The commit that each ref, by its full name, comes to: known here, so that nothing has to be asked. */
+  /** The commit of each ref, by the full name of the ref. Recorded here, so that no git process is needed to look it up. */
   readonly #commits = new Map<string, string>();
   #branch: string;
   #clock = firstCommit;
@@ -56,12 +56,12 @@ export class WorkTree implements AsyncDisposable {
     this.#branch = branch;
   }
 
-  /** An empty clone of the project, on branch `main` unless told otherwise. */
+  /** An empty clone of the project, by default on the branch `main`. */
   static async create(project: Project, branch = 'main'): Promise<WorkTree> {
     const directory = await mkdtemp(join(project.scratchDir, 'work-tree-'));
     const git = new Git();
     await git.run(['init', '--quiet', '--bare', '--template=', `--initial-branch=${branch}`, directory]);
-    // Nothing may go on in the background when a test has ended.
+    // No background work may continue after the end of a test.
     await appendFile(
       join(directory, 'config'),
       '[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[core]\n\tfsync = none\n',
@@ -69,13 +69,13 @@ export class WorkTree implements AsyncDisposable {
     return new WorkTree(git, directory, project, branch);
   }
 
-  /** Files for the next commit. Paths are text, or bytes for names that are no UTF-8 (as Latin-1, with `latin1:` in front). */
+  /** Files for the next commit. Paths are text. Names that are not UTF-8 are bytes (as Latin-1, with the prefix `latin1:`). */
   write(files: Readonly<Record<string, FileContent>>): this {
     for (const [path, content] of Object.entries(files)) this.#staged.set(path, content);
     return this;
   }
 
-  /** Commits what was written, and returns the commit's id. */
+  /** Commits the written files. Returns the commit id. */
   async commit(message: string, options: CommitOptions = {}): Promise<string> {
     const seconds = options.date === undefined ? this.#clock : secondsOf(options.date);
     this.#clock = seconds + 60;
@@ -97,7 +97,7 @@ export class WorkTree implements AsyncDisposable {
     return id;
   }
 
-  /** Makes or moves one tag, or many at once. */
+  /** Creates or moves one tag, or several at once. */
   async tag(names: string | readonly string[], options: TagOptions = {}): Promise<void> {
     const list = typeof names === 'string' ? [names] : names;
     const target = this.#resolve(options.at ?? `refs/heads/${this.#branch}`);
@@ -113,7 +113,7 @@ export class WorkTree implements AsyncDisposable {
     for (const name of list) this.#commits.set(`refs/tags/${name}`, target);
   }
 
-  /** Goes on at a branch, made at the given place (default: the newest commit here) if it does not exist. */
+  /** Switches to a branch. A new branch starts at the given revision (default: the newest commit of this branch). */
   async branch(name: string, options: { at?: string } = {}): Promise<void> {
     const target = this.#resolve(options.at ?? `refs/heads/${this.#branch}`);
     if (!this.#commits.has(`refs/heads/${name}`) && target !== undefined) {
@@ -124,8 +124,8 @@ export class WorkTree implements AsyncDisposable {
   }
 
   /**
-   * Pushes the given refs as git understands them (`main`, `v1.0.0`, `+v1.0.0` moves, `:v1.0.0` deletes); without any,
-   * all branches and tags. Rejects with git's complaint when something is refused.
+   * Pushes the given refspecs (`main`, `v1.0.0`; `+v1.0.0` moves, `:v1.0.0` deletes). Without any, it pushes
+   * all branches and tags. Rejects with git's error text if the server refuses a ref.
    */
   async push(...refs: readonly string[]): Promise<void> {
     const everything = ['refs/heads/*:refs/heads/*', 'refs/tags/*:refs/tags/*'];
@@ -133,14 +133,14 @@ export class WorkTree implements AsyncDisposable {
     await this.#git.run(['push', '--quiet', this.#project.gitUrl, ...specs], { cwd: this.#directory });
   }
 
-  /** The id of what a branch, tag or commit comes to. */
+  /** The commit id of a branch, tag or commit. */
   head(revision = `refs/heads/${this.#branch}`): string {
     const id = this.#resolve(revision);
     if (id === undefined) throw new Error(`no ${revision}`);
     return id;
   }
 
-  /** Runs git in the clone, for what has no method. Returns its output. Refs it changes go unnoticed by the other methods. */
+  /** Runs git in the clone, for operations without a method. Returns its output. The other methods do not notice refs that it changes. */
   async git(...args: readonly string[]): Promise<string> {
     return (await this.#git.run(args, { cwd: this.#directory })).toString();
   }
@@ -185,7 +185,7 @@ function change(path: string, content: FileContent): (string | Buffer)[] {
   return [`M 100755 inline ${name}\n`, ...data(content.executable)];
 }
 
-/** A path in git's C style: every byte that is not plain is written in octal. */
+/** A path quoted in git's C style: every special byte is written in octal. */
 function quoted(path: string): string {
   const bytes = path.startsWith('latin1:') ? Buffer.from(path.slice('latin1:'.length), 'latin1') : Buffer.from(path);
   const text = Array.from(bytes, (byte) =>

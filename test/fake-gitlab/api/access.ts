@@ -4,7 +4,7 @@ import type { Group, Instance, ProjectRecord } from '../instance.ts';
 import type { Scope, Token, Tokens } from '../tokens.ts';
 import { ApiError, forbidden, notFound, unauthorized } from './error.ts';
 
-/** A request for a project under a path that it has left: answered by 301 (lib/api/helpers.rb, find_project!). */
+/** A request for a project under a former path. GitLab responds with 301 (lib/api/helpers.rb, find_project!). */
 export class Moved extends Error {
   override readonly name = 'Moved';
   readonly project: ProjectRecord;
@@ -15,13 +15,13 @@ export class Moved extends Error {
   }
 }
 
-/** How a credential came with a request, and its text. */
+/** The credential of a request, and how the request carried it. */
 export interface Credential {
   readonly kind: 'private-token' | 'bearer' | 'basic';
   readonly value: string;
 }
 
-/** Finds the credential of a request: a `PRIVATE-TOKEN`, a bearer, or the password of Basic auth, whose user name does not matter. */
+/** Finds the credential of a request: a `PRIVATE-TOKEN`, a bearer token, or the password of Basic auth with any user name. */
 export function credentialOf(request: IncomingMessage): Credential | undefined {
   const privateToken = request.headers['private-token'];
   if (typeof privateToken === 'string' && privateToken !== '') return { kind: 'private-token', value: privateToken };
@@ -34,7 +34,7 @@ export function credentialOf(request: IncomingMessage): Credential | undefined {
   return { kind: 'basic', value: pair.slice(pair.indexOf(':') + 1) };
 }
 
-/** Decides who asks, and what they may see. */
+/** Identifies the caller of a request and decides what the caller may see. */
 export class Access {
   readonly #instance: Instance;
   readonly #tokens: Tokens;
@@ -44,7 +44,7 @@ export class Access {
     this.#tokens = tokens;
   }
 
-  /** The token of an API request, or undefined for one without. `also` are scopes that an endpoint accepts beyond the usual ones. */
+  /** The token of an API request, or undefined without one. `also` lists scopes that an endpoint accepts besides the usual ones. */
   token(request: Request, also: readonly Scope[] = []): Token | undefined {
     const credential = credentialOf(request);
     const parameter = request.query['private_token'];
@@ -70,7 +70,7 @@ export class Access {
     return token;
   }
 
-  /** The token of a request to an endpoint that answers nobody without one. */
+  /** The token of a request to an endpoint that requires one. */
   requireToken(request: Request, also: readonly Scope[] = []): Token {
     const token = this.token(request, also);
     if (token === undefined) throw unauthorized();
@@ -92,7 +92,7 @@ export class Access {
     return project;
   }
 
-  /** The same, for what only a maintainer may do. */
+  /** Like `project`, but requires the role of a maintainer. */
   administeredProject(request: Request, id: string): ProjectRecord {
     const token = this.requireToken(request);
     const project = this.project(request, id);

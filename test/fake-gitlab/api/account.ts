@@ -4,7 +4,7 @@ import type { Token } from '../tokens.ts';
 import type { ApiContext } from './context.ts';
 import { notFound } from './error.ts';
 
-/** What the instance and the token say about themselves: `/version`, `/metadata`, `/user`, `/personal_access_tokens/self`, and a group of one of its members. */
+/** Information about the instance, the token and its memberships: `/version`, `/metadata`, `/user`, `/personal_access_tokens/self`, and the members of a group. */
 export function accountRoutes({ access, present }: ApiContext, version: string): Router {
   const router = Router();
   const revision = '5f9a2c41b7e';
@@ -35,7 +35,7 @@ export function accountRoutes({ access, present }: ApiContext, version: string):
     });
   });
 
-  // A maintainer's token may do here what a group's Owner may.
+  // A maintainer's token may do here what the Owner of a group may do.
   router.get('/groups/:id/members/all/:user_id', (request, response) => {
     const token = access.requireToken(request);
     const group = access.group(request, request.params.id);
@@ -50,7 +50,7 @@ export function accountRoutes({ access, present }: ApiContext, version: string):
   });
 
   router.get('/personal_access_tokens/self', (request, response) => {
-    // Any valid token may ask about itself, whatever its scopes.
+    // Any valid token may read its own data, whatever its scopes.
     const token = access.requireToken(request, ['read_repository']);
     response.json({
       id: token.id,

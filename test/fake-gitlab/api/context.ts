@@ -3,7 +3,7 @@ import type { Access } from './access.ts';
 import type { Pagination } from './pagination.ts';
 import type { Present } from './present.ts';
 
-/** What every part of the API works with. */
+/** The objects that all parts of the API share. */
 export interface ApiContext {
   readonly instance: Instance;
   readonly access: Access;

@@ -1,4 +1,4 @@
-/** An answer that GitLab's API gives instead of the thing asked for. `body` is what goes out as JSON. */
+/** An error response of GitLab's API. `body` is sent as JSON. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly status: number;
@@ -13,12 +13,12 @@ export class ApiError extends Error {
   }
 }
 
-/** `404 Project Not Found` and its like: GitLab's texts name what is missing. */
+/** A 404 such as `404 Project Not Found`: GitLab's text names the missing object. */
 export function notFound(what?: string): ApiError {
   return new ApiError(404, { message: what === undefined ? '404 Not Found' : `404 ${what} Not Found` });
 }
 
-/** A record that is not there, as opposed to a thing in a repository: GitLab spells this one with a small f. */
+/** A 404 for a missing database record. For these, unlike for objects of a repository, GitLab writes "found" in lower case. */
 export function noRecord(): ApiError {
   return new ApiError(404, { message: '404 Not found' });
 }
@@ -31,7 +31,7 @@ export function unauthorized(): ApiError {
   return new ApiError(401, { message: '401 Unauthorized' });
 }
 
-/** A parameter that does not fit: Grape answers these under `error`, not `message`. */
+/** A 400 for an invalid parameter: Grape puts the text under `error`, not `message`. */
 export function badParameter(text: string): ApiError {
   return new ApiError(400, { error: text });
 }

@@ -7,7 +7,7 @@ import { text } from './query.ts';
 
 interface Found {
   readonly data: Buffer;
-  /** What GitLab says of the file; goes out as JSON and, prefixed with `X-Gitlab-`, as headers. */
+  /** GitLab's metadata of the file. It is sent as JSON and, prefixed with `X-Gitlab-`, as headers. */
   readonly facts: Readonly<Record<string, string | number | boolean>>;
 }
 
@@ -51,7 +51,7 @@ export function fileRoutes({ access }: ApiContext, git: Git): Router {
     const entry = await repository.entry(commit, path);
     const blob = entry?.type === 'blob' ? await repository.blob(entry.id) : undefined;
     if (entry === undefined || blob === undefined) throw notFound('File');
-    // Asking git for the last commit of a path costs a process; raw reads at a commit id are the ones that must be fast.
+    // Finding the last commit of a path starts a git process. Raw reads at a commit id must be fast, so they skip it.
     const exact = ref === commit.id && request.path.endsWith('/raw');
     const last = exact
       ? commit.id
@@ -81,7 +81,7 @@ export function fileRoutes({ access }: ApiContext, git: Git): Router {
 function announce(response: Response, facts: Found['facts']): void {
   for (const [name, value] of Object.entries(facts)) {
     const words = name.split('_').map((word) => word.charAt(0).toUpperCase() + word.slice(1));
-    // Header values are bytes: a name beyond Latin-1 goes out as UTF-8, read byte by byte.
+    // Header values are bytes: a name beyond Latin-1 is sent as UTF-8, one character per byte.
     response.setHeader(`X-Gitlab-${words.join('-')}`, Buffer.from(String(value)).toString('latin1'));
   }
 }

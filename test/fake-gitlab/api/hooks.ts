@@ -35,19 +35,19 @@ const bodySchema = z
 
 type Body = z.infer<typeof bodySchema>;
 
-/** How many tests and resends of hooks one token gets a minute. */
+/** The limit of hook tests and resends per minute and token. */
 const callsAMinute = 5;
 
-/** How many events a page may have (lib/api/hooks/events.rb). */
+/** The maximum number of events per page (lib/api/hooks/events.rb). */
 const eventsAPage = 20;
 
-/** What the group hooks of an instance answer: it has them, its licence lacks them, or its edition does not know them. */
+/** Support for group hooks: available, missing from the licence, or unknown to the edition. */
 export type GroupHooks = 'licensed' | 'unlicensed' | 'community';
 
 interface Owner {
   readonly scope: HookScope;
   readonly token: Token;
-  /** The project whose commits the test button sends. */
+  /** The project whose commits the test button sends in its payload. */
   readonly example: ProjectRecord | undefined;
 }
 
@@ -121,7 +121,7 @@ export function hookRoutes(
       limit(`test ${hook.id} ${owner.token.value}`);
       await test(hook, owner, trigger, response);
     });
-    // GitLab answers this short form for system hooks only: a test with the data of no real project.
+    // Only for system hooks, GitLab responds with this short form: the test uses no real project.
     if (path === '/hooks') {
       router.post(`${path}/:hook_id`, async (request, response) => {
         const { hook } = one(request);
@@ -188,7 +188,7 @@ export function hookRoutes(
 }
 
 function parsed(request: Request): Body {
-  // Parameters may come in the query as well as in the body.
+  // Parameters may be in the query or in the body.
   const result = bodySchema.safeParse({ ...request.query, ...(request.body as object | undefined) });
   if (!result.success)
     throw badParameter(`${result.error.issues.map(({ path }) => path.join('.')).join(', ')} is invalid`);
@@ -202,7 +202,7 @@ function parsed(request: Request): Body {
 
 function given(body: Body): Partial<HookSettings> {
   const entries = Object.entries(body).filter(([, value]) => value !== undefined);
-  // An empty secret takes it away.
+  // An empty value removes the secret.
   return Object.fromEntries(entries.map(([name, value]) => [name, /token/.test(name) && value === '' ? null : value]));
 }
 

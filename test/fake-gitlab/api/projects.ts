@@ -88,7 +88,7 @@ function filtered(request: Request, projects: readonly ProjectRecord[]): readonl
 function sorted(request: Request, projects: readonly ProjectRecord[]): readonly ProjectRecord[] {
   const order = choice(request, 'order_by', orders, 'created_at');
   const sign = choice(request, 'sort', ['asc', 'desc'], 'desc') === 'asc' ? 1 : -1;
-  // Ids rise with the time of creation, and break ties for the rest.
+  // Ids increase with the time of creation. For other sort keys, they break ties.
   const compare = (one: ProjectRecord, other: ProjectRecord): number => {
     if (order === 'name' || order === 'path')
       return lastPart(one.fullPath).localeCompare(lastPart(other.fullPath)) || one.id - other.id;

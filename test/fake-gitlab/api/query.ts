@@ -1,14 +1,14 @@
 import type { Request } from 'express';
 import { badParameter } from './error.ts';
 
-/** A parameter as text, or undefined when it is missing. Of a repeated one the last counts, as in Rack. */
+/** A parameter as text, or undefined if it is missing. The last value of a repeated parameter counts, as in Rack. */
 export function text(request: Request, name: string): string | undefined {
   const value: unknown = request.query[name];
   const last: unknown = Array.isArray(value) ? value.at(-1) : value;
   return typeof last === 'string' ? last : undefined;
 }
 
-/** A boolean parameter, or undefined when it is missing. */
+/** A boolean parameter, or undefined if it is missing. */
 export function flag(request: Request, name: string): boolean | undefined {
   const value = text(request, name);
   if (value === undefined || value === '') return undefined;
@@ -17,7 +17,7 @@ export function flag(request: Request, name: string): boolean | undefined {
   throw badParameter(`${name} is invalid`);
 }
 
-/** A parameter that is a whole number, or the default. */
+/** An integer parameter, or the default. */
 export function integer(request: Request, name: string, byDefault: number): number {
   const value = text(request, name);
   if (value === undefined || value === '') return byDefault;
@@ -25,7 +25,7 @@ export function integer(request: Request, name: string, byDefault: number): numb
   return Number(value);
 }
 
-/** A parameter that must be one of some words, or the default. */
+/** A parameter with a fixed set of values, or the default. */
 export function choice<Word extends string>(
   request: Request,
   name: string,

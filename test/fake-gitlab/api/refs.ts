@@ -4,7 +4,7 @@ import type { ApiContext } from './context.ts';
 import { ApiError, forbidden, notFound } from './error.ts';
 import { choice, text } from './query.ts';
 
-/** Tags and branches of a repository: lists and single ones. */
+/** Routes for tags and branches of a repository: lists and single refs. */
 export function refRoutes({ access, pagination, present }: ApiContext): Router {
   const router = Router();
 
@@ -68,7 +68,7 @@ async function ordered(repository: Repository, prefix: string, order: 'name' | '
   return (await repository.tagsByVersion()).flatMap((name) => refs.get(prefix + name) ?? []);
 }
 
-/** `^v` finds what begins so, `v$` what ends so, anything else what contains it; case does not count. */
+/** `^v` matches names that begin with v, `v$` names that end with v, `v` names that contain v. Case does not matter. */
 function searched(request: Request, refs: Ref[]): Ref[] {
   const search = text(request, 'search');
   if (search === undefined || search === '') return refs;

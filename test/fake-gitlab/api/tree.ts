@@ -7,7 +7,7 @@ import { choice, flag, text } from './query.ts';
 
 interface Listed {
   readonly entry: TreeEntry;
-  /** From the root of the repository. */
+  /** The path from the root of the repository. */
   readonly path: string;
 }
 
@@ -46,7 +46,7 @@ export function treeRoutes({ access, pagination }: ApiContext): Router {
     );
   });
 
-  /** A listing is settled by the tree's id and place, so it is made once for all of its pages. */
+  /** The id and the path of a tree determine its listing, so all pages share one. */
   function remembered(
     repository: Repository,
     id: string,
@@ -65,7 +65,7 @@ export function treeRoutes({ access, pagination }: ApiContext): Router {
   return router;
 }
 
-/** The place after an entry, in the opaque form Gitaly gives its cursors. */
+/** The cursor after an entry, in Gitaly's opaque form. */
 function pageToken({ path, entry }: Listed): string {
   return Buffer.from(JSON.stringify({ FileName: path, Type: entry.type.toUpperCase() })).toString('base64');
 }
