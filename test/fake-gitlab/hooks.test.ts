@@ -33,7 +33,7 @@ describe('webhooks', () => {
     return (answer.json as { id: number }).id;
   }
 
-  test('a pushed tag calls the project hook with GitLab's body and headers', async () => {
+  test("a pushed tag calls the project hook with GitLab's body and headers", async () => {
     await using receiver = await startWebhookReceiver();
     const { project, work, commit } = await setUp();
     await addHook(`/projects/${project.id}`, { url: receiver.url, token: 's3cret' });
