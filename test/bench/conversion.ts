@@ -53,19 +53,19 @@ export async function measureConversion(
 /** Runs the product's conversion, and the same without a proof, on the same archive: in turns, each as often first as second. */
 export async function measureProof(bench: Bench, megabytes: number, runs: number): Promise<ProofFigures> {
   return withArchive(bench, 'smaller', megabytes, async ({ files, convert }) => {
-    const pairs: { proved: number; hashed: number }[] = [];
+    const pairs: { proved: number; unproved: number }[] = [];
     for (let run = 0; run < runs; run++) {
-      if (run % 2 === 0) pairs.push({ proved: await convert('proved'), hashed: await convert('taken') });
+      if (run % 2 === 0) pairs.push({ proved: await convert('proved'), unproved: await convert('unproved') });
       else {
-        const hashed = await convert('taken');
-        pairs.push({ proved: await convert('proved'), hashed });
+        const unproved = await convert('unproved');
+        pairs.push({ proved: await convert('proved'), unproved });
       }
     }
     return {
       files,
       seconds: median(pairs.map(({ proved }) => proved)),
-      withoutSeconds: median(pairs.map(({ hashed }) => hashed)),
-      ratio: median(pairs.map(({ proved, hashed }) => proved / hashed)),
+      withoutSeconds: median(pairs.map(({ unproved }) => unproved)),
+      ratio: median(pairs.map(({ proved, unproved }) => proved / unproved)),
     };
   });
 }
@@ -116,7 +116,7 @@ async function withArchive<T>(
     };
     for (let done = 0; done < WARM_UP_MEGABYTES; done += megabytes) {
       await convert('proved');
-      await convert('taken');
+      await convert('unproved');
     }
     return await measure({
       files,

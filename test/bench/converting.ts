@@ -28,7 +28,7 @@ export interface Conversion {
 }
 
 /** The product's conversion, or one that takes the archive at its word. */
-export type Way = 'proved' | 'taken';
+export type Way = 'proved' | 'unproved';
 
 /**
  * The product's conversion (tar.gz from disk, every file proved, zip to disk, h1) in a process that does nothing
@@ -48,7 +48,9 @@ async function serve(conversion: Conversion): Promise<void> {
     const zip = new ModuleZip(path, version);
     const written = pipeline(zip.output, createWriteStream(join(folder, 'modpress.zip')));
     const source = { archive: createReadStream(archive), blob: askGitLab, attributes: askGitLab, folder: folder };
-    sums.add(way === 'proved' ? await mergeArchive(plan.files, source, zip) : await take(source.archive, zip));
+    sums.add(
+      way === 'proved' ? await mergeArchive(plan.files, source, zip) : await convertUnproved(source.archive, zip),
+    );
     await written;
     if (sums.size !== 1) throw new Error('the two ways gave different modules');
   };
@@ -67,7 +69,7 @@ async function serve(conversion: Conversion): Promise<void> {
 }
 
 /** The conversion without git's ids and without the plan: all else is done by the same code. */
-async function take(archive: Readable, zip: ModuleZip): Promise<string> {
+async function convertUnproved(archive: Readable, zip: ModuleZip): Promise<string> {
   for await (const { path, size, body } of readArchive(archive)) {
     const bytes = await collect(body, MAX_ZIP, path);
     await zip.add({ path, size, sha256: createHash('sha256').update(bytes).digest('hex'), content: bytes });

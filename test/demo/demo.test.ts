@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
-/** A demo that runs. */
-interface Performance {
+/** A running demo. */
+interface RunningDemo {
   readonly pid: number;
-  /** What it has printed so far. */
+  /** The output so far. */
   readonly output: string;
-  /** SIGINT, as Ctrl-C sends it. */
+  /** Sends SIGINT, as Ctrl-C does. */
   interrupt(): void;
-  /** The exit status, at the end. */
+  /** Resolves to the exit status when the demo ends. */
   readonly ended: Promise<number | null>;
 }
 
@@ -29,7 +29,7 @@ describe('the demo', () => {
     await rm(temporaryRoot, { recursive: true, force: true });
   });
 
-  test('publishes, builds, upgrades, proves its checksums, and leaves nothing behind', async () => {
+  test('publishes, builds, upgrades, compares checksums with direct mode, and leaves nothing behind', async () => {
     const demo = start([], {});
     expect(await demo.ended).toBe(0);
     const steps = demo.output.match(/^\d+\. .*$/gm)?.map((line) => Number(line.split('.')[0]));
@@ -48,13 +48,13 @@ describe('the demo', () => {
       /hello@v1\.1\.0, h1:\S{43}=: the same/,
       /start page {2}http:\/\/127\.0\.0\.1:\d+\//,
     ]);
-    // Neither colours, which are for terminals, nor secrets.
+    // No colours, which are for terminals only, and no secrets.
     expect(demo.output).not.toContain('\u001B');
     expect(demo.output).not.toMatch(/glpat-[^…]{8}/);
     await nothingIsLeft(demo);
   }, 120_000);
 
-  test('stays when asked to, also when there is nothing public to be had, until it is interrupted', async () => {
+  test('with --stay, runs until it is interrupted, even if public modules are not available', async () => {
     const demo = start(['--stay'], { GOPROXY: 'http://127.0.0.1:9', GOSUMDB: 'off' });
     await says(demo, 'Ctrl-C stops everything');
     inOrder(demo.output, [
@@ -70,25 +70,25 @@ describe('the demo', () => {
     await nothingIsLeft(demo);
   }, 120_000);
 
-  test('is cleared away when it is interrupted in the middle', async () => {
+  test('removes everything when it is interrupted in the middle', async () => {
     const demo = start([], {});
     await says(demo, '$ go get gitlab.example/platform/hello@v1.0.0');
     demo.interrupt();
     expect(await demo.ended).toBe(130);
-    expect(demo.output).toContain('The demo ends here: interrupted by SIGINT');
+    expect(demo.output).toContain('The demo stopped early: interrupted by SIGINT');
     await nothingIsLeft(demo);
   }, 120_000);
 
-  test('says what is missing when it cannot go on', async () => {
+  test('says what is missing when it cannot continue', async () => {
     const demo = start([], { PATH: temporaryRoot });
     expect(await demo.ended).toBe(1);
-    expect(demo.output).toMatch(/The demo ends here: .*\bgo\b.*ENOENT/);
+    expect(demo.output).toMatch(/The demo stopped early: .*\bgo\b.*ENOENT/);
     await nothingIsLeft(demo);
   });
 
-  function start(args: readonly string[], env: Record<string, string>): Performance {
+  function start(args: readonly string[], env: Record<string, string>): RunningDemo {
     const root = fileURLToPath(new URL('../../', import.meta.url));
-    // In a process group of its own, which shows what it has left running.
+    // A separate process group shows whether the demo leaves processes behind.
     const child = spawn(process.execPath, ['--import', 'tsx', 'test/demo/demo.ts', ...args], {
       cwd: root,
       env: { ...process.env, TMPDIR: temporaryRoot, ...env },
@@ -114,19 +114,19 @@ describe('the demo', () => {
     };
   }
 
-  async function nothingIsLeft(demo: Performance): Promise<void> {
-    // The compiler of tsx takes a moment to notice that it is alone.
+  async function nothingIsLeft(demo: RunningDemo): Promise<void> {
+    // The compiler process of tsx ends a moment after its parent.
     await expect
-      .poll(() => groupRuns(demo.pid), { timeout: 10_000, message: 'something of the demo still runs' })
+      .poll(() => groupRuns(demo.pid), { timeout: 10_000, message: 'a process of the demo still runs' })
       .toBe(false);
-    // tsx keeps what it has compiled.
+    // tsx keeps its compile cache.
     expect((await readdir(temporaryRoot)).filter((name) => !name.startsWith('tsx-'))).toEqual([]);
     for (const [url] of demo.output.matchAll(/http:\/\/127\.0\.0\.1:\d{4,}\//g))
       await expect(fetch(url)).rejects.toThrow('fetch failed');
   }
 });
 
-async function says(demo: Performance, text: string): Promise<void> {
+async function says(demo: RunningDemo, text: string): Promise<void> {
   await expect.poll(() => demo.output, { timeout: 90_000, interval: 50 }).toContain(text);
 }
 

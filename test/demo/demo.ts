@@ -8,7 +8,7 @@ import { startGitLab } from '../fake-gitlab/stand-in.ts';
 import { play, startModpress, type Finale } from './story.ts';
 import { Terminal } from './terminal.ts';
 
-/** `npm run demo [-- --stay]`: the whole of modpress in a minute, on this machine alone, and nothing left behind. */
+/** `npm run demo [-- --stay]`: shows all of modpress in a minute, on this machine only, and leaves nothing behind. */
 async function main(): Promise<number> {
   const stay = readArguments();
   if (stay === undefined) return 2;
@@ -21,7 +21,7 @@ async function main(): Promise<number> {
     return 0;
   } catch (error) {
     terminal.failure(
-      `The demo ends here: ${messageOf(interruption.signal.aborted ? interruption.signal.reason : error)}`,
+      `The demo stopped early: ${messageOf(interruption.signal.aborted ? interruption.signal.reason : error)}`,
     );
     return interruption.signal.aborted ? 130 : 1;
   }
@@ -32,29 +32,31 @@ async function perform(terminal: Terminal, signal: AbortSignal, stay: boolean): 
   await using gitlab = await startGitLab();
   await using temporaryRoot = await createFolder();
   const stage = { terminal, gitlab, folder: temporaryRoot.path, signal };
-  terminal.step('A GitLab');
-  terminal.note(`The stand-in plays gitlab.example, on ${gitlab.url}: real repositories, the API and webhooks.`);
+  terminal.step('Start a GitLab');
+  terminal.note(
+    `A small fake GitLab plays gitlab.example at ${gitlab.url}. It has real git repositories, the API and webhooks.`,
+  );
   const { service, secret } = await startModpress(stage);
   await using running = service;
   const finale = await play(stage, running, secret);
   summarise(terminal, finale, stay);
-  // Interrupting is how this is meant to end.
+  // With --stay, the user ends the demo by interrupting it.
   if (stay && !signal.aborted) await once(signal, 'abort');
 }
 
 function summarise(terminal: Terminal, finale: Finale, stay: boolean): void {
   const { modpressUrl, gitlabUrl, library, program, moduleCache, token, missing } = finale;
-  terminal.step('That is all: no git, no SSH key and no .netrc for those who build');
+  terminal.step('Done. To build, developers needed no git access, no SSH key and no .netrc');
   if (missing !== undefined) terminal.failure(`not shown: ${missing}`);
   terminal.note(`start page  ${modpressUrl}/`);
   terminal.note(`versions    ${modpressUrl}/gitlab.example/platform/hello/@v/list`);
   terminal.note(`metrics     ${modpressUrl}/-/metrics`);
   if (!stay) {
-    terminal.note('All of it is stopped and removed now. To look around: npm run demo -- --stay');
+    terminal.note('Everything is now stopped and removed. To look around first, run: npm run demo -- --stay');
     return;
   }
   terminal.note(`GitLab      ${gitlabUrl}, with the token ${token}`);
-  terminal.note('To go on in a shell of your own:');
+  terminal.note('To continue in your own shell:');
   terminal.command(
     `export GOPROXY=${modpressUrl} GONOSUMDB='gitlab.example/*' GOMODCACHE=${moduleCache} GOFLAGS=-modcacherw`,
   );
@@ -62,10 +64,10 @@ function summarise(terminal: Terminal, finale: Finale, stay: boolean): void {
     `cd ${library} && git commit --allow-empty -m 'Once more' && git tag v1.2.0 && git push origin main v1.2.0`,
   );
   terminal.command(`cd ${program} && go get gitlab.example/platform/hello@latest && go run .`);
-  terminal.note('Ctrl-C stops everything and removes it.');
+  terminal.note('Ctrl-C stops everything and removes all files.');
 }
 
-/** Whether to stay; undefined after complaining about anything else. */
+/** Whether to stay at the end. Prints a usage error and returns undefined if the arguments are wrong. */
 function readArguments(): boolean | undefined {
   try {
     return parseArgs({ options: { stay: { type: 'boolean', default: false } } }).values.stay;

@@ -11,16 +11,16 @@ import type { StandIn } from '../fake-gitlab/stand-in.ts';
 import { goEnv } from '../proxy/go.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Whom the stand-in plays: a module path has no room for a port. */
+/** The host name that the fake GitLab plays, because a module path cannot contain a port. */
 const HOST = 'gitlab.example';
 const LIBRARY = `${HOST}/platform/hello`;
 const EXTERNAL = 'rsc.io/quote';
-/** How long the public module may take to come, or to be given up. In milliseconds. */
-const OUTSIDE_MS = 30_000;
-/** A version that is not there by then has failed. In milliseconds. */
-const PUBLISH_MS = 20_000;
+/** The time-out for fetching the public module. */
+const PUBLIC_MODULE_TIMEOUT_MS = 30_000;
+/** The time-out for publishing a version. */
+const PUBLISH_TIMEOUT_MS = 20_000;
 
-/** What the demo is played with. */
+/** The objects that all steps of the demo use. */
 export interface Stage {
   readonly terminal: Terminal;
   readonly gitlab: StandIn;
@@ -29,20 +29,20 @@ export interface Stage {
   readonly signal: AbortSignal;
 }
 
-/** What remains at the end: the addresses, and what the developer's shell is set to. */
+/** The results of the demo: addresses, folders, and the settings of the developer's shell. */
 export interface Finale {
   readonly modpressUrl: string;
   readonly gitlabUrl: string;
   readonly library: string;
   readonly program: string;
   readonly moduleCache: string;
-  /** Of the developer, who may push. */
+  /** The token of the developer, who may push. */
   readonly token: string;
-  /** Why the public module is missing, if it is. */
+  /** Why the public module is missing; undefined if it is not. */
   readonly missing: string | undefined;
 }
 
-/** Starts modpress the way its users do, with settings that hold everything in the folder. */
+/** Starts modpress as its users do, with settings that keep all files in the folder of the demo. */
 export async function startModpress({
   terminal,
   gitlab,
@@ -62,7 +62,7 @@ export async function startModpress({
     STORE: `file:${join(folder, 'data')}`,
     LISTEN: '127.0.0.1:0',
   };
-  terminal.step('modpress, with its defaults: one process, its queue inside, files on disk');
+  terminal.step('Start modpress with its defaults: one process, the queue in memory, the modules on disk');
   const shown = {
     ...settings,
     GITLAB_TOKEN: shortened(token),
@@ -77,20 +77,18 @@ export async function startModpress({
   const service = await startService({ ...settings, UPSTREAM: upstream, TMPDIR: temporaryRoot });
   await service.logged('sweep.finished');
   terminal.success(`ready on ${service.url}`);
-  terminal.note(
-    'It reads GitLab with a token that can only read, and serves all other modules from the GOPROXY of this machine.',
-  );
+  terminal.note('Its GitLab token can only read. Public modules come from the GOPROXY of this machine.');
   return { service, secret };
 }
 
-/** Everything after the start of modpress: two versions of a library and what is not tagged yet, and a program that is built with each. */
+/** All steps after the start of modpress: publishes two versions of a library, and builds a program with each and with an untagged commit. */
 export async function play(stage: Stage, service: Service, secret: string): Promise<Finale> {
   const { terminal, gitlab, folder } = stage;
   const token = gitlab.rootToken;
   const environment: NodeJS.ProcessEnv = {
     ...gitEnvironment(),
     MY_TOKEN: token,
-    // Of this machine's settings for Go, only where compiled packages and checksums are found has a say.
+    // Only the build cache and the checksum database are those of this machine's Go settings.
     ...(await goSettings(folder)),
   };
   const [library, program] = await createProjects(stage);
@@ -98,7 +96,7 @@ export async function play(stage: Stage, service: Service, secret: string): Prom
   const inLibrary = { folder: join(folder, 'hello'), environment };
   await addWebhook(stage, service, secret);
 
-  terminal.step('A library in that group');
+  terminal.step('Write a library and push it');
   const origin = gitlab.url.replace('http://', 'http://oauth2:$MY_TOKEN@');
   await terminal.run(`cd ${folder} && git clone --quiet ${origin}/platform/hello.git && cd hello`, inFolder);
   await terminal.run(file('go.mod', `module ${LIBRARY}\n\ngo 1.21\n`), inLibrary);
@@ -111,7 +109,7 @@ export async function play(stage: Stage, service: Service, secret: string): Prom
   terminal.step('Push a tag …');
   const first = await publish(stage, service, 'v1.0.0', inLibrary);
 
-  terminal.step('… get a module: a program that uses it, and a public module as well');
+  terminal.step('… get a module: a program uses the library, and a public module too');
   const settings = { GOPROXY: service.url, GONOSUMDB: `${HOST}/*`, GOMODCACHE: join(folder, 'module-cache') };
   terminal.command(
     `export ${Object.entries(settings)
@@ -126,16 +124,19 @@ export async function play(stage: Stage, service: Service, secret: string): Prom
   const inProgram = { folder: join(folder, 'greeter'), environment: developer };
   await terminal.run(`go mod init ${HOST}/platform/greeter`, inProgram);
   await terminal.run(`go get ${LIBRARY}@v1.0.0`, inProgram);
-  const outside = await terminal.attempt(`go get ${EXTERNAL}@v1.5.2`, { ...inProgram, patienceMs: OUTSIDE_MS });
+  const outside = await terminal.attempt(`go get ${EXTERNAL}@v1.5.2`, {
+    ...inProgram,
+    timeoutMs: PUBLIC_MODULE_TIMEOUT_MS,
+  });
   const missing = outside.ok
     ? undefined
-    : `${EXTERNAL} could not be fetched: modpress asks the GOPROXY of this machine for public modules, and that did not answer as it should.`;
+    : `${EXTERNAL} could not be fetched: modpress gets public modules from the GOPROXY of this machine, and that request failed.`;
   if (missing !== undefined)
-    terminal.failure(`${missing}\nThe demo goes on without it: private modules need nothing from outside.`);
+    terminal.failure(`${missing}\nThe demo goes on without it: private modules do not need the internet.`);
   await terminal.run(file('main.go', greeter(outside.ok)), inProgram);
   await expectOutput(terminal, inProgram, 'Hello from v1.0.0', outside.ok);
 
-  terminal.step('A new version');
+  terminal.step('Release a new version');
   await terminal.run(file('hello.go', greeting('Hello again, from v1.1.0')), inLibrary);
   await terminal.run(
     "git commit --quiet --all --message 'A better greeting' && git push --quiet origin main",
@@ -146,7 +147,7 @@ export async function play(stage: Stage, service: Service, secret: string): Prom
   await expectOutput(terminal, inProgram, 'Hello again, from v1.1.0', outside.ok);
   await terminal.run(`go list -m -versions ${LIBRARY}`, inProgram);
 
-  terminal.step('Not tagged yet? A branch or a commit will do');
+  terminal.step('No tag yet? A branch or a commit works too');
   await terminal.run(file('hello.go', greeting('Hello from a branch')), inLibrary);
   await terminal.run("git commit --quiet --all --message 'Not released' && git push --quiet origin main", inLibrary);
   await terminal.run(`go get ${LIBRARY}@main`, inProgram);
@@ -165,7 +166,7 @@ export async function play(stage: Stage, service: Service, secret: string): Prom
 }
 
 async function createProjects({ gitlab, terminal, folder }: Stage): Promise<[string, string]> {
-  terminal.step('A group with two projects, and a webhook that tells modpress of their tags');
+  terminal.step('Create a group with two projects, and a webhook that reports new tags to modpress');
   for (const name of ['hello', 'greeter']) {
     const project = await gitlab.createProject(`platform/${name}`);
     terminal.note(`${HOST}/${project.path}: ${project.httpUrl}`);
@@ -183,18 +184,18 @@ async function addWebhook({ gitlab, terminal }: Stage, service: Service, secret:
       '--data tag_push_events=true --data push_events=false',
     ].join(' \\\n    '),
   );
-  // The same call without curl, which not every machine has.
+  // Sends this request without curl, which not every machine has.
   const answer = await call(gitlab, path, {
     method: 'POST',
     body: { url, token: secret, tag_push_events: true, push_events: false },
   });
   if (answer.status !== 201)
-    throw new Error(`GitLab answered ${answer.status} when the webhook was added: ${answer.bytes.toString()}`);
+    throw new Error(`GitLab returned ${answer.status} for the new webhook: ${answer.bytes.toString()}`);
   const { id } = answer.json as { id: number };
   terminal.output(`201 Created: webhook ${id} of the group`);
 }
 
-/** Pushes a tag, and takes the time until the version can be fetched. Returns its checksum. */
+/** Pushes a tag and measures the time until the version is available. Returns the checksum of the version. */
 async function publish(
   stage: Stage,
   service: Service,
@@ -214,16 +215,16 @@ async function publish(
   return String(published['h1']);
 }
 
-/** When a URL begins to answer 200, in milliseconds since 1970. */
+/** Waits until a URL returns 200. Resolves to the time, in milliseconds since 1970. */
 async function available({ signal }: Stage, url: string): Promise<number> {
-  const deadline = Date.now() + PUBLISH_MS;
+  const deadline = Date.now() + PUBLISH_TIMEOUT_MS;
   while (Date.now() < deadline) {
     const response = await fetch(url, { signal });
     await response.body?.cancel();
     if (response.ok) return Date.now();
     await delay(5, undefined, { signal });
   }
-  throw new Error(`${url} was not there after ${PUBLISH_MS / 1000} s`);
+  throw new Error(`${url} was not available after ${PUBLISH_TIMEOUT_MS / 1000} s`);
 }
 
 async function expectOutput(
@@ -233,20 +234,22 @@ async function expectOutput(
   external: boolean,
 ): Promise<void> {
   const output = await terminal.run('go run .', place);
-  if (!output.includes(words)) throw new Error(`the program does not say "${words}"`);
+  if (!output.includes(words)) throw new Error(`the program does not print "${words}"`);
   if (external && !output.includes('communicate by sharing memory'))
-    throw new Error(`the program does not have the words of ${EXTERNAL}`);
+    throw new Error(`the program does not print the text of ${EXTERNAL}`);
 }
 
-/** Compares with what the go command makes of the repository without modpress. */
+/** Compares the checksums with those that the go command computes from the repository without modpress. */
 async function proveChecksums({ terminal, gitlab }: Stage, sums: Readonly<Record<string, string>>): Promise<void> {
-  terminal.step('The proof: without modpress, with git and a credential, the go command comes to the same checksums');
+  terminal.step('Compare: without modpress, directly from git, the go command computes the same checksums');
   const queries = Object.keys(sums).map((version) => `${LIBRARY}@${version}`);
   terminal.command(`GOPROXY=direct go mod download -json ${queries.join(' ')}`);
   await using direct = await downloadDirect(gitlab, HOST, ...queries);
   for (const { Version: version, Sum: sum = 'none', Error: reason } of direct.modules) {
     if (sum !== sums[version])
-      throw new Error(`direct mode gives ${version} the checksum ${sum}${reason === undefined ? '' : ` (${reason})`}`);
+      throw new Error(
+        `in direct mode, the checksum of ${version} is ${sum}${reason === undefined ? '' : ` (${reason})`}`,
+      );
     terminal.success(`${LIBRARY}@${version}, ${sum}: the same`);
   }
 }
@@ -259,7 +262,7 @@ async function goSettings(folder: string): Promise<NodeJS.ProcessEnv> {
     GOCACHE: cache,
     GOSUMDB: sumdb,
     GOPATH: join(folder, 'go'),
-    // A go command that is killed leaves its temporary files.
+    // A killed go command leaves its temporary files behind.
     TMPDIR: join(folder, 'temporary'),
     GOPRIVATE: '',
     GONOPROXY: '',
@@ -267,9 +270,9 @@ async function goSettings(folder: string): Promise<NodeJS.ProcessEnv> {
     GOTELEMETRY: 'off',
     GOWORK: 'off',
     GO111MODULE: 'on',
-    // Else the files of the module cache could not be removed at the end.
+    // Otherwise the files of the module cache could not be removed at the end.
     GOFLAGS: '-modcacherw',
-    // The go command is not to go to any repository by itself.
+    // The go command must not access any repository directly.
     GOVCS: '*:off',
   };
 }
@@ -290,7 +293,7 @@ function greeter(external: boolean): string {
   return `package main\n\nimport (\n${imports.join('\n')}\n)\n\nfunc main() {\n${body.join('\n')}\n}\n`;
 }
 
-/** Enough of a secret to tell it from others. */
+/** The first characters of a secret, enough to recognise it. */
 function shortened(secret: string): string {
   return `${secret.slice(0, 8)}…`;
 }

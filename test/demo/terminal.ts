@@ -1,26 +1,26 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** Where the demo is shown. */
+/** The output stream of the demo. */
 export interface Screen {
   write(text: string): unknown;
   readonly isTTY?: boolean;
 }
 
-/** How a command ended, and what it printed to either of its outputs. */
+/** Whether a command succeeded, and its output on stdout and stderr. */
 export interface Finished {
   readonly ok: boolean;
   readonly output: string;
 }
 
-/** Shows what is typed and what comes of it. Commands begin in the first column, so that they can be copied. */
+/** Shows commands and their output. Commands begin in the first column, so that they can be copied. */
 export class Terminal {
   readonly #screen: Screen;
   readonly #colours: boolean;
   readonly #signal: AbortSignal;
   #steps = 0;
 
-  /** `signal` ends the command that runs. */
+  /** `signal` ends the running command. */
   constructor(screen: Screen, environment: NodeJS.ProcessEnv, signal: AbortSignal) {
     this.#screen = screen;
     this.#colours = screen.isTTY === true && !environment['NO_COLOR'];
@@ -37,28 +37,28 @@ export class Terminal {
     this.#screen.write(`\n${this.#style(1, `${this.#steps}. ${text}`)}\n`);
   }
 
-  /** Something said about what is going on. */
+  /** Shows an explanation. */
   note(text: string): void {
     this.#indented(text, (line) => line);
   }
 
-  /** A command as a person would type it. */
+  /** Shows a command as a person would type it. */
   command(text: string): void {
     const [first = '', ...rest] = text.split('\n');
     this.#screen.write(`${[`$ ${this.#style(36, first)}`, ...rest.map((line) => this.#style(36, line))].join('\n')}\n`);
   }
 
-  /** What a command has printed. */
+  /** Shows the output of a command. */
   output(text: string): void {
     this.#indented(text, (line) => this.#style(2, line));
   }
 
-  /** What went well, for the eye. */
+  /** Shows a success in green. */
   success(text: string): void {
     this.#indented(text, (line) => this.#style(32, line));
   }
 
-  /** What did not. */
+  /** Shows a failure in red. */
   failure(text: string): void {
     this.#indented(text, (line) => this.#style(31, line));
   }
@@ -70,14 +70,14 @@ export class Terminal {
     return output;
   }
 
-  /** The same for a command that may fail, and is given `patienceMs` milliseconds. */
+  /** Like `run`, for a command that may fail. It is killed after `timeoutMs` milliseconds. */
   async attempt(
     command: string,
-    { folder, environment, patienceMs }: { folder: string; environment: NodeJS.ProcessEnv; patienceMs?: number },
+    { folder, environment, timeoutMs }: { folder: string; environment: NodeJS.ProcessEnv; timeoutMs?: number },
   ): Promise<Finished> {
     this.#signal.throwIfAborted();
     this.command(command);
-    // With a process group of its own, whatever the shell has started ends together with it.
+    // In a separate process group, all processes that the shell has started end together with it.
     const child = spawn('sh', ['-c', command], {
       cwd: folder,
       env: environment,
@@ -91,7 +91,7 @@ export class Terminal {
     let output = '';
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    const timer = patienceMs === undefined ? undefined : setTimeout(kill, patienceMs);
+    const timer = timeoutMs === undefined ? undefined : setTimeout(kill, timeoutMs);
     this.#signal.addEventListener('abort', kill);
     process.once('exit', kill);
     try {

@@ -5,7 +5,7 @@ import { GitLabClient } from '../../src/gitlab/client.ts';
 import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
 
-describe('an archive that GitLab refuses for asking too often', () => {
+describe('an archive that GitLab refuses because of its rate limit', () => {
   let gitlab: StandIn;
   let client: GitLabClient;
   let project: Project;
@@ -29,16 +29,16 @@ describe('an archive that GitLab refuses for asking too often', () => {
     gitlab.clearRequests();
     const error: unknown = await client.archive(project.id, commit, '').catch((reason: unknown) => reason);
     if (!(error instanceof Retry)) throw new Error('not refused', { cause: error });
-    // Asking again at once would count against the limit as well.
+    // An immediate retry would count against the limit too.
     expect(gitlab.requests.filter(({ status }) => status === 429)).toHaveLength(1);
     return error;
   }
 
-  test('is asked for again after a minute, since GitLab does not say when', async () => {
+  test('is requested again after a minute, because GitLab sends no Retry-After', async () => {
     expect((await refusal()).afterMs).toBe(60_000);
   });
 
-  test('is asked for again when a proxy before GitLab says so', async () => {
+  test('is requested again after the Retry-After of a proxy in front of GitLab', async () => {
     gitlab.faults.add({ path: /archive/, kind: { status: 429, headers: { 'Retry-After': '7' } } });
     expect((await refusal()).afterMs).toBe(7_000);
   });

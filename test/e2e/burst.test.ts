@@ -4,7 +4,7 @@ import { startInProcess } from './in-process.ts';
 import { metric } from './metric.ts';
 import { addHook, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags } from './office.ts';
 
-test('50 tags pushed at once, of which GitLab tells nobody, are published by the next sweep', async () => {
+test('the next sweep publishes 50 tags of one push, for which GitLab calls no webhook', async () => {
   await using office = await openOffice();
   const project = await office.gitlab.createProject('platform/burst');
   const module = `${PREFIX}/platform/burst`;

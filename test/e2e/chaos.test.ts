@@ -22,14 +22,14 @@ import { startModpress, startService, type Service } from './service.ts';
 
 const ADMIN_TOKEN = 'the-token-of-the-admins';
 /**
- * How often a worker is killed while the backfill runs, and after how many outcomes each time: about two seconds, at
- * GITLAB_RATE. By the clock, a slow machine would be through before the last kill.
+ * The number of workers killed during the backfill, and the number of outcomes between two kills: about two seconds, at
+ * GITLAB_RATE. With kills at fixed times, the backfill could finish before the last kill.
  */
 const KILLS = 6;
 const OUTCOMES_OF_A_LIFE = 6;
 
-/** A front and three workers on MinIO and Redis, a hook that GitLab has disabled, and all that can go wrong. */
-describe('when everything goes wrong', () => {
+/** A front and three workers on MinIO and Redis, a hook that GitLab has disabled, and many simultaneous faults. */
+describe('when many faults happen at once', () => {
   let office: Office;
   let minio: Minio;
   let redis: RedisService;
@@ -54,7 +54,7 @@ describe('when everything goes wrong', () => {
       ...office.settings,
       ADMIN_TOKEN,
       SWEEP_MINUTES: '0.1',
-      // So that the backfill is at work all the while.
+      // This keeps the backfill busy during all faults.
       GITLAB_RATE: '10',
       STORE: `s3://${bucket}`,
       S3_ENDPOINT: endpoint,
@@ -71,13 +71,13 @@ describe('when everything goes wrong', () => {
     await Promise.all([minio?.close(), redis?.close(), office?.[Symbol.asyncDispose]()]);
   }, 60_000);
 
-  test('every tag has its right outcome in the end, and every checksum is right', async () => {
+  test('every tag ends with the right outcome, and every checksum is right', async () => {
     front = await startService(settings, ['webhook', 'proxy']);
     await disableHook();
     workers.push(...(await Promise.all(Array.from({ length: 3 }, () => startService(settings, ['worker'])))));
     const command = await startModpress(['backfill', '--url', front.url], { ADMIN_TOKEN });
 
-    // None of it is waited for, lest the backfill be done meanwhile.
+    // The test does not wait for these: the backfill could finish in the meantime.
     const meanwhile: Promise<unknown>[] = [];
     for (let kill = 0; kill < KILLS; kill++) {
       await expect
@@ -88,7 +88,7 @@ describe('when everything goes wrong', () => {
       const [victim] = workers.splice(Math.floor(Math.random() * workers.length), 1);
       await victim?.kill();
       if (kill === 2) await flush();
-      // GitLab sends no hook for a push of so many.
+      // GitLab calls no hook for a push of so many tags.
       if (kill === 3) meanwhile.push(push50Tags());
       meanwhile.push(startService(settings, ['worker']).then((worker) => workers.push(worker)));
     }
@@ -97,7 +97,7 @@ describe('when everything goes wrong', () => {
     expect(result.stderr.split('\n').filter((line) => line.startsWith('modpress:'))).toEqual([]);
     expect(result).toMatchObject({ status: 0, stdout: expect.stringMatching(/failed +0\n/) });
 
-    // modpress is down, its queue is lost, and life goes on in GitLab.
+    // modpress is down and its queue is lost, while pushes to GitLab continue.
     await Promise.all([front, ...workers.splice(0)].map((service) => service.kill()));
     await pushVersions('platform/late', 'v1.0.0', 'v1.1.0');
     await flush();
@@ -153,7 +153,7 @@ describe('when everything goes wrong', () => {
     expected.set(`${project.path} ${name}`, status);
   }
 
-  /** Versions, each of a commit of its own, in one push. */
+  /** Pushes versions in one push, each on a separate commit. */
   async function pushVersions(path: string, ...versions: readonly string[]): Promise<void> {
     const project = projects.find((known) => known.path === path) ?? (await newProject(path));
     await using tree = await WorkTree.create(project);
@@ -168,7 +168,7 @@ describe('when everything goes wrong', () => {
     await pushVersions('platform/burst', ...Array.from({ length: 50 }, (_, index) => `v1.${index}.0`));
   }
 
-  /** Four failures in a row, and GitLab calls the hook no more. */
+  /** Makes four deliveries in a row fail, after which GitLab no longer calls the hook. */
   async function disableHook(): Promise<void> {
     await addHook(office.gitlab, '/groups/platform', front.url, { token: 'not the secret' });
     const project = await newProject('platform/hooked');
@@ -186,7 +186,7 @@ describe('when everything goes wrong', () => {
     client.disconnect();
   }
 
-  /** The status of each tag's latest outcome, as `expected` has it. */
+  /** The status of each tag's latest outcome, in the form of `expected`. */
   async function outcomes(): Promise<Record<string, string>> {
     const found: Record<string, string> = {};
     for (const project of projects) {

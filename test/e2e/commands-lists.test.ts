@@ -13,9 +13,9 @@ afterAll(async () => {
   await both?.[Symbol.asyncDispose]();
 });
 
-/** What somebody has asked for before must not hide what nobody has asked for yet. */
-describe('a list is whole when some of its versions are published', { timeout: 60_000 }, () => {
-  test('and the others wait, since GitLab rations archives', async () => {
+/** Versions published on demand must not hide versions that nobody has requested yet. */
+describe('the list is complete when only some versions are published', { timeout: 60_000 }, () => {
+  test('and the others wait for the archive rate limit of GitLab', async () => {
     await both.repository('group/many', async (tree, module) => {
       for (let minor = 0; minor < 7; minor += 1) {
         await tree.write(library(module, `word ${minor}`)).commit(`Version ${minor}`);
@@ -23,7 +23,7 @@ describe('a list is whole when some of its versions are published', { timeout: 6
       }
     });
     await fetched('many', 'v1.1.0');
-    // What go list -m -versions asks for besides, the newest go.mod, may have to wait for a minute.
+    // go list -m -versions also requests the newest go.mod, which may have to wait for a minute.
     const { text } = await get(`${both.service.url}/${GROUP}/many/@v/list`);
     await using developers = await both.developers();
     const { stdout } = await developers.direct.go('list', '-m', '-versions', `${GROUP}/many`);
@@ -42,7 +42,7 @@ describe('a list is whole when some of its versions are published', { timeout: 6
     expect(await versionsOf('adopted')).toEqual(['v1.0.0 v1.1.0', 'v1.1.0']);
   });
 
-  test('and none has a go.mod', async () => {
+  test('and no version has a go.mod', async () => {
     await both.repository('group/legacy', async (tree) => {
       await tree.write({ 'legacy.go': 'package legacy\n' }).commit('First');
       await tree.tag('v1.0.0');
@@ -54,13 +54,13 @@ describe('a list is whole when some of its versions are published', { timeout: 6
   });
 });
 
-/** Somebody fetches a version. */
+/** Fetches a version, as a developer would. */
 async function fetched(name: string, version: string): Promise<void> {
   const { status } = await get(`${both.service.url}/${GROUP}/${name}/@v/${version}.zip`);
-  if (status !== 200) throw new Error(`${name}@${version} is answered with ${status}`);
+  if (status !== 200) throw new Error(`the response for ${name}@${version} is ${status}`);
 }
 
-/** The versions that a module has and the latest one, the same on both sides. */
+/** The versions of a module and the latest one. Expects the same on both sides. */
 async function versionsOf(name: string): Promise<string[]> {
   const list = expectSame(await both.go(['list', '-m', '-versions', `${GROUP}/${name}`]));
   const latest = expectSame(await both.go(['list', '-m', `${GROUP}/${name}@latest`]));

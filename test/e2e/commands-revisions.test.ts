@@ -5,7 +5,7 @@ import { expectFailure, expectSame, SideBySide } from './side-by-side.ts';
 
 const GROUP = `${PREFIX}/group`;
 let both: SideBySide;
-/** How many versions each project has by its tags. */
+/** The number of tagged versions of each project. */
 const TAGGED: Readonly<Record<string, number>> = {
   ahead: 2,
   forked: 2,
@@ -16,7 +16,7 @@ const TAGGED: Readonly<Record<string, number>> = {
   mono: 2,
   retracted: 3,
 };
-/** The ids of commits, by the project and what they are called. */
+/** The ids of commits, by project and name. */
 const commits = new Map<string, string>();
 
 beforeAll(async () => {
@@ -96,7 +96,7 @@ afterAll(async () => {
 });
 
 describe('go get of a branch', { timeout: 60_000 }, () => {
-  test('takes the tip, after the highest tag before it', async () => {
+  test('resolves to the tip, as a pseudo-version after the highest tag before it', async () => {
     const expected = {
       'ahead@main': 'v1.0.1-0.{ahead last}',
       'forked@old': 'v1.0.1-0.{forked old}',
@@ -104,10 +104,10 @@ describe('go get of a branch', { timeout: 60_000 }, () => {
       'untagged@main': 'v0.0.0-{untagged only}',
       'candidate@main': 'v1.2.0-rc.1.0.{candidate last}',
     };
-    expect(await hashed(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await resolved(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 
-  test('does so for other major versions, directories, repositories without go.mod and retracted tags', async () => {
+  test('resolves to the tip for other major versions, directories, repositories without go.mod and retracted tags too', async () => {
     const expected = {
       'two/v2@main': 'v2.0.1-0.{two last}',
       'new-major/v2@main': 'v2.0.0-{new-major last}',
@@ -115,15 +115,15 @@ describe('go get of a branch', { timeout: 60_000 }, () => {
       'legacy@main': 'v2.0.1-0.{legacy last}+incompatible',
       'retracted@stale': 'v1.0.1-0.{retracted stale}',
     };
-    expect(await hashed(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await resolved(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 
-  test('takes the tag that its newest commit has', async () => {
+  test('resolves to the tag of its newest commit', async () => {
     const expected = { 'forked@main': 'v1.1.0', 'late@main': 'v0.1.0' };
-    expect(await hashed(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await resolved(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 
-  test('with a slash in its name is refused by the go command; its commit gives what the branch would in direct mode', async () => {
+  test('with a slash in its name is refused by the go command; its commit gives the same version as the branch in direct mode', async () => {
     await using developers = await both.developers();
     const refused = await developers.modpress.go('get', `${GROUP}/ahead@feature/slash`);
     expect(refused.stderr).toContain('invalid version: version "feature/slash" invalid: disallowed version string');
@@ -143,8 +143,8 @@ describe('go get of a commit', { timeout: 60_000 }, () => {
     ['ahead@v0.0.0-{ahead last}', 'v0.0.0-{ahead last}'],
     ['ahead@{ahead first:7}', 'v1.0.0'],
     ['ahead@nightly', 'v1.0.0'],
-  ])('%s takes %s', async (query, version) => {
-    expect(await hashed([query])).toEqual([filled(version)]);
+  ])('%s resolves to %s', async (query, version) => {
+    expect(await resolved([query])).toEqual([filled(version)]);
   });
 
   test('works for other major versions, directories, repositories without go.mod and retracted tags', async () => {
@@ -154,18 +154,18 @@ describe('go get of a commit', { timeout: 60_000 }, () => {
       'legacy@v2.0.1-0.{legacy last}+incompatible': 'v2.0.1-0.{legacy last}+incompatible',
       'retracted@{retracted bad:12}': 'v1.0.1-0.{retracted bad}',
     };
-    expect(await hashed(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await resolved(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 });
 
 describe('go get refuses', { timeout: 60_000 }, () => {
-  test('what no branch or tag of the project leads to', async () => {
+  test('a revision that no branch or tag of the project contains', async () => {
     const queries = {
       'v1.4.2': 'has no tag v1.4.2',
       nowhere: 'has no tag, branch or commit nowhere',
       '0123456789ab': 'has no commit 0123456789ab that is reachable from a branch or tag',
       '{ahead last:6}': 'has no tag, branch or commit {ahead last:6}',
-      // It has only been proposed in a merge request.
+      // The commit is only in a merge request.
       '{ahead proposed:12}': 'has no commit {ahead proposed:12} that is reachable from a branch or tag',
       '{ahead proposed:40}': 'has no commit {ahead proposed:40} that is reachable from a branch or tag',
       'v1.0.1-0.{ahead proposed}': 'has no commit {ahead proposed:12} that is reachable from a branch or tag',
@@ -175,7 +175,7 @@ describe('go get refuses', { timeout: 60_000 }, () => {
     expect(direct).toEqual(modpress.map(() => expect.stringContaining('unknown revision')));
   });
 
-  test('a branch that is called like a version', async () => {
+  test('a branch with the name of a version', async () => {
     const { modpress, direct } = await refusals(['v1.9.9']);
     expect(modpress).toEqual([expect.stringContaining('has no tag v1.9.9')]);
     expect(direct).toEqual([expect.stringContaining('v1.9.9 is not a tag')]);
@@ -210,7 +210,7 @@ describe('go get refuses', { timeout: 60_000 }, () => {
   });
 });
 
-/** What each side says of each of these queries for `ahead`, all of them wrong. */
+/** The error of each side for each of these invalid queries of `ahead`. */
 async function refusals(
   queries: readonly string[],
 ): Promise<{ readonly modpress: string[]; readonly direct: string[] }> {
@@ -223,8 +223,8 @@ async function refusals(
   return { modpress: reasonsIn(modpress), direct: reasonsIn(direct) };
 }
 
-/** The version that each query gets when one `go get` asks for all of them, the same on both sides. */
-async function hashed(queries: readonly string[]): Promise<(string | undefined)[]> {
+/** The version of each query in one `go get` for all of them. Expects the same on both sides. */
+async function resolved(queries: readonly string[]): Promise<(string | undefined)[]> {
   const { goMod, goSum } = expectSame(await both.go(['get', ...queries.map((query) => `${GROUP}/${filled(query)}`)]));
   return queries.map((query) => {
     const module = `${GROUP}/${query.replace(/@.*/, '')} `;
@@ -234,7 +234,7 @@ async function hashed(queries: readonly string[]): Promise<(string | undefined)[
   });
 }
 
-/** Puts commits in: `{name:12}` is so much of its id, `{name time}` its time, and `{name}` both as pseudo-versions have them. */
+/** Fills in commits: `{name:12}` is an id of that length, `{name time}` a time, and `{name}` both in the form of pseudo-versions. */
 function filled(text: string): string {
   return text.replaceAll(/\{([^:}]+)(?::(\d+))?\}/g, (_, name: string, digits?: string) => {
     const known = commits.get(name);
@@ -247,11 +247,11 @@ function filled(text: string): string {
 async function repository(name: string, build: (tree: WorkTree, module: string) => Promise<void>): Promise<void> {
   const project = `group/${name}`;
   await both.repository(project, build);
-  // A version that is asked for while it is being published would be built twice.
+  // A version that is requested while it is being published would be built twice.
   await both.published(project, TAGGED[name] ?? 0, `${PREFIX}/${project}${name === 'two' ? '/v2' : ''}`);
 }
 
-/** Commits under a name of its own, tags it, and notes its id and time. */
+/** Commits under a name, tags the commit, and records its id and time. */
 async function commit(
   tree: WorkTree,
   name: string,

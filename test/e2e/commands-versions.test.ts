@@ -5,7 +5,7 @@ import { expectFailure, expectSame, SideBySide } from './side-by-side.ts';
 const GROUP = `${PREFIX}/group`;
 let both: SideBySide;
 
-/** Everything here is published by its tags; only what has no tag or no go.mod is found on demand. */
+/** All versions here are published by their tags. Only untagged versions and modules without a go.mod are found on demand. */
 beforeAll(async () => {
   both = await SideBySide.open();
   await untagged('group/untagged');
@@ -26,8 +26,8 @@ afterAll(async () => {
   await both?.[Symbol.asyncDispose]();
 });
 
-describe('which versions a module has', { timeout: 60_000 }, () => {
-  test('go list -m -versions says of every kind of module', async () => {
+describe('the versions of a module', { timeout: 60_000 }, () => {
+  test('go list -m -versions lists them for every kind of module', async () => {
     expect(
       await versionsOf(
         'plain',
@@ -54,12 +54,12 @@ describe('which versions a module has', { timeout: 60_000 }, () => {
     ]);
   });
 
-  test('go list -m -versions -retracted has those that were taken back, too', async () => {
+  test('go list -m -versions -retracted includes retracted versions', async () => {
     const { stdout } = expectSame(await both.go(['list', '-m', '-versions', '-retracted', `${GROUP}/retracted`]));
     expect(stdout).toBe(`${GROUP}/retracted v1.0.0 v1.1.0 v1.2.0\n`);
   });
 
-  test('it is the same before anything is published', async () => {
+  test('the list is the same before anything is published', async () => {
     await both.repository('group/legacy', async (tree) => {
       await tree.write({ 'legacy.go': 'package legacy\n' }).commit('First');
       await tree.tag('v1.0.0');
@@ -85,7 +85,7 @@ describe('which versions a module has', { timeout: 60_000 }, () => {
     ]);
   });
 
-  test('of no module, it is an error', async () => {
+  test('the list of a missing module is an error', async () => {
     const { modpress, direct } = expectFailure(await both.go(['list', '-m', '-versions', `${GROUP}/none`]));
     expect(modpress).toContain(`there is no project for ${GROUP}/none`);
     expect(direct).toMatch(/not found/);
@@ -93,7 +93,7 @@ describe('which versions a module has', { timeout: 60_000 }, () => {
 });
 
 describe('a query for a version', { timeout: 60_000 }, () => {
-  test('is answered with the one that fits best, given the one that is required', async () => {
+  test('resolves to the best match, given the required version', async () => {
     const queries = [
       'latest',
       'v1',
@@ -124,7 +124,7 @@ describe('a query for a version', { timeout: 60_000 }, () => {
     expect(stdout.split('\n')).toEqual([...versions.map((version) => `${GROUP}/plain ${version}`), '']);
   });
 
-  test('is answered for every kind of module', async () => {
+  test('resolves for every kind of module', async () => {
     const queries = ['candidates@latest', 'two/v2@latest', 'mono/sub@v0.3', 'retracted@latest', 'untagged@latest'];
     const { stdout } = expectSame(await both.go(['list', '-m', ...queries.map((query) => `${GROUP}/${query}`)]));
     const versions = [
@@ -142,7 +142,7 @@ describe('a query for a version', { timeout: 60_000 }, () => {
     ).toEqual(versions);
   });
 
-  test('has no answer where nothing fits', async () => {
+  test('fails if no version matches', async () => {
     const queries = ['plain@>v1.2.0', 'plain@v1.3', 'two/v2@<v2.0.0'].map((query) => `${GROUP}/${query}`);
     const { modpress, direct } = expectFailure(await both.go(['list', '-m', ...queries]));
     expect(direct.match(/no matching versions for query/g)).toHaveLength(3);
@@ -150,8 +150,8 @@ describe('a query for a version', { timeout: 60_000 }, () => {
   });
 });
 
-describe('what is new', { timeout: 60_000 }, () => {
-  test('go list -m -json -u knows updates, retractions with their rationale, and what is deprecated', async () => {
+describe('updates and deprecations', { timeout: 60_000 }, () => {
+  test('go list -m -json -u shows updates, retractions with their rationale, and deprecations', async () => {
     const required = requiring(
       'plain@v1.0.0',
       'deprecated@v1.0.0',
@@ -182,7 +182,7 @@ describe('what is new', { timeout: 60_000 }, () => {
     );
   });
 
-  test('go list -m -u says it in one line', async () => {
+  test('go list -m -u shows them in one line', async () => {
     const { stdout } = expectSame(
       await both.go(['list', '-m', '-u', 'all'], requiring('plain@v1.0.0', 'deprecated@v1.0.0', 'retracted@v1.1.0')),
     );
@@ -195,7 +195,7 @@ describe('what is new', { timeout: 60_000 }, () => {
     ]);
   });
 
-  test('go list -m -json of versions and branches has their origin', async () => {
+  test('go list -m -json of versions and branches shows their origin', async () => {
     const { stdout } = expectSame(
       await both.go([
         'list',
@@ -213,7 +213,7 @@ describe('what is new', { timeout: 60_000 }, () => {
     expect(stdout).toContain('"Subdir": "sub"');
   });
 
-  test('go get warns of what is deprecated and of what was taken back', async () => {
+  test('go get warns of deprecated modules and retracted versions', async () => {
     const { stderr } = expectSame(await both.go(['get', `${GROUP}/deprecated@latest`, `${GROUP}/retracted@v1.1.0`]));
     expect(stderr).toContain(`go: module ${GROUP}/deprecated is deprecated: use plain.\n`);
     expect(stderr).toContain(`go: warning: ${GROUP}/retracted@v1.1.0: retracted by module author: Loses data.\n`);
@@ -240,7 +240,7 @@ async function versionsOf(...names: readonly string[]): Promise<string[]> {
   ).stdout.split('\n');
 }
 
-/** The go.mod of a program that needs these versions. */
+/** The go.mod of a program that requires these versions. */
 function requiring(...versions: readonly string[]): Record<string, string> {
   const lines = versions.map((version) => `\t${GROUP}/${version.replace('@', ' ')}\n`);
   return { 'go.mod': `module example.com/work\n\ngo 1.21\n\nrequire (\n${lines.join('')})\n` };

@@ -7,7 +7,7 @@ import { expectFailure, expectSame, SideBySide, type Developer } from './side-by
 const GROUP = `${PREFIX}/group`;
 let both: SideBySide;
 
-/** None of it is published: what is asked for first is built then. */
+/** Nothing here is published: each version is built on demand. */
 beforeAll(async () => {
   both = await SideBySide.open();
   await both.repository('group/colour', async (tree, module) => {
@@ -57,7 +57,7 @@ describe('go get finds the module of a package', { timeout: 60_000 }, () => {
     expect(stderr).toContain(`go: added ${GROUP}/${version}\n`);
   });
 
-  test('which may be missing from it', async () => {
+  test('and reports a package that the module does not contain', async () => {
     const { modpress, direct } = expectFailure(await both.go(['get', `${GROUP}/nest/none@latest`]));
     expect(direct).toContain(
       `module ${GROUP}/nest@latest found (v1.0.0), but does not contain package ${GROUP}/nest/none\n`,
@@ -65,7 +65,7 @@ describe('go get finds the module of a package', { timeout: 60_000 }, () => {
     expect(modpress).toBe(direct);
   });
 
-  test.each(['group', 'group/none', 'none/none/none'])('and says that there is none at %s', async (path) => {
+  test.each(['group', 'group/none', 'none/none/none'])('and reports that there is no module at %s', async (path) => {
     const { modpress, direct } = expectFailure(await both.go(['get', `${PREFIX}/${path}@latest`]));
     expect(direct).toMatch(/unrecognized import path|not found/);
     expect(modpress).toContain(`there is no project for ${PREFIX}/${path}`);
@@ -94,7 +94,7 @@ describe('a program with private modules that need each other', { timeout: 90_00
     expect(expectSame(await developers.go('run', '-mod=vendor', '.')).stdout).toBe('thing round red\nround red\nred\n');
   });
 
-  test('is built by each with the go.sum of the other', async () => {
+  test('is built on each side with the go.sum of the other', async () => {
     const main = { 'main.go': program('thing', 'colour') };
     await using writers = await both.developers(main);
     await Promise.all([writers.modpress.go('mod', 'tidy'), writers.direct.go('mod', 'tidy')]);
@@ -106,7 +106,7 @@ describe('a program with private modules that need each other', { timeout: 90_00
     expect({ 'go.mod': goMod, 'go.sum': goSum }).toEqual(before);
   });
 
-  test('is not built with a go.sum that says something else', async () => {
+  test('is not built with a go.sum that has another checksum', async () => {
     await using developers = await both.developers({ 'main.go': program('colour') });
     const { goSum } = expectSame(await developers.go('mod', 'tidy'));
     const fresh = {
@@ -140,8 +140,8 @@ describe('a program with private modules that need each other', { timeout: 90_00
   });
 });
 
-describe('what is fetched alone', { timeout: 60_000 }, () => {
-  test('go install puts a program in place that runs', async () => {
+describe('commands outside a module', { timeout: 60_000 }, () => {
+  test('go install installs a program that runs', async () => {
     await using developers = await both.developers();
     expectSame(await developers.go('install', `${GROUP}/thing/cmd/say@latest`));
     for (const { bin, work } of [developers.modpress, developers.direct])
@@ -153,7 +153,7 @@ describe('what is fetched alone', { timeout: 60_000 }, () => {
     expect(said).toEqual(wanted);
   });
 
-  test('go mod download -json gives version, checksums and origin', async () => {
+  test('go mod download -json shows version, checksums and origin', async () => {
     const queries = ['colour@v1.0.0', 'nest/sub@v0.1.0', 'shape@main', 'thing@v0.2.0'].map(
       (query) => `${GROUP}/${query}`,
     );
@@ -168,7 +168,7 @@ describe('what is fetched alone', { timeout: 60_000 }, () => {
   });
 });
 
-/** A library whose word ends in that of another. */
+/** A library whose word ends in the word of another library. */
 function calling(module: string, other: string, word: string): Record<string, string> {
   const name = module.replace(/.*\//, '');
   const [version, ...more] =
@@ -190,7 +190,7 @@ async function locksOf(developer: Developer): Promise<Record<string, string>> {
   return { 'go.mod': await developer.read('go.mod'), 'go.sum': await developer.read('go.sum') };
 }
 
-/** Every file below a folder of the work folder, with its content. */
+/** All files in a folder of the work folder, with their content. */
 async function filesBelow(developer: Developer, folder: string): Promise<Record<string, string>> {
   const top = join(developer.work, folder);
   const entries = (await readdir(top, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());

@@ -12,7 +12,7 @@ const VANITY = 'go.corp.example';
 const MODULE = `${PREFIX}/group/secret`;
 const SUMDB = 'sum.example';
 
-/** Every way in, with and without the escapes of the protocol and of HTTP. None of these is published. */
+/** Every route, with and without the escapes of the protocol and of HTTP. None of these modules is published. */
 const PATHS = [PREFIX, VANITY, PREFIX.replace('e', '%65')].flatMap((prefix) => [
   `/${prefix}/@v/list`,
   `/${prefix}/@latest`,
@@ -37,7 +37,7 @@ const PATHS = [PREFIX, VANITY, PREFIX.replace('e', '%65')].flatMap((prefix) => [
   `/sumdb/${SUMDB}/lookup/${prefix}@v1.0.0`,
 ]);
 
-/** A source of modules that says yes to everything and remembers what it was asked. */
+/** A source of modules that returns 200 to every request and records the requests. */
 interface Greedy extends Pick<Stub, 'url' | 'close'> {
   readonly asked: string[];
 }
@@ -70,7 +70,7 @@ describe.each(['cache', 'redirect'])(
       await office?.[Symbol.asyncDispose]();
     });
 
-    test('it is not asked, and nobody is sent to it, whatever the route', async () => {
+    test('on no route is it requested, and no client is redirected to it', async () => {
       for (const path of PATHS) {
         const { status, location, body } = await get(service.url, path);
         expect([400, 403, 404], `${path} answered ${status}`).toContain(status);
@@ -79,17 +79,17 @@ describe.each(['cache', 'redirect'])(
       }
       expect(upstream.asked.filter(isPrivate)).toEqual([]);
 
-      // The routes do lead there, for what is not private.
+      // For modules that are not private, the routes do lead there.
       const list = await get(service.url, '/other.example/module/@v/list');
       expect(mode === 'cache' ? list.body : list.location).toMatch(
         mode === 'cache' ? 'v9.9.9' : `${upstream.url}/other.example/module/@v/list`,
       );
-      // A name that only begins like a private one is a stranger's.
+      // A name that merely starts like a private one belongs to somebody else.
       const lookalike = await get(service.url, `/${PREFIX}.org/x/@v/list`);
       expect(lookalike.status).toBe(mode === 'cache' ? 200 : 302);
     });
 
-    test('the go command learns of nothing but what is published, even without GONOSUMDB', async () => {
+    test('the go command gets only published versions, even without GONOSUMDB', async () => {
       const project = await office.gitlab.createProject('group/secret');
       await addHook(office.gitlab, '/groups/group', service.url, { token: 'the secret of the hook' });
       await using watch = watchVersion(service.url, MODULE, 'v1.0.0');
@@ -99,7 +99,7 @@ describe.each(['cache', 'redirect'])(
       upstream.asked.length = 0;
       await using go = await startGo(service.url, { GONOSUMDB: '', GOSUMDB: verifierKey(SUMDB) });
       const published = await go.run('get', `${MODULE}@v1.0.0`);
-      // The go command has turned to the checksum database, and was told to leave private modules alone.
+      // The go command requested the checksum database, and modpress refused that for private modules.
       expect(published).toMatchObject({
         ok: false,
         stderr: expect.stringMatching(/is private[^]*go env -w GONOSUMDB=/),
@@ -113,7 +113,7 @@ describe.each(['cache', 'redirect'])(
   },
 );
 
-/** A public key as GOSUMDB takes it: of a database that nobody has to answer for here. */
+/** A public key in the form that GOSUMDB expects, of a database that does not exist. */
 function verifierKey(name: string): string {
   const { publicKey } = generateKeyPairSync('ed25519');
   // 1 stands for Ed25519; the last 32 bytes of the DER are the key.
@@ -126,7 +126,7 @@ function isPrivate(path: string): boolean {
   return path.includes(`${PREFIX}/`) || path.includes(`${PREFIX}@`) || path.includes(VANITY);
 }
 
-/** A request with the path as it is: fetch would tidy it up. */
+/** Sends a request with an unchanged path: fetch would normalise it. */
 async function get(url: string, path: string): Promise<{ status: number; location: string | undefined; body: string }> {
   return await new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);

@@ -16,7 +16,7 @@ import {
 } from './office.ts';
 import { watchVersion } from './version-watch.ts';
 
-/** Something that goes wrong with the first requests of one kind. `retries` is how often the job has to be begun again. */
+/** A fault of the first requests of one kind. `retries` is the number of times that the job has to start again. */
 interface Trouble {
   readonly name: string;
   readonly faults: readonly { readonly path: string; readonly times: number; readonly kind: FaultKind }[];
@@ -32,12 +32,12 @@ const maintenance = {
   headers: { 'Content-Type': 'text/html' },
 };
 
-/** An answer of 5xx is waited out twice within a call, so only the third in a row costs the job its attempt. */
+/** A call retries a 5xx twice, so only the third in a row ends the attempt of the job. */
 const TROUBLES: readonly Trouble[] = [
   { name: 'an archive that is cut off, twice', faults: [{ path: ARCHIVE, times: 2, kind: 'truncate' }], retries: 2 },
   { name: 'an archive whose connection drops', faults: [{ path: ARCHIVE, times: 1, kind: 'drop' }], retries: 1 },
   {
-    name: 'an archive that is rationed, for which blobs stand in',
+    name: 'an archive over the rate limit, replaced by single blobs',
     faults: [
       { path: ARCHIVE, times: 1, kind: { status: 429, body: { message: {} }, headers: { 'Retry-After': '1' } } },
     ],
@@ -48,13 +48,13 @@ const TROUBLES: readonly Trouble[] = [
   { name: 'a tree that GitLab is down for', faults: [{ path: TREE, times: 3, kind: maintenance }], retries: 1 },
   { name: 'an outage of a moment', faults: [{ path: TREE, times: 1, kind: maintenance }], retries: 0 },
   {
-    name: 'a page for people in place of the tag',
+    name: 'an HTML page instead of the tag',
     faults: [{ path: TAG, times: 1, kind: { status: 200, body: '<html>Sign in</html>' } }],
     retries: 1,
   },
   { name: 'a tree that is cut off', faults: [{ path: TREE, times: 1, kind: 'truncate' }], retries: 0 },
   {
-    name: 'a GitLab that is slow',
+    name: 'a slow GitLab',
     faults: [
       { path: TREE, times: 1, kind: { delayMs: 700 } },
       { path: ARCHIVE, times: 1, kind: { trickleBytesPerSecond: 30_000 } },
@@ -62,18 +62,18 @@ const TROUBLES: readonly Trouble[] = [
     retries: 0,
   },
   {
-    name: 'one trouble after the other',
+    name: 'several faults in a row',
     faults: [
       { path: TAG, times: 1, kind: { status: 200, body: '<html>Sign in</html>' } },
       { path: TREE, times: 3, kind: maintenance },
       { path: ARCHIVE, times: 1, kind: 'truncate' },
     ],
-    // Tree and archive are asked for at once, so that these two cost one attempt.
+    // Tree and archive are requested at the same time, so these two faults cost one attempt.
     retries: 2,
   },
 ];
 
-describe.concurrent('a tag is published in the end, and never in part', () => {
+describe.concurrent('a tag is published in the end, and its version is never visible in part', () => {
   let office: Office;
   let service: InProcess;
 
@@ -114,7 +114,7 @@ describe.concurrent('a tag is published in the end, and never in part', () => {
     60_000,
   );
 
-  test('a zip and a go.mod that a dead process has left behind are not shown, and make way for the right ones', async ({
+  test('a zip and a go.mod that a killed process left behind are not served, and are replaced by the right ones', async ({
     expect: here,
   }) => {
     const project = await office.gitlab.createProject('troubled/left-behind');

@@ -6,10 +6,10 @@ import { openOffice } from './office.ts';
 import { startService } from './service.ts';
 import type { Role } from '../../src/config/service.ts';
 
-/** The settings that differ from those of the office. */
+/** The settings that override those of the office. */
 type Settings = Readonly<Record<string, string>>;
 
-/** Tests of the whole of modpress, with what it needs. Each fixture is started when a test or a hook first asks for it. */
+/** Tests of modpress as a whole, with its services. Each fixture is started when a test or a hook first uses it. */
 export const test = base
   /** A fake GitLab with folders and settings, for the file. */
   .extend('office', { scope: 'file' }, async ({ gitlabOptions }, { onCleanup }) => {
@@ -17,30 +17,30 @@ export const test = base
     onCleanup(() => office[Symbol.asyncDispose]());
     return office;
   })
-  /** A Redis of its own, for the file. */
+  /** A Redis for this file only. */
   .extend('redis', { scope: 'file' }, async ({}, { onCleanup }) => {
     const redis = await startRedis({ own: true });
     onCleanup(() => redis.close());
     return redis;
   })
-  /** A MinIO of its own, for the file. */
+  /** A MinIO for this file only. */
   .extend('minio', { scope: 'file' }, async ({}, { onCleanup }) => {
     const minio = await startMinio();
     onCleanup(() => minio.close());
     return minio;
   })
-  /** Settings of `service` beyond those of the office. A file changes them with `test.override('settings', …)`. */
+  /** Settings of `service` in addition to those of the office. A file changes them with `test.override('settings', …)`. */
   .extend('settings', { scope: 'file' }, (): Settings => ({}))
-  /** All roles within the test, for the file. */
+  /** All roles in the process of the test, for the file. */
   .extend('service', { scope: 'file' }, async ({ office, settings }, { onCleanup }) => {
     const service = await startInProcess({ ...office.settings, ...settings });
     onCleanup(() => service[Symbol.asyncDispose]());
     return service;
   })
   /**
-   * Starts a role as a process of its own, with the settings of the office and the given ones. All are stopped at the end
-   * of the file, which fails if one of them does not end well. To be named after `redis` and `minio`, which then outlive
-   * the processes: fixtures are removed in the opposite order.
+   * Starts a role as a separate process, with the settings of the office and the given ones. All processes are stopped at
+   * the end of the file, which fails if one of them ends with an error. List it after `redis` and `minio`, so that these
+   * outlive the processes: fixtures are removed in the reverse order.
    */
   .extend('startRole', { scope: 'file' }, async ({ office }, { onCleanup }) => {
     const services: { stop(): Promise<void> }[] = [];

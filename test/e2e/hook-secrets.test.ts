@@ -15,7 +15,7 @@ test.override('settings', {
 // The time limit of the first test does not cover the start.
 test.beforeAll(({ service }) => void service);
 
-describe('what GitLab calls', () => {
+describe('a call of the webhook', () => {
   test.for<[string, { token: string } | { signing_token: string }]>([
     ['a wrong token', { token: 'a guess' }],
     ['a wrong signing token', { signing_token: signingToken() }],
@@ -29,7 +29,7 @@ describe('what GitLab calls', () => {
       ['Tag Push Hook', 401],
     ]);
 
-    // A tag that is announced properly afterwards overtakes nothing: had the first one been queued, it would be there.
+    // The next valid delivery would not overtake an earlier job: had the refused one been queued, it would be published.
     await addHook(office.gitlab, `/projects/${project.id}`, service.url, { token: 'the next secret' });
     const module = `${PREFIX}/${project.path}`;
     await using watch = watchVersion(service.url, module, 'v1.0.1');
@@ -39,7 +39,7 @@ describe('what GitLab calls', () => {
     expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
   });
 
-  test('with a signature is believed without any token', async ({ office, service }) => {
+  test('with a signature is accepted without a token', async ({ office, service }) => {
     const project = await office.gitlab.createProject('signed/hello');
     await addHook(office.gitlab, '/groups/signed', service.url, { signing_token: current });
     const module = `${PREFIX}/signed/hello`;
@@ -51,7 +51,7 @@ describe('what GitLab calls', () => {
     expect(delivery?.headers).not.toHaveProperty('X-Gitlab-Token');
   });
 
-  test('three times over for one push publishes once', async () => {
+  test('that arrives three times for one push publishes once', async () => {
     await using crowd = await openOffice();
     await using listener = await startInProcess(crowd.settings);
     const project = await crowd.gitlab.createProject('crowd/hello');
@@ -63,7 +63,7 @@ describe('what GitLab calls', () => {
     await pushTags(project, library(module, 'once'), 'v1.0.0');
     await watch.published;
     await crowd.gitlab.settled();
-    // The system hook also tells of the push as a whole.
+    // The system hook also reports the push as a whole.
     const calls = crowd.gitlab.deliveries.map(({ event, status }) => `${event} ${status}`);
     expect(calls.toSorted()).toEqual(['System Hook 202', 'System Hook 202', 'Tag Push Hook 202', 'Tag Push Hook 202']);
     await expect.poll(() => jobsOf(listener)).toBe(0);
@@ -72,12 +72,12 @@ describe('what GitLab calls', () => {
   });
 });
 
-/** As GitLab makes them. */
+/** A signing token in GitLab's format. */
 function signingToken(): string {
   return `whsec_${randomBytes(32).toString('base64')}`;
 }
 
-/** Jobs that wait, run or are to be run again. */
+/** The number of waiting, running and delayed jobs. */
 async function jobsOf({ url }: InProcess): Promise<number> {
   return await metric(url, 'modpress_queue_jobs');
 }

@@ -12,8 +12,8 @@ export interface InProcess extends AsyncDisposable {
 }
 
 /**
- * Starts all roles on a free port of 127.0.0.1 with these settings and no others. Resolves after the first sweep, so
- * that the sweep finds nothing that the test pushes later.
+ * Starts all roles on a free port of 127.0.0.1 with these settings only. Resolves after the first sweep, so
+ * that this sweep cannot find what the test pushes later.
  */
 export async function startInProcess(settings: Readonly<Record<string, string>>): Promise<InProcess> {
   const lines = new ServiceLog();

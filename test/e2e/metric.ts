@@ -1,4 +1,4 @@
-/** The sum of a service's samples of one name whose labels contain all of the given text, such as `route="private/zip"`. */
+/** The sum of all samples of a metric whose labels contain the given text, such as `route="private/zip"`. */
 export async function metric(serviceUrl: string, name: string, ...labels: readonly string[]): Promise<number> {
   const response = await fetch(`${serviceUrl}/-/metrics`);
   const samples = (await response.text()).split('\n').filter((line) => /^[a-z_]+/.exec(line)?.[0] === name);

@@ -8,21 +8,21 @@ import { startGitLab, type Project, type StandIn, type StandInOptions } from '..
 import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 import { startGo, type Go } from '../proxy/go.ts';
 
-/** First part of all private module paths, unless a test says otherwise. */
+/** The prefix of all private module paths, unless a test sets another. */
 export const PREFIX = 'gitlab.example';
 
-/** A company with a GitLab, about to install modpress. */
+/** A company with a GitLab, and settings for a modpress. */
 export interface Office extends AsyncDisposable {
   readonly gitlab: StandIn;
-  /** A folder that goes away with the office. */
+  /** A folder that is removed with the office. */
   readonly folder: string;
-  /** A folder for temporary files, given to services. */
+  /** A folder for the temporary files of services. */
   readonly temporaryRoot: string;
-  /** Settings of a service with all roles, a disk store in the folder and its queue in the process. */
+  /** Settings of a service with all roles, a disk store in the folder and the queue in memory. */
   readonly settings: Readonly<Record<string, string>>;
 }
 
-/** Starts the GitLab and makes the settings; without any upstream, since most tests need nothing from outside. */
+/** Starts the GitLab and creates the settings, without an upstream: most tests need no public modules. */
 export async function openOffice(options: StandInOptions = {}): Promise<Office> {
   const gitlab = await startGitLab(options);
   const folder = await mkdtemp(join(tmpdir(), 'modpress-e2e-'));
@@ -39,7 +39,7 @@ export async function openOffice(options: StandInOptions = {}): Promise<Office> 
       MODULE_PREFIX: PREFIX,
       WEBHOOK_TOKEN: 'the secret of the hook',
       ACCESS: 'open',
-      // What is asked for must have been published by a tag, unless a test is about the opposite.
+      // Versions must be published by a tag, except in tests of publishing on demand.
       ON_DEMAND: 'off',
       STORE: `file:${join(folder, 'data')}`,
       UPSTREAM: 'off',
@@ -64,7 +64,7 @@ export async function addHook(
   if (answer.status !== 201) throw new Error(`GitLab answered ${answer.status}: ${answer.bytes.toString()}`);
 }
 
-/** A library with one function, `Word`, and a path that says where it is. */
+/** A library with one function, `Word`, and the given module path. */
 export function library(module: string, word: string): Record<string, FileContent> {
   const name =
     module
@@ -89,7 +89,7 @@ export async function pushTags(
   await tree.push(`+main`, ...tags);
 }
 
-/** Resolves when a request for a project's archive has been answered with its headers, while the body may still be on its way. */
+/** Resolves when GitLab has sent the headers of a project's archive. The body may still be in transfer. */
 export async function archiveUnderWay(gitlab: StandIn, project: Project): Promise<void> {
   await expect
     .poll(() => archiveRequests(gitlab, project).some(({ status }) => status === 200), {
@@ -105,18 +105,18 @@ export function archiveRequests(gitlab: StandIn, project: Project): StandIn['req
   return gitlab.requests.filter((request) => request.path.startsWith(path));
 }
 
-/** What the go command has to say about the versions when it gets them from a proxy, or directly from GitLab. */
+/** The checksums that the go command computes for versions from a proxy, or directly from GitLab. */
 export interface Checksums {
   readonly [version: string]: { readonly sum: string | undefined; readonly goModSum: string | undefined };
 }
 
-/** The checksums of `<module>@<version>` …, downloaded through a proxy. */
+/** Downloads `<module>@<version>` … through a proxy. Returns their checksums. */
 export async function checksumsThrough(proxyUrl: string, ...versions: readonly string[]): Promise<Checksums> {
   await using go = await startGo(proxyUrl);
   return checksums(await downloadWith(go, versions));
 }
 
-/** The same in direct mode, which is the measure of everything. */
+/** The same in direct mode, which defines the right result. */
 export async function checksumsDirect(gitlab: StandIn, ...versions: readonly string[]): Promise<Checksums> {
   await using direct = await downloadDirect(gitlab, PREFIX, ...versions);
   return checksums(direct.modules);

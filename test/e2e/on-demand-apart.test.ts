@@ -3,7 +3,7 @@ import { get } from '../proxy/server.ts';
 import { test as base } from './fixtures.ts';
 import { archiveRequests, checksumsDirect, checksumsThrough, library, PREFIX, pushTags } from './office.ts';
 
-/** Two proxies and a worker as processes of their own: the proxies reach the worker through Redis alone. */
+/** Two proxies and a worker as separate processes: the proxies reach the worker through Redis only. */
 const test = base.extend('proxies', { scope: 'file' }, async ({ redis, startRole }) => {
   const settings = { ON_DEMAND: 'on', SWEEP_MINUTES: '1000', REDIS_URL: redis.url };
   const worker = await startRole('worker', settings);
@@ -13,7 +13,7 @@ const test = base.extend('proxies', { scope: 'file' }, async ({ redis, startRole
 // The time limit of the first test does not cover the start.
 test.beforeAll(({ proxies }) => void proxies);
 
-test('what many ask of two proxies is built once by the worker, with the checksum of direct mode', async ({
+test('the worker builds a version once for many requests to two proxies, with the checksum of direct mode', async ({
   office,
   proxies,
 }) => {
@@ -33,7 +33,7 @@ test('what many ask of two proxies is built once by the worker, with the checksu
   expect((await get(`${proxies[1].url}/${module}/@v/main.info`)).text).toContain('"Version":"v1.0.0"');
 });
 
-test('without a worker and without Redis, what is published is still served, and the rest says why not', async ({
+test('without a worker and without Redis, serves published versions, and returns errors with a reason for others', async ({
   office,
   redis,
   proxies,

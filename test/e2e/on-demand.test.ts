@@ -6,7 +6,7 @@ import { test as base } from './fixtures.ts';
 import { startInProcess } from './in-process.ts';
 import { archiveRequests, checksumsDirect, checksumsThrough, library, PREFIX } from './office.ts';
 
-/** A library in a project of its own. */
+/** A library in a separate project. */
 interface Library {
   readonly project: Project;
   readonly tree: WorkTree;
@@ -19,7 +19,7 @@ let count = 0;
 
 const test = base
   .override('settings', { ON_DEMAND: 'on', SWEEP_MINUTES: '1000' })
-  /** Pushed without a webhook and after the sweep, so modpress has not heard of it. */
+  /** Pushed without a webhook and after the sweep, so modpress does not know it yet. */
   .extend('lib', async ({ office, service }, { onCleanup }): Promise<Library> => {
     const project = await office.gitlab.createProject(`group/lib${++count}`);
     const module = `${PREFIX}/${project.path}`;
@@ -37,8 +37,8 @@ const test = base
 // The time limit of the first test does not cover the start.
 test.beforeAll(({ service }) => void service);
 
-describe('what is in GitLab and not in the store', () => {
-  test('is resolved without an archive, built when it is fetched, and from then on published', async ({
+describe('a version that is in GitLab but not in the store', () => {
+  test('is resolved without an archive, built when it is fetched, and published from then on', async ({
     office,
     service,
     lib: { project, module, ask },
@@ -56,7 +56,7 @@ describe('what is in GitLab and not in the store', () => {
     expect(office.gitlab.requests).toEqual([]);
   });
 
-  test('costs one archive however many ask at once', async ({ office, lib: { project, ask } }) => {
+  test('costs one archive for any number of simultaneous requests', async ({ office, lib: { project, ask } }) => {
     const answers = await Promise.all(
       Array.from({ length: 30 }, (_, index) => ask(index % 2 ? 'v1.0.0.zip' : 'v1.0.0.mod')),
     );
@@ -64,7 +64,7 @@ describe('what is in GitLab and not in the store', () => {
     expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
   });
 
-  test('makes the list of a module of which nothing is published, and the other tags follow', async ({
+  test('is in the list of a module without published versions, and its other tags are then published', async ({
     office,
     service,
     lib: { project, tree, ask },
@@ -78,7 +78,7 @@ describe('what is in GitLab and not in the store', () => {
           service.log.filter(({ msg, project: path }) => msg === 'version published' && path === project.path).length,
       )
       .toBe(2);
-    // Once all of it is published, the list does not cost anything more.
+    // When all versions are published, the list costs no further requests.
     await expect
       .poll(
         async () => {
@@ -90,7 +90,7 @@ describe('what is in GitLab and not in the store', () => {
       .toEqual(['v1.0.0\nv1.1.0\n', 0]);
   });
 
-  test('is in the list even when older versions are published already', async ({ office, lib: { tree, ask } }) => {
+  test('is in the list even if older versions are published already', async ({ office, lib: { tree, ask } }) => {
     expect((await ask('v1.0.0.zip')).status).toBe(200);
     await tree.tag(['v1.1.0', 'v1.2.0-rc.1']);
     await tree.push();
@@ -121,8 +121,8 @@ describe('what is in GitLab and not in the store', () => {
   });
 });
 
-describe('nonsense', () => {
-  test('costs no archive, and nothing at all when it is repeated', async ({ office, service, lib: { project } }) => {
+describe('an invalid request', () => {
+  test('costs no archive, and no request at all when it is repeated', async ({ office, service, lib: { project } }) => {
     const paths = [
       `${project.path}/pkg/@v/main.info`,
       `${project.path}/@v/none.info`,
@@ -139,7 +139,7 @@ describe('nonsense', () => {
     expect(office.gitlab.requests).toEqual([]);
   });
 
-  test('has a reason that a developer can read', async ({ lib: { project, tree, ask } }) => {
+  test('fails with a reason that a developer understands', async ({ lib: { project, tree, ask } }) => {
     const commit = tree.head().slice(0, 12);
     expect(await ask(`v1.0.1-0.20200101000000-${commit}.info`)).toMatchObject({
       status: 404,
@@ -150,7 +150,7 @@ describe('nonsense', () => {
     expect((await ask('v2.0.0.info')).text).toContain(`${project.path} has no tag v2.0.0`);
   });
 
-  test('that the go command would refuse is refused once, and remembered without another archive', async ({
+  test('for a version that the go command would refuse costs one archive, also when it is repeated', async ({
     office,
     lib: { project, tree, ask },
   }) => {
@@ -161,7 +161,7 @@ describe('nonsense', () => {
       status: 404,
       text: expect.stringContaining('case-insensitive file name collision'),
     });
-    // As in direct mode, where one gets as far as the zip.
+    // As in direct mode, which fails only at the zip.
     expect(await ask('v1.9.0.mod')).toMatchObject({ status: 200 });
     expect(await ask('v1.9.0.zip')).toMatchObject({
       status: 404,
@@ -171,8 +171,8 @@ describe('nonsense', () => {
   });
 });
 
-describe('GitLab in trouble', () => {
-  test('is 503 with a reason for what is not published, and no obstacle for what is', async ({
+describe('an outage of GitLab', () => {
+  test('returns 503 with a reason for unpublished versions, and does not affect published ones', async ({
     office,
     service,
     lib: { module, ask },
@@ -184,12 +184,12 @@ describe('GitLab in trouble', () => {
       status: 503,
       text: expect.stringContaining('GitLab does not answer'),
     });
-    // A package of a published module: the go command asks for it as if it were a module.
+    // A package of a published module: the go command requests it as if it were a module.
     expect((await get(`${service.url}/${module}/pkg/@v/v1.0.0.info`)).status).toBe(404);
   });
 });
 
-test('with ON_DEMAND=off, it is strictly the store: GitLab is not asked because of a request', async ({
+test('with ON_DEMAND=off, serves the store only: client requests cause no requests to GitLab', async ({
   office,
   lib: { module },
 }) => {

@@ -9,8 +9,8 @@ import { watchVersion } from './version-watch.ts';
 
 const secret = { token: 'the secret of the hook' };
 
-describe('which path a module has', () => {
-  test('with GitLab under a relative URL, that is part of it, all by itself', async () => {
+describe('the path of a module', () => {
+  test('contains the relative URL of GitLab without any setting', async () => {
     await using office = await openOffice({ relativeUrl: '/gitlab' });
     const { MODULE_PREFIX: _, ...settings } = office.settings;
     await using service = await startInProcess(settings);
@@ -23,7 +23,7 @@ describe('which path a module has', () => {
     expect(await outputOf(service.url, module, { GONOSUMDB: '127.0.0.1/*' })).toBe('relative\n');
   }, 60_000);
 
-  test('a project that moves publishes under its new path, and what it has published stays', async () => {
+  test('is the new path for a moved project, and its published versions stay', async () => {
     await using office = await openOffice();
     await using service = await startInProcess(office.settings);
     const project = await office.gitlab.createProject('old/hello');
@@ -46,7 +46,7 @@ describe('which path a module has', () => {
     expect(await outputOf(service.url, after)).toBe('new\n');
   }, 60_000);
 
-  test('a vanity path is the only one of the projects it is given to', async () => {
+  test('is only the vanity path for the projects that have one', async () => {
     await using office = await openOffice();
     await using service = await startInProcess({ ...office.settings, MODULE_MAP: 'go.corp.example=platform/go' });
     const [mapped, plain] = [
@@ -63,7 +63,7 @@ describe('which path a module has', () => {
     expect((await fetch(`${service.url}/${PREFIX}/platform/go/hello/@v/list`)).status).toBe(404);
   }, 60_000);
 
-  test('no go.mod can take the path of another project', async () => {
+  test('cannot be the path of another project, whatever the go.mod declares', async () => {
     await using office = await openOffice();
     await using service = await startInProcess(office.settings);
     const thief = await office.gitlab.createProject('evil/copy');
@@ -81,7 +81,7 @@ describe('which path a module has', () => {
   });
 });
 
-/** What a program prints that prints the word of a module, which the real go command gets from the proxy. */
+/** The output of a program that prints the word of a module, which the real go command gets from the proxy. */
 async function outputOf(proxyUrl: string, module: string, env: Record<string, string> = {}): Promise<string> {
   await using go = await startGo(proxyUrl, env);
   await writeFile(

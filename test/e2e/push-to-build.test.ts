@@ -12,7 +12,7 @@ import { watchVersion } from './version-watch.ts';
 const MODULE = `${PREFIX}/platform/hello`;
 const EXTERNAL = 'rsc.io/quote';
 
-/** One process with everything that comes by default, the public modules of this machine's GOPROXY included. */
+/** One process with all defaults, including public modules from the GOPROXY of this machine. */
 describe('from git push to go build, with the defaults', () => {
   let office: Office;
   let service: Service;
@@ -23,7 +23,7 @@ describe('from git push to go build, with the defaults', () => {
     office = await openOffice();
     const [upstream, sumdb] = await Promise.all([goEnv('GOPROXY'), goEnv('GOSUMDB')]);
     service = await startService({ ...office.settings, UPSTREAM: upstream });
-    // Else it could be the first sweep that finds the tag, and not the webhook.
+    // Otherwise the first sweep could find the tag before the webhook reports it.
     await service.logged('sweep.finished');
     tree = await WorkTree.create(await office.gitlab.createProject('platform/hello'));
     await addHook(office.gitlab, '/groups/platform', service.url, { token: 'the secret of the hook' });
@@ -35,7 +35,7 @@ describe('from git push to go build, with the defaults', () => {
     await office?.[Symbol.asyncDispose]();
   });
 
-  test('a pushed tag is built with, an upgrade is found, and every checksum is that of direct mode', async () => {
+  test('builds with a pushed tag, finds an upgrade, and gives the checksums of direct mode', async () => {
     await using first = watchVersion(service.url, MODULE, 'v1.0.0');
     await tree.write(library(MODULE, 'one')).commit('First');
     await tree.tag('v1.0.0');
@@ -65,7 +65,7 @@ describe('from git push to go build, with the defaults', () => {
     expect(sums.filter((line) => line.startsWith(PREFIX))).toEqual(expected);
     expect(sums).toContainEqual(expect.stringMatching(/^rsc\.io\/quote v1\.5\.2 h1:/));
 
-    // GONOSUMDB keeps private modules out of the checksum database, and nothing else.
+    // GONOSUMDB excludes only private modules from the checksum database.
     const lookups = await metric(
       service.url,
       'modpress_http_request_seconds_count',
@@ -76,7 +76,7 @@ describe('from git push to go build, with the defaults', () => {
     await service.logged('tag.published', { version: 'v1.1.0' });
     expect(service.log.filter(({ msg }) => msg === 'version published')).toHaveLength(2);
 
-    // The tree that modpress has written is a GOPROXY by itself, without modpress.
+    // The folder that modpress has written works as a GOPROXY without modpress.
     const files = join(office.folder, 'data', 'modules');
     await using offline = await startGo(`file://${files}`);
     expect(await offline.run('mod', 'download', `${MODULE}@v1.1.0`)).toMatchObject({ ok: true });

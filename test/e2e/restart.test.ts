@@ -19,14 +19,14 @@ import {
 import { startService, type Service } from './service.ts';
 import { watchVersion } from './version-watch.ts';
 
-describe('one process with a queue of its own', () => {
+describe('one process with its queue in memory', () => {
   let office: Office;
   beforeAll(async () => {
     office = await openOffice();
   });
   afterAll(() => office?.[Symbol.asyncDispose]());
 
-  test('what it missed, and what it was killed over, is published by the next start', async () => {
+  test('publishes at the next start the tags that it missed and those that it was killed over', async () => {
     const [broken, missed] = await Promise.all([
       office.gitlab.createProject('killed/broken'),
       office.gitlab.createProject('killed/missed'),
@@ -47,7 +47,7 @@ describe('one process with a queue of its own', () => {
     const files = library(pathOf(missed), 'missed');
     await pushTags(missed, { ...files, 'sub/go.mod': `module ${pathOf(missed)}/sub\n` }, ...tags);
     await office.gitlab.settled();
-    // GitLab is silent about pushes of more than three tags.
+    // GitLab calls no hook for a push of more than three tags.
     expect(office.gitlab.deliveries).toHaveLength(deliveries);
 
     const next = await start(office.settings);
@@ -65,7 +65,7 @@ describe('one process with a queue of its own', () => {
     await next.stop();
   }, 60_000);
 
-  test('asked to stop, it finishes what it publishes, and leaves the next start nothing to do', async () => {
+  test('finishes running publishes when it is stopped, and leaves nothing to do for the next start', async () => {
     const project = await office.gitlab.createProject('stopped/slow');
     const service = await start({ ...office.settings, GITLAB_SCOPE: 'stopped' });
     await service.logged('sweep.finished');
@@ -96,7 +96,7 @@ describe('one process with a queue of its own', () => {
   }, 60_000);
 });
 
-/** Starts a service that the end of the test ends, whatever becomes of it. */
+/** Starts a service that is killed at the end of the test if it still runs. */
 async function start(settings: Readonly<Record<string, string>>): Promise<Service> {
   const service = await startService(settings);
   onTestFinished(() => service.kill());
@@ -107,7 +107,7 @@ function pathOf(project: Project): string {
   return `${PREFIX}/${project.path}`;
 }
 
-/** A library whose archive takes a while to come, if it comes slowly. */
+/** A library that is large enough for its archive to take a while on a slow connection. */
 function heavyLibrary(project: Project): ReturnType<typeof library> {
   return { ...library(pathOf(project), 'heavy'), 'data.bin': randomBytes(100_000) };
 }

@@ -20,7 +20,7 @@ const test = base.extend('scaledOut', { scope: 'file' }, async ({ office, minio,
     REDIS_URL: redis.url,
   };
   const first = await startRole('worker', settings);
-  // The workers take turns with the sweep. It must not come between later.
+  // Any worker may run the sweep. It must not interfere later.
   await first.logged('sweep.finished');
   const [webhook, second] = await Promise.all([startRole('webhook', settings), startRole('worker', settings)]);
   const proxy = await startRole('proxy', settings);
@@ -29,7 +29,7 @@ const test = base.extend('scaledOut', { scope: 'file' }, async ({ office, minio,
   return { workers: [first, second] as const, proxy };
 });
 
-test('a pushed tag goes from the webhook through Redis, a worker and MinIO to a build; and the death of its worker costs it only time', async ({
+test('a pushed tag goes from the webhook through Redis, a worker and MinIO to a build, and the death of its worker only delays it', async ({
   office,
   scaledOut: { workers, proxy },
 }) => {

@@ -6,13 +6,13 @@ export interface LogLine {
   readonly [name: string]: unknown;
 }
 
-/** The lines that a service has logged so far, and its other output. */
+/** The log lines of a service so far, and its other output. */
 export class ServiceLog {
   readonly lines: LogLine[] = [];
   /** Output that is not a log line. */
   complaints = '';
   #ended = false;
-  /** Called with each change: a line, or the end. */
+  /** Callbacks for each change: a new line, or the end. */
   readonly #waiting = new Set<() => void>();
 
   /** Adds a line of output. */
@@ -25,13 +25,13 @@ export class ServiceLog {
     this.#notify();
   }
 
-  /** Called when the service has ended. */
+  /** Must be called when the service has ended. */
   end(): void {
     this.#ended = true;
     this.#notify();
   }
 
-  /** The first line with this event and these fields, as soon as there is one; rejects if the service ends without it. */
+  /** Resolves to the first line with this event and these fields. Rejects if the service ends without it. */
   async logged(event: string, fields: Readonly<Record<string, unknown>> = {}): Promise<LogLine> {
     for (;;) {
       const found = this.lines.find(

@@ -8,21 +8,21 @@ import { fileURLToPath } from 'node:url';
 import type { Role } from '../../src/config/service.ts';
 import { ServiceLog, type LogLine } from './service-log.ts';
 
-/** modpress as a process of its own. */
+/** modpress as a separate process. */
 export interface Service extends AsyncDisposable {
   /** Base URL, `http://127.0.0.1:<port>`. */
   readonly url: string;
   /** Every line logged so far. */
   readonly log: readonly LogLine[];
-  /** The first line with this event and these fields, as soon as there is one; rejects if the process ends without it. */
+  /** Resolves to the first line with this event and these fields. Rejects if the process ends without it. */
   logged(event: string, fields?: Readonly<Record<string, unknown>>): Promise<LogLine>;
-  /** SIGTERM, and waits for the end. Rejects if it takes too long, is no success, or if it printed anything but log lines. */
+  /** Sends SIGTERM and waits for the end. Rejects if the process takes too long, fails, or printed anything but log lines. */
   stop(): Promise<void>;
-  /** SIGKILL, and waits for the end. */
+  /** Sends SIGKILL and waits for the end. */
   kill(): Promise<void>;
 }
 
-/** What a command printed, and its exit status. */
+/** The output of a command and its exit status. */
 export interface CommandResult {
   readonly status: number | null;
   readonly stdout: string;
@@ -30,12 +30,12 @@ export interface CommandResult {
 }
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-/** A service that is not ready after this time is killed. In milliseconds. */
+/** A service that is not ready after this time is killed. */
 const START_MS = 30_000;
-/** Longer than the service itself waits for slow clients. In milliseconds. */
+/** Longer than the service itself waits for slow clients. */
 const STOP_MS = 30_000;
 
-/** Starts `modpress serve` on a free port of 127.0.0.1 with these settings and no others; resolves when it is ready. */
+/** Starts `modpress serve` on a free port of 127.0.0.1 with these settings only. Resolves when it is ready. */
 export async function startService(
   settings: Readonly<Record<string, string>>,
   roles?: readonly Role[],
@@ -73,7 +73,7 @@ export async function startService(
   };
 }
 
-/** Runs a command of modpress to its end, with these environment variables and no others. */
+/** Runs a command of modpress to its end, with these environment variables only. */
 export async function runModpress(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
@@ -81,14 +81,14 @@ export async function runModpress(
   return (await startModpress(args, env)).result;
 }
 
-/** A command of modpress that is running. */
+/** A running command of modpress. */
 export interface Command {
   readonly child: ChildProcess;
-  /** Resolves when it has ended. */
+  /** Resolves when the command has ended. */
   readonly result: Promise<CommandResult>;
 }
 
-/** Starts a command of modpress, with these environment variables and no others. */
+/** Starts a command of modpress, with these environment variables only. */
 export async function startModpress(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
@@ -102,7 +102,7 @@ export async function startModpress(
 
 async function startMain(args: readonly string[], env: Readonly<Record<string, string>>) {
   await access(MAIN).catch((cause: unknown) => {
-    throw new Error('dist/main.js is missing: npm run build makes it', { cause });
+    throw new Error('dist/main.js is missing: run npm run build', { cause });
   });
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...surroundings(), ...env },
@@ -112,7 +112,7 @@ async function startMain(args: readonly string[], env: Readonly<Record<string, s
   return child;
 }
 
-/** From the environment of this machine, only what network access needs. */
+/** The variables of this machine's environment that network access needs. */
 function surroundings(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) =>
     /^(?:PATH|NODE_EXTRA_CA_CERTS|(?:HTTPS?|NO)_PROXY)$/i.test(name),
@@ -120,7 +120,7 @@ function surroundings(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), HOME: devNull };
 }
 
-/** An interrupted test run leaves no process behind. */
+/** Kills the process when the test run is interrupted. */
 function endWithUs(child: ChildProcess): void {
   const kill = (): void => void child.kill('SIGKILL');
   process.once('exit', kill);

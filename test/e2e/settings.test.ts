@@ -6,7 +6,7 @@ import { settings } from '../../src/config/settings.ts';
 import { runModpress, startService } from './service.ts';
 
 describe('the command line', () => {
-  test('every fault of the settings is told at once, by name, and no secret is', async () => {
+  test('reports all faults of the settings at once, by name, and shows no secret', async () => {
     const secrets = [
       'glpat-a-secret-token',
       'whsec_#not-base64',
@@ -63,7 +63,7 @@ describe('the command line', () => {
     for (const secret of secrets) expect(stderr).not.toContain(secret);
   });
 
-  test('an empty environment is told what is required', async () => {
+  test('reports the required settings for an empty environment', async () => {
     const { status, stderr } = await runModpress(['serve']);
     expect(status).toBe(2);
     expect(stderr.match(/^modpress: \w+ is missing/gm)?.toSorted()).toEqual(
@@ -73,7 +73,7 @@ describe('the command line', () => {
     );
   });
 
-  test('roles that there are not, and commands that there are not, are refused', async () => {
+  test('refuses unknown roles and unknown commands', async () => {
     const [role, option, command] = await Promise.all([
       runModpress(['serve', '--roles', 'worker,gardener']),
       runModpress(['serve', '--port', '80']),
@@ -92,7 +92,7 @@ describe('the command line', () => {
     });
   });
 
-  test('the help has every setting in it, and asks for none', async () => {
+  test('shows every setting in the help, and requires none for that', async () => {
     const { status, stdout, stderr } = await runModpress(['serve', '--help']);
     expect([status, stderr]).toEqual([0, '']);
     const named = stdout.match(/^ {2}[A-Z][A-Z0-9_]+/gm)?.map((name) => name.trim());
@@ -111,7 +111,7 @@ describe('secrets in files', () => {
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  test('are taken from where NAME_FILE points, without the final newline', async () => {
+  test('are read from the file that NAME_FILE names, without the final newline', async () => {
     const secrets = { GITLAB_TOKEN: 'glpat-in-a-file', WEBHOOK_TOKEN: 'webhook-in-a-file' };
     const files = Object.entries(secrets).map(([name, value]) => ({
       name: `${name}_FILE`,
@@ -121,7 +121,7 @@ describe('secrets in files', () => {
     await Promise.all(files.map(({ path, value }) => writeFile(path, `${value}\n`)));
     await using service = await startService({
       ...Object.fromEntries(files.map(({ name, path }) => [name, path])),
-      // Nobody listens there: a service starts without its GitLab.
+      // Nothing listens there: a service starts even if GitLab is down.
       GITLAB_URL: 'http://127.0.0.1:9',
       MODULE_PREFIX: 'gitlab.example',
       ACCESS: 'open',

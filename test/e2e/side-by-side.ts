@@ -10,21 +10,21 @@ import { goEnv } from '../proxy/go.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
 import { openOffice, PREFIX, type Office } from './office.ts';
 
-/** What a command printed, and what go.mod and go.sum are afterwards, without what must differ from one side to the other. */
+/** The output of a command, and go.mod and go.sum afterwards, without expected differences between the two sides. */
 export interface Outcome {
   /** Exit status. */
   readonly status: number;
   readonly stdout: string;
-  /** Without the lines that only tell of progress. */
+  /** Without progress lines. */
   readonly stderr: string;
-  /** Empty where there is none. */
+  /** Empty if the file does not exist. */
   readonly goMod: string;
   readonly goSum: string;
 }
 
 /** One command on both sides. */
 export interface Outcomes {
-  /** Its arguments, for the message when they differ. */
+  /** The command line, for the message if the outcomes differ. */
   readonly command: string;
   readonly modpress: Outcome;
   readonly direct: Outcome;
@@ -33,15 +33,15 @@ export interface Outcomes {
 /** Files by their path in the work folder. */
 export type Files = Readonly<Record<string, string>>;
 
-/** The work folder's go.mod, unless a test brings its own or a go.work. */
+/** The go.mod of the work folder, unless a test provides one or a go.work. */
 const GO_MOD = 'module example.com/work\n\ngo 1.21\n';
 
-/** A developer who uses modpress, and one who uses `GOPROXY=direct`, at one GitLab: whatever they do, they have to get the same. */
+/** Two developers with one GitLab: one uses modpress, the other `GOPROXY=direct`. Every command must give both the same result. */
 export class SideBySide implements AsyncDisposable {
   readonly #office: Office;
   readonly #goroot: string;
   readonly #buildCache: string;
-  /** The modpress. */
+  /** The running modpress. */
   readonly service: InProcess;
 
   private constructor(office: Office, service: InProcess, goroot: string, buildCache: string) {
@@ -51,7 +51,7 @@ export class SideBySide implements AsyncDisposable {
     this.#buildCache = buildCache;
   }
 
-  /** Starts a GitLab without projects and then a modpress: what is pushed later it has to find out when asked. */
+  /** Starts a GitLab without projects, then a modpress. It has to find later pushes on demand. */
   static async open(): Promise<SideBySide> {
     const [goroot, buildCache] = await Promise.all([goEnv('GOROOT'), goEnv('GOCACHE')]);
     const office = await openOffice();
@@ -65,7 +65,8 @@ export class SideBySide implements AsyncDisposable {
   }
 
   /**
-   * Makes a project, lets `build` commit and tag, pushes all branches and tags, and tells nobody. modpress builds five versions a minute of a project and no more: tests that need many take several projects.
+   * Creates a project, lets `build` commit and tag, and pushes all branches and tags without a webhook. modpress builds at most
+   * five versions of a project per minute, so tests that need many versions use several projects.
    */
   async repository(path: string, build: (tree: WorkTree, module: string) => Promise<void>): Promise<void> {
     const project = await this.gitlab.createProject(path);
@@ -75,21 +76,21 @@ export class SideBySide implements AsyncDisposable {
   }
 
   /**
-   * Has modpress publish the tags of a project, which it does once somebody asks for a module of it, and waits for so many
-   * versions. `module` is one that has versions, by default the project's root.
+   * Makes modpress publish the tags of a project by requesting a module of it, and waits for this many versions.
+   * `module` has to have versions; it is the root of the project by default.
    */
   async published(project: string, versions: number, module = `${PREFIX}/${project}`): Promise<void> {
     const done = (): number =>
       this.service.log.filter(({ msg, project: path }) => msg === 'version published' && path === project).length;
     const { status } = await fetch(`${this.service.url}/${module}/@v/list`);
-    if (status !== 200) throw new Error(`the list of ${module} is answered with ${status}`);
+    if (status !== 200) throw new Error(`the response for the list of ${module} is ${status}`);
     const check = (): void => {
       if (done() !== versions) throw new Error(`${done()} of ${versions} versions of ${project} are published`);
     };
     await vi.waitFor(check, { timeout: 30_000 });
   }
 
-  /** Two developers with the same files and nothing in their module caches. `env` is for both. */
+  /** Two developers with the same files and empty module caches. `env` applies to both. */
   async developers(files: Files = {}, env: Readonly<Record<string, string>> = {}): Promise<Developers> {
     const folder = await mkdtemp(join(tmpdir(), 'modpress-side-by-side-'));
     const both = directEnv(this.gitlab, PREFIX);
@@ -100,7 +101,7 @@ export class SideBySide implements AsyncDisposable {
       GOSUMDB: 'off',
       GOINSECURE: '',
       GOVCS: '*:off',
-      // Neither git nor a way to GitLab.
+      // Neither git nor access to GitLab.
       PATH: join(this.#goroot, 'bin'),
       HTTP_PROXY: '',
       HTTPS_PROXY: '',
@@ -116,7 +117,7 @@ export class SideBySide implements AsyncDisposable {
     return developers;
   }
 
-  /** Runs a go command on both sides, in work folders with these files that go away afterwards. */
+  /** Runs a go command on both sides, in temporary work folders with these files. */
   async go(args: readonly string[], files?: Files): Promise<Outcomes> {
     await using developers = await this.developers(files);
     return await developers.go(...args);
@@ -128,7 +129,7 @@ export class SideBySide implements AsyncDisposable {
   }
 }
 
-/** Expects that a command has succeeded on both sides, and that everything is the same. Returns what it is. */
+/** Expects that a command has succeeded on both sides with the same outcome. Returns that outcome. */
 export function expectSame({ command, modpress, direct }: Outcomes): Outcome {
   expect(direct, command).toMatchObject({ status: 0 });
   expect(modpress, command).toEqual(direct);
@@ -136,8 +137,8 @@ export function expectSame({ command, modpress, direct }: Outcomes): Outcome {
 }
 
 /**
- * Expects that a command has failed on both sides, and has left the same behind. Returns what each wrote on stderr: the two have
- * different words for the same reason.
+ * Expects that a command has failed on both sides, with the same files afterwards. Returns stderr of both sides, whose texts
+ * for the same reason differ.
  */
 export function expectFailure({ command, modpress, direct }: Outcomes): {
   readonly modpress: string;
@@ -148,7 +149,7 @@ export function expectFailure({ command, modpress, direct }: Outcomes): {
   return { modpress: modpress.stderr, direct: direct.stderr };
 }
 
-/** Two who do the same. */
+/** Two developers who run the same commands. */
 export class Developers implements AsyncDisposable {
   readonly modpress: Developer;
   readonly direct: Developer;
@@ -177,17 +178,17 @@ export class Developers implements AsyncDisposable {
   }
 }
 
-/** One with a work folder, a module cache and a GOBIN. */
+/** A developer with a work folder, a module cache and a GOBIN. */
 export class Developer {
-  /** Where the module is, and where commands run. */
+  /** The folder of the module, in which commands run. */
   readonly work: string;
-  /** Where `go install` puts programs. */
+  /** The folder in which `go install` puts programs. */
   readonly bin: string;
   readonly #folder: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #origins: readonly string[];
 
-  /** `origins` are the addresses under which GitLab is known on one side or the other. */
+  /** `origins` are the addresses of GitLab on the two sides. */
   constructor(folder: string, env: NodeJS.ProcessEnv, origins: readonly string[]) {
     this.#folder = folder;
     this.work = join(folder, 'work');
@@ -217,7 +218,7 @@ export class Developer {
     return await this.run('go', ...args);
   }
 
-  /** The same with any program. */
+  /** Runs any program in the work folder. */
   async run(program: string, ...args: readonly string[]): Promise<Outcome> {
     const { status, stdout, stderr } = await execute(program, args, { cwd: this.work, env: this.#env });
     const [goMod, goSum] = await Promise.all([this.read('go.mod'), this.read('go.sum')]);
@@ -230,7 +231,7 @@ export class Developer {
     };
   }
 
-  /** Text without the names of this side's folders, and with one name for GitLab. */
+  /** The text without the names of this side's folders, and with one name for GitLab. */
   #plain(text: string): string {
     let plain = text.replaceAll(this.#folder, '$FOLDER');
     for (const origin of this.#origins) plain = plain.replaceAll(`${origin}/`, '$GITLAB/');
@@ -245,7 +246,7 @@ async function execute(
 ): Promise<Pick<Outcome, 'status' | 'stdout' | 'stderr'>> {
   return await new Promise((resolve, reject) => {
     execFile(program, [...args], { ...options, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
-      // Anything but an exit status means that the program has not run to its end.
+      // Without an exit status, the program did not run to its end.
       if (error && typeof error.code !== 'number') reject(error);
       else resolve({ status: error ? Number(error.code) : 0, stdout, stderr });
     });

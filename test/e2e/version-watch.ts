@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Requests a version again and again, as several go commands would at the same time. */
+/** Requests a version repeatedly, like several go commands at the same time. */
 export interface VersionWatch extends AsyncDisposable {
-  /** Resolves when the version is complete. Rejects if it is ever visible in part, changes or disappears. */
+  /** Resolves when the version is complete. Rejects if the version is visible in part, changes or disappears. */
   readonly published: Promise<void>;
-  /** How many times nothing of the version was visible. */
+  /** The number of checks in which no file of the version was visible. */
   readonly absences: number;
   /** Stops the requests. */
   stop(): Promise<void>;
@@ -13,7 +13,7 @@ export interface VersionWatch extends AsyncDisposable {
 
 const PAUSE_MS = 20;
 
-/** Requests a version through a proxy until it was complete a few times. `module` is escaped. */
+/** Requests a version through a proxy until it was complete several times. `module` is escaped. */
 export function watchVersion(proxyUrl: string, module: string, version: string): VersionWatch {
   const stopping = new AbortController();
   const progress = { absences: 0 };
@@ -31,7 +31,7 @@ export function watchVersion(proxyUrl: string, module: string, version: string):
       wholes += 1;
     }
   })();
-  // The rejection reaches whoever awaits it. Until then it must not count as unhandled.
+  // The caller awaits the promise later. Until then, its rejection must not count as unhandled.
   published.catch(() => undefined);
   const stop = async (): Promise<void> => {
     stopping.abort();
@@ -47,7 +47,7 @@ export function watchVersion(proxyUrl: string, module: string, version: string):
   };
 }
 
-/** `absent`, or a digest of the complete version. Rejects if only a part is visible. */
+/** Resolves to `absent`, or to a digest of the complete version. Rejects if only a part is visible. */
 async function look(base: string, version: string): Promise<string> {
   const before = await get(`${base}/${version}.info`);
   const [zip, mod, list] = await Promise.all([
@@ -57,7 +57,7 @@ async function look(base: string, version: string): Promise<string> {
   ]);
   const after = await get(`${base}/${version}.info`);
   const parts = [zip !== undefined, mod !== undefined, list?.toString().split('\n').includes(version) === true];
-  // Announced by .info means complete, and visible means announced.
+  // A version with an .info is complete, and no other file is visible without .info.
   const complete = before === undefined || parts.every(Boolean);
   const announced = after !== undefined || !parts.some(Boolean);
   if (!complete || !announced) {

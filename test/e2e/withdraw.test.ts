@@ -29,7 +29,7 @@ afterAll(async () => {
   await service?.[Symbol.asyncDispose]();
   await office?.[Symbol.asyncDispose]();
 });
-/** A project of its own; of its two versions the webhook tells. */
+/** A separate project with two versions, reported by the webhook. */
 beforeEach(async () => {
   project = await office.gitlab.createProject(`platform/lib${++count}`);
   module = `${PREFIX}/${project.path}`;
@@ -44,7 +44,7 @@ beforeEach(async () => {
 });
 
 describe('after modpress withdraw', () => {
-  test('the go command finds the version before, and is told why it does not get this one', async () => {
+  test('the go command finds the previous version, and gets the reason for the withdrawn one', async () => {
     await using go = await startGo(service.url);
     await succeed(go, 'mod', 'download', `${module}@v1.1.0`);
     expect(await succeed(go, 'list', '-m', '-versions', module)).toBe(`${module} v1.0.0 v1.1.0\n`);
@@ -55,7 +55,7 @@ describe('after modpress withdraw', () => {
       stdout: `${module}@v1.1.0 is withdrawn: ${REASON}. Developers who have downloaded it keep it: rotate a leaked secret\n`,
     });
     await expectGone();
-    // Who has it keeps it.
+    // A developer who has the version already keeps it.
     await succeed(go, 'mod', 'download', `${module}@v1.1.0`);
 
     await using fresh = await startGo(service.url);
@@ -72,7 +72,7 @@ describe('after modpress withdraw', () => {
     }
   });
 
-  test('nothing brings it back: no webhook, no sweep, no moved tag, and nobody who asks', async () => {
+  test('nothing restores the version: no webhook, no sweep, no moved tag, and no request', async () => {
     await withdraw();
     await expectGone();
     office.gitlab.clearRequests();
@@ -99,13 +99,13 @@ describe('after modpress withdraw', () => {
       expect((await get(`${url}/${module}/@v/list`)).text).toBe('v1.0.0\n');
     }
     expect(archiveRequests(office.gitlab, project)).toEqual([]);
-    // A commit on which no withdrawn version stands is one like any other, and a clean version is welcome.
+    // Commits without a withdrawn version are not affected, and a new clean version is published.
     await tree.tag('v1.1.1');
     await tree.push('v1.1.1');
     await expect.poll(async () => (await get(`${service.url}/${module}/@latest`)).text).toContain('"Version":"v1.1.1"');
   });
 
-  test('nobody who asks gets it under the path to which its project has moved', async () => {
+  test('no request gets the version under the new path of a moved project', async () => {
     await withdraw();
     await office.gitlab.moveProject(project, `platform/moved${count}`);
     const moved = `${PREFIX}/${project.path}`;
@@ -116,7 +116,7 @@ describe('after modpress withdraw', () => {
     expect(zips[1]?.text).toContain(`${module}@v1.1.0 was withdrawn on `);
   });
 
-  test('with every version withdrawn, there is no latest, and the reason is told', async () => {
+  test('with every version withdrawn, there is no latest version, and the error has the reason', async () => {
     for (const each of ['v1.0.0', 'v1.1.0'])
       expect((await run([`${module}@${each}`, '--reason', REASON])).status).toBe(0);
     await expectGone();
@@ -129,7 +129,7 @@ describe('after modpress withdraw', () => {
 });
 
 describe('the command', () => {
-  test('says what it found: nothing left to do, another reason, a version that is not published', async () => {
+  test('reports its result: nothing left to do, another reason, or a version that is not published', async () => {
     await withdraw();
     expect((await withdraw()).stdout).toMatch(
       new RegExp(`^${module}@v1.1.0 was withdrawn on [\\d-]+: ${REASON}. Nothing was left to do\n$`),
@@ -177,7 +177,7 @@ describe('the command', () => {
     expect((await get(`${service.url}/${module}/@v/v1.1.0.info`)).status).toBe(200);
   });
 
-  test('needs only the store for what is published, and says what it needs else', async () => {
+  test('needs only the store for a published version, and otherwise reports what it needs', async () => {
     const store = { STORE: office.settings['STORE'] ?? '' };
     expect(await run([`${PREFIX}/nobody/knows@v1.0.0`, '--reason', REASON], store)).toMatchObject({
       status: 2,
@@ -186,14 +186,14 @@ describe('the command', () => {
     expect((await run([`${module}@v1.1.0`, '--reason', REASON], store)).status).toBe(0);
   });
 
-  test('makes no store of a folder that is none', async () => {
+  test('does not turn another folder into a store', async () => {
     const mistyped = join(office.folder, 'mistyped');
     const { status, stderr } = await run([`${module}@v1.1.0`, '--reason', REASON], { STORE: `file:${mistyped}` });
     expect([status, stderr]).toEqual([2, expect.stringContaining('STORE does not name a store')]);
     await expect(access(mistyped)).rejects.toThrow('ENOENT');
   });
 
-  test('takes the lock of REDIS_URL; without it, the version is gone all the same, and the command says that it is not done', async () => {
+  test('takes the lock in Redis; without Redis, it withdraws the version anyway and reports that the withdrawal is not complete', async () => {
     await using redis = await startRedis({ own: true });
     expect(
       (await run([`${module}@v1.0.0`, '--reason', REASON], { ...office.settings, REDIS_URL: redis.url })).status,
@@ -224,7 +224,7 @@ function run(
   return runModpress(['withdraw', ...args], settings);
 }
 
-/** How often a tag was looked at, and found to be published. */
+/** The number of times that a tag was checked and found to be published already. */
 function looks(tag: string): number {
   return service.log.filter(
     ({ event, tag: of, project: path }) =>
@@ -232,7 +232,7 @@ function looks(tag: string): number {
   ).length;
 }
 
-/** A file in memory is served for 10 s without a look at the store. */
+/** A file in memory is served for 10 s without reading the store. */
 async function expectGone(): Promise<void> {
   for (const file of ['info', 'mod', 'zip']) {
     await expect
