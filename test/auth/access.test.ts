@@ -15,7 +15,7 @@ describe('ADMIN_TOKEN', () => {
   });
 
   test.each([undefined, '', TOKEN, 'Bearer', `Basic ${TOKEN}`])(
-    'demands a token if there is none: %s',
+    'requires a bearer token, and refuses %s',
     async (header) => {
       await expect(access.authorize(header)).rejects.toThrow(
         new Unauthorized('no token: send the header "Authorization: Bearer TOKEN" with an ADMIN_TOKEN'),

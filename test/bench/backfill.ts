@@ -21,20 +21,20 @@ import { Content } from './content.ts';
 import { commitMonorepo, type MonorepoShape } from './monorepo.ts';
 
 /**
- * How fast the history of a repository is published, against a GitLab that allows five archives a minute: `npm run
- * bench:backfill`, or with `-- --quick` a tenth of it. Afterwards each version is built again from an archive, with no
- * limit, and the checksums are compared. The exit status is 1 if the target is missed, or anything fails.
+ * Measures the speed of publishing the history of a repository from a GitLab that allows five archives a minute: `npm run
+ * bench:backfill`, or a tenth of it with `-- --quick`. Afterwards it builds each version again from an archive, without a
+ * rate limit, and compares the checksums. The exit status is 1 if the target is missed or anything fails.
  */
 
 const HOST = 'gitlab.example';
 const PATH = 'bench/monorepo';
-/** Calls a second: GITLAB_RATE unless it is set. */
+/** Calls per second: the default of GITLAB_RATE. */
 const RATE = 20;
-/** GitLab's own limit: what publishing from archives alone comes to. */
+/** GitLab's limit, which is the speed of publishing from archives only. */
 const ARCHIVES_A_MINUTE = 5;
-/** Tags a minute by archives a minute, at least. */
+/** The minimum of tags per minute divided by archives per minute. */
 const RATIO_TARGET = 40;
-/** Versions built again at a time. */
+/** The number of versions that are built again at the same time. */
 const COMPARED_AT_A_TIME = 3;
 const LIMIT_MS = 15 * 60_000;
 
@@ -52,7 +52,9 @@ async function run(): Promise<number> {
     const met = await measure(folder, over.signal);
     const [load = 0] = loadavg();
     if (load > availableParallelism() + 1)
-      print(`\nThe load of this machine is ${load.toFixed(1)}: something else is running, and the figures are noisy.`);
+      print(
+        `\nThe load of this machine is ${load.toFixed(1)}: other programs are running, so the figures are not reliable.`,
+      );
     return met ? 0 : 1;
   } catch (error) {
     print(`\nThe benchmark failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
@@ -68,7 +70,7 @@ async function measure(folder: string, deadline: AbortSignal): Promise<boolean> 
   await using limited = await startGitLab({ archiveLimit: ARCHIVES_A_MINUTE });
   const { project, tags } = await createMonorepo(limited);
   print(
-    `${SHAPE.modules} modules, ${tags.length} tags: ${SHAPE.releases} releases of all modules, ${SHAPE.singles} tags on commits of their own`,
+    `${SHAPE.modules} modules, ${tags.length} tags: ${SHAPE.releases} releases of all modules, ${SHAPE.singles} tags on separate commits`,
   );
 
   const cache = new BlobCache(folder);
@@ -104,9 +106,9 @@ async function measure(folder: string, deadline: AbortSignal): Promise<boolean> 
   const isFast = ratio >= RATIO_TARGET;
   print(`\n${progress.published} versions in ${seconds.toFixed(0)} s: ${aMinute.toFixed(0)} a minute`);
   print(
-    `${ratio.toFixed(0)} times as many as archives alone allow  ${isFast ? 'ok' : 'MISSED'} (target: at least ${RATIO_TARGET})`,
+    `${ratio.toFixed(0)} times the rate that archives alone allow  ${isFast ? 'ok' : 'MISSED'} (target: at least ${RATIO_TARGET})`,
   );
-  print(`Calls of GitLab's API: ${Array.from(calls, ([kind, count]) => `${count} ${kind}`).join(', ')}`);
+  print(`Calls to GitLab's API: ${Array.from(calls, ([kind, count]) => `${count} ${kind}`).join(', ')}`);
   const isComplete = progress.published === tags.length;
   if (!isComplete)
     print(
@@ -115,12 +117,12 @@ async function measure(folder: string, deadline: AbortSignal): Promise<boolean> 
 
   const different = await compare(folder, tags, sums, deadline);
   print(
-    `\nBuilt again from an archive each: ${tags.length - different.length} of ${tags.length} have the same checksums  ${different.length === 0 ? 'ok' : `MISSED: ${different.slice(0, 5).join(', ')}`}`,
+    `\nBuilt again from archives: ${tags.length - different.length} of ${tags.length} have the same checksums  ${different.length === 0 ? 'ok' : `MISSED: ${different.slice(0, 5).join(', ')}`}`,
   );
   return isFast && isComplete && different.length === 0;
 }
 
-/** The tags whose versions have other checksums when they come from archives. */
+/** The tags whose versions have different checksums when they are built from archives. */
 async function compare(
   folder: string,
   tags: readonly string[],
@@ -148,7 +150,7 @@ async function compare(
   return (await Promise.all(compared)).flat();
 }
 
-/** The same commits each time. */
+/** Creates the same commits in each call. */
 async function createMonorepo(gitlab: StandIn): Promise<{ project: Project; tags: string[] }> {
   const git = new Git();
   try {
@@ -193,9 +195,9 @@ function sumsOf({ h1, goModH1 }: Outcome): Sums {
   return { h1, goModH1 };
 }
 
-/** How many calls of each kind GitLab was sent. */
+/** The number of calls to GitLab by kind. */
 function callsOf(gitlab: StandIn, project: Project): ReadonlyMap<string, number> {
-  const calls = new Map([['in all', gitlab.requests.length]]);
+  const calls = new Map([['in total', gitlab.requests.length]]);
   for (const { path } of gitlab.requests) {
     const kind =
       /\/repository\/(archive|tree|blobs|files|tags)/.exec(path)?.[1] ??

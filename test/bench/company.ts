@@ -7,24 +7,24 @@ import { startModpress, startService } from '../e2e/service.ts';
 import type { Project } from '../fake-gitlab/stand-in.ts';
 import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 
-/** `npm run bench:company`: the first day with a GitLab of 5,000 projects and 50,000 tags, most of them not Go. */
+/** `npm run bench:company`: the first sweeps of a GitLab with 5,000 projects and 50,000 tags, most of them not Go. */
 
 const PROJECTS = 5_000;
-/** One project in so many is a Go module. */
+/** One project in this many is a Go module. */
 const GO_EVERY = 20;
 const VERSIONS = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0', 'v1.4.0', 'v1.5.0', 'v1.6.0'];
 const OTHERS = ['release-1', 'release-2', 'nightly'];
-/** A full last page announces one more, which is empty (lib/gitlab/pagination/keyset/pager.rb). */
+/** A full last page links to another page, which is empty (lib/gitlab/pagination/keyset/pager.rb). */
 const PAGES = Math.floor(PROJECTS / 100) + 1;
 const DAY_MS = 24 * 3_600_000;
-/** The heap that both processes are given, in MB: what needs more ends with an error. */
+/** The heap size of both processes in MB. A process that needs more ends with an error. */
 const HEAP_MB = 96;
 
 const started = performance.now();
 await using office = await openOffice({ archiveLimit: 5 });
 await makeCompany(office);
 say(
-  `${PROJECTS} projects, ${PROJECTS * (VERSIONS.length + OTHERS.length)} tags, one project in ${GO_EVERY} a Go module; made in ${seconds(started)}`,
+  `${PROJECTS} projects, ${PROJECTS * (VERSIONS.length + OTHERS.length)} tags, one project in ${GO_EVERY} a Go module; created in ${seconds(started)}`,
 );
 const settings = {
   ...office.settings,
@@ -52,7 +52,7 @@ async function measureDryRun(): Promise<void> {
   report('backfill --dry-run', begun, peak);
 }
 
-/** Starts a service and waits until its sweep is over and its queue empty. */
+/** Starts a service and waits until its sweep is finished and its queue is empty. */
 async function measureSweep(name: string): Promise<number> {
   office.gitlab.clearRequests();
   const begun = performance.now();
@@ -67,11 +67,11 @@ async function measureSweep(name: string): Promise<number> {
   return report(name, begun, peak);
 }
 
-/** Highest resident memory of a process in MB, until it ends. */
+/** The highest resident memory of a process in MB. Resolves when the process ends. */
 async function peakOf(child: ChildProcess): Promise<number> {
   let peak = 0;
   while (child.exitCode === null && child.signalCode === null) {
-    // It may have ended just now.
+    // The process may have ended in the meantime.
     const text = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
     peak = Math.max(peak, Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) / 1024);
     await sleep(200);
@@ -93,7 +93,7 @@ function report(name: string, begun: number, peakMb: number): number {
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   }
   say(
-    `${name}: ${seconds(begun)}, ${calls} calls (${Math.ceil(calls / 20 / 60)} min at 20 a second), ${peakMb.toFixed(0)} MB at most, with a heap of ${HEAP_MB} MB`,
+    `${name}: ${seconds(begun)}, ${calls} calls (${Math.ceil(calls / 20 / 60)} min at 20 a second), at most ${peakMb.toFixed(0)} MB of memory, with a heap of ${HEAP_MB} MB`,
   );
   for (const [kind, count] of [...kinds].toSorted(([, one], [, other]) => other - one))
     say(`  ${String(count).padStart(7)} ${kind}`);
@@ -106,7 +106,7 @@ function target(name: string, value: number, most: number, format: (value: numbe
   say(`${met ? 'ok    ' : 'MISSED'} ${name}: ${format(value)}, at most ${format(most)}`);
 }
 
-/** A few repositories, each shown by many projects: a repository for each would take minutes to make. */
+/** Creates a few repositories that many projects share. One repository per project would take minutes. */
 async function makeCompany({ gitlab }: Office): Promise<void> {
   const go = await seed('seeds/go', library(`${PREFIX}/seeds/go`, 'word'));
   const other = await seed('seeds/other', { 'package.json': '{}\n' });

@@ -1,6 +1,6 @@
 import { createCipheriv } from 'node:crypto';
 
-/** So much text is made; files are cut from it. Beyond deflate's window of 32 KB, repetition costs a zip nothing. */
+/** The size of the generated text, from which files are cut. Beyond deflate's window of 32 KB, repetition does not change the zip size. */
 const POOL_BYTES = 4 * 2 ** 20;
 const WORDS = 3000;
 const SYLLABLES = [
@@ -37,7 +37,7 @@ const SHAPES = [
   '\t}\n',
 ];
 
-/** Bytes to fill repositories with: the same on every machine. */
+/** Generates file contents for repositories, the same on every machine. */
 export class Content {
   readonly #random: () => number;
   readonly #pool: Buffer;
@@ -48,7 +48,7 @@ export class Content {
     this.#pool = this.#makePool();
   }
 
-  /** A whole number from `least` to below `limit`. */
+  /** An integer from `least` to below `limit`. */
   number(least: number, limit: number): number {
     return least + Math.floor(this.#random() * (limit - least));
   }
@@ -59,7 +59,7 @@ export class Content {
     return this.#pool.subarray(start, start + bytes);
   }
 
-  /** Bytes that do not compress, like pictures and archives. */
+  /** Bytes that do not compress, like images and archives. */
   noise(bytes: number): Buffer {
     return this.#noise.update(Buffer.alloc(bytes));
   }
@@ -68,7 +68,7 @@ export class Content {
     const words = Array.from({ length: WORDS }, () =>
       Array.from({ length: this.number(1, 4) }, () => this.#pick(SYLLABLES)).join(''),
     );
-    // A few words are everywhere and most are rare, as in any language.
+    // A few words are frequent and most are rare, as in any language.
     const word = (): string => words[Math.floor(WORDS * this.#random() ** 4)] ?? '';
     const lines: string[] = [];
     for (let bytes = 0; bytes < POOL_BYTES;) {

@@ -11,19 +11,19 @@ import { commitModule, type Shape } from './repository.ts';
 import { MODULE_PREFIX } from './service.ts';
 import { median } from './statistics.ts';
 
-/** How long modpress takes from archive to zip, and git for a zip of the same commit. Medians. */
+/** Medians of the times that modpress takes from archive to zip, and git for a zip of the same commit. */
 export interface ConversionFigures {
   readonly files: number;
   readonly seconds: number;
   readonly gitSeconds: number;
-  /** Of the two within each run, since what else the machine does changes from run to run. Below 1, modpress is faster. */
+  /** The ratio within each run, because the load of the machine differs between runs. Below 1, modpress is faster. */
   readonly ratio: number;
 }
 
-/** So many MB are converted first and not counted: a service is not measured while its code is being compiled. */
+/** The first conversions, up to this size, are not counted: V8 is still compiling the code. */
 const WARM_UP_MEGABYTES = 50;
 
-/** What the proof adds to a conversion: medians of seconds with it and without it, and of their ratio within each run. */
+/** The cost of the proof: medians of the seconds with and without it, and of their ratio within each run. */
 export interface ProofFigures {
   readonly files: number;
   readonly seconds: number;
@@ -31,7 +31,7 @@ export interface ProofFigures {
   readonly ratio: number;
 }
 
-/** Runs the product's conversion and `git archive --format=zip` on the same commit, in turns. */
+/** Runs the product's conversion and `git archive --format=zip` on the same commit, alternately. */
 export async function measureConversion(
   bench: Bench,
   shape: Shape,
@@ -50,7 +50,7 @@ export async function measureConversion(
   });
 }
 
-/** Runs the product's conversion, and the same without a proof, on the same archive: in turns, each as often first as second. */
+/** Runs the product's conversion with and without the proof on the same archive, alternately, with either first equally often. */
 export async function measureProof(bench: Bench, megabytes: number, runs: number): Promise<ProofFigures> {
   return withArchive(bench, 'smaller', megabytes, async ({ files, convert }) => {
     const pairs: { proved: number; unproved: number }[] = [];
@@ -70,7 +70,7 @@ export async function measureProof(bench: Bench, megabytes: number, runs: number
   });
 }
 
-/** A commit with its archive, and what can be done with them. Both resolve to seconds. */
+/** A commit with its archive, and two measurements of it. Both functions resolve to seconds. */
 interface Archived {
   readonly files: number;
   readonly convert: (way: Way) => Promise<number>;
@@ -137,10 +137,10 @@ async function withArchive<T>(
   }
 }
 
-/** The number that the process sends next. */
+/** Resolves to the next number that the process sends. */
 async function answer(converting: ChildProcess, deadline: AbortSignal): Promise<number> {
   const exit = new AbortController();
-  const gone = (): void => exit.abort(new Error('the converting process ended'));
+  const gone = (): void => exit.abort(new Error('the conversion process ended'));
   const over = (): void => exit.abort(deadline.reason);
   converting.once('exit', gone);
   deadline.addEventListener('abort', over);

@@ -14,26 +14,26 @@ import { mergeArchive } from '../../src/build/merge-archive.ts';
 import { filesInGitLab } from '../../src/build/commit-files.ts';
 import { planZip } from '../../src/build/plan.ts';
 
-/** What a converting process is told. */
+/** The parameters of the conversion process. */
 export interface Conversion {
   readonly gitlabUrl: string;
   readonly token: string;
   readonly projectId: number;
   readonly commit: string;
   readonly module: string;
-  /** The archive, as a file. */
+  /** The file of the archive. */
   readonly archive: string;
-  /** Where the zip goes, and what is too large for memory. */
+  /** The folder for the zip and for files that are too large for memory. */
   readonly folder: string;
 }
 
-/** The product's conversion, or one that takes the archive at its word. */
+/** The product's conversion, or one that trusts the archive. */
 export type Way = 'proved' | 'unproved';
 
 /**
- * The product's conversion (tar.gz from disk, every file proved, zip to disk, h1) in a process that does nothing
- * else: each message runs it once and is answered with the seconds it took, or with -1 if it failed. It has to be a
- * process of its own, because one that starts others, git for instance, pays for that with slower memory for a while.
+ * Runs the product's conversion (tar.gz from disk, every file proved, zip to disk, h1) in a separate process. Each
+ * message runs it once; the reply is the duration in seconds, or -1 for a failure. The process does nothing
+ * else, because memory access is slower for a while after a process starts another one, for example git.
  */
 async function serve(conversion: Conversion): Promise<void> {
   const { gitlabUrl, token, projectId, archive, folder } = conversion;
@@ -52,7 +52,7 @@ async function serve(conversion: Conversion): Promise<void> {
       way === 'proved' ? await mergeArchive(plan.files, source, zip) : await convertUnproved(source.archive, zip),
     );
     await written;
-    if (sums.size !== 1) throw new Error('the two ways gave different modules');
+    if (sums.size !== 1) throw new Error('the two conversions gave different modules');
   };
   process.on('message', (way: Way) => {
     const started = performance.now();
@@ -68,7 +68,7 @@ async function serve(conversion: Conversion): Promise<void> {
   process.send?.(plan.files.length);
 }
 
-/** The conversion without git's ids and without the plan: all else is done by the same code. */
+/** The conversion without git's ids and without the plan. Everything else is the same code. */
 async function convertUnproved(archive: Readable, zip: ModuleZip): Promise<string> {
   for await (const { path, size, body } of readArchive(archive)) {
     const bytes = await collect(body, MAX_ZIP, path);
@@ -78,7 +78,7 @@ async function convertUnproved(archive: Readable, zip: ModuleZip): Promise<strin
 }
 
 function askGitLab(): never {
-  throw new Error('the archive has every file as it is in git, so there is nothing to ask GitLab for');
+  throw new Error('the archive has every file as it is in git, so no request to GitLab is needed');
 }
 
 await serve(JSON.parse(process.argv[2] ?? '') as Conversion);

@@ -2,16 +2,16 @@ import { once } from 'node:events';
 import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** So many files of a huge tree are the module's. */
+/** The number of files of a huge tree that belong to the module. */
 export const HUGE_TREE_OWN = 300;
-/** What each file has in it, but go.mod. */
+/** The content of each file except go.mod. */
 export const HUGE_TREE_BYTES = Buffer.from('package x\n');
 
 const PER_NESTED_MODULE = 500;
 const PER_DIRECTORY = 50;
 const PER_PAGE = 100;
 
-/** The paths of a tree, without go.mod: few files of the module, and otherwise half nested modules, half vendored files. */
+/** The paths of a tree, without go.mod: a few files of the module; half of the others are in nested modules, half are vendored. */
 export function* hugeTree(files: number): Generator<string> {
   const others = files - HUGE_TREE_OWN;
   for (let index = 1; index < HUGE_TREE_OWN; index++) yield `internal/source${index}.go`;
@@ -27,8 +27,8 @@ export function* hugeTree(files: number): Generator<string> {
 export type Tree = ReadonlyMap<string, string>;
 
 /**
- * A GitLab that lists the tree of one project itself, in Gitaly's order, and passes on all other requests: the stand-in looks
- * for each page from the beginning, which takes hours for thousands of pages.
+ * A server in front of GitLab that lists the tree of one project itself, in Gitaly's order, and forwards all other requests. The
+ * stand-in searches for each page from the beginning, which takes hours for thousands of pages.
  */
 export async function startTreeFront(
   url: string,

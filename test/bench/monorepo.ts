@@ -1,22 +1,22 @@
 import type { Git } from '../fake-gitlab/git.ts';
 import type { Content } from './content.ts';
 
-/** What a repository of many modules is like. */
+/** The size of a repository with many modules. */
 export interface MonorepoShape {
   readonly modules: number;
   readonly filesPerModule: number;
-  /** Commits on which all modules are tagged; each changes a file or two of every module, and one that they share. */
+  /** The number of commits on which all modules are tagged. Each changes one or two files of every module, and a shared file. */
   readonly releases: number;
-  /** Tags on commits of their own, spread among the releases; each changes a file of one module. */
+  /** The number of tags on separate commits, spread among the releases. Each commit changes a file of one module. */
   readonly singles: number;
 }
 
-/** Of a file, in bytes. */
+/** The size of a file, in bytes. */
 const SIZE = { least: 500, limit: 6000 };
 const START = Date.UTC(2024, 0, 1) / 1000;
 const DAY = 24 * 60 * 60;
 
-/** Commits and tags such a history in a bare repository, the same whenever `content` is. Returns the names of the tags. */
+/** Writes this history to a bare repository; equal `content` gives equal commits. Returns the names of the tags. */
 export async function commitMonorepo(
   git: Git,
   directory: string,
@@ -33,7 +33,7 @@ export async function commitMonorepo(
   return history.tags;
 }
 
-/** Writes what `git fast-import` reads. */
+/** Writes the input of `git fast-import`. */
 class History {
   readonly tags: string[] = [];
   readonly #root: string;

@@ -12,18 +12,18 @@ import { measurePushes } from './push.ts';
 import type { Shape } from './repository.ts';
 
 /**
- * How fast modpress publishes, and with how much memory: `npm run bench:publish`, or with `-- --quick` in less than
- * a minute with small modules. The exit status is 1 if a target is missed, or anything fails. Needs Linux, for
- * /proc.
+ * Measures the speed and the memory of publishing: `npm run bench:publish`, or with `-- --quick` in less than
+ * a minute with small modules. The exit status is 1 if a target is missed or anything fails. Needs Linux,
+ * because it reads /proc.
  */
 
-/** MB of memory over the idle service, for the largest module. */
+/** MB of memory above the idle service, for the largest module. */
 const MEMORY_TARGET = 100;
-/** Seconds of the conversion by seconds of git archive. */
+/** Seconds of the conversion divided by seconds of git archive. */
 const RATIO_TARGET = 1;
-/** Seconds of the conversion by seconds of one that does not look at blob ids and plan. */
+/** Seconds of the conversion divided by seconds of a conversion that does not check blob ids and plan. */
 const PROOF_TARGET = 1.1;
-/** MB of memory over the idle service, for a small module in a huge tree. */
+/** MB of memory above the idle service, for a small module in a huge tree. */
 const HUGE_TREE_TARGET = 60;
 /** Milliseconds from the hook to `.info`, median. */
 const PUSH_TARGET = 150;
@@ -61,7 +61,9 @@ async function run(): Promise<number> {
   }
   const [load = 0] = loadavg();
   if (load > availableParallelism() + 1)
-    print(`\nThe load of this machine is ${load.toFixed(1)}: something else is running, and the figures are noisy.`);
+    print(
+      `\nThe load of this machine is ${load.toFixed(1)}: other programs are running, so the figures are not reliable.`,
+    );
   print(
     `\n${missed === 0 ? 'Every target is met' : `Targets missed: ${missed}`} (${((performance.now() - started) / 1000).toFixed(0)} s).`,
   );
@@ -71,7 +73,7 @@ async function run(): Promise<number> {
 async function measure(bench: Bench): Promise<void> {
   print(`Publishing with modpress: Node ${process.versions.node}, ${availableParallelism()} cores`);
 
-  print("\nConversion of GitLab's archive into the module zip, beside git archive --format=zip");
+  print("\nConversion of GitLab's archive into the module zip, compared with git archive --format=zip");
   for (const shape of SHAPES) {
     const figures = await measureConversion(bench, shape, CONVERSION.megabytes, CONVERSION.runs);
     const times = `${figures.seconds.toFixed(2)} s, git ${figures.gitSeconds.toFixed(2)} s`;
@@ -82,7 +84,7 @@ async function measure(bench: Bench): Promise<void> {
     ]);
   }
 
-  print('\nWhat the proof costs: the same conversion with and without git blob ids and the plan');
+  print('\nCost of the proof: the same conversion with and without git blob ids and the plan');
   const proof = await measureProof(bench, PROOF.megabytes, PROOF.runs);
   const proofTimes = `${proof.seconds.toFixed(2)} s, without ${proof.withoutSeconds.toFixed(2)} s`;
   row([
@@ -94,25 +96,25 @@ async function measure(bench: Bench): Promise<void> {
   print('\nPush to available: a tag in a module of 1 MB, from the call of the hook to .info 200; medians');
   for (const archive of ['cached', 'made'] as const) {
     const { median, p95, pushes, requests } = await measurePushes(bench, archive, PUSHES);
-    const name = archive === 'cached' ? '  GitLab has the archive' : '  GitLab makes it first';
+    const name = archive === 'cached' ? '  archive is cached' : '  archive is not cached';
     const time = `${median} ms (95 %: ${p95} ms)`;
     row([
       name,
       time,
       archive === 'cached'
         ? verdict(median < PUSH_TARGET, `below ${PUSH_TARGET} ms`)
-        : `of ${pushes} pushes; no target: most of it is GitLab's time`,
+        : `for ${pushes} pushes; no target: GitLab takes most of this time`,
     ]);
     print(
-      `    GitLab was asked, after the hook, for ${requests.map((request) => `${request.name} at ${request.after} ms`).join(', ')}`,
+      `    Requests to GitLab, after the hook: ${requests.map((request) => `${request.name} at ${request.after} ms`).join(', ')}`,
     );
   }
 
-  print('\nPublishing as a whole, each with a fresh service; memory over the idle service (resident, highest)');
+  print('\nPublishing from job to outcome, each with a new service; peak resident memory above the idle service');
   for (const megabytes of SIZES) {
     for (const shape of SHAPES) {
       const { seconds, overIdle, idle } = await measurePublish(bench, shape, megabytes);
-      const memory = `+${overIdle.toFixed(0)} MB over ${idle.toFixed(0)}`;
+      const memory = `+${overIdle.toFixed(0)} MB above ${idle.toFixed(0)}`;
       row([
         `  ${megabytes} MB, ${shape} files`,
         `${seconds.toFixed(2)} s`,
@@ -122,7 +124,7 @@ async function measure(bench: Bench): Promise<void> {
   }
 
   const huge = await measureHugeTree(bench, HUGE_TREE);
-  const hugeMemory = `+${huge.overIdle.toFixed(0)} MB over ${huge.idle.toFixed(0)}`;
+  const hugeMemory = `+${huge.overIdle.toFixed(0)} MB above ${huge.idle.toFixed(0)}`;
   row([
     `  ${HUGE_TREE_OWN} of ${HUGE_TREE} files`,
     `${huge.seconds.toFixed(2)} s`,

@@ -11,28 +11,28 @@ import type { Bench } from './bench.ts';
 import { MODULE_PREFIX, startService, WEBHOOK_TOKEN, type Service } from './service.ts';
 import { median, quantile } from './statistics.ts';
 
-/** How long pushed tags take to be available, from GitLab's call of the hook to `.info` with 200. In milliseconds. */
+/** The time until pushed tags are available, from GitLab's call of the hook to the first 200 for `.info`. In milliseconds. */
 export interface PushFigures {
   readonly pushes: number;
   readonly median: number;
   readonly p95: number;
-  /** When, after the hook, each request reached GitLab: medians, in the order of time. */
+  /** The time from the hook until each request reached GitLab: medians, in order. */
   readonly requests: readonly { readonly name: string; readonly after: number }[];
 }
 
 /**
- * Whether GitLab has the archive in its cache when the tag arrives, which leaves the time that modpress itself takes,
- * or makes it when it is asked for, as it does for the first tag of a commit.
+ * Whether GitLab has the archive in its cache when the tag arrives, which leaves only the time that modpress itself takes,
+ * or makes the archive on request, as it does for the first tag of a commit.
  */
 export type Archive = 'cached' | 'made';
 
 const FILES = 85;
 const BYTES = 2 ** 20;
-/** Pushes that come first and are not counted: a service is not measured while it is being compiled. */
+/** The first pushes are not counted: V8 is still compiling the code. */
 const WARM_UP = 5;
 const LOOK_EVERY_MS = 2;
 
-/** Pushes a first tag in as many projects, one after the other, each a module of 1 MB, through real git and real hooks. */
+/** Pushes the first tag of this many projects, one after the other, each a module of 1 MB, with real git and real hooks. */
 export async function measurePushes(bench: Bench, archive: Archive, pushes: number): Promise<PushFigures> {
   const { gitlab, folder, deadline } = bench;
   const group = `push-${archive}`;
@@ -63,7 +63,7 @@ export async function measurePushes(bench: Bench, archive: Archive, pushes: numb
   };
 }
 
-/** Pushes one tag. Resolves to the times, in milliseconds since 1970, of the hook's call and of the first 200. */
+/** Pushes one tag. Resolves to the times of the hook call and of the first 200, in milliseconds since 1970. */
 async function pushOnce(
   bench: Bench,
   service: Service,
@@ -92,11 +92,11 @@ async function pushOnce(
   ]);
   await gitlab.settled();
   const hook = gitlab.deliveries.findLast((delivery) => delivery.event === 'Tag Push Hook');
-  if (hook?.status !== 202) throw new Error(`the hook was answered with ${String(hook?.status)}`);
+  if (hook?.status !== 202) throw new Error(`the response to the hook was ${String(hook?.status)}`);
   return { hook: hook.at.getTime(), available };
 }
 
-/** Looks for the file before it asks for it: a service that answers 404 all the time has less left for publishing. */
+/** Waits for the file before it requests it: a service that has to respond with 404 often has less time for publishing. */
 async function untilAvailable(file: string, url: string, deadline: AbortSignal): Promise<number> {
   while (!(await exists(file))) await sleep(LOOK_EVERY_MS, undefined, { signal: deadline });
   const response = await fetch(url, { signal: deadline });
@@ -112,7 +112,7 @@ async function exists(file: string): Promise<boolean> {
   );
 }
 
-/** Asks for the archive, as modpress will, until it comes from the cache: then its length is known beforehand. */
+/** Requests the archive, as modpress will, until it comes from the cache: then the response has a Content-Length. */
 async function haveArchiveMade({ gitlab, deadline }: Bench, { id }: Project, commit: string): Promise<void> {
   for (let cached = false; !cached;) {
     const response = await fetch(`${gitlab.url}/api/v4/projects/${id}/repository/archive.tar.gz?sha=${commit}`, {
@@ -120,7 +120,7 @@ async function haveArchiveMade({ gitlab, deadline }: Bench, { id }: Project, com
       mode: 'same-origin',
       signal: deadline,
     });
-    if (response.status !== 200) throw new Error(`the archive was answered with ${response.status}`);
+    if (response.status !== 200) throw new Error(`the response for the archive was ${response.status}`);
     await response.arrayBuffer();
     cached = response.headers.has('content-length');
   }
@@ -140,7 +140,7 @@ async function addHook({ gitlab }: Bench, group: string, service: Service): Prom
   if (response.status !== 201) throw new Error(`the stand-in answered ${response.status}: ${await response.text()}`);
 }
 
-/** What a request of the API asks for, in a word. */
+/** A short name for a request to the API. */
 function nameOf({ path }: RequestRecord): string | undefined {
   const [, thing] = /\/repository\/(tags|files|tree|archive)\b/.exec(path) ?? [];
   if (thing !== undefined) return { tags: 'tag', files: 'go.mod' }[thing] ?? thing;

@@ -2,19 +2,19 @@ import { once } from 'node:events';
 import type { Git } from '../fake-gitlab/git.ts';
 import type { Content } from './content.ts';
 
-/** Many small files like those of a Go module, more and smaller ones, or few large ones like its pictures and tables. */
+/** Many small files like those of a Go module, more and smaller files, or few large files like images and tables. */
 export type Shape = 'small' | 'smaller' | 'large';
 
 const MB = 2 ** 20;
-/** Of small files, in bytes: 12 KB on average. */
+/** The size of small files, in bytes: 12 KB on average. */
 const SMALL = { least: 2048, limit: 22 * 1024 };
-/** Of smaller ones: 8 KB on average, which makes 5,000 files of 40 MB. */
+/** The size of smaller files: 8 KB on average, so that 40 MB are 5,000 files. */
 const SMALLER = { least: 1024, limit: 15 * 1024 };
-/** Of large files; a module smaller than a few of them has smaller ones. */
+/** The size of large files. A small module has smaller ones. */
 const LARGE = 40 * MB;
 const FILES_PER_DIRECTORY = 40;
 
-/** A file in parts, so that a large one is never in memory as a whole. */
+/** A file in parts, so that a large file is never in memory as a whole. */
 interface SourceFile {
   readonly path: string;
   readonly bytes: number;
@@ -22,8 +22,8 @@ interface SourceFile {
 }
 
 /**
- * Commits a module of so many MB to the branch `main` of a bare repository and returns the commit's id. The bytes
- * stream into `git fast-import`: their amount costs no memory.
+ * Commits a module of this many MB to the branch `main` of a bare repository. Returns the commit id. The bytes
+ * are streamed to `git fast-import`, so a large module needs no more memory.
  */
 export async function commitModule(
   git: Git,
@@ -36,7 +36,7 @@ export async function commitModule(
   return commitFiles(git, directory, module, sourceFiles(shape, megabytes * MB, content));
 }
 
-/** Commits a module whose other files all have the same bytes: any number of paths, next to nothing in the repository. */
+/** Commits a module whose other files all have the same bytes, so that the repository stays small for any number of paths. */
 export async function commitPaths(
   git: Git,
   directory: string,
@@ -53,7 +53,7 @@ async function commitFiles(git: Git, directory: string, module: string, files: I
     { cwd: directory },
   );
   const output = child.stdout.setEncoding('utf8').toArray();
-  const complaints = child.stderr.setEncoding('utf8').toArray();
+  const errorOutput = child.stderr.setEncoding('utf8').toArray();
   const closed = once(child, 'close');
   const write = async (part: string | Buffer): Promise<void> => {
     if (!child.stdin.write(part)) await Promise.race([once(child.stdin, 'drain'), closed]);
@@ -69,7 +69,7 @@ async function commitFiles(git: Git, directory: string, module: string, files: I
   await write('\nget-mark :1\n');
   child.stdin.end();
   const [status] = (await closed) as [number | null];
-  if (status !== 0) throw new Error(`git fast-import ended with ${String(status)}: ${(await complaints).join('')}`);
+  if (status !== 0) throw new Error(`git fast-import ended with ${String(status)}: ${(await errorOutput).join('')}`);
   return (await output).join('').trim();
 }
 
@@ -98,7 +98,7 @@ function* smallFiles(total: number, content: Content, sizes: { least: number; li
   }
 }
 
-/** Half of the bytes is text, half does not compress. */
+/** Half of the bytes are text, half do not compress. */
 function* largeFiles(total: number, content: Content): Generator<SourceFile> {
   const each = Math.min(LARGE, Math.ceil(total / 2));
   for (let index = 0, left = total; left > 0; index++, left -= each) {

@@ -11,30 +11,30 @@ const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 /** A line of the service's log. */
 export type LogLine = Readonly<Record<string, unknown>>;
 
-/** Resident memory of a process in MB (2^20 bytes): now, and at its highest so far. */
+/** The current and the highest resident memory of a process, in MB (2^20 bytes). */
 export interface Memory {
   readonly now: number;
   readonly peak: number;
 }
 
-/** The built service in a process of its own. */
+/** The built service in a separate process. */
 export interface Service extends AsyncDisposable {
   readonly url: string;
-  /** The first line of the log that matches, earlier or later. Rejects when the service or the time ends before it. */
+  /** Resolves to the first matching line of the log, past or future. Rejects if the service ends or the deadline passes before. */
   logged(matches: (line: LogLine) => boolean): Promise<LogLine>;
   memory(): Promise<Memory>;
-  /** Tells the service of a tag, as GitLab would. */
+  /** Reports a tag to the service, as GitLab would. */
   announce(project: { id: number; path: string }, tag: string, commit: string): Promise<void>;
 }
 
 /** The secret of the webhook. */
 export const WEBHOOK_TOKEN = 'bench-webhook-token';
-/** First part of all module paths. */
+/** The prefix of all module paths. */
 export const MODULE_PREFIX = 'gitlab.example';
 
 /**
- * Starts `modpress serve` for one group of the stand-in: all roles, queue in the process, everything in `folder`. Calls to
- * GitLab are not rationed: it is the program that is measured, not the setting. `deadline` ends all waiting; `flags` are Node's.
+ * Starts `modpress serve` for one group of the stand-in: all roles, the queue in memory, all files in `folder`. Calls to
+ * GitLab are not rate-limited, to measure the program and not the setting. `deadline` ends all waiting; `flags` are for Node.
  */
 export async function startService(
   gitlab: StandIn,
@@ -48,7 +48,7 @@ export async function startService(
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env['PATH'],
-      // What a killed process leaves there goes away with everything else.
+      // Files that a killed process leaves there are removed with the folder.
       TMPDIR: folder,
       GITLAB_URL: gitlab.url,
       GITLAB_TOKEN: gitlab.createToken({ scopes: ['read_api'] }),
@@ -104,7 +104,7 @@ export async function startService(
   try {
     const { port } = await logged((line) => line['event'] === 'service.started');
     const url = `http://127.0.0.1:${String(port)}`;
-    // The first comparison with GitLab must find nothing to do, and be over before anything is measured.
+    // The first sweep must find nothing to do, and must finish before anything is measured.
     await logged((line) => line['event'] === 'sweep.finished');
     return {
       url,
@@ -119,7 +119,7 @@ export async function startService(
   }
 }
 
-/** Linux keeps account of the highest resident size of every process. */
+/** Linux records the highest resident size of every process. */
 async function readMemory(pid: number): Promise<Memory> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const megabytes = (field: string): number =>

@@ -6,7 +6,7 @@ import { HUGE_TREE_BYTES, hugeTree, startTreeFront, type Tree } from './huge-tre
 import { commitModule, commitPaths, type Shape } from './repository.ts';
 import { MODULE_PREFIX, startService, type Service } from './service.ts';
 
-/** What it took to publish one module. Sizes in MB (2^20 bytes). */
+/** The time and the memory of publishing one module. Sizes in MB (2^20 bytes). */
 export interface PublishFigures {
   readonly megabytes: number;
   readonly shape: Shape;
@@ -14,14 +14,14 @@ export interface PublishFigures {
   readonly seconds: number;
   /** Resident memory of the idle service, after it has published a small module. */
   readonly idle: number;
-  /** The most that publishing took beyond that. */
+  /** The peak memory of publishing above `idle`. */
   readonly overIdle: number;
 }
 
-/** Node's flags for the service that publishes from a huge tree: with more room, V8 lets garbage lie, and that would be measured. */
+/** Node's flags for the service that publishes from a huge tree. With a larger heap, V8 collects garbage later, which would distort the measurement. */
 const LITTLE_HEAP = ['--max-old-space-size=64', '--max-semi-space-size=2'];
 
-/** Publishes a module of a few files in a tree of many with a fresh service that has little room for its heap. */
+/** Publishes a small module in a huge tree with a new service that has a small heap. */
 export async function measureHugeTree(
   bench: Bench,
   files: number,
@@ -69,7 +69,7 @@ async function commitHugeTree(
   };
 }
 
-/** Publishes a module of so many MB with a fresh service, and measures the service's process. */
+/** Publishes a module of this many MB with a new service, and measures the process of the service. */
 export async function measurePublish(bench: Bench, shape: Shape, megabytes: number): Promise<PublishFigures> {
   const group = `size/${shape}-${megabytes}`;
   bench.gitlab.createGroup(group);
@@ -86,7 +86,7 @@ export async function measurePublish(bench: Bench, shape: Shape, megabytes: numb
   return { megabytes, shape, seconds, idle, overIdle: peak - idle };
 }
 
-/** Makes a project with a module and has its first tag published. Resolves to the seconds that the job took. */
+/** Creates a project with a module and publishes its first tag. Resolves to the duration of the job in seconds. */
 async function publish(
   { gitlab, git, content }: Bench,
   service: Service,

@@ -45,7 +45,7 @@ async function* broken(): AsyncGenerator<Buffer> {
   throw new Error('the disk is gone');
 }
 
-/** So many bytes that are those of no other number. */
+/** Bytes of the given size that differ for each number. */
 function bytesOf(number: number, size: number): Buffer {
   return Buffer.alloc(size, `${number} `);
 }
@@ -107,22 +107,22 @@ test('removes the oldest blobs beyond the limit of blobs', async () => {
 
 test('uses at most half of the free disk, and shrinks when others use the disk', async () => {
   let disk = 20_000;
-  let hashed = 0;
-  await withLimits({ free: async () => disk - hashed });
+  let usedBytes = 0;
+  await withLimits({ free: async () => disk - usedBytes });
   const ids: BlobId[] = [];
   const heldBytes = (): number => ids.filter((id) => cache.has(id)).length * 100;
   for (let index = 0; index < 400; index++) {
     ids.push(await keep(bytesOf(index, 100)));
-    hashed = heldBytes();
-    expect(hashed).toBeLessThanOrEqual(10_000);
+    usedBytes = heldBytes();
+    expect(usedBytes).toBeLessThanOrEqual(10_000);
   }
-  expect(hashed).toBeGreaterThan(8_000);
+  expect(usedBytes).toBeGreaterThan(8_000);
   disk = 10_000;
   for (let index = 400; index < 600; index++) {
     ids.push(await keep(bytesOf(index, 100)));
-    hashed = heldBytes();
+    usedBytes = heldBytes();
   }
-  expect(hashed).toBeLessThanOrEqual(5_000);
+  expect(usedBytes).toBeLessThanOrEqual(5_000);
 });
 
 test('does not find a blob that is removed while it is being opened', async () => {
@@ -132,7 +132,7 @@ test('does not find a blob that is removed while it is being opened', async () =
   expect(await read(await keep(bytesOf(1, 1000)))).toEqual(bytesOf(1, 1000));
 });
 
-test('removes others for a blob larger than a segment, and does not add one larger than the cache', async () => {
+test('removes other blobs for a blob larger than a segment, and does not add one larger than the cache', async () => {
   await withLimits({ bytes: 1_000_000 });
   const first = await keep(bytesOf(1, 400_000));
   const second = await keep(bytesOf(2, 900_000), true);

@@ -36,7 +36,7 @@ const tree = fc.uniqueArray(file, { minLength: 1, maxLength: 40, selector: ({ pa
 const inGitsOrder = (files: readonly TreeFile[]): TreeFile[] =>
   files.toSorted((one, other) => compareBytes(one.path, other.path));
 
-/** The verdict on what the sieve held, and on everything. */
+/** The verdicts on the files that the sieve kept, and on all files. */
 function verdicts(files: readonly TreeFile[], vendorRule124: boolean): { sieved: unknown; whole: unknown } {
   const sieve = new TreeSieve<TreeFile>(vendorRule124);
   for (const each of files) sieve.add(each);
@@ -55,7 +55,7 @@ describe('files that cannot belong to a module', () => {
       else if (included.length < files.length) smaller++;
     });
     fc.assert(property, { numRuns: 10_000 });
-    // Else it would prove nothing.
+    // Otherwise the test would prove nothing.
     expect(refused).toBeGreaterThan(1000);
     expect(smaller).toBeGreaterThan(1000);
   });

@@ -11,31 +11,31 @@ import type { CorpusModule } from './corpus.ts';
 import { importRepository } from './import-repository.ts';
 import { moduleMap, type CorpusRepository } from './repositories.ts';
 
-/** What the go command gets. */
+/** The result of the go command for one module. */
 export interface Got {
   readonly version: string;
   readonly sum: string | undefined;
   readonly goModSum: string | undefined;
-  /** Of `.info`. */
+  /** The version in `.info`. */
   readonly infoVersion: string | undefined;
-  /** Of `.info`. */
+  /** The time in `.info`. */
   readonly time: string | undefined;
-  /** Where it came from, but for the address: the vanity paths give another one than GitLab gives itself. */
+  /** The origin without the URL, which differs: on the two sides, it is the URL of the vanity path and GitLab's own. */
   readonly origin: Readonly<Record<string, unknown>> | undefined;
-  /** Why it got no more than that. */
+  /** The reason of a failure. */
   readonly reason: string | undefined;
 }
 
-/** What the go command gets for a module in direct mode, and through a modpress. */
+/** The results of the go command for a module in direct mode and through modpress. */
 export interface BothWays {
   readonly direct: Got;
   readonly modpress: Got;
 }
 
 /**
- * Downloads every module of some repositories, all at one GitLab, in direct mode and through a modpress. Its first sweep has
- * published what has a tag and a go.mod; the rest it makes on demand. What has a tag is asked for by its version, the rest by its
- * commit. `agent` is the go command's GIT_HTTP_USER_AGENT.
+ * Downloads every module of the repositories, which are all in one GitLab, in direct mode and through modpress. The first sweep
+ * publishes modules with a tag and a go.mod; the others are published on demand. Tagged modules are requested by version, the
+ * others by commit. `agent` is the go command's GIT_HTTP_USER_AGENT.
  */
 export async function downloadBothWays(
   repositories: readonly CorpusRepository[],
@@ -60,7 +60,7 @@ export async function downloadBothWays(
     );
     const hosts = new Set(roots.map(([root]) => root.split('/', 1)[0] ?? ''));
     const direct = { ...fetchingFrom(addresses, directEnv(gitlab, [...hosts])), GIT_HTTP_USER_AGENT: agent };
-    // No repositories, and no way to GitLab.
+    // No git, and no access to GitLab.
     const through = {
       ...direct,
       GOPROXY: service.url,
@@ -79,8 +79,8 @@ export async function downloadBothWays(
 }
 
 /**
- * The proxies that the go command takes without any setting, as a GIT_HTTP_USER_AGENT. With this it takes golang.org/toolchain
- * without a checksum database, which it does for nobody but those who run that proxy (useSumDB in cmd/go).
+ * The default GOPROXY of the go command, as a GIT_HTTP_USER_AGENT. With this, the go command accepts golang.org/toolchain
+ * without a checksum database, an exception for the operators of that proxy (useSumDB in cmd/go).
  */
 export async function builtInProxy(): Promise<string> {
   const plain = Object.entries(process.env).filter(([name]) => !/^GO[A-Z0-9]+$/.test(name) || name === 'GOROOT');
@@ -90,7 +90,7 @@ export async function builtInProxy(): Promise<string> {
   return stdout.trim();
 }
 
-/** Resolves when the tags that the sweep has found are done: asked for any earlier, a version could cost two archives. */
+/** Resolves when all tags that the sweep has found are done. Requested earlier, a version could cost two archives. */
 async function tagsDone({ log }: InProcess): Promise<void> {
   const queued = Number(log.find(({ event }) => event === 'sweep.finished')?.['queued']);
   const ends = new Set(['tag.published', 'tag.skipped', 'tag.refused']);
@@ -119,7 +119,7 @@ function serviceSettings(gitlab: StandIn, folder: string, map: string): Readonly
   };
 }
 
-/** Has git fetch from folders instead of the stand-in, and never tidy up: that takes half the processes and brings the same. */
+/** Makes git fetch from folders instead of the stand-in, without garbage collection: the same result with half the processes. */
 function fetchingFrom(
   addresses: readonly (readonly [url: string, directory: string])[],
   env: NodeJS.ProcessEnv,
@@ -139,12 +139,12 @@ function fetchingFrom(
 async function download(env: NodeJS.ProcessEnv, queries: readonly string[]): Promise<readonly Got[]> {
   await using downloaded = await downloadWith(env, ...queries);
   if (downloaded.modules.length !== queries.length)
-    throw new Error(`${queries.length} modules were asked for, and ${downloaded.modules.length} answered`);
+    throw new Error(`${queries.length} modules were requested, and ${downloaded.modules.length} returned`);
   return await Promise.all(downloaded.modules.map((module, index) => gotOf(module, queries[index] ?? '')));
 }
 
 async function gotOf(module: DownloadedModule, query: string): Promise<Got> {
-  if (!query.startsWith(`${module.Path}@`)) throw new Error(`${query} was asked for, and ${module.Path} answered`);
+  if (!query.startsWith(`${module.Path}@`)) throw new Error(`${query} was requested, and ${module.Path} returned`);
   const info =
     module.Info === undefined
       ? {}
@@ -163,6 +163,6 @@ async function gotOf(module: DownloadedModule, query: string): Promise<Got> {
 
 function at(all: readonly Got[], index: number): Got {
   const one = all[index];
-  if (one === undefined) throw new Error(`there is no answer ${index}`);
+  if (one === undefined) throw new Error(`there is no result ${index}`);
   return one;
 }

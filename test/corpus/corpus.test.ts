@@ -23,7 +23,7 @@ afterAll(() => {
   process.stdout.write(`${table()}\n`);
 });
 
-test('every archive is a module, but for those that cannot be', () => {
+test('every archive is a module, except those that cannot be one', () => {
   expect(leftOut).toEqual([
     { name: 'example.com_invalidpath_v1_v1.0.0', reason: 'not a module path: invalid version suffix' },
     ...[
@@ -42,7 +42,7 @@ test('every archive is a module, but for those that cannot be', () => {
   expect(results.size).toBe(modules.length);
 });
 
-test('there is something of everything', () => {
+test('the corpus contains every kind of module', () => {
   const counts = countsOf();
   expect(counts.get(SAME), table()).toBeGreaterThan(200);
   expect([...counts.keys()].filter((kind) => kind !== SAME).toSorted(), table()).toEqual([
@@ -55,7 +55,7 @@ test('there is something of everything', () => {
   ]);
 });
 
-describe('what the go command gets of modpress is what it gets in direct mode', () => {
+describe('the go command gets the same from modpress as in direct mode', () => {
   test.each(modules.map((module) => [module.name, module] as const))('%s', (_, module) => {
     const { direct, modpress } = resultOf(module);
     if (direct.reason === undefined) expect(modpress).toEqual(direct);
@@ -69,7 +69,7 @@ function resultOf(module: CorpusModule): BothWays {
   return both;
 }
 
-/** How many modules direct mode gives, and how many it refuses for each kind of reason. */
+/** The number of modules that direct mode downloads, and the number that it refuses for each kind of reason. */
 function countsOf(): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const { direct } of results.values()) {

@@ -5,37 +5,37 @@ import { parsePseudoVersion } from '../../src/module/pseudo.ts';
 import { isPseudoVersion, unescapeVersion, type Version } from '../../src/module/version.ts';
 import { parseTxtar } from './txtar.ts';
 
-/** A module version of the go command's own tests, as it stands in a repository. */
+/** A module version from the go command's own tests, in the form of a repository. */
 export interface CorpusModule {
   /** `<path>@<version>`. */
   readonly name: string;
   readonly path: ModulePath;
   readonly version: Version;
-  /** Import path of the repository's root: the module path without a `/vN`. */
+  /** Import path of the repository root: the module path without `/vN`. */
   readonly root: string;
-  /** Contents by path, go.mod included where the module has one. */
+  /** Contents by path, including the go.mod if the module has one. */
   readonly files: ReadonlyMap<string, string>;
-  /** The tag; undefined for a pseudo-version, which is a commit without one. */
+  /** The tag; undefined for a pseudo-version, whose commit has no tag. */
   readonly tag: string | undefined;
-  /** When it was committed, where the corpus tells. */
+  /** The time of the commit, if the corpus has it. */
   readonly time: Date | undefined;
 }
 
-/** An archive that cannot be a version of a repository, and why. */
+/** An archive that cannot be a version of a repository, and the reason. */
 export interface LeftOut {
   readonly name: string;
   readonly reason: string;
 }
 
-/** All archives, each either a module or left out. */
+/** All archives: each is either a module or excluded. */
 export interface Corpus {
   readonly modules: readonly CorpusModule[];
   readonly leftOut: readonly LeftOut[];
 }
 
 /**
- * Reads the module archives in `cmd/go/testdata/mod` of an installed Go, by the README there and cmd/go/proxy_test.go, whose
- * proxy serves them. `goroot` is what `go env GOROOT` says.
+ * Reads the module archives in `cmd/go/testdata/mod` of an installed Go, according to the README there and to the proxy in
+ * cmd/go/proxy_test.go that serves them. `goroot` is the output of `go env GOROOT`.
  */
 export function readCorpus(goroot: string): Corpus {
   const folder = join(goroot, 'src', 'cmd', 'go', 'testdata', 'mod');
@@ -53,7 +53,7 @@ function readModule(name: string, text: string): CorpusModule | LeftOut {
   if (typeof path !== 'string') return { name, reason: `not a module path: ${path.reason}` };
   const version = unescapeVersion(name.slice(split + 1)) as Version | undefined;
   if (version === undefined) return { name, reason: 'not a version' };
-  // Else Go's own tests would look for it in the network (repoRootFromVCSPaths in cmd/go).
+  // Otherwise Go's own tests would look for it on the network (repoRootFromVCSPaths in cmd/go).
   if (path.startsWith('example.net/')) return { name, reason: 'direct mode finds no modules on example.net' };
   const archive = parseTxtar(text);
   const absolute = [...archive.keys()].find((file) => file.startsWith('/'));
@@ -71,8 +71,8 @@ function readModule(name: string, text: string): CorpusModule | LeftOut {
 }
 
 /**
- * The files of the repository. `.mod` is what Go's proxy answers; where the archive has no go.mod and `.mod` says more than a go
- * command makes up by itself, the module's author must have meant it to be there.
+ * The files of the repository. Go's proxy serves `.mod`. If the archive has no go.mod, and `.mod` contains more than the go
+ * command would generate, the author of the module must have intended a go.mod with this content.
  */
 function filesOf(archive: ReadonlyMap<string, string>, madeUp: readonly string[]): ReadonlyMap<string, string> {
   const files = new Map([...archive].filter(([file]) => !['.info', '.mod', '.zip'].includes(file)));

@@ -2,12 +2,12 @@ import { Git } from '../fake-gitlab/git.ts';
 import type { Project } from '../fake-gitlab/stand-in.ts';
 import type { CorpusModule } from './corpus.ts';
 
-/** When a version was committed whose archive does not tell. */
+/** The commit time of a version whose archive has none. */
 const TIME = new Date('2020-02-02T02:02:02Z');
 
 /**
- * Writes versions into an empty project, in one run of `git fast-import`: one commit after the other on main, each with the files
- * of its module and nothing else, and its tag if it has one. Returns the commits' ids. Two versions with the same tag are the
+ * Writes versions into an empty project with one run of `git fast-import`: consecutive commits on main, each with the files
+ * of its module only, and with its tag if it has one. Returns the commit ids. Two versions with the same tag are the
  * same commit; throws if their files differ.
  */
 export async function importRepository(
@@ -21,7 +21,7 @@ export async function importRepository(
   for (const module of modules) {
     if (module.tag === undefined || module.tag !== newest?.tag) script.push(...commit(module, ++mark));
     else if (!sameFiles(module, newest))
-      throw new Error(`${newest.name} and ${module.name} have the same tag and other files`);
+      throw new Error(`${newest.name} and ${module.name} have the same tag but different files`);
     marks.set(module, mark);
     newest = module;
   }
@@ -54,7 +54,7 @@ function data(content: string): (string | Buffer)[] {
   return [`data ${bytes.length}\n`, bytes, '\n'];
 }
 
-/** A path in git's C style, each byte that is not plain in octal. */
+/** A path quoted in git's C style: each special byte is in octal. */
 function quoted(path: string): string {
   return `"${Buffer.from(path)
     .toString('latin1')

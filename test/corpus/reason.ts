@@ -1,4 +1,4 @@
-/** The kinds of reason for which there is no module, with the words of the go command and then those of modpress. */
+/** The kinds of reasons for a missing module, with the texts of the go command and of modpress. */
 const KINDS: readonly (readonly [kind: string, direct: RegExp, modpress: RegExp])[] = [
   ['there is no go.mod', /missing \S+go\.mod/, /there is (?:no|neither) (?:\S+\/)?go\.mod/],
   ['go.mod names no module path', /go\.mod is missing module path/, /go\.mod declares no module path/],
@@ -17,16 +17,16 @@ const KINDS: readonly (readonly [kind: string, direct: RegExp, modpress: RegExp]
     /case-insensitive file name collision/,
     /the go command accepts no module with these files: .*: case-insensitive file name collision/,
   ],
-  // The go command finds that by itself, in the go.mod that either side gives it.
+  // The go command detects this itself, in the go.mod of either side.
   ['a newer Go is needed', /requires go >= /, /requires go >= /],
 ];
 
-/** What kind of reason the go command gives for a failure in direct mode; the reason itself if it is of none. */
+/** The kind of a failure of the go command in direct mode, or the reason itself if it is of no known kind. */
 export function kindOfDirect(reason: string): string {
   return KINDS.find(([, direct]) => direct.test(reason))?.[0] ?? reason;
 }
 
-/** The same for a failure through modpress, whose words are in it. */
+/** The same for a failure through modpress, whose text the reason contains. */
 export function kindOfModpress(reason: string): string {
   return KINDS.find(([, , modpress]) => modpress.test(reason))?.[0] ?? reason;
 }

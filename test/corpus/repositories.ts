@@ -1,24 +1,24 @@
 import { compareVersions } from '../../src/module/version.ts';
 import type { CorpusModule } from './corpus.ts';
 
-/** A repository, or a part of one: the versions of a module path, and of those that differ from it in their `/vN` alone. */
+/** A repository, or a part of it: the versions of a module path, and of the paths that differ from it only in `/vN`. */
 export interface CorpusRepository {
   /** Import path of its root. */
   readonly root: string;
   /** Full path of its project in GitLab. */
   readonly project: string;
-  /** In the order in which they were committed, which is that of their versions. */
+  /** In the order of the commits, which is the order of the versions. */
   readonly modules: readonly CorpusModule[];
 }
 
-/** Archives that GitLab allows in a minute for a project. */
+/** GitLab's limit of archives per minute and project. */
 const VERSIONS = 5;
-/** Where projects are whose place their module path does not tell. */
+/** The group of projects whose path does not follow from the module path. */
 const APART = 'apart';
 
 /**
- * Makes repositories of the modules, and deals them out to several GitLabs: none has a repository with more versions than
- * modpress builds in a minute. A repository that has more is in several of them, with other versions each.
+ * Makes repositories from the modules and distributes them over several GitLabs, so that no repository has more versions than
+ * modpress builds in a minute. A repository with more versions is divided among several GitLabs.
  */
 export function dealOut(modules: readonly CorpusModule[]): readonly (readonly CorpusRepository[])[] {
   const roots = [...new Set(modules.map(({ root }) => root))];
@@ -35,7 +35,7 @@ export function dealOut(modules: readonly CorpusModule[]): readonly (readonly Co
   return shares;
 }
 
-/** MODULE_MAP for the repositories: one entry for each host as far as their places allow it, and one for each that is apart. */
+/** MODULE_MAP for the repositories: one entry for each host, and one for each repository in a project with another path. */
 export function moduleMap(repositories: readonly CorpusRepository[]): string {
   const entries = repositories.map(({ root, project }) => {
     const [host = ''] = root.split('/');
@@ -45,9 +45,9 @@ export function moduleMap(repositories: readonly CorpusRepository[]): string {
 }
 
 /**
- * The project of a repository: `corpus/<root>`. It is apart where GitLab has no room for it there: in another project, beside
- * one whose path differs in case alone, or because the host itself is a root. So are all of gopkg.in, as README.md advises, and
- * github.com, of which the go command knows itself where repositories are.
+ * The project of a repository: `corpus/<root>`. A repository needs another path if GitLab does not allow this one: inside
+ * another project, beside a project whose path differs only in case, or if the host itself is a root. Other paths are also
+ * used for gopkg.in, as README.md advises, and for github.com, whose repositories the go command locates itself.
  */
 function projectOf(root: string, roots: readonly string[]): string {
   const [host = ''] = root.split('/');

@@ -1,6 +1,6 @@
 /**
- * Reads a txtar archive, the format of Go's test data (internal/txtar in Go's source). Returns the content of each file by its
- * name; the comment in front of the first file is left out.
+ * Reads a txtar archive, the format of Go's test data (internal/txtar in Go's source). Returns the content of each file by
+ * name. Omits the comment before the first file.
  */
 export function parseTxtar(text: string): ReadonlyMap<string, string> {
   const files = new Map<string, string>();

@@ -29,7 +29,7 @@ describe('the demo', () => {
     await rm(temporaryRoot, { recursive: true, force: true });
   });
 
-  test('publishes, builds, upgrades, compares checksums with direct mode, and leaves nothing behind', async () => {
+  test('publishes, builds, upgrades, compares the checksums with those of direct mode, and leaves nothing behind', async () => {
     const demo = start([], {});
     expect(await demo.ended).toBe(0);
     const steps = demo.output.match(/^\d+\. .*$/gm)?.map((line) => Number(line.split('.')[0]));

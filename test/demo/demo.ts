@@ -46,7 +46,7 @@ async function perform(terminal: Terminal, signal: AbortSignal, stay: boolean): 
 
 function summarise(terminal: Terminal, finale: Finale, stay: boolean): void {
   const { modpressUrl, gitlabUrl, library, program, moduleCache, token, missing } = finale;
-  terminal.step('Done. To build, developers needed no git access, no SSH key and no .netrc');
+  terminal.step('Done. Building needed no git access, no SSH key and no .netrc');
   if (missing !== undefined) terminal.failure(`not shown: ${missing}`);
   terminal.note(`start page  ${modpressUrl}/`);
   terminal.note(`versions    ${modpressUrl}/gitlab.example/platform/hello/@v/list`);

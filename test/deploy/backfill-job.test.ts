@@ -29,14 +29,14 @@ const file = z
   })
   .parse(parse(readFileSync(new URL('../../deploy/ci/backfill.yml', import.meta.url), 'utf8')));
 
-/** What GitLab gives a job besides what the file says. */
+/** The properties of a job that GitLab adds to those of the file. */
 interface Job {
   readonly project: string;
   readonly variables?: Readonly<Record<string, string>>;
   readonly isProtected?: boolean;
 }
 
-/** deploy/ci/backfill.yml: its scripts are run as a runner would, with an id_token as GitLab would make it. */
+/** deploy/ci/backfill.yml: the tests run its scripts like a GitLab runner, with an id_token like GitLab's. */
 describe('the CI jobs', () => {
   let office: Office;
   let issuer: Issuer;
@@ -68,7 +68,7 @@ describe('the CI jobs', () => {
       text.replace(/\$(\w+)/g, (_, key: string) => expand((given as Record<string, string>)[key] ?? ''));
     const aud = expand(file['.modpress'].id_tokens.MODPRESS_ID_TOKEN.aud);
     const token = await issuer.sign({ aud, project_path: project, ref_protected: String(isProtected) });
-    // The service is not at its public address here, and the image is the checkout.
+    // Here the service is not at its public address, and the checkout replaces the image.
     const script = file[name].script.join('\n').replaceAll('/app/dist/main.js', MAIN);
     const env = {
       PATH: process.env['PATH'],
@@ -87,7 +87,7 @@ describe('the CI jobs', () => {
     });
   }
 
-  describe('are there', () => {
+  describe('run', () => {
     const branch = {
       CI_COMMIT_BRANCH: 'main',
       CI_DEFAULT_BRANCH: 'main',
@@ -109,7 +109,12 @@ describe('the CI jobs', () => {
 
     it.each([
       ['a protected tag', tag, 'on_success', 'never'],
-      ['an unprotected tag, where it would be refused', { ...tag, CI_COMMIT_REF_PROTECTED: 'false' }, 'never', 'never'],
+      [
+        'an unprotected tag, for which modpress would refuse them',
+        { ...tag, CI_COMMIT_REF_PROTECTED: 'false' },
+        'never',
+        'never',
+      ],
       ['the default branch', branch, 'manual', 'manual'],
       [
         'another branch',
@@ -117,10 +122,10 @@ describe('the CI jobs', () => {
         'never',
         'never',
       ],
-      // Else GitLab makes a pipeline of it alone, and takes that for the merge request's.
+      // Otherwise GitLab creates a pipeline with this job only, and uses it as the pipeline of the merge request.
       ['a merge request', mergeRequest, 'never', 'never'],
-      ['a schedule of other things', schedule, 'manual', 'never'],
-      ['a schedule of its own', { ...schedule, MODPRESS_BACKFILL: 'true' }, 'manual', 'on_success'],
+      ['a schedule for other jobs', schedule, 'manual', 'never'],
+      ['a schedule for the backfill', { ...schedule, MODPRESS_BACKFILL: 'true' }, 'manual', 'on_success'],
     ])('for %s', (_name, variables, publish, backfill) => {
       expect([whenOf('modpress:publish', variables), whenOf('modpress:backfill', variables)]).toEqual([
         publish,
@@ -129,11 +134,11 @@ describe('the CI jobs', () => {
     });
   });
 
-  it('take nothing over that is for other jobs', () => {
+  it('inherit no defaults that are meant for other jobs', () => {
     expect(file['.modpress'].inherit).toEqual({ default: ['tags'] });
   });
 
-  it('one publishes the tags of the project that it runs in', async () => {
+  it('publish the tags of the project in which the job runs', async () => {
     await pushTags(await office.gitlab.createProject('team/own'), library(`${PREFIX}/team/own`, 'word'), 'v1.0.0');
     const { status, output } = await run('modpress:publish', { project: 'team/own' });
     expect(output).toMatch(/projects +1\n[^]*published +1\n/);
@@ -141,7 +146,7 @@ describe('the CI jobs', () => {
     expect((await fetch(`${service.url}/${PREFIX}/team/own/@v/v1.0.0.info`)).status).toBe(200);
   });
 
-  it('one publishes what it is told to, or everything', async () => {
+  it('publish the given targets, or everything', async () => {
     expect(
       await run('modpress:backfill', {
         project: 'platform/ops',
@@ -154,13 +159,13 @@ describe('the CI jobs', () => {
     });
   });
 
-  it('with ADMIN_TOKEN no id_token is looked at', async () => {
+  it('do not need an id_token if ADMIN_TOKEN is set', async () => {
     expect(
       await run('modpress:publish', { project: 'platform/ops', variables: { ADMIN_TOKEN }, isProtected: false }),
     ).toMatchObject({ status: 0 });
   });
 
-  it('a job that may not gets a line that says so, and fails', async () => {
+  it('fail with a line that says why a job is not allowed', async () => {
     expect(await run('modpress:publish', { project: 'team/lib', isProtected: false })).toMatchObject({
       status: 1,
       output: expect.stringMatching(/answers 403: .*not protected/),
@@ -172,7 +177,7 @@ describe('the CI jobs', () => {
   });
 });
 
-/** When GitLab runs a job in a pipeline with these variables, by the first of its rules that holds. */
+/** The `when` of a job in a pipeline with these variables, from the first rule that matches. */
 function whenOf(name: 'modpress:publish' | 'modpress:backfill', variables: Readonly<Record<string, string>>): string {
   const first = file[name].rules.find(
     (each) => each.if === undefined || each.if.split(' && ').every((part) => holds(part, variables)),
@@ -180,7 +185,7 @@ function whenOf(name: 'modpress:publish' | 'modpress:backfill', variables: Reado
   return first === undefined ? 'never' : (first.when ?? 'on_success');
 }
 
-/** `$NAME`, or `$NAME == "text"` and the like. */
+/** Evaluates a condition such as `$NAME` or `$NAME == "text"`. */
 function holds(condition: string, variables: Readonly<Record<string, string>>): boolean {
   const [, name = '', operator, text, other = ''] = /^\$(\w+)(?: (==|!=) (?:"(.*)"|\$(\w+)))?$/.exec(condition) ?? [];
   if (operator === undefined) return Boolean(variables[name]);

@@ -23,7 +23,7 @@ async function checkRelease(tag: string, changelog: string, version = '1.2.3', l
 describe('.ci/check-release.mjs', () => {
   const changelog = '# Changelog\n\n## [1.2.3] - 2026-11-28\n\n- A change.\n\n## [1.2.2] - 2026-10-01\n';
 
-  it('accepts a tag whose version has a date in the changelog and is that of the package', async () => {
+  it('accepts a tag whose version has a date in the changelog and equals the version of the package', async () => {
     expect(await checkRelease('v1.2.3', changelog)).toEqual({
       passes: true,
       output: 'ready to be released\n',

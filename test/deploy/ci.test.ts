@@ -8,13 +8,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 const ROOT = new URL('../../', import.meta.url);
 const RUN = fileURLToPath(new URL('.ci/run', ROOT));
 
-/** What the fake npm does. */
+/** The behaviour of the fake npm. */
 interface Scenario {
-  /** The test result, by file; without it, the tests end without a result. */
+  /** The test results by file. Undefined: the tests end without a result. */
   readonly files?: readonly { readonly status: string; readonly tests: readonly string[] }[];
   /** The commands of npm that fail. */
   readonly fails?: readonly string[];
-  /** The `process.release.lts` of the Node that npm brings, as an expression. */
+  /** The `process.release.lts` of the Node that npm installs, as an expression. */
   readonly lts?: string;
 }
 
@@ -51,7 +51,7 @@ async function runWith({ files, fails = [], lts = "'Fake'" }: Scenario): Promise
   };
   await writeFile(join(folder, 'result.json'), JSON.stringify(result));
   const version = /^version=(.+)$/m.exec(await readFile(new URL('.ci/lts', ROOT), 'utf8'))?.[1];
-  // The Node that npm brings: this one, with another version and another line.
+  // The Node that npm installs: this Node, with another version and another LTS line.
   await writeFile(
     join(folder, 'preload.cjs'),
     `Object.defineProperty(process, 'version', { value: 'v${version}' });
@@ -96,11 +96,11 @@ exit 0
 
 const passing = { status: 'passed', tests: ['passed', 'passed'] };
 
-/** The parts beside the tests: setup, services, lint, types, dead-code, rooms, format:check, lts. */
+/** The parts besides the tests: setup, services, lint, types, dead-code, rooms, format:check, lts. */
 const PARTS = 8;
 
 describe('.ci/run', () => {
-  it('counts the tests and each other part', async () => {
+  it('counts the tests and each of the other parts', async () => {
     const { status, lastLine, calls } = await runWith({ files: [passing, passing] });
     expect([status, lastLine]).toEqual([0, `${4 + PARTS} passed, 0 failed`]);
     expect(calls).toEqual([
@@ -119,7 +119,7 @@ describe('.ci/run', () => {
     ]);
   });
 
-  it('goes on after a failed test, and fails', async () => {
+  it('continues after a failed test, and fails', async () => {
     const { status, lastLine, calls } = await runWith({
       files: [{ status: 'failed', tests: ['passed', 'failed'] }],
       fails: ['test'],
@@ -147,7 +147,7 @@ describe('.ci/run', () => {
     expect([status, lastLine]).toEqual([1, `${passed + PARTS} passed, 1 failed`]);
   });
 
-  it('shows how long each part took', async () => {
+  it('shows the duration of each part', async () => {
     const { output } = await runWith({ files: [passing], fails: ['types'] });
     expect(output).toMatch(/^tests +\d+ s +ok$/m);
     expect(output).toMatch(/^types +\d+ s +failed$/m);
@@ -164,7 +164,7 @@ describe('.ci/lts', () => {
     expect(await readdir(join(folder, 'cache/modpress'))).toEqual([expect.stringMatching(/^node-[\d.]+$/)]);
   });
 
-  it('leaves nothing behind of a failed download, and fails', async () => {
+  it('leaves no files after a failed download, and fails', async () => {
     const { lastLine } = await runWith({ files: [passing], fails: ['install'] });
     expect(lastLine).toBe(`${1 + PARTS} passed, 1 failed`);
     expect(await readdir(join(folder, 'cache/modpress'))).toEqual([]);

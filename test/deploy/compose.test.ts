@@ -10,18 +10,18 @@ import { exampleVariables, modpressServices, readCompose } from './compose.ts';
 const { services, volumes, secrets } = readCompose(exampleVariables());
 
 describe('compose.yaml', () => {
-  it.each(['GITLAB_URL', 'PUBLIC_URL', 'ACCESS'])('asks for %s', (name) => {
+  it.each(['GITLAB_URL', 'PUBLIC_URL', 'ACCESS'])('requires %s', (name) => {
     expect(() => readCompose({ ...exampleVariables(), [name]: '' })).toThrow(name);
   });
 
-  it('runs all roles in each profile, either in one process or in one each', () => {
+  it('runs all roles in each profile, in one process or in separate processes', () => {
     for (const profile of ['single', 'scaled']) {
       const members = modpressServices(services).filter(([, { profiles }]) => profiles?.includes(profile));
       expect(members.flatMap(([, , roles]) => roles).toSorted(), profile).toEqual([...ROLES].toSorted());
     }
   });
 
-  it('gives every modpress settings that it accepts, secrets by files', async () => {
+  it('gives every modpress valid settings, and secrets as files', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'modpress-compose-'));
     try {
       for (const name of Object.keys(secrets)) await writeFile(join(folder, name), `secret-of-${name}\n`);
@@ -49,7 +49,7 @@ describe('compose.yaml', () => {
     }
   });
 
-  it('restarts, and tells the health of, every service', () => {
+  it('restarts and health-checks every service', () => {
     for (const [name, service] of Object.entries(services)) {
       expect(service.restart, name).toBe('unless-stopped');
       expect(service.healthcheck.test[0], name).toBe('CMD');
@@ -69,7 +69,7 @@ describe('compose.yaml', () => {
     }
   });
 
-  it('is reachable from its own machine alone: TLS comes before it', () => {
+  it('is reachable from its own machine only: a TLS proxy has to be in front of it', () => {
     const ports = Object.values(services).flatMap((service) => service.ports);
     expect(ports.length).toBeGreaterThan(0);
     for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:/);

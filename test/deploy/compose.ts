@@ -25,13 +25,13 @@ const compose = z.object({
   secrets: z.record(z.string(), z.object({ file: z.string() })),
 });
 
-/** A service of compose.yaml, as far as the tests look at it. */
+/** The parts of a service of compose.yaml that the tests read. */
 export type Service = z.output<typeof service>;
 
-/** compose.yaml with its variables filled in from `variables`. Throws for one that is required and missing. */
+/** compose.yaml with its variables replaced by `variables`. Throws if a required variable is missing. */
 export function readCompose(variables: Readonly<Record<string, string>>): z.output<typeof compose> {
   const text = readFileSync(new URL('../../deploy/compose.yaml', import.meta.url), 'utf8');
-  // As Compose does it: in the values, after parsing.
+  // Compose replaces variables in the values, after parsing.
   const filled: unknown = JSON.parse(JSON.stringify(parse(text, { merge: true })), (_, value: unknown) =>
     typeof value === 'string' ? fillIn(value, variables) : value,
   );
@@ -54,7 +54,7 @@ export function exampleVariables(): Record<string, string> {
   );
 }
 
-/** The services that are modpress, with the roles that each of them runs. */
+/** The services that run modpress, with their roles. */
 export function modpressServices(
   services: Readonly<Record<string, Service>>,
 ): [name: string, service: Service, roles: string[]][] {

@@ -24,11 +24,11 @@ function argumentsOf(stage: Stage, keyword: string): string[] {
 }
 
 describe.each(['Dockerfile', 'deploy/minio.Dockerfile'])('%s', (path) => {
-  it('has no fault that a linter knows', () => {
+  it('has no lint errors', () => {
     expect(validate(text(path)).map(({ message, range }) => ({ message, line: range.start.line + 1 }))).toEqual([]);
   });
 
-  it('runs as a user of its own, given by number and never root', () => {
+  it('runs as a dedicated user, given by number and never root', () => {
     expect(argumentsOf(imageOf(path), 'USER').at(-1)).toMatch(/^[1-9][0-9]{3,}:[1-9][0-9]{3,}$/);
   });
 
@@ -43,7 +43,7 @@ describe.each(['Dockerfile', 'deploy/minio.Dockerfile'])('%s', (path) => {
     expect(owned).toBe(true);
   });
 
-  it('starts its program directly, so that a signal reaches it', () => {
+  it('starts its program directly, so that the program receives signals', () => {
     const image = imageOf(path);
     expect(argumentsOf(image, 'STOPSIGNAL')).toEqual(['SIGTERM']);
     expect(execForm(image, 'ENTRYPOINT')[0]).not.toMatch(/sh$/);
@@ -51,7 +51,7 @@ describe.each(['Dockerfile', 'deploy/minio.Dockerfile'])('%s', (path) => {
     expect(execForm(image, 'HEALTHCHECK').length).toBeGreaterThan(0);
   });
 
-  it('copies from stages that exist, and starts from images with a version', () => {
+  it('copies from existing stages, and uses base images with a version', () => {
     const stages = readStages(new URL(path, root));
     for (const [index, stage] of stages.entries()) {
       expect(stage.image).toMatch(/^[a-z]+:[0-9][0-9a-z.-]*$/);
@@ -78,7 +78,7 @@ describe('the build context', () => {
     }
   });
 
-  it('has nothing else, and no secrets', () => {
+  it('has no other files, and no secrets', () => {
     const ignored = ignore().add(text('.dockerignore'));
     for (const path of [
       '.git/config',
@@ -94,7 +94,7 @@ describe('the build context', () => {
 });
 
 describe('MinIO', () => {
-  it('is deployed in the version that the tests run against', () => {
+  it('is deployed in the version of the tests', () => {
     const tested = /github\.com\/minio\/minio@\S+?(?=')/.exec(text('test/services/minio.ts'))?.[0];
     expect(tested).toBeDefined();
     expect(text('deploy/minio.Dockerfile')).toContain(`go install ${tested}\n`);

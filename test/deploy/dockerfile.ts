@@ -1,14 +1,14 @@
 import { DockerfileParser, ModifiableInstruction, type Instruction as ParsedInstruction } from 'dockerfile-ast';
 import { readFileSync } from 'node:fs';
 
-/** One instruction: `--flag=value` options apart from the rest of it, on one line. */
+/** One instruction on one line, with its `--flag=value` options separate. */
 export interface Instruction {
   readonly keyword: string;
   readonly flags: ReadonlyMap<string, string>;
   readonly text: string;
 }
 
-/** What begins with a FROM. */
+/** A build stage, which begins with FROM. */
 export interface Stage {
   /** The name after AS, if it has one. */
   readonly name: string | undefined;
@@ -31,7 +31,7 @@ export function readStages(file: URL): Stage[] {
   return stages;
 }
 
-/** The words of an instruction in its exec form, such as `CMD ["serve"]`. Throws for the shell form. */
+/** The words of an instruction in exec form, such as `CMD ["serve"]`. Throws for the shell form. */
 export function execForm(stage: Stage, keyword: string): string[] {
   const found = stage.instructions.find((instruction) => instruction.keyword === keyword);
   if (!found) throw new Error(`there is no ${keyword}`);

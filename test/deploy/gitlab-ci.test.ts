@@ -27,7 +27,7 @@ async function readJobs() {
 }
 
 describe('.gitlab-ci.yml', () => {
-  it('runs .ci/run for merge requests, the default branch and tags, but not for a schedule', async () => {
+  it('runs .ci/run for merge requests, the default branch and tags, but not for schedules', async () => {
     const { check } = await readJobs();
     expect(check.script).toEqual(['.ci/run']);
     expect(check.rules).toEqual([
@@ -38,7 +38,7 @@ describe('.gitlab-ci.yml', () => {
     ]);
   });
 
-  it('runs the mutants and every benchmark for a schedule alone', async () => {
+  it('runs the mutation tests and all benchmarks for schedules only', async () => {
     const { mutants, benches } = await readJobs();
     const { scripts } = z
       .object({ scripts: z.record(z.string(), z.string()) })
@@ -53,7 +53,7 @@ describe('.gitlab-ci.yml', () => {
     for (const { rules } of [mutants, benches]) expect(rules).toEqual([{ if: SCHEDULE }]);
   });
 
-  it('checks a release before it builds the image, and does both for tags vX.Y.Z alone', async () => {
+  it('checks a release before it builds the image, and does both for tags vX.Y.Z only', async () => {
     const { stages, check, release, image } = await readJobs();
     expect(stages).toEqual([check.stage, release.stage, image.stage]);
     expect(release.script).toContain('node .ci/check-release.mjs "$CI_COMMIT_TAG"');

@@ -14,7 +14,7 @@ import { startRedis, type RedisService } from '../services/redis.ts';
 import { exampleVariables, modpressServices, readCompose } from './compose.ts';
 import { execForm, readStages, type Stage } from './dockerfile.ts';
 
-/** The image without Docker: the Dockerfile's steps in folders, and what compose.yaml starts, as processes. */
+/** Tests the image without Docker: runs the steps of the Dockerfile in folders, and the services of compose.yaml as processes. */
 
 const root = new URL('../../', import.meta.url);
 const run = promisify(execFile);
@@ -37,7 +37,7 @@ beforeAll(async () => {
   clearAfterwards(() => void gitlab.close());
 }, 300_000);
 
-/** How to clear away what the tests started, last first, however far the start came. */
+/** Cleans up after the tests in reverse order, even if the start failed midway. */
 const clearing: (() => void | Promise<void>)[] = [];
 
 function clearAfterwards(clear: () => void | Promise<void>): void {
@@ -73,13 +73,13 @@ describe('the image', () => {
     expect(components.map(({ name }) => name)).not.toContain('typescript');
   });
 
-  it('tells its version', async () => {
+  it('prints its version', async () => {
     const [command = '', ...args] = localEntrypoint();
     const { stdout } = await run(command, [...args, '--version']);
     expect(stdout).toMatch(/^[0-9]+\.[0-9]+\.[0-9]+\n$/);
   });
 
-  it('ends with what is wrong when settings are missing', async () => {
+  it('ends with an error when settings are missing', async () => {
     const [command = '', ...args] = localEntrypoint();
     const failure: unknown = await run(command, [...args, ...execForm(image, 'CMD')], {
       env: { PATH: process.env['PATH'] },
@@ -88,7 +88,7 @@ describe('the image', () => {
   });
 
   it.each(modpressServices(readCompose(exampleVariables()).services))(
-    'runs as %s of compose.yaml, becomes healthy and ready, and stops when told',
+    'runs as %s of compose.yaml, becomes healthy and ready, and stops on SIGTERM',
     async (name, service) => {
       const environment = await localEnvironment(service.environment);
       const [command = '', ...args] = [...localEntrypoint(), ...(service.command ?? execForm(image, 'CMD'))];
@@ -101,7 +101,7 @@ describe('the image', () => {
         const port = await portOf(child);
         const health = { ...environment, LISTEN: `:${port}` };
         expect(await statusOf(execForm(image, 'HEALTHCHECK'), health)).toBe(0);
-        // A new bucket for each service: this is also what creates it, so only a worker can do it.
+        // Each service has a new bucket. Only a worker can create it.
         const ready = await fetch(`http://127.0.0.1:${port}/-/readyz`);
         const text = await ready.text();
         if (name === 'webhook' || name === 'proxy') expect(text).toContain('create');
@@ -130,7 +130,7 @@ async function buildImage(): Promise<Stage> {
     for (const { keyword, text, flags } of stage.instructions) {
       if (keyword === 'WORKDIR') await mkdir((workdir = join(place, text)), { recursive: true });
       if (keyword === 'COPY') await copy(text.split(' '), flags.get('from'), workdir);
-      // The last stage only makes the folder for the volume, which takes root and an absolute path.
+      // The last stage only creates the folder for the volume, which needs root and an absolute path.
       if (keyword === 'RUN' && stage !== last) await runStep(text, workdir);
     }
   }
@@ -149,11 +149,11 @@ async function copy(words: readonly string[], from: string | undefined, workdir:
 
 async function runStep(command: string, workdir: string): Promise<void> {
   if (/^npm ci (?!.*--omit)/.test(command)) {
-    // This very installation stands in the checkout: without it, no test could run.
+    // The checkout has this installation already: without it, no test could run.
     await symlink(fileURLToPath(new URL('node_modules', root)), join(workdir, 'node_modules'));
     return;
   }
-  // What was fetched for the checkout is in npm's cache already.
+  // npm's cache has the packages from the installation of the checkout.
   const env = {
     PATH: process.env['PATH'],
     HOME: process.env['HOME'],
@@ -167,7 +167,7 @@ function localEntrypoint(): string[] {
   return execForm(image, 'ENTRYPOINT').map((word) => (word.startsWith('/') ? join(folder, 'image', word) : word));
 }
 
-/** A service's environment with the other services where they are here. */
+/** The environment of a service with the local addresses of the other services. */
 async function localEnvironment(environment: Readonly<Record<string, string>>): Promise<Record<string, string>> {
   const secrets = await mkdtemp(join(folder, 'secrets-'));
   await writeFile(join(secrets, 'gitlab_token'), 'token\n');
@@ -191,7 +191,7 @@ async function localEnvironment(environment: Readonly<Record<string, string>>): 
   };
 }
 
-/** The port from the line in the log that says that the service is ready. */
+/** The port, from the log line of the start of the service. */
 async function portOf(child: ChildProcess): Promise<number> {
   if (!child.stdout || !child.stderr) throw new Error('the process has no output');
   let errors = '';
@@ -203,7 +203,7 @@ async function portOf(child: ChildProcess): Promise<number> {
       return port;
     }
   }
-  throw new Error(`it ended before it was ready: ${errors}`);
+  throw new Error(`the process ended before it was ready: ${errors}`);
 }
 
 async function statusOf([command = '', ...args]: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -216,7 +216,7 @@ function signalOf(stage: Stage): NodeJS.Signals {
   return stage.instructions.find(({ keyword }) => keyword === 'STOPSIGNAL')?.text as NodeJS.Signals;
 }
 
-/** A GitLab without projects: enough for a service that has nothing to publish. */
+/** A GitLab without projects, for services that have nothing to publish. */
 async function startEmptyGitLab(): Promise<Server> {
   const server = createServer((_, response) => {
     response.setHeader('Content-Type', 'application/json').end('[]');

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 const text = readFileSync(new URL('../../deploy/nginx.conf', import.meta.url), 'utf8').replace(/#.*$/gm, '');
 
-/** The directives directly within the block that begins with `opening`. */
+/** The directives of the block that begins with `opening`, without nested blocks. */
 function directivesOf(opening: string): string[] {
   const start = text.indexOf(`${opening} {`);
   if (start < 0) throw new Error(`there is no ${opening}`);
@@ -22,15 +22,15 @@ describe('nginx.conf', () => {
     expect(lines.filter((line) => line !== '' && !/[;{}]$/.test(line))).toEqual([]);
   });
 
-  it('lets GitLab send all that it may, and nobody else much', () => {
+  it('allows large bodies for the webhook of GitLab, and only small ones elsewhere', () => {
     expect(directivesOf('location = /-/webhook')).toContain('client_max_body_size 25m');
     expect(directivesOf('server')).toContain('client_max_body_size 1k');
   });
 
-  it('passes modules on as they come: URL and bytes', () => {
+  it('passes URLs and bytes of modules through unchanged', () => {
     expect(directivesOf('location /')).toContain('proxy_buffering off');
     expect(directivesOf('server')).toContain('gzip off');
-    // With a path, nginx would decode the URL and encode it its own way.
+    // With a path, nginx would decode the URL and encode it differently.
     expect(text).not.toMatch(/proxy_pass https?:\/\/[^/;]+\//);
   });
 

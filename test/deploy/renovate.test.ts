@@ -7,7 +7,7 @@ async function text(path: string): Promise<string> {
 }
 
 describe('renovate.json', () => {
-  it('holds dependency-cruiser below the version that does not run on Node 20', async () => {
+  it('keeps dependency-cruiser below the version that does not run on Node 20', async () => {
     const rule = z.object({
       matchPackageNames: z.array(z.string()).optional(),
       allowedVersions: z.string().optional(),

@@ -14,20 +14,20 @@ describe('modpress.service', () => {
     expect(lines.filter((line) => !/^\[(?:Unit|Service|Install)\]$|^[A-Z][A-Za-z]+=/.test(line))).toEqual([]);
   });
 
-  it('is accepted by systemd, where there is one', () => {
+  it('is accepted by systemd-analyze, if it is installed', () => {
     const { error, status, stderr } = spawnSync('systemd-analyze', ['verify', fileURLToPath(unit)], {
       encoding: 'utf8',
     });
-    // Elsewhere the other tests have to do; the program that it starts need not be where the unit says.
+    // Without it, the other tests have to suffice. The program need not exist at the path in the unit.
     if (error && 'code' in error && error.code === 'ENOENT') return;
-    const complaints = stderr
+    const errors = stderr
       .split('\n')
       .filter((line) => line.includes('modpress.service') && !line.includes('/usr/bin/node is not executable'));
-    expect(complaints).toEqual([]);
+    expect(errors).toEqual([]);
     expect(status === 0 || stderr.includes('/usr/bin/node is not executable')).toBe(true);
   });
 
-  it('sets settings that exist, secrets by credentials', () => {
+  it('uses settings that exist, and passes secrets as credentials', () => {
     const variables = lines.flatMap((line) => /^Environment=([A-Z_]+)=(.*)$/.exec(line)?.slice(1, 2) ?? []);
     expect(variables).toContain('GITLAB_TOKEN_FILE');
     const known = new Set([...Object.keys(settings), 'NODE_ENV', 'TMPDIR']);
@@ -38,7 +38,7 @@ describe('modpress.service', () => {
     }
   });
 
-  it('does not start again with wrong settings, and gives a stop time to finish jobs', () => {
+  it('does not restart after wrong settings, and allows time to finish jobs when it stops', () => {
     expect(lines).toEqual(
       expect.arrayContaining([
         'Restart=on-failure',
@@ -59,7 +59,7 @@ describe('modpress.service', () => {
       'CapabilityBoundingSet=',
     ];
     expect(lines).toEqual(expect.arrayContaining(wanted));
-    // V8 needs memory that is both.
+    // V8 needs memory that is both writable and executable.
     expect(lines).not.toContain('MemoryDenyWriteExecute=yes');
   });
 });

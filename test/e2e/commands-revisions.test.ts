@@ -217,8 +217,8 @@ async function refusals(
   const names = queries.map((query) => `${GROUP}/ahead@${filled(query)}`);
   const { modpress, direct } = expectFailure(await both.go(['get', ...names]));
   const reasonsIn = (stderr: string): string[] => {
-    const complaints = stderr.split(/^go: /m);
-    return names.map((name) => complaints.find((complaint) => complaint.startsWith(`${name}: `)) ?? '');
+    const messages = stderr.split(/^go: /m);
+    return names.map((name) => messages.find((message) => message.startsWith(`${name}: `)) ?? '');
   };
   return { modpress: reasonsIn(modpress), direct: reasonsIn(direct) };
 }

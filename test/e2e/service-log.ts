@@ -10,7 +10,7 @@ export interface LogLine {
 export class ServiceLog {
   readonly lines: LogLine[] = [];
   /** Output that is not a log line. */
-  complaints = '';
+  otherOutput = '';
   #ended = false;
   /** Callbacks for each change: a new line, or the end. */
   readonly #waiting = new Set<() => void>();
@@ -20,7 +20,7 @@ export class ServiceLog {
     try {
       this.lines.push(JSON.parse(line) as LogLine);
     } catch {
-      this.complaints += `${line}\n`;
+      this.otherOutput += `${line}\n`;
     }
     this.#notify();
   }
@@ -45,7 +45,7 @@ export class ServiceLog {
 
   /** All output, for an error message. */
   text(): string {
-    return `${this.complaints}${this.lines.map((line) => JSON.stringify(line)).join('\n')}`;
+    return `${this.otherOutput}${this.lines.map((line) => JSON.stringify(line)).join('\n')}`;
   }
 
   #notify(): void {

@@ -44,7 +44,7 @@ export async function startService(
   const child = await startMain(args, { LISTEN: '127.0.0.1:0', ...settings });
   const log = new ServiceLog();
   createInterface({ input: child.stdout }).on('line', (line) => log.add(line));
-  child.stderr.on('data', (chunk: Buffer) => (log.complaints += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (log.otherOutput += chunk.toString()));
   const closed = once(child, 'close').then(() => log.end());
 
   const stop = async (): Promise<void> => {
@@ -53,7 +53,7 @@ export async function startService(
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
     await closed;
     clearTimeout(timer);
-    if (child.exitCode !== 0 || log.complaints !== '') {
+    if (child.exitCode !== 0 || log.otherOutput !== '') {
       throw new Error(`modpress was stopped and ended with ${child.signalCode ?? child.exitCode}:\n${log.text()}`);
     }
   };

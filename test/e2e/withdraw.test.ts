@@ -166,14 +166,14 @@ describe('the command', () => {
       () => ['rsc.io/quote@v1.0.0', '--reason', REASON],
       `the store has no files of rsc.io/quote, and it is not a private module: the paths of private modules begin with ${PREFIX}`,
     ],
-  ] as const)('refuses %s with one line and status 2', async (_, args, complaint) => {
+  ] as const)('refuses %s with one line and status 2', async (_, args, message) => {
     const { status, stdout, stderr } = await run(args());
     expect([status, stdout, stderr]).toEqual([
       2,
       '',
       expect.stringMatching(/^modpress: .*\nmodpress: see modpress withdraw --help\n$/),
     ]);
-    expect(stderr).toContain(complaint);
+    expect(stderr).toContain(message);
     expect((await get(`${service.url}/${module}/@v/v1.1.0.info`)).status).toBe(200);
   });
 

@@ -13,9 +13,9 @@ import { text } from './api/query.ts';
 import type { Git } from './git.ts';
 import { lastPart, type ProjectRecord } from './instance.ts';
 
-const windowMs = 60_000;
+const WINDOW_MS = 60_000;
 /** GitLab's limit for requests without a token. */
-const anonymousLimit = 100;
+const ANONYMOUS_LIMIT = 100;
 
 type Format = 'tar' | 'tar.gz' | 'zip';
 
@@ -141,12 +141,12 @@ export class Archives {
     const key = `${project.id} ${token ?? ''}`;
     const now = performance.now();
     let window = this.#windows.get(key);
-    if (window === undefined || now - window.start >= windowMs) {
+    if (window === undefined || now - window.start >= WINDOW_MS) {
       window = { start: now, count: 0 };
       this.#windows.set(key, window);
     }
     window.count += 1;
-    if (window.count > (token === undefined ? anonymousLimit : this.#limit)) {
+    if (window.count > (token === undefined ? ANONYMOUS_LIMIT : this.#limit)) {
       throw new ApiError(429, {
         message: { error: 'This archive has been requested too many times. Try again later.' },
       });

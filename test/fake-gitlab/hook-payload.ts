@@ -9,7 +9,7 @@ import type { Token } from './tokens.ts';
 const visibilityLevel = { private: 0, internal: 10, public: 20 } as const;
 
 /** The maximum number of commits that a push hook lists. */
-const listedCommits = 20;
+const MAX_LISTED_COMMITS = 20;
 
 /** Builds the bodies of hooks (lib/gitlab/data_builder/push.rb and repository.rb). */
 export class HookPayload {
@@ -112,7 +112,7 @@ export class HookPayload {
     const range = before === zeroId ? [after] : [after, `^${before}`];
     const output = await this.#git.run(['rev-list', '--reverse', ...range], { cwd: repository.directory });
     const ids = output.toString().split('\n').slice(0, -1);
-    const commits = await Promise.all(ids.slice(-listedCommits).map((id) => repository.commit(id)));
+    const commits = await Promise.all(ids.slice(-MAX_LISTED_COMMITS).map((id) => repository.commit(id)));
     return { commits: commits.filter((commit) => commit !== undefined), total: ids.length };
   }
 

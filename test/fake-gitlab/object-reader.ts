@@ -14,7 +14,7 @@ interface Waiting {
 }
 
 /** The time after which the process of an unused reader ends, in milliseconds. */
-const idleMs = 3_000;
+const IDLE_MS = 3_000;
 
 /**
  * Reads objects through one long-lived `git cat-file --batch`, because a process for each object would cost
@@ -98,6 +98,6 @@ export class ObjectReader {
     }
     this.#chunks = [bytes];
     this.#length = bytes.length;
-    if (this.#waiting.length === 0) this.#idle = setTimeout(() => this.#stop(), idleMs).unref();
+    if (this.#waiting.length === 0) this.#idle = setTimeout(() => this.#stop(), IDLE_MS).unref();
   }
 }

@@ -6,7 +6,7 @@ import { zeroId, type RefChange } from './repository.ts';
 import type { Token } from './tokens.ts';
 
 /** GitLab's `push_event_hooks_limit`: if a push has more changes of one kind than this, none of them calls a hook. */
-const hooksLimit = 3;
+const MAX_CHANGES_WITH_HOOKS = 3;
 
 /** Calls hooks for the changes of a push (app/services/git/process_ref_changes_service.rb). */
 export class PushEvents {
@@ -56,7 +56,7 @@ export class PushEvents {
       const trigger = isTag ? 'tag_push_hooks' : 'push_hooks';
       const prefix = isTag ? 'refs/tags/' : 'refs/heads/';
       for (const group of byAction(changes.filter(({ ref }) => ref.startsWith(prefix)))) {
-        if (group.length > hooksLimit) continue;
+        if (group.length > MAX_CHANGES_WITH_HOOKS) continue;
         for (const change of group) call(hooks, { trigger, payload: await this.#payload.push(project, change, user) });
       }
     }

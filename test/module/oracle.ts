@@ -29,7 +29,7 @@ export interface Question {
   readonly Files?: readonly { Path: string; Symlink?: boolean; Content?: string }[];
 }
 
-/** The real golang.org/x/mod in a process of its own, which answers questions in order. */
+/** The real golang.org/x/mod in a separate process, which processes requests in order. */
 export class Oracle {
   readonly #folder = mkdtempSync(join(tmpdir(), 'modpress-oracle-'));
   readonly #process: ChildProcessWithoutNullStreams;

@@ -18,7 +18,7 @@ test('every code point has the class of the tables', () => {
   expect(runs(isPrint)).toBe(PRINTABLE);
 });
 
-test('folds case by simple folding, not by lower-casing', () => {
+test('uses simple case folding, not lower-casing', () => {
   expect(foldCase('ABCxyz09')).toBe('abcxyz09');
   expect(foldCase('\u212a')).toBe('k');
   expect(foldCase('ſ')).toBe(foldCase('S'));

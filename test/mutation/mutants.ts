@@ -371,7 +371,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/build/file-from-blob.ts',
-    breaks: 'files from blobs are converted as attributes say',
+    breaks: 'files from blobs are converted according to the attributes',
     find: "if (conversion.ident || conversion.crlf !== 'never') {",
     replace: 'if (conversion.ident) {',
     tests: 'test/publish/checksums.test.ts',

@@ -24,7 +24,7 @@ describe('a passage', () => {
     expect(findPassage(source, source.includes("'") ? "return 'x y'" : 'if (a && b) return c;')).toEqual([]);
   });
 
-  it('takes signs of regular expressions as they are', () => {
+  it('matches special characters of regular expressions literally', () => {
     expect(findPassage('x = /[a-z]+(?:\\.\\d)*$/;', '/[a-z]+(?:\\.\\d)*$/')).toHaveLength(1);
     expect(findPassage('x = /abc/;', '/[a-z]+/')).toEqual([]);
   });

@@ -1,7 +1,7 @@
 /**
- * The places in a source where a passage occurs. White space and line breaks do not count, and neither does the comma that
- * a formatter puts behind the last of several lines: the passage stays found when the source is laid out anew. Within a
- * word, and between two words, white space does count.
+ * The places in a source where a passage occurs. White space and line breaks are ignored, and so is the trailing comma that
+ * a formatter adds to the last of several lines: a passage is still found after the source was reformatted. White space
+ * within a word and between two words is not ignored.
  */
 export function findPassage(source: string, passage: string): { readonly start: number; readonly end: number }[] {
   return Array.from(source.matchAll(patternOf(passage)), ({ index, 0: text }) => ({
@@ -17,14 +17,14 @@ export function replacePassage(source: string, passage: string, replacement: str
   return source.slice(0, place.start) + replacement + source.slice(place.end);
 }
 
-/** Strings stay whole, since a formatter changes nothing in them; all else is words and single signs. */
+/** Splits text into strings, which a formatter does not change, words and single characters. */
 const TOKEN = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|[\w$]+|[^\s\w$]/gu;
 
 const IS_WORD = /^[\w$]/u;
 
 function patternOf(passage: string): RegExp {
   const tokens = passage.match(TOKEN);
-  if (tokens === null) throw new Error('a passage without any text is everywhere');
+  if (tokens === null) throw new Error('an empty passage occurs everywhere');
   const parts = tokens.map((token, index) => {
     const before = tokens[index - 1];
     const text = token.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');

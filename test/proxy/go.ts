@@ -11,7 +11,7 @@ export interface GoResult {
   readonly stderr: string;
 }
 
-/** The real go command, with its own empty module cache, in an empty module of its own. */
+/** The real go command, with its own empty module cache, in a separate empty module. */
 export interface Go extends AsyncDisposable {
   /** Folder of the module in which the command runs. */
   readonly folder: string;

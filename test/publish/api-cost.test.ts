@@ -9,7 +9,7 @@ import { startPublishing, type Publishing } from './publishing.ts';
 const HOST = 'gitlab.example';
 const GO_MOD = 'module gitlab.example/x\n\ngo 1.24\n';
 
-/** What publishing one tag asks GitLab for: how many requests of each kind, and which files by name. */
+/** The requests to GitLab for publishing one tag: the number of each kind, and the names of the requested files. */
 interface Cost {
   readonly project: number;
   readonly tag: number;
@@ -19,7 +19,7 @@ interface Cost {
   readonly files: readonly string[];
 }
 
-/** Of a module at the root of a repository, with less than a hundred entries in its tree. */
+/** The requests for a module at the root of a repository, with less than a hundred entries in its tree. */
 const PLAIN: Cost = { project: 1, tag: 1, tree: 1, archive: 1, blob: 0, files: ['go.mod'] };
 
 let gitlab: StandIn;
@@ -46,7 +46,7 @@ describe('publishing a tag costs these calls to GitLab:', () => {
     [200, 3],
     [250, 3],
   ])('the tag, the project, go.mod, the archive, and with %i files %i pages of the tree', async (count, pages) => {
-    // A full page does not tell that it is the last one.
+    // A full page does not show that it is the last one.
     expect(pages).toBe(Math.floor(count / 100) + 1);
     const files = Object.fromEntries(
       Array.from({ length: count - 1 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]),
@@ -146,13 +146,13 @@ async function costOf(files: Readonly<Record<string, FileContent>>, tag = 'v1.0.
   const paths = gitlab.requests.map(({ path }) =>
     decodeURIComponent(path.replace(`/api/v4/projects/${project.id}`, '')),
   );
-  const many = (pattern: RegExp): number => paths.filter((path) => pattern.test(path)).length;
+  const countOf = (pattern: RegExp): number => paths.filter((path) => pattern.test(path)).length;
   const cost: Cost = {
-    project: many(/^$/),
-    tag: many(/^\/repository\/tags\//),
-    tree: many(/^\/repository\/tree$/),
-    archive: many(/^\/repository\/archive/),
-    blob: many(/^\/repository\/blobs\//),
+    project: countOf(/^$/),
+    tag: countOf(/^\/repository\/tags\//),
+    tree: countOf(/^\/repository\/tree$/),
+    archive: countOf(/^\/repository\/archive/),
+    blob: countOf(/^\/repository\/blobs\//),
     files: paths.flatMap((path) => /^\/repository\/files\/(.*)\/raw$/.exec(path)?.[1] ?? []),
   };
   const { files: named, ...numbers } = cost;

@@ -69,16 +69,16 @@ afterAll(async () => {
   await rm(temporaryRoot, { recursive: true, force: true });
 });
 
-/** The ways in which a version is built, and how a tag is listed for it. All of them have to give the same bytes. */
+/** The ways to build a version, and the listed tag for each way. All ways have to give the same bytes. */
 const WAYS = [
   { way: 'an archive', strategy: 'archive' as const },
   { way: 'blobs', strategy: 'blobs' as const },
   { way: 'the tree of the commit and blobs', strategy: 'shared tree' as const },
 ];
-/** What git alone can convert, and what has so many files that an archive may be the cheapest way to get the blobs. */
+/** Cases that only git can convert, and cases with so many files that an archive may be the cheapest source of the blobs. */
 const MAY_HAVE_ARCHIVE = new Set([
   'another encoding by attribute',
-  'export-ignore and a pattern that is not read, elsewhere',
+  'export-ignore and an unsupported pattern in another directory',
   'export-ignore and text=auto eol=crlf',
   'thousands of files',
 ]);
@@ -136,7 +136,7 @@ describe.each(WAYS)('from $way', ({ way, strategy }) => {
           Version: directInfo.Version,
           Time: directInfo.Time,
         });
-        // Else it would prove nothing: a way could be another one.
+        // Otherwise the test would prove nothing: the version could have been built in another way.
         const hadArchive = gitlab.requests.some(({ path }) => path.includes('/repository/archive'));
         expect(hadArchive).toBe(strategy === 'archive' || (hadArchive && MAY_HAVE_ARCHIVE.has(shape.name)));
       }
@@ -318,13 +318,13 @@ describe('the conversion of a file by .gitattributes', () => {
     below: fc.dictionary(fc.constantFrom('d', 'e', 'd/e', 'dd'), attributes, { maxKeys: 2 }),
     files: fc.dictionary(path, bytes, { minKeys: 8, maxKeys: 16 }),
   });
-  // Git takes longer to start than to make hundreds of files.
+  // Starting git takes longer than creating hundreds of files.
   const repository = fc.record({
     root: attributes,
     rooms: fc.array(room, { minLength: 30, maxLength: 40, size: 'max' }),
   });
 
-  test('is decided within a moment, whatever the lines, or left to git', () => {
+  test('is decided quickly for any lines, or left to git', () => {
     const pushed = Array.from({ length: 3000 }, (_, index) => `assets/f${index}.png filter=lfs -text\n`).join('');
     const paths = Array.from({ length: 3000 }, (_, index) => `assets/g${index}.go`);
     const started = performance.now();
@@ -377,7 +377,7 @@ describe('the conversion of a file by .gitattributes', () => {
         const truth = await collect(body, size, name);
         const raw = files.get(name);
         if (raw === undefined) continue;
-        // In whatever order the files come.
+        // The order of the files does not matter.
         const conversion = conversionOf(governing.toReversed(), name);
         compared[conversion === 'unsure' ? 'unsure' : truth.equals(raw) ? 'same' : 'changed']++;
         if (conversion === 'unsure') continue;
@@ -391,13 +391,13 @@ describe('the conversion of a file by .gitattributes', () => {
     } finally {
       await git.close();
     }
-    // Else it would prove nothing.
+    // Otherwise the test would prove nothing.
     expect(compared.changed).toBeGreaterThan(100);
     expect(compared.same).toBeGreaterThan(500);
   }, 120_000);
 });
 
-/** What a .gitattributes file at the root says of each path. */
+/** The attributes of each path from a .gitattributes file at the root. */
 function conversionsOf(text: string, paths: readonly string[]): ReturnType<typeof conversionOf>[] {
   const files = [{ directory: '', text }];
   return paths.map((name) => conversionOf(files, name));

@@ -25,9 +25,9 @@ let gitlab: StandIn;
 let client: GitLabClient;
 let folder: string;
 let cache: BlobCache;
-/** With a cache of blobs, and GitLab's five archives a minute. */
+/** A publisher with a cache of blobs, and with GitLab's five archives a minute. */
 let publishing: Publishing;
-/** With archives alone, as many as it wants: what the other one is compared with. */
+/** A publisher with archives only, without a rate limit, for comparison. */
 let plain: Publishing;
 let count = 0;
 
@@ -97,7 +97,7 @@ describe('thirty modules tagged on one commit', () => {
     await inTurns(before, async (tag) => void (await published(project, tag, before.get(tag), none)));
     const { archive, blob } = calls(project);
     expect(archive).toBeUndefined();
-    // Each file once, although several ask for the shared ones.
+    // Each file once, although several tags request the shared ones.
     expect(blob).toBeLessThanOrEqual(123);
     await sameAsPlain(project, tags, none);
   });
@@ -141,7 +141,7 @@ describe('thirty modules tagged on one commit', () => {
       path: `others/f${index}`,
       mode: '100644',
     }));
-    // The whole tree in one page: the stand-in would take minutes for five hundred.
+    // The whole tree in one page: five hundred pages would take the stand-in minutes.
     const whole = gitlab.faults.add({ path: /\/tree\?(?!.*path=)/, times: 100, kind: { status: 200, body: entries } });
     const before = await listed(project, tags, true);
     gitlab.clearRequests();
@@ -182,7 +182,7 @@ describe('a listed tag', () => {
     expect(calls(project)).toMatchObject({ tag: 1 });
   });
 
-  test.each(['working-tree-encoding=UTF-16LE', 'a pattern that is not read'])(
+  test.each(['working-tree-encoding=UTF-16LE', 'an unsupported pattern'])(
     'and has %s comes from an archive',
     async (kind) => {
       const attributes = kind.startsWith('working') ? `*.txt ${kind}\n` : '"\\052.txt" eol=crlf\n';
@@ -256,7 +256,7 @@ describe('a listed tag', () => {
     await small.clear();
   });
 
-  // What GitLab's API says of a commit while Gitaly is down.
+  // The response of GitLab's API for a commit while Gitaly is down.
   test.each([true, false])(
     'is not taken for no module while GitLab does not find its commit (on a shared one: %s)',
     async (sharesCommit) => {
@@ -328,7 +328,7 @@ describe('a pushed tag', () => {
     expect(cache.has(blob)).toBe(false);
   });
 
-  test('is built from blobs while GitLab refuses archives that another program used up', async () => {
+  test('is built from blobs while GitLab refuses archives because another program reached the limit', async () => {
     const { project, tree } = await repository(oneModule);
     await tree.tag('v1.0.0');
     await tree.push();
@@ -378,7 +378,7 @@ async function tagAll(tree: WorkTree, version: string): Promise<string[]> {
   return tags;
 }
 
-/** What a listing says of tags. */
+/** The tags in the form of a listing. */
 async function listed(project: Project, tags: readonly string[], sharesCommit: boolean): Promise<Map<string, TagJob>> {
   const found = new Map<string, TagJob>();
   for await (const { name, commit, committedAt } of client.tags(project.id)) {
@@ -394,7 +394,7 @@ function readMinutesAgo(job: TagJob, minutes: number): TagJob {
   return { ...job, cachedTag: { ...job.cachedTag, readAt: new Date(Date.now() - minutes * 60_000).toISOString() } };
 }
 
-/** Eight tags at a time, as a backfill does. */
+/** Publishes eight tags at a time, as a backfill does. */
 async function inTurns(tags: ReadonlyMap<string, TagJob>, work: (tag: string) => Promise<void>): Promise<void> {
   const waiting = tags.keys();
   const lane = async (): Promise<void> => {
@@ -414,7 +414,7 @@ async function published(
   return result;
 }
 
-/** The versions have the checksums that they have from an archive. */
+/** Expects the same checksums as from an archive. */
 async function sameAsPlain(project: Project, tags: readonly string[], { publisher } = publishing): Promise<void> {
   for (const tag of tags) {
     const known = await publisher.publish({ projectId: project.id, tag });
@@ -427,7 +427,7 @@ async function sameAsPlain(project: Project, tags: readonly string[], { publishe
   }
 }
 
-/** How many calls of each kind there were since the requests were cleared. */
+/** The number of calls of each kind since the requests were cleared. */
 function calls(project: Project): Record<string, number> {
   const counted: Record<string, number> = {};
   for (const { path } of gitlab.requests) {

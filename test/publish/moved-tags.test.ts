@@ -65,7 +65,7 @@ test('RETAG=replace follows a tag back to an earlier commit', async () => {
       outcome: { status: 'published', commit },
       known: false,
     });
-    // Nothing tells of a version that is not there any more: the sweep would take the tag for done.
+    // No outcome may remain for a removed version: the sweep would consider the tag done.
     expect(await outcomes(publishing)).toEqual([commit]);
     commits.push(await publishedCommit(publishing));
   }
@@ -104,7 +104,7 @@ test('a list written from an outdated listing is replaced', async () => {
   let other: Promise<unknown> | undefined;
   const slow = withStore(store, {
     put: async (key, body) => {
-      // Between its look and its writing, another version is published from beginning to end.
+      // Another version is published completely between the listing and the write.
       if (key.endsWith('/list'))
         await (other ??= start('refuse').then(({ publisher }) =>
           publisher.publish({ projectId: project.id, tag: 'v1.1.0' }),
@@ -116,7 +116,7 @@ test('a list written from an outdated listing is replaced', async () => {
   expect(String(await store.get(listKey(modulePath(`gitlab.example/${project.path}`))))).toBe('v1.0.0\nv1.1.0\n');
 });
 
-test('a name that is too long for the store is refused, not retried for ever', async () => {
+test('a name that is too long for the store is refused, and not retried forever', async () => {
   const directory = 'A'.repeat(130);
   await tree.write({ [`${directory}/go.mod`]: `module gitlab.example/${project.path}/${directory}\n` }).commit('Long');
   await tree.tag(`${directory}/v1.0.0`);
@@ -160,7 +160,7 @@ async function publishedCommit(publishing: Publishing): Promise<string | undefin
   return info.Origin?.Hash;
 }
 
-/** The commits of which there are outcomes. */
+/** The commits that have outcomes. */
 async function outcomes({ store }: Publishing): Promise<string[]> {
   const commits: string[] = [];
   for await (const { key } of store.list(outcomesPrefix(project.id)))

@@ -75,7 +75,7 @@ describe('an outcome', () => {
     expect(apiCalls()).toHaveLength(1);
   });
 
-  test('costs one call for a tag that is no version, and at most three for a repository without go.mod', async () => {
+  test('costs one call for a tag that is not a version, and at most three for a repository without go.mod', async () => {
     const { project, tree } = await library('nightly', 'v1.2');
     tree.write({ 'go.mod': null, 'lib.go': 'package lib\n' });
     await tree.commit('No module');
@@ -219,7 +219,7 @@ describe('when the store fails', () => {
         outcome: { status: 'published' },
       });
       const kinds = (await keysOf(disk)).map((key) => key.replace(/^(\w+)\/.*?(\.\w+|list)$/, '$1 $2')).toSorted();
-      // Nothing looks again at what has an outcome, so that all else has to be there by then.
+      // A tag with an outcome is not checked again, so all other files have to exist before the outcome.
       if (where === 'index/') expect(visible.filter((key) => key.startsWith('outcomes/'))).toEqual([]);
       expect(kinds).toEqual([
         'index .json',
@@ -276,7 +276,7 @@ async function keysOf(store: Store): Promise<string[]> {
   return found;
 }
 
-/** The store, but for puts of keys that contain `where`. */
+/** The store, with failing puts of keys that contain `where`. */
 function failingAt(store: Store, where: string): Store {
   return {
     get: (key) => store.get(key),

@@ -12,15 +12,15 @@ import { moduleKey, type VersionFile } from '../../src/store/layout.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { StandIn } from '../fake-gitlab/stand-in.ts';
 
-/** A publisher on a stand-in and a store, without a queue around it. */
+/** A publisher with a stand-in and a store, without a queue. */
 export interface Publishing {
   readonly publisher: Publisher;
   readonly store: Store;
-  /** A file of a published version; rejects if it is not there. */
+  /** A file of a published version. Rejects if it does not exist. */
   read(path: string, version: string, file: VersionFile): Promise<Buffer>;
 }
 
-/** Makes a publisher that keeps everything below `folder`. Archives are not rationed unless `parts` says so. */
+/** Creates a publisher whose files are all in `folder`. There is no limit of archives unless `parts` sets one. */
 export async function startPublishing(
   gitlab: StandIn,
   folder: string,

@@ -7,7 +7,7 @@ export function thirtyModules(seed: number): Record<string, FileContent> {
     'README.md': 'read\n',
     '.gitattributes': '*.bat eol=crlf\ndocs/* export-ignore\n',
   };
-  // No archive has these: they must not be a reason for another one.
+  // No archive contains these, so they must not cause a request for another archive.
   for (let index = 0; index < 20; index++) files[`docs/${index}.txt`] = `${index}\n`;
   for (const name of moduleNames()) {
     files[`${name}/go.mod`] = `module gitlab.example/x/${name}\n\ngo 1.24\n`;
@@ -18,7 +18,7 @@ export function thirtyModules(seed: number): Record<string, FileContent> {
   return files;
 }
 
-/** Their directories. */
+/** The directories of the modules. */
 export function moduleNames(): string[] {
   return Array.from({ length: 30 }, (_, index) => `m${String(index).padStart(2, '0')}`);
 }

@@ -40,7 +40,7 @@ afterAll(async () => {
   await gitlab?.close();
   await rm(folder, { recursive: true, force: true });
 });
-/** A project of its own with two versions, none of them published. */
+/** A separate project with two versions, neither of them published. */
 beforeEach(async () => {
   project = await gitlab.createProject(`group/Lib${++count}`);
   tree = await WorkTree.create(project);
@@ -212,7 +212,7 @@ test('with the lock in Redis, the files are deleted at once, and the withdrawal 
     await publishing?.(`${module()}@v1.1.0`, async () => {
       running = withdrawVersion({ store, lock: withdrawing }, module(), BAD, REASON).then(() => (done = true));
       await expect.poll(() => filesOf('v1.1.0')).toEqual([]);
-      // As a publish without any look at the marker would.
+      // Like a publish that does not check the marker.
       await store.put(moduleKey(module(), BAD, 'info'), Buffer.from('{}'));
       expect(done).toBe(false);
     });
@@ -240,7 +240,7 @@ async function publish(tag: string, parts: Parameters<typeof startPublishing>[2]
   return await publisher.publish({ projectId: project.id, tag });
 }
 
-/** Which of a version's files are there. */
+/** The existing files of a version. */
 async function filesOf(of: string): Promise<string[]> {
   const found = await Promise.all(
     (['info', 'mod', 'zip'] as const).map(async (file) =>

@@ -18,7 +18,7 @@ export function deferred(): { promise: Promise<void>; resolve: () => void } {
   return { promise, resolve: () => settle?.() };
 }
 
-/** A job with a tag of its own, unless `parts` has another one. */
+/** A job with a separate tag, unless `parts` has another one. */
 export function aJob(parts: Partial<TagJob> = {}): TagJob {
   return { ...pushedTag(7, `v1.0.0-${randomUUID()}`, 'a'.repeat(40)), ...parts };
 }

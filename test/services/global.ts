@@ -1,7 +1,7 @@
 import { findMinio } from './minio.ts';
 import { startRedis } from './redis.ts';
 
-/** Before any test: every real component is there, or the run ends with one line on how to get it. */
+/** Runs before all tests. Without a required service, the run ends with one line that says how to install it. */
 export default async function setup(): Promise<void> {
   await findMinio();
   const redis = await startRedis({ own: false });

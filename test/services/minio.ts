@@ -8,16 +8,16 @@ import { promisify } from 'node:util';
 import { Client } from 'minio';
 import { freePort } from './free-port.ts';
 
-/** A real MinIO for tests and the demo: an installed one, or one that Go builds once. */
+/** A real MinIO for tests: an installed program, or one that Go builds once. */
 
 const run = promisify(execFile);
 
-/** MinIO is published as source code alone. This is the newest version, by its commit. */
+/** MinIO is published as source code only. This is the newest version, by its commit. */
 const SOURCE = 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c';
 
 const REGION = 'us-east-1';
 
-/** How often a build prints its progress and touches its lock. In milliseconds. */
+/** The interval at which a build prints its progress and touches its lock. */
 const PROGRESS_MS = 15_000;
 
 export interface Minio extends AsyncDisposable {
@@ -26,11 +26,11 @@ export interface Minio extends AsyncDisposable {
   readonly accessKey: string;
   readonly secretKey: string;
   readonly region: string;
-  /** Where it keeps its data. */
+  /** The folder of its data. */
   readonly folder: string;
   /** Id of the process; undefined while it is stopped. */
   readonly pid: number | undefined;
-  /** Makes an empty bucket and gives its name. */
+  /** Creates an empty bucket and returns its name. */
   bucket(name?: string): Promise<string>;
   /** Ends the process and keeps the data. */
   stop(): Promise<void>;
@@ -61,7 +61,7 @@ export async function startMinio(): Promise<Minio> {
     await rm(folder, { recursive: true, force: true });
   };
 
-  // Another process may take the free port before MinIO does. Then it is tried with another port.
+  // Another process may take the free port before MinIO does. Then MinIO is started with another port.
   for (let attempt = 1; ; attempt += 1) {
     port = await freePort();
     try {
@@ -97,7 +97,7 @@ export async function startMinio(): Promise<Minio> {
   };
 }
 
-/** Path of the MinIO program: from PATH, from Go's bin folder, from our cache, else built into the cache. */
+/** The path of the MinIO program: from PATH, Go's bin folder or our cache. Otherwise it is built into the cache. */
 export async function findMinio(): Promise<string> {
   const { GOBIN, GOPATH, GOEXE } = await goEnvironment();
   const name = `minio${GOEXE}`;
@@ -118,7 +118,7 @@ async function goEnvironment(): Promise<{ GOBIN: string; GOPATH: string; GOEXE: 
     const { stdout } = await run('go', ['env', '-json', 'GOBIN', 'GOPATH', 'GOEXE']);
     return JSON.parse(stdout) as { GOBIN: string; GOPATH: string; GOEXE: string };
   } catch (error) {
-    throw new Error('Go is needed and was not found: install it from https://go.dev/dl, with its bin folder in PATH', {
+    throw new Error('Go was not found: install it from https://go.dev/dl and add its bin folder to PATH', {
       cause: error,
     });
   }
@@ -132,9 +132,9 @@ async function isProgram(path: string): Promise<boolean> {
 }
 
 /**
- * Builds the program unless another process does, and waits for that one. The lock is a folder that its owner keeps
- * touching; one left untouched belongs to a dead process. Two builds at once would do no harm, only take longer: each
- * builds in a folder of its own and renames the result into its place.
+ * Builds the program, or waits while another process builds it. The lock is a folder that its owner touches
+ * regularly; an old lock belongs to a dead process. Two builds at once are harmless but slower: each
+ * uses a separate folder and renames the result.
  */
 async function buildOnce(target: string): Promise<void> {
   const lock = `${target}.lock`;
@@ -177,10 +177,10 @@ function say(text: string): void {
 async function build(target: string, touchLock: () => Promise<void>): Promise<void> {
   const folder = await mkdtemp(`${target}-build-`);
   const started = Date.now();
-  say('not found, so it is built from source with "go install": 4 to 8 minutes, once');
+  say('not found; building it from source with "go install", which takes 4 to 8 minutes, once');
   const timer = setInterval(() => {
     say(`still building, ${Math.round((Date.now() - started) / 1000)} s`);
-    // Without the touch, another process may start a build too, which does no harm.
+    // If the touch fails, another process may start a build too, which is harmless.
     touchLock().catch((error: unknown) => say(String(error)));
   }, PROGRESS_MS);
   try {
@@ -191,7 +191,7 @@ async function build(target: string, touchLock: () => Promise<void>): Promise<vo
     await rename(join(folder, target.slice(dirname(target).length + 1)), target);
     say(`built in ${Math.round((Date.now() - started) / 1000)} s`);
   } catch (error) {
-    throw new Error(`MinIO could not be built; put a "minio" program into PATH, or try: go install ${SOURCE}`, {
+    throw new Error(`MinIO could not be built; add a "minio" program to PATH, or try: go install ${SOURCE}`, {
       cause: error,
     });
   } finally {
@@ -225,7 +225,7 @@ async function launchMinio(
   child.once('error', (error) => (failure = error));
   if (child.pid !== undefined) child.once('exit', endWithUs(child.pid, folder));
 
-  // Of its health pages, "cluster" is the one that waits until objects can be written.
+  // Only the health page "cluster" waits until objects can be written.
   const deadline = Date.now() + 30_000;
   while (!(await answers(`http://127.0.0.1:${port}/minio/health/cluster`, child))) {
     if (failure === undefined && child.exitCode === null && child.signalCode === null && Date.now() < deadline) {
@@ -239,8 +239,8 @@ async function launchMinio(
 }
 
 /**
- * Kills the process and removes its data when this process ends, even by SIGKILL. A shell does it: it waits for the end of
- * its input, which the system closes with this process. Returns a function that calls the shell off.
+ * Kills the process and removes its data when this process ends, even by SIGKILL. A shell does this: it waits for the end of
+ * its input, which the system closes with this process. Returns a function that stops the shell.
  */
 function endWithUs(pid: number, folder: string): () => void {
   const guard = spawn(
@@ -254,7 +254,7 @@ function endWithUs(pid: number, folder: string): () => void {
   return () => guard.stdin.end('off\n');
 }
 
-/** Whether our process serves, and not another one on the same port. */
+/** Whether our process serves the port, and not another process. */
 async function answers(url: string, child: ChildProcess): Promise<boolean> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(2000) });

@@ -1,4 +1,4 @@
 import findServices from './global.ts';
 
-/** `npm run services`: the services that the tests need, found or built, before any test runs. */
+/** `npm run services`: finds or builds the services that the tests need, before any test runs. */
 await findServices();

@@ -6,14 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { freePort } from './free-port.ts';
 
-/** A Redis for tests. Only one that was started here has a `pid` and can be stopped and started. */
+/** A Redis for tests. Only a Redis that was started here has a `pid` and can be stopped and started. */
 export interface RedisService extends AsyncDisposable {
   readonly url: string;
   readonly pid?: number;
   /** Ends the server, keeping its data (append-only file) and its port for `start`. */
   stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   start(): Promise<void>;
-  /** Ends the server for good and removes its files. A server that was there before is left alone. */
+  /** Ends the server and removes its files. Does not touch a server that was running before. */
   close(): Promise<void>;
 }
 
@@ -21,8 +21,8 @@ const howToGetIt =
   'these tests need Redis: set REDIS_URL, or install redis-server (Debian and Ubuntu: apt-get install redis-server)';
 
 /**
- * Finds a Redis (`REDIS_URL`, else 127.0.0.1:6379) or starts one. With `own` it always starts one, for tests that
- * stop it or empty it; all others keep to keys under a prefix of their own.
+ * Finds a Redis (`REDIS_URL`, otherwise 127.0.0.1:6379) or starts one. With `own` it always starts one, for tests that
+ * stop or empty it. All other tests use only keys with a separate prefix.
  */
 export async function startRedis(options: { own?: boolean } = {}): Promise<RedisService> {
   if (options.own !== true) {
@@ -50,11 +50,11 @@ function foundRedis(url: string): RedisService {
 }
 
 async function refuse(): Promise<never> {
-  throw new Error('this Redis was here before the test: ask for one with { own: true }');
+  throw new Error('this Redis was running before the test: use { own: true }');
 }
 
 async function leaveAlone(): Promise<void> {
-  // Somebody else started it.
+  // This Redis was not started here.
 }
 
 async function ownRedis(): Promise<RedisService> {

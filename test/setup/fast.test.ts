@@ -17,7 +17,7 @@ async function slowOf(files: Readonly<Record<string, string>>): Promise<string[]
   return slowTests(root);
 }
 
-describe('a test is slow', () => {
+describe('a test file', () => {
   it.each([
     ['imports a service', { 'test/a/x.test.ts': "import { startRedis } from '../services/redis.ts';\n" }],
     [
@@ -38,11 +38,11 @@ describe('a test is slow', () => {
     ],
     ['imports a service when it runs', { 'test/a/x.test.ts': "await import('../services/redis.ts');\n" }],
     ['starts the built program', { 'test/a/x.test.ts': "spawn('node', ['dist/main.js']);\n" }],
-  ])('when it %s', async (_, files) => {
+  ])('is slow if it %s', async (_, files) => {
     expect(await slowOf(files)).toEqual(Object.keys(files).filter((path) => path.endsWith('.test.ts')));
   });
 
-  it('not when it imports other parts of the tests, or the source', async () => {
+  it('is fast if it imports only the source or other parts of the tests', async () => {
     const files = {
       'test/a/x.test.ts': "import '../../src/a/x.ts';\nimport './y.ts';\n",
       'test/a/y.ts': "import './x.test.ts';\n",
@@ -52,7 +52,7 @@ describe('a test is slow', () => {
 });
 
 describe('npm run test:fast', () => {
-  it('knows every part that makes a test slow by its present place', () => {
+  it('knows the current path of every part that makes a test slow', () => {
     expect(slowTests(fileURLToPath(new URL('../../', import.meta.url)))).toContain('test/store/s3.test.ts');
   });
 });

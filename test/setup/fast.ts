@@ -2,29 +2,29 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /**
- * What a fast test does without. A test file that imports one of these, itself or through others, is slow; so a new test
- * is sorted by what it needs, and no list of tests can get out of date.
+ * The modules that make a test slow. A test file that imports one of these, directly or indirectly, is slow. So a new test
+ * is classified by its imports, and there is no list of tests that could become outdated.
  */
 export const SLOW_PARTS = [
-  // Real services, which have to be installed, built or started.
+  // Real services, which must be installed, built or started.
   'test/services/redis.ts',
   'test/services/minio.ts',
-  // The whole of modpress.
+  // The complete modpress.
   'test/e2e/service.ts',
   'test/e2e/in-process.ts',
-  // The whole way from a git repository to the store: hundreds of processes of git.
+  // Publishing from a git repository to the store, with hundreds of git processes.
   'test/publish/publishing.ts',
-  // Ten thousand random trees.
+  // Checks of ten thousand random trees.
   'test/module/properties.ts',
 ];
 
-/** Programs that a test starts as processes, by the path that it has to name for that. */
+/** Programs that a test starts as processes, by the path in the test's source. */
 const SLOW_PROGRAMS = ['dist/main.js', 'test/demo/demo.ts'];
 
-/** The test files, as paths from `root`, that are slow. Throws if a part that makes tests slow is no longer there. */
+/** The slow test files, as paths from `root`. Throws if a part that makes tests slow no longer exists. */
 export function slowTests(root: string): string[] {
   for (const path of SLOW_PARTS)
-    if (!existsSync(join(root, path))) throw new Error(`${path} is gone: name what took its place`);
+    if (!existsSync(join(root, path))) throw new Error(`${path} does not exist: update this list`);
   const files = new Map<string, { readonly isSlow: boolean; readonly imports: readonly string[] }>();
   const read = (path: string) => {
     const source = readFileSync(join(root, path), 'utf8');
@@ -32,7 +32,7 @@ export function slowTests(root: string): string[] {
       isSlow: SLOW_PARTS.includes(path) || SLOW_PROGRAMS.some((program) => source.includes(program)),
       imports: importsOf(source)
         .map((target) => join(dirname(path), target))
-        // Not all that looks like an import is one: some tests write sources.
+        // Not every match is an import: some tests contain sources as text.
         .filter((target) => target.startsWith('test/') && existsSync(join(root, target))),
     };
     files.set(path, file);
@@ -53,7 +53,7 @@ export function slowTests(root: string): string[] {
     .filter(isSlow);
 }
 
-/** The paths of the files of this project that a source imports, as they stand there. */
+/** The relative imports of a source, as written there. */
 function importsOf(source: string): string[] {
   return Array.from(source.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*'(\.[^']*\.ts)'/g), ([, target = '']) => target);
 }

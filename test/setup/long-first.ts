@@ -5,12 +5,12 @@ import { slowTests } from './fast.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** The files that take longest. They only decide the order, so an old list does no harm. */
+/** The files that take longest. They only affect the order, so an outdated list is harmless. */
 const LONGEST = new Set(['test/e2e/chaos.test.ts', 'test/queue/bull-queue-outage.test.ts', 'test/store/s3.test.ts']);
 
 /**
- * The order of the test files: the longest first, then the other slow ones, then the fast ones, and the larger file first.
- * A long file that starts last would leave the other workers idle. Within a file, the order stays random.
+ * Orders the test files: the longest first, then the other slow files, then the fast ones; within each group, larger files
+ * first. A long file that starts last would leave the other workers idle. Within a file, the order stays random.
  */
 export class LongFirst extends BaseSequencer {
   override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {

@@ -36,10 +36,10 @@ const bodySchema = z
 type Body = z.infer<typeof bodySchema>;
 
 /** The limit of hook tests and resends per minute and token. */
-const callsAMinute = 5;
+const MAX_TESTS_PER_MINUTE = 5;
 
 /** The maximum number of events per page (lib/api/hooks/events.rb). */
-const eventsAPage = 20;
+const MAX_EVENTS_PER_PAGE = 20;
 
 /** Support for group hooks: available, missing from the licence, or unknown to the edition. */
 export type GroupHooks = 'licensed' | 'unlicensed' | 'community';
@@ -132,7 +132,8 @@ export function hookRoutes(
     }
     router.get(`${path}/:hook_id/events`, (request, response) => {
       const { hook } = one(request);
-      if (integer(request, 'per_page', 20) > eventsAPage) throw badParameter('per_page does not have a valid value');
+      if (integer(request, 'per_page', 20) > MAX_EVENTS_PER_PAGE)
+        throw badParameter('per_page does not have a valid value');
       const wanted = text(request, 'status')?.split(',');
       const events = hook.events.filter(
         ({ response_status: status }) => wanted === undefined || wanted.some((word) => fits(status, word)),
@@ -176,7 +177,7 @@ export function hookRoutes(
   function limit(key: string): void {
     const now = performance.now();
     const recent = (calls.get(key) ?? []).filter((at) => now - at < 60_000);
-    if (recent.length >= callsAMinute) {
+    if (recent.length >= MAX_TESTS_PER_MINUTE) {
       throw new ApiError(429, {
         message: { error: 'This endpoint has been requested too many times. Try again later.' },
       });

@@ -2,7 +2,7 @@ import type { Request, Response } from 'express';
 import { integer } from './query.ts';
 
 /** Above this number of items, GitLab does not count: `X-Total`, `X-Total-Pages` and the `last` link are omitted. */
-const countLimit = 10_000;
+const MAX_COUNTED_ITEMS = 10_000;
 
 /** Divides lists into pages and writes the headers with the link to the next page. */
 export class Pagination {
@@ -35,7 +35,7 @@ export class Pagination {
     const pages = byGitaly ? Math.floor(items.length / perPage) + 1 : Math.max(1, Math.ceil(items.length / perPage));
     const next = byGitaly ? 2 : page < pages ? page + 1 : undefined;
     const previous = page > 1 ? page - 1 : undefined;
-    const counted = style !== 'countless' && items.length <= countLimit;
+    const counted = style !== 'countless' && items.length <= MAX_COUNTED_ITEMS;
 
     const links = [
       ...(previous === undefined ? [] : [this.#link(request, { page: `${previous}` }, 'prev')]),
