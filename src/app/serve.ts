@@ -60,7 +60,7 @@ async function start(config: Config, context: AppContext, core: Core<Config>, me
   const { log, roles } = context;
   const isWorker = roles.includes('worker');
   const store = await core.store();
-  // Jobs use the publisher until the queues are closed. The part that is created first is closed last.
+  // The publisher comes before the queues: parts close in reverse order, and jobs need it until the queues are closed.
   if (isWorker) await core.publisher();
   const queues = createQueues({ config, roles, log, metrics, core });
   const { tags, requests, backfills } = queues;

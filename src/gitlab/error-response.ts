@@ -5,7 +5,7 @@ import { retryAfterMs } from './rate-limit-headers.ts';
 /** Error texts show at most this many characters of a response's body. */
 const MAX_BODY_CHARACTERS = 300;
 /** GitLab counts archives by the minute, and its 429 for an archive has no Retry-After. */
-const ARCHIVE_LIMIT_MS = 60_000;
+const ARCHIVE_RETRY_AFTER_MS = 60_000;
 /** The message of a response is cut to this length, so that it stays one readable line. */
 const MAX_LINE_CHARACTERS = 200;
 
@@ -63,7 +63,7 @@ export async function errorOf(response: Response, endpoint: string): Promise<Git
       return new ErrorResponse(details, `${message} (${advice})`, NEEDS_PERSON_MS);
     }
     case 429:
-      return new ErrorResponse(details, message, details.retryAfterMs ?? ARCHIVE_LIMIT_MS);
+      return new ErrorResponse(details, message, details.retryAfterMs ?? ARCHIVE_RETRY_AFTER_MS);
     default:
       return new ErrorResponse(details, message, details.retryAfterMs);
   }

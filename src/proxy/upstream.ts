@@ -9,7 +9,7 @@ export interface UpstreamParts {
   readonly timeouts?: DownloadTimeouts;
 }
 
-const TIMEOUTS: DownloadTimeouts = { headersMs: 30_000, idleMs: 30_000 };
+const UPSTREAM_TIMEOUTS: DownloadTimeouts = { headersMs: 30_000, idleMs: 30_000 };
 /** Upper limit for the Retry-After of an upstream proxy that is passed on to clients. */
 const MAX_RETRY_AFTER_SECONDS = 3600;
 /** The go command shows at most eight lines of an error text. Two of these lines are for the text of modpress. */
@@ -39,7 +39,7 @@ export class Upstream {
 
   constructor(parts: UpstreamParts) {
     this.#entries = parts.entries;
-    this.#timeouts = parts.timeouts ?? TIMEOUTS;
+    this.#timeouts = parts.timeouts ?? UPSTREAM_TIMEOUTS;
   }
 
   /**

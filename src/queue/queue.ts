@@ -14,7 +14,7 @@ export interface QueueCounts {
 }
 
 /**
- * Accepts jobs. Promises, for both implementations:
+ * Accepts jobs. Every implementation guarantees:
  * - when `add` resolves, the job is as safe as the queue itself (on Redis: it survives the death of this process);
  * - a job is folded into another one with the same project, tag and hint that waits, is delayed or runs;
  * - a pushed tag runs before all listed tags: a sweep may have queued thousands of them, even the pushed tag itself;
@@ -26,7 +26,7 @@ export interface JobSink {
 }
 
 /**
- * The whole queue, for the worker. Promises, for both implementations:
+ * The whole queue, for the worker. Every implementation guarantees:
  * - jobs of one project and tag never run at the same time, in all processes together, whatever their hints;
  * - a job whose handler rejects runs again: after `Retry.afterMs` if given, else after a back-off that doubles from one
  *   second to five minutes; there is no last attempt;

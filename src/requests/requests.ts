@@ -11,7 +11,7 @@ export interface RequestClient<R, A> {
 }
 
 /**
- * Requests to a worker, in this process or another one. Promises, for both implementations:
+ * Requests to a worker, in this process or another one. Every implementation guarantees:
  * - equal requests that are open at the same time, in all processes together, are handled once, and every client gets the
  *   answer;
  * - an answer is kept for `keepMs(answer)` and returned to every client that sends the same request in that time;

@@ -20,8 +20,8 @@ const MAX_COMMIT_PAIRS = 50_000;
 const GOMOD_CACHE_BYTES = 32 * 2 ** 20;
 
 /**
- * Reads the repositories behind modules, through GitLab's API. It caches what cannot change: the files of a commit, and
- * whether one commit is an ancestor of another. Its methods reject with Retry if GitLab cannot be reached.
+ * Reads the repositories behind modules, through GitLab's API. It caches go.mod files of commits and
+ * whether one commit is an ancestor of another, which never change, and lists of tags for a few seconds. Its methods reject with Retry if GitLab cannot be reached.
  */
 export class Repositories {
   readonly #gitlab: GitLabClient;

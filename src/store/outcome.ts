@@ -12,7 +12,7 @@ export const outcomeSchema = z.object({
   status: z.enum(['published', 'skipped', 'refused']),
   projectId: z.number(),
   /**
-   * Full path of the project when the tag was processed; absent if the tag was dismissed before the project was read.
+   * Full path of the project when the tag was processed; absent if the tag was skipped or refused before the project was read.
    */
   project: z.string().optional(),
   tag: z.string(),

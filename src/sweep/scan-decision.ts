@@ -17,9 +17,9 @@ export interface DueProject {
 }
 
 /** GitLab notes activity in a project once an hour (app/models/event.rb). Five minutes more allow for clocks that differ. */
-const ACTIVITY_MS = 65 * 60_000;
+const ACTIVITY_DELAY_MS = 65 * 60_000;
 /** Even a quiet project is scanned once a day. Sweeps are minutes apart, so the limit is a little under 24 hours. */
-const LONGEST_MS = 22 * 60 * 60_000;
+const MAX_SCAN_INTERVAL_MS = 22 * 60 * 60_000;
 
 /** The projects that a sweep at the time `now` (milliseconds since 1970) does not skip, in the order in which it scans them. */
 export function dueProjects(projects: readonly Project[], state: SweepState, now: number): DueProject[] {
@@ -65,7 +65,9 @@ function decide(project: Project, last: ProjectState | undefined, now: number): 
   // If the last scan is in the future, a clock was wrong. An archived project may have been unarchived for a moment
   // since.
   const mayHaveChanged =
-    elapsedMs < 0 || elapsedMs > LONGEST_MS || (project.lastActivityAt?.getTime() ?? now) > last.lookedAt - ACTIVITY_MS;
+    elapsedMs < 0 ||
+    elapsedMs > MAX_SCAN_INTERVAL_MS ||
+    (project.lastActivityAt?.getTime() ?? now) > last.lookedAt - ACTIVITY_DELAY_MS;
   if (mayHaveChanged) return 'scan';
   return last.missing.length > 0 ? 'scan if incomplete' : 'skip';
 }

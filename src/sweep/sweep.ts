@@ -17,9 +17,9 @@ export interface SweepParts extends ScanParts {
 
 /** What a sweep saw and did. Tags are counted over all scanned projects. */
 export interface SweepResult extends ScanResult {
-  /** All projects in scope. */
+  /** Number of projects in scope. */
   readonly projects: number;
-  /** Projects whose tags were read. */
+  /** Number of projects whose tags were read. */
   readonly scanned: number;
 }
 

@@ -93,7 +93,7 @@ function compareWithRecord(subject: Subject, files: StoredFiles, record: Publish
     findings.push({
       kind: 'unrecorded',
       ...subject,
-      problem: 'no outcome has the checksums with which it was published',
+      problem: 'no outcome records the checksums of this version',
       advice: `modpress verify ${subject.module}@${subject.version} --from-gitlab compares it with the repository`,
     });
   }

@@ -379,10 +379,10 @@ export const MUTANTS: readonly Mutant[] = [
   sweep(
     'scan-decision.ts',
     'a push within an hour of another is found',
-    'const ACTIVITY_MS = 65 * 60_000;',
-    'const ACTIVITY_MS = 0;',
+    'const ACTIVITY_DELAY_MS = 65 * 60_000;',
+    'const ACTIVITY_DELAY_MS = 0;',
   ),
-  sweep('scan-decision.ts', 'every project is scanned once a day', 'elapsedMs > LONGEST_MS || ', ''),
+  sweep('scan-decision.ts', 'every project is scanned once a day', 'elapsedMs > MAX_SCAN_INTERVAL_MS || ', ''),
   sweep('scan-decision.ts', 'a scan in the future does not count', 'elapsedMs < 0 || ', ''),
   sweep(
     'scan-decision.ts',
