@@ -181,7 +181,7 @@ describe('the command', () => {
     const store = { STORE: office.settings['STORE'] ?? '' };
     expect(await run([`${PREFIX}/nobody/knows@v1.0.0`, '--reason', REASON], store)).toMatchObject({
       status: 2,
-      stderr: expect.stringContaining('without GITLAB_URL or MODULE_PREFIX it is not known'),
+      stderr: expect.stringContaining('cannot check that it is a private module: set GITLAB_URL or MODULE_PREFIX'),
     });
     expect((await run([`${module}@v1.1.0`, '--reason', REASON], store)).status).toBe(0);
   });
