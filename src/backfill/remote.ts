@@ -13,7 +13,7 @@ export interface RemoteService {
   readonly token: string;
 }
 
-/** The service refuses the backfill, or has not answered for too long. The message is one line for people. */
+/** The service refuses the backfill, or has not answered for too long. The message is a single line to show to the user. */
 class RemoteBackfillError extends Error {
   override readonly name = 'RemoteBackfillError';
   /** Whether the same call may work a moment later, for example after a restart of the service. */

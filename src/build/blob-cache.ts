@@ -209,8 +209,8 @@ function keyOf(id: BlobId): string {
 }
 
 /**
- * Encodes start and size in one number, which is exact up to 2^53. A blob larger than a segment starts at 0, and multiples
- * of 2^26 are exact.
+ * Packs start and size into one number. Numbers up to 2^53 are exact. Only a blob larger than a segment gives a larger
+ * number. Such a blob starts at 0, so its number is a multiple of 2^26, which is exact too.
  */
 function placeOf(start: number, size: number): number {
   return size * MAX_START + start;

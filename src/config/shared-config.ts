@@ -87,7 +87,7 @@ export function readStore(reader: SettingsReader): StoreLocation {
   return isBucket ? { ...location, endpoint, region, accessKey, secretKey } : location;
 }
 
-/** Reads the secrets of webhooks. If there are none and `ifMissing` is given, records it as the fault. */
+/** Reads the secrets of webhooks. Without any secret, reports the fault `ifMissing`; if that is undefined, no secret is required. */
 export function readWebhookSecrets(reader: SettingsReader, ifMissing: string | undefined): WebhookSecrets {
   const webhookTokens = reader.optional('WEBHOOK_TOKEN', list) ?? [];
   const webhookSigningTokens = reader.optional('WEBHOOK_SIGNING_TOKEN', signingTokens) ?? [];

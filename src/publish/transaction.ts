@@ -8,7 +8,7 @@ import { writeVersion, type WriteOptions, type WriterParts } from './write-versi
 export interface PublishOptions extends WriteOptions {
   /** When the work on the tag or the request began, ISO 8601. */
   readonly startedAt: string;
-  /** The outcome under the version's tag. If it is of another module, this publish must not replace it. */
+  /** The outcome already stored under this tag. If it is of another module, it is kept, and the new one goes under `module@version`. */
   readonly tagOutcome: Outcome | undefined;
 }
 

@@ -40,7 +40,7 @@ export class BullConsumer<T> {
     return this.#closing.signal;
   }
 
-  /** Runs jobs until `close`, at most `concurrency` at a time. Waits for Redis first. */
+  /** Waits until Redis replies. Then runs jobs until `close`, at most `concurrency` at a time. */
   async start(concurrency: number): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {

@@ -7,7 +7,7 @@ import { isAbsent, isSystemError, translateDiskError } from './disk-errors.ts';
 import { checkKey, checkNewKey, checkPrefix, compareKeys, isKey, RESERVED } from './key.ts';
 import type { ByteRange, OpenObject, PutStream, Store, StoredObject } from './store.ts';
 
-/** A partial file without a write for this long was left by a process that died. In milliseconds. */
+/** A partial file that has not been written to for this many milliseconds belongs to a dead process. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 
 /** A listing reads the size and time of this many files at once. */

@@ -26,7 +26,7 @@ export const SWEEP_STATE_KEY = 'sweep/projects.json';
 /** A key that no object has. Looking it up shows whether the store can be read. */
 export const PROBE_KEY = `${MODULES_PREFIX}ready`;
 
-/** The three files of a module version, in the order in which they are written: `.info` is the commit point. */
+/** The three files of a module version, in the order in which they are written. A version becomes visible when its `.info` exists. */
 export type VersionFile = 'zip' | 'mod' | 'info';
 
 /** Key of one file of a published private module version. */
@@ -132,8 +132,8 @@ export function contentTypeOf(key: string): string {
 }
 
 /**
- * A tag name as a file name. It has lower case only, because some file systems ignore case. It also fits into the 255 bytes
- * of a file name: `@`, the commit's digits (40, or 64 with SHA-256) and the longest extension (`.deleted`) need up to 73.
+ * A tag name as a file name. It has lower case only, because some file systems ignore case. A file name may have 255 bytes,
+ * of which `@`, the commit id (40 digits, or 64 with SHA-256) and the longest extension (`.deleted`) take up to 73.
  */
 function escapeTag(tag: string, commitDigits: number): string {
   const limit = 240 - commitDigits;

@@ -10,8 +10,8 @@ import { TransientFailure } from './s3-errors.ts';
 const IDLE_MS = 4_000;
 
 /**
- * How the S3 client reaches the service: with connections that are reused, and a time-out. Without one, the client would
- * wait for ever for a service that accepts connections but sends nothing.
+ * The HTTP connections of the S3 client. They are reused, and requests have a time-out: without it, the client would wait
+ * forever for a service that accepts connections but sends nothing.
  */
 export class S3Connection {
   /** Scheme, host and port, for messages. */
