@@ -1,7 +1,7 @@
 import { BaseResource } from '@gitbeaker/requester-utils';
 import { z } from 'zod';
 import { resourceOptions, type GitLabOptions } from './client.ts';
-import { ErrorResponse, GitLabNotFound, messageInBody } from './error-response.ts';
+import { ErrorResponse, GitLabNotFound, messageInBody, undefinedIfNotFound } from './error-response.ts';
 import { itemsFrom, MAX_PER_PAGE, type PageQuery } from './pages.ts';
 import { parseResponse } from './schema.ts';
 
@@ -126,14 +126,10 @@ export class WebhookClient {
     const { body } = await this.#requester.get('user');
     const user = parseResponse(z.object({ id: z.number().int(), is_admin: z.boolean().nullish() }), body, 'user');
     if (user?.is_admin === true) return true;
-    try {
-      const response = await this.#requester.get(`groups/${encodeURIComponent(path)}/members/all/${user?.id}`);
-      const member = parseResponse(z.object({ access_level: z.number() }), response.body, 'member');
-      return (member?.access_level ?? 0) >= OWNER_ACCESS;
-    } catch (error) {
-      if (error instanceof GitLabNotFound) return false;
-      throw error;
-    }
+    const endpoint = `groups/${encodeURIComponent(path)}/members/all/${user?.id}`;
+    const response = await undefinedIfNotFound(this.#requester.get(endpoint));
+    const member = parseResponse(z.object({ access_level: z.number() }), response?.body, 'member');
+    return (member?.access_level ?? 0) >= OWNER_ACCESS;
   }
 
   async #call(endpoint: string): Promise<CallResult> {
