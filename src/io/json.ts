@@ -7,3 +7,8 @@ export function parseJson(text: Buffer | string): unknown {
     throw error;
   }
 }
+
+/** Returns the bytes of an object as one line of JSON. */
+export function jsonLine(value: object): Buffer {
+  return Buffer.from(`${JSON.stringify(value)}\n`);
+}

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { jsonLine } from '../io/json.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import { indexKey, moduleKey } from './layout.ts';
@@ -24,5 +25,5 @@ export async function writeIndexEntry(store: Store, { status, module, version }:
   const key = indexKey(info.modified, unique);
   if (await store.stat(key)) return;
   const entry = { Path: module, Version: version, Timestamp: info.modified.toISOString() };
-  await store.put(key, Buffer.from(`${JSON.stringify(entry)}\n`));
+  await store.put(key, jsonLine(entry));
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { CommitId } from '../gitlab/schema.ts';
-import { parseJson } from '../io/json.ts';
+import { jsonLine, parseJson } from '../io/json.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import { writeIndexEntry } from './index-entry.ts';
@@ -42,6 +42,11 @@ export const outcomeSchema = z.object({
 /** The outcome of a tag at a commit. */
 export type Outcome = z.infer<typeof outcomeSchema>;
 
+/** Parses the bytes of an outcome in the store; undefined if they are damaged. Module and version are not checked. */
+export function parseOutcome(bytes: Buffer): Outcome | undefined {
+  return outcomeSchema.safeParse(parseJson(bytes)).data;
+}
+
 /** The outcome of a tag at a commit; undefined if it does not exist. A damaged outcome counts as missing, so that it is made again. */
 export async function readOutcome(
   store: ReadStore,
@@ -50,7 +55,7 @@ export async function readOutcome(
   commit: CommitId,
 ): Promise<Outcome | undefined> {
   const bytes = await store.get(outcomeKey(projectId, tag, commit));
-  return bytes && outcomeSchema.safeParse(parseJson(bytes)).data;
+  return bytes && parseOutcome(bytes);
 }
 
 /**
@@ -60,7 +65,7 @@ export async function readOutcome(
 export async function writeOutcome(store: Store, outcome: Outcome): Promise<void> {
   await writeIndexEntry(store, outcome);
   const key = outcomeKey(outcome.projectId, outcome.tag, outcome.commit);
-  await store.put(key, Buffer.from(`${JSON.stringify(outcome)}\n`));
+  await store.put(key, jsonLine(outcome));
 }
 
 /**
@@ -76,7 +81,7 @@ export async function forgetOutcomes(
     keys.push(key);
   for (const key of keys) {
     const bytes = await store.get(key);
-    const outcome = bytes && outcomeSchema.safeParse(parseJson(bytes)).data;
+    const outcome = bytes && parseOutcome(bytes);
     if (outcome?.status === 'published' && outcome.module === version.module && outcome.version === version.version)
       await store.delete(key);
   }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseJson } from '../io/json.ts';
+import { jsonLine, parseJson } from '../io/json.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import { parseWithdrawalKey, withdrawalKey, withdrawalsPrefix } from './layout.ts';
@@ -38,7 +38,7 @@ export async function readWithdrawal(
 
 /** Records a withdrawal. It is durable when this resolves. */
 export async function writeWithdrawal(store: Store, withdrawal: Withdrawal): Promise<void> {
-  await store.put(withdrawalKey(withdrawal.module, withdrawal.version), Buffer.from(`${JSON.stringify(withdrawal)}\n`));
+  await store.put(withdrawalKey(withdrawal.module, withdrawal.version), jsonLine(withdrawal));
 }
 
 /** All withdrawn versions of a module. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { parseCommit } from '../gitlab/schema.ts';
+import { jsonLine } from '../io/json.ts';
 import { deletedTagKey } from '../store/layout.ts';
 import { readOutcome } from '../store/outcome.ts';
 import type { Store } from '../store/store.ts';
@@ -17,10 +18,7 @@ export async function markDeletedTags(
   for (const { name, commit } of deleted) {
     const id = parseCommit(commit);
     const outcome = id && (await readOutcome(store, projectId, name, id));
-    await store.put(
-      deletedTagKey(projectId, name, commit),
-      Buffer.from(`${JSON.stringify({ seenAt: new Date().toISOString() })}\n`),
-    );
+    await store.put(deletedTagKey(projectId, name, commit), jsonLine({ seenAt: new Date().toISOString() }));
     if (outcome?.status !== 'published') continue;
     const { module, version, project } = outcome;
     log.warn(

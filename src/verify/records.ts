@@ -1,9 +1,8 @@
 import { parseCommit, type CommitId } from '../gitlab/schema.ts';
-import { parseJson } from '../io/json.ts';
 import { parseModulePath, type ModulePath } from '../module/path.ts';
 import { parseVersion, type Version } from '../module/version.ts';
 import { isOutcomeKey, OUTCOMES_PREFIX } from '../store/layout.ts';
-import { outcomeSchema, type Outcome } from '../store/outcome.ts';
+import { parseOutcome, type Outcome } from '../store/outcome.ts';
 import type { ReadStore } from '../store/store.ts';
 import { KeyedQueue } from '../async/keyed-queue.ts';
 import { isSelected, type Selection } from './selection.ts';
@@ -41,7 +40,7 @@ export async function readRecords(
   const read = async (key: string): Promise<void> => {
     const bytes = await store.get(key);
     if (!bytes) return;
-    const outcome = parseOutcome(bytes);
+    const outcome = parseNamedOutcome(bytes);
     if (!outcome) {
       onInvalid(key);
       return;
@@ -81,8 +80,8 @@ function recordOf(key: string, outcome: Outcome, module: ModulePath, version: Ve
 }
 
 /** Reads an outcome. Undefined if it is damaged, or names an invalid module or version. */
-function parseOutcome(bytes: Buffer): Outcome | undefined {
-  const outcome = outcomeSchema.safeParse(parseJson(bytes)).data;
+function parseNamedOutcome(bytes: Buffer): Outcome | undefined {
+  const outcome = parseOutcome(bytes);
   const { module, version } = outcome ?? {};
   const hasValidNames =
     (module === undefined || typeof parseModulePath(module) === 'string') &&
