@@ -1,5 +1,5 @@
 import { ModfileSyntaxError, parseStatements, unquoteGo, type Statement } from './modfile-syntax.ts';
-import { splitPathVersion } from './path.ts';
+import { splitPathVersion, type ModulePath } from './path.ts';
 import { canonicalVersion, compareVersions, matchesMajor } from './version.ts';
 
 /** Reads a go.mod with the same tolerance with which the go command reads the go.mod of a dependency. */
@@ -33,6 +33,11 @@ export function declaredPath(gomod: Buffer): string {
     return path;
   }
   return '';
+}
+
+/** The go.mod that the go command makes up for a module without one (LegacyGoMod in cmd/go). No module path needs quotes. */
+export function legacyGoMod(path: ModulePath): Buffer {
+  return Buffer.from(`module ${path}\n`);
 }
 
 /**

@@ -3,7 +3,7 @@ import { publishedVersions } from '../store/published-versions.ts';
 import { StoreUnavailable, type ReadStore } from '../store/store.ts';
 import { describeWithdrawal, readWithdrawal } from '../store/withdrawal.ts';
 import type { ModulePath } from '../module/path.ts';
-import { isRetracted, retractions } from '../module/modfile.ts';
+import { isRetracted, legacyGoMod, retractions } from '../module/modfile.ts';
 import { parseVersion, type Version } from '../module/version.ts';
 import {
   Gone,
@@ -102,8 +102,7 @@ export class PrivateModules implements ModuleSource {
     for await (const version of publishedVersions(this.#store, module)) published.push(version);
     return await listedVersions(published, async (version) => {
       const gomod = await this.#small(module, version, 'mod');
-      // For a repository without go.mod, the go command generates exactly this line.
-      return gomod !== undefined && gomod.body.toString() !== `module ${module}\n`;
+      return gomod !== undefined && !gomod.body.equals(legacyGoMod(module));
     });
   }
 

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import { ArchiveLimitReached } from '../build/strategy.ts';
 import { messageOf, Refuse, Retry, Skip } from '../errors.ts';
+import { legacyGoMod } from '../module/modfile.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
-import { madeUpGoMod } from '../resolve/go-mod.ts';
 import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 import { moduleKey } from '../store/layout.ts';
 import { readOutcome, type Outcome } from '../store/outcome.ts';
@@ -71,7 +71,7 @@ export class OnDemand {
   /** Reads only the go.mod: a client that resolves dependencies does not have to wait for the zip. */
   async #goMod(module: ModulePath, version: Version): Promise<OnDemandAnswer> {
     const { resolved } = await this.#resolve(module, version);
-    const { gomod = madeUpGoMod(module), tag, project } = resolved;
+    const { gomod = legacyGoMod(module), tag, project } = resolved;
     if (tag !== undefined) this.#parts.onMissed(project.id);
     return { kind: 'mod', base64: gomod.toString('base64') };
   }

@@ -4,9 +4,9 @@ import type { BuiltZip } from '../build/zip-file.ts';
 import { Refuse } from '../errors.ts';
 import { TemporaryDiskFull, withTemporaryFolder } from '../io/temporary-folder.ts';
 import { hashGoMod, type H1 } from '../module/hash.ts';
+import { legacyGoMod } from '../module/modfile.ts';
 import { moduleVersionName } from '../module/module-version.ts';
 import type { VersionLock } from '../redis/version-lock.ts';
-import { madeUpGoMod } from '../resolve/go-mod.ts';
 import { infoText, originIn } from '../resolve/origin.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { KeyTooLong } from '../store/key.ts';
@@ -78,7 +78,7 @@ async function buildAndStore(
   { assertCurrent, ...options }: WriteOptions,
 ): Promise<WrittenVersion> {
   const zip = await buildZip(parts, version, folder, options);
-  const gomod = version.gomod ?? madeUpGoMod(version.path);
+  const gomod = version.gomod ?? legacyGoMod(version.path);
   try {
     await storeFiles(parts, version, gomod, zip, folder, assertCurrent);
   } catch (error) {

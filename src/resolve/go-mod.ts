@@ -1,6 +1,6 @@
 import { Refuse, Skip } from '../errors.ts';
 import { declaredPath } from '../module/modfile.ts';
-import { splitPathVersion, type ModulePath } from '../module/path.ts';
+import { splitPathVersion } from '../module/path.ts';
 import { joinPath } from '../module/path-elements.ts';
 import type { ModulePlace } from './place.ts';
 
@@ -49,11 +49,6 @@ export function chooseGoMod(place: ModulePlace, { here, below }: GoModFiles): Ch
   }
   if (directory === '' && !major.startsWith('/')) return { directory, gomod: undefined };
   throw new Skip(versioned === undefined ? `there is no ${file}` : `there is neither ${file} nor ${versioned}/go.mod`);
-}
-
-/** The go.mod that the go command makes up for a module without one (LegacyGoMod in cmd/go). No module path needs quotes. */
-export function madeUpGoMod(path: ModulePath): Buffer {
-  return Buffer.from(`module ${path}\n`);
 }
 
 /** Whether the path that a go.mod declares allows the major version (isMajor in cmd/go). `major` is empty, `/vN` or `.vN`. */

@@ -1,6 +1,6 @@
 import { parseCommit } from '../gitlab/schema.ts';
 import { hashGoMod } from '../module/hash.ts';
-import { madeUpGoMod } from '../resolve/go-mod.ts';
+import { legacyGoMod } from '../module/modfile.ts';
 import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import { moduleKey, type VersionFile } from '../store/layout.ts';
 import type { ReadStore } from '../store/store.ts';
@@ -88,7 +88,7 @@ function compareWithRecord(subject: Subject, files: StoredFiles, record: Publish
   compare('zip', '.zip is not what was published', record?.h1, zip?.h1);
   compare('mod', '.mod is not what was published', record?.goModH1, mod);
   if (zip && record?.goModH1 === undefined)
-    compare('mod', '.mod is not the go.mod in the zip', zip.goModH1 ?? hashGoMod(madeUpGoMod(subject.module)), mod);
+    compare('mod', '.mod is not the go.mod in the zip', zip.goModH1 ?? hashGoMod(legacyGoMod(subject.module)), mod);
   if (!record) {
     findings.push({
       kind: 'unrecorded',

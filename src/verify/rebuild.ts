@@ -7,7 +7,7 @@ import { CommandRetryPolicy } from '../async/command-retry-policy.ts';
 import { retry } from '../async/retry.ts';
 import { buildZip, type BuildParts } from '../build/build.ts';
 import { withTemporaryFolder } from '../io/temporary-folder.ts';
-import { madeUpGoMod } from '../resolve/go-mod.ts';
+import { legacyGoMod } from '../module/modfile.ts';
 import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 
 /** What a Rebuilder needs. */
@@ -69,7 +69,7 @@ export class Rebuilder {
     const { h1 } = await withTemporaryFolder(temporaryRoot, (folder) =>
       buildZip({ gitlab, rateLimiter, archivesPerMinute }, resolved, folder),
     );
-    return { h1, goModH1: hashGoMod(resolved.gomod ?? madeUpGoMod(module)) };
+    return { h1, goModH1: hashGoMod(resolved.gomod ?? legacyGoMod(module)) };
   }
 
   async #resolve(module: ModulePath, version: Version, commit: CommitId | undefined): Promise<ResolvedVersion> {
