@@ -5,7 +5,7 @@
 const MAY_IMPORT = {
   'main.ts': 'cli',
   cli: 'app config backfill verify webhook-admin publish store module errors.ts',
-  app: 'config webhook proxy web auth backfill sweep publish build resolve queue requests rate-limit redis gitlab store io errors.ts',
+  app: 'config webhook proxy web auth backfill sweep publish build resolve queue requests rate-limit redis gitlab store io async errors.ts',
   config: 'proxy auth resolve store module errors.ts',
   verify: 'build resolve gitlab store module io async errors.ts',
   backfill: 'sweep publish queue auth resolve redis gitlab store module io async errors.ts',

@@ -1,5 +1,6 @@
 import { Router } from 'express';
 import type { Logger } from 'pino';
+import { withTimeout } from '../async/with-timeout.ts';
 import { messageOf } from '../errors.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -47,7 +48,7 @@ export function createHealthRouter(parts: HealthRouterParts): Router {
 async function runChecks({ checks, log }: HealthRouterParts): Promise<string[]> {
   const results = Object.entries(checks).map(async ([name, check]) => {
     try {
-      await Promise.race([check(), timeout()]);
+      await withTimeout(CHECK_TIMEOUT_MS, check());
       return [];
     } catch (error) {
       log.warn({ event: 'readiness.failed', check: name, reason: messageOf(error) }, 'not ready');
@@ -55,10 +56,4 @@ async function runChecks({ checks, log }: HealthRouterParts): Promise<string[]> 
     }
   });
   return (await Promise.all(results)).flat();
-}
-
-async function timeout(): Promise<never> {
-  return new Promise((_, reject) => {
-    setTimeout(() => reject(new Error(`no response within ${CHECK_TIMEOUT_MS / 1000} s`)), CHECK_TIMEOUT_MS).unref();
-  });
 }
