@@ -17,7 +17,7 @@ import { MemoryRateLimiter } from '../rate-limit/memory-rate-limiter.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 import { RedisRateLimiter } from '../rate-limit/redis-rate-limiter.ts';
 import { waitForPermit } from '../rate-limit/wait-for-permit.ts';
-import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
+import { connectRedis, endRedis } from '../redis/connection.ts';
 import { redisLock } from '../redis/redis-version-lock.ts';
 import { memoryLock, type VersionLock } from '../redis/version-lock.ts';
 import { Ownership } from '../resolve/ownership.ts';
@@ -199,7 +199,6 @@ export class Core<Settings extends object> {
     if (redisUrl === undefined) return undefined;
     return this.#once('redis', () => {
       const redis = connectRedis(redisUrl, this.#logOf('redis'));
-      watchHeartbeat(redis);
       this.onClose(() => endRedis(redis));
       return redis;
     });

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import { sleep } from '../async/sleep.ts';
-import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
+import { connectRedis, endRedis } from '../redis/connection.ts';
 import { takeLease, type Lease } from '../redis/lease.ts';
 import { failedProgress, isOver, type BackfillProgress } from './backfill-progress.ts';
 import type { BackfillRequest } from './backfill-request.ts';
@@ -46,7 +46,6 @@ export class RedisRuns implements BackfillRuns {
 
   constructor({ redisUrl, log, prefix = 'modpress', leaseMs = 10_000 }: RedisRunsOptions) {
     this.#redis = connectRedis(redisUrl, log);
-    watchHeartbeat(this.#redis);
     this.#log = log;
     this.#prefix = prefix;
     this.#leaseMs = leaseMs;
@@ -111,13 +110,7 @@ export class RedisRuns implements BackfillRuns {
   }
 
   async #takeOver(id: string, work: BackfillWork): Promise<void> {
-    const lease = await takeLease(
-      this.#redis,
-      `${this.#prefix}:backfill-worker:${id}`,
-      this.#leaseMs,
-      this.#log,
-      async () => undefined,
-    );
+    const lease = await takeLease(this.#redis, `${this.#prefix}:backfill-worker:${id}`, this.#leaseMs, this.#log);
     if (!lease) return;
     let run: BackfillRun | undefined;
     try {

@@ -7,7 +7,7 @@ import { DeadlinePolicy } from '../async/deadline-policy.ts';
 import { retry } from '../async/retry.ts';
 import { withTimeout } from '../async/with-timeout.ts';
 import { jobOptions, openBull, prefixOf } from '../redis/bull.ts';
-import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
+import { connectRedis, endRedis } from '../redis/connection.ts';
 import { storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
 import { BullWorker } from './bull-worker.ts';
 import type { Added, Handler, Queue, QueueCounts } from './queue.ts';
@@ -55,7 +55,6 @@ export class BullQueue implements Queue {
   constructor(options: BullQueueOptions) {
     this.#options = options;
     this.#redis = connectRedis(options.redisUrl, options.log);
-    watchHeartbeat(this.#redis);
     this.#bull = openBull('publish', options, () => this.#redis);
     // Every operation that waits for its next attempt adds a listener.
     setMaxListeners(0, this.#closing.signal);

@@ -16,7 +16,6 @@ export class BullWorker {
   readonly #options: BullQueueOptions;
   readonly #handler: Handler;
   readonly #afterFailure: AfterFailure;
-  readonly #running = new Set<Promise<void>>();
   readonly #consumer: BullConsumer<StoredJob>;
 
   constructor(options: BullQueueOptions, handler: Handler) {
@@ -33,7 +32,7 @@ export class BullWorker {
 
   /** Takes no more jobs, waits for the running ones, and ends the connections. */
   close(): Promise<void> {
-    return this.#consumer.close(this.#running);
+    return this.#consumer.close();
   }
 
   async #run(job: Bull.Job<StoredJob>, redis: Redis): Promise<void> {
@@ -48,7 +47,7 @@ export class BullWorker {
     if (lease === undefined) throw new RunAgain(BUSY_MS);
     try {
       if (this.#consumer.closing.aborted) throw new RunAgain(1);
-      await this.#track(this.#handler(tagJob));
+      await this.#consumer.track(this.#handler(tagJob));
     } catch (error) {
       if (error instanceof RunAgain) throw error;
       const delayMs = this.#afterFailure(tagJob, error, failures + 1);
@@ -58,10 +57,5 @@ export class BullWorker {
     } finally {
       await lease.release();
     }
-  }
-
-  #track(run: Promise<void>): Promise<void> {
-    this.#running.add(run);
-    return run.finally(() => this.#running.delete(run));
   }
 }

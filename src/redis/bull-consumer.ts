@@ -3,7 +3,7 @@ import type Bull from 'bull';
 import type { Redis, RedisOptions } from 'ioredis';
 import { withTimeout } from '../async/with-timeout.ts';
 import { openBull, windDown, type BullOptions, type BullQueueName, type ConnectionType } from './bull.ts';
-import { connectRedis, endRedis, watchHeartbeat } from './connection.ts';
+import { connectRedis, endRedis } from './connection.ts';
 
 /** `close` waits this long for Redis to record the last jobs. */
 const CLOSE_TIMEOUT_MS = 5_000;
@@ -24,6 +24,7 @@ export class BullConsumer<T> {
   readonly #name: BullQueueName;
   readonly #options: BullOptions;
   readonly #run: (job: Bull.Job<T>, redis: Redis) => Promise<void>;
+  readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   #connections: Connections | undefined;
   #bull: Bull.Queue<T> | undefined;
@@ -64,11 +65,17 @@ export class BullConsumer<T> {
     }
   }
 
-  /** Takes no more jobs, waits for `running` and until Redis has recorded their results, and ends the connections. */
-  async close(running: Iterable<Promise<unknown>>): Promise<void> {
+  /** Makes `close` wait for this work. Settles as the work does. */
+  track(work: Promise<void>): Promise<void> {
+    this.#running.add(work);
+    return work.finally(() => this.#running.delete(work));
+  }
+
+  /** Takes no more jobs, waits for the tracked work and until Redis has recorded its results, and ends the connections. */
+  async close(): Promise<void> {
     this.#closing.abort();
     const recorded = this.#bull && windDown(this.#bull);
-    await Promise.allSettled(running);
+    await Promise.allSettled(this.#running);
     try {
       // During an outage of Redis the last jobs cannot be recorded, and the outage may be long.
       if (recorded) await withTimeout(CLOSE_TIMEOUT_MS, recorded);
@@ -88,7 +95,6 @@ export class BullConsumer<T> {
       subscriber: connectRedis(redisUrl, log, BLOCKING_OPTIONS),
       bclient: connectRedis(redisUrl, log, BLOCKING_OPTIONS),
     };
-    watchHeartbeat(connections.client);
     // The other two connections have no heartbeat. They lead to the same server, so they are replaced together with the first one.
     connections.client.on('reconnecting', () => {
       for (const connection of [connections.subscriber, connections.bclient]) {

@@ -8,8 +8,8 @@ const HEARTBEAT_MS = 5_000;
  * Connects to Redis (`redis://` or, with TLS, `rediss://`) and reconnects without end.
  *
  * By default a command fails at once when the connection is lost, or after three seconds without a reply, which suits a
- * caller whose client waits. `options` may change this. An outage is logged once, not for each attempt. End the connection
- * with `endRedis`.
+ * caller whose client waits. `options` may change this. An outage is logged once, not for each attempt. A connection with a
+ * `commandTimeout` has a heartbeat. End the connection with `endRedis`.
  */
 export function connectRedis(url: string, log: Logger, options: RedisOptions = {}): Redis {
   const redis = new Redis(url, {
@@ -23,14 +23,16 @@ export function connectRedis(url: string, log: Logger, options: RedisOptions = {
     ...options,
   });
   reportOutages(redis, log);
+  if (redis.options.commandTimeout !== undefined) startHeartbeat(redis);
   return redis;
 }
 
 /**
  * Replaces a connection that does not reply to a PING: TCP alone takes a quarter of an hour to notice a peer that vanished.
- * Needs `commandTimeout`. Not for blocking or subscribed connections, where a PING has to wait for its turn.
+ * Without `commandTimeout` a PING would wait for its reply without end. Blocking and subscribed connections have none, because
+ * a PING has to wait for its turn there.
  */
-export function watchHeartbeat(redis: Redis): void {
+function startHeartbeat(redis: Redis): void {
   const timer = setInterval(() => {
     if (redis.status !== 'ready') return;
     redis.ping().catch(() => {

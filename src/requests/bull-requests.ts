@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { withTimeout } from '../async/with-timeout.ts';
 import { discard, jobOptions, lockMsOf, openBull, prefixOf, type BullOptions } from '../redis/bull.ts';
 import { BullConsumer } from '../redis/bull-consumer.ts';
-import { connectRedis, endRedis, watchHeartbeat } from '../redis/connection.ts';
+import { connectRedis, endRedis } from '../redis/connection.ts';
 import { FINISH_SCRIPT, HOLD_SCRIPT, LOOK_SCRIPT, lookReplySchema } from './request-scripts.ts';
 import { MAX_WAITING_REQUESTS, RequestFailed, requestId, type Requests, type RequestsOptions } from './requests.ts';
 import { storedAnswerSchema, type StoredAnswer } from './stored-answer.ts';
@@ -53,7 +53,6 @@ export class BullRequests<R extends object, A extends object> implements Request
   readonly #storedAnswerSchema: z.ZodType<StoredAnswer<A>>;
   readonly #redis: Redis;
   readonly #bull: Bull.Queue<RequestJob>;
-  readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   #consumer: BullConsumer<RequestJob> | undefined;
 
@@ -61,7 +60,6 @@ export class BullRequests<R extends object, A extends object> implements Request
     this.#options = options;
     this.#storedAnswerSchema = storedAnswerSchema(options.answerSchema);
     this.#redis = connectRedis(options.redisUrl, options.log);
-    watchHeartbeat(this.#redis);
     this.#bull = openBull('requests', options, () => this.#redis);
     // Every waiting client adds a listener.
     setMaxListeners(0, this.#closing.signal);
@@ -94,17 +92,18 @@ export class BullRequests<R extends object, A extends object> implements Request
 
   serve(concurrency: number, handler: (request: R) => Promise<A>): void {
     if (this.#consumer !== undefined) throw new Error('serve() is called once');
-    this.#consumer = new BullConsumer('requests', this.#options, async (job, redis) => {
+    const consumer = new BullConsumer<RequestJob>('requests', this.#options, async (job, redis) => {
       const parsed = requestJobSchema.safeParse(job.data);
-      if (parsed.success) await this.#track(this.#work(parsed.data, redis, handler));
+      if (parsed.success) await consumer.track(this.#work(parsed.data, redis, handler));
       else await discard(job, redis, this.#options.log, 1_000);
     });
-    void this.#consumer.start(concurrency);
+    this.#consumer = consumer;
+    void consumer.start(concurrency);
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#consumer?.close(this.#running);
+    await this.#consumer?.close();
     endRedis(this.#redis);
   }
 
@@ -209,11 +208,6 @@ export class BullRequests<R extends object, A extends object> implements Request
 
   async #hold(redis: Redis, id: string, from: string, to: string, assumed: string): Promise<boolean> {
     return (await redis.eval(HOLD_SCRIPT, 1, this.#leaseKey(id), from, to, lockMsOf(this.#options), assumed)) === 1;
-  }
-
-  #track(run: Promise<void>): Promise<void> {
-    this.#running.add(run);
-    return run.finally(() => this.#running.delete(run));
   }
 
   #answerKey(id: string): string {
