@@ -122,8 +122,11 @@ export class RedisRuns implements BackfillRuns {
       return;
     }
     if (!run || isOver(run.progress)) {
-      await this.#redis.srem(this.#openRunsKey, id);
-      await lease.release();
+      try {
+        await this.#redis.srem(this.#openRunsKey, id);
+      } finally {
+        await lease.release();
+      }
       return;
     }
     const running = this.#run(run, work, lease).finally(() => this.#running.delete(id));
