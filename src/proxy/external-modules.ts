@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Cache } from '../store/cache.ts';
 import { parseVersion } from '../module/version.ts';
+import { MAX_GOMOD } from '../module/zip/writer.ts';
 import { Forbidden, NotFound, type Answer, type FileAccess, type ModuleSource } from './module-source.ts';
 import { ZipCache } from './zip-cache.ts';
 import { readAll } from './download.ts';
@@ -16,14 +17,9 @@ export interface ExternalParts {
   /** The part of the store below `upstream/`. */
   readonly cache: Cache;
   readonly log: Logger;
-  /** Maximum size of the cache in memory, in bytes; 64 MiB by default. */
-  readonly memoryBytes?: number;
-  /** Folder for zips while they arrive; the system's folder for temporary files by default. */
-  readonly temporaryRoot?: string;
 }
 
-/** In bytes. MaxGoMod of golang.org/x/mod/zip; the limit for lists and `.info` files is the same. */
-const MAX_SMALL_FILE_BYTES = 16 * 2 ** 20;
+/** Maximum size of the cache in memory, in bytes. */
 const MEMORY_BYTES = 64 * 2 ** 20;
 
 /**
@@ -38,8 +34,8 @@ export class ExternalModules implements ModuleSource {
 
   constructor(parts: ExternalParts) {
     this.#upstream = parts.upstream;
-    this.#responses = new ResponseCache(parts.cache, parts.log, parts.memoryBytes ?? MEMORY_BYTES);
-    this.#zips = new ZipCache(parts.upstream, parts.cache, parts.log, parts.temporaryRoot);
+    this.#responses = new ResponseCache(parts.cache, parts.log, MEMORY_BYTES);
+    this.#zips = new ZipCache(parts.upstream, parts.cache, parts.log);
   }
 
   async answer(request: ModuleRequest, access: FileAccess = 'stat'): Promise<Answer> {
@@ -47,7 +43,8 @@ export class ExternalModules implements ModuleSource {
     const path = protocolPath(request);
     const download = async (): Promise<Buffer> =>
       await this.#upstream.get(path, async (response) => {
-        const body = await readAll(response, MAX_SMALL_FILE_BYTES);
+        // Lists and .info files have the same limit as a go.mod.
+        const body = await readAll(response, MAX_GOMOD);
         checkSmallFile(body, request);
         return body;
       });

@@ -28,6 +28,19 @@ export function byPreference(listed: readonly Version[]): Version[] {
   ];
 }
 
+/** The text of `@v/list`: one version a line. */
+export function listText(versions: readonly string[]): Buffer {
+  return Buffer.from(versions.map((version) => `${version}\n`).join(''));
+}
+
+/** The versions in the text of `@v/list`. */
+export function parseListText(text: Buffer): string[] {
+  return text
+    .toString()
+    .split('\n')
+    .filter((version) => version !== '');
+}
+
 function isIncompatible(version: Version): boolean {
   return version.endsWith('+incompatible');
 }

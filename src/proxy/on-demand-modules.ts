@@ -5,7 +5,8 @@ import type { RequestClient } from '../requests/requests.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import { Gone, NotFound, NotYet, describe, type Answer, type FileAccess, type ModuleSource } from './module-source.ts';
 import type { FileRequest, ModuleRequest } from './protocol-request.ts';
-import { WorkerClient, type OnDemandTimeouts } from './worker-client.ts';
+import { listText, parseListText } from './listed-versions.ts';
+import { WorkerClient } from './worker-client.ts';
 
 /** What OnDemandModules needs. */
 export interface OnDemandParts {
@@ -14,8 +15,6 @@ export interface OnDemandParts {
   readonly requests: RequestClient<OnDemandRequest, OnDemandAnswer>;
   /** Resolves to the withdrawn versions of a module. Rejects with errors of the store. */
   readonly withdrawnOf: (module: ModulePath) => Promise<ReadonlySet<string>>;
-  /** 30 s, 75 s and 3 s by default. */
-  readonly timeouts?: OnDemandTimeouts;
 }
 
 /**
@@ -30,7 +29,7 @@ export class OnDemandModules implements ModuleSource {
 
   constructor(parts: OnDemandParts) {
     this.#modules = parts.published;
-    this.#worker = new WorkerClient(parts.requests, parts.timeouts);
+    this.#worker = new WorkerClient(parts.requests);
     this.#withdrawnOf = parts.withdrawnOf;
   }
 
@@ -73,10 +72,7 @@ export class OnDemandModules implements ModuleSource {
     if (published.kind !== 'bytes') return published;
     const tagged = await this.#worker.answerIfQuick({ kind: 'list', module });
     if (tagged?.kind !== 'list') return published;
-    const publishedVersions = published.body
-      .toString()
-      .split('\n')
-      .filter((version) => version !== '');
+    const publishedVersions = parseListText(published.body);
     const taggedVersions = new Set<string>(tagged.versions);
     // Whether a list has +incompatible versions depends on all tags. So the worker decides it, not the store.
     const untagged = publishedVersions.filter(
@@ -110,13 +106,14 @@ export class OnDemandModules implements ModuleSource {
   async #fromWorker(request: ModuleRequest, access: FileAccess): Promise<Answer> {
     const { module } = request;
     if (request.kind === 'list') {
-      const answer = await this.#answerTo({ kind: 'list', module }, request);
-      return versionList(answer.kind === 'list' ? await this.#withoutWithdrawn(module, answer.versions, []) : []);
+      const { versions } = await this.#answerTo({ kind: 'list', module }, request, 'list');
+      return versionList(await this.#withoutWithdrawn(module, versions, []));
     }
-    if (request.kind === 'latest')
-      return info(await this.#answerTo({ kind: 'info', module, query: 'latest' }, request));
-    if (request.file === 'info')
-      return info(await this.#answerTo({ kind: 'info', module, query: request.version }, request));
+    if (request.kind === 'latest' || request.file === 'info') {
+      const query = request.kind === 'latest' ? 'latest' : request.version;
+      const { text } = await this.#answerTo({ kind: 'info', module, query }, request, 'info');
+      return mutable(Buffer.from(text));
+    }
     return await this.#file(request, access);
   }
 
@@ -124,20 +121,24 @@ export class OnDemandModules implements ModuleSource {
     const version = parseVersion(request.version);
     if (version === undefined) throw new NotFound(`${describe(request)}: ${request.version} is not a version`);
     if (request.file === 'mod') {
-      const answer = await this.#answerTo({ kind: 'mod', module: request.module, version }, request);
-      return {
-        kind: 'bytes',
-        body: Buffer.from(answer.kind === 'mod' ? answer.base64 : '', 'base64'),
-        immutable: false,
-      };
+      const { base64 } = await this.#answerTo({ kind: 'mod', module: request.module, version }, request, 'mod');
+      return mutable(Buffer.from(base64, 'base64'));
     }
-    await this.#answerTo({ kind: 'publish', module: request.module, version }, request);
+    await this.#answerTo({ kind: 'publish', module: request.module, version }, request, 'published');
     return await this.#modules.answer(request, access);
   }
 
-  #answerTo(onDemandRequest: OnDemandRequest, request: ModuleRequest): Promise<OnDemandAnswer> {
+  /** A worker's answer, which is of this kind. Rejects as the worker client does. */
+  async #answerTo<Kind extends OnDemandAnswer['kind']>(
+    onDemandRequest: OnDemandRequest,
+    request: ModuleRequest,
+    kind: Kind,
+  ): Promise<Extract<OnDemandAnswer, { kind: Kind }>> {
     const isPublished = async (): Promise<boolean> => (await this.#find(request, 'stat')) !== undefined;
-    return this.#worker.answerTo(onDemandRequest, describe(request), isPublished);
+    const answer = await this.#worker.answerTo(onDemandRequest, describe(request), isPublished);
+    if (!isOfKind(answer, kind))
+      throw new Error(`expected an answer of the kind ${kind}, but its kind is ${answer.kind}`);
+    return answer;
   }
 
   /**
@@ -164,11 +165,17 @@ export class OnDemandModules implements ModuleSource {
   }
 }
 
-function versionList(versions: readonly string[]): Answer {
-  return { kind: 'bytes', body: Buffer.from(versions.map((version) => `${version}\n`).join('')), immutable: false };
+function isOfKind<Kind extends OnDemandAnswer['kind']>(
+  answer: OnDemandAnswer,
+  kind: Kind,
+): answer is Extract<OnDemandAnswer, { kind: Kind }> {
+  return answer.kind === kind;
 }
 
-function info(answer: OnDemandAnswer): Answer {
-  if (answer.kind !== 'info') throw new Error(`expected an answer of the kind info, but its kind is ${answer.kind}`);
-  return { kind: 'bytes', body: Buffer.from(answer.text), immutable: false };
+function versionList(versions: readonly string[]): Answer {
+  return mutable(listText(versions));
+}
+
+function mutable(body: Buffer): Answer {
+  return { kind: 'bytes', body, immutable: false };
 }

@@ -1,4 +1,4 @@
-import { moduleKey, versionsPrefix } from '../store/layout.ts';
+import { listKey, moduleKey, versionsPrefix } from '../store/layout.ts';
 import { publishedVersions } from '../store/published-versions.ts';
 import { StoreUnavailable, type ReadStore } from '../store/store.ts';
 import { describeWithdrawal, readWithdrawal } from '../store/withdrawal.ts';
@@ -17,17 +17,16 @@ import {
 import { SingleFlight } from '../async/single-flight.ts';
 import { MemoryCache } from './memory-cache.ts';
 import type { FileRequest, ModuleRequest } from './protocol-request.ts';
-import { byPreference, listedVersions } from './listed-versions.ts';
+import { byPreference, listedVersions, listText } from './listed-versions.ts';
 
 /** What PrivateModules needs. */
 export interface PrivateModulesParts {
   readonly store: ReadStore;
-  /** Maximum size of the cache in memory, in bytes; 64 MiB by default. */
-  readonly memoryBytes?: number;
   /** How long a file in memory is served without reading the store, in milliseconds; 10 s by default. */
   readonly freshMs?: number;
 }
 
+/** Maximum size of the cache in memory, in bytes. */
 const MEMORY_BYTES = 64 * 2 ** 20;
 const FRESH_MS = 10_000;
 
@@ -41,13 +40,12 @@ const FRESH_MS = 10_000;
  */
 export class PrivateModules implements ModuleSource {
   readonly #store: ReadStore;
-  readonly #memory: MemoryCache;
+  readonly #memory = new MemoryCache(MEMORY_BYTES);
   readonly #freshMs: number;
   readonly #reads = new SingleFlight<BytesAnswer | undefined>();
 
   constructor(parts: PrivateModulesParts) {
     this.#store = parts.store;
-    this.#memory = new MemoryCache(parts.memoryBytes ?? MEMORY_BYTES);
     this.#freshMs = parts.freshMs ?? FRESH_MS;
   }
 
@@ -61,7 +59,7 @@ export class PrivateModules implements ModuleSource {
   async #find(request: ModuleRequest, access: FileAccess): Promise<Answer | undefined> {
     const { module } = request;
     // Lists and @latest in memory are never fresh: they must include a tag that was pushed a second ago.
-    if (request.kind === 'list') return await this.#read(`${versionsPrefix(module)}list`, 0, () => this.#list(module));
+    if (request.kind === 'list') return await this.#read(listKey(module), 0, () => this.#list(module));
     if (request.kind === 'latest')
       return await this.#read(`${versionsPrefix(module)}@latest`, 0, () => this.#latest(module));
     const version = parseVersion(request.version);
@@ -81,7 +79,7 @@ export class PrivateModules implements ModuleSource {
   async #list(module: ModulePath): Promise<Buffer | undefined> {
     const versions = await this.#versions(module);
     // After an empty list with status 200, the go command would not try its next proxy.
-    return versions.length === 0 ? undefined : Buffer.from(versions.map((version) => `${version}\n`).join(''));
+    return versions.length === 0 ? undefined : listText(versions);
   }
 
   async #latest(module: ModulePath): Promise<Buffer | undefined> {

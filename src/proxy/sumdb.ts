@@ -27,12 +27,11 @@ export interface SumdbParts {
   readonly isPrivate: (path: string) => boolean;
   /** For the advice to a developer whose go command requests the checksum of a private module. */
   readonly privatePrefixes: readonly string[];
-  /** Maximum size of the cache in memory, in bytes; 16 MiB by default. */
-  readonly memoryBytes?: number;
 }
 
 /** In bytes. By the protocol a tile has up to 2^30 hashes, but 256 in every known database. Records are short. */
 const MAX_BODY_BYTES = 4 * 2 ** 20;
+/** Maximum size of the cache in memory, in bytes. */
 const MEMORY_BYTES = 16 * 2 ** 20;
 
 /**
@@ -45,7 +44,7 @@ export class Sumdb {
 
   constructor(parts: SumdbParts) {
     this.#parts = parts;
-    this.#responses = new ResponseCache(parts.cache, parts.log, parts.memoryBytes ?? MEMORY_BYTES);
+    this.#responses = new ResponseCache(parts.cache, parts.log, MEMORY_BYTES);
   }
 
   /** Rejects with NotFound, Forbidden or UpstreamFailed. */

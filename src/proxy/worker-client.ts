@@ -1,21 +1,15 @@
 import { setMaxListeners } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep } from '../async/sleep.ts';
 import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
 import { RequestFailed, type RequestClient } from '../requests/requests.ts';
 import { NotFound, NotYet } from './module-source.ts';
 
-/** How long a client waits for a worker, in milliseconds. */
-export interface OnDemandTimeouts {
-  /** For the meaning of a query, a list, or a go.mod. */
-  readonly answerMs: number;
-  /** For a version to be built and published. */
-  readonly publishMs: number;
-  /** For the tags that are missing from the list of a published module. */
-  readonly listMs: number;
-}
-
-/** To publish a version can take more than a minute, because GitLab limits archives per minute. */
-const TIMEOUTS: OnDemandTimeouts = { answerMs: 30_000, publishMs: 75_000, listMs: 3_000 };
+/** How long a client waits for the meaning of a query, a list, or a go.mod. */
+const ANSWER_TIMEOUT_MS = 30_000;
+/** How long it waits until a version is published. That can take more than a minute: GitLab limits archives per minute. */
+const PUBLISH_TIMEOUT_MS = 75_000;
+/** How long it waits for the tags that are missing from the list of a published module. */
+const LIST_TIMEOUT_MS = 3_000;
 
 /** While a client waits for a version, how often to check whether it has been published, in milliseconds. */
 const CHECK_MS = 1_000;
@@ -26,13 +20,10 @@ const RETRY_AFTER_SECONDS = 10;
 /** Sends requests to workers. Waits for an answer only as long as the client of the proxy can wait. */
 export class WorkerClient {
   readonly #requests: RequestClient<OnDemandRequest, OnDemandAnswer>;
-  readonly #timeouts: OnDemandTimeouts;
   readonly #closing = new AbortController();
 
-  /** By default, the time-outs are 30 s, 75 s and 3 s. */
-  constructor(requests: RequestClient<OnDemandRequest, OnDemandAnswer>, timeouts: OnDemandTimeouts = TIMEOUTS) {
+  constructor(requests: RequestClient<OnDemandRequest, OnDemandAnswer>) {
     this.#requests = requests;
-    this.#timeouts = timeouts;
     // One listener for each waiting client.
     setMaxListeners(0, this.#closing.signal);
   }
@@ -50,7 +41,7 @@ export class WorkerClient {
     isPublished: () => Promise<boolean>,
   ): Promise<OnDemandAnswer> {
     const isPublish = request.kind === 'publish';
-    const deadline = performance.now() + (isPublish ? this.#timeouts.publishMs : this.#timeouts.answerMs);
+    const deadline = performance.now() + (isPublish ? PUBLISH_TIMEOUT_MS : ANSWER_TIMEOUT_MS);
     for (;;) {
       const answer = await this.#requestOnce(request, deadline - performance.now(), subject);
       if (answer.kind === 'absent') throw new NotFound(`${subject}: ${answer.reason}`);
@@ -69,7 +60,7 @@ export class WorkerClient {
   /** Resolves to a worker's answer; undefined if no worker answers within the time-out for lists, or after `close`. */
   async answerIfQuick(request: OnDemandRequest): Promise<OnDemandAnswer | undefined> {
     try {
-      return await this.#unlessClosed(this.#requests.request(request, this.#timeouts.listMs));
+      return await this.#unlessClosed(this.#requests.request(request, LIST_TIMEOUT_MS));
     } catch (error) {
       if (error instanceof RequestFailed || error instanceof NotYet) return undefined;
       throw error;
@@ -84,7 +75,7 @@ export class WorkerClient {
   /** Resolves to true as soon as `isPublished` does, and to false after `waitMs` milliseconds. */
   async #waitUntil(isPublished: () => Promise<boolean>, waitMs: number): Promise<boolean> {
     for (const end = performance.now() + waitMs; performance.now() < end;) {
-      await this.#unlessClosed(sleep(Math.min(CHECK_MS, Math.max(0, end - performance.now()))));
+      await this.#unlessClosed(sleep(Math.min(CHECK_MS, Math.max(0, end - performance.now())), this.#closing.signal));
       if (await isPublished()) return true;
     }
     return false;

@@ -32,17 +32,14 @@ export class ZipCache {
   readonly #upstream: Upstream;
   readonly #cache: Cache;
   readonly #log: Logger;
-  readonly #temporaryRoot: string;
   /** The lookup of the first client, by key. During a download, the lookup stays here until the end. */
   readonly #lookups = new Map<string, Promise<CachedZip | DownloadingZip>>();
   readonly #downloads = new Set<Promise<void>>();
 
-  /** `temporaryRoot` is the folder for the temporary files; the system's by default. */
-  constructor(upstream: Upstream, cache: Cache, log: Logger, temporaryRoot = tmpdir()) {
+  constructor(upstream: Upstream, cache: Cache, log: Logger) {
     this.#upstream = upstream;
     this.#cache = cache;
     this.#log = log;
-    this.#temporaryRoot = temporaryRoot;
   }
 
   /** Rejects with NotFound, Gone, Forbidden or UpstreamFailed. */
@@ -106,7 +103,7 @@ export class ZipCache {
 
   async #startDownload(key: string, request: FileRequest): Promise<DownloadingZip> {
     return await this.#upstream.get(key, async (response) => {
-      const spool = await Spool.create(this.#temporaryRoot);
+      const spool = await Spool.create(tmpdir());
       const length = response.headers.get('content-length');
       const zip = { spool, size: length === null ? undefined : Number(length) };
       const download = this.#download(key, request, response, zip);
