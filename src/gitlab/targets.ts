@@ -4,7 +4,7 @@ import type { Project } from './schema.ts';
 /** A group with all groups below it, a single project, or all projects that the token's user is a member of. */
 export type Target =
   | { readonly kind: 'group'; readonly path: string }
-  | { readonly kind: 'project'; readonly path: string }
+  | { readonly kind: 'project'; readonly path: string; readonly project: Project }
   | { readonly kind: 'membership' };
 
 /** The targets that GITLAB_SCOPE or the arguments of a command name. */
@@ -30,7 +30,7 @@ export async function findTargets(gitlab: GitLabClient, paths: readonly string[]
     else {
       const project = await gitlab.project(path);
       // The project's own path is compared with GITLAB_SCOPE. It may differ: GitLab also finds a project by its old paths.
-      if (project) targets.push({ kind: 'project', path: project.path });
+      if (project) targets.push({ kind: 'project', path: project.path, project });
       else unknown.push(path);
     }
   }
@@ -39,9 +39,10 @@ export async function findTargets(gitlab: GitLabClient, paths: readonly string[]
 
 /** The projects of the targets, archived ones included. A project of several targets comes once. */
 export async function* projectsOf(gitlab: GitLabClient, targets: readonly Target[]): AsyncGenerator<Project> {
-  yield* distinctProjects(targets, (target) => {
-    if (target.kind === 'membership') return gitlab.memberProjects();
-    return projectsAt(gitlab, target.path, { mayBeGroup: target.kind === 'group' });
+  yield* distinctProjects(targets, async function* (target) {
+    if (target.kind === 'membership') yield* gitlab.memberProjects();
+    else if (target.kind === 'project') yield target.project;
+    else yield* (await gitlab.groupProjects(target.path)) ?? [];
   });
 }
 
@@ -55,7 +56,7 @@ export async function* projectsInScope(
   onUnknown: OnUnknown,
 ): AsyncGenerator<Project> {
   if (scope.length === 0) yield* gitlab.memberProjects();
-  yield* distinctProjects(scope, (path) => projectsAt(gitlab, path, { mayBeGroup: true, onUnknown }));
+  yield* distinctProjects(scope, (path) => projectsAt(gitlab, path, onUnknown));
 }
 
 async function* distinctProjects<T>(
@@ -72,16 +73,12 @@ async function* distinctProjects<T>(
   }
 }
 
-async function* projectsAt(
-  gitlab: GitLabClient,
-  path: string,
-  { mayBeGroup, onUnknown }: { readonly mayBeGroup: boolean; readonly onUnknown?: OnUnknown },
-): AsyncGenerator<Project> {
-  const groupProjects = mayBeGroup ? await gitlab.groupProjects(path) : undefined;
+async function* projectsAt(gitlab: GitLabClient, path: string, onUnknown: OnUnknown): AsyncGenerator<Project> {
+  const groupProjects = await gitlab.groupProjects(path);
   const project = groupProjects ? undefined : await gitlab.project(path);
   if (groupProjects) yield* groupProjects;
   else if (project?.path.toLowerCase() === path.toLowerCase()) yield project;
-  else onUnknown?.(path, project?.path);
+  else onUnknown(path, project?.path);
 }
 
 /**

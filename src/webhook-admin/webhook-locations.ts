@@ -54,24 +54,23 @@ export const CONCURRENT_OWNERS = 8;
  * Finds out where webhooks are needed and which of them exist. Changes nothing. Where GitLab has no group hooks, every
  * project of the group needs one. Rejects with UnknownTarget, HookFailure or Retry.
  */
-export async function findLocations(parts: WebhookAdminParts, targets: WebhookTargets): Promise<WebhookLocations> {
-  const found =
-    targets.paths.length === 0 ? { targets: [], unknown: [] } : await findTargets(parts.gitlab, targets.paths);
-  if (found.unknown.length > 0) {
+export async function findLocations(
+  parts: WebhookAdminParts,
+  { paths, system }: WebhookTargets,
+): Promise<WebhookLocations> {
+  const { targets, unknown } = await findTargets(parts.gitlab, paths);
+  if (unknown.length > 0) {
     throw new UnknownTarget(
-      `${found.unknown.join(', ')}: GitLab has no such group or project, or GITLAB_TOKEN may not see it`,
+      `${unknown.join(', ')}: GitLab has no such group or project, or GITLAB_TOKEN may not see it`,
     );
   }
-  const pathsOf = (kind: 'group' | 'project'): string[] =>
-    found.targets.flatMap((target) => (target.kind === kind ? [target.path] : []));
   const finder = new LocationFinder(parts);
-  if (targets.system) await finder.addSystem();
+  if (system) await finder.addSystem();
   // Parent groups come first, because they cover the groups below them.
-  for (const path of pathsOf('group').toSorted((a, b) => a.length - b.length)) await finder.addGroup(path);
-  for (const path of pathsOf('project')) {
-    const project = await parts.gitlab.project(path);
-    if (project) await finder.addProjects([project], { mayBeCovered: true });
-  }
+  const groups = targets.flatMap((target) => (target.kind === 'group' ? [target.path] : []));
+  for (const path of groups.toSorted((a, b) => a.length - b.length)) await finder.addGroup(path);
+  for (const target of targets)
+    if (target.kind === 'project') await finder.addProjects([target.project], { mayBeCovered: true });
   return finder;
 }
 
@@ -126,9 +125,11 @@ class LocationFinder implements WebhookLocations {
   async #isCovered(owner: Exclude<HookOwner, { kind: 'system' }>): Promise<boolean> {
     for (const path of ancestorsOf(owner.path)) {
       const by = { kind: 'group', path } as const;
-      const hook = this.#hasLocation(path) ? undefined : await this.#hookOfGroup(path).catch(undefinedIfHidden);
-      if (hook === undefined && !this.#hasLocation(path)) continue;
-      if (!this.#hasLocation(path)) this.locations.push({ owner: by, hook });
+      if (!this.#hasLocation(path)) {
+        const hook = await this.#hookOfGroup(path).catch(undefinedIfHidden);
+        if (hook === undefined) continue;
+        this.locations.push({ owner: by, hook });
+      }
       this.covered.push({ owner, by });
       return true;
     }
