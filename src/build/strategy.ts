@@ -20,8 +20,6 @@ const GITLAB_ARCHIVES_PER_MINUTE = 5;
  * networks.
  */
 const ARCHIVE_WINDOW_MS = 61_000;
-/** The wait after a 429 for an archive, which comes without a Retry-After. */
-const ARCHIVE_RETRY_MS = 60_000;
 
 /** GitLab's limit for archives, which all processes share. */
 export interface ArchiveLimit {
@@ -50,7 +48,7 @@ export async function reserveArchive(
  * lost the count. Undefined for every other error.
  */
 export function archiveRefusedMs(error: unknown): number | undefined {
-  return error instanceof ErrorResponse && error.status === 429 ? (error.afterMs ?? ARCHIVE_RETRY_MS) : undefined;
+  return error instanceof ErrorResponse && error.status === 429 ? error.afterMs : undefined;
 }
 
 /** How missing blobs get into the cache. */

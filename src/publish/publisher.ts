@@ -93,7 +93,7 @@ export class Publisher {
     const { store } = this.#parts;
     const { projectId, tag: name } = job;
     let project: Project | undefined;
-    let located: { readonly version: LocatedTag; readonly files: CommitFiles | undefined };
+    let located: { readonly version: LocatedTag; readonly files: CommitFiles };
     try {
       located = await this.#locate(job, commit, (read) => (project = read));
     } catch (error) {
@@ -145,11 +145,11 @@ export class Publisher {
     job: PublishRequest,
     commit: Commit,
     onProject: (project: Project) => void,
-  ): Promise<{ readonly version: LocatedTag; readonly files: CommitFiles | undefined }> {
-    const { gitlab, ownership } = this.#parts;
+  ): Promise<{ readonly version: LocatedTag; readonly files: CommitFiles }> {
+    const { ownership } = this.#parts;
     const { projectId, tag } = job;
-    let treeFiles: Promise<CommitFiles | undefined> | undefined;
-    const files = (): Promise<CommitFiles | undefined> => (treeFiles ??= this.#filesOf(job, commit));
+    let commitFiles: Promise<CommitFiles> | undefined;
+    const files = (): Promise<CommitFiles> => (commitFiles ??= this.#filesOf(job, commit));
     const version = await locateTag({
       name: tag,
       commit,
@@ -162,17 +162,15 @@ export class Publisher {
         if (project.isBeingDeleted) throw new Dismissed(`project ${project.path} is scheduled for deletion`);
         return { project, roots: ownership.rootsOf(project.path) };
       },
-      readGoMod: async (directory) => {
-        const source = (await files()) ?? filesInGitLab(gitlab, projectId, commit.id);
-        return await source.file(joinPath(directory, 'go.mod'), MAX_GOMOD);
-      },
+      readGoMod: async (directory) => (await files()).file(joinPath(directory, 'go.mod'), MAX_GOMOD),
     });
     return { version, files: await files() };
   }
 
-  /** Returns the tree of the commit in memory for a tag that shares its commit with other tags; undefined to read from GitLab. */
-  async #filesOf({ projectId, strategy }: PublishRequest, commit: Commit): Promise<CommitFiles | undefined> {
-    return strategy === 'shared tree' ? await this.#trees?.of(projectId, commit.id) : undefined;
+  /** The files of the commit: in memory for a tag that shares its commit with other tags, otherwise read from GitLab. */
+  async #filesOf({ projectId, strategy }: PublishRequest, commit: Commit): Promise<CommitFiles> {
+    const tree = strategy === 'shared tree' ? await this.#trees?.of(projectId, commit.id) : undefined;
+    return tree ?? filesInGitLab(this.#parts.gitlab, projectId, commit.id);
   }
 
   /** Reads the project. A job of a push never uses the cache: the project may have moved just before. */
