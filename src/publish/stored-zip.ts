@@ -1,8 +1,7 @@
-import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { H1 } from '../module/hash.ts';
 import { hashZip } from '../module/zip/reader.ts';
+import { copyToFile } from '../store/copy-to-file.ts';
 import type { ReadStore } from '../store/store.ts';
 
 /**
@@ -14,9 +13,7 @@ export async function hashStoredZip(
   key: string,
   folder: string,
 ): Promise<{ readonly h1: H1; readonly size: number } | undefined> {
-  const object = await store.open(key);
-  if (!object) return undefined;
   const path = join(folder, 'stored.zip');
-  await pipeline(object.body, createWriteStream(path));
-  return { h1: await hashZip(path), size: object.size };
+  const object = await copyToFile(store, key, path);
+  return object && { h1: await hashZip(path), size: object.size };
 }

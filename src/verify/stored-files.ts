@@ -1,12 +1,11 @@
-import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { hashGoMod, type H1 } from '../module/hash.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import { MAX_GOMOD } from '../module/zip/writer.ts';
 import { moduleKey, type VersionFile } from '../store/layout.ts';
+import { copyToFile } from '../store/copy-to-file.ts';
 import type { ReadStore } from '../store/store.ts';
 import { parseJson } from '../io/json.ts';
 import { DamagedZip, readModuleZip, type ReadZip } from '../module/zip/reader.ts';
@@ -75,10 +74,8 @@ async function readZip(
   folder: string,
   signal: AbortSignal,
 ): Promise<StoredFile<ReadZip>> {
-  const object = await store.open(key);
-  if (!object) return { is: 'missing' };
   const path = join(folder, 'stored.zip');
-  await pipeline(object.body, createWriteStream(path), { signal });
+  if (!(await copyToFile(store, key, path, signal))) return { is: 'missing' };
   try {
     return { is: 'read', value: await readModuleZip(path, module, version) };
   } catch (error) {
