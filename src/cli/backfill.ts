@@ -1,6 +1,5 @@
-import { baseUrl } from '../config/value-parsers.ts';
-import { messageOf } from '../errors.ts';
 import { defineCommand, UsageError } from './command.ts';
+import { readServiceUrl } from './service-url.ts';
 
 const HELP = `Usage: modpress backfill [GROUP|PROJECT ...] [--since DATE] [--dry-run] [--json] [--url URL]
 
@@ -38,17 +37,12 @@ export const backfill = defineCommand({
       throw new UsageError(
         request.faults.map((fault) => fault.replace(/^since/, `--since ${JSON.stringify(values.since)}`)),
       );
-    return { request, json: values.json === true, url: readUrl(values.url) };
+    const { url } = values;
+    return {
+      request,
+      json: values.json === true,
+      url: url === undefined ? undefined : readServiceUrl('--url', url, '/-/backfill'),
+    };
   },
   run: async (options) => (await import('./run-backfill.ts')).runBackfill(options),
 });
-
-/** Parses the base URL of the service. Also accepts the full URL of the backfill route. */
-function readUrl(value: string | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  try {
-    return baseUrl(value).replace(/\/-\/backfill$/, '');
-  } catch (error) {
-    throw new UsageError([`--url ${messageOf(error)}`]);
-  }
-}

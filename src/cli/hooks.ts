@@ -1,7 +1,6 @@
-import { baseUrl } from '../config/value-parsers.ts';
-import { messageOf } from '../errors.ts';
 import { defineCommand, UsageError } from './command.ts';
 import type { HooksOptions } from './run-hooks.ts';
+import { readServiceUrl } from './service-url.ts';
 
 const HELP = `Usage: modpress hooks add [GROUP|PROJECT ...] [--system] --public-url URL
        modpress hooks check [GROUP|PROJECT ...] [--system] --public-url URL [--repair] [--json]
@@ -57,9 +56,5 @@ export const hooks = defineCommand({
 function readPublicUrl(value: string | undefined): string {
   if (value === undefined)
     throw new UsageError(['--public-url is missing: give the URL at which GitLab reaches the service']);
-  try {
-    return baseUrl(value).replace(/\/-\/webhook$/, '');
-  } catch (error) {
-    throw new UsageError([`--public-url ${messageOf(error)}`]);
-  }
+  return readServiceUrl('--public-url', value, '/-/webhook');
 }
