@@ -33,6 +33,14 @@ export class Retry extends Error {
   }
 }
 
+/**
+ * Returns the error to throw after a read broke off: a Refuse or a Retry stays, because it says what happens next. Any other
+ * error becomes the cause of a Retry with this message.
+ */
+export function asRetry(error: unknown, message: string): Refuse | Retry {
+  return error instanceof Refuse || error instanceof Retry ? error : new Retry(message, { cause: error });
+}
+
 /** Returns the message of any thrown value, followed by the messages of its causes: fetch reports the real reason as a cause. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

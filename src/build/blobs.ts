@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { SingleFlight } from '../async/single-flight.ts';
-import { Refuse, Retry } from '../errors.ts';
+import { asRetry, Retry } from '../errors.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { BlobId } from '../gitlab/schema.ts';
 import { withTemporaryFolder } from '../io/temporary-folder.ts';
@@ -83,8 +83,7 @@ export class Blobs {
     await this.#downloads.run(`${projectId} ${id}`, () =>
       withTemporaryFolder(temporaryRoot, async (folder) => {
         const file = await hashUnsized(await gitlab.blob(projectId, id), id.length, folder).catch((error: unknown) => {
-          if (error instanceof Refuse || error instanceof Retry) throw error;
-          throw new Retry(`reading blob ${id} of project ${projectId} broke off`, { cause: error });
+          throw asRetry(error, `reading blob ${id} of project ${projectId} broke off`);
         });
         if (file.blob !== id) {
           throw new Retry(`GitLab sent wrong bytes for blob ${id} of project ${projectId}`);

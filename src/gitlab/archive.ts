@@ -1,7 +1,7 @@
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
-import { Refuse, Retry } from '../errors.ts';
+import { asRetry } from '../errors.ts';
 
 /** A regular file of an archive. `path` is its path in the repository. `body` can be read until the loop goes on to the next file. */
 export interface ArchivedFile {
@@ -12,6 +12,8 @@ export interface ArchivedFile {
 
 /** gunzip gives chunks of this size. Each chunk costs a round trip to another thread, so few large ones are cheaper. */
 const CHUNK_BYTES = 256 * 2 ** 10;
+
+const BROKE_OFF = 'the archive from GitLab broke off';
 
 /**
  * The regular files of a tar.gz archive, as they arrive. GitLab sends status 200 long before it knows whether it can
@@ -36,7 +38,7 @@ export async function* readArchive(archive: Readable): AsyncGenerator<ArchivedFi
       entry.resume();
     }
   } catch (error) {
-    throw asRetry(failure ?? error);
+    throw asRetry(failure ?? error, BROKE_OFF);
   } finally {
     archive.destroy();
   }
@@ -46,13 +48,6 @@ async function* bodyOf(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
     yield* body;
   } catch (error) {
-    throw asRetry(error);
+    throw asRetry(error, BROKE_OFF);
   }
-}
-
-/** An error that already says what happens next (an archive that is too large, a rate limit) stays as it is. */
-function asRetry(cause: unknown): Retry | Refuse {
-  return cause instanceof Refuse || cause instanceof Retry
-    ? cause
-    : new Retry('the archive from GitLab broke off', { cause });
 }

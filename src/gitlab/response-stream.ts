@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { z } from 'zod';
-import { Refuse, Retry } from '../errors.ts';
+import { asRetry } from '../errors.ts';
 import { collect } from '../io/read-body.ts';
 import { parseResponse } from './schema.ts';
 
@@ -20,6 +20,6 @@ export async function readAtMost(stream: Readable, limit: number, path: string):
   try {
     return await collect(stream, limit, path);
   } catch (error) {
-    throw error instanceof Refuse ? error : new Retry(`reading ${path} from GitLab broke off`, { cause: error });
+    throw asRetry(error, `reading ${path} from GitLab broke off`);
   }
 }
