@@ -1,50 +1,52 @@
 import { z } from 'zod';
 import type { CommitId } from '../gitlab/schema.ts';
 
-/**
- * Where the job comes from. A developer waits for a `pushed` tag, so it runs before all `listed` tags: a sweep or a
- * backfill may have queued thousands of them.
- */
-export type Priority = 'pushed' | 'listed';
-
-/**
- * Where the bytes of the module come from:
- * - `archive` needs the fewest calls for a single version;
- * - `blobs` needs the fewest calls for many versions of a module, because most blobs are the same in the previous version;
- * - `shared tree` is `blobs` for a commit with several tagged versions, whose tree is read once for all of them.
- *
- * All of them give the same bytes (build/strategy.ts).
- */
-export type BuildStrategy = 'archive' | 'blobs' | 'shared tree';
-
-/** The tag as GitLab listed it. While the listing is recent, the job need not read the tag again. */
-export interface CachedTag {
-  /** Full commit id. */
-  readonly commit: string;
-  /** Committer time, ISO 8601. */
-  readonly committedAt: string;
-  /** When the listing was read, ISO 8601. */
-  readonly readAt: string;
-}
-
-/** A tag to process. The job reads everything else about it from GitLab when it runs. */
-export interface TagJob {
-  readonly projectId: number;
+/** Parses a job as Redis stores it. A job that an older version stored has no priority and no strategy: it counts as pushed. */
+export const tagJobSchema = z.object({
+  projectId: z.number(),
   /** The tag's full name, without `refs/tags/`. */
-  readonly tag: string;
+  tag: z.string(),
   /**
    * What the tag points at, according to the sender: a commit, a tag object, or nothing. It only distinguishes jobs: two
    * deliveries of a tag with the same hint are one job. The hint is not trusted; the job reads the tag again.
    */
-  readonly hint: string;
-  readonly priority: Priority;
-  readonly strategy: BuildStrategy;
-  readonly cachedTag?: CachedTag | undefined;
+  hint: z.string(),
+  /**
+   * Where the job comes from. A developer waits for a `pushed` tag, so it runs before all `listed` tags: a sweep or a
+   * backfill may have queued thousands of them.
+   */
+  priority: z.enum(['pushed', 'listed']).default('pushed'),
+  /**
+   * Where the bytes of the module come from:
+   * - `archive` needs the fewest calls for a single version;
+   * - `blobs` needs the fewest calls for many versions of a module, because most blobs are the same in the previous version;
+   * - `shared tree` is `blobs` for a commit with several tagged versions, whose tree is read once for all of them.
+   *
+   * All of them give the same bytes (build/archive-or-blobs.ts).
+   */
+  strategy: z.enum(['archive', 'blobs', 'shared tree']).default('archive'),
+  /** The tag as GitLab listed it. While the listing is recent, the job need not read the tag again. */
+  cachedTag: z
+    .object({
+      /** Full commit id. */
+      commit: z.string(),
+      /** Committer time, ISO 8601. */
+      committedAt: z.string(),
+      /** When the listing was read, ISO 8601. */
+      readAt: z.string(),
+    })
+    .optional(),
   /** Whether the job may use a cached project. The many jobs of one listing then share one read. */
-  readonly allowCachedProject?: boolean | undefined;
+  allowCachedProject: z.boolean().optional(),
   /** Full path of the project in the listing. An outcome with another path shows that the project has moved. */
-  readonly listedPath?: string | undefined;
-}
+  listedPath: z.string().optional(),
+});
+
+/** A tag to process. The job reads everything else about it from GitLab when it runs. */
+export type TagJob = Readonly<z.infer<typeof tagJobSchema>>;
+
+/** A tag as GitLab listed it, as a job contains it. */
+export type CachedTag = NonNullable<TagJob['cachedTag']>;
 
 /** Returns the job for a pushed tag. */
 export function pushedTag(projectId: number, tag: string, hint: string): TagJob {
@@ -76,18 +78,6 @@ export function listedTag(
     listedPath: path,
   };
 }
-
-/** Parses a job as Redis stores it. A job that an older version stored has no priority and no strategy: it counts as pushed. */
-export const tagJobSchema = z.object({
-  projectId: z.number(),
-  tag: z.string(),
-  hint: z.string(),
-  priority: z.enum(['pushed', 'listed']).default('pushed'),
-  strategy: z.enum(['archive', 'blobs', 'shared tree']).default('archive'),
-  cachedTag: z.object({ commit: z.string(), committedAt: z.string(), readAt: z.string() }).optional(),
-  allowCachedProject: z.boolean().optional(),
-  listedPath: z.string().optional(),
-});
 
 /**
  * Returns the key of the project and tag: jobs with the same key must not run at the same time. Percent-encoding removes
