@@ -10,7 +10,7 @@ import { messageOf } from '../errors.ts';
 import { GitLabClient, type GitLabOptions } from '../gitlab/client.ts';
 import { ProjectCache } from '../gitlab/project-cache.ts';
 import { WebhookClient } from '../gitlab/webhooks.ts';
-import { keepTemporaryRootClear, TEMPORARY_ROOT } from '../io/temporary-folder.ts';
+import { startTemporaryFolderCleanup, TEMPORARY_ROOT } from '../io/temporary-folder.ts';
 import { Publisher } from '../publish/publisher.ts';
 import type { WriterParts } from '../publish/write-version.ts';
 import { MemoryRateLimiter } from '../rate-limit/memory-rate-limiter.ts';
@@ -167,9 +167,9 @@ export class Core<Settings extends object> {
    * Removes the folders that killed processes left in the temporary root, now and every hour until `close`. Rejects if the
    * first removal fails.
    */
-  async keepTemporaryRootClear(): Promise<void> {
+  async startTemporaryFolderCleanup(): Promise<void> {
     this.onClose(
-      await keepTemporaryRootClear(this.temporaryRoot, (error) =>
+      await startTemporaryFolderCleanup(this.temporaryRoot, (error) =>
         this.#logOf('app').warn(
           { event: 'temporary-files.failed', reason: messageOf(error) },
           'temporary files of killed processes cannot be removed',

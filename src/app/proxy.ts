@@ -1,6 +1,6 @@
 import type { Router } from 'express';
 import type { Logger } from 'pino';
-import type { Config } from '../config/service.ts';
+import type { Config } from '../config/service-config.ts';
 import { ExternalModules, RedirectedModules } from '../proxy/external-modules.ts';
 import { OnDemandModules } from '../proxy/on-demand-modules.ts';
 import { PrivateModules } from '../proxy/private-modules.ts';

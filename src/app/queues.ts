@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { MemoryRuns } from '../backfill/memory-runs.ts';
 import { RedisRuns } from '../backfill/redis-runs.ts';
 import type { BackfillRuns } from '../backfill/runs.ts';
-import type { Config, Role } from '../config/service.ts';
+import type { Config, Role } from '../config/service-config.ts';
 import { BullQueue } from '../queue/bull-queue.ts';
 import { MemoryQueue } from '../queue/memory-queue.ts';
 import type { Queue } from '../queue/queue.ts';

@@ -6,11 +6,11 @@ import type { Logger } from 'pino';
 import { AdminAccess } from '../auth/admin-access.ts';
 import { findBackfillTargets } from '../backfill/backfill.ts';
 import { createBackfillRouter } from '../backfill/router.ts';
-import type { Config, Role } from '../config/service.ts';
+import type { Config, Role } from '../config/service-config.ts';
 import { assignRequestIds } from '../io/request-id.ts';
 import { PROBE_KEY } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
-import { createPagesRouter } from '../web/home.ts';
+import { createHomeRouter } from '../web/home.ts';
 import { createWebhookRouter } from '../webhook/router.ts';
 import type { CoreParts } from './core-parts.ts';
 import { Core } from './core.ts';
@@ -117,8 +117,8 @@ function addServiceRoutes(web: Express, { config, context, core, metrics, queues
   if (tags && roles.includes('webhook')) {
     web.use(
       createWebhookRouter({
-        tokens: [...config.webhookTokens],
-        signingTokens: [...config.webhookSigningTokens],
+        tokens: config.webhookTokens,
+        signingTokens: config.webhookSigningTokens,
         queue: tags,
         log: log.child({ component: 'webhook' }),
         metrics: { received: metrics.webhookReceived },
@@ -136,7 +136,7 @@ function addServiceRoutes(web: Express, { config, context, core, metrics, queues
       }),
     );
   }
-  web.use(createPagesRouter({ publicUrl: config.publicUrl, privatePrefixes: ownership.prefixes, version }));
+  web.use(createHomeRouter({ publicUrl: config.publicUrl, privatePrefixes: ownership.prefixes, version }));
 }
 
 /** Stops the server and lets requests in progress finish. After the time-out it closes the connections that are still open. */

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { backfill, type BackfillParts } from '../backfill/backfill.ts';
-import type { Config } from '../config/service.ts';
+import type { Config } from '../config/service-config.ts';
 import { messageOf } from '../errors.ts';
 import { OnDemand } from '../publish/on-demand-handler.ts';
 import { createTagHandler } from '../publish/tag-handler.ts';
@@ -39,7 +39,7 @@ export async function startWorker(parts: WorkerRoleParts): Promise<void> {
   const { config, log, metrics, core, tags, requests, backfills } = parts;
   const store = await core.store();
   await createBucket(store, log.child({ component: 'store' }));
-  await core.keepTemporaryRootClear();
+  await core.startTemporaryFolderCleanup();
   const gitlab = core.gitlab();
   const publishLog = log.child({ component: 'publish' });
   const publish = createTagHandler({

@@ -6,7 +6,7 @@ import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import type { CommitFiles } from './commit-files.ts';
 import type { FromBlobsParts } from './from-blobs.ts';
 import { prefetchFromArchive } from './prefetch.ts';
-import { chooseSupply, reserveArchive } from './strategy.ts';
+import { chooseBlobSource, reserveArchive } from './archive-or-blobs.ts';
 
 /** What reading whole trees needs. */
 export interface CommitTreesParts extends FromBlobsParts {
@@ -127,9 +127,9 @@ class CommitTree implements CommitFiles {
     for (const { path, mode, blob } of this.#entries) {
       if (mode !== SYMLINK_MODE && !unarchived.has(blob) && !blobs.has(blob)) wanted.set(path, blob);
     }
-    const supply = await chooseSupply(new Set(wanted.values()).size, () => reserveArchive(this.#parts, projectId));
-    if (supply.from === 'single blobs') return;
-    if (supply.from === 'later archive') return this.#postpone(supply.waitMs);
+    const source = await chooseBlobSource(new Set(wanted.values()).size, () => reserveArchive(this.#parts, projectId));
+    if (source.from === 'single blobs') return;
+    if (source.from === 'later archive') return this.#postpone(source.waitMs);
     try {
       await withTemporaryFolder(temporaryRoot, (folder) =>
         prefetchFromArchive(this.#parts, { projectId, commit, directory: '' }, wanted, folder),

@@ -5,7 +5,7 @@ import { collect } from '../io/read-body.ts';
 import { conversionOf, type AttributesFile } from './attributes.ts';
 import { convertBytes } from './convert-bytes.ts';
 import { hashBytes, hashUnsized, type HashedFile } from './hashed-file.ts';
-import type { PlannedFile } from './plan.ts';
+import type { PlannedFile } from './plan-zip.ts';
 
 /** The sources of a file that does not come from an archive. */
 export interface BlobSource {

@@ -6,7 +6,7 @@ import type { ResolvedVersion } from '../resolve/resolver.ts';
 import type { AttributesFile } from './attributes.ts';
 import { readAttributes, type CommitFiles } from './commit-files.ts';
 import { mergeArchive } from './merge-archive.ts';
-import { planZip } from './plan.ts';
+import { planZip } from './plan-zip.ts';
 import { checkArchiveSize } from './prefetch.ts';
 import { writeZip, type BuiltZip } from './zip-file.ts';
 

@@ -4,9 +4,9 @@ import type { ResolvedVersion } from '../resolve/resolver.ts';
 import type { AttributesFile } from './attributes.ts';
 import { readAttributes, type CommitFiles } from './commit-files.ts';
 import { canMakeFromBlob, makeFromBlob } from './file-from-blob.ts';
-import { planZip, type PlannedFile, type ZipPlan } from './plan.ts';
+import { planZip, type PlannedFile, type ZipPlan } from './plan-zip.ts';
 import { prefetchFromArchive, type PrefetchParts } from './prefetch.ts';
-import { ArchiveLimitReached, chooseSupply, isArchiveQuicker, type ArchiveLimit } from './strategy.ts';
+import { ArchiveLimitReached, chooseBlobSource, isArchiveQuicker, type ArchiveLimit } from './archive-or-blobs.ts';
 import { writeZip, type BuiltZip } from './zip-file.ts';
 
 /** What building from blobs needs. */
@@ -78,16 +78,16 @@ async function supplyBlobs(
   }
   const missing = new Set(wanted.values()).size;
   let prefetched = 0;
-  const supply = await chooseSupply(missing, reserve);
-  if (supply.from === 'archive') {
+  const source = await chooseBlobSource(missing, reserve);
+  if (source.from === 'archive') {
     const place = { projectId: project.id, commit, directory };
     prefetched = await prefetchFromArchive(parts, place, wanted, folder).catch((error: unknown) => {
       // For example, another program used up the limit. Waiting is worth it only if very many blobs are missing.
       if (!(error instanceof Retry) || isArchiveQuicker(missing)) throw error;
       return 0;
     });
-  } else if (supply.from === 'later archive' && isArchiveQuicker(missing)) {
-    throw new ArchiveLimitReached(parts, supply.waitMs);
+  } else if (source.from === 'later archive' && isArchiveQuicker(missing)) {
+    throw new ArchiveLimitReached(parts, source.waitMs);
   }
   const remaining = Array.from(planned).filter((id) => !blobs.has(id));
   // Blobs that are missing again were displaced by later ones, so the version is larger than the cache.

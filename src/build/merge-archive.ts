@@ -6,7 +6,7 @@ import { compareBytes, type H1 } from '../module/hash.ts';
 import type { ModuleZip } from '../module/zip/writer.ts';
 import { makeFromBlob, readBlob, type BlobSource } from './file-from-blob.ts';
 import { hashFile, type HashedFile } from './hashed-file.ts';
-import type { PlannedFile } from './plan.ts';
+import type { PlannedFile } from './plan-zip.ts';
 
 /** The tar.gz archive of the module's directory, and blobs for the files that the archive lacks or changed. */
 export interface ArchiveSource extends BlobSource {

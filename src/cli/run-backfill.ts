@@ -52,7 +52,7 @@ function localWork(config: PublishConfig): BackfillWork {
     withCore(config, async (core) => {
       const store = await core.store();
       await store.check();
-      await core.keepTemporaryRootClear();
+      await core.startTemporaryFolderCleanup();
       const publisher = await core.publisher();
       return await backfill(
         {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createLog } from '../app/log.ts';
 import { startApp } from '../app/serve.ts';
-import { loadConfig, type Role } from '../config/service.ts';
+import { loadConfig, type Role } from '../config/service-config.ts';
 import { packageVersion } from './package-version.ts';
 
 /** Runs the service until SIGINT or SIGTERM. Resolves to the exit status. */

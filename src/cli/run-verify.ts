@@ -17,7 +17,7 @@ export interface VerifyOptions {
 }
 
 /** Creates the rebuilder of --from-gitlab. `onWait` is called before each wait for a retry. */
-type RebuilderFactory = (onWait: RebuilderParts['onWait']) => Rebuilder;
+type RebuilderFactory = (onWait: NonNullable<RebuilderParts['onWait']>) => Rebuilder;
 
 /** Runs `modpress verify`. Resolves to the exit status. */
 export async function runVerify(options: VerifyOptions): Promise<number> {
@@ -33,7 +33,7 @@ export async function runVerify(options: VerifyOptions): Promise<number> {
           resolver: gitlabCore.resolver(),
           rateLimiter: gitlabCore.rateLimiter(),
           temporaryRoot: gitlabCore.temporaryRoot,
-          ...(onWait && { onWait }),
+          onWait,
         }));
     return await verifyVersions(await core.existingStore(), core.temporaryRoot, createRebuilder, options);
   } catch (error) {

@@ -16,7 +16,7 @@ export const serve = defineCommand({
   parse: async ({ values, positionals }) => {
     if (positionals.length > 0)
       throw new UsageError([`serve takes options only, not ${JSON.stringify(positionals[0])}`]);
-    const { ROLES } = await import('../config/service.ts');
+    const { ROLES } = await import('../config/service-config.ts');
     if (values.roles === undefined) return ROLES;
     const names = values.roles.split(',').map((name) => name.trim());
     const unknown = names.find((name) => !ROLES.some((role) => role === name));

@@ -55,7 +55,10 @@ async function clearAbandonedFolders(parent: string): Promise<void> {
  * not old enough yet. Rejects if the first removal fails, and calls `onFailure` with the error of a later one. Resolves to
  * the function that ends the removals.
  */
-export async function keepTemporaryRootClear(parent: string, onFailure: (error: unknown) => void): Promise<() => void> {
+export async function startTemporaryFolderCleanup(
+  parent: string,
+  onFailure: (error: unknown) => void,
+): Promise<() => void> {
   await clearAbandonedFolders(parent);
   const timer = setInterval(() => void clearAbandonedFolders(parent).catch(onFailure), CLEAR_INTERVAL_MS);
   return () => clearInterval(timer);

@@ -27,17 +27,16 @@ export interface CheckedFiles<T extends TreeFile> {
 
 /**
  * Divides the files of a module into those that belong in its zip and those that make it illegal. Vendored files, nested
- * modules and symlinks are left out and not reported. `vendorRule124` is true if the root go.mod asks for go 1.24 or later
- * (`usesVendorRule124`).
+ * modules and symlinks are left out and not reported. `isGo124` is true if the root go.mod asks for go 1.24 or later
+ * (`isGo124OrLater`).
  */
-export function checkFiles<T extends TreeFile>(files: readonly T[], vendorRule124: boolean): CheckedFiles<T> {
+export function checkFiles<T extends TreeFile>(files: readonly T[], isGo124: boolean): CheckedFiles<T> {
   const nested = nestedModules(files);
   const names = new CollisionChecker();
   const included: T[] = [];
   const invalid: InvalidFile[] = [];
   for (const file of files.toSorted((a, b) => compareBytes(a.path, b.path))) {
-    if (isVendored(file.path, vendorRule124) || isInside(file.path, nested) || file.path === '.hg_archival.txt')
-      continue;
+    if (isVendored(file.path, isGo124) || isInside(file.path, nested) || file.path === '.hg_archival.txt') continue;
     const reason = checkFilePath(file.path) ?? checkGoModCase(file.path) ?? names.add(file.path);
     if (reason !== undefined) invalid.push({ path: file.path, reason });
     else if (file.kind === 'file') included.push(file);
@@ -52,19 +51,19 @@ export function checkFiles<T extends TreeFile>(files: readonly T[], vendorRule12
  * some of them take memory until `files()` is called.
  */
 export class TreeSieve<T extends TreeFile> {
-  readonly #vendorRule124: boolean;
+  readonly #isGo124: boolean;
   readonly #nested = new Set<string>();
   readonly #kept: T[] = [];
 
-  /** `vendorRule124` as for `checkFiles`. */
-  constructor(vendorRule124: boolean) {
-    this.#vendorRule124 = vendorRule124;
+  /** `isGo124` as for `checkFiles`. */
+  constructor(isGo124: boolean) {
+    this.#isGo124 = isGo124;
   }
 
   /** Adds the next file of the tree. */
   add(file: T): void {
     // A go.mod among vendored files changes nothing: every file in its directory is vendored too.
-    if (isVendored(file.path, this.#vendorRule124) || isInside(file.path, this.#nested)) return;
+    if (isVendored(file.path, this.#isGo124) || isInside(file.path, this.#nested)) return;
     const directory = nestedModule(file);
     if (directory === undefined) {
       this.#kept.push(file);
@@ -115,8 +114,8 @@ function isInside(path: string, directories: ReadonlySet<string>): boolean {
  * isVendoredPackage of x/mod/zip. Before go 1.24 it used a fixed offset for a `/vendor/` deeper in the path, so more files
  * counted as vendored than was intended. Modules with an older go version keep this rule, so that their checksums stay.
  */
-function isVendored(path: string, vendorRule124: boolean): boolean {
-  if (vendorRule124 && path === 'vendor/modules.txt') return true;
+function isVendored(path: string, isGo124: boolean): boolean {
+  if (isGo124 && path === 'vendor/modules.txt') return true;
   const vendor = '/vendor/';
   let offset: number;
   if (path.startsWith('vendor/')) {
@@ -126,7 +125,7 @@ function isVendored(path: string, vendorRule124: boolean): boolean {
     if (index < 0) return false;
     // Go counts bytes, so the old rule has to count bytes too. The new rule only looks for a slash, for which it does not
     // matter whether bytes or characters are counted.
-    if (!vendorRule124) return Buffer.from(path).subarray(vendor.length).includes('/');
+    if (!isGo124) return Buffer.from(path).subarray(vendor.length).includes('/');
     offset = index + vendor.length;
   }
   return path.includes('/', offset);

@@ -44,7 +44,7 @@ export function legacyGoMod(path: ModulePath): Buffer {
  * Whether the newer vendor rule applies: the root go.mod asks for go 1.24 or later. The old rule applies to a go.mod that
  * cannot be parsed or has no go version (parseGoVers in x/mod/zip).
  */
-export function usesVendorRule124(gomod: Buffer): boolean {
+export function isGo124OrLater(gomod: Buffer): boolean {
   const match = /^([0-9]+)\.([0-9]+)(\.[0-9]+)?([a-z]+[0-9]+)?$/.exec(parseModfileLax(gomod)?.go ?? '');
   if (!match) return false;
   const [, major, minor, patch, kind] = match;

@@ -94,8 +94,8 @@ export class UpstreamFailed extends Error {
  * 503 or 504: the module or version may exist, but at the moment the service cannot find out, or cannot deliver it. The
  * developer reads the message.
  */
-export class NotYet extends Error {
-  override readonly name = 'NotYet';
+export class TryAgainLater extends Error {
+  override readonly name = 'TryAgainLater';
   /** Whether a time-out expired. Otherwise it was clear from the start that waiting would not help. */
   readonly timedOut: boolean;
   /** When to try again, in seconds. */

@@ -3,7 +3,15 @@ import { compareVersions, parseVersion } from '../module/version.ts';
 import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
 import type { RequestClient } from '../requests/requests.ts';
 import { StoreUnavailable } from '../store/store.ts';
-import { Gone, NotFound, NotYet, describe, type Answer, type FileAccess, type ModuleSource } from './module-source.ts';
+import {
+  Gone,
+  NotFound,
+  TryAgainLater,
+  describe,
+  type Answer,
+  type FileAccess,
+  type ModuleSource,
+} from './module-source.ts';
 import type { FileRequest, ModuleRequest } from './protocol-request.ts';
 import { listText, parseListText } from './listed-versions.ts';
 import { WorkerClient } from './worker-client.ts';
@@ -40,14 +48,14 @@ export class OnDemandModules implements ModuleSource {
     try {
       return await this.#fromWorker(request, access);
     } catch (error) {
-      if (error instanceof NotYet && (await this.#isPartOfPublished(request.module))) {
+      if (error instanceof TryAgainLater && (await this.#isPartOfPublished(request.module))) {
         throw new NotFound(`${describe(request)} is not published here, and GitLab cannot be queried right now`);
       }
       throw error;
     }
   }
 
-  /** Ends all waiting. Waiting requests are rejected with NotYet, which tells the client to try again. */
+  /** Ends all waiting. Waiting requests are rejected with TryAgainLater, which tells the client to try again. */
   close(): void {
     this.#worker.close();
   }

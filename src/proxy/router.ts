@@ -8,7 +8,7 @@ import {
   Forbidden,
   Gone,
   NotFound,
-  NotYet,
+  TryAgainLater,
   UpstreamFailed,
   type Answer,
   type ModuleSource,
@@ -201,7 +201,7 @@ function failureOf(error: unknown, subject: string): Failure {
     const text = `upstream failure for ${subject}: ${error.message}\nPrivate modules, and modules that were downloaded before, are not affected.`;
     return { status: error.timedOut ? 504 : 502, text, retryAfter: error.retryAfter };
   }
-  if (error instanceof NotYet) {
+  if (error instanceof TryAgainLater) {
     return {
       status: error.timedOut ? 504 : 503,
       text: `not available yet: ${error.message}`,

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { sleep } from '../async/sleep.ts';
 import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
 import { RequestFailed, type RequestClient } from '../requests/requests.ts';
-import { NotFound, NotYet } from './module-source.ts';
+import { NotFound, TryAgainLater } from './module-source.ts';
 
 /** How long a client waits for the meaning of a query, a list, or a go.mod. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -33,7 +33,7 @@ export class WorkerClient {
    * the request again, until the time-out. While it waits, it calls `isPublished`, because the job of the tag may
    * publish the version too. `subject` names the module or version in messages.
    *
-   * Rejects with NotFound if GitLab has no such module or version, and with NotYet if there is no answer in time.
+   * Rejects with NotFound if GitLab has no such module or version, and with TryAgainLater if there is no answer in time.
    */
   async answerTo(
     request: OnDemandRequest,
@@ -48,10 +48,13 @@ export class WorkerClient {
       if (answer.kind !== 'later') return answer;
       if (!isPublish || performance.now() + answer.afterMs > deadline) {
         const retryAfter = Math.ceil(answer.afterMs / 1000);
-        throw new NotYet(`${answer.reason}\n${subject} has not been published yet. Try again in ${retryAfter} s.`, {
-          timedOut: isPublish,
-          retryAfter,
-        });
+        throw new TryAgainLater(
+          `${answer.reason}\n${subject} has not been published yet. Try again in ${retryAfter} s.`,
+          {
+            timedOut: isPublish,
+            retryAfter,
+          },
+        );
       }
       if (await this.#waitUntil(isPublished, answer.afterMs)) return { kind: 'published' };
     }
@@ -62,12 +65,12 @@ export class WorkerClient {
     try {
       return await this.#unlessClosed(this.#requests.request(request, LIST_TIMEOUT_MS));
     } catch (error) {
-      if (error instanceof RequestFailed || error instanceof NotYet) return undefined;
+      if (error instanceof RequestFailed || error instanceof TryAgainLater) return undefined;
       throw error;
     }
   }
 
-  /** Ends all waiting. Waiting requests are rejected with NotYet, which tells the client to try again. */
+  /** Ends all waiting. Waiting requests are rejected with TryAgainLater, which tells the client to try again. */
   close(): void {
     this.#closing.abort();
   }
@@ -86,27 +89,27 @@ export class WorkerClient {
     try {
       answer = await this.#unlessClosed(this.#requests.request(request, timeoutMs));
     } catch (cause) {
-      if (cause instanceof NotYet) throw cause;
-      throw new NotYet(
+      if (cause instanceof TryAgainLater) throw cause;
+      throw new TryAgainLater(
         `${subject} has not been published yet, and GitLab cannot be queried for it right now\nTry again in a moment.`,
         { timedOut: false, retryAfter: RETRY_AFTER_SECONDS, cause },
       );
     }
     if (answer !== undefined) return answer;
     const activity = request.kind === 'publish' ? 'is being built from GitLab' : 'is being looked up in GitLab';
-    throw new NotYet(`${subject} ${activity}, and this has not finished yet\nTry again in a moment.`, {
+    throw new TryAgainLater(`${subject} ${activity}, which has not finished yet\nTry again in a moment.`, {
       timedOut: true,
       retryAfter: RETRY_AFTER_SECONDS,
     });
   }
 
-  /** The result of `work`. Rejects with NotYet once `close` is called. */
+  /** The result of `work`. Rejects with TryAgainLater once `close` is called. */
   #unlessClosed<T>(work: Promise<T>): Promise<T> {
     const { signal } = this.#closing;
     return new Promise((resolve, reject) => {
       const stop = (): void =>
         reject(
-          new NotYet('the service is restarting\nTry again in a moment.', {
+          new TryAgainLater('the service is restarting\nTry again in a moment.', {
             timedOut: false,
             retryAfter: RETRY_AFTER_SECONDS,
           }),

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { ArchiveLimitReached } from '../build/strategy.ts';
+import { ArchiveLimitReached } from '../build/archive-or-blobs.ts';
 import { messageOf, Refuse, Retry, Skip } from '../errors.ts';
 import { legacyGoMod } from '../module/modfile.ts';
 import type { ModulePath } from '../module/path.ts';

@@ -119,7 +119,7 @@ export class Publisher {
       startedAt,
       // The outcome of a tag that was refused or skipped before may be replaced.
       tagOutcome: recorded?.status === 'published' ? recorded : undefined,
-      first: job.strategy === undefined || job.strategy === 'archive' ? 'archive' : 'blobs',
+      preferred: job.strategy === undefined || job.strategy === 'archive' ? 'archive' : 'blobs',
       files: located.files,
       assertCurrent: () => this.#assertCurrent(job, commit),
     });

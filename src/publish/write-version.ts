@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { buildZip, type BuildOptions, type BuildParts } from '../build/build.ts';
+import { buildZip, type BuildOptions, type BuildParts } from '../build/build-zip.ts';
 import type { BuiltZip } from '../build/zip-file.ts';
 import { Refuse } from '../errors.ts';
 import { TemporaryDiskFull, withTemporaryFolder } from '../io/temporary-folder.ts';
@@ -10,7 +10,7 @@ import type { VersionLock } from '../redis/version-lock.ts';
 import { infoText, originIn } from '../resolve/origin.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { KeyTooLong } from '../store/key.ts';
-import { moduleKey } from '../store/layout.ts';
+import { moduleKey, type VersionFile } from '../store/layout.ts';
 import { forgetOutcomes } from '../store/outcome.ts';
 import type { Store } from '../store/store.ts';
 import { writeList } from './static-list.ts';
@@ -114,7 +114,7 @@ async function storeFiles(
   assertCurrent: WriteOptions['assertCurrent'],
 ): Promise<void> {
   const { path, version, commit } = resolved;
-  const key = (file: 'zip' | 'mod' | 'info'): string => moduleKey(path, version, file);
+  const key = (file: VersionFile): string => moduleKey(path, version, file);
   const publishedH1 = (await store.stat(key('info'))) && (await hashStoredZip(store, key('zip'), folder))?.h1;
   if (publishedH1 === zip.h1) return await writeList(store, path);
   if (publishedH1) await assertCurrent?.();

@@ -10,7 +10,7 @@ import { jobOptions, openBull, prefixOf } from '../redis/bull.ts';
 import { connectRedis, endRedis } from '../redis/connection.ts';
 import { storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
 import { BullWorker } from './bull-worker.ts';
-import type { Added, Handler, Queue, QueueCounts } from './queue.ts';
+import type { AddResult, Handler, Queue, QueueCounts } from './queue.ts';
 import { idOf, type TagJob } from './tag-job.ts';
 
 /** How long the queue remembers a delivery. */
@@ -60,7 +60,7 @@ export class BullQueue implements Queue {
     setMaxListeners(0, this.#closing.signal);
   }
 
-  async add(job: TagJob, delivery?: string): Promise<Added> {
+  async add(job: TagJob, delivery?: string): Promise<AddResult> {
     const stored: StoredJob = { ...job, failures: 0, nonce: randomUUID() };
     const deliveryKey =
       delivery && `${prefixOf(this.#options)}:delivery:${encodeURIComponent(delivery.toWellFormed())}`;
@@ -95,10 +95,10 @@ export class BullQueue implements Queue {
     endRedis(this.#redis);
   }
 
-  async #store(id: string, job: StoredJob, abandoned: AbortSignal): Promise<Added> {
+  async #store(id: string, job: StoredJob, abandoned: AbortSignal): Promise<AddResult> {
     const priority = job.priority === 'pushed' ? 1 : 2;
     let candidate = job;
-    let added: Added = 'queued';
+    let added: AddResult = 'queued';
     for (;;) {
       abandoned.throwIfAborted();
       await this.#bull.add(candidate, jobOptions(id, priority));

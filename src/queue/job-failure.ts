@@ -40,7 +40,7 @@ export function handleFailures(options: QueueOptions): AfterFailure {
     try {
       onFailure?.(job, error, attempt, delayMs);
     } catch (reportError) {
-      log.error({ event: 'job.report-failed', err: reportError }, 'the failure of the job could not be counted');
+      log.error({ event: 'job.failure-not-counted', err: reportError }, 'the failure of the job could not be counted');
     }
     return delayMs;
   };

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Added, Handler, Queue, QueueCounts } from './queue.ts';
+import type { AddResult, Handler, Queue, QueueCounts } from './queue.ts';
 import { idOf, subjectOf, type TagJob } from './tag-job.ts';
 import { handleFailures, type AfterFailure, type QueueOptions } from './job-failure.ts';
 
@@ -35,7 +35,7 @@ export class MemoryQueue implements Queue {
     this.#afterFailure = handleFailures(options);
   }
 
-  async add(job: TagJob, delivery?: string): Promise<Added> {
+  async add(job: TagJob, delivery?: string): Promise<AddResult> {
     await this.check();
     if (delivery !== undefined && this.#deliveries.has(delivery)) return 'folded';
     const id = idOf(job);

@@ -1,7 +1,7 @@
 import type { TagJob } from './tag-job.ts';
 
 /** The result of an `add`: a new job was queued, or the job was folded into an equal one that waits or runs already. */
-export type Added = 'queued' | 'folded';
+export type AddResult = 'queued' | 'folded';
 
 /** Runs one job. Resolves once an outcome is recorded. Rejects if the job has to run again later (see Retry). */
 export type Handler = (job: TagJob) => Promise<void>;
@@ -22,7 +22,7 @@ export interface QueueCounts {
  *   after its job is done; the queue remembers a delivery only once its job is safe.
  */
 export interface JobSink {
-  add(job: TagJob, delivery?: string): Promise<Added>;
+  add(job: TagJob, delivery?: string): Promise<AddResult>;
 }
 
 /**

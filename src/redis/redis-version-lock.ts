@@ -21,7 +21,7 @@ export function redisLock(redis: Redis, log: Logger): VersionLock {
         .release()
         .catch((error: unknown) =>
           log.warn(
-            { event: 'lease.release-failed', name, err: error },
+            { event: 'version-lock.release-failed', name, err: error },
             'the lock of a version could not be released; it expires by itself',
           ),
         );

@@ -15,13 +15,13 @@ export interface ChosenGoMod {
 /** The two go.mod files that can belong to a module; each undefined if it does not exist. */
 export interface GoModFiles {
   /** The go.mod in the directory that the module path names. */
-  readonly here: Buffer | undefined;
+  readonly plain: Buffer | undefined;
   /** The go.mod in `vN` below that directory. */
-  readonly below: Buffer | undefined;
+  readonly versioned: Buffer | undefined;
 }
 
 /** The second directory in which a module's go.mod can be: `vN` below its own. Undefined if its path has no `/vN`. */
-export function versionedDirectory({ path, root, directory, major }: ModulePlace): string | undefined {
+export function versionDirectoryOf({ path, root, directory, major }: ModulePlace): string | undefined {
   return major.startsWith('/') && root !== path ? joinPath(directory, major.slice(1)) : undefined;
 }
 
@@ -30,25 +30,29 @@ export function versionedDirectory({ path, root, directory, major }: ModulePlace
  * major version. Throws Skip if the module has no go.mod, Refuse if both files claim the major version, or if a file
  * contradicts the module path.
  */
-export function chooseGoMod(place: ModulePlace, { here, below }: GoModFiles): ChosenGoMod {
+export function chooseGoMod(place: ModulePlace, { plain, versioned }: GoModFiles): ChosenGoMod {
   const { directory, major } = place;
   const file = joinPath(directory, 'go.mod');
-  const versioned = versionedDirectory(place);
-  const claimsHere = here !== undefined && claimsMajor(here, major);
-  if (versioned !== undefined && below) {
-    const claimsBelow = claimsMajor(below, major);
-    if (claimsHere && claimsBelow) throw new Refuse(`both ${file} and ${versioned}/go.mod claim ${major}: keep one`);
-    if (!claimsBelow) throw new Refuse(`${versioned}/go.mod declares ${describe(below)}${contradiction(below, major)}`);
-    return { directory: versioned, gomod: below };
+  const versionDirectory = versionDirectoryOf(place);
+  const plainClaims = plain !== undefined && claimsMajor(plain, major);
+  if (versionDirectory !== undefined && versioned) {
+    const versionedClaims = claimsMajor(versioned, major);
+    if (plainClaims && versionedClaims)
+      throw new Refuse(`both ${file} and ${versionDirectory}/go.mod claim ${major}. Keep one of them.`);
+    if (!versionedClaims)
+      throw new Refuse(`${versionDirectory}/go.mod declares ${describe(versioned)}${contradiction(versioned, major)}`);
+    return { directory: versionDirectory, gomod: versioned };
   }
-  if (claimsHere) return { directory, gomod: here };
-  if (here) {
+  if (plainClaims) return { directory, gomod: plain };
+  if (plain) {
     throw new Refuse(
-      `${file} declares ${describe(here)}${contradiction(here, major)}, while the module path is ${place.path}`,
+      `${file} declares ${describe(plain)}${contradiction(plain, major)}, while the module path is ${place.path}`,
     );
   }
   if (directory === '' && !major.startsWith('/')) return { directory, gomod: undefined };
-  throw new Skip(versioned === undefined ? `there is no ${file}` : `there is neither ${file} nor ${versioned}/go.mod`);
+  throw new Skip(
+    versionDirectory === undefined ? `there is no ${file}` : `there is neither ${file} nor ${versionDirectory}/go.mod`,
+  );
 }
 
 /** Whether the path that a go.mod declares allows the major version (isMajor in cmd/go). `major` is empty, `/vN` or `.vN`. */

@@ -5,7 +5,7 @@ import { ProjectCache } from '../gitlab/project-cache.ts';
 import type { ModulePath } from '../module/path.ts';
 import { isPseudoVersion, parseVersion, type Version } from '../module/version.ts';
 import { chooseVersion, undefinedIfRejected } from './choose-version.ts';
-import { chooseGoMod, versionedDirectory, type ChosenGoMod } from './go-mod.ts';
+import { chooseGoMod, versionDirectoryOf, type ChosenGoMod } from './go-mod.ts';
 import { infoText, originOf, originWithTags, type Origin } from './origin.ts';
 import type { Ownership } from './ownership.ts';
 import { findPlace, type ModulePlace } from './place.ts';
@@ -163,11 +163,11 @@ export class Resolver {
 
   async #goMod(place: ModulePlace, commit: CommitId): Promise<ChosenGoMod> {
     const { project, directory } = place;
-    const versioned = versionedDirectory(place);
-    const [here, below] = await Promise.all([
+    const versionDirectory = versionDirectoryOf(place);
+    const [plain, versioned] = await Promise.all([
       this.#repositories.goMod(project.id, commit, directory),
-      versioned === undefined ? undefined : this.#repositories.goMod(project.id, commit, versioned),
+      versionDirectory === undefined ? undefined : this.#repositories.goMod(project.id, commit, versionDirectory),
     ]);
-    return chooseGoMod(place, { here, below });
+    return chooseGoMod(place, { plain, versioned });
   }
 }

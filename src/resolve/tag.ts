@@ -3,7 +3,7 @@ import type { Commit, Project } from '../gitlab/schema.ts';
 import { declaredPath } from '../module/modfile.ts';
 import { parseModulePath, splitPathVersion } from '../module/path.ts';
 import { checkModuleVersion, isPseudoVersion, majorOf, parseVersion, type Version } from '../module/version.ts';
-import { chooseGoMod, versionedDirectory, type GoModFiles } from './go-mod.ts';
+import { chooseGoMod, versionDirectoryOf, type GoModFiles } from './go-mod.ts';
 import { originOf } from './origin.ts';
 import { joinPath } from '../module/path-elements.ts';
 import { placeIn, type ModulePlace } from './place.ts';
@@ -47,15 +47,18 @@ export async function locateTag({ name, commit, owner, readGoMod }: PushedTag): 
   // read early only if there is no second go.mod to read.
   const early = isVersioned ? undefined : owner();
   early?.catch(() => undefined);
-  const [here, below] = await Promise.all([
+  const [plain, versioned] = await Promise.all([
     readGoMod(directory),
     isVersioned ? readGoMod(joinPath(directory, major)) : undefined,
   ]);
-  if (!here && !below) throw new Skip(`there is no ${joinPath(directory, 'go.mod')} at this tag`);
+  if (!plain && !versioned) throw new Skip(`there is no ${joinPath(directory, 'go.mod')} at this tag`);
 
   const { project, roots } = await (early ?? owner());
-  const place = placeOf(tag, project, roots, { here, below });
-  const chosen = chooseGoMod(place, { here, below: versionedDirectory(place) === undefined ? undefined : below });
+  const place = placeOf(tag, project, roots, { plain, versioned });
+  const chosen = chooseGoMod(place, {
+    plain,
+    versioned: versionDirectoryOf(place) === undefined ? undefined : versioned,
+  });
   if (!chosen.gomod) throw new Skip(`there is no go.mod at this tag`);
   const origin = originOf(place, { ...commit, ref: `refs/tags/${name}`, tag: name }, version);
   const declared = declaredPath(chosen.gomod);
@@ -90,11 +93,11 @@ function placeOf(
   roots: readonly string[],
   files: GoModFiles,
 ): ModulePlace {
-  const declared = new Set([files.here, files.below].map((file) => file && declaredPath(file)));
+  const declared = new Set([files.plain, files.versioned].map((file) => file && declaredPath(file)));
   let problem: Error | undefined;
-  for (const plain of roots) {
-    const withGit = `${plain}.git`;
-    const root = declared.has(pathAt(withGit, directory, version)) ? withGit : plain;
+  for (const withoutGit of roots) {
+    const withGit = `${withoutGit}.git`;
+    const root = declared.has(pathAt(withGit, directory, version)) ? withGit : withoutGit;
     const path = parseModulePath(pathAt(root, directory, version));
     if (typeof path !== 'string') {
       problem ??= new Refuse(`${pathAt(root, directory, version)} is not a legal module path: ${path.reason}`);

@@ -5,7 +5,7 @@ import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 import { CommandRetryPolicy } from '../async/command-retry-policy.ts';
 import { retry } from '../async/retry.ts';
-import { buildZip, type BuildParts } from '../build/build.ts';
+import { buildZip, type BuildParts } from '../build/build-zip.ts';
 import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import { legacyGoMod } from '../module/modfile.ts';
 import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';

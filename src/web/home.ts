@@ -3,7 +3,7 @@ import { escapeHtml } from './html.ts';
 import { CONTENT_SECURITY_POLICY, STYLE } from './style.ts';
 
 /** What the pages show. */
-export interface PagesParts {
+export interface HomeParts {
   /** The public URL of the service. If undefined, it is read from the request. */
   readonly publicUrl?: string | undefined;
   /** The first parts of private module paths, such as `gitlab.example`. */
@@ -13,7 +13,7 @@ export interface PagesParts {
 }
 
 /** The pages for people. */
-export function createPagesRouter(parts: PagesParts): Router {
+export function createHomeRouter(parts: HomeParts): Router {
   const router = Router();
   router.get('/', (request, response) => {
     response.set({
@@ -29,7 +29,7 @@ export function createPagesRouter(parts: PagesParts): Router {
 }
 
 /** The start page: what the service does, and which commands a developer needs. */
-function homePage({ publicUrl, privatePrefixes, version }: PagesParts & { publicUrl: string }): string {
+function homePage({ publicUrl, privatePrefixes, version }: HomeParts & { publicUrl: string }): string {
   const [prefix = 'gitlab.example'] = privatePrefixes;
   const patterns = (privatePrefixes.length === 0 ? [prefix] : privatePrefixes).map((path) => `${path}/*`).join(',');
   return page(

@@ -12,7 +12,7 @@ import type { Version } from '../../src/module/version.ts';
 import { MAX_ZIP, ModuleZip } from '../../src/module/zip/writer.ts';
 import { mergeArchive } from '../../src/build/merge-archive.ts';
 import { filesInGitLab } from '../../src/build/commit-files.ts';
-import { planZip } from '../../src/build/plan.ts';
+import { planZip } from '../../src/build/plan-zip.ts';
 
 /** The parameters of the conversion process. */
 export interface Conversion {

@@ -4,7 +4,7 @@ import type { BlobId, CommitId, TreeEntry } from '../../src/gitlab/schema.ts';
 import { checkFiles, TreeSieve, type TreeFile } from '../../src/module/check-files.ts';
 import { compareBytes } from '../../src/module/hash.ts';
 import type { CommitFiles } from '../../src/build/commit-files.ts';
-import { planZip } from '../../src/build/plan.ts';
+import { planZip } from '../../src/build/plan-zip.ts';
 
 const element = fc.oneof(
   { weight: 12, arbitrary: fc.constantFrom('a', 'b', 'c', 'sub', 'vendor', 'go.mod', 'x.go') },
@@ -37,18 +37,18 @@ const inGitsOrder = (files: readonly TreeFile[]): TreeFile[] =>
   files.toSorted((one, other) => compareBytes(one.path, other.path));
 
 /** The verdicts on the files that the sieve kept, and on all files. */
-function verdicts(files: readonly TreeFile[], vendorRule124: boolean): { sieved: unknown; whole: unknown } {
-  const sieve = new TreeSieve<TreeFile>(vendorRule124);
+function verdicts(files: readonly TreeFile[], isGo124: boolean): { sieved: unknown; whole: unknown } {
+  const sieve = new TreeSieve<TreeFile>(isGo124);
   for (const each of files) sieve.add(each);
-  return { sieved: checkFiles(sieve.files(), vendorRule124), whole: checkFiles(files, vendorRule124) };
+  return { sieved: checkFiles(sieve.files(), isGo124), whole: checkFiles(files, isGo124) };
 }
 
 describe('files that cannot belong to a module', () => {
   test('may be dropped while the tree is read, without changing the result', () => {
     let refused = 0;
     let smaller = 0;
-    const property = fc.property(tree, fc.boolean(), (files, vendorRule124) => {
-      const { sieved, whole } = verdicts(inGitsOrder(files), vendorRule124);
+    const property = fc.property(tree, fc.boolean(), (files, isGo124) => {
+      const { sieved, whole } = verdicts(inGitsOrder(files), isGo124);
       expect(sieved).toEqual(whole);
       const { invalid, included } = whole as ReturnType<typeof checkFiles>;
       if (invalid.length > 0) refused++;
@@ -62,8 +62,8 @@ describe('files that cannot belong to a module', () => {
 
   test('may be dropped in any order of the tree', () => {
     fc.assert(
-      fc.property(tree, fc.boolean(), (files, vendorRule124) => {
-        const { sieved, whole } = verdicts(files, vendorRule124);
+      fc.property(tree, fc.boolean(), (files, isGo124) => {
+        const { sieved, whole } = verdicts(files, isGo124);
         expect(sieved).toEqual(whole);
       }),
       { numRuns: 3000 },

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { loadConfig, ROLES, type Role } from '../../src/config/service.ts';
+import { loadConfig, ROLES, type Role } from '../../src/config/service-config.ts';
 import { ConfigError } from '../../src/config/reader.ts';
 import { settings, settingsTable } from '../../src/config/settings.ts';
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadConfig, ROLES } from '../../src/config/service.ts';
+import { loadConfig, ROLES } from '../../src/config/service-config.ts';
 import { settings } from '../../src/config/settings.ts';
 import { exampleVariables, modpressServices, readCompose } from './compose.ts';
 

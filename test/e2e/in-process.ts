@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { startApp } from '../../src/app/serve.ts';
-import { loadConfig, ROLES } from '../../src/config/service.ts';
+import { loadConfig, ROLES } from '../../src/config/service-config.ts';
 import { ServiceLog, type LogLine } from './service-log.ts';
 
 /** All roles of modpress in the process of the test. */

@@ -5,7 +5,7 @@ import { devNull } from 'node:os';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import type { Role } from '../../src/config/service.ts';
+import type { Role } from '../../src/config/service-config.ts';
 import { ServiceLog, type LogLine } from './service-log.ts';
 
 /** modpress as a separate process. */

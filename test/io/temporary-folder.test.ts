@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Retry } from '../../src/errors.ts';
-import { keepTemporaryRootClear, withTemporaryFolder } from '../../src/io/temporary-folder.ts';
+import { startTemporaryFolderCleanup, withTemporaryFolder } from '../../src/io/temporary-folder.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
 
 const HOUR_MS = 3_600_000;
@@ -30,7 +30,7 @@ test('removes the old folders of killed processes at once, and every hour until 
   await leaveBehind('publish-young', 5);
   await leaveBehind('of-others', 7);
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
-  const stop = await keepTemporaryRootClear(folder, (error) => expect.unreachable(String(error)));
+  const stop = await startTemporaryFolderCleanup(folder, (error) => expect.unreachable(String(error)));
   expect((await readdir(folder)).toSorted()).toEqual(['of-others', 'publish-young']);
   await leaveBehind('publish-later', 7);
   vi.advanceTimersByTime(HOUR_MS);

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { declaredPath, isRetracted, parseModfileLax, usesVendorRule124 } from '../../src/module/modfile.ts';
+import { declaredPath, isRetracted, parseModfileLax, isGo124OrLater } from '../../src/module/modfile.ts';
 import { Oracle } from './oracle.ts';
 
 const oracle = new Oracle();
@@ -151,5 +151,5 @@ test.each([
 });
 
 function asksForNewRule(goLine: string): boolean {
-  return usesVendorRule124(Buffer.from(`module a.b/c\n${goLine}\n`));
+  return isGo124OrLater(Buffer.from(`module a.b/c\n${goLine}\n`));
 }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { checkFiles, type TreeFile } from '../../src/module/check-files.ts';
-import { declaredPath, isRetracted, parseModfileLax, usesVendorRule124 } from '../../src/module/modfile.ts';
+import { declaredPath, isRetracted, parseModfileLax, isGo124OrLater } from '../../src/module/modfile.ts';
 import {
   checkFilePath,
   checkModulePath,
@@ -214,7 +214,7 @@ async function zipAnswers(
   }));
   const checked = checkFiles(
     listed,
-    gomod !== undefined && !gomod.symlink && usesVendorRule124(Buffer.from(gomod.content)),
+    gomod !== undefined && !gomod.symlink && isGo124OrLater(Buffer.from(gomod.content)),
   );
   const included = checked.included.map(({ path }) => path);
   const [zip, { Parts: verdict }] = await asked;

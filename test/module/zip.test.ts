@@ -8,7 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, describe, expect, test } from 'vitest';
 import { checkFiles, type TreeFile } from '../../src/module/check-files.ts';
 import { hashGoMod } from '../../src/module/hash.ts';
-import { usesVendorRule124 } from '../../src/module/modfile.ts';
+import { isGo124OrLater } from '../../src/module/modfile.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
 import { checkZipSize, MAX_GOMOD, MAX_LICENSE, MAX_ZIP, ModuleZip } from '../../src/module/zip/writer.ts';
@@ -264,7 +264,7 @@ function treeFiles(tree: Tree): TreeFile[] {
 
 /** The contents of our zip of a tree, as Go reads them, or the files for which the tree is refused. */
 async function ourZip(tree: Tree): Promise<{ h1: string; names: string[] } | { refused: string[] }> {
-  const { included, invalid } = checkFiles(treeFiles(tree), usesVendorRule124(Buffer.from(tree['go.mod'] ?? '')));
+  const { included, invalid } = checkFiles(treeFiles(tree), isGo124OrLater(Buffer.from(tree['go.mod'] ?? '')));
   if (invalid.length > 0) return { refused: invalid.map((file) => file.path) };
   const { bytes, h1 } = await writeZip(tree, included);
   const read = await readByGo(bytes);

@@ -32,7 +32,7 @@ function sweep(file: string, breaks: string, find: string, replace: string): Mut
 
 /** Each mutant has to make its tests fail. When the rule of a mutant moves to another place, the mutant moves too. */
 export const MUTANTS: readonly Mutant[] = [
-  module('check-files.ts', 'vendored files are left out', 'if (isVendored(file.path, vendorRule124) || ', 'if ('),
+  module('check-files.ts', 'vendored files are left out', 'if (isVendored(file.path, isGo124) || ', 'if ('),
   module('check-files.ts', 'nested modules are left out', 'isInside(file.path, nested) || ', ''),
   module(
     'check-files.ts',
@@ -56,13 +56,13 @@ export const MUTANTS: readonly Mutant[] = [
   module(
     'check-files.ts',
     'vendor/modules.txt is left out from go 1.24',
-    "if (vendorRule124 && path === 'vendor/modules.txt') return true;",
+    "if (isGo124 && path === 'vendor/modules.txt') return true;",
     '',
   ),
   module(
     'check-files.ts',
     'before go 1.24, a deeper vendor counts from the eighth byte',
-    'if (!vendorRule124) return',
+    'if (!isGo124) return',
     'if (false as boolean) return',
   ),
   module('check-files.ts', 'files directly in vendor stay', "return path.includes('/', offset);", 'return true;'),
@@ -353,17 +353,17 @@ export const MUTANTS: readonly Mutant[] = [
   resolve(
     'go-mod.ts',
     'go.mod and v2/go.mod do not both claim v2',
-    'if (claimsHere && claimsBelow) throw',
+    'if (plainClaims && versionedClaims) throw',
     'if (false as boolean) throw',
   ),
   resolve(
     'tag.ts',
     'the project decides on .git only if go.mod says so',
-    'const root = declared.has(pathAt(withGit, directory, version)) ? withGit : plain;',
+    'const root = declared.has(pathAt(withGit, directory, version)) ? withGit : withoutGit;',
     'const root = withGit;',
   ),
   {
-    file: 'src/build/plan.ts',
+    file: 'src/build/plan-zip.ts',
     breaks: 'a module in a directory inherits LICENSE',
     find: "if (directory !== '' && !",
     replace: "if (directory === '/' && !",
@@ -508,31 +508,31 @@ export const MUTANTS: readonly Mutant[] = [
     tests: 'test/publish/withdraw.test.ts',
   },
   {
-    file: 'src/build/strategy.ts',
+    file: 'src/build/archive-or-blobs.ts',
     breaks: 'a few missing blobs cost no archive',
     find: 'if (missing <= FEW_BLOBS)',
     replace: 'if (missing < 0)',
     tests: 'test/publish/many-tags.test.ts',
   },
   {
-    file: 'src/build/strategy.ts',
+    file: 'src/build/archive-or-blobs.ts',
     breaks: 'very many missing blobs wait for an archive',
     find: 'return missing > MANY_BLOBS;',
     replace: 'return false;',
     tests: 'test/publish/many-tags.test.ts',
   },
   {
-    file: 'src/build/strategy.ts',
+    file: 'src/build/archive-or-blobs.ts',
     breaks: 'a refused archive gives way to blobs',
     find: 'error.status === 429',
     replace: 'error.status === 430',
     tests: 'test/publish/many-tags.test.ts',
   },
   {
-    file: 'src/build/build.ts',
+    file: 'src/build/build-zip.ts',
     breaks: 'without a permit for an archive, a push is built from blobs',
-    find: "if (first === 'archive') {",
-    replace: 'if (first === undefined) {',
+    find: "if (preferred === 'archive') {",
+    replace: 'if (preferred === undefined) {',
     tests: 'test/publish/many-tags.test.ts',
   },
   {

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import express from 'express';
 import { expect, test } from 'vitest';
-import { createPagesRouter, type PagesParts } from '../../src/web/home.ts';
+import { createHomeRouter, type HomeParts } from '../../src/web/home.ts';
 import { listen } from '../proxy/stub.ts';
 
 interface Page {
@@ -12,12 +12,12 @@ interface Page {
 }
 
 async function home(
-  parts: Partial<PagesParts>,
+  parts: Partial<HomeParts>,
   headers: Record<string, string> = {},
   trustProxy = false,
 ): Promise<Page> {
   const app = express().set('trust proxy', trustProxy);
-  app.use(createPagesRouter({ privatePrefixes: ['gitlab.example'], version: '1.2.3', ...parts }));
+  app.use(createHomeRouter({ privatePrefixes: ['gitlab.example'], version: '1.2.3', ...parts }));
   await using server = await listen(app);
   return await new Promise((resolve, reject) => {
     request(server.url, { headers }, (response) => {

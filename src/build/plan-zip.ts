@@ -1,7 +1,7 @@
 import { Refuse, Retry } from '../errors.ts';
 import type { BlobId, CommitId, TreeEntry } from '../gitlab/schema.ts';
 import { checkFiles, TreeSieve, type TreeFile } from '../module/check-files.ts';
-import { usesVendorRule124 } from '../module/modfile.ts';
+import { isGo124OrLater } from '../module/modfile.ts';
 import { MAX_LICENSE } from '../module/zip/writer.ts';
 import { joinPath } from '../module/path-elements.ts';
 import type { CommitFiles } from './commit-files.ts';
@@ -40,8 +40,8 @@ const MAX_NAMED_FILES = 5;
  * memory, however many there are. Throws Refuse for a module that the go command refuses.
  */
 export async function planZip(commitFiles: CommitFiles, { commit, directory, gomod }: PlannedModule): Promise<ZipPlan> {
-  const vendorRule124 = gomod !== undefined && usesVendorRule124(gomod);
-  const sieve = new TreeSieve<PlannedFile>(vendorRule124);
+  const isGo124 = gomod !== undefined && isGo124OrLater(gomod);
+  const sieve = new TreeSieve<PlannedFile>(isGo124);
   for await (const entry of commitFiles.tree(directory)) {
     if (entry.type === 'blob') sieve.add(plannedFile(entry, directory));
   }
@@ -57,7 +57,7 @@ export async function planZip(commitFiles: CommitFiles, { commit, directory, gom
     const license = await commitFiles.file('LICENSE', MAX_LICENSE);
     if (license) files.push({ path: 'LICENSE', treePath: `${directory}/LICENSE`, kind: 'file', content: license });
   }
-  const checked = checkFiles(files, vendorRule124);
+  const checked = checkFiles(files, isGo124);
   if (checked.invalid.length > 0) {
     const named = checked.invalid.slice(0, MAX_NAMED_FILES).map((file) => `${file.path}: ${file.reason}`);
     const more = checked.invalid.length - named.length;

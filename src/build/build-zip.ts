@@ -5,7 +5,7 @@ import type { Blobs } from './blobs.ts';
 import { filesInGitLab, type CommitFiles } from './commit-files.ts';
 import { buildFromArchive } from './from-archive.ts';
 import { buildFromBlobs } from './from-blobs.ts';
-import { archiveRefusedMs, ArchiveLimitReached, reserveArchive, type ArchiveLimit } from './strategy.ts';
+import { archiveRefusedMs, ArchiveLimitReached, reserveArchive, type ArchiveLimit } from './archive-or-blobs.ts';
 import type { BuiltZip } from './zip-file.ts';
 
 /** What a build needs. */
@@ -18,7 +18,7 @@ export interface BuildParts extends ArchiveLimit {
 /** The options of a build. */
 export interface BuildOptions {
   /** The source that is tried first; an archive by default. */
-  readonly first?: 'archive' | 'blobs' | undefined;
+  readonly preferred?: 'archive' | 'blobs' | undefined;
   /** The files of the version's commit; by default they are read from GitLab. */
   readonly files?: CommitFiles | undefined;
 }
@@ -32,14 +32,14 @@ export async function buildZip(
   parts: BuildParts,
   version: ResolvedVersion,
   folder: string,
-  { first = 'archive', files = filesInGitLab(parts.gitlab, version.project.id, version.commit) }: BuildOptions = {},
+  { preferred = 'archive', files = filesInGitLab(parts.gitlab, version.project.id, version.commit) }: BuildOptions = {},
 ): Promise<BuiltZip> {
   const { gitlab, blobs } = parts;
   const reserve = (): Promise<number> => reserveArchive(parts, version.project.id);
   const fromBlobs = async (reserveForBlobs: () => Promise<number>): Promise<BuiltZip | undefined> =>
     blobs && (await buildFromBlobs({ ...parts, blobs }, files, version, folder, reserveForBlobs));
 
-  if (first === 'blobs') {
+  if (preferred === 'blobs') {
     const zip = await fromBlobs(reserve);
     if (zip) return zip;
   }
@@ -55,7 +55,7 @@ export async function buildZip(
       reason = error;
     }
   }
-  if (first === 'archive') {
+  if (preferred === 'archive') {
     const zip = await fromBlobs(async () => waitMs);
     if (zip) return zip;
   }

@@ -6,7 +6,7 @@ import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
  * The one place that decides whether bytes come from an archive or from single blobs.
  *
  * An archive is one call for all files, but GitLab allows five a minute for a project. A blob is one call for one file, and
- * is kept: a later version needs only the blobs that changed. build.ts and commit-tree.ts carry the decisions out.
+ * is kept: a later version needs only the blobs that changed. build-zip.ts and commit-tree.ts carry the decisions out.
  */
 
 /** Up to this many missing blobs are fetched one by one: an archive is not worth one of its five permits. */
@@ -52,7 +52,7 @@ export function archiveRefusedMs(error: unknown): number | undefined {
 }
 
 /** How missing blobs get into the cache. */
-export type Supply =
+export type BlobSource =
   | { readonly from: 'single blobs' }
   | { readonly from: 'archive' }
   | { readonly from: 'later archive'; readonly waitMs: number };
@@ -61,7 +61,7 @@ export type Supply =
  * Decides how the missing blobs, whose number is `missing`, get into the cache. `reserve` takes a permit for an archive
  * (see reserveArchive).
  */
-export async function chooseSupply(missing: number, reserve: () => Promise<number>): Promise<Supply> {
+export async function chooseBlobSource(missing: number, reserve: () => Promise<number>): Promise<BlobSource> {
   if (missing <= FEW_BLOBS) return { from: 'single blobs' };
   const waitMs = await reserve();
   return waitMs === 0 ? { from: 'archive' } : { from: 'later archive', waitMs };
