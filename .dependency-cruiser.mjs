@@ -1,6 +1,6 @@
 /**
- * Which room of src/ may import from which: one line for each room, from the entry point down. A room imports from rooms
- * below it alone, so there are no cycles. docs/architecture.md describes the rooms.
+ * For each room of src/, the rooms from which it may import. The entry point comes first. A room may import only from
+ * rooms below it, so there are no cycles. docs/architecture.md describes the rooms.
  */
 const MAY_IMPORT = {
   'main.ts': 'cli',

@@ -12,7 +12,7 @@ FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
-# The list of the packages in the image (CycloneDX), for scanners.
+# The list of the packages in the image (CycloneDX), for vulnerability scanners.
 RUN npm sbom --package-lock-only --omit=dev --sbom-format=cyclonedx > sbom.cdx.json
 
 FROM node:24-slim
@@ -25,7 +25,7 @@ LABEL org.opencontainers.image.title="modpress" \
       org.opencontainers.image.revision="${REVISION}"
 
 WORKDIR /app
-# Owned by root: the service can read its own code, and cannot change it.
+# Root owns the code, so the service can read its own code but cannot change it.
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY --from=dependencies /app/sbom.cdx.json ./
@@ -34,18 +34,18 @@ RUN install --directory --owner=10001 --group=10001 --mode=0750 /data
 
 ENV NODE_ENV=production \
     STORE=file:/data
-# A number, because Kubernetes cannot check a name (runAsNonRoot).
+# The user is a number, because Kubernetes cannot check a name (runAsNonRoot).
 USER 10001:10001
 VOLUME ["/data"]
 EXPOSE 8080
 
-# Liveness, not readiness: an outage of the store or of Redis is no reason to restart. Node sends the request, because the
-# image has no curl.
+# This checks liveness, not readiness, because an outage of the store or of Redis must not cause a restart. Node sends
+# the request, because the image does not contain curl.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
     CMD ["node", "-e", "fetch(`http://127.0.0.1:${(process.env.LISTEN || ':8080').split(':').pop()}/-/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 
 # Node is process 1, handles SIGTERM itself and starts no child process, so no init process (tini) is needed.
-# A stop waits for the running jobs: allow a minute.
+# modpress finishes its running jobs before it stops. Allow a minute for this.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["node", "/app/dist/main.js"]
 CMD ["serve"]

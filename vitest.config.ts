@@ -3,7 +3,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import { slowTests } from './test/setup/fast.ts';
 import { LongFirst } from './test/setup/long-first.ts';
 
-/** With `--mode fast`, only the tests that need no service. */
+/** With `--mode fast`, Vitest runs only the tests that need no external service. */
 export default defineConfig(({ mode }) => ({
   test: {
     include: ['test/**/*.test.ts'],

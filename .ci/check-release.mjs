@@ -1,5 +1,6 @@
-// Checks that a tag may be released: the changelog has its version with a date, and package.json has the same version.
-// Called with the tag, such as v1.2.3. Prints what is missing, and ends with status 1 if something is.
+// Checks that a tag is ready for release: the changelog contains its version with a date, and package.json and
+// package-lock.json contain the same version. The argument is the tag, such as v1.2.3. Prints each fault to standard
+// error. The exit status is 1 if there is a fault.
 import { readFileSync } from 'node:fs';
 
 const faults = [...findFaults(process.argv[2] ?? '')];

@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 
-# MinIO is published as source only, so this file builds it. It is the version that the tests use.
+# MinIO is available only as source code, so this file builds it. The tests use the same version.
 FROM golang:1.26 AS build
 RUN CGO_ENABLED=0 go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 RUN install --directory --owner=10002 --group=10002 --mode=0750 /data
