@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test as base } from 'vitest';
+import { GitLabClient } from '../../src/gitlab/client.ts';
 import { startGitLab, type StandInOptions } from './stand-in.ts';
 
 /**
@@ -16,6 +17,11 @@ export const test = base
     const gitlab = await startGitLab(gitlabOptions);
     onCleanup(() => gitlab.close());
     return gitlab;
+  })
+  /** A client with a token that can only read the API, for the file. */
+  .extend('client', { scope: 'file' }, ({ gitlab }) => {
+    const token = gitlab.createToken({ scopes: ['read_api'], role: 'reporter' });
+    return new GitLabClient({ url: gitlab.url, token, beforeCall: async () => undefined });
   })
   /** An empty folder for one test. */
   .extend('folder', async ({}, { onCleanup }) => {

@@ -1,12 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startGitLab, type StandIn } from '../fake-gitlab/stand-in.ts';
-import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
-import { startPublishing, type Publishing } from './publishing.ts';
+import { describe, expect } from 'vitest';
+import type { Project, StandIn } from '../fake-gitlab/stand-in.ts';
+import type { FileContent } from '../fake-gitlab/work-tree.ts';
+import { test as base } from './fixtures.ts';
 
-const HOST = 'gitlab.example';
 const GO_MOD = 'module gitlab.example/x\n\ngo 1.24\n';
 
 /** The requests to GitLab for publishing one tag: the number of each kind, and the names of the requested files. */
@@ -22,22 +18,25 @@ interface Cost {
 /** The requests for a module at the root of a repository, with less than a hundred entries in its tree. */
 const PLAIN: Cost = { project: 1, tag: 1, tree: 1, archive: 1, blob: 0, files: ['go.mod'] };
 
-let gitlab: StandIn;
-let folder: string;
-let publishing: Publishing;
+const test = base
+  /** Pushes a repository with these files and one tag, and publishes the tag. */
+  .extend(
+    'costOf',
+    ({ gitlab, createRepository, publishing }) =>
+      async (files: Readonly<Record<string, FileContent>>, tag = 'v1.0.0'): Promise<Cost> => {
+        const { project, tree } = await createRepository();
+        await tree.write(files).commit('Only');
+        await tree.tag(tag);
+        await tree.push();
+        gitlab.clearRequests();
+        const result = await publishing.publisher.publish({ projectId: project.id, tag });
+        if (!('outcome' in result) || result.outcome.status !== 'published') throw new Error(JSON.stringify(result));
+        return countRequests(gitlab, project);
+      },
+  );
 
-beforeAll(async () => {
-  gitlab = await startGitLab({ archiveLimit: 'off' });
-  folder = await mkdtemp(join(tmpdir(), 'modpress-api-cost-'));
-  publishing = await startPublishing(gitlab, folder, { modulePrefix: HOST });
-});
-afterAll(async () => {
-  await gitlab.close();
-  await rm(folder, { recursive: true, force: true });
-});
-
-describe('publishing a tag costs these calls to GitLab:', () => {
-  test.each([
+describe('publishing a tag', () => {
+  test.for<[number, number]>([
     [1, 1],
     [99, 1],
     [100, 2],
@@ -45,23 +44,28 @@ describe('publishing a tag costs these calls to GitLab:', () => {
     [199, 2],
     [200, 3],
     [250, 3],
-  ])('the tag, the project, go.mod, the archive, and with %i files %i pages of the tree', async (count, pages) => {
-    // A full page does not show that it is the last one.
-    expect(pages).toBe(Math.floor(count / 100) + 1);
-    const files = Object.fromEntries(
-      Array.from({ length: count - 1 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]),
-    );
-    expect(await costOf({ 'go.mod': GO_MOD, ...files })).toEqual({ ...PLAIN, tree: pages });
-  });
+  ])(
+    'with %i files requests the tag, the project, go.mod, the archive, and %i pages of the tree',
+    async ([count, pages], { costOf }) => {
+      // A full page does not show that it is the last one.
+      expect(pages).toBe(Math.floor(count / 100) + 1);
+      const files = Object.fromEntries(
+        Array.from({ length: count - 1 }, (_, index) => [`f${index}.go`, `package x // ${index}\n`]),
+      );
+      expect(await costOf({ 'go.mod': GO_MOD, ...files })).toEqual({ ...PLAIN, tree: pages });
+    },
+  );
 
-  test('pages of the tree in which directories and submodules count as entries', async () => {
+  test('counts directories and submodules as entries in the pages of the tree', async ({ costOf }) => {
     const files = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`d${index}/f.go`, 'package x\n']));
     expect(
       await costOf({ 'go.mod': GO_MOD, ...files, third: { submodule: '82b3d5ae55f7080f1e6022629cdb57bfae7cccc7' } }),
     ).toEqual({ ...PLAIN, tree: 2 });
   });
 
-  test('the blob of each export-ignored file, and each .gitattributes of the module once', async () => {
+  test('requests the blob of each export-ignored file, and each .gitattributes of the module once', async ({
+    costOf,
+  }) => {
     const files = {
       'go.mod': GO_MOD,
       '.gitattributes': '*.txt export-ignore\n',
@@ -72,7 +76,7 @@ describe('publishing a tag costs these calls to GitLab:', () => {
     expect(await costOf(files)).toEqual({ ...PLAIN, blob: 2, files: ['go.mod', '.gitattributes', 'x/.gitattributes'] });
   });
 
-  test('no call for .gitattributes files of nested modules and vendored files', async () => {
+  test('requests no .gitattributes of nested modules and vendored directories', async ({ costOf }) => {
     const files = {
       'go.mod': GO_MOD,
       '.gitattributes': '*.txt export-ignore\n',
@@ -84,7 +88,7 @@ describe('publishing a tag costs these calls to GitLab:', () => {
     expect(await costOf(files)).toEqual({ ...PLAIN, blob: 1, files: ['go.mod', '.gitattributes'] });
   });
 
-  test('the blob of each file that the archive changes, and each .gitattributes once', async () => {
+  test('requests the blob of each file that the archive changes, and each .gitattributes once', async ({ costOf }) => {
     const subst = {
       'go.mod': GO_MOD,
       '.gitattributes': '*.txt export-subst\n',
@@ -97,7 +101,7 @@ describe('publishing a tag costs these calls to GitLab:', () => {
     expect(await costOf(crlf)).toEqual({ ...PLAIN, blob: 1, files: ['go.mod', '.gitattributes'] });
   });
 
-  test('the same if a changed file has another encoding', async () => {
+  test('requests the blob of each file with another encoding, and each .gitattributes once', async ({ costOf }) => {
     const files = {
       'go.mod': GO_MOD,
       '.gitattributes': '*.txt working-tree-encoding=UTF-16LE\n',
@@ -107,7 +111,7 @@ describe('publishing a tag costs these calls to GitLab:', () => {
     expect(await costOf(files)).toEqual({ ...PLAIN, blob: 2, files: ['go.mod', '.gitattributes'] });
   });
 
-  test('the LICENSE of the root if a module in a directory has none', async () => {
+  test('requests the LICENSE of the root if a module in a directory has none', async ({ costOf }) => {
     const files = {
       'sub/go.mod': `module gitlab.example/x/sub\n\ngo 1.24\n`,
       'sub/x.go': 'package sub\n',
@@ -117,7 +121,9 @@ describe('publishing a tag costs these calls to GitLab:', () => {
     expect(await costOf({ ...files, 'sub/LICENSE': 'y\n' }, 'sub/v1.0.0')).toEqual({ ...PLAIN, files: ['sub/go.mod'] });
   });
 
-  test('each .gitattributes above a module in a directory if one of its files is export-ignored', async () => {
+  test('requests each .gitattributes above a module in a directory if one of its files is export-ignored', async ({
+    costOf,
+  }) => {
     const files = {
       'a/b/go.mod': 'module gitlab.example/x/a/b\n',
       'a/b/LICENSE': 'x\n',
@@ -132,32 +138,22 @@ describe('publishing a tag costs these calls to GitLab:', () => {
   });
 });
 
-let count = 0;
-
-async function costOf(files: Readonly<Record<string, FileContent>>, tag = 'v1.0.0'): Promise<Cost> {
-  const project = await gitlab.createProject(`cost/project${count++}`);
-  await using tree = await WorkTree.create(project);
-  await tree.write(files).commit('Only');
-  await tree.tag(tag);
-  await tree.push();
-  gitlab.clearRequests();
-  const result = await publishing.publisher.publish({ projectId: project.id, tag });
-  expect(result).toMatchObject({ outcome: { status: 'published' } });
+/** Counts the requests since they were cleared. Expects that all of them belong to the project and have a known kind. */
+function countRequests(gitlab: StandIn, project: Project): Cost {
   const paths = gitlab.requests.map(({ path }) =>
     decodeURIComponent(path.replace(`/api/v4/projects/${project.id}`, '')),
   );
   const countOf = (pattern: RegExp): number => paths.filter((path) => pattern.test(path)).length;
-  const cost: Cost = {
+  const counts = {
     project: countOf(/^$/),
     tag: countOf(/^\/repository\/tags\//),
     tree: countOf(/^\/repository\/tree$/),
     archive: countOf(/^\/repository\/archive/),
     blob: countOf(/^\/repository\/blobs\//),
-    files: paths.flatMap((path) => /^\/repository\/files\/(.*)\/raw$/.exec(path)?.[1] ?? []),
   };
-  const { files: named, ...numbers } = cost;
-  expect(paths, 'nothing else').toHaveLength(
-    named.length + Object.values(numbers).reduce((sum, number) => sum + number, 0),
+  const files = paths.flatMap((path) => /^\/repository\/files\/(.*)\/raw$/.exec(path)?.[1] ?? []);
+  expect(paths, 'no other request').toHaveLength(
+    files.length + Object.values(counts).reduce((sum, number) => sum + number, 0),
   );
-  return cost;
+  return { ...counts, files };
 }

@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { readArchive } from '../../src/gitlab/archive.ts';
 import type { BlobId } from '../../src/gitlab/schema.ts';
-import { GitLabClient } from '../../src/gitlab/client.ts';
 import { collect } from '../../src/io/read-body.ts';
 import { hashGoMod } from '../../src/module/hash.ts';
 import { conversionOf, type AttributesFile } from '../../src/build/attributes.ts';
@@ -16,65 +15,22 @@ import { Blobs } from '../../src/build/blobs.ts';
 import type { Outcome } from '../../src/store/outcome.ts';
 import { convertBytes } from '../../src/build/convert-bytes.ts';
 import { hashBytes } from '../../src/build/hashed-file.ts';
-import { downloadDirect, type DirectDownload, type DownloadedModule } from '../fake-gitlab/direct-mode.ts';
+import { downloadDirect, type DownloadedModule } from '../fake-gitlab/direct-mode.ts';
 import { Git } from '../fake-gitlab/git.ts';
-import { startGitLab, type StandIn } from '../fake-gitlab/stand-in.ts';
+import type { Project, StandIn } from '../fake-gitlab/stand-in.ts';
 import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
-import { CASES, REJECTIONS } from './cases.ts';
+import { CASES, REJECTIONS, type Case, type Rejection } from './cases.ts';
+import { HOST, test as base } from './fixtures.ts';
 import { startPublishing, type Publishing } from './publishing.ts';
 
-const HOST = 'gitlab.example';
-
-let gitlab: StandIn;
-let client: GitLabClient;
-let temporaryRoot: string;
-let direct: DirectDownload;
-/** The project of each case and rejection, by its name. */
-const projects = new Map<string, { id: number; path: string }>();
-
-beforeAll(async () => {
-  gitlab = await startGitLab({ archiveLimit: 'off' });
-  temporaryRoot = await mkdtemp(join(tmpdir(), 'modpress-checksums-'));
-  client = new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, beforeCall: async () => undefined });
-  for (const { name, project, files, later, tags, laterTags, annotated, committerZone } of CASES) {
-    const made = await gitlab.createProject(project ?? `cases/${slug(name)}`);
-    projects.set(name, made);
-    await using tree = await WorkTree.create(made);
-    tree.write(forProject(files, made.path));
-    await tree.commit('First', { ...(committerZone !== undefined && { committerZone }) });
-    await tree.tag(tags, { annotated: annotated === true });
-    if (later && laterTags) {
-      tree.write(forProject(later, made.path));
-      await tree.commit('Second');
-      await tree.tag(laterTags);
-    }
-    await tree.push();
-  }
-  for (const { name, files, tag } of REJECTIONS) {
-    const made = await gitlab.createProject(`rejections/${slug(name)}`);
-    projects.set(name, made);
-    await using tree = await WorkTree.create(made);
-    tree.write(forProject(files, made.path));
-    await tree.commit('Only');
-    await tree.tag(tag);
-    await tree.push();
-  }
-  const queries = [...CASES.flatMap(queriesOf), ...REJECTIONS.flatMap(queriesOf)];
-  direct = await downloadDirect(gitlab, HOST, ...queries);
-}, 300_000);
-
-afterAll(async () => {
-  await direct?.[Symbol.asyncDispose]();
-  await gitlab?.close();
-  await rm(temporaryRoot, { recursive: true, force: true });
-});
-
-/** The ways to build a version, and the listed tag for each way. All ways have to give the same bytes. */
+/** The ways to build a version. All ways have to produce the same bytes. */
 const WAYS = [
-  { way: 'an archive', strategy: 'archive' as const },
-  { way: 'blobs', strategy: 'blobs' as const },
-  { way: 'the tree of the commit and blobs', strategy: 'shared tree' as const },
-];
+  { way: 'an archive', strategy: 'archive' },
+  { way: 'blobs', strategy: 'blobs' },
+  { way: 'the tree of the commit and blobs', strategy: 'shared tree' },
+] as const;
+type Strategy = (typeof WAYS)[number]['strategy'];
+
 /** Cases that only git can convert, and cases with so many files that an archive may be the cheapest source of the blobs. */
 const MAY_HAVE_ARCHIVE = new Set([
   'another encoding by attribute',
@@ -83,60 +39,117 @@ const MAY_HAVE_ARCHIVE = new Set([
   'thousands of files',
 ]);
 
-describe.each(WAYS)('from $way', ({ way, strategy }) => {
-  let publishing: Publishing;
-  let cache: BlobCache | undefined;
-
-  beforeAll(async () => {
-    const folder = join(temporaryRoot, slug(way));
-    cache = strategy === 'archive' ? undefined : new BlobCache(folder);
-    const blobs = cache && new Blobs({ gitlab: client, cache, temporaryRoot: folder });
-    publishing = await startPublishing(gitlab, folder, {
-      modulePrefix: HOST,
-      parts: { gitlab: client, ...(blobs && { blobs }) },
+const test = base
+  /** Returns the project of a case or rejection. */
+  .extend('projectOf', { scope: 'file' }, async ({ gitlab }) => {
+    const projects = new Map<string, Project>();
+    for (const shape of CASES) projects.set(shape.name, await pushCase(gitlab, shape));
+    for (const shape of REJECTIONS) projects.set(shape.name, await pushRejection(gitlab, shape));
+    return ({ name }: Case | Rejection): Project => {
+      const project = projects.get(name);
+      if (project === undefined) throw new Error(`there is no project for ${name}`);
+      return project;
+    };
+  })
+  /** Returns the queries of a case or rejection for the go command. */
+  .extend('queriesOf', { scope: 'file' }, ({ projectOf }) => (shape: Case | Rejection): string[] => {
+    const queries = 'modules' in shape ? shape.modules : [shape.query ?? []].flat();
+    return queries.map((query) => query.replace('PROJECT', `${HOST}/${projectOf(shape).path}`));
+  })
+  /** Returns the result of `GOPROXY=direct` for a query of a case or rejection. */
+  .extend('directResultOf', { scope: 'file' }, async ({ gitlab, queriesOf }, { onCleanup }) => {
+    const direct = await downloadDirect(gitlab, HOST, ...[...CASES, ...REJECTIONS].flatMap(queriesOf));
+    onCleanup(() => direct[Symbol.asyncDispose]());
+    return (query: string): DownloadedModule => {
+      const at = query.lastIndexOf('@');
+      const [path, version] = [query.slice(0, at), query.slice(at + 1)];
+      const result = direct.modules.find(
+        (module) => module.Path === path && (module.Version === version || module.Query === version),
+      );
+      if (!result) throw new Error(`go mod download returned no result for ${query}`);
+      return result;
+    };
+  })
+  /** A folder for all tests of the file. */
+  .extend('sharedFolder', { scope: 'file' }, async ({}, { onCleanup }) => {
+    const folder = await mkdtemp(join(tmpdir(), 'modpress-checksums-'));
+    onCleanup(() => rm(folder, { recursive: true, force: true }));
+    return folder;
+  })
+  /** The cache of blobs for each way that needs one. */
+  .extend('caches', { scope: 'file' }, ({ sharedFolder }, { onCleanup }) => {
+    const caches = new Map<Strategy, BlobCache>();
+    for (const strategy of ['blobs', 'shared tree'] as const)
+      caches.set(strategy, new BlobCache(join(sharedFolder, slug(strategy))));
+    onCleanup(async () => {
+      for (const cache of caches.values()) await cache.clear();
     });
-  });
-  afterAll(async () => {
-    await cache?.clear();
-  });
+    return caches;
+  })
+  /** Returns the publisher for a way, which is the same for all tests. */
+  .extend('publishingFor', { scope: 'file' }, async ({ gitlab, client, sharedFolder, caches }) => {
+    const publishings = new Map<Strategy, Publishing>();
+    for (const { strategy } of WAYS) {
+      const folder = join(sharedFolder, slug(strategy));
+      const cache = caches.get(strategy);
+      const blobs = cache && new Blobs({ gitlab: client, cache, temporaryRoot: folder });
+      const parts = { gitlab: client, ...(blobs && { blobs }) };
+      publishings.set(strategy, await startPublishing(gitlab, folder, { modulePrefix: HOST, parts }));
+    }
+    return (strategy: Strategy): Publishing => {
+      const publishing = publishings.get(strategy);
+      if (publishing === undefined) throw new Error(`there is no publisher for ${strategy}`);
+      return publishing;
+    };
+  })
+  /** Publishes a tag of a case or rejection in one of the ways. */
+  .extend(
+    'publish',
+    { scope: 'file' },
+    ({ client, projectOf, publishingFor }) =>
+      async (shape: Case | Rejection, tag: string, strategy: Strategy): Promise<Outcome> => {
+        const projectId = projectOf(shape).id;
+        const found = await client.tag(projectId, tag);
+        const { commit = '', committedAt = new Date(0) } = found ?? {};
+        const cachedTag = { commit, committedAt: committedAt.toISOString(), readAt: new Date().toISOString() };
+        const listing = strategy === 'archive' ? {} : { cachedTag, allowCachedProject: true };
+        const result = await publishingFor(strategy).publisher.publish({ projectId, tag, strategy, ...listing });
+        if ('dismissed' in result) throw new Error(result.dismissed);
+        return result.outcome;
+      },
+  );
 
-  async function publish(name: string, tag: string): Promise<Outcome> {
-    const projectId = projects.get(name)?.id ?? 0;
-    const found = await client.tag(projectId, tag);
-    const { commit = '', committedAt = new Date(0) } = found ?? {};
-    const cachedTag = { commit, committedAt: committedAt.toISOString(), readAt: new Date().toISOString() };
-    const listing = strategy === 'archive' ? {} : { cachedTag, allowCachedProject: true };
-    const result = await publishing.publisher.publish({ projectId, tag, strategy, ...listing });
-    if ('dismissed' in result) throw new Error(result.dismissed);
-    return result.outcome;
-  }
+// The time limit of the first test does not cover the repositories and the downloads.
+test.beforeAll(({ directResultOf }) => void directResultOf, 300_000);
 
+describe.each(WAYS)('from $way', ({ strategy }) => {
   describe('a published version has the checksums of GOPROXY=direct', () => {
-    test.each(CASES)('$name', async (shape) => {
+    test.for(CASES)('$name', async (shape, { gitlab, queriesOf, directResultOf, publishingFor, publish }) => {
+      const publishing = publishingFor(strategy);
       const tags = [...shape.tags, ...(shape.laterTags ?? [])];
       for (const [index, query] of queriesOf(shape).entries()) {
-        const truth = answerFor(query);
-        expect(truth.Error).toBeUndefined();
+        const expected = directResultOf(query);
+        expect(expected.Error).toBeUndefined();
         gitlab.clearRequests();
-        const outcome = await publish(shape.name, tags[index] ?? '');
+        const outcome = await publish(shape, tags[index] ?? '', strategy);
         expect(outcome).toMatchObject({
           status: 'published',
-          module: truth.Path,
-          version: truth.Version,
-          h1: truth.Sum,
-          goModH1: truth.GoModSum,
+          module: expected.Path,
+          version: expected.Version,
+          h1: expected.Sum,
+          goModH1: expected.GoModSum,
         });
-        expect(hashGoMod(await publishing.read(truth.Path, truth.Version, 'mod'))).toBe(truth.GoModSum);
-        const info = JSON.parse((await publishing.read(truth.Path, truth.Version, 'info')).toString()) as {
+        expect(hashGoMod(await publishing.read(expected.Path, expected.Version, 'mod'))).toBe(expected.GoModSum);
+        const info = JSON.parse((await publishing.read(expected.Path, expected.Version, 'info')).toString()) as {
           Version: string;
           Time: string;
         };
-        const directInfo = JSON.parse(await readFile(truth.Info ?? '', 'utf8')) as { Version: string; Time: string };
+        const directInfo = JSON.parse(await readFile(expected.Info ?? '', 'utf8')) as { Version: string; Time: string };
         expect({ Version: info.Version, Time: info.Time }).toEqual({
           Version: directInfo.Version,
           Time: directInfo.Time,
         });
-        // Otherwise the test would prove nothing: the version could have been built in another way.
+        // Without this check, the version could have been built in another way.
         const hadArchive = gitlab.requests.some(({ path }) => path.includes('/repository/archive'));
         expect(hadArchive).toBe(strategy === 'archive' || (hadArchive && MAY_HAVE_ARCHIVE.has(shape.name)));
       }
@@ -144,10 +157,10 @@ describe.each(WAYS)('from $way', ({ way, strategy }) => {
   });
 
   describe('a version that the go command refuses is not published, with a reason', () => {
-    test.each(REJECTIONS)('$name', async (shape) => {
-      const outcome = await publish(shape.name, shape.tag);
-      expect(outcome).toMatchObject({ status: shape.status, reason: expect.stringContaining(shape.says) });
-      const errors = queriesOf(shape).map((query) => answerFor(query).Error);
+    test.for(REJECTIONS)('$name', async (shape, { queriesOf, directResultOf, publish }) => {
+      const outcome = await publish(shape, shape.tag, strategy);
+      expect(outcome).toMatchObject({ status: shape.status, reason: expect.stringContaining(shape.reason) });
+      const errors = queriesOf(shape).map((query) => directResultOf(query).Error);
       expect(errors).not.toContain(undefined);
     });
   });
@@ -324,7 +337,7 @@ describe('the conversion of a file by .gitattributes', () => {
     rooms: fc.array(room, { minLength: 30, maxLength: 40, size: 'max' }),
   });
 
-  test('is decided quickly for any lines, or left to git', () => {
+  test('is determined quickly for any lines, or left to git', () => {
     const pushed = Array.from({ length: 3000 }, (_, index) => `assets/f${index}.png filter=lfs -text\n`).join('');
     const paths = Array.from({ length: 3000 }, (_, index) => `assets/g${index}.go`);
     const started = performance.now();
@@ -340,7 +353,7 @@ describe('the conversion of a file by .gitattributes', () => {
     expect(performance.now() - started).toBeLessThan(20_000);
   }, 60_000);
 
-  test('equals that of git archive as the go command calls it', async () => {
+  test('equals that of git archive as the go command calls it', async ({ gitlab }) => {
     const project = await gitlab.createProject('attributes/random');
     const git = new Git();
     const compared = { same: 0, changed: 0, unsure: 0 };
@@ -391,7 +404,7 @@ describe('the conversion of a file by .gitattributes', () => {
     } finally {
       await git.close();
     }
-    // Otherwise the test would prove nothing.
+    // Without files of both kinds, the comparison would prove nothing.
     expect(compared.changed).toBeGreaterThan(100);
     expect(compared.same).toBeGreaterThan(500);
   }, 120_000);
@@ -403,23 +416,34 @@ function conversionsOf(text: string, paths: readonly string[]): ReturnType<typeo
   return paths.map((name) => conversionOf(files, name));
 }
 
-function queriesOf(
-  shape: { name: string; modules: readonly string[] } | { name: string; query: string | undefined },
-): string[] {
-  const queries = 'modules' in shape ? shape.modules : [shape.query ?? []].flat();
-  return queries.map((query) => query.replace('PROJECT', `${HOST}/${projects.get(shape.name)?.path}`));
+/** Creates the project of a case, and pushes its commits and tags. */
+async function pushCase(gitlab: StandIn, shape: Case): Promise<Project> {
+  const { name, project: path, files, later, tags, laterTags, annotated, committerZone } = shape;
+  const project = await gitlab.createProject(path ?? `cases/${slug(name)}`);
+  await using tree = await WorkTree.create(project);
+  tree.write(forProject(files, project.path));
+  await tree.commit('First', { ...(committerZone !== undefined && { committerZone }) });
+  await tree.tag(tags, { annotated: annotated === true });
+  if (later && laterTags) {
+    tree.write(forProject(later, project.path));
+    await tree.commit('Second');
+    await tree.tag(laterTags);
+  }
+  await tree.push();
+  return project;
 }
 
-function answerFor(query: string): DownloadedModule {
-  const at = query.lastIndexOf('@');
-  const [path, version] = [query.slice(0, at), query.slice(at + 1)];
-  const answer = direct.modules.find(
-    (module) => module.Path === path && (module.Version === version || module.Query === version),
-  );
-  if (!answer) throw new Error(`go mod download did not answer for ${query}`);
-  return answer;
+/** Creates the project of a rejection, and pushes its commit and tag. */
+async function pushRejection(gitlab: StandIn, { name, files, tag }: Rejection): Promise<Project> {
+  const project = await gitlab.createProject(`rejections/${slug(name)}`);
+  await using tree = await WorkTree.create(project);
+  await tree.write(forProject(files, project.path)).commit('Only');
+  await tree.tag(tag);
+  await tree.push();
+  return project;
 }
 
+/** The files with the module path of the project in place of `PROJECT`. */
 function forProject(files: Readonly<Record<string, FileContent>>, path: string): Record<string, FileContent> {
   return Object.fromEntries(
     Object.entries(files).map(([name, content]) => [
@@ -429,6 +453,7 @@ function forProject(files: Readonly<Record<string, FileContent>>, path: string):
   );
 }
 
+/** The name in a form for paths. */
 function slug(name: string): string {
   return name
     .toLowerCase()

@@ -12,7 +12,7 @@ import { moduleKey, type VersionFile } from '../../src/store/layout.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { StandIn } from '../fake-gitlab/stand-in.ts';
 
-/** A publisher with a stand-in and a store, without a queue. */
+/** A publisher of the tags of a fake GitLab, and its store. There is no queue. */
 export interface Publishing {
   readonly publisher: Publisher;
   readonly store: Store;
@@ -20,7 +20,7 @@ export interface Publishing {
   read(path: string, version: string, file: VersionFile): Promise<Buffer>;
 }
 
-/** Creates a publisher whose files are all in `folder`. There is no limit of archives unless `parts` sets one. */
+/** Creates a publisher whose files are all in `folder`. It may request any number of archives unless `parts` sets a limit. */
 export async function startPublishing(
   gitlab: StandIn,
   folder: string,
