@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Ownership } from '../../src/resolve/ownership.ts';
 
-describe('the owner of a module path', () => {
+describe('the ownership of a module path', () => {
   const ownership = new Ownership('gitlab.example', [
     { modulePrefix: 'go.corp.example', projectPrefix: 'platform/go' },
     { modulePrefix: 'go.corp.example/tool', projectPrefix: 'build/tool' },
@@ -13,18 +13,18 @@ describe('the owner of a module path', () => {
     ['platform/go/deep/er', 'go.corp.example/deep/er'],
     ['platform/gopher', 'gitlab.example/platform/gopher'],
     ['build/tool', 'go.corp.example/tool'],
-  ])('project %s owns %s, and the path names the project', (project, path) => {
+  ])('project %s has the path %s, and the path belongs to the project', (project, path) => {
     expect(ownership.rootsOf(project)).toEqual([path]);
     expect(ownership.projectPathOf(path)).toBe(project);
   });
 
-  test('refuses a project whose module path MODULE_MAP gives to another project', () => {
+  test('rejects a project whose module path MODULE_MAP assigns to another project', () => {
     expect(() => ownership.rootsOf('platform/go/tool')).toThrow(
       'go.corp.example/tool of project platform/go/tool to build/tool',
     );
   });
 
-  test('gives two paths to a project that MODULE_MAP names twice', () => {
+  test('returns two paths for a project that MODULE_MAP contains twice', () => {
     const versioned = new Ownership('gitlab.example', [
       { modulePrefix: 'gopkg.in/yaml.v2', projectPrefix: 'mirrors/yaml' },
       { modulePrefix: 'gopkg.in/yaml.v3', projectPrefix: 'mirrors/yaml' },
@@ -33,7 +33,7 @@ describe('the owner of a module path', () => {
     expect(versioned.projectPathOf('gopkg.in/yaml.v3')).toBe('mirrors/yaml');
   });
 
-  test('treats a prefix and all paths below it as private, and no path that only begins alike', () => {
+  test('treats a prefix and all paths below it as private, and no path that only begins with the same characters', () => {
     expect(
       ['gitlab.example', 'gitlab.example/x', 'go.corp.example', 'go.corp.example/x/y'].every((path) =>
         ownership.isPrivate(path),
@@ -46,7 +46,7 @@ describe('the owner of a module path', () => {
     ).toBe(false);
   });
 
-  test('treats the parents of a prefix as private: the go command asks for them too', () => {
+  test('treats the parents of a prefix as private, because the go command requests them too', () => {
     const relative = new Ownership('corp.example/gitlab');
     expect(
       ['corp.example', 'corp.example/gitlab', 'corp.example/gitlab/x'].every((path) => relative.isPrivate(path)),

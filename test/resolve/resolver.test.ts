@@ -1,21 +1,16 @@
 import { readFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { Refuse, Skip } from '../../src/errors.ts';
-import { GitLabClient } from '../../src/gitlab/client.ts';
-import { Ownership } from '../../src/resolve/ownership.ts';
-import { Resolver } from '../../src/resolve/resolver.ts';
-import { downloadDirect, type DirectDownload } from '../fake-gitlab/direct-mode.ts';
-import { startGitLab, type StandIn } from '../fake-gitlab/stand-in.ts';
+import { downloadDirect, type DownloadedModule } from '../fake-gitlab/direct-mode.ts';
+import type { StandIn } from '../fake-gitlab/stand-in.ts';
 import { modulePath } from '../proxy/modules.ts';
-import { makeRepositories, PREFIX } from './repositories.ts';
+import { PREFIX, test as base } from './fixtures.ts';
+import { createRepositories } from './repositories.ts';
 
-let gitlab: StandIn;
-let direct: DirectDownload;
-let resolver: Resolver;
-/** The commits of the repositories by name (see `makeRepositories`). */
-let commits: ReadonlyMap<string, string>;
-
-/** A module below the prefix, and a query for it. `{name}` stands for the commit of that name, `{name:7}` for its first digits. */
+/**
+ * Modules below the prefix, with queries. `{name}` stands for the id of the commit with this name, `{name:7}` for its first
+ * seven digits, and `{name:time}` for its time in a pseudo-version.
+ */
 const ACCEPTED = [
   'lib@main',
   'lib@HEAD',
@@ -101,44 +96,57 @@ const REFUSED = [
   'legacy@v1.0.0+incompatible',
 ] as const;
 
-beforeAll(async () => {
-  gitlab = await startGitLab({ archiveLimit: 'off' });
-  commits = await makeRepositories(gitlab);
-  const client = new GitLabClient({
-    url: gitlab.url,
-    token: gitlab.createToken({ scopes: ['read_api'], role: 'reporter' }),
-    beforeCall: async () => undefined,
-  });
-  resolver = new Resolver(client, new Ownership(PREFIX));
-  direct = await downloadDirect(
-    gitlab,
-    PREFIX,
-    ...[...ACCEPTED, ...REFUSED].map((query) => `${PREFIX}/group/${filled(query)}`),
-  );
-}, 120_000);
-afterAll(async () => {
-  await direct?.[Symbol.asyncDispose]();
-  await gitlab?.close();
-});
+const test = base
+  /** The commits of the repositories by name, as `createRepositories` returns them. */
+  .extend('commits', { scope: 'file' }, ({ gitlab }) => createRepositories(gitlab))
+  /** Splits a query into the module path and the version, with the commits in place of their names. */
+  .extend('parse', { scope: 'file' }, ({ commits }) => (query: string): [module: string, version: string] => {
+    const full = `${PREFIX}/group/${withCommits(query, commits)}`;
+    const at = full.indexOf('@');
+    return [full.slice(0, at), full.slice(at + 1)];
+  })
+  /** Returns the result of direct mode for a query. */
+  .extend('directResultOf', { scope: 'file' }, async ({ gitlab, parse }, { onCleanup }) => {
+    const queries = [...ACCEPTED, ...REFUSED].map((query) => parse(query).join('@'));
+    const direct = await downloadDirect(gitlab, PREFIX, ...queries);
+    onCleanup(() => direct[Symbol.asyncDispose]());
+    return (query: string): DownloadedModule => {
+      const [module, version] = parse(query);
+      const result = direct.modules.find(
+        ({ Path, Query, Version }) => Path === module && (Query ?? Version) === version,
+      );
+      if (!result) throw new Error(`go mod download returned no result for ${query}`);
+      return result;
+    };
+  })
+  .extend('resolver', { scope: 'file' }, ({ createResolver }) => createResolver());
 
-describe('a query gives the version of direct mode', () => {
-  test.each(ACCEPTED)('%s', async (query) => {
-    const [module, name] = split(query);
-    const truth = answerOf(module, name);
-    expect(truth.Error).toBeUndefined();
-    const stored = JSON.parse(await readFile(truth.Info ?? '', 'utf8')) as { Time: string };
-    const found = JSON.parse(await resolver.info(modulePath(module), name)) as {
+// The time limit of the first test does not cover the repositories and the downloads.
+test.beforeAll(({ directResultOf }) => void directResultOf, 120_000);
+
+describe('a query returns the version of direct mode', () => {
+  test.for(ACCEPTED)('%s', async (query, { gitlab, parse, directResultOf, resolver }) => {
+    const [module, version] = parse(query);
+    const expected = directResultOf(query);
+    expect(expected.Error).toBeUndefined();
+    const stored = JSON.parse(await readFile(expected.Info ?? '', 'utf8')) as { Time: string };
+    const found = JSON.parse(await resolver.info(modulePath(module), version)) as {
       Version: string;
       Time: string;
       Origin: object;
     };
-    expect({ Version: found.Version, Time: found.Time }).toEqual({ Version: truth.Version, Time: stored.Time });
-    const { VCS, Subdir, Hash } = truth.Origin ?? {};
-    expect(found.Origin).toMatchObject({ VCS, URL: urlOf(query), ...(Subdir !== undefined && { Subdir }), Hash });
+    expect({ Version: found.Version, Time: found.Time }).toEqual({ Version: expected.Version, Time: stored.Time });
+    const { VCS, Subdir, Hash } = expected.Origin ?? {};
+    expect(found.Origin).toMatchObject({
+      VCS,
+      URL: urlOf(query, gitlab),
+      ...(Subdir !== undefined && { Subdir }),
+      Hash,
+    });
   });
 
-  // Each query is made alone: in a call with others, the go command answers from what it has read for them.
-  test.each([
+  // Each query is a separate call of the go command. In one call, a query may use what the go command has read for another.
+  test.for([
     'lib@main',
     'lib@HEAD',
     'lib@v1.0.0',
@@ -148,46 +156,32 @@ describe('a query gives the version of direct mode', () => {
     'mono/sub@v0.3.0',
     'mono/sub@sub-tag',
     'mono/sub@main',
-  ])('%s has the origin of direct mode in every field', async (query) => {
-    const [module, name] = split(query);
-    await using alone = await downloadDirect(gitlab, PREFIX, `${module}@${name}`);
-    const found = JSON.parse(await resolver.info(modulePath(module), name)) as { Origin: object };
-    expect(found.Origin).toEqual({ ...alone.modules[0]?.Origin, URL: urlOf(query) });
+  ])('%s has the origin of direct mode in every field', async (query, { gitlab, parse, resolver }) => {
+    const [module, version] = parse(query);
+    await using alone = await downloadDirect(gitlab, PREFIX, `${module}@${version}`);
+    const found = JSON.parse(await resolver.info(modulePath(module), version)) as { Origin: object };
+    expect(found.Origin).toEqual({ ...alone.modules[0]?.Origin, URL: urlOf(query, gitlab) });
   });
 });
 
 describe('a query that direct mode refuses is refused with a reason', () => {
-  test.each(REFUSED)('%s', async (query) => {
-    const [module, name] = split(query);
-    expect(answerOf(module, name).Error).toBeDefined();
-    const error: unknown = await resolver.info(modulePath(module), name).catch((reason: unknown) => reason);
+  test.for(REFUSED)('%s', async (query, { parse, directResultOf, resolver }) => {
+    const [module, version] = parse(query);
+    expect(directResultOf(query).Error).toBeDefined();
+    const error: unknown = await resolver.info(modulePath(module), version).catch((reason: unknown) => reason);
     expect(error instanceof Skip || error instanceof Refuse, String(error)).toBe(true);
   });
 });
 
-/** The URL of the repository by GitLab's API. In direct mode it has another host, by which the stand-in is reached. */
-function urlOf(query: string): string {
+/** The URL of the repository in GitLab's API. In direct mode, the URL has the host through which git connects to the fake GitLab. */
+function urlOf(query: string, gitlab: StandIn): string {
   return `${gitlab.url}/group/${query.replace(/[@/].*|\.git.*/, '')}.git`;
 }
 
-function split(query: string): [string, string] {
-  const full = `${PREFIX}/group/${filled(query)}`;
-  const at = full.indexOf('@');
-  return [full.slice(0, at), full.slice(at + 1)];
-}
-
-function filled(query: string): string {
+function withCommits(query: string, commits: ReadonlyMap<string, string>): string {
   return query.replace(/\{([a-z0-9-]+)(?::(\w+))?\}/g, (_, name: string, part = '40') => {
     const value = commits.get(part === 'time' ? `${name} time` : name);
-    if (value === undefined) throw new Error(`no commit ${name}`);
+    if (value === undefined) throw new Error(`there is no commit ${name}`);
     return part === 'time' ? value : value.slice(0, Number(part));
   });
-}
-
-function answerOf(module: string, name: string) {
-  const answer = direct.modules.find(
-    (candidate) => candidate.Path === module && (candidate.Query ?? candidate.Version) === name,
-  );
-  if (!answer) throw new Error(`go mod download did not answer for ${module}@${name}`);
-  return answer;
 }

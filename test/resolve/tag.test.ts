@@ -14,7 +14,7 @@ const ownership = new Ownership('gitlab.example', [
   { modulePrefix: 'go.corp.example', projectPrefix: 'platform/go' },
 ]);
 
-/** The module version that a tag of a project names; `goMods` are the declared paths of its go.mod files, by directory. */
+/** Locates the module version of a tag. `goMods` contains the declared path of each go.mod file, by directory. */
 async function locate(projectPath: string, name: string, goMods: Readonly<Record<string, string>>): Promise<string> {
   const project: Project = {
     id: 1,
