@@ -1,42 +1,31 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  checksumsDirect,
-  checksumsThrough,
-  library,
-  openOffice,
-  PREFIX,
-  pushTags,
-  type Office,
-} from '../e2e/office.ts';
+import { describe, expect } from 'vitest';
+import { checksumsDirect, checksumsThrough, library, PREFIX, pushTags } from '../e2e/office.ts';
 import { runModpress, startModpress, startService } from '../e2e/service.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
+import { test as base } from './fixtures.ts';
+
+const test = base
+  /** Settings with an empty store. */
+  .extend('env', ({ office, folder }): Record<string, string> => ({
+    ...office.settings,
+    STORE: `file:${join(folder, 'store')}`,
+  }));
+
+test.beforeAll(async ({ office: { gitlab } }) => {
+  for (const name of ['one', 'two']) {
+    const project = await gitlab.createProject(`platform/${name}`);
+    const module = `${PREFIX}/platform/${name}`;
+    for (const version of ['v1.0.0', 'v1.1.0', 'v1.2.0']) await pushTags(project, library(module, version), version);
+  }
+  const script = await gitlab.createProject('tools/script');
+  await pushTags(script, { 'run.sh': 'echo\n' }, 'v0.1.0', 'nightly', 'release-1');
+  await gitlab.createProject('tools/empty');
+});
 
 /** `modpress backfill` without --url: the command publishes the tags itself. */
 describe('modpress backfill', () => {
-  let office: Office;
-  let stores = 0;
-
-  beforeAll(async () => {
-    office = await openOffice({ archiveLimit: 'off' });
-    for (const name of ['one', 'two']) {
-      const project = await office.gitlab.createProject(`platform/${name}`);
-      const module = `${PREFIX}/platform/${name}`;
-      for (const version of ['v1.0.0', 'v1.1.0', 'v1.2.0']) await pushTags(project, library(module, version), version);
-    }
-    const script = await office.gitlab.createProject('tools/script');
-    await pushTags(script, { 'run.sh': 'echo\n' }, 'v0.1.0', 'nightly', 'release-1');
-    await office.gitlab.createProject('tools/empty');
-  });
-  afterAll(() => office?.[Symbol.asyncDispose]());
-
-  /** The settings of a service with an empty store. */
-  function settings(): Record<string, string> {
-    return { ...office.settings, STORE: `file:${join(office.folder, `store-${++stores}`)}` };
-  }
-
-  test('publishes everything and reports it, and reads no processed tag the second time', async () => {
-    const env = settings();
+  test('publishes everything, prints a report, and reads no processed tag the second time', async ({ office, env }) => {
     const first = await runModpress(['backfill', 'platform', 'tools'], env);
     expect(first.status).toBe(0);
     expect(rows(first.stdout)).toMatchObject({
@@ -70,8 +59,7 @@ describe('modpress backfill', () => {
     expect(await checksumsThrough(service.url, ...versions)).toEqual(await checksumsDirect(office.gitlab, ...versions));
   });
 
-  test('publishes only the given groups and projects, and only tags since a date', async () => {
-    const env = settings();
+  test('publishes only the given groups and projects, and only tags since a date', async ({ office, env }) => {
     const project = await office.gitlab.createProject('dated/lib');
     await using tree = await WorkTree.create(project);
     for (const [day, version] of [
@@ -86,23 +74,22 @@ describe('modpress backfill', () => {
     await tree.push();
     const since = await runModpress(['backfill', 'dated', 'platform/one', '--since', '2024-01-01'], env);
     expect(rows(since.stdout)).toMatchObject({ projects: 2, 'older than --since': 1, published: 4 });
-    const around = await runModpress(['backfill', 'Platform', '--dry-run'], { ...env, GITLAB_SCOPE: 'platform/two' });
-    expect(rows(around.stdout)).toMatchObject({ projects: 1 });
+    const scoped = await runModpress(['backfill', 'Platform', '--dry-run'], { ...env, GITLAB_SCOPE: 'platform/two' });
+    expect(rows(scoped.stdout)).toMatchObject({ projects: 1 });
     const rest = await runModpress(['backfill', 'dated/lib'], env);
     expect(rows(rest.stdout)).toMatchObject({ projects: 1, 'already processed': 1, published: 1 });
   });
 
-  test('names the present path of a moved project that is out of scope', async () => {
+  test('reports the current path of a moved project that is out of scope', async ({ office, env }) => {
     const project = await office.gitlab.createProject('moving/was');
     await office.gitlab.moveProject(project, 'moving/is');
-    const result = await runModpress(['backfill', 'moving/was'], { ...settings(), GITLAB_SCOPE: 'moving/was' });
+    const result = await runModpress(['backfill', 'moving/was'], { ...env, GITLAB_SCOPE: 'moving/was' });
     await office.gitlab.deleteProject(project);
     expect(result).toMatchObject({ status: 2, stdout: '' });
     expect(result.stderr).toMatch(/^modpress: not in GITLAB_SCOPE: moving\/is$/m);
   });
 
-  test('a dry run reports the number of tags and publishes nothing', async () => {
-    const env = settings();
+  test('a dry run reports the number of tags and publishes nothing', async ({ office, env }) => {
     office.gitlab.clearRequests();
     const dry = await runModpress(['backfill', 'platform', 'tools', '--dry-run'], env);
     expect(dry.status).toBe(0);
@@ -115,8 +102,8 @@ describe('modpress backfill', () => {
     });
   });
 
-  test('--json prints one JSON object per line, the summary last', async () => {
-    const { stdout } = await runModpress(['backfill', 'platform', '--json'], settings());
+  test('--json prints one JSON object per line, the summary last', async ({ env }) => {
+    const { stdout } = await runModpress(['backfill', 'platform', '--json'], env);
     const lines = stdout
       .trim()
       .split('\n')
@@ -131,8 +118,10 @@ describe('modpress backfill', () => {
     });
   });
 
-  test('lists what failed with its reason, publishes the other tags and ends with status 1', async () => {
-    const env = settings();
+  test('lists each failed tag with its reason, publishes the other tags and ends with status 1', async ({
+    office,
+    env,
+  }) => {
     const project = await office.gitlab.createProject('broken/lib');
     await pushTags(project, library(`${PREFIX}/broken/lib`, 'x'), 'v1.0.0');
     const fault = office.gitlab.faults.add({
@@ -152,20 +141,22 @@ describe('modpress backfill', () => {
     });
   });
 
-  test('lists a refused version, which is not a failure because it needs a person', async () => {
+  test('lists a refused version, and ends with status 0 because the refusal is no failure', async ({ office, env }) => {
     const project = await office.gitlab.createProject('refused/lib');
     await pushTags(
       project,
       { 'go.mod': `module ${PREFIX}/refused/lib\n`, 'A.go': 'package lib\n', 'a.go': 'package lib\n' },
       'v1.0.0',
     );
-    const { status, stdout } = await runModpress(['backfill', 'refused'], settings());
+    const { status, stdout } = await runModpress(['backfill', 'refused'], env);
     expect(status).toBe(0);
     expect(stdout).toMatch(/^REFUSED refused\/lib v1\.0\.0: .*case-insensitive/m);
   });
 
-  test('finishes the running tags when it is interrupted, and the next command continues from there', async () => {
-    const env = settings();
+  test('finishes the running tags when it is interrupted, and the next command publishes the other tags', async ({
+    office,
+    env,
+  }) => {
     const project = await office.gitlab.createProject('many/lib');
     await using tree = await WorkTree.create(project);
     for (let i = 0; i < 24; i++) {
@@ -194,7 +185,7 @@ describe('modpress backfill', () => {
   });
 
   describe('reports wrong input in one line and publishes nothing', () => {
-    test.each([
+    test.for([
       [
         'an unknown group',
         ['nobody', 'platform'],
@@ -243,23 +234,23 @@ describe('modpress backfill', () => {
         1,
         /^modpress: the service at http:\/\/127\.0\.0\.1:9 cannot be reached/m,
       ],
-    ] as const)('%s', async (_name, args, env, status, message) => {
-      const result = await runModpress(['backfill', ...args], { ...settings(), ...env });
+    ] as const)('%s', async ([, args, settings, status, message], { env }) => {
+      const result = await runModpress(['backfill', ...args], { ...env, ...settings });
       expect(result).toMatchObject({ status, stdout: '' });
       expect(result.stderr).toMatch(message);
       expect(errorLines(result.stderr)).toHaveLength(1);
     });
 
-    test.each([
+    test.for([
       [
         'an expired token',
         { scopes: ['read_api'], expired: true },
         /GitLab answered 401 .*is GITLAB_TOKEN still valid\?/,
       ],
       ['a token without the scope', { scopes: ['read_repository'] }, /GitLab answered 403 .*needs the scope read_api/],
-    ] as const)('%s', async (_name, options, message) => {
+    ] as const)('%s', async ([, options, message], { office, env }) => {
       const result = await runModpress(['backfill', 'platform'], {
-        ...settings(),
+        ...env,
         GITLAB_TOKEN: office.gitlab.createToken(options),
       });
       expect(result).toMatchObject({ status: 1, stdout: '' });

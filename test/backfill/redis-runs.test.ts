@@ -1,44 +1,41 @@
 import { once } from 'node:events';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { initialProgress, type BackfillProgress } from '../../src/backfill/backfill-progress.ts';
 import { RedisRuns } from '../../src/backfill/redis-runs.ts';
 import type { BackfillRequest } from '../../src/backfill/backfill-request.ts';
 import { newRun } from '../../src/backfill/runs.ts';
 import { connectRedis, endRedis } from '../../src/redis/connection.ts';
-import { removeKeys, startRedis, type RedisService } from '../services/redis.ts';
+import { test as base } from '../e2e/fixtures.ts';
+import { removeKeys } from '../services/redis.ts';
 
 const REQUEST: BackfillRequest = { targets: ['team'], dryRun: false };
 const DONE: BackfillProgress = { ...initialProgress(false), state: 'done', published: 3 };
 
-let redis: RedisService;
-const open: RedisRuns[] = [];
+const test = base
+  /** Starts one replica of several. After the test, all replicas are closed and Redis is empty. */
+  .extend('startReplica', ({ redis }, { onCleanup }) => {
+    const replicas: RedisRuns[] = [];
+    onCleanup(async () => {
+      await Promise.all(replicas.map((runs) => runs.close()));
+      await removeKeys(redis.url, '');
+    });
+    return (): RedisRuns => {
+      const runs = new RedisRuns({ redisUrl: redis.url, log: pino({ level: 'silent' }), leaseMs: 1_000 });
+      replicas.push(runs);
+      return runs;
+    };
+  });
 
-beforeAll(async () => {
-  redis = await startRedis({ own: true });
-});
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((runs) => runs.close()));
-  await removeKeys(redis.url, '');
-});
-afterAll(() => redis?.close());
-
-/** Starts one replica of several. */
-function replica(): RedisRuns {
-  const runs = new RedisRuns({ redisUrl: redis.url, log: pino({ level: 'silent' }), leaseMs: 1_000 });
-  open.push(runs);
-  return runs;
-}
-
-test('lets one replica run what another accepted, and all of them see the progress', async () => {
-  const [front, worker, other] = [replica(), replica(), replica()];
+test('runs a backfill on any replica, and every replica can read its progress', async ({ startReplica }) => {
+  const [front, worker, other] = [startReplica(), startReplica(), startReplica()];
   worker.process(async () => DONE);
   const { id } = await front.start(REQUEST);
   await expect.poll(async () => (await other.find(id))?.progress).toMatchObject({ state: 'done', published: 3 });
 });
 
-test('merges equal requests until the backfill ends', async () => {
-  const [one, two] = [replica(), replica()];
+test('merges equal requests until the backfill ends', async ({ startReplica }) => {
+  const [one, two] = [startReplica(), startReplica()];
   const first = await one.start(REQUEST);
   expect((await two.start(REQUEST)).id).toBe(first.id);
   expect((await two.start({ ...REQUEST, dryRun: true })).id).not.toBe(first.id);
@@ -47,8 +44,8 @@ test('merges equal requests until the backfill ends', async () => {
   expect((await two.start(REQUEST)).id).not.toBe(first.id);
 });
 
-test('hands the runs of a stopped replica to another', async () => {
-  const [first, second] = [replica(), replica()];
+test('continues the runs of a stopped replica on another replica', async ({ startReplica }) => {
+  const [first, second] = [startReplica(), startReplica()];
   let begun = 0;
   first.process(async (_request, onProgress, signal) => {
     begun++;
@@ -66,8 +63,8 @@ test('hands the runs of a stopped replica to another', async () => {
   await expect.poll(async () => (await second.find(id))?.progress.state).toBe('done');
 });
 
-test('stores a running backfill again after Redis was emptied', async () => {
-  const runs = replica();
+test('stores a running backfill again after Redis was emptied', async ({ redis, startReplica }) => {
+  const runs = startReplica();
   const finish = new AbortController();
   const finished = once(finish.signal, 'abort');
   let begun = false;
@@ -84,8 +81,8 @@ test('stores a running backfill again after Redis was emptied', async () => {
   await expect.poll(async () => (await runs.find(id))?.progress.state).toBe('done');
 });
 
-test('ends a backfill that cannot begin as failed, with the reason', async () => {
-  const runs = replica();
+test('ends a backfill that cannot begin as failed, with the reason', async ({ startReplica }) => {
+  const runs = startReplica();
   runs.process(async () => {
     throw new Error('GitLab has no group team');
   });
@@ -95,11 +92,11 @@ test('ends a backfill that cannot begin as failed, with the reason', async () =>
     .toMatchObject({ state: 'failed', problem: 'GitLab has no group team' });
 });
 
-test('leaves runs of a newer version alone and goes on with the others', async () => {
+test('does not change runs of a newer version, and processes the other runs', async ({ redis, startReplica }) => {
   const log = pino({ level: 'silent' });
   const raw = connectRedis(redis.url, log);
-  const runs = replica();
-  // Redis returns the set in an order of its own. With five of them, some come before the run and some after it.
+  const runs = startReplica();
+  // Redis returns a set in any order. With five foreign runs, some come before the own run and some after it.
   const foreignIds = Array.from({ length: 5 }, (_, index) => `foreign-${index}`);
   for (const id of foreignIds)
     await raw

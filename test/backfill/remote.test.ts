@@ -1,24 +1,17 @@
-import type { RequestListener } from 'node:http';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { initialProgress, type BackfillProgress } from '../../src/backfill/backfill-progress.ts';
 import { backfillRemotely } from '../../src/backfill/remote.ts';
 import { listen } from '../proxy/stub.ts';
 
 const REQUEST = { targets: [], dryRun: false };
 
-/** How the service answers; set by each test. */
-let answer: RequestListener;
-let service: Awaited<ReturnType<typeof listen>>;
-beforeEach(async () => {
-  service = await listen((request, response) => answer(request, response));
-});
-afterEach(() => service?.close());
-
+/** Requests a backfill from the service at this URL, and follows it. */
 function follow(
+  url: string,
   onProgress: (progress: BackfillProgress) => void = () => undefined,
   signal = new AbortController().signal,
 ): Promise<BackfillProgress> {
-  return backfillRemotely({ url: service.url, token: 'the-token' }, REQUEST, onProgress, signal);
+  return backfillRemotely({ url, token: 'the-token' }, REQUEST, onProgress, signal);
 }
 
 test.each<[string, number, Record<string, string>, string, string | RegExp]>([
@@ -46,30 +39,31 @@ test.each<[string, number, Record<string, string>, string, string | RegExp]>([
   ['a reverse proxy in front of a service that is down', 503, { 'Content-Type': 'text/html' }, '<html>', 'answers 503'],
   ['a body that is not JSON', 202, {}, 'ok', 'is not a modpress of this version'],
 ])('reports %s in one line', async (_name, status, headers, body, sentence) => {
-  answer = (_request, response) => void response.writeHead(status, headers).end(body);
-  await expect(follow()).rejects.toThrow(sentence);
-  await expect(follow()).rejects.not.toThrow('<');
+  await using service = await listen((_request, response) => response.writeHead(status, headers).end(body));
+  await expect(follow(service.url)).rejects.toThrow(sentence);
+  await expect(follow(service.url)).rejects.not.toThrow('<');
 });
 
 test('ends at once if it is interrupted before the first response', async () => {
   const stop = new AbortController();
-  answer = () => stop.abort();
-  expect(await follow(undefined, stop.signal)).toMatchObject({ state: 'waiting' });
+  await using service = await listen(() => stop.abort());
+  expect(await follow(service.url, undefined, stop.signal)).toMatchObject({ state: 'waiting' });
 });
 
 test('reports that it waits while the service does not answer', async () => {
   const reported: (string | undefined)[] = [];
   const stop = new AbortController();
-  answer = (request, response) => {
+  await using service = await listen((request, response) => {
     if (request.method === 'POST')
       response
         .writeHead(202)
         .end(JSON.stringify({ id: 'x', followToken: 'y', progress: { ...initialProgress(false), state: 'running' } }));
     else response.destroy();
-  };
-  await follow(({ waiting }) => {
+  });
+  const onProgress = ({ waiting }: BackfillProgress): void => {
     reported.push(waiting);
     if (reported.length === 2) stop.abort();
-  }, stop.signal);
+  };
+  await follow(service.url, onProgress, stop.signal);
   expect(reported).toEqual([undefined, 'the service does not answer; waiting for it for up to 120 s']);
 });

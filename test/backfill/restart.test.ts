@@ -1,15 +1,17 @@
-import { expect, test } from 'vitest';
-import { library, openOffice, PREFIX } from '../e2e/office.ts';
+import { expect } from 'vitest';
+import { library, PREFIX } from '../e2e/office.ts';
 import { startModpress, startService } from '../e2e/service.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { freePort } from '../services/free-port.ts';
+import { ADMIN_TOKEN, test } from './fixtures.ts';
 
-const ADMIN_TOKEN = 'the-token-of-the-admins';
+test.override('gitlabOptions', { archiveLimit: 'off', latencyMs: 100 });
 
-test('modpress backfill --url waits for a service that restarts, and starts the forgotten backfill again', async () => {
-  await using office = await openOffice({ archiveLimit: 'off', latencyMs: 100 });
+test('modpress backfill --url waits for a service that restarts, and starts the lost backfill again', async ({
+  office,
+}) => {
   const settings = { ...office.settings, ADMIN_TOKEN, LISTEN: `127.0.0.1:${await freePort()}` };
-  // Started before the project exists, so that the sweep at the start leaves everything to the backfill.
+  // The service starts before the project exists, so that its first sweep does not publish the tags.
   const first = await startService(settings);
   await first.logged('sweep.finished');
   const project = await office.gitlab.createProject('team/lib');

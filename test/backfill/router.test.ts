@@ -1,6 +1,6 @@
 import express from 'express';
 import { pino } from 'pino';
-import { expect, test } from 'vitest';
+import { expect, test as base } from 'vitest';
 import { MemoryRuns } from '../../src/backfill/memory-runs.ts';
 import { initialProgress } from '../../src/backfill/backfill-progress.ts';
 import { createBackfillRouter } from '../../src/backfill/router.ts';
@@ -8,9 +8,16 @@ import { Unauthorized } from '../../src/auth/auth-errors.ts';
 import { assignRequestIds } from '../../src/io/request-id.ts';
 import { listen } from '../proxy/stub.ts';
 
-test('answers although GitLab demands a rate-limit pause, and leaves the waiting to the backfill', async () => {
-  const runs = new MemoryRuns();
-  runs.process(async () => ({ ...initialProgress(false), state: 'done' }));
+const test = base
+  /** Runs in memory, in which every backfill ends at once. */
+  .extend('runs', ({}, { onCleanup }) => {
+    const runs = new MemoryRuns();
+    onCleanup(() => runs.close());
+    runs.process(async () => ({ ...initialProgress(false), state: 'done' }));
+    return runs;
+  });
+
+test('answers although GitLab demands a rate-limit pause, so that only the backfill waits', async ({ runs }) => {
   const router = createBackfillRouter({
     access: { authorize: async () => ({ kind: 'token' }) },
     runs,
@@ -21,12 +28,9 @@ test('answers although GitLab demands a rate-limit pause, and leaves the waiting
   await using server = await listen(express().use(router));
   const response = await fetch(`${server.url}/-/backfill`, { method: 'POST', signal: AbortSignal.timeout(5_000) });
   expect(response.status).toBe(202);
-  await runs.close();
 });
 
-test('sends the request id in the header, in error texts and in log lines', async () => {
-  const runs = new MemoryRuns();
-  runs.process(async () => ({ ...initialProgress(false), state: 'done' }));
+test('sends the request id in the header, in error texts and in log lines', async ({ runs }) => {
   const lines: Record<string, unknown>[] = [];
   const router = createBackfillRouter({
     access: {
@@ -56,5 +60,4 @@ test('sends the request id in the header, in error texts and in log lines', asyn
     expect.objectContaining({ event: 'backfill.refused', requestId: 'front-proxy:0001', status: 401 }),
     expect.objectContaining({ event: 'backfill.requested', requestId: id }),
   ]);
-  await runs.close();
 });
