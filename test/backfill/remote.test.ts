@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { initialProgress, type BackfillProgress } from '../../src/backfill/backfill-progress.ts';
 import { backfillRemotely } from '../../src/backfill/remote.ts';
-import { listen } from '../proxy/stub.ts';
+import { listen } from '../services/http-stub.ts';
 
 const REQUEST = { targets: [], dryRun: false };
 

@@ -6,7 +6,7 @@ import { initialProgress } from '../../src/backfill/backfill-progress.ts';
 import { createBackfillRouter } from '../../src/backfill/router.ts';
 import { Unauthorized } from '../../src/auth/auth-errors.ts';
 import { assignRequestIds } from '../../src/io/request-id.ts';
-import { listen } from '../proxy/stub.ts';
+import { listen } from '../services/http-stub.ts';
 
 const test = base
   /** Runs in memory, in which every backfill ends at once. */

@@ -1,6 +1,5 @@
-import { once } from 'node:events';
-import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
+import { listen } from '../services/http-stub.ts';
 
 /** The number of files of a huge tree that belong to the module. */
 export const HUGE_TREE_OWN = 300;
@@ -58,16 +57,7 @@ export async function startTreeFront(
       ),
     );
   };
-  const server = createServer(answer).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
-  };
+  return await listen(answer);
 }
 
 function passOn(request: IncomingMessage, response: ServerResponse, url: string): void {

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startGo } from '../proxy/go.ts';
-import { listen, type Stub } from '../proxy/stub.ts';
+import { listen, type Stub } from '../services/http-stub.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
 import { addHook, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
 import { watchVersion } from './version-watch.ts';

@@ -1,12 +1,11 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BlobId, CommitId } from '../../src/gitlab/schema.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
+import { listen } from '../services/http-stub.ts';
 
 let gitlab: StandIn;
 let project: Project;
@@ -98,7 +97,7 @@ describe('rejects with a Retry that says what to do', () => {
     [429, { 'retry-after': '121' }, 'answered 429', 121_000],
     [400, {}, 'answered 400', undefined],
   ])('after status %i with headers %j', async (status, headers, text, afterMs) => {
-    await using server = await serve((_, response) => response.writeHead(status, headers).end('{"message":"no"}'));
+    await using server = await listen((_, response) => response.writeHead(status, headers).end('{"message":"no"}'));
     await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
       name: 'Retry',
       afterMs,
@@ -107,7 +106,7 @@ describe('rejects with a Retry that says what to do', () => {
   });
 
   test('after a response that is not JSON', async () => {
-    await using server = await serve((_, response) =>
+    await using server = await listen((_, response) =>
       response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>'),
     );
     await expect(clientFor(server.url, 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
@@ -125,11 +124,11 @@ describe('rejects with a Retry that says what to do', () => {
 
   test('after a redirect to another host, which gets no request and no token', async () => {
     const seen: unknown[] = [];
-    await using other = await serve((request, response) => {
+    await using other = await listen((request, response) => {
       seen.push(request.headers.authorization);
       response.end('{}');
     });
-    await using server = await serve((_, response) => response.writeHead(302, { location: `${other.url}/x` }).end());
+    await using server = await listen((_, response) => response.writeHead(302, { location: `${other.url}/x` }).end());
     await expect(clientFor(server.url, 'secret').tag(1, 'v1.0.0')).rejects.toMatchObject({
       name: 'Retry',
       message: expect.stringContaining('GITLAB_URL has to be'),
@@ -146,17 +145,4 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 function clientFor(url: string, token: string): GitLabClient {
   return new GitLabClient({ url, token, beforeCall: async () => undefined });
-}
-
-async function serve(listener: RequestListener): Promise<{ url: string } & AsyncDisposable> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
 }

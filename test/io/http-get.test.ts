@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { httpGet } from '../../src/io/http-get.ts';
+import { listen } from '../services/http-stub.ts';
 
 const MEGABYTES = 64;
 /** Sends this much in many small chunks, as fast as it can. It runs in its own process, because it has to be faster than the reader. */
@@ -38,7 +37,7 @@ test('keeps a body in the connection, and not in memory, until its reader takes 
 }, 120_000);
 
 test('reports a body that breaks off to its reader, and a missing response to the caller', async () => {
-  await using server = await serve((request, response) => {
+  await using server = await listen((request, response) => {
     if (request.url === '/none') return request.socket.destroy();
     response.writeHead(200, { 'content-length': 100 }).write('part');
     return setTimeout(() => request.socket.destroy(), 10);
@@ -47,19 +46,6 @@ test('reports a body that breaks off to its reader, and a missing response to th
   await expect(httpGet(new URL('/none', server.url), { headers: {}, signal })).rejects.toMatchObject({
     code: 'ECONNRESET',
   });
-  const response = await httpGet(server.url, { headers: {}, signal });
+  const response = await httpGet(new URL(server.url), { headers: {}, signal });
   await expect(response.text()).rejects.toMatchObject({ code: 'ECONNRESET' });
 });
-
-async function serve(listener: RequestListener): Promise<{ url: URL } & AsyncDisposable> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`),
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}

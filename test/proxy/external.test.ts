@@ -7,7 +7,7 @@ import { goEnv, startGo } from './go.ts';
 import { makeModule, type ModuleFiles } from './modules.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
 import { get, startProxy, withStore, type TestProxy, type TestProxyOptions } from './server.ts';
-import { startStub, type Routes, type Stub } from './stub.ts';
+import { startStub, type Routes, type Stub } from '../services/http-stub.ts';
 
 const MODULE = 'outside.example/hello';
 const V = `/${MODULE}/@v`;

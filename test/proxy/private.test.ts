@@ -3,7 +3,7 @@ import { moduleKey, versionsPrefix } from '../../src/store/layout.ts';
 import { startGo, type Go } from './go.ts';
 import { modulePath, publish, version } from './modules.ts';
 import { get, startProxy, type TestProxy } from './server.ts';
-import { startStub, type Stub } from './stub.ts';
+import { startStub, type Stub } from '../services/http-stub.ts';
 
 const MODULE = 'gitlab.example/team/hello';
 

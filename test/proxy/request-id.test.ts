@@ -4,7 +4,7 @@ import { assignRequestIds } from '../../src/io/request-id.ts';
 import { startGo } from './go.ts';
 import { publish } from './modules.ts';
 import { get, startProxy, withStore, type TestProxy } from './server.ts';
-import { listen } from './stub.ts';
+import { listen } from '../services/http-stub.ts';
 
 const MODULE = 'gitlab.example/team/hello';
 const GIVEN = 'front:4711.a-b_c';

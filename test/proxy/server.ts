@@ -15,7 +15,7 @@ import { assignRequestIds } from '../../src/io/request-id.ts';
 import { createCache } from '../../src/store/cache.ts';
 import { DiskStore } from '../../src/store/disk.ts';
 import type { Store } from '../../src/store/store.ts';
-import { listen } from './stub.ts';
+import { listen } from '../services/http-stub.ts';
 
 /** A proxy with a real store in a temporary folder and a real server. Modules under gitlab.example are private. */
 export interface TestProxy extends AsyncDisposable {

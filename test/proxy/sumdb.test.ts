@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { goEnv, startGo } from './go.ts';
 import { publish } from './modules.ts';
 import { get, startProxy, type TestProxy, type TestProxyOptions } from './server.ts';
-import { startStub, type Routes, type Stub } from './stub.ts';
+import { startStub, type Routes, type Stub } from '../services/http-stub.ts';
 
 const DATABASE = '/sumdb/sum.example';
 const TILE = `${DATABASE}/tile/8/0/000.p/3`;

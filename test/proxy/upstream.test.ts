@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { get, startProxy, type TestProxy, type TestProxyOptions } from './server.ts';
-import { startStub, type Routes, type Stub } from './stub.ts';
+import { startStub, type Routes, type Stub } from '../services/http-stub.ts';
 
 const V = '/outside.example/hello/@v';
 const MOD = 'module outside.example/hello\n';

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { StoreUnavailable, type OpenObject, type Store } from '../../src/store/store.ts';
 import { makeModule, publish } from './modules.ts';
 import { get, startProxy, withStore, type TestProxy } from './server.ts';
-import { startStub, type Stub } from './stub.ts';
+import { startStub, type Stub } from '../services/http-stub.ts';
 
 const PRIVATE = 'gitlab.example/team/hello';
 const EXTERNAL = 'outside.example/hello';

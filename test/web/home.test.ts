@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import express from 'express';
 import { expect, test } from 'vitest';
 import { createHomeRouter, type HomeParts } from '../../src/web/home.ts';
-import { listen } from '../proxy/stub.ts';
+import { listen } from '../services/http-stub.ts';
 
 interface Page {
   readonly html: string;
