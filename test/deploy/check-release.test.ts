@@ -1,18 +1,19 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { writeTemporaryTree } from '../io/temporary-tree.ts';
 
-/** Runs the check in a small project with these files. */
+const CHECK = new URL('../../.ci/check-release.mjs', import.meta.url);
+
+/** Runs the check in a small project with this changelog and these versions in its package files. */
 async function checkRelease(tag: string, changelog: string, version = '1.2.3', locked = version) {
-  const folder = await mkdtemp(join(tmpdir(), 'modpress-release-'));
-  onTestFinished(() => rm(folder, { recursive: true }));
-  await mkdir(join(folder, '.ci'));
-  await copyFile(new URL('../../.ci/check-release.mjs', import.meta.url), join(folder, '.ci/check-release.mjs'));
-  await writeFile(join(folder, 'CHANGELOG.md'), changelog);
-  await writeFile(join(folder, 'package.json'), JSON.stringify({ version }));
-  await writeFile(join(folder, 'package-lock.json'), JSON.stringify({ version: locked }));
+  const folder = await writeTemporaryTree({
+    '.ci/check-release.mjs': await readFile(CHECK),
+    'CHANGELOG.md': changelog,
+    'package.json': JSON.stringify({ version }),
+    'package-lock.json': JSON.stringify({ version: locked }),
+  });
   return await new Promise<{ passes: boolean; output: string }>((resolve) => {
     execFile(process.execPath, [join(folder, '.ci/check-release.mjs'), tag], (error, stdout, stderr) =>
       resolve({ passes: error === null, output: stdout + stderr }),

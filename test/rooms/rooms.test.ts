@@ -1,13 +1,12 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, onTestFinished, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { writeTemporaryTree } from '../io/temporary-tree.ts';
 
 /** `npm run rooms` on a small tree with the table of this project, in a temporary folder. */
 
-const RULES = fileURLToPath(new URL('../../.dependency-cruiser.mjs', import.meta.url));
+const RULES = new URL('../../.dependency-cruiser.mjs', import.meta.url);
 const PROGRAM = fileURLToPath(
   new URL('../../node_modules/dependency-cruiser/bin/dependency-cruise.mjs', import.meta.url),
 );
@@ -25,15 +24,10 @@ interface Result {
   readonly output: string;
 }
 
-/** Writes the allowed files and those given, and checks them. */
+/** Writes the allowed files and the given files to a folder, and checks the imports between them. */
 async function check(files: Readonly<Record<string, string>>): Promise<Result> {
-  const folder = await mkdtemp(join(tmpdir(), 'modpress-rooms-'));
-  onTestFinished(() => rm(folder, { recursive: true }));
-  await copyFile(RULES, join(folder, '.dependency-cruiser.mjs'));
-  for (const [path, content] of Object.entries({ ...ALLOWED, ...files })) {
-    await mkdir(dirname(join(folder, path)), { recursive: true });
-    await writeFile(join(folder, path), content);
-  }
+  const rules = { '.dependency-cruiser.mjs': await readFile(RULES) };
+  const folder = await writeTemporaryTree({ ...rules, ...ALLOWED, ...files });
   return await new Promise((resolve) => {
     execFile(process.execPath, [PROGRAM, 'src'], { cwd: folder }, (error, stdout, stderr) =>
       resolve({ passes: error === null, output: stdout + stderr }),

@@ -1,20 +1,12 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { writeTemporaryTree } from '../io/temporary-tree.ts';
 import { SLOW_PARTS, slowTests } from './fast.ts';
 
-/** The slow tests of a small tree that has every slow part, and these test files. */
+/** Returns the slow tests of a small tree that has every slow part and these files. */
 async function slowOf(files: Readonly<Record<string, string>>): Promise<string[]> {
-  const root = await mkdtemp(join(tmpdir(), 'modpress-fast-'));
-  onTestFinished(() => rm(root, { recursive: true }));
   const parts = Object.fromEntries(SLOW_PARTS.map((path) => [path, '']));
-  for (const [path, content] of Object.entries({ ...parts, ...files })) {
-    await mkdir(dirname(join(root, path)), { recursive: true });
-    await writeFile(join(root, path), content);
-  }
-  return slowTests(root);
+  return slowTests(await writeTemporaryTree({ ...parts, ...files }));
 }
 
 describe('a test file', () => {
@@ -52,7 +44,7 @@ describe('a test file', () => {
 });
 
 describe('npm run test:fast', () => {
-  it('knows the current path of every part that makes a test slow', () => {
+  it('has the current path of every part that makes a test slow', () => {
     expect(slowTests(fileURLToPath(new URL('../../', import.meta.url)))).toContain('test/store/s3.test.ts');
   });
 });
