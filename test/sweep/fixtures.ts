@@ -45,7 +45,6 @@ export interface SweepFixtures {
 
 /** A test of sweeps with a GitLab and a store of its own. */
 export const test = base.extend<SweepFixtures>({
-  // oxlint-disable-next-line no-empty-pattern -- vitest demands a destructured parameter
   setup: async ({}, use) => {
     await using setup = await openSweepSetup();
     await use(setup);
