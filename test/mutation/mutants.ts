@@ -1,9 +1,9 @@
-/** A rule that is broken on purpose: one passage of one file is replaced. */
+/** A mutant breaks a rule on purpose. It replaces one passage of one file. */
 export interface Mutant {
-  /** What no longer holds. */
+  /** The rule that no longer holds. */
   readonly breaks: string;
   readonly file: string;
-  /** Occurs exactly once in the file, however the file is laid out: white space and line breaks do not count. */
+  /** The passage. It occurs exactly once in the file, without regard to white space and line breaks. */
   readonly find: string;
   readonly replace: string;
   /** The folder or file of the tests that have to fail. */
@@ -36,13 +36,13 @@ export const MUTANTS: readonly Mutant[] = [
   module('check-files.ts', 'nested modules are left out', 'isInside(file.path, nested) || ', ''),
   module(
     'check-files.ts',
-    'GO.MOD nests a module as well',
+    'a GO.MOD in upper case makes a nested module',
     "path.slice(slash).toLowerCase() === 'go.mod'",
     "path.slice(slash) === 'go.mod'",
   ),
   module(
     'check-files.ts',
-    'a symlink called go.mod nests nothing',
+    'a symlink called go.mod makes no nested module',
     "slash > 0 && kind === 'file' && path",
     'slash > 0 && path',
   ),
@@ -61,11 +61,16 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   module(
     'check-files.ts',
-    'before go 1.24, a deeper vendor counts from the eighth byte',
+    'before go 1.24, the path after a nested vendor directory is taken from the eighth byte',
     'if (!isGo124) return',
     'if (false as boolean) return',
   ),
-  module('check-files.ts', 'files directly in vendor stay', "return path.includes('/', offset);", 'return true;'),
+  module(
+    'check-files.ts',
+    'files directly in vendor are included',
+    "return path.includes('/', offset);",
+    'return true;',
+  ),
   module(
     'check-files.ts',
     'the root go.mod is in lower case',
@@ -74,7 +79,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   module(
     'check-files.ts',
-    'directories collide too',
+    'directories whose names differ only in case collide',
     'reason = this.#check(path.slice(0, slash), true);',
     'reason = undefined;',
   ),
@@ -86,32 +91,32 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   module(
     'check-files.ts',
-    'files come in byte order',
+    'files are in byte order',
     'files.toSorted((a, b) => compareBytes(a.path, b.path))',
     'files.toSorted()',
   ),
   module(
     'unicode.ts',
-    'names fold by Unicode, not by lower-casing',
+    'names are folded by the rules of Unicode, not by lower-casing',
     'return Array.from(text, (char) => {',
     'if (text !== "") return text.toLowerCase();\n  return Array.from(text, (char) => {',
   ),
   module(
     'unicode.ts',
-    'letters are those of Go',
+    'the letters are those of Go',
     'return inRanges(letters, char.codePointAt(0) ?? 0);',
     'return /\\p{L}|\\p{M}|\\p{N}/u.test(char);',
   ),
   module(
     'hash.ts',
-    'checksums are over names in byte order',
+    'a checksum covers the names in byte order',
     'return Buffer.compare(Buffer.from(a), Buffer.from(b));',
     'return a < b ? -1 : 1;',
   ),
   module('hash.ts', 'a checksum line has two spaces', '${file.sha256}  ${file.name}', '${file.sha256} ${file.name}'),
   module(
     'hash.ts',
-    'the checksum of a go.mod is over its name',
+    'the checksum of a go.mod covers its name',
     "[{ name: 'go.mod', sha256",
     "[{ name: 'go.sum', sha256",
   ),
@@ -124,7 +129,7 @@ export const MUTANTS: readonly Mutant[] = [
   module('zip/writer.ts', 'LICENSE has at most 16 MiB', "path === 'LICENSE' ? MAX_LICENSE : MAX_ZIP", 'MAX_ZIP'),
   module('zip/writer.ts', 'go.mod has at most 16 MiB', "path === 'go.mod' ? MAX_GOMOD : ", ''),
   module('zip/writer.ts', 'LICENSE may have exactly 16 MiB', 'if (size > limit)', 'if (size >= limit)'),
-  module('zip/writer.ts', 'the limit of go.mod is that of the go command', 'MAX_GOMOD = 16 *', 'MAX_GOMOD = 15 *'),
+  module('zip/writer.ts', 'the limit of go.mod equals that of the go command', 'MAX_GOMOD = 16 *', 'MAX_GOMOD = 15 *'),
   module('zip/writer.ts', 'a zip has at most 500 MiB', 'if (bytes > MAX_ZIP)', 'if (bytes < 0)'),
   module('zip/format.ts', 'many files need the 64-bit records', 'count >= ELSEWHERE_16;', 'count > 0xffffff;'),
   module('zip/writer.ts', 'a module has at most 500 MiB', 'if (this.#total > MAX_ZIP)', 'if (this.#total < 0)'),
@@ -162,21 +167,21 @@ export const MUTANTS: readonly Mutant[] = [
   module('path.ts', 'the first element is a host in lower case', 'if (invalid) return', 'if (false as boolean) return'),
   module(
     'path.ts',
-    'a module path ends in no false suffix',
+    'no module path ends in an invalid version suffix',
     "if (splitPathVersion(path) === undefined) return 'invalid version suffix';",
     '',
   ),
   module('path.ts', 'an escaped name has no upper case', '/[A-Z]|\\P{ASCII}', '/\\P{ASCII}'),
   module('path.ts', 'an escaped name is ASCII', '|\\P{ASCII}|', '|'),
-  module('path.ts', '/v1 is no suffix', "&& major !== '/v1' ?", '?'),
+  module('path.ts', '/v1 is no version suffix', "&& major !== '/v1' ?", '?'),
   module(
     'path.ts',
-    'gopkg.in has suffixes of its own',
+    'gopkg.in has its own version suffixes',
     "if (path.startsWith('gopkg.in/')) {",
     "if (path.startsWith('gopkg.invalid/')) {",
   ),
   module('path.ts', 'upper case is escaped', '`!${char.toLowerCase()}`', 'char.toLowerCase()'),
-  module('path.ts', 'a lone ! is no escape', '|!(?![a-z])', ''),
+  module('path.ts', 'a ! without a letter is no escape', '|!(?![a-z])', ''),
   module(
     'version.ts',
     'numbers have no leading zeros',
@@ -185,13 +190,13 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   module(
     'version.ts',
-    'numeric identifiers of a pre-release neither',
+    'numeric identifiers of a pre-release have no leading zeros',
     'if (/(?:^-|\\.)0[0-9]+(?:\\.|$)/.test(prerelease)) return undefined;',
     '',
   ),
   module(
     'version.ts',
-    'of build metadata, +incompatible alone stays',
+    'a canonical version keeps no build metadata except +incompatible',
     "parsed.build === '+incompatible' ? parsed.build : ''",
     'parsed.build',
   ),
@@ -199,11 +204,16 @@ export const MUTANTS: readonly Mutant[] = [
   module('version.ts', 'numbers compare as numbers', 'return a.length - b.length || (a < b', 'return (a < b'),
   module(
     'version.ts',
-    'numeric identifiers come before others',
+    'numeric identifiers come before all others',
     'return xNumeric ? -1 : 1;',
     'return xNumeric ? 1 : -1;',
   ),
-  module('version.ts', '+incompatible goes without a suffix', " || version.endsWith('+incompatible');", ';'),
+  module(
+    'version.ts',
+    'a version with +incompatible matches a path without a suffix',
+    " || version.endsWith('+incompatible');",
+    ';',
+  ),
   module(
     'version.ts',
     'v0.0.0- pseudo-versions stay valid for .v1',
@@ -222,7 +232,7 @@ export const MUTANTS: readonly Mutant[] = [
   module('pseudo.ts', 'there is no version before v1.0.0-0', 'before < 0n', 'before < -1n'),
   module(
     'pseudo.ts',
-    'without a base there is no +incompatible',
+    'a pseudo-version without a base has no +incompatible',
     "build === '' ? '' : { reason:",
     "build !== '?' ? '' : { reason:",
   ),
@@ -235,11 +245,11 @@ export const MUTANTS: readonly Mutant[] = [
   module('modfile.ts', 'go 1.24 is the boundary of the vendor rule', 'Number(minor) >= 24', 'Number(minor) >= 25'),
   module(
     'modfile.ts',
-    'a malformed require spoils the file',
+    'a malformed require makes the file invalid',
     "if (canonical === '' || !split || !matchesMajor(canonical, split.major)) {",
     'if (false as boolean) {',
   ),
-  module('modfile.ts', 'a retraction takes in its upper bound', '? [second, third] : []', '? [second, second] : []'),
+  module('modfile.ts', 'a retraction has an upper bound', '? [second, third] : []', '? [second, second] : []'),
   module(
     'modfile.ts',
     'the lower bound of a retraction is retracted',
@@ -248,7 +258,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   module(
     'modfile.ts',
-    'the upper bound too',
+    'the upper bound of a retraction is retracted',
     'compareVersions(version, high) <= 0',
     'compareVersions(version, high) < 0',
   ),
@@ -258,21 +268,31 @@ export const MUTANTS: readonly Mutant[] = [
     "if (path.startsWith('\"')) return unquoteGo(path) ?? '';",
     '',
   ),
-  module('modfile.ts', 'or in backquotes', "if (path.startsWith('`')) return", 'if (false as boolean) return'),
-  module('modfile.ts', 'a byte order mark is no space', "return text.replace(GO_SPACE, '');", 'return text.trim();'),
   module(
     'modfile.ts',
-    'a second go line spoils the file',
+    'a module path may be in backquotes',
+    "if (path.startsWith('`')) return",
+    'if (false as boolean) return',
+  ),
+  module(
+    'modfile.ts',
+    'a byte order mark is no white space',
+    "return text.replace(GO_SPACE, '');",
+    'return text.trim();',
+  ),
+  module(
+    'modfile.ts',
+    'a second go line makes the file invalid',
     'if (go !== undefined || args.length !== 1) throw',
     'if (args.length !== 1) throw',
   ),
   module(
     'modfile.ts',
-    'a second module line too',
+    'a second module line makes the file invalid',
     'if (++modules > 1 || args.length !== 1) throw',
     'if (args.length !== 1) throw',
   ),
-  module('modfile.ts', 'of a lax go version, the first two numbers count', 'return lax;\n', 'return text;\n'),
+  module('modfile.ts', 'of a lax go version, only the first two numbers are used', 'return lax;\n', 'return text;\n'),
   module(
     'modfile.ts',
     'a pre-release of a patch release is no go version',
@@ -287,7 +307,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (false as boolean) throw',
   ),
   module('modfile-syntax.ts', 'blocks of unknown verbs are skipped', ' || !BLOCK_VERBS.has(verb)', ''),
-  module('modfile-syntax.ts', 'so are blocks of two words', 'head.length > 1 || ', ''),
+  module('modfile-syntax.ts', 'blocks of two words are skipped', 'head.length > 1 || ', ''),
   module(
     'modfile-syntax.ts',
     'a block has an end',
@@ -339,7 +359,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   resolve(
     'check-pseudo-version.ts',
-    'v1 needs a base',
+    'a pseudo-version with v1 needs a base',
     "place.major === '' && majorOf(version) === 'v1'",
     "place.major === 'x'",
   ),
@@ -349,16 +369,16 @@ export const MUTANTS: readonly Mutant[] = [
     'return (await this.#gitlab.isReachable(projectId, commit.id)) ? commit : undefined;',
     'return commit;',
   ),
-  resolve('revision.ts', 'seven digits at least name a commit', '{7,40}', '{4,40}'),
+  resolve('revision.ts', 'a commit has at least seven digits', '{7,40}', '{4,40}'),
   resolve(
     'go-mod.ts',
-    'go.mod and v2/go.mod do not both claim v2',
+    'go.mod and v2/go.mod do not both declare v2',
     'if (plainClaims && versionedClaims) throw',
     'if (false as boolean) throw',
   ),
   resolve(
     'tag.ts',
-    'the project decides on .git only if go.mod says so',
+    'the path has .git only if go.mod declares it',
     'const root = declared.has(pathAt(withGit, directory, version)) ? withGit : withoutGit;',
     'const root = withGit;',
   ),
@@ -421,12 +441,13 @@ export const MUTANTS: readonly Mutant[] = [
     'return missing.filter((key) => !missingBefore.has(key)).length;',
     'return missingBefore.size + missing.length;',
   ),
-  sweep(
-    '../gitlab/targets.ts',
-    'a project that waits for its deletion has not moved',
-    'return hasCode && !isBeingDeleted;',
-    'return hasCode;',
-  ),
+  {
+    file: 'src/gitlab/targets.ts',
+    breaks: 'a project that waits for its deletion has not moved',
+    find: 'return hasCode && !isBeingDeleted;',
+    replace: 'return hasCode;',
+    tests: 'test/sweep',
+  },
   sweep(
     'scan-decision.ts',
     'projects that failed last time come last',
@@ -467,7 +488,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   {
     file: 'src/publish/transaction.ts',
-    breaks: 'an outcome of another module under the same tag stays',
+    breaks: 'an outcome of another module under the same tag is not replaced',
     find: 'tagOutcome !== undefined && tagOutcome.module !== path',
     replace: 'false as boolean',
     tests: 'test/publish/transaction.test.ts',
@@ -495,7 +516,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/publish/publisher.ts',
-    breaks: 'a tag is done under its new path as well',
+    breaks: 'a tag has an outcome under its new path as well',
     find: 'if (recorded && outcome.tag !== name)',
     replace: 'if (recorded && outcome.tag === undefined)',
     tests: 'test/sweep',
@@ -509,7 +530,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/build/archive-or-blobs.ts',
-    breaks: 'a few missing blobs cost no archive',
+    breaks: 'a few missing blobs do not cause a request for an archive',
     find: 'if (missing <= FEW_BLOBS)',
     replace: 'if (missing < 0)',
     tests: 'test/publish/many-tags.test.ts',
@@ -523,7 +544,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/build/archive-or-blobs.ts',
-    breaks: 'a refused archive gives way to blobs',
+    breaks: 'a version is built from blobs if GitLab refuses its archive',
     find: 'error.status === 429',
     replace: 'error.status === 430',
     tests: 'test/publish/many-tags.test.ts',

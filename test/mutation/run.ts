@@ -11,7 +11,7 @@ import { replacePassage } from './passage.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** How many mutants are tested at the same time. */
 const SIDE_BY_SIDE = 2;
-/** Tests that run for longer have noticed the mutant: it made them hang. In milliseconds. */
+/** In milliseconds. Tests that run for longer count as failed, because the mutant made them hang. */
 const TIME_LIMIT_MS = 600_000;
 
 /** Files that take longer than all other files of their folder together, so they run last. */
@@ -122,7 +122,8 @@ async function copyProject(): Promise<AsyncDisposable & { folder: string }> {
     await cp(join(ROOT, name), join(folder, name), { recursive: true });
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   await mkdir(join(folder, TEMPORARY));
-  // Without the global set-up of the whole suite: these tests need no services.
+  // Without the global set-up of the whole suite, which requires MinIO. Only withdraw.test.ts needs a service, and it finds or
+  // starts Redis itself.
   await writeFile(
     join(folder, 'vitest.mutation.config.ts'),
     'export default { test: { testTimeout: 60_000, hookTimeout: 120_000, expect: { poll: { timeout: 10_000 } }, pool: "forks" } };\n',
