@@ -40,7 +40,7 @@ const test = base
   .override('publishing', ({ client, createPublishing, createBlobs }) =>
     createPublishing({ gitlab: client, blobs: createBlobs(), archivesPerMinute: 5 }, 'one'),
   )
-  /** The same without a permit for any archive. */
+  /** A publisher with a cache of blobs, and without a permit for any archive. */
   .extend('withoutArchives', ({ client, createPublishing, createBlobs }) =>
     createPublishing({ gitlab: client, blobs: createBlobs(), archivesPerMinute: 0 }, 'without-archives'),
   )

@@ -130,7 +130,7 @@ describe('an outcome', () => {
     expect(await keys('')).toEqual([]);
   });
 
-  test('is decided anew when its version is missing from the store', async ({
+  test('is determined again when its version is missing from the store', async ({
     createLibrary,
     keys,
     publish,

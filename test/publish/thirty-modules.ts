@@ -7,7 +7,7 @@ export function thirtyModules(seed: number): Record<string, FileContent> {
     'README.md': 'read\n',
     '.gitattributes': '*.bat eol=crlf\ndocs/* export-ignore\n',
   };
-  // No archive contains these, so they must not cause a request for another archive.
+  // No archive contains these files, so they must not cause a request for another archive.
   for (let index = 0; index < 20; index++) files[`docs/${index}.txt`] = `${index}\n`;
   for (const name of moduleNames()) {
     files[`${name}/go.mod`] = `module gitlab.example/x/${name}\n\ngo 1.24\n`;
