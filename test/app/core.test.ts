@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-test('makes each part once, when it is first used', async () => {
+test('a core creates each part once, at its first use', async () => {
   const core = new Core(settingsInFolder());
   await expect(access(join(folder, 'store'))).rejects.toThrow('ENOENT');
   const [store, again] = await Promise.all([core.store(), core.store()]);
@@ -25,7 +25,7 @@ test('makes each part once, when it is first used', async () => {
   await core.close();
 });
 
-test('passes an override to the parts that depend on it', async () => {
+test('a core passes an override to the parts that depend on it', async () => {
   const store = await DiskStore.open(join(folder, 'other'));
   const core = new Core(settingsInFolder(), {}, { store: Promise.resolve(store), temporaryRoot: folder });
   const publisher = await core.publisher();
@@ -35,14 +35,14 @@ test('passes an override to the parts that depend on it', async () => {
   await expect(access(join(folder, 'store'))).rejects.toThrow('ENOENT');
 });
 
-test('a core whose settings lack what a part needs does not compile', () => {
+test('a core does not compile if its settings lack a value that a part needs', () => {
   const core = new Core({ redisUrl: undefined });
   // @ts-expect-error: GITLAB_URL, GITLAB_TOKEN and GITLAB_RATE are missing.
   const createClient = (): unknown => core.gitlab();
   expect(createClient).toBeTypeOf('function');
 });
 
-test('closes in reverse order, and goes on after a failure', async () => {
+test('a core closes its parts in reverse order, and continues after a failure', async () => {
   const core = new Core({});
   const closed: string[] = [];
   core.onClose(() => void closed.push('first'));
@@ -57,7 +57,7 @@ test('closes in reverse order, and goes on after a failure', async () => {
   expect(closed).toHaveLength(3);
 });
 
-test('closes the parts of a command that fails', async () => {
+test('withCore closes the parts if the command fails', async () => {
   let isClosed = false;
   const failing = withCore(settingsInFolder(), async (core) => {
     core.onClose(() => void (isClosed = true));
@@ -67,7 +67,7 @@ test('closes the parts of a command that fails', async () => {
   expect(isClosed).toBe(true);
 });
 
-test('opens an existing store, and does not make one of a mistyped folder', async () => {
+test('a core opens an existing store, and creates no store for a mistyped folder', async () => {
   const settings = settingsInFolder();
   await expect(new Core(settings).existingStore()).rejects.toThrow(ConfigError);
   await expect(access(join(folder, 'store'))).rejects.toThrow('ENOENT');

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { KeyedQueue } from '../../src/async/keyed-queue.ts';
 
-test('runs the work of one key in order, and that of several keys side by side up to the limit', async () => {
+test('a keyed queue runs the work of one key in order, and the work of several keys concurrently up to its limit', async () => {
   const queue = new KeyedQueue(2);
   const running = new Set<string>();
   const done: string[] = [];
@@ -23,7 +23,7 @@ test('runs the work of one key in order, and that of several keys side by side u
   expect(maxRunning).toBe(2);
 });
 
-test('accepts a bounded amount of work for one key, and more as the work gets done', async () => {
+test('a keyed queue accepts a bounded amount of work for one key, and more once work is done', async () => {
   const queue = new KeyedQueue(1);
   const gate = new EventEmitter();
   const opened = once(gate, 'open');
@@ -38,7 +38,7 @@ test('accepts a bounded amount of work for one key, and more as the work gets do
     }
   })();
   await expect.poll(() => added).toBeGreaterThan(100);
-  // By then, everything that can go on has done so.
+  // Every addition that does not have to wait finishes before this resolves.
   await setImmediate();
   expect(added).toBeLessThan(1000);
   gate.emit('open');
@@ -47,7 +47,7 @@ test('accepts a bounded amount of work for one key, and more as the work gets do
   expect(done).toBe(2000);
 });
 
-test('starts no more work after an error', async () => {
+test('a keyed queue starts no more work after an error', async () => {
   const queue = new KeyedQueue(1);
   const begun: number[] = [];
   const works = [0, 1, 2].map((number) => async (): Promise<void> => {

@@ -4,7 +4,7 @@ import { DeadlinePolicy } from '../../src/async/deadline-policy.ts';
 import { retry, type RetryPolicy } from '../../src/async/retry.ts';
 import { Retry } from '../../src/errors.ts';
 
-/** Work that fails with these errors, one after the other, and then succeeds. */
+/** Returns work that fails with each of `errors` in turn, and then succeeds. */
 function failingWith(...errors: readonly Error[]): () => Promise<string> {
   const remaining = [...errors];
   return async () => {
@@ -18,7 +18,7 @@ function commandPolicy(): CommandRetryPolicy {
   return new CommandRetryPolicy((error) => error instanceof Retry);
 }
 
-/** The waits after failed attempts with this error. */
+/** Returns the wait after each of `attempts` failed attempts with this error, in ms. */
 function waitsAfter(policy: CommandRetryPolicy, error: Error, attempts: number): (number | undefined)[] {
   return Array.from({ length: attempts }, (_, index) => policy.waitAfter(error, index + 1));
 }
@@ -44,7 +44,7 @@ describe('retry', () => {
     await expect(retry(failingWith(...errors), twice, { wait: noWait })).rejects.toBe(errors[2]);
   });
 
-  test('tells the policy of a success', async () => {
+  test('reports a success to the policy', async () => {
     let successes = 0;
     await retry(failingWith(new Error('once')), { ...twice, succeeded: () => successes++ }, { wait: noWait });
     expect(successes).toBe(1);
@@ -58,7 +58,7 @@ describe('retry', () => {
     await expect(result).rejects.toBe(error);
   });
 
-  test('does not ask the policy once the signal has aborted', async () => {
+  test('does not call the policy after the signal has aborted', async () => {
     const error = new Error('an outage');
     const policy: RetryPolicy = { waitAfter: () => expect.unreachable() };
     await expect(retry(failingWith(error), policy, { signal: AbortSignal.abort() })).rejects.toBe(error);
@@ -70,12 +70,12 @@ describe('the retry policy of a command', () => {
     expect(waitsAfter(commandPolicy(), new Retry('an outage'), 5)).toEqual([5_000, 10_000, 20_000, 40_000, undefined]);
   });
 
-  test('makes ten attempts when the other side says when to come back', () => {
+  test('makes ten attempts if the error states how long to wait', () => {
     const waits = waitsAfter(commandPolicy(), new Retry('a rate limit', { afterMs: 700 }), 10);
     expect(waits).toEqual([...Array.from({ length: 9 }, () => 700), undefined]);
   });
 
-  test('gives up at once when the other side asks for more than two minutes', () => {
+  test('gives up at once if the error states a wait of more than two minutes', () => {
     expect(commandPolicy().waitAfter(new Retry('a rate limit', { afterMs: 120_000 }), 1)).toBe(120_000);
     expect(commandPolicy().waitAfter(new Retry('a rate limit', { afterMs: 120_001 }), 1)).toBeUndefined();
   });
@@ -84,7 +84,7 @@ describe('the retry policy of a command', () => {
     expect(commandPolicy().waitAfter(new Error('a bug'), 1)).toBeUndefined();
   });
 
-  test('does not wait again after it gave up in an outage, until something succeeds', () => {
+  test('does not wait again after it has given up during an outage, until a call succeeds', () => {
     const policy = commandPolicy();
     waitsAfter(policy, new Retry('an outage'), 5);
     expect(policy.waitAfter(new Retry('an outage'), 1)).toBeUndefined();
@@ -102,7 +102,7 @@ describe('the retry policy of a command', () => {
 });
 
 describe('a deadline policy', () => {
-  test('retries at its interval while that fits before the deadline', () => {
+  test('retries at its interval as long as the wait ends before the deadline', () => {
     expect(new DeadlinePolicy(60_000, 200).waitAfter()).toBe(200);
     expect(new DeadlinePolicy(200, 200).waitAfter()).toBeUndefined();
   });

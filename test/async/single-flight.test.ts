@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { SingleFlight } from '../../src/async/single-flight.ts';
 
-test('calls for one key share the work that runs, and those for other keys do not', async () => {
+test('single-flight shares running work between calls with the same key only', async () => {
   const flights = new SingleFlight<string>();
   const started: string[] = [];
   const work = (name: string) => async (): Promise<string> => {
@@ -17,7 +17,7 @@ test('calls for one key share the work that runs, and those for other keys do no
   expect(started).toEqual(['first', 'third']);
 });
 
-test('nothing is kept after the work has ended, whether it succeeds or fails', async () => {
+test('single-flight keeps no result after the work ends, whether it succeeds or fails', async () => {
   const flights = new SingleFlight<number>();
   let runs = 0;
   expect(await flights.run('a', async () => ++runs)).toBe(1);

@@ -7,7 +7,7 @@ import { type Claims, Issuer } from './issuer.ts';
 const AUDIENCE = 'https://go.corp.example';
 const TOKEN = 'a-token-of-some-length/';
 
-describe('ADMIN_TOKEN', () => {
+describe('admin access with ADMIN_TOKEN', () => {
   const access = new AdminAccess({ tokens: [TOKEN, 'the-token-of-last-year'], oidc: undefined });
 
   test.each([`Bearer ${TOKEN}`, `bearer  ${TOKEN}`, 'Bearer the-token-of-last-year'])('accepts %s', async (header) => {
@@ -32,7 +32,7 @@ describe('ADMIN_TOKEN', () => {
     },
   );
 
-  test('refuses everyone if no token is set', async () => {
+  test('refuses every caller if no token is set', async () => {
     const closed = new AdminAccess({ tokens: [], oidc: undefined });
     await expect(closed.authorize('Bearer x')).rejects.toThrow('once one of them is set');
   });
@@ -62,7 +62,7 @@ describe('an id_token', () => {
     });
   }
 
-  /** The caller or the error. Expects that no error shows the token. */
+  /** Returns the caller or the error. Expects that no error shows the token. */
   async function outcome(token: string, by = access): Promise<unknown> {
     return by.authorize(`Bearer ${token}`).catch((error: unknown) => {
       const { message } = error as Error;
@@ -72,7 +72,7 @@ describe('an id_token', () => {
     });
   }
 
-  test('identifies the job that is calling', async () => {
+  test('identifies the calling job', async () => {
     expect(await outcome(await issuer.sign())).toEqual({
       kind: 'job',
       project: 'group/lib',
@@ -83,7 +83,7 @@ describe('an id_token', () => {
     });
   });
 
-  test('an ADMIN_TOKEN is accepted as well', async () => {
+  test('can be replaced by an ADMIN_TOKEN', async () => {
     expect(await outcome(TOKEN)).toEqual({ kind: 'token' });
     expect(issuer.requests).toEqual({ discovery: 0, keys: 0 });
   });
@@ -94,7 +94,7 @@ describe('an id_token', () => {
     [{ operators: ['GROUP/Lib'], projects: ['group'] }, 'everything'],
     [{ operators: ['other'], projects: ['Group'] }, 'own project'],
     [{ projects: ['group/lib'] }, 'own project'],
-  ])('with the rules %j it may act for: %s', async (rules, may) => {
+  ])('under the rules %j grants access to %s', async (rules, may) => {
     expect(await outcome(await issuer.sign(), accessBy(rules))).toMatchObject({ may });
   });
 
@@ -110,13 +110,16 @@ describe('an id_token', () => {
     },
   );
 
-  test.each(['false', 'TRUE', ''])('of a ref that is not protected (%j) is refused', async (protectedRef) => {
-    expect(await outcome(await issuer.sign({ ref_protected: protectedRef, ref: 'feature' }))).toEqual(
-      new Forbidden(
-        'the job ran for feature, which is not protected in group/lib: run it for a protected branch or tag',
-      ),
-    );
-  });
+  test.each(['of an unprotected ref (ref_protected: %j) is refused', 'TRUE', ''])(
+    'of a ref that is not protected (%j) is refused',
+    async (protectedRef) => {
+      expect(await outcome(await issuer.sign({ ref_protected: protectedRef, ref: 'feature' }))).toEqual(
+        new Forbidden(
+          'the job ran for feature, which is not protected in group/lib: run it for a protected branch or tag',
+        ),
+      );
+    },
+  );
 
   const wrong: [string, () => Claims, RegExp][] = [
     ['expired', () => ({ exp: seconds(-31) }), /^the id_token expired at 20\S+Z: start the job again$/],
@@ -148,17 +151,17 @@ describe('an id_token', () => {
     ['with a boolean that is not a string', () => ({ ref_protected: true }), /no valid claim ref_protected/],
     ['with an expiry that is not a time', () => ({ exp: 'never' }), /no valid claim exp/],
   ];
-  test.each(wrong)('%s is refused', async (_, claims, message) => {
+  test.each(wrong)('that is %s is refused', async (_, claims, message) => {
     const error = await outcome(await issuer.sign(claims()));
     expect(error).toBeInstanceOf(Unauthorized);
     expect((error as Error).message).toMatch(message);
   });
 
-  test('may be 30 s too old or too new', async () => {
+  test('is accepted up to 30 s after it expires and 30 s before it is valid', async () => {
     expect(await outcome(await issuer.sign({ exp: seconds(-25), nbf: seconds(25) }))).toMatchObject({ kind: 'job' });
   });
 
-  test('with a signature of somebody else is refused', async () => {
+  test('that another key has signed is refused', async () => {
     expect(await outcome(await issuer.forge())).toEqual(
       new Unauthorized(
         'the signature of the id_token is not valid: use one that GitLab CI issued, and send it unchanged',
@@ -193,7 +196,7 @@ describe('an id_token', () => {
     expect(await outcome(token)).toBeInstanceOf(Unauthorized);
   });
 
-  test('fetches the keys once for many tokens', async () => {
+  test('shares one fetch of the keys with other id_tokens', async () => {
     const tokens = await Promise.all(Array.from({ length: 20 }, () => issuer.sign()));
     for (const result of await Promise.all(tokens.map((token) => outcome(token))))
       expect(result).toMatchObject({ kind: 'job' });
@@ -201,7 +204,7 @@ describe('an id_token', () => {
     expect(issuer.requests).toEqual({ discovery: 1, keys: 1 });
   });
 
-  test('with a new key is accepted 30 s after the keys were last fetched', async () => {
+  test('signed with a new key is accepted 30 s after the last fetch of the keys', async () => {
     const old = await issuer.sign();
     await outcome(old);
     await issuer.rotate();
@@ -215,7 +218,7 @@ describe('an id_token', () => {
     expect(issuer.requests).toEqual({ discovery: 1, keys: 2 });
   });
 
-  test('is accepted while the issuer is down, as long as its keys are cached', async () => {
+  test('is accepted while the issuer is down, as long as the keys are cached', async () => {
     await outcome(await issuer.sign());
     issuer.down();
     vi.setSystemTime(Date.now() + 9 * 60_000);
@@ -224,7 +227,7 @@ describe('an id_token', () => {
     expect(await outcome(await issuer.sign())).toBeInstanceOf(Unavailable);
   });
 
-  test('cannot be checked while the issuer is down, and is accepted once it is back', async () => {
+  test('cannot be checked while the issuer is down, and is accepted after the outage', async () => {
     issuer.down();
     expect(await outcome(await issuer.sign())).toMatchObject({
       name: 'Unavailable',
@@ -249,7 +252,7 @@ describe('an id_token', () => {
   });
 });
 
-/** The time in a number of seconds from now, as a claim. */
+/** Returns the time `fromNow` seconds from now, in seconds since the epoch, as a claim contains it. */
 function seconds(fromNow: number): number {
   return Math.floor(Date.now() / 1000) + fromNow;
 }

@@ -12,15 +12,15 @@ interface Key {
   readonly public: JWK;
 }
 
-/** All issuers start with the same key, because generating a key takes time. */
+/** All issuers start with the same key, because generating a key is slow. */
 let firstKey: Promise<Key> | undefined;
 
-/** A GitLab that only issues id_tokens and publishes its keys. */
+/** A stand-in for GitLab that issues id_tokens and publishes its keys. */
 export class Issuer {
   readonly #server: Server;
   #key: Key;
   #isDown = false;
-  /** The number of requests, by path. */
+  /** The number of requests of each kind. */
   readonly requests = { discovery: 0, keys: 0 };
   /** Overrides fields of the discovery document. */
   discovery: Readonly<Record<string, unknown>> = {};
@@ -53,7 +53,7 @@ export class Issuer {
     return issuer;
   }
 
-  /** The URL. It has a path, like that of a GitLab with a relative URL root. */
+  /** The URL. It contains a path, as the URL of a GitLab with a relative URL root does. */
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/gitlab`;
   }
@@ -93,12 +93,12 @@ export class Issuer {
       .sign(key.private);
   }
 
-  /** An id_token with the key id of this issuer, signed with another key. */
+  /** Issues an id_token that has the key id of this issuer but is signed with another key. */
   async forge(claims: Claims = {}): Promise<string> {
     return this.sign(claims, { ...(await createKey()), id: this.#key.id });
   }
 
-  /** Replaces the key: from now on, the issuer signs with a new key and publishes only that one. */
+  /** Replaces the key. From then on, the issuer signs with a new key and publishes only this key. */
   async rotate(): Promise<void> {
     this.#key = await createKey();
   }
