@@ -21,20 +21,21 @@ import { Content } from './content.ts';
 import { commitMonorepo, type MonorepoShape } from './monorepo.ts';
 
 /**
- * Measures the speed of publishing the history of a repository from a GitLab that allows five archives a minute: `npm run
- * bench:backfill`, or a tenth of it with `-- --quick`. Afterwards it builds each version again from an archive, without a
- * rate limit, and compares the checksums. The exit status is 1 if the target is missed or anything fails.
+ * Measures how fast modpress publishes the history of a repository if GitLab allows five archives a minute. Run it with
+ * `npm run bench:backfill`, or with `-- --quick` for a tenth of the history. Afterwards it builds each version again
+ * from an archive, without a rate limit, and compares the checksums. The exit status is 1 if a target is missed or a
+ * step fails.
  */
 
 const HOST = 'gitlab.example';
 const PATH = 'bench/monorepo';
-/** Calls per second: the default of GITLAB_RATE. */
+/** Calls per second, as in the default of GITLAB_RATE. */
 const RATE = 20;
-/** GitLab's limit, which is the speed of publishing from archives only. */
+/** GitLab's limit. It is also the rate at which versions can be published from archives only. */
 const ARCHIVES_A_MINUTE = 5;
-/** The minimum of tags per minute divided by archives per minute. */
+/** The minimum number of published tags for each archive that GitLab allows. */
 const RATIO_TARGET = 40;
-/** The number of versions that are built again at the same time. */
+/** The number of versions that are built again concurrently. */
 const COMPARED_AT_A_TIME = 3;
 const LIMIT_MS = 15 * 60_000;
 
@@ -122,7 +123,7 @@ async function measure(folder: string, deadline: AbortSignal): Promise<boolean> 
   return isFast && isComplete && different.length === 0;
 }
 
-/** The tags whose versions have different checksums when they are built from archives. */
+/** Returns the tags whose versions have other checksums if they are built from archives. */
 async function compare(
   folder: string,
   tags: readonly string[],
@@ -150,7 +151,7 @@ async function compare(
   return (await Promise.all(compared)).flat();
 }
 
-/** Creates the same commits in each call. */
+/** Creates a project and its commits. Every call creates the same commits. */
 async function createMonorepo(gitlab: StandIn): Promise<{ project: Project; tags: string[] }> {
   const git = new Git();
   try {
@@ -195,7 +196,7 @@ function sumsOf({ h1, goModH1 }: Outcome): Sums {
   return { h1, goModH1 };
 }
 
-/** The number of calls to GitLab by kind. */
+/** Returns the number of calls to GitLab of each kind. */
 function callsOf(gitlab: StandIn, project: Project): ReadonlyMap<string, number> {
   const calls = new Map([['in total', gitlab.requests.length]]);
   for (const { path } of gitlab.requests) {

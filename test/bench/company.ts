@@ -7,17 +7,20 @@ import { startModpress, startService } from '../e2e/service.ts';
 import type { Project } from '../fake-gitlab/stand-in.ts';
 import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 
-/** `npm run bench:company`: the first sweeps of a GitLab with 5,000 projects and 50,000 tags, most of them not Go. */
+/**
+ * Measures a dry run and the first sweeps for a GitLab with 5,000 projects and 50,000 tags, most of them not Go. Run it
+ * with `npm run bench:company`.
+ */
 
 const PROJECTS = 5_000;
-/** One project in this many is a Go module. */
+/** One project in GO_EVERY is a Go module. */
 const GO_EVERY = 20;
 const VERSIONS = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0', 'v1.4.0', 'v1.5.0', 'v1.6.0'];
 const OTHERS = ['release-1', 'release-2', 'nightly'];
-/** A full last page links to another page, which is empty (lib/gitlab/pagination/keyset/pager.rb). */
+/** A full last page links to one more page, which is empty (lib/gitlab/pagination/keyset/pager.rb). */
 const PAGES = Math.floor(PROJECTS / 100) + 1;
 const DAY_MS = 24 * 3_600_000;
-/** The heap size of both processes in MB. A process that needs more ends with an error. */
+/** The heap limit of each modpress process, in MB. A process that needs more fails. */
 const HEAP_MB = 96;
 
 const started = performance.now();
@@ -52,7 +55,10 @@ async function measureDryRun(): Promise<void> {
   report('backfill --dry-run', begun, peak);
 }
 
-/** Starts a service and waits until its sweep is finished and its queue is empty. */
+/**
+ * Starts a service, and waits until its sweep has finished and its queue is empty. Resolves to the number of calls to
+ * GitLab.
+ */
 async function measureSweep(name: string): Promise<number> {
   office.gitlab.clearRequests();
   const begun = performance.now();
@@ -67,11 +73,11 @@ async function measureSweep(name: string): Promise<number> {
   return report(name, begun, peak);
 }
 
-/** The highest resident memory of a process in MB. Resolves when the process ends. */
+/** Waits until the process ends. Resolves to its highest resident memory, in MB. */
 async function peakOf(child: ChildProcess): Promise<number> {
   let peak = 0;
   while (child.exitCode === null && child.signalCode === null) {
-    // The process may have ended in the meantime.
+    // The process may have ended since the check.
     const text = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
     peak = Math.max(peak, Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) / 1024);
     await sleep(200);
@@ -106,7 +112,7 @@ function target(name: string, value: number, most: number, format: (value: numbe
   say(`${met ? 'ok    ' : 'MISSED'} ${name}: ${format(value)}, at most ${format(most)}`);
 }
 
-/** Creates a few repositories that many projects share. One repository per project would take minutes. */
+/** Creates a few repositories that many projects share, because one repository for each project would take minutes. */
 async function makeCompany({ gitlab }: Office): Promise<void> {
   const go = await seed('seeds/go', library(`${PREFIX}/seeds/go`, 'word'));
   const other = await seed('seeds/other', { 'package.json': '{}\n' });

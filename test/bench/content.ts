@@ -1,6 +1,9 @@
 import { createCipheriv } from 'node:crypto';
 
-/** The size of the generated text, from which files are cut. Beyond deflate's window of 32 KB, repetition does not change the zip size. */
+/**
+ * The size of the text from which files are cut, in bytes. Text that repeats after more than deflate's window of 32 KB
+ * does not compress better.
+ */
 const POOL_BYTES = 4 * 2 ** 20;
 const WORDS = 3000;
 const SYLLABLES = [
@@ -37,7 +40,7 @@ const SHAPES = [
   '\t}\n',
 ];
 
-/** Generates file contents for repositories, the same on every machine. */
+/** Generates file contents for repositories. The contents are the same on every machine. */
 export class Content {
   readonly #random: () => number;
   readonly #pool: Buffer;
@@ -48,18 +51,18 @@ export class Content {
     this.#pool = this.#makePool();
   }
 
-  /** An integer from `least` to below `limit`. */
+  /** Returns an integer from `least` to `limit - 1`. */
   number(least: number, limit: number): number {
     return least + Math.floor(this.#random() * (limit - least));
   }
 
-  /** Text that compresses about as well as Go source code. At most as long as the pool: 4 MB. */
+  /** Returns text that compresses about as well as Go source code. The maximum size is 4 MB. */
   text(bytes: number): Buffer {
     const start = this.number(0, this.#pool.length - bytes);
     return this.#pool.subarray(start, start + bytes);
   }
 
-  /** Bytes that do not compress, like images and archives. */
+  /** Returns bytes that do not compress, as in images and archives. */
   noise(bytes: number): Buffer {
     return this.#noise.update(Buffer.alloc(bytes));
   }
@@ -68,7 +71,7 @@ export class Content {
     const words = Array.from({ length: WORDS }, () =>
       Array.from({ length: this.number(1, 4) }, () => this.#pick(SYLLABLES)).join(''),
     );
-    // A few words are frequent and most are rare, as in any language.
+    // A few words are frequent, and most are rare, as in any language.
     const word = (): string => words[Math.floor(WORDS * this.#random() ** 4)] ?? '';
     const lines: string[] = [];
     for (let bytes = 0; bytes < POOL_BYTES;) {
@@ -86,7 +89,7 @@ export class Content {
   }
 }
 
-/** Numbers from 0 to below 1 (mulberry32). */
+/** Generates numbers from 0 to below 1 (mulberry32). */
 function generator(seed: number): () => number {
   let state = seed;
   return () => {

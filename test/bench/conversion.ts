@@ -11,19 +11,24 @@ import { commitModule, type Shape } from './repository.ts';
 import { MODULE_PREFIX } from './service.ts';
 import { median } from './statistics.ts';
 
-/** Medians of the times that modpress takes from archive to zip, and git for a zip of the same commit. */
+/**
+ * The median durations of two conversions of one commit: modpress converts an archive to a zip, and git makes a zip.
+ */
 export interface ConversionFigures {
   readonly files: number;
   readonly seconds: number;
   readonly gitSeconds: number;
-  /** The ratio within each run, because the load of the machine differs between runs. Below 1, modpress is faster. */
+  /**
+   * The median of the ratios of each run, because the load of the machine differs between runs. Below 1, modpress is
+   * faster.
+   */
   readonly ratio: number;
 }
 
-/** The first conversions, up to this size, are not counted: V8 is still compiling the code. */
+/** Conversions up to this total size are not counted, because V8 is still compiling the code. */
 const WARM_UP_MEGABYTES = 50;
 
-/** The cost of the proof: medians of the seconds with and without it, and of their ratio within each run. */
+/** The cost of the checks against git: the median durations with and without them, and the median ratio of each run. */
 export interface ProofFigures {
   readonly files: number;
   readonly seconds: number;
@@ -31,7 +36,7 @@ export interface ProofFigures {
   readonly ratio: number;
 }
 
-/** Runs the product's conversion and `git archive --format=zip` on the same commit, alternately. */
+/** Runs modpress's conversion and `git archive --format=zip` on the same commit, alternately. */
 export async function measureConversion(
   bench: Bench,
   shape: Shape,
@@ -50,7 +55,10 @@ export async function measureConversion(
   });
 }
 
-/** Runs the product's conversion with and without the proof on the same archive, alternately, with either first equally often. */
+/**
+ * Runs modpress's conversion on one archive with and without the checks, alternately. Each of the two runs first
+ * equally often.
+ */
 export async function measureProof(bench: Bench, megabytes: number, runs: number): Promise<ProofFigures> {
   return withArchive(bench, 'smaller', megabytes, async ({ files, convert }) => {
     const pairs: { proved: number; unproved: number }[] = [];
@@ -70,7 +78,7 @@ export async function measureProof(bench: Bench, megabytes: number, runs: number
   });
 }
 
-/** A commit with its archive, and two measurements of it. Both functions resolve to seconds. */
+/** A commit with its archive, and two functions that measure a conversion. Both functions resolve to seconds. */
 interface Archived {
   readonly files: number;
   readonly convert: (way: Way) => Promise<number>;

@@ -21,19 +21,20 @@ export interface Conversion {
   readonly projectId: number;
   readonly commit: string;
   readonly module: string;
-  /** The file of the archive. */
+  /** The path of the archive. */
   readonly archive: string;
   /** The folder for the zip and for files that are too large for memory. */
   readonly folder: string;
 }
 
-/** The product's conversion, or one that trusts the archive. */
+/** The conversion of modpress, or a conversion that trusts the archive. */
 export type Way = 'proved' | 'unproved';
 
 /**
- * Runs the product's conversion (tar.gz from disk, every file proved, zip to disk, h1) in a separate process. Each
- * message runs it once; the reply is the duration in seconds, or -1 for a failure. The process does nothing
- * else, because memory access is slower for a while after a process starts another one, for example git.
+ * Runs modpress's conversion in a separate process: it reads a tar.gz from disk, checks every file, and writes the zip
+ * to disk. Each message runs the conversion once. The reply is the duration in seconds, or -1 after a failure. The
+ * process does nothing else, because memory access is slower for a while after a process has started another process,
+ * such as git.
  */
 async function serve(conversion: Conversion): Promise<void> {
   const { gitlabUrl, token, projectId, archive, folder } = conversion;
@@ -52,7 +53,7 @@ async function serve(conversion: Conversion): Promise<void> {
       way === 'proved' ? await mergeArchive(plan.files, source, zip) : await convertUnproved(source.archive, zip),
     );
     await written;
-    if (sums.size !== 1) throw new Error('the two conversions gave different modules');
+    if (sums.size !== 1) throw new Error('the two conversions produced different modules');
   };
   process.on('message', (way: Way) => {
     const started = performance.now();
@@ -68,7 +69,7 @@ async function serve(conversion: Conversion): Promise<void> {
   process.send?.(plan.files.length);
 }
 
-/** The conversion without git's ids and without the plan. Everything else is the same code. */
+/** Converts without blob ids and without the plan, and with the same code otherwise. */
 async function convertUnproved(archive: Readable, zip: ModuleZip): Promise<string> {
   for await (const { path, size, body } of readArchive(archive)) {
     const bytes = await collect(body, MAX_ZIP, path);
@@ -78,7 +79,7 @@ async function convertUnproved(archive: Readable, zip: ModuleZip): Promise<strin
 }
 
 function askGitLab(): never {
-  throw new Error('the archive has every file as it is in git, so no request to GitLab is needed');
+  throw new Error('the archive contains every file as it is in git, so no request to GitLab is needed');
 }
 
 await serve(JSON.parse(process.argv[2] ?? '') as Conversion);

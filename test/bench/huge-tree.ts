@@ -1,7 +1,7 @@
 import { request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
 import { listen } from '../services/http-stub.ts';
 
-/** The number of files of a huge tree that belong to the module. */
+/** The number of files in a huge tree that belong to the module. */
 export const HUGE_TREE_OWN = 300;
 /** The content of each file except go.mod. */
 export const HUGE_TREE_BYTES = Buffer.from('package x\n');
@@ -10,7 +10,10 @@ const PER_NESTED_MODULE = 500;
 const PER_DIRECTORY = 50;
 const PER_PAGE = 100;
 
-/** The paths of a tree, without go.mod: a few files of the module; half of the others are in nested modules, half are vendored. */
+/**
+ * Returns the paths of a tree, without go.mod. A few files belong to the module. Half of the others are in nested
+ * modules, and half are vendored.
+ */
 export function* hugeTree(files: number): Generator<string> {
   const others = files - HUGE_TREE_OWN;
   for (let index = 1; index < HUGE_TREE_OWN; index++) yield `internal/source${index}.go`;
@@ -22,12 +25,13 @@ export function* hugeTree(files: number): Generator<string> {
   }
 }
 
-/** Blob ids by path. */
+/** Maps paths to blob ids. */
 export type Tree = ReadonlyMap<string, string>;
 
 /**
- * A server in front of GitLab that lists the tree of one project itself, in Gitaly's order, and forwards all other requests. The
- * stand-in searches for each page from the beginning, which takes hours for thousands of pages.
+ * A proxy in front of GitLab that lists the tree of one project itself, in Gitaly's order, and forwards all other
+ * requests. For each page, the stand-in for GitLab searches from the beginning, which takes hours for thousands of
+ * pages.
  */
 export async function startTreeFront(
   url: string,

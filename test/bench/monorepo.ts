@@ -5,18 +5,23 @@ import type { Content } from './content.ts';
 export interface MonorepoShape {
   readonly modules: number;
   readonly filesPerModule: number;
-  /** The number of commits on which all modules are tagged. Each changes one or two files of every module, and a shared file. */
+  /**
+   * The number of commits on which all modules are tagged. Each commit changes one or two files of every module, and a
+   * shared file.
+   */
   readonly releases: number;
   /** The number of tags on separate commits, spread among the releases. Each commit changes a file of one module. */
   readonly singles: number;
 }
 
-/** The size of a file, in bytes. */
+/** The range of file sizes, in bytes. */
 const SIZE = { least: 500, limit: 6000 };
 const START = Date.UTC(2024, 0, 1) / 1000;
 const DAY = 24 * 60 * 60;
 
-/** Writes this history to a bare repository; equal `content` gives equal commits. Returns the names of the tags. */
+/**
+ * Writes this history to a bare repository. Equal `content` results in equal commits. Returns the names of the tags.
+ */
 export async function commitMonorepo(
   git: Git,
   directory: string,
@@ -33,7 +38,7 @@ export async function commitMonorepo(
   return history.tags;
 }
 
-/** Writes the input of `git fast-import`. */
+/** Builds the input of `git fast-import`. */
 class History {
   readonly tags: string[] = [];
   readonly #root: string;

@@ -12,20 +12,20 @@ import { measurePushes } from './push.ts';
 import type { Shape } from './repository.ts';
 
 /**
- * Measures the speed and the memory of publishing: `npm run bench:publish`, or with `-- --quick` in less than
- * a minute with small modules. The exit status is 1 if a target is missed or anything fails. Needs Linux,
- * because it reads /proc.
+ * Measures the speed and the memory use of publishing. Run it with `npm run bench:publish`, or with `-- --quick` for
+ * small modules in less than a minute. The exit status is 1 if a target is missed or a step fails. The benchmark
+ * requires Linux, because it reads /proc.
  */
 
-/** MB of memory above the idle service, for the largest module. */
+/** The maximum memory above the idle service for the largest module, in MB. */
 const MEMORY_TARGET = 100;
-/** Seconds of the conversion divided by seconds of git archive. */
+/** The maximum duration of the conversion divided by the duration of `git archive`. */
 const RATIO_TARGET = 1;
-/** Seconds of the conversion divided by seconds of a conversion that does not check blob ids and plan. */
+/** The maximum duration of the conversion divided by its duration without blob ids and the plan. */
 const PROOF_TARGET = 1.1;
-/** MB of memory above the idle service, for a small module in a huge tree. */
+/** The maximum memory above the idle service for a small module in a huge tree, in MB. */
 const HUGE_TREE_TARGET = 60;
-/** Milliseconds from the hook to `.info`, median. */
+/** The maximum median time from the call of the webhook to `.info`, in ms. */
 const PUSH_TARGET = 150;
 
 const quick = process.argv.includes('--quick');
@@ -84,7 +84,7 @@ async function measure(bench: Bench): Promise<void> {
     ]);
   }
 
-  print('\nCost of the proof: the same conversion with and without git blob ids and the plan');
+  print('\nCost of the checks: the same conversion with and without blob ids and the plan');
   const proof = await measureProof(bench, PROOF.megabytes, PROOF.runs);
   const proofTimes = `${proof.seconds.toFixed(2)} s, without ${proof.withoutSeconds.toFixed(2)} s`;
   row([
@@ -93,7 +93,9 @@ async function measure(bench: Bench): Promise<void> {
     `ratio ${proof.ratio.toFixed(2)}  ${verdict(proof.ratio <= PROOF_TARGET, `at most ${PROOF_TARGET}`)}`,
   ]);
 
-  print('\nPush to available: a tag in a module of 1 MB, from the call of the hook to .info 200; medians');
+  print(
+    '\nPush to available: a tag in a module of 1 MB, from the call of the webhook to status 200 for .info; medians',
+  );
   for (const archive of ['cached', 'made'] as const) {
     const { median, p95, pushes, requests } = await measurePushes(bench, archive, PUSHES);
     const name = archive === 'cached' ? '  archive is cached' : '  archive is not cached';
@@ -103,14 +105,16 @@ async function measure(bench: Bench): Promise<void> {
       time,
       archive === 'cached'
         ? verdict(median < PUSH_TARGET, `below ${PUSH_TARGET} ms`)
-        : `for ${pushes} pushes; no target: GitLab takes most of this time`,
+        : `for ${pushes} pushes; no target, because GitLab takes most of this time`,
     ]);
     print(
-      `    Requests to GitLab, after the hook: ${requests.map((request) => `${request.name} at ${request.after} ms`).join(', ')}`,
+      `    Requests to GitLab, after the call of the webhook: ${requests.map((request) => `${request.name} at ${request.after} ms`).join(', ')}`,
     );
   }
 
-  print('\nPublishing from job to outcome, each with a new service; peak resident memory above the idle service');
+  print(
+    '\nPublishing from job to outcome, each module with a new service; peak resident memory above the idle service',
+  );
   for (const megabytes of SIZES) {
     for (const shape of SHAPES) {
       const { seconds, overIdle, idle } = await measurePublish(bench, shape, megabytes);

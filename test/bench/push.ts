@@ -11,28 +11,34 @@ import type { Bench } from './bench.ts';
 import { MODULE_PREFIX, startService, WEBHOOK_TOKEN, type Service } from './service.ts';
 import { median, quantile } from './statistics.ts';
 
-/** The time until pushed tags are available, from GitLab's call of the hook to the first 200 for `.info`. In milliseconds. */
+/**
+ * The time until pushed tags are available, in ms: from GitLab's call of the webhook to the first status 200 for
+ * `.info`.
+ */
 export interface PushFigures {
   readonly pushes: number;
   readonly median: number;
   readonly p95: number;
-  /** The time from the hook until each request reached GitLab: medians, in order. */
+  /** The median times from the call of the webhook to the arrival of each request at GitLab, in order. */
   readonly requests: readonly { readonly name: string; readonly after: number }[];
 }
 
 /**
- * Whether GitLab has the archive in its cache when the tag arrives, which leaves only the time that modpress itself takes,
- * or makes the archive on request, as it does for the first tag of a commit.
+ * Whether GitLab has the archive in its cache when the tag arrives (`cached`), or makes the archive at the request
+ * (`made`), as for the first tag of a commit. With `cached`, the result contains only the time of modpress.
  */
 export type Archive = 'cached' | 'made';
 
 const FILES = 85;
 const BYTES = 2 ** 20;
-/** The first pushes are not counted: V8 is still compiling the code. */
+/** The first pushes are not counted, because V8 is still compiling the code. */
 const WARM_UP = 5;
 const LOOK_EVERY_MS = 2;
 
-/** Pushes the first tag of this many projects, one after the other, each a module of 1 MB, with real git and real hooks. */
+/**
+ * Pushes the first tag of `pushes` projects, one after the other, with real git and real webhooks. Each project is a
+ * module of 1 MB.
+ */
 export async function measurePushes(bench: Bench, archive: Archive, pushes: number): Promise<PushFigures> {
   const { gitlab, folder, deadline } = bench;
   const group = `push-${archive}`;
@@ -63,7 +69,7 @@ export async function measurePushes(bench: Bench, archive: Archive, pushes: numb
   };
 }
 
-/** Pushes one tag. Resolves to the times of the hook call and of the first 200, in milliseconds since 1970. */
+/** Pushes one tag. Resolves to the times of the webhook call and of the first status 200, in ms since the epoch. */
 async function pushOnce(
   bench: Bench,
   service: Service,
@@ -92,16 +98,16 @@ async function pushOnce(
   ]);
   await gitlab.settled();
   const hook = gitlab.deliveries.findLast((delivery) => delivery.event === 'Tag Push Hook');
-  if (hook?.status !== 202) throw new Error(`the response to the hook was ${String(hook?.status)}`);
+  if (hook?.status !== 202) throw new Error(`the webhook responded with status ${String(hook?.status)}`);
   return { hook: hook.at.getTime(), available };
 }
 
-/** Waits for the file before it requests it: a service that has to respond with 404 often has less time for publishing. */
+/** Waits for the file before requesting it. A service that often has to respond with 404 has less time to publish. */
 async function untilAvailable(file: string, url: string, deadline: AbortSignal): Promise<number> {
   while (!(await exists(file))) await sleep(LOOK_EVERY_MS, undefined, { signal: deadline });
   const response = await fetch(url, { signal: deadline });
   await response.arrayBuffer();
-  if (response.status !== 200) throw new Error(`${url} answered ${response.status}, though ${file} is there`);
+  if (response.status !== 200) throw new Error(`${url} responded with ${response.status}, although ${file} exists`);
   return Date.now();
 }
 
@@ -112,7 +118,9 @@ async function exists(file: string): Promise<boolean> {
   );
 }
 
-/** Requests the archive, as modpress will, until it comes from the cache: then the response has a Content-Length. */
+/**
+ * Requests the archive as modpress does, until the response comes from the cache. Such a response has a Content-Length.
+ */
 async function haveArchiveMade({ gitlab, deadline }: Bench, { id }: Project, commit: string): Promise<void> {
   for (let cached = false; !cached;) {
     const response = await fetch(`${gitlab.url}/api/v4/projects/${id}/repository/archive.tar.gz?sha=${commit}`, {
@@ -120,7 +128,8 @@ async function haveArchiveMade({ gitlab, deadline }: Bench, { id }: Project, com
       mode: 'same-origin',
       signal: deadline,
     });
-    if (response.status !== 200) throw new Error(`the response for the archive was ${response.status}`);
+    if (response.status !== 200)
+      throw new Error(`GitLab responded to the request for the archive with ${response.status}`);
     await response.arrayBuffer();
     cached = response.headers.has('content-length');
   }
@@ -137,10 +146,11 @@ async function addHook({ gitlab }: Bench, group: string, service: Service): Prom
       push_events: false,
     }),
   });
-  if (response.status !== 201) throw new Error(`the stand-in answered ${response.status}: ${await response.text()}`);
+  if (response.status !== 201)
+    throw new Error(`the stand-in responded with ${response.status}: ${await response.text()}`);
 }
 
-/** A short name for a request to the API. */
+/** Returns a short name for a request to the API, or undefined for a request that is not measured. */
 function nameOf({ path }: RequestRecord): string | undefined {
   const [, thing] = /\/repository\/(tags|files|tree|archive)\b/.exec(path) ?? [];
   if (thing !== undefined) return { tags: 'tag', files: 'go.mod' }[thing] ?? thing;

@@ -2,19 +2,22 @@ import { once } from 'node:events';
 import type { Git } from '../fake-gitlab/git.ts';
 import type { Content } from './content.ts';
 
-/** Many small files like those of a Go module, more and smaller files, or few large files like images and tables. */
+/**
+ * The files of a module: many small files like those of a Go module, more and smaller files, or few large files like
+ * images and tables.
+ */
 export type Shape = 'small' | 'smaller' | 'large';
 
 const MB = 2 ** 20;
-/** The size of small files, in bytes: 12 KB on average. */
+/** The range of sizes of small files, in bytes. The average is 12 KB. */
 const SMALL = { least: 2048, limit: 22 * 1024 };
-/** The size of smaller files: 8 KB on average, so that 40 MB are 5,000 files. */
+/** The range of sizes of smaller files, in bytes. The average is 8 KB, so that 40 MB are 5,000 files. */
 const SMALLER = { least: 1024, limit: 15 * 1024 };
-/** The size of large files. A small module has smaller ones. */
+/** The maximum size of a large file, in bytes. */
 const LARGE = 40 * MB;
 const FILES_PER_DIRECTORY = 40;
 
-/** A file in parts, so that a large file is never in memory as a whole. */
+/** A file that is generated in parts, so that memory never contains a whole large file. */
 interface SourceFile {
   readonly path: string;
   readonly bytes: number;
@@ -22,8 +25,8 @@ interface SourceFile {
 }
 
 /**
- * Commits a module of this many MB to the branch `main` of a bare repository. Returns the commit id. The bytes
- * are streamed to `git fast-import`, so a large module needs no more memory.
+ * Commits a module of `megabytes` MB to the branch `main` of a bare repository. Returns the commit id. The bytes are
+ * streamed to `git fast-import`, so a large module needs no more memory than a small one.
  */
 export async function commitModule(
   git: Git,
@@ -36,7 +39,10 @@ export async function commitModule(
   return commitFiles(git, directory, module, sourceFiles(shape, megabytes * MB, content));
 }
 
-/** Commits a module whose other files all have the same bytes, so that the repository stays small for any number of paths. */
+/**
+ * Commits a module whose other files all contain `bytes`, so that the repository stays small for any number of paths.
+ * Returns the commit id.
+ */
 export async function commitPaths(
   git: Git,
   directory: string,
@@ -98,7 +104,7 @@ function* smallFiles(total: number, content: Content, sizes: { least: number; li
   }
 }
 
-/** Half of the bytes are text, half do not compress. */
+/** Generates files in which half of the bytes are text and half do not compress. */
 function* largeFiles(total: number, content: Content): Generator<SourceFile> {
   const each = Math.min(LARGE, Math.ceil(total / 2));
   for (let index = 0, left = total; left > 0; index++, left -= each) {

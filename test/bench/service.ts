@@ -17,13 +17,16 @@ export interface Memory {
   readonly peak: number;
 }
 
-/** The built service in a separate process. */
+/** The built service, in a separate process. */
 export interface Service extends AsyncDisposable {
   readonly url: string;
-  /** Resolves to the first matching line of the log, past or future. Rejects if the service ends or the deadline passes before. */
+  /**
+   * Resolves to the first matching line of the log, past or future. Rejects if the service ends first, or at the
+   * deadline.
+   */
   logged(matches: (line: LogLine) => boolean): Promise<LogLine>;
   memory(): Promise<Memory>;
-  /** Reports a tag to the service, as GitLab would. */
+  /** Reports a tag push to the service, as GitLab does. */
   announce(project: { id: number; path: string }, tag: string, commit: string): Promise<void>;
 }
 
@@ -33,8 +36,9 @@ export const WEBHOOK_TOKEN = 'bench-webhook-token';
 export const MODULE_PREFIX = 'gitlab.example';
 
 /**
- * Starts `modpress serve` for one group of the stand-in: all roles, the queue in memory, all files in `folder`. Calls to
- * GitLab are not rate-limited, to measure the program and not the setting. `deadline` ends all waiting; `flags` are for Node.
+ * Starts `modpress serve` for one group of the stand-in, with all roles, the queue in memory, and all files in
+ * `folder`. Calls to GitLab are practically not limited, so that the rate limit does not affect the result. `deadline`
+ * ends all waits. `flags` are passed to Node.
  */
 export async function startService(
   gitlab: StandIn,
@@ -48,7 +52,7 @@ export async function startService(
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env['PATH'],
-      // Files that a killed process leaves there are removed with the folder.
+      // A killed process leaves files in this folder, which is removed in the end.
       TMPDIR: folder,
       GITLAB_URL: gitlab.url,
       GITLAB_TOKEN: gitlab.createToken({ scopes: ['read_api'] }),
@@ -87,7 +91,7 @@ export async function startService(
         const line = lines.find(matches);
         if (line) resolve(line);
         else if (over)
-          reject(new Error(`${over.message}; the last lines of its log: ${JSON.stringify(lines.slice(-3))}`));
+          reject(new Error(`${over.message}; the last lines of the log: ${JSON.stringify(lines.slice(-3))}`));
         else return;
         waiting.delete(look);
       };
@@ -104,7 +108,7 @@ export async function startService(
   try {
     const { port } = await logged((line) => line['event'] === 'service.started');
     const url = `http://127.0.0.1:${String(port)}`;
-    // The first sweep must find nothing to do, and must finish before anything is measured.
+    // The measurement starts after the first sweep, which finds no tags.
     await logged((line) => line['event'] === 'sweep.finished');
     return {
       url,
@@ -119,7 +123,7 @@ export async function startService(
   }
 }
 
-/** Linux records the highest resident size of every process. */
+/** Reads the current and the highest resident memory from Linux's /proc. */
 async function readMemory(pid: number): Promise<Memory> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const megabytes = (field: string): number =>
@@ -147,5 +151,6 @@ async function announce(
       project: { id: project.id, path_with_namespace: project.path },
     }),
   });
-  if (response.status !== 202) throw new Error(`the webhook answered ${response.status}: ${await response.text()}`);
+  if (response.status !== 202)
+    throw new Error(`the webhook responded with ${response.status}: ${await response.text()}`);
 }

@@ -6,22 +6,25 @@ import { HUGE_TREE_BYTES, hugeTree, startTreeFront, type Tree } from './huge-tre
 import { commitModule, commitPaths, type Shape } from './repository.ts';
 import { MODULE_PREFIX, startService, type Service } from './service.ts';
 
-/** The time and the memory of publishing one module. Sizes in MB (2^20 bytes). */
+/** The time and the memory of publishing one module. Sizes are in MB (2^20 bytes). */
 export interface PublishFigures {
   readonly megabytes: number;
   readonly shape: Shape;
-  /** From the start of the job to its outcome. */
+  /** The time from the start of the job to its outcome. */
   readonly seconds: number;
-  /** Resident memory of the idle service, after it has published a small module. */
+  /** The resident memory of the idle service after it has published a small module. */
   readonly idle: number;
-  /** The peak memory of publishing above `idle`. */
+  /** The peak memory during publishing, above `idle`. */
   readonly overIdle: number;
 }
 
-/** Node's flags for the service that publishes from a huge tree. With a larger heap, V8 collects garbage later, which would distort the measurement. */
+/**
+ * Node's flags for the service that publishes from a huge tree. With a larger heap, V8 would collect garbage later, and
+ * the measured memory would be too high.
+ */
 const LITTLE_HEAP = ['--max-old-space-size=64', '--max-semi-space-size=2'];
 
-/** Publishes a small module in a huge tree with a new service that has a small heap. */
+/** Publishes a small module in a huge tree, with a new service that has a small heap. */
 export async function measureHugeTree(
   bench: Bench,
   files: number,
@@ -69,7 +72,7 @@ async function commitHugeTree(
   };
 }
 
-/** Publishes a module of this many MB with a new service, and measures the process of the service. */
+/** Publishes a module of `megabytes` MB with a new service, and measures the memory of the service. */
 export async function measurePublish(bench: Bench, shape: Shape, megabytes: number): Promise<PublishFigures> {
   const group = `size/${shape}-${megabytes}`;
   bench.gitlab.createGroup(group);

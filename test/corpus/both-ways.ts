@@ -11,7 +11,7 @@ import type { CorpusModule } from './corpus.ts';
 import { importRepository } from './import-repository.ts';
 import { moduleMap, type CorpusRepository } from './repositories.ts';
 
-/** The result of the go command for one module. */
+/** What the go command reports for one module. */
 export interface Got {
   readonly version: string;
   readonly sum: string | undefined;
@@ -20,22 +20,22 @@ export interface Got {
   readonly infoVersion: string | undefined;
   /** The time in `.info`. */
   readonly time: string | undefined;
-  /** The origin without the URL, which differs: on the two sides, it is the URL of the vanity path and GitLab's own. */
+  /** The origin without its URL. The URL is the vanity path in direct mode, and GitLab's own URL from modpress. */
   readonly origin: Readonly<Record<string, unknown>> | undefined;
-  /** The reason of a failure. */
+  /** The reason for a failure. */
   readonly reason: string | undefined;
 }
 
-/** The results of the go command for a module in direct mode and through modpress. */
+/** What the go command reports for a module in direct mode and through modpress. */
 export interface BothWays {
   readonly direct: Got;
   readonly modpress: Got;
 }
 
 /**
- * Downloads every module of the repositories, which are all in one GitLab, in direct mode and through modpress. The first sweep
- * publishes modules with a tag and a go.mod; the others are published on demand. Tagged modules are requested by version, the
- * others by commit. `agent` is the go command's GIT_HTTP_USER_AGENT.
+ * Downloads every module of the repositories, which one GitLab contains, in direct mode and through modpress. The first
+ * sweep publishes modules with a tag and a go.mod. Other modules are published on demand. A module with a tag is
+ * requested by version, and a module without a tag by commit. `agent` is the go command's GIT_HTTP_USER_AGENT.
  */
 export async function downloadBothWays(
   repositories: readonly CorpusRepository[],
@@ -60,7 +60,7 @@ export async function downloadBothWays(
     );
     const hosts = new Set(roots.map(([root]) => root.split('/', 1)[0] ?? ''));
     const direct = { ...fetchingFrom(addresses, directEnv(gitlab, [...hosts])), GIT_HTTP_USER_AGENT: agent };
-    // No git, and no access to GitLab.
+    // Through modpress, the go command uses no git and has no access to GitLab.
     const through = {
       ...direct,
       GOPROXY: service.url,
@@ -79,8 +79,9 @@ export async function downloadBothWays(
 }
 
 /**
- * The default GOPROXY of the go command, as a GIT_HTTP_USER_AGENT. With this, the go command accepts golang.org/toolchain
- * without a checksum database, an exception for the operators of that proxy (useSumDB in cmd/go).
+ * Returns the go command's default GOPROXY, for GIT_HTTP_USER_AGENT. With this value, the go command accepts
+ * golang.org/toolchain without a checksum database. Go makes this exception for the operators of that proxy (useSumDB
+ * in cmd/go).
  */
 export async function builtInProxy(): Promise<string> {
   const plain = Object.entries(process.env).filter(([name]) => !/^GO[A-Z0-9]+$/.test(name) || name === 'GOROOT');
@@ -90,14 +91,16 @@ export async function builtInProxy(): Promise<string> {
   return stdout.trim();
 }
 
-/** Resolves when all tags that the sweep has found are done. Requested earlier, a version could cost two archives. */
+/**
+ * Resolves when all tags that the sweep has found have an outcome. A version requested earlier could need two archives.
+ */
 async function tagsDone({ log }: InProcess): Promise<void> {
   const queued = Number(log.find(({ event }) => event === 'sweep.finished')?.['queued']);
   const ends = new Set(['tag.published', 'tag.skipped', 'tag.refused']);
   await vi.waitFor(
     () => {
       const done = log.filter(({ event }) => ends.has(event)).length;
-      if (done !== queued) throw new Error(`${done} of ${queued} tags are done`);
+      if (done !== queued) throw new Error(`${done} of ${queued} tags have an outcome`);
     },
     { timeout: 120_000 },
   );
@@ -119,7 +122,10 @@ function serviceSettings(gitlab: StandIn, folder: string, map: string): Readonly
   };
 }
 
-/** Makes git fetch from folders instead of the stand-in, without garbage collection: the same result with half the processes. */
+/**
+ * Makes git fetch from folders instead of the stand-in, and without garbage collection. The result is the same with
+ * half of the processes.
+ */
 function fetchingFrom(
   addresses: readonly (readonly [url: string, directory: string])[],
   env: NodeJS.ProcessEnv,
@@ -139,12 +145,15 @@ function fetchingFrom(
 async function download(env: NodeJS.ProcessEnv, queries: readonly string[]): Promise<readonly Got[]> {
   await using downloaded = await downloadWith(env, ...queries);
   if (downloaded.modules.length !== queries.length)
-    throw new Error(`${queries.length} modules were requested, and ${downloaded.modules.length} returned`);
+    throw new Error(
+      `${queries.length} modules were requested, but the go command returned ${downloaded.modules.length}`,
+    );
   return await Promise.all(downloaded.modules.map((module, index) => gotOf(module, queries[index] ?? '')));
 }
 
 async function gotOf(module: DownloadedModule, query: string): Promise<Got> {
-  if (!query.startsWith(`${module.Path}@`)) throw new Error(`${query} was requested, and ${module.Path} returned`);
+  if (!query.startsWith(`${module.Path}@`))
+    throw new Error(`${query} was requested, but the go command returned ${module.Path}`);
   const info =
     module.Info === undefined
       ? {}

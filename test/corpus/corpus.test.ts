@@ -23,7 +23,7 @@ afterAll(() => {
   process.stdout.write(`${table()}\n`);
 });
 
-test('every archive is a module, except those that cannot be one', () => {
+test('the corpus contains every archive, except those that cannot be a module', () => {
   expect(leftOut).toEqual([
     { name: 'example.com_invalidpath_v1_v1.0.0', reason: 'not a module path: invalid version suffix' },
     ...[
@@ -49,17 +49,20 @@ test('the corpus contains every kind of module', () => {
     'a file has a name that is not allowed',
     'a newer Go is needed',
     'go.mod names no module path',
-    'names differ in case alone',
-    'the major version asks for another path',
+    'file names differ only in case',
+    'the major version requires another path',
     'there is no go.mod',
   ]);
 });
 
-describe('the go command gets the same from modpress as in direct mode', () => {
+describe('the go command gets the same result from modpress as in direct mode', () => {
   test.each(modules.map((module) => [module.name, module] as const))('%s', (_, module) => {
     const { direct, modpress } = resultOf(module);
     if (direct.reason === undefined) expect(modpress).toEqual(direct);
-    else expect(kindOfModpress(modpress.reason ?? 'it is served'), modpress.reason).toBe(kindOfDirect(direct.reason));
+    else
+      expect(kindOfModpress(modpress.reason ?? 'modpress serves the module'), modpress.reason).toBe(
+        kindOfDirect(direct.reason),
+      );
   });
 });
 
@@ -69,7 +72,7 @@ function resultOf(module: CorpusModule): BothWays {
   return both;
 }
 
-/** The number of modules that direct mode downloads, and the number that it refuses for each kind of reason. */
+/** Returns the number of modules that direct mode downloads, and the number that it refuses for each kind of reason. */
 function countsOf(): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const { direct } of results.values()) {

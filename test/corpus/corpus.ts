@@ -11,31 +11,31 @@ export interface CorpusModule {
   readonly name: string;
   readonly path: ModulePath;
   readonly version: Version;
-  /** Import path of the repository root: the module path without `/vN`. */
+  /** The import path of the repository root, which is the module path without `/vN`. */
   readonly root: string;
-  /** Contents by path, including the go.mod if the module has one. */
+  /** The contents by path, including the go.mod if the module has one. */
   readonly files: ReadonlyMap<string, string>;
-  /** The tag; undefined for a pseudo-version, whose commit has no tag. */
+  /** The tag, or undefined for a pseudo-version, whose commit has no tag. */
   readonly tag: string | undefined;
-  /** The time of the commit, if the corpus has it. */
+  /** The time of the commit, if the corpus contains it. */
   readonly time: Date | undefined;
 }
 
-/** An archive that cannot be a version of a repository, and the reason. */
+/** An archive that cannot be a version of a module in a repository, and the reason. */
 export interface LeftOut {
   readonly name: string;
   readonly reason: string;
 }
 
-/** All archives: each is either a module or excluded. */
+/** All archives. Each is either a module or left out. */
 export interface Corpus {
   readonly modules: readonly CorpusModule[];
   readonly leftOut: readonly LeftOut[];
 }
 
 /**
- * Reads the module archives in `cmd/go/testdata/mod` of an installed Go, according to the README there and to the proxy in
- * cmd/go/proxy_test.go that serves them. `goroot` is the output of `go env GOROOT`.
+ * Reads the module archives in `cmd/go/testdata/mod` of an installed Go. The README in that folder and the proxy in
+ * cmd/go/proxy_test.go define the format. `goroot` is the output of `go env GOROOT`.
  */
 export function readCorpus(goroot: string): Corpus {
   const folder = join(goroot, 'src', 'cmd', 'go', 'testdata', 'mod');
@@ -53,7 +53,7 @@ function readModule(name: string, text: string): CorpusModule | LeftOut {
   if (typeof path !== 'string') return { name, reason: `not a module path: ${path.reason}` };
   const version = unescapeVersion(name.slice(split + 1)) as Version | undefined;
   if (version === undefined) return { name, reason: 'not a version' };
-  // Otherwise Go's own tests would look for it on the network (repoRootFromVCSPaths in cmd/go).
+  // The go command has a special case for example.net in its own tests (repoRootFromVCSPaths in cmd/go).
   if (path.startsWith('example.net/')) return { name, reason: 'direct mode finds no modules on example.net' };
   const archive = parseTxtar(text);
   const absolute = [...archive.keys()].find((file) => file.startsWith('/'));
@@ -71,8 +71,8 @@ function readModule(name: string, text: string): CorpusModule | LeftOut {
 }
 
 /**
- * The files of the repository. Go's proxy serves `.mod`. If the archive has no go.mod, and `.mod` contains more than the go
- * command would generate, the author of the module must have intended a go.mod with this content.
+ * Returns the files of the repository. Go's test proxy serves `.mod`. If the archive has no go.mod and `.mod` is not
+ * what the go command would generate, the repository gets a go.mod with this content.
  */
 function filesOf(archive: ReadonlyMap<string, string>, madeUp: readonly string[]): ReadonlyMap<string, string> {
   const files = new Map([...archive].filter(([file]) => !['.info', '.mod', '.zip'].includes(file)));

@@ -2,13 +2,13 @@ import { Git } from '../fake-gitlab/git.ts';
 import type { Project } from '../fake-gitlab/stand-in.ts';
 import type { CorpusModule } from './corpus.ts';
 
-/** The commit time of a version whose archive has none. */
+/** The commit time of a version whose archive does not state a time. */
 const TIME = new Date('2020-02-02T02:02:02Z');
 
 /**
- * Writes versions into an empty project with one run of `git fast-import`: consecutive commits on main, each with the files
- * of its module only, and with its tag if it has one. Returns the commit ids. Two versions with the same tag are the
- * same commit; throws if their files differ.
+ * Writes versions to an empty project with one run of `git fast-import`. The commits follow each other on main. Each
+ * contains only the files of its module, and has the tag of the module, if any. Two versions with the same tag are the
+ * same commit. Returns the commit ids. Throws if versions with the same tag have different files.
  */
 export async function importRepository(
   project: Project,
@@ -54,7 +54,7 @@ function data(content: string): (string | Buffer)[] {
   return [`data ${bytes.length}\n`, bytes, '\n'];
 }
 
-/** A path quoted in git's C style: each special byte is in octal. */
+/** Quotes a path in git's C style, with each special byte in octal. */
 function quoted(path: string): string {
   return `"${Buffer.from(path)
     .toString('latin1')

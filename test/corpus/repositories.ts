@@ -1,24 +1,28 @@
 import { compareVersions } from '../../src/module/version.ts';
 import type { CorpusModule } from './corpus.ts';
 
-/** A repository, or a part of it: the versions of a module path, and of the paths that differ from it only in `/vN`. */
+/**
+ * A repository, or a part of one. It contains the versions of a module path and of the paths that differ from it only
+ * in `/vN`.
+ */
 export interface CorpusRepository {
-  /** Import path of its root. */
+  /** The import path of the repository root. */
   readonly root: string;
-  /** Full path of its project in GitLab. */
+  /** The full path of the project in GitLab. */
   readonly project: string;
-  /** In the order of the commits, which is the order of the versions. */
+  /** The modules in the order of the commits, which is the order of the versions. */
   readonly modules: readonly CorpusModule[];
 }
 
-/** GitLab's limit of archives per minute and project. */
+/** GitLab's limit on archives per minute and project. */
 const VERSIONS = 5;
-/** The group of projects whose path does not follow from the module path. */
+/** The group of the projects whose paths do not follow from the module path. */
 const APART = 'apart';
 
 /**
- * Makes repositories from the modules and distributes them over several GitLabs, so that no repository has more versions than
- * modpress builds in a minute. A repository with more versions is divided among several GitLabs.
+ * Creates repositories from the modules, and distributes them to several GitLabs. In one GitLab, no repository has more
+ * versions than modpress can build from archives in a minute. A repository with more versions is divided among several
+ * GitLabs.
  */
 export function dealOut(modules: readonly CorpusModule[]): readonly (readonly CorpusRepository[])[] {
   const roots = [...new Set(modules.map(({ root }) => root))];
@@ -35,7 +39,7 @@ export function dealOut(modules: readonly CorpusModule[]): readonly (readonly Co
   return shares;
 }
 
-/** MODULE_MAP for the repositories: one entry for each host, and one for each repository in a project with another path. */
+/** Returns MODULE_MAP for the repositories, with one entry for each host and one for each project with another path. */
 export function moduleMap(repositories: readonly CorpusRepository[]): string {
   const entries = repositories.map(({ root, project }) => {
     const [host = ''] = root.split('/');
@@ -45,9 +49,10 @@ export function moduleMap(repositories: readonly CorpusRepository[]): string {
 }
 
 /**
- * The project of a repository: `corpus/<root>`. A repository needs another path if GitLab does not allow this one: inside
- * another project, beside a project whose path differs only in case, or if the host itself is a root. Other paths are also
- * used for gopkg.in, as README.md advises, and for github.com, whose repositories the go command locates itself.
+ * Returns the path of the project of a repository: `corpus/<root>` unless GitLab does not allow this path. GitLab does
+ * not allow a path inside another project, or a path that differs from another only in case, and a host that is itself
+ * a root leaves no room for its repositories. Other paths are also used for gopkg.in, as README.md advises, and for
+ * github.com, whose repositories the go command locates itself.
  */
 function projectOf(root: string, roots: readonly string[]): string {
   const [host = ''] = root.split('/');

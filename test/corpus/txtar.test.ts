@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseTxtar } from './txtar.ts';
 
-test('separates files at their markers, and omits the comment', () => {
+test('parseTxtar separates files at their markers, and omits the comment', () => {
   const text =
     'a comment\n-- not a marker\n-- go.mod --\nmodule m\n\n-- empty.txt --\n-- a b.txt --\r\n--x --\n -- y --\nno line end';
   expect([...parseTxtar(text)]).toEqual([

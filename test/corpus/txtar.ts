@@ -1,6 +1,6 @@
 /**
- * Reads a txtar archive, the format of Go's test data (internal/txtar in Go's source). Returns the content of each file by
- * name. Omits the comment before the first file.
+ * Reads a txtar archive, the format of Go's test data (internal/txtar in Go's source). Returns the content of each file
+ * by name, without the comment before the first file.
  */
 export function parseTxtar(text: string): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
