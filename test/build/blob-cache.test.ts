@@ -45,12 +45,12 @@ async function* broken(): AsyncGenerator<Buffer> {
   throw new Error('the disk is gone');
 }
 
-/** Bytes of the given size that differ for each number. */
+/** Returns `size` bytes that differ for each `number`. */
 function bytesOf(number: number, size: number): Buffer {
   return Buffer.alloc(size, `${number} `);
 }
 
-test('returns every blob that was added, small, large or empty, at once or later', async () => {
+test('the blob cache returns every added blob, whether small, large or empty, at once and later', async () => {
   const contents = [
     Buffer.alloc(0),
     Buffer.from('x'),
@@ -72,19 +72,19 @@ test('returns every blob that was added, small, large or empty, at once or later
   expect(await cache.open('0'.repeat(40) as BlobId)).toBeUndefined();
 });
 
-test('keeps simultaneous additions apart', async () => {
+test('the blob cache keeps concurrent additions apart', async () => {
   const contents = Array.from({ length: 300 }, (_, index) => bytesOf(index, 20_000));
   const ids = await Promise.all(contents.map((content, index) => keep(content, index % 2 === 0)));
   const found = await Promise.all(ids.map(read));
   expect(found.every((bytes, index) => bytes?.equals(contents[index] ?? Buffer.alloc(1)))).toBe(true);
 });
 
-test('leaves no name in the folder', async () => {
+test('the blob cache leaves no file name in its folder', async () => {
   await keep(bytesOf(1, 2_000_000));
   expect(await readdir(folder)).toEqual([]);
 });
 
-test('removes the oldest blobs beyond the limit of bytes, and keeps the newest', async () => {
+test('the blob cache removes the oldest blobs above its limit on bytes, and keeps the newest', async () => {
   await withLimits({ bytes: 16_000 });
   const ids: BlobId[] = [];
   for (let index = 0; index < 100; index++) ids.push(await keep(bytesOf(index, 500)));
@@ -95,7 +95,7 @@ test('removes the oldest blobs beyond the limit of bytes, and keeps the newest',
   expect(await read(ids.at(-1) ?? ('' as BlobId))).toEqual(bytesOf(99, 500));
 });
 
-test('removes the oldest blobs beyond the limit of blobs', async () => {
+test('the blob cache removes the oldest blobs above its limit on the number of blobs', async () => {
   await withLimits({ blobs: 160 });
   const ids: BlobId[] = [];
   for (let index = 0; index < 500; index++) ids.push(await keep(Buffer.from(String(index))));
@@ -105,7 +105,7 @@ test('removes the oldest blobs beyond the limit of blobs', async () => {
   expect(held).toEqual(ids.slice(-held.length));
 });
 
-test('uses at most half of the free disk, and shrinks when others use the disk', async () => {
+test('the blob cache uses at most half of the free disk space, and shrinks when other programs use the disk', async () => {
   let disk = 20_000;
   let usedBytes = 0;
   await withLimits({ free: async () => disk - usedBytes });
@@ -125,14 +125,14 @@ test('uses at most half of the free disk, and shrinks when others use the disk',
   expect(usedBytes).toBeLessThanOrEqual(5_000);
 });
 
-test('does not find a blob that is removed while it is being opened', async () => {
+test('the blob cache does not return a blob that is removed while it is being opened', async () => {
   const id = await keep(bytesOf(1, 1000));
   const [, found] = await Promise.all([cache.clear(), cache.open(id)]);
   expect(found).toBeUndefined();
   expect(await read(await keep(bytesOf(1, 1000)))).toEqual(bytesOf(1, 1000));
 });
 
-test('removes other blobs for a blob larger than a segment, and does not add one larger than the cache', async () => {
+test('the blob cache removes other blobs to add a large one, and does not add a blob larger than the cache', async () => {
   await withLimits({ bytes: 1_000_000 });
   const first = await keep(bytesOf(1, 400_000));
   const second = await keep(bytesOf(2, 900_000), true);
@@ -142,7 +142,7 @@ test('removes other blobs for a blob larger than a segment, and does not add one
   expect([cache.has(second), cache.has(third)]).toEqual([true, false]);
 });
 
-test('lets an open reader finish after its blob was removed and after clear', async () => {
+test('the blob cache lets an open reader finish after its blob is removed, and after clear', async () => {
   await withLimits({ bytes: 4_000_000 });
   const content = bytesOf(1, 3_000_000);
   const id = await keep(content, true);
@@ -160,13 +160,13 @@ test('lets an open reader finish after its blob was removed and after clear', as
   expect(again && (await buffer(again.body)).equals(content)).toBe(true);
 });
 
-test('rejects bytes that do not have the given id', async () => {
+test('the blob cache rejects bytes that do not match the given id', async () => {
   await expect(cache.keep('1'.repeat(40) as BlobId, hashBytes(Buffer.from('x'), 40))).rejects.toThrow(
     'not the bytes of blob',
   );
 });
 
-test('adds nothing of a file that cannot be read, and still adds the next one', async () => {
+test('the blob cache adds nothing of a file that cannot be read, and still adds the next blob', async () => {
   const kept = await keep(Buffer.from('before'));
   const hashed = hashBytes(bytesOf(1, 1000), 40);
   await expect(

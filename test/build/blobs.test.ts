@@ -53,7 +53,7 @@ async function read(id: BlobId): Promise<string> {
   return (await buffer((await blobs.open(project.id, id)).body)).toString();
 }
 
-test('downloads a blob once for all simultaneous callers', async () => {
+test('Blobs downloads a blob once for all concurrent callers', async () => {
   expect(await Promise.all(Array.from({ length: 20 }, () => read(FIRST)))).toEqual(
     Array.from({ length: 20 }, () => TEXTS[0]),
   );
@@ -61,7 +61,7 @@ test('downloads a blob once for all simultaneous callers', async () => {
   expect(gitlab.requests).toHaveLength(1);
 });
 
-test('downloads only missing blobs, each once', async () => {
+test('Blobs downloads only missing blobs, and each of them once', async () => {
   await read(FIRST);
   await Promise.all([blobs.fetch(project.id, [...IDS, ...IDS]), blobs.fetch(project.id, IDS)]);
   expect(gitlab.requests).toHaveLength(IDS.length);
@@ -71,7 +71,7 @@ test('downloads only missing blobs, each once', async () => {
 });
 
 test.each(['truncate', 'drop'] as const)(
-  'a blob that arrives damaged (%s) is a Retry and not kept, and the next attempt works',
+  'Blobs rejects a damaged download (%s) with a Retry, does not keep it, and succeeds at the next attempt',
   async (kind) => {
     gitlab.faults.add({ path: /\/blobs\//, kind });
     await expect(blobs.open(project.id, FIRST)).rejects.toMatchObject({ name: 'Retry' });
@@ -80,7 +80,7 @@ test.each(['truncate', 'drop'] as const)(
   },
 );
 
-test('rejects wrong bytes with Retry, and does not keep them', async () => {
+test('Blobs rejects wrong bytes with a Retry, and does not keep them', async () => {
   gitlab.faults.add({ path: /\/blobs\//, kind: { status: 200, body: 'text 1\n' } });
   await expect(blobs.open(project.id, FIRST)).rejects.toMatchObject({
     name: 'Retry',
@@ -89,7 +89,7 @@ test('rejects wrong bytes with Retry, and does not keep them', async () => {
   expect(blobs.has(FIRST)).toBe(false);
 });
 
-test('stops downloading at the first failure, and keeps the blobs before it', async () => {
+test('Blobs stops downloading at the first failure, and keeps the blobs that it has downloaded', async () => {
   gitlab.faults.add({ path: /\/blobs\//, times: 1000, kind: { status: 403, body: {} } });
   await expect(blobs.fetch(project.id, IDS)).rejects.toMatchObject({ name: 'Retry' });
   expect(gitlab.requests.length).toBeLessThan(IDS.length);
@@ -98,7 +98,7 @@ test('stops downloading at the first failure, and keeps the blobs before it', as
   expect(IDS.every((id) => blobs.has(id))).toBe(true);
 });
 
-test('rejects a blob that the cache cannot hold with Retry, after a few downloads', async () => {
+test('Blobs rejects a blob that the cache cannot hold with a Retry, after a few downloads', async () => {
   const small = new BlobCache(folder, { bytes: 3 });
   blobs = new Blobs({
     gitlab: { blob: async () => Readable.from([Buffer.from('four')], { objectMode: false }) },
@@ -108,7 +108,7 @@ test('rejects a blob that the cache cannot hold with Retry, after a few download
   await expect(blobs.open(project.id, idOf('four'))).rejects.toMatchObject({ name: 'Retry' });
 });
 
-test('holds large blobs on disk, not in memory', async () => {
+test('Blobs keeps large blobs on disk, not in memory', async () => {
   const chunk = Buffer.alloc(2 ** 16, 'x');
   const chunks = 3200;
   let most = 0;

@@ -36,7 +36,7 @@ const tree = fc.uniqueArray(file, { minLength: 1, maxLength: 40, selector: ({ pa
 const inGitsOrder = (files: readonly TreeFile[]): TreeFile[] =>
   files.toSorted((one, other) => compareBytes(one.path, other.path));
 
-/** The verdicts on the files that the sieve kept, and on all files. */
+/** Returns the verdicts on the files that the sieve kept, and on all files. */
 function verdicts(files: readonly TreeFile[], isGo124: boolean): { sieved: unknown; whole: unknown } {
   const sieve = new TreeSieve<TreeFile>(isGo124);
   for (const each of files) sieve.add(each);
@@ -55,7 +55,7 @@ describe('files that cannot belong to a module', () => {
       else if (included.length < files.length) smaller++;
     });
     fc.assert(property, { numRuns: 10_000 });
-    // Otherwise the test would prove nothing.
+    // The random trees must cover both cases.
     expect(refused).toBeGreaterThan(1000);
     expect(smaller).toBeGreaterThan(1000);
   });
@@ -79,7 +79,7 @@ describe('files that cannot belong to a module', () => {
 });
 
 describe('the plan for a huge tree', () => {
-  test('has the files of the module and its .gitattributes, however many other files there are', async () => {
+  test('contains only the files of the module and its .gitattributes', async () => {
     const own = Array.from({ length: 300 }, (_, index) => `pkg/f${String(index).padStart(3, '0')}.go`);
     const paths = [
       '.gitattributes',

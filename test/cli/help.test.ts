@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
-/** Writes the URL of each module that is loaded to standard error. */
+/** The source of a hook that writes the URL of each loaded module to standard error. */
 const TRACER = `export const load = (url, context, next) => { process._rawDebug(url); return next(url, context); };`;
 const REGISTER = `import { register } from 'node:module'; register(${JSON.stringify(dataUrl(TRACER))});`;
 

@@ -7,14 +7,14 @@ import { expect, test } from 'vitest';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
-test('ends silently with status 141 when the reader of its output goes away, as head does', async () => {
+test('modpress exits silently with status 141 if the reader of its output closes the pipe, as head does', async () => {
   const child = spawn(process.execPath, [MAIN, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
   child.stdout.destroy();
   const [errors] = await Promise.all([text(child.stderr), once(child, 'close')]);
   expect([child.exitCode, errors]).toEqual([141, '']);
 });
 
-test('fails with one line when its output cannot be written', async () => {
+test('modpress fails with one line if its output cannot be written', async () => {
   const child = spawn(process.execPath, [MAIN, '--help'], { stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'] });
   if (!child.stderr) throw new Error('standard error is piped');
   const [errors] = await Promise.all([text(child.stderr), once(child, 'close')]);
@@ -24,7 +24,7 @@ test('fails with one line when its output cannot be written', async () => {
   ]);
 });
 
-test('ends with the same status when nobody reads its errors', async () => {
+test('modpress exits with the same status if nobody reads its errors', async () => {
   const child = spawn(process.execPath, [MAIN, 'nonsense'], { stdio: ['ignore', 'ignore', 'pipe'] });
   child.stderr.destroy();
   await once(child, 'close');

@@ -9,7 +9,7 @@ afterEach(() => {
   if (timers > 0) throw new Error('a timer of the progress bar would keep the command from ending');
 });
 
-test('shows a bar with number, speed and remaining time on a terminal', () => {
+test('the progress bar shows the number, the speed and the remaining time on a terminal', () => {
   const screen = new Screen(true);
   const progress = showProgress(screen, { unit: 'versions' });
   progress.update(0, 40);
@@ -23,7 +23,7 @@ test('shows a bar with number, speed and remaining time on a terminal', () => {
   expect(screen.line()).toBe('');
 });
 
-test('shows the beginning of the short form on a narrow terminal', () => {
+test('the progress bar shows the beginning of the short form on a narrow terminal', () => {
   const screen = new Screen(true, 80);
   const progress = showProgress(screen, { unit: 'tags' });
   vi.advanceTimersByTime(2_000);
@@ -41,7 +41,7 @@ test('shows the beginning of the short form on a narrow terminal', () => {
   progress.stop();
 });
 
-test('shows the short form on a wide terminal too if the long one does not fit', () => {
+test('the progress bar shows the short form on a wide terminal if the long form does not fit', () => {
   const screen = new Screen(true, 120);
   const progress = showProgress(screen, { unit: 'tags' });
   progress.update(1, 2, { detail: 'x'.repeat(80), short: 'in fewer words', seconds: 10, fraction: 0.5 });
@@ -50,7 +50,7 @@ test('shows the short form on a wide terminal too if the long one does not fit',
   progress.stop();
 });
 
-test('computes the speed from the given duration, not from when the progress was first shown', () => {
+test('the progress bar computes the speed from the given duration, not from the time since its start', () => {
   const screen = new Screen(false);
   const progress = showProgress(screen, { unit: 'tags' });
   progress.update(6_000, 12_000, { seconds: 600, fraction: 0.5 });
@@ -59,7 +59,7 @@ test('computes the speed from the given duration, not from when the progress was
   progress.stop();
 });
 
-test('prints lines above the bar on a terminal, and keeps both intact', () => {
+test('the progress bar stays below the printed lines on a terminal, and both stay intact', () => {
   const screen = new Screen(true);
   const progress = showProgress(screen, { unit: 'versions' });
   progress.update(3, 40);
@@ -71,7 +71,7 @@ test('prints lines above the bar on a terminal, and keeps both intact', () => {
   expect(screen.lines()).toEqual(['DIFFERENT something', 'the end', '']);
 });
 
-test('shows the reason of a wait on a terminal until the next progress', () => {
+test('the progress bar shows the reason for a wait until the next progress', () => {
   const screen = new Screen(true);
   const progress = showProgress(screen, { unit: 'versions' });
   progress.update(1, 2);
@@ -84,7 +84,7 @@ test('shows the reason of a wait on a terminal until the next progress', () => {
   progress.stop();
 });
 
-test('keeps the line shorter than the terminal, with room for ^C', () => {
+test('the progress bar stays shorter than the terminal, with room for ^C', () => {
   const screen = new Screen(true, 40);
   const progress = showProgress(screen, { unit: 'versions' });
   progress.wait('a very long reason that would go on over the edge of the terminal', 1_000);
@@ -93,7 +93,7 @@ test('keeps the line shorter than the terminal, with room for ^C', () => {
   progress.stop();
 });
 
-test('writes a plain line every few seconds without a terminal, and one at once for a wait', () => {
+test('the progress without a terminal is a plain line every five seconds, and at once for a wait', () => {
   const screen = new Screen(false);
   const progress = showProgress(screen, { unit: 'versions' });
   progress.update(1, 400);
@@ -115,10 +115,10 @@ test('writes a plain line every few seconds without a terminal, and one at once 
 });
 
 const ESCAPE = '\u001B';
-/** A terminal code, the end of a line, or text. */
+/** Matches a terminal code, the end of a line, or text. */
 const TOKEN = new RegExp(`${ESCAPE}\\[\\??\\d*[A-Za-z]|${ESCAPE}[78]|\n|[^\n${ESCAPE}]+`, 'g');
 
-/** A stream that records its text, and shows it as a terminal does. */
+/** A stream that records its text, and renders it as a terminal does. */
 class Screen extends PassThrough {
   readonly isTTY: boolean;
   columns: number;
@@ -131,7 +131,7 @@ class Screen extends PassThrough {
     this.on('data', (chunk: Buffer) => (this.text += chunk.toString()));
   }
 
-  /** The lines on the screen. Throws for a terminal code that the progress bar does not use. */
+  /** Returns the lines on the screen. Throws on a terminal code that the progress bar does not use. */
   lines(): string[] {
     const lines = [''];
     let column = 0;
@@ -157,7 +157,7 @@ class Screen extends PassThrough {
     return lines;
   }
 
-  /** The last line on the screen. */
+  /** Returns the last line on the screen. */
   line(): string {
     return this.lines().at(-1) ?? '';
   }

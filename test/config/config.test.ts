@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'modpress-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('settings', () => {
-  test('have the defaults of the contract if only the required ones are set', () => {
+  test('have the documented defaults if only the required ones are set', () => {
     expect(loadConfig(GOOD, ROLES)).toMatchObject({
       gitlabUrl: 'https://gitlab.example',
       gitlabScope: [],
@@ -32,7 +32,7 @@ describe('settings', () => {
     });
   });
 
-  test('are all checked at once: each fault is a line that begins with its variable', () => {
+  test('are all checked at once, and each fault is a line that begins with its variable', () => {
     const faults = faultsOf({
       GITLAB_URL: 'gitlab',
       WEBHOOK_SIGNING_TOKEN: 'x',
@@ -80,11 +80,11 @@ describe('settings', () => {
     [{ REDIS_URL: 'http://x' }, 'REDIS_URL must be'],
     [{ GITLAB_TOKEN_FILE: '/nowhere/at/all', GITLAB_TOKEN: '' }, 'GITLAB_TOKEN_FILE names a file that cannot be read'],
     [{ GOPROXY: 'file:///x', UPSTREAM: '' }, 'UPSTREAM is missing, and GOPROXY'],
-  ])('%j is refused, with the reason', (env, sentence) => {
+  ])('such as %j are refused with the reason', (env, sentence) => {
     expect(faultsOf({ ...GOOD, ...env })).toEqual([expect.stringContaining(sentence)]);
   });
 
-  test('are required by the roles of the process', () => {
+  test('are required according to the roles of the process', () => {
     expect(faultsOf({ ...GOOD, ACCESS: '', WEBHOOK_TOKEN: '' }, ['worker'])).toEqual([]);
     expect(faultsOf({ ...GOOD, WEBHOOK_TOKEN: '' }, ['proxy'])).toEqual([
       expect.stringContaining('ON_DEMAND=off works without it'),
@@ -95,12 +95,12 @@ describe('settings', () => {
     expect(faultsOf({ ...GOOD, ACCESS: '', REDIS_URL: 'redis://127.0.0.1' }, ['webhook'])).toEqual([]);
   });
 
-  test('never appear in a fault: the value may be a secret', () => {
+  test('never appear in a fault with their value, which may be a secret', () => {
     const values = Object.fromEntries(Object.keys(settings).map((name) => [name, `hunter2 for ${name} \u0001`]));
     expect(faultsOf(values).join('\n')).not.toContain('hunter2');
   });
 
-  test('can be in a file if they are secret, but not in both places', () => {
+  test('that are secret may be in a variable or in a file, but not in both', () => {
     const file = join(folder, 'token');
     writeFileSync(file, 'from-file\n');
     expect(loadConfig({ ...GOOD, GITLAB_TOKEN: '', GITLAB_TOKEN_FILE: file }, ROLES).gitlabToken).toBe('from-file');
@@ -141,7 +141,7 @@ describe('settings', () => {
       'https://proxy.corp.example,direct',
       { upstream: [{ url: 'https://proxy.corp.example' }, { kind: 'direct' }] },
     ],
-  ])('%s=%s is parsed', (name, value, expected) => {
+  ])('are parsed from %s=%s', (name, value, expected) => {
     expect(loadConfig({ ...GOOD, [name]: value }, ROLES)).toMatchObject(expected);
   });
 
@@ -150,7 +150,7 @@ describe('settings', () => {
     expect(loadConfig(env, ROLES).adminOidc).toMatchObject({ audience: 'https://go.corp.example' });
   });
 
-  test('give a bucket its prefix, endpoint and keys', () => {
+  test('contain the prefix, the endpoint and the keys of a bucket', () => {
     const s3 = {
       STORE: 's3://bucket/some/prefix/',
       S3_ENDPOINT: 'http://minio:9000',
