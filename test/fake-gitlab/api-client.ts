@@ -1,6 +1,9 @@
 import type { StandIn } from './stand-in.ts';
 
-/** A response of the API. `json` is the body if it is JSON; `next` is the `Link` to the next page. */
+/**
+ * A response of the API. `json` is the body if the body is JSON. `next` is the URL of the next page in the `Link`
+ * header.
+ */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -9,7 +12,10 @@ export interface Answer {
   readonly next: string | undefined;
 }
 
-/** Sends a plain request to the API of a stand-in: a path under `/api/v4` or a whole URL, with a token, or null for none. */
+/**
+ * Sends a request to the API of a stand-in. `path` is a path below `/api/v4` or a whole URL. Without `token`, the
+ * request carries the administrator's token, and with null none.
+ */
 export async function call(
   standIn: StandIn,
   path: string,
@@ -18,7 +24,7 @@ export async function call(
   const token = options.token === undefined ? standIn.rootToken : options.token;
   const response = await fetch(path.startsWith('http') ? path : `${standIn.url}/api/v4${path}`, {
     method: options.method ?? 'GET',
-    // Otherwise the hotlinking detector refuses archives.
+    // GitLab's hotlinking detector would refuse archives in another mode.
     mode: 'same-origin',
     redirect: 'manual',
     headers: {
@@ -39,13 +45,14 @@ export async function call(
   };
 }
 
-/** Follows `Link: rel="next"` to the end. Returns all items and the number of pages. */
+/** Requests all pages by `Link: rel="next"`. Returns all items and the number of pages. */
 export async function all(standIn: StandIn, path: string): Promise<{ items: unknown[]; pages: number }> {
   const items: unknown[] = [];
   let pages = 0;
   for (let next: string | undefined = path; next !== undefined; pages += 1) {
     const answer: Answer = await call(standIn, next);
-    if (!Array.isArray(answer.json)) throw new Error(`${next} answered ${answer.status}: ${answer.bytes.toString()}`);
+    if (!Array.isArray(answer.json))
+      throw new Error(`${next} responded with ${answer.status}: ${answer.bytes.toString()}`);
     items.push(...(answer.json as unknown[]));
     next = answer.next;
   }

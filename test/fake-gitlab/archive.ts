@@ -20,8 +20,9 @@ const ANONYMOUS_LIMIT = 100;
 type Format = 'tar' | 'tar.gz' | 'zip';
 
 /**
- * `/projects/:id/repository/archive[.format]`: the output of `git archive`, called as Gitaly calls it. The first response
- * is streamed without Content-Length while it fills the cache. Later responses come from the cache, with Content-Length.
+ * Serves `/projects/:id/repository/archive[.format]` with the output of `git archive`, called as Gitaly calls it. The
+ * first response is streamed without Content-Length while it fills the cache. Later responses come from the cache, with
+ * Content-Length.
  */
 export class Archives {
   readonly #context: ApiContext;
@@ -30,7 +31,7 @@ export class Archives {
   readonly #limit: number | 'off';
   readonly #windows = new Map<string, { start: number; count: number }>();
 
-  /** `folder` holds the cache. `limit` is the number of requests per minute, token and project. */
+  /** `folder` contains the cache. `limit` is the number of requests per minute, token and project. */
   constructor(context: ApiContext, git: Git, folder: string, limit: number | 'off') {
     this.#context = context;
     this.#git = git;
@@ -54,7 +55,7 @@ export class Archives {
   async #answer(request: Request, response: Response, id: string, format: Format): Promise<void> {
     const { access } = this.#context;
     const project = access.project(request, id);
-    // The order of these checks is GitLab's (lib/api/repositories.rb): a refused request counts too.
+    // The order of these checks is GitLab's (lib/api/repositories.rb). A refused request counts too.
     this.#countRequest(project, access.token(request)?.value);
     if (isHotlink(request)) throw new ApiError(406, { message: '406 Not Acceptable' });
     const ref = text(request, 'sha') ?? (await project.repository.defaultBranch());
@@ -89,7 +90,7 @@ export class Archives {
     await this.#stream(project, { prefix, format, commit: commit.id, pathspecs }, cached, response);
   }
 
-  /** Streams an archive while git produces it. If git fails, the body only ends early, because the 200 has been sent. */
+  /** Streams an archive while git produces it. If git fails, the body ends early, because status 200 has been sent. */
   async #stream(
     project: ProjectRecord,
     archive: { prefix: string; format: Format; commit: string; pathspecs: readonly string[] },
@@ -133,8 +134,9 @@ export class Archives {
   }
 
   /**
-   * Counts requests in windows of a minute that begin with the first request. GitLab's windows begin with the minutes of
-   * the clock, so it can allow twice the limit around the turn of a minute. Here that never happens, so tests can rely on it.
+   * Counts requests in windows of a minute that begin with the first request. GitLab's windows begin with the minutes
+   * of the clock, so GitLab can allow twice the limit around the turn of a minute. The stand-in never does, so tests
+   * can rely on the limit.
    */
   #countRequest(project: ProjectRecord, token: string | undefined): void {
     if (this.#limit === 'off') return;
@@ -159,7 +161,9 @@ function formatOf(extension: string): Format | undefined {
   return extension === 'tar' || extension === 'zip' ? extension : undefined;
 }
 
-/** GitLab's hotlinking detector: it detects scripts of web pages, and requests for images, videos or style sheets. */
+/**
+ * Detects hotlinks as GitLab does: requests from scripts of web pages, and requests for images, videos or style sheets.
+ */
 function isHotlink(request: Request): boolean {
   const mode = request.headers['sec-fetch-mode'];
   if (mode === 'cors' || mode === 'no-cors' || mode === 'websocket') return true;
@@ -176,7 +180,10 @@ function gzipped(source: Readable): Readable {
   return source.pipe(gzip);
 }
 
-/** A client that disconnects early is not a failure of the server. Every other error is. */
+/**
+ * Ignores the error of a client that disconnects early, because it is not a failure of the server. Rethrows every other
+ * error.
+ */
 function leftEarly(error: unknown): void {
   const code = (error as NodeJS.ErrnoException).code;
   if (code !== 'ERR_STREAM_PREMATURE_CLOSE' && code !== 'ECONNRESET' && code !== 'EPIPE' && code !== 'ABORT_ERR')

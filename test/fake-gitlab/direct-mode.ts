@@ -7,18 +7,20 @@ import { gitEnvironment } from './git.ts';
 import type { StandIn } from './stand-in.ts';
 
 /**
- * The oracle: the result of `GOPROXY=direct` for a repository on the stand-in. A module path cannot contain a port, so
- * two redirections lead to the stand-in from a host name that need not exist, such as `gitlab.example`:
+ * Returns the environment in which the go command downloads from the stand-in in direct mode. Its result is the
+ * reference for tests. A module path cannot contain a port, so two redirections lead from a host such as
+ * `gitlab.example`, which does not have to exist, to the stand-in:
  *
- * - The go command's own requests (`?go-get=1`) go through HTTP_PROXY: the stand-in is also a forward proxy. The go command
- *   tries https first, which the proxy refuses; with GOINSECURE it continues with http.
+ * - HTTP_PROXY redirects the go command's own requests (`?go-get=1`), because the stand-in is also a forward proxy. The
+ *   go command tries https first, which the proxy refuses. With GOINSECURE, it continues with http.
  * - `url.<stand-in>.insteadOf` makes git connect to the stand-in instead of the host.
  *
- * Both carry the administrator's token, so private projects work too, even in subgroups. A path with `.git` in it
- * needs only the second. With a relative URL, the module path contains it: `gitlab.example/gitlab/group/project`.
+ * Both redirections carry the administrator's token, so that private projects work too, even in subgroups. A path that
+ * contains `.git` needs only the second redirection. With a relative URL, the module path contains this URL:
+ * `gitlab.example/gitlab/group/project`.
  *
- * There may be several hosts: those of vanity paths, which are configured in the stand-in (`StandInOptions.vanity`), and
- * those whose repositories the go command locates by itself, such as github.com.
+ * `host` can be a list. It contains the hosts of vanity paths, which `StandInOptions.vanity` configures, and hosts
+ * whose repositories the go command locates itself, such as github.com.
  */
 export function directEnv(standIn: StandIn, host: string | readonly string[]): NodeJS.ProcessEnv {
   const hosts = [host].flat();
@@ -36,7 +38,7 @@ export function directEnv(standIn: StandIn, host: string | readonly string[]): N
         [`GIT_CONFIG_VALUE_${index}`, value],
       ]),
     ),
-    // git itself must not use the proxy: curl reads HTTP_PROXY in lower case only, but HTTPS_PROXY in both.
+    // git must not use the proxy. curl ignores HTTP_PROXY in upper case, but reads HTTPS_PROXY in both cases.
     HTTP_PROXY: address(standIn.proxyUrl),
     HTTPS_PROXY: address(standIn.proxyUrl),
     NO_PROXY: '127.0.0.1',
@@ -53,7 +55,9 @@ export function directEnv(standIn: StandIn, host: string | readonly string[]): N
   };
 }
 
-/** The output of `go mod download -json` for one module. Paths are in the cache, which is removed with the download. */
+/**
+ * The output of `go mod download -json` for one module. The paths are in the cache, which is removed with the download.
+ */
 export interface DownloadedModule {
   readonly Path: string;
   readonly Version: string;
@@ -74,7 +78,7 @@ export interface DownloadedModule {
   };
 }
 
-/** Modules that the go command downloaded into a separate cache, in the order of the request. */
+/** Modules that the go command has downloaded to a separate cache, in the order of the request. */
 export class DirectDownload implements AsyncDisposable {
   readonly modules: readonly DownloadedModule[];
   readonly #folder: string;
@@ -91,8 +95,8 @@ export class DirectDownload implements AsyncDisposable {
 }
 
 /**
- * Runs `go mod download -json <module>@<query> …` in direct mode with an empty module cache. A failed module has
- * the reason in `Error`; the promise is not rejected.
+ * Runs `go mod download -json <module>@<query> …` in direct mode with an empty module cache. A module that fails has
+ * the reason in `Error`, and the promise does not reject.
  */
 export async function downloadDirect(
   standIn: StandIn,
@@ -102,7 +106,7 @@ export async function downloadDirect(
   return await downloadWith(directEnv(standIn, host), ...queries);
 }
 
-/** Like `downloadDirect`, with a modified environment from `directEnv`. */
+/** Does the same as `downloadDirect`, in an environment that is based on `directEnv`. */
 export async function downloadWith(env: NodeJS.ProcessEnv, ...queries: readonly string[]): Promise<DirectDownload> {
   const folder = await mkdtemp(join(tmpdir(), 'go-direct-'));
   const environment = {
@@ -120,7 +124,7 @@ export async function downloadWith(env: NodeJS.ProcessEnv, ...queries: readonly 
     const output = await run.then(
       ({ stdout }) => stdout,
       (error: Error & { stdout?: string; stderr?: string }) => {
-        // For failures of single modules, the go command prints JSON and exits with status 1.
+        // If single modules fail, the go command prints JSON and exits with status 1.
         if (error.stdout) return error.stdout;
         throw new Error(`go mod download: ${error.stderr ?? ''}`, { cause: error });
       },
@@ -135,7 +139,7 @@ export async function downloadWith(env: NodeJS.ProcessEnv, ...queries: readonly 
   }
 }
 
-/** Removes this machine's settings of the go command. */
+/** Removes the settings of the go command on this machine from the environment. */
 function withoutGoSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(environment).filter(([name]) => !/^GO[A-Z0-9]+$/.test(name) || name === 'GOROOT');
   return { ...Object.fromEntries(kept), HOME: devNull };

@@ -1,21 +1,24 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** A fault of a response. */
+/** A fault in a response. */
 export type FaultKind =
   | { readonly status: number; readonly body?: string | object; readonly headers?: Readonly<Record<string, string>> }
-  /** The body stops in the middle, and the response ends normally: GitLab sends a truncated archive with status 200. */
+  /**
+   * The body stops in the middle, and the response ends normally. GitLab sends a truncated archive in this way, with
+   * status 200.
+   */
   | 'truncate'
-  /** The connection is destroyed in the middle of the body. */
+  /** The connection is closed in the middle of the body. */
   | 'drop'
   | { readonly delayMs: number }
   | { readonly trickleBytesPerSecond: number };
 
 export interface Fault {
-  /** The pattern for the path without the base, percent-encoded, with the query. */
+  /** The pattern for the path and the query. The path is percent-encoded and does not contain the relative URL. */
   readonly path: RegExp;
   readonly method?: string;
-  /** The number of requests that the fault affects; default 1. */
+  /** The number of requests that the fault affects. The default is 1. */
   readonly times?: number;
   readonly kind: FaultKind;
 }
@@ -30,7 +33,7 @@ export class Faults {
   readonly #active = new Map<Fault, { hits: number }>();
 
   add(fault: Fault): AddedFault {
-    // A copy, so that one object can be added twice.
+    // A copy, so that a test can add one object twice.
     const own = { ...fault };
     const count = { hits: 0 };
     this.#active.set(own, count);
@@ -47,8 +50,8 @@ export class Faults {
   }
 
   /**
-   * Applies the matching faults to a response before anything has been written to it. Resolves to true if
-   * the response has been sent already.
+   * Applies the matching faults to a response, before any byte of it is written. Resolves to true if a fault has
+   * already sent the response.
    */
   async apply(path: string, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
     for (const [fault, count] of this.#active) {
@@ -87,7 +90,7 @@ async function spoil(kind: FaultKind, response: ServerResponse): Promise<boolean
   return false;
 }
 
-/** Collects the body of a response and, instead of sending it, passes on the complete body. */
+/** Collects the body of a response instead of sending it, and passes the complete body to `send`. */
 function holdBack(response: ServerResponse, send: (body: Buffer, end: (rest: Buffer) => void) => void): void {
   const chunks: Buffer[] = [];
   const write = response.write.bind(response);
@@ -104,7 +107,7 @@ function holdBack(response: ServerResponse, send: (body: Buffer, end: (rest: Buf
     keep(chunk);
     response.write = write;
     response.end = end;
-    // The announced length is no longer right.
+    // The length that was set may no longer be right.
     response.removeHeader('Content-Length');
     send(Buffer.concat(chunks), (tail) => void end(tail));
     callLast([chunk, ...rest]);

@@ -6,13 +6,13 @@ import { GitLabClient } from '../../src/gitlab/client.ts';
 import { startGitLab, type StandInOptions } from './stand-in.ts';
 
 /**
- * Tests with a fake GitLab and a temporary folder. A fixture is created for the first test or hook that uses it, and
- * removed after the last test that can use it.
+ * Provides tests with a stand-in for GitLab and a temporary folder. A fixture is created for the first test or hook
+ * that uses it, and removed after the last test that can use it.
  */
 export const test = base
-  /** Options of the fake GitLab. A file changes them with `test.override('gitlabOptions', …)` before its first test. */
+  /** Options of the stand-in. A file changes them with `test.override('gitlabOptions', …)` before its first test. */
   .extend('gitlabOptions', { scope: 'file' }, (): StandInOptions => ({}))
-  /** One fake GitLab for the file. */
+  /** One stand-in for the file. */
   .extend('gitlab', { scope: 'file' }, async ({ gitlabOptions }, { onCleanup }) => {
     const gitlab = await startGitLab(gitlabOptions);
     onCleanup(() => gitlab.close());

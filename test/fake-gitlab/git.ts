@@ -2,15 +2,15 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { devNull } from 'node:os';
 
-/** The options for running git, besides its arguments. */
+/** The options for running git, in addition to its arguments. */
 export interface GitOptions {
   readonly cwd?: string;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
- * An environment that isolates git from the machine: no user or system configuration, no netrc, no prompt, no proxy,
- * no surrounding repository. Everything variable in a commit is fixed.
+ * Returns an environment that isolates git from the machine, without user or system configuration, netrc, prompt, proxy
+ * or surrounding repository. The author, the committer, the locale and the time zone are fixed.
  */
 export function gitEnvironment(): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^git_|_proxy$/i.test(name));
@@ -29,12 +29,12 @@ export function gitEnvironment(): NodeJS.ProcessEnv {
   };
 }
 
-/** Runs git and tracks every process that it starts, so that `close` leaves none behind. */
+/** Runs git, and tracks every process that it starts, so that `close` can end all of them. */
 export class Git {
   readonly #children = new Set<ChildProcessWithoutNullStreams>();
   #closed = false;
 
-  /** Starts git and returns its streams. The caller reads stdout and checks the exit status. */
+  /** Starts git, and returns the process. The caller reads stdout and checks the exit status. */
   start(args: readonly string[], options: GitOptions = {}): ChildProcessWithoutNullStreams {
     if (this.#closed) throw new Error('git was started after close');
     const child = spawn('git', args, {
@@ -43,12 +43,12 @@ export class Git {
     });
     this.#children.add(child);
     child.once('close', () => this.#children.delete(child));
-    // Writes to stdin fail if the child ends early. Its exit status reports the failure.
+    // Writes to stdin fail if the process ends early. The exit status reports the failure.
     child.stdin.on('error', ignoreBrokenPipe);
     return child;
   }
 
-  /** Runs git to its end and returns its output. Rejects with git's error text if the exit status is not 0. */
+  /** Runs git to its end, and returns its output. Rejects with git's error text if the exit status is not 0. */
   async run(args: readonly string[], options: GitOptions & { readonly input?: string | Buffer } = {}): Promise<Buffer> {
     const child = this.start(args, options);
     const [output, errorText] = [collect(child.stdout), collect(child.stderr)];
@@ -60,7 +60,7 @@ export class Git {
     return output();
   }
 
-  /** Ends all running processes. Resolves when the last process has ended. */
+  /** Ends all running processes. Resolves when the last of them has ended. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all(

@@ -4,9 +4,10 @@ import type { Instance, ProjectRecord } from './instance.ts';
 import type { Token, Tokens } from './tokens.ts';
 
 /**
- * Responds to `?go-get=1` (lib/gitlab/middleware/go.rb) with the location of the repository of an import path. For a project
- * that the caller may not see, it returns the first two elements of the path, to hide what exists. That is why
- * private projects in subgroups need a credential. `addressOf` returns the base URL to which the request was sent.
+ * Responds to `?go-get=1` with the location of the repository of an import path (lib/gitlab/middleware/go.rb). For a
+ * project that the caller may not see, the response contains the first two elements of the path, so that it does not
+ * reveal which projects exist. For this reason, private projects in subgroups need a credential. `addressOf` returns
+ * the base URL to which the request was sent.
  */
 export function goImport(
   instance: Instance,
@@ -22,7 +23,7 @@ export function goImport(
       .split('/')
       .filter((part) => part !== '');
     if (parts.length < 2) {
-      // The page of a group, which requires signing in.
+      // The page of a group requires the user to sign in.
       response.redirect(302, `${request.baseUrl}/users/sign_in`);
       return;
     }
@@ -38,9 +39,9 @@ export function goImport(
 }
 
 /**
- * Responds to `?go-get=1` for import paths of other hosts; in reality, another web server does. `vanity` maps the import path
- * of each repository root to the full path of the project; `url` is the base URL of the repositories; `hostOf` returns the
- * scheme and host that the client of the forward proxy requested.
+ * Responds to `?go-get=1` for import paths of other hosts, as another web server does in reality. `vanity` maps the
+ * import path of each repository root to the full path of the project. `url` is the base URL of the repositories.
+ * `hostOf` returns the scheme and the host that the client of the forward proxy has requested.
  */
 export function vanityImport(
   vanity: ReadonlyMap<string, string>,
@@ -62,16 +63,18 @@ export function vanityImport(
   };
 }
 
-/** The longest root that is equal to the import path or above it. */
+/** Returns the longest root that equals the import path or is a prefix of it in whole elements. */
 function longestRoot(vanity: ReadonlyMap<string, string>, importPath: string): string | undefined {
   return [...vanity.keys()]
     .filter((root) => `${importPath}/`.startsWith(`${root}/`))
     .toSorted((a, b) => b.length - a.length)[0];
 }
 
-/** The project whose path is the longest prefix of the given path. Former paths of projects do not count here. */
+/**
+ * Returns the project with the longest path that is a prefix of the given path. Former paths of projects do not count.
+ */
 function projectAt(instance: Instance, token: Token | undefined, parts: readonly string[]): ProjectRecord | undefined {
-  // A token with only the repository scope may fetch, but not read the project.
+  // A token that has only the repository scope may fetch the repository, but may not read the project.
   const reader =
     token !== undefined && !token.expired && token.scopes.some((scope) => scope !== 'read_repository')
       ? token

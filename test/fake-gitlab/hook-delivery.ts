@@ -4,7 +4,7 @@ import { request as httpsRequest } from 'node:https';
 import { buffer } from 'node:stream/consumers';
 import type { Hook } from './hook.ts';
 
-/** One call of a hook, successful or not. */
+/** One call of a webhook, successful or not. */
 export interface Delivery {
   readonly url: string;
   /** The value of `X-Gitlab-Event`: `Tag Push Hook`, `Push Hook` or `System Hook`. */
@@ -13,22 +13,24 @@ export interface Delivery {
   /** The body that was sent, as text. */
   readonly body: string;
   readonly at: Date;
-  /** Undefined if there was no response; then `error` has the reason. */
+  /** The status of the response, or undefined if there was no response. In this case, `error` contains the reason. */
   readonly status: number | undefined;
   readonly error: string | undefined;
 }
 
-/** The content of a hook call. `trigger` is GitLab's name for the kind: `tag_push_hooks`. */
+/** The content of a webhook call. `trigger` is GitLab's name for the kind of event, such as `tag_push_hooks`. */
 export interface Message {
   readonly trigger: string;
   readonly payload: object;
-  /** The key of the delivery that this delivery repeats. */
+  /** The idempotency key of an earlier delivery, if this delivery repeats it. */
   readonly repeats?: string;
 }
 
 const eventNames: Readonly<Record<string, string>> = { tag_push_hooks: 'Tag Push Hook', push_hooks: 'Push Hook' };
 
-/** Calls hooks over HTTP: once, without a retry, as GitLab does (app/services/web_hook_service.rb). */
+/**
+ * Calls webhooks over HTTP. Each is called once, without a retry, as GitLab does (app/services/web_hook_service.rb).
+ */
 export class HookDelivery {
   readonly #instanceUrl: string;
   readonly #timeoutMs: number;
@@ -37,7 +39,7 @@ export class HookDelivery {
   readonly #deliveries: Delivery[] = [];
   #lastEvent = 0;
 
-  /** `instanceUrl` is the value of `X-Gitlab-Instance`: the address without the relative URL. */
+  /** `instanceUrl` is the value of `X-Gitlab-Instance`, the address without the relative URL. */
   constructor(instanceUrl: string, timeoutMs: number) {
     this.#instanceUrl = instanceUrl;
     this.#timeoutMs = timeoutMs;
@@ -47,18 +49,21 @@ export class HookDelivery {
     return this.#deliveries;
   }
 
-  /** Runs work that ends in deliveries, and makes `settled` wait for it. */
+  /** Makes `settled` wait for work that results in deliveries. */
   track(work: Promise<unknown>): void {
     const tracked = work.finally(() => this.#underWay.delete(tracked));
     this.#underWay.add(tracked);
   }
 
-  /** Resolves when all deliveries are done. */
+  /** Resolves when all deliveries are finished. */
   async settled(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
-  /** Calls a hook and records the delivery. `force` is for the test button and a resend: it calls a disabled hook too. */
+  /**
+   * Calls a webhook, and records the delivery. `force`, which a test and a resend use, also calls a disabled webhook.
+   * Resolves to undefined if the webhook is disabled.
+   */
   async send(hook: Hook, message: Message, force = false): Promise<Delivery | undefined> {
     if (!force && hook.alertStatus !== 'executable') return undefined;
     const body = JSON.stringify(message.payload);

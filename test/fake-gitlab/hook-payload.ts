@@ -8,10 +8,10 @@ import type { Token } from './tokens.ts';
 
 const visibilityLevel = { private: 0, internal: 10, public: 20 } as const;
 
-/** The maximum number of commits that a push hook lists. */
+/** The maximum number of commits in the payload of a push. */
 const MAX_LISTED_COMMITS = 20;
 
-/** Builds the bodies of hooks (lib/gitlab/data_builder/push.rb and repository.rb). */
+/** Creates the payloads of webhooks (lib/gitlab/data_builder/push.rb and repository.rb). */
 export class HookPayload {
   readonly #present: Present;
   readonly #git: Git;
@@ -21,7 +21,10 @@ export class HookPayload {
     this.#git = git;
   }
 
-  /** `tag_push`, or `push` for a branch. `checkout_sha` is looked up now: it is the current target of the ref, not the pushed one. */
+  /**
+   * Creates `tag_push`, or `push` for a branch. `checkout_sha` of a tag is read at this time, so it is the current
+   * target and not the pushed target.
+   */
   async push(project: ProjectRecord, change: RefChange, user: Token): Promise<object> {
     const { repository } = project;
     const isTag = change.ref.startsWith('refs/tags/');
@@ -61,7 +64,10 @@ export class HookPayload {
     };
   }
 
-  /** The payload of the test button: the newest commits of the default branch under the name of a tag, so no id matches the tag. */
+  /**
+   * Creates the payload of a test. It contains the newest commits of the default branch and the name of a tag, so that
+   * no id matches the tag.
+   */
   async sample(project: ProjectRecord, tag: boolean, user: Token): Promise<object> {
     const branch = await project.repository.defaultBranch();
     const tip = await project.repository.commit(branch);
@@ -70,7 +76,9 @@ export class HookPayload {
     return this.push(project, { ref, before: oldest, after: tip?.id ?? zeroId }, user);
   }
 
-  /** `repository_update`, which only system hooks receive: one for each push, with all its changes. */
+  /**
+   * Creates `repository_update`, which only system hooks receive. There is one for each push, with all of its changes.
+   */
   async repositoryUpdate(project: ProjectRecord, changes: readonly RefChange[], user: Token): Promise<object> {
     return {
       event_name: 'repository_update',

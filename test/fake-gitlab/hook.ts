@@ -1,10 +1,10 @@
-/** The owner of a hook: the hook receives the pushes to its projects. */
+/** The owner of a webhook. The webhook receives the pushes to the projects of its owner. */
 export type HookScope =
   | { readonly kind: 'project'; readonly id: number }
   | { readonly kind: 'group'; readonly id: number }
   | { readonly kind: 'system' };
 
-/** The settings of a hook. */
+/** The settings of a webhook. */
 export interface HookSettings {
   url: string;
   name: string | null;
@@ -19,7 +19,7 @@ export interface HookSettings {
   signing_token: string | null;
 }
 
-/** One call of a hook, as `…/hooks/:id/events` shows it. */
+/** One call of a webhook, as `…/hooks/:id/events` shows it. */
 export interface HookEvent {
   readonly id: number;
   readonly url: string;
@@ -35,19 +35,22 @@ export interface HookEvent {
 
 export type AlertStatus = 'executable' | 'temporarily_disabled' | 'disabled';
 
-/** Consecutive failures that a hook survives, and after which GitLab never calls it again (web_hooks/auto_disabling.rb). */
+/**
+ * The number of consecutive failures that do not disable a webhook. GitLab disables a webhook permanently after the
+ * last failure (web_hooks/auto_disabling.rb).
+ */
 const GRACE_FAILURES = 3;
 const LAST_FAILURE = 39;
 const FIRST_BACKOFF_MS = 60_000;
 const LONGEST_BACKOFF_MS = 24 * 3_600_000;
 
-/** A webhook: its settings, the results of its calls, and whether GitLab still calls it. */
+/** A webhook, with its settings, the results of its calls, and whether GitLab still calls it. */
 export class Hook {
   readonly id: number;
   readonly scope: HookScope;
   readonly settings: HookSettings;
   readonly createdAt = new Date();
-  /** Newest first. */
+  /** The calls, newest first. */
   readonly events: HookEvent[] = [];
   #failures = 0;
   #disabledUntil: Date | null = null;
@@ -73,7 +76,10 @@ export class Hook {
     this.#disabledUntil = null;
   }
 
-  /** Counts a failure. The fourth in a row disables the hook for a minute, each further one for twice as long. System hooks are never disabled. */
+  /**
+   * Counts a failure. The fourth consecutive failure disables the webhook for a minute, and each further failure
+   * doubles this time. System hooks are never disabled.
+   */
   failed(): void {
     if (this.scope.kind === 'system' || this.alertStatus !== 'executable') return;
     const pause = Math.min(FIRST_BACKOFF_MS * 2 ** (this.#failures - GRACE_FAILURES), LONGEST_BACKOFF_MS);
@@ -82,7 +88,7 @@ export class Hook {
   }
 }
 
-/** All hooks of an instance. */
+/** All webhooks of an instance. */
 export class HookList {
   readonly #hooks = new Map<number, Hook>();
   #lastId = 0;
@@ -97,7 +103,7 @@ export class HookList {
     this.#hooks.delete(hook.id);
   }
 
-  /** The hooks of one project, of one group itself, or of the system. */
+  /** Returns the webhooks of one project, of one group without its parents, or of the system. */
   of(scope: HookScope): readonly Hook[] {
     return [...this.#hooks.values()].filter((hook) => sameScope(hook.scope, scope));
   }

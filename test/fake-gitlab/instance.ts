@@ -24,7 +24,7 @@ export interface ProjectRecord {
   lastActivityAt: Date;
   /** Whether the repository is disabled (`repository_access_level`). */
   codeDisabled: boolean;
-  /** The time at which the project was marked for deletion. */
+  /** The time at which the project was marked for deletion, if it was. */
   markedForDeletionAt: Date | undefined;
   readonly repository: Repository;
 }
@@ -34,38 +34,40 @@ export interface ProjectOptions {
   readonly visibility?: Visibility;
   readonly defaultBranch?: string;
   readonly archived?: boolean;
-  /** The time of creation and of the last push; default: now. */
+  /** The time of creation and of the last activity. The default is the current time. */
   readonly createdAt?: Date;
-  /** Uses the repository of another project: this allows thousands of projects without thousands of repositories. */
+  /**
+   * Another project whose repository this project shares. Thousands of projects do not need thousands of repositories.
+   */
   readonly sharesRepositoryOf?: { readonly id: number };
 }
 
-/** The last element of a full path: the `path` of a project or group. */
+/** Returns the last element of a full path, which is the `path` of a project or group. */
 export function lastPart(fullPath: string): string {
   return fullPath.slice(fullPath.lastIndexOf('/') + 1);
 }
 
-/** The path of the parent: `a/b` for `a/b/c`; empty at the top. */
+/** Returns the path of the parent, such as `a/b` for `a/b/c`. The result is empty for a top-level path. */
 export function parentPath(fullPath: string): string {
   return fullPath.slice(0, Math.max(0, fullPath.lastIndexOf('/')));
 }
 
-/** Whether a path is equal to the given one or below it. GitLab's paths ignore case. */
+/** Reports whether `path` is equal to `ancestor` or below it. GitLab ignores case in paths. */
 export function isWithin(path: string, ancestor: string): boolean {
   return `${path}/`.toLowerCase().startsWith(`${ancestor}/`.toLowerCase());
 }
 
-/** The groups and projects of a GitLab, their visibility, and the folders of their repositories. */
+/** The groups and projects of a GitLab, their visibility, and their repositories. */
 export class Instance {
   readonly #git: Git;
   readonly #folder: string;
   readonly #groups = new Map<number, Group>();
   readonly #projects = new Map<number, ProjectRecord>();
-  /** Includes the repositories of deleted projects. */
+  /** The repositories of all projects, including deleted projects. */
   readonly #repositories = new Map<number, Repository>();
   #lastId = 0;
 
-  /** Repositories are in `folder`, by project id, so that moving a project does not change them. */
+  /** The names of the repositories in `folder` are project ids, so that moving a project does not change them. */
   constructor(git: Git, folder: string) {
     this.#git = git;
     this.#folder = folder;
@@ -106,7 +108,7 @@ export class Instance {
     return project;
   }
 
-  /** Changes the path of a project. The old path continues to lead to it until another project uses that path. */
+  /** Changes the path of a project. The old path still leads to the project until another project uses this path. */
   moveProject(project: ProjectRecord, newFullPath: string): void {
     this.createGroup(parentPath(newFullPath));
     project.formerPaths.add(project.fullPath);
@@ -114,13 +116,13 @@ export class Instance {
     project.fullPath = newFullPath;
   }
 
-  /** Marks a project for deletion, which frees its path (Projects::MarkForDeletionService, 18.x). */
+  /** Marks a project for deletion, and renames it so that its path is free (Projects::MarkForDeletionService, 18.x). */
   scheduleDeletion(project: ProjectRecord): void {
     this.moveProject(project, `${project.fullPath}-deletion_scheduled-${project.id}`);
     project.markedForDeletionAt = new Date();
   }
 
-  /** Undoes `scheduleDeletion`. */
+  /** Reverts `scheduleDeletion`. */
   restoreProject(project: ProjectRecord): void {
     this.moveProject(project, project.fullPath.replace(/-deletion_scheduled-\d+$/, ''));
     project.markedForDeletionAt = undefined;
@@ -138,13 +140,13 @@ export class Instance {
     return [...this.#groups.values()];
   }
 
-  /** A group by id or full path. */
+  /** Returns a group by its id or full path. */
   group(idOrPath: string): Group | undefined {
     if (/^\d+$/.test(idOrPath)) return this.#groups.get(Number(idOrPath));
     return this.groups.find((group) => group.fullPath.toLowerCase() === idOrPath.toLowerCase());
   }
 
-  /** A project by id, path or former path. */
+  /** Returns a project by its id, path or former path. */
   project(idOrPath: string): ProjectRecord | undefined {
     if (/^\d+$/.test(idOrPath)) return this.#projects.get(Number(idOrPath));
     const path = idOrPath.toLowerCase();
@@ -154,7 +156,7 @@ export class Instance {
     );
   }
 
-  /** All parent groups of a project or group, innermost first. */
+  /** Returns all parent groups of a project or group, innermost first. */
   ancestors(fullPath: string): readonly Group[] {
     const found: Group[] = [];
     for (let path = parentPath(fullPath); path !== ''; path = parentPath(path)) {
@@ -176,7 +178,7 @@ export class Instance {
     return (project.visibility === 'internal' && token !== undefined) || this.isMember(token, project);
   }
 
-  /** Members can see a group, and so can all who can see a project in it. */
+  /** Reports whether a caller sees a group. Its members see it, and so does everyone who sees a project in it. */
   seesGroup(token: Token | undefined, group: Group): boolean {
     const memberOf = token?.memberOf ?? [];
     if (memberOf === 'everything' || memberOf.some((entry) => isWithin(group.fullPath, entry))) return true;

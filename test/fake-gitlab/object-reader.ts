@@ -13,12 +13,12 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** The time after which the process of an unused reader ends, in milliseconds. */
+/** The time after which the process of an unused reader ends, in ms. */
 const IDLE_MS = 3_000;
 
 /**
- * Reads objects through one long-lived `git cat-file --batch`, because a process for each object would cost
- * more than the rest of a request. The process starts with the first read and ends when it is idle.
+ * Reads objects through one long-lived `git cat-file --batch`, because a process for each object would take longer than
+ * the rest of a request. The process starts with the first read, and ends when it has been idle.
  */
 export class ObjectReader {
   readonly #git: Git;
@@ -28,7 +28,7 @@ export class ObjectReader {
   #idle: NodeJS.Timeout | undefined;
   #chunks: Buffer[] = [];
   #length = 0;
-  /** The number of bytes to wait for before parsing again. */
+  /** The total number of received bytes at which parsing continues. */
   #wanted = 1;
 
   constructor(git: Git, directory: string) {
@@ -36,7 +36,10 @@ export class ObjectReader {
     this.#directory = directory;
   }
 
-  /** The object that a revision names (`<id>`, `refs/tags/v1^{commit}`, …), or undefined if it does not exist or is ambiguous. */
+  /**
+   * Returns the object that a revision names (`<id>`, `refs/tags/v1^{commit}`, …). Returns undefined if the object does
+   * not exist or the revision is ambiguous.
+   */
   read(revision: string): Promise<GitObject | undefined> {
     if (revision.includes('\n')) return Promise.resolve(undefined);
     return new Promise((resolve, reject) => {
@@ -91,7 +94,7 @@ export class ObjectReader {
         this.#wanted = stop + 1;
         break;
       }
-      // A copy, so that a small object does not keep a whole buffer alive in a cache.
+      // A copy, so that a small object in a cache does not keep the whole buffer in memory.
       const data = Buffer.from(bytes.subarray(end + 1, stop));
       bytes = bytes.subarray(stop + 1);
       this.#waiting.shift()?.resolve({ id, type: type as GitObject['type'], data });

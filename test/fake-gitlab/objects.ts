@@ -1,10 +1,10 @@
-/** The author, committer or tagger of a commit or tag: a name and a time. */
+/** The author, committer or tagger of a commit or tag, with the time. */
 export interface Signature {
   readonly name: string;
   readonly email: string;
-  /** Seconds since 1970. */
+  /** The time, in seconds since the epoch. */
   readonly seconds: number;
-  /** Offset from UTC as git writes it: `+0200`. */
+  /** The offset from UTC in git's format, such as `+0200`. */
   readonly zone: string;
 }
 
@@ -23,14 +23,17 @@ export interface Tag {
 }
 
 export interface TreeEntry {
-  /** Six octal digits: `100644`, `100755`, `120000`, `040000`, `160000`. */
+  /** Six octal digits: `100644`, `100755`, `120000`, `040000` or `160000`. */
   readonly mode: string;
   readonly type: 'blob' | 'tree' | 'commit';
   readonly id: string;
   readonly name: string;
 }
 
-/** The time of a signature in the format of GitLab's API: with milliseconds and the person's time zone offset. */
+/**
+ * Returns the time of a signature in the format of GitLab's API, with milliseconds and the time zone offset of the
+ * signature.
+ */
 export function apiTime({ seconds, zone }: Signature): string {
   const [, sign, hours, minutes] = /^([+-])(\d\d)(\d\d)$/.exec(zone) ?? ['', '+', '00', '00'];
   const offset = (Number(hours) * 60 + Number(minutes)) * (sign === '-' ? -60 : 60);
@@ -57,7 +60,7 @@ export function parseTag(data: Buffer): Tag {
   return { tagger: tagger === undefined ? undefined : signature(tagger), message };
 }
 
-/** The entries of a raw tree, each `<mode> <name>\0<20 bytes of id>`. */
+/** Parses a raw tree. Each entry is `<mode> <name>\0<20 bytes of id>`. */
 export function parseTree(data: Buffer): readonly TreeEntry[] {
   const entries: TreeEntry[] = [];
   for (let at = 0; at < data.length;) {
@@ -82,7 +85,7 @@ function split(data: Buffer): { headers: [string, string][]; message: string } {
   const head = end < 0 ? text : text.slice(0, end);
   const headers = head
     .split('\n')
-    // Continuation lines, for example of a signature, begin with a space.
+    // Continuation lines, such as those of a signature, begin with a space.
     .filter((line) => !line.startsWith(' '))
     .map((line): [string, string] => {
       const space = line.indexOf(' ');

@@ -1,19 +1,25 @@
 /** The properties of the GitLab that the stand-in imitates. */
 export interface StandInOptions {
-  /** GitLab's relative URL root: everything is served under this path, for example `/gitlab`. */
+  /** GitLab's relative URL root, such as `/gitlab`. The stand-in serves everything below this path. */
   readonly relativeUrl?: string;
-  /** Archives per minute, project and token; default 5, as in GitLab. */
+  /** The limit on archives per minute, project and token. The default is 5, as in GitLab. */
   readonly archiveLimit?: number | 'off';
-  /** Default 100, as in GitLab. */
+  /** The maximum number of items on a page. The default is 100, as in GitLab. */
   readonly perPageMax?: number;
-  /** Default: a free port. */
+  /** The port. The default is a free port. */
   readonly port?: number;
-  /** Default true. False is an instance without the licence (403); `community` is the edition that lacks the route (404). */
+  /**
+   * Whether group webhooks are available. The default is true. With false, the licence does not include them (403).
+   * With `community`, the edition does not have the route (404).
+   */
   readonly groupHooks?: boolean | 'community';
-  /** The delay of every API request, in milliseconds. */
+  /** The delay of every API request, in ms. */
   readonly latencyMs?: number;
-  /** The time-out of a hook call in milliseconds; default 10,000, as in GitLab. */
+  /** The timeout of a webhook call, in ms. The default is 10,000, as in GitLab. */
   readonly hookTimeoutMs?: number;
-  /** The import path on another host for the root of each project, mapped to the project's full path. `?go-get=1` works for these too. */
+  /**
+   * Maps import paths on other hosts to the full paths of projects. Each import path is the root of a repository. The
+   * stand-in responds to `?go-get=1` for these paths too.
+   */
   readonly vanity?: ReadonlyMap<string, string>;
 }

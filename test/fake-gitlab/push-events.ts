@@ -5,10 +5,12 @@ import type { Instance, ProjectRecord } from './instance.ts';
 import { zeroId, type RefChange } from './repository.ts';
 import type { Token } from './tokens.ts';
 
-/** GitLab's `push_event_hooks_limit`: if a push has more changes of one kind than this, none of them calls a hook. */
+/**
+ * GitLab's `push_event_hooks_limit`. If a push has more changes of one kind, GitLab calls no webhook for any of them.
+ */
 const MAX_CHANGES_WITH_HOOKS = 3;
 
-/** Calls hooks for the changes of a push (app/services/git/process_ref_changes_service.rb). */
+/** Calls webhooks for the changes of a push (app/services/git/process_ref_changes_service.rb). */
 export class PushEvents {
   readonly #instance: Instance;
   readonly #hooks: HookList;
@@ -21,7 +23,7 @@ export class PushEvents {
     hooks: HookList;
     payload: HookPayload;
     delivery: HookDelivery;
-    /** Whether the licence has group hooks. */
+    /** Whether the licence includes group webhooks. */
     groupHooks: boolean;
   }) {
     this.#instance = parts.instance;
@@ -31,7 +33,7 @@ export class PushEvents {
     this.#groupHooks = parts.groupHooks;
   }
 
-  /** Starts the deliveries for one push and returns at once. */
+  /** Starts the deliveries for one push, and returns at once. */
   announce(project: ProjectRecord, changes: readonly RefChange[], user: Token): void {
     if (changes.length > 0) this.#delivery.track(this.#announce(project, changes, user));
   }
@@ -72,7 +74,7 @@ export class PushEvents {
   }
 }
 
-/** Created, removed and moved refs are counted separately. */
+/** Groups changes by action, because GitLab counts created, removed and moved refs separately. */
 function byAction(changes: readonly RefChange[]): readonly (readonly RefChange[])[] {
   return [
     changes.filter(({ before }) => before === zeroId),

@@ -4,19 +4,19 @@ import type { Git } from './git.ts';
 import { parseCommit, parseTag, parseTree, type Commit, type Tag, type TreeEntry } from './objects.ts';
 import { ObjectReader } from './object-reader.ts';
 
-/** A branch or tag. `commit` is the commit that it resolves to; undefined if it resolves to another object. */
+/** A branch or tag. `commit` is the commit to which it resolves, or undefined if it resolves to another object. */
 export interface Ref {
-  /** Full name: `refs/tags/v1.0.0`. */
+  /** The full name, such as `refs/tags/v1.0.0`. */
   readonly name: string;
-  /** The id of its target: a commit, or the tag object of an annotated tag. */
+  /** The id of the target: a commit, or the tag object of an annotated tag. */
   readonly id: string;
   readonly annotated: boolean;
   readonly commit: string | undefined;
-  /** The time of the tag object or the commit, in seconds since 1970. */
+  /** The time of the tag object or the commit, in seconds since the epoch. */
   readonly created: number;
 }
 
-/** One change of a push. A ref that does not exist before or after has the id of 40 zeros. */
+/** One change of a push. The id of a ref that does not exist before or after the change is 40 zeros. */
 export interface RefChange {
   readonly ref: string;
   readonly before: string;
@@ -26,8 +26,8 @@ export interface RefChange {
 export const zeroId = '0'.repeat(40);
 
 /**
- * A bare repository with the read operations of Gitaly. Refs are cached until `reload`. Every push
- * through the stand-in reloads them; after writing to the folder directly, call it yourself.
+ * A bare repository with the read operations of Gitaly. Refs are cached until `reload`. Every push through the stand-in
+ * reloads them. A test that writes to the folder directly must call `reload` itself.
  */
 export class Repository {
   readonly directory: string;
@@ -50,7 +50,7 @@ export class Repository {
     await git.run(['init', '--quiet', '--bare', '--template=', `--initial-branch=${defaultBranch}`, directory]);
     const settings = [
       ['receive.fsckObjects', 'true'],
-      // No background work: the folder is removed with the stand-in.
+      // Background work could still write to the folder when the stand-in removes it.
       ['receive.autogc', 'false'],
       ['gc.auto', '0'],
       ['core.fsync', 'none'],
@@ -68,13 +68,13 @@ export class Repository {
     return new Repository(git, directory);
   }
 
-  /** All refs by full name, in the order of their names. */
+  /** Returns all refs by full name, in the order of their names. */
   refs(): Promise<ReadonlyMap<string, Ref>> {
     this.#refs ??= this.#loadRefs();
     return this.#refs;
   }
 
-  /** Tag names in the order of git's version sort, lowest first. */
+  /** Returns tag names in the order of git's version sort, lowest first. */
   tagsByVersion(): Promise<readonly string[]> {
     this.#byVersion ??= this.#git
       .run(['for-each-ref', '--sort=version:refname', '--format=%(refname:strip=2)', 'refs/tags'], {
@@ -98,14 +98,14 @@ export class Repository {
     })).filter((change) => change.before !== change.after);
   }
 
-  /** Runs one writer at a time, so that each push is compared with the state before it. */
+  /** Runs one writer at a time, so that each push is compared with the state before this push. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last.then(work);
     this.#last = result.catch(() => undefined);
     return result;
   }
 
-  /** The branch that HEAD names, whether it exists or not. */
+  /** Returns the branch that HEAD names, whether this branch exists or not. */
   async defaultBranch(): Promise<string> {
     const head = await readFile(join(this.directory, 'HEAD'), 'utf8');
     return head.replace(/^ref: refs\/heads\//, '').trim();
@@ -115,7 +115,10 @@ export class Repository {
     await this.#git.run(['symbolic-ref', 'HEAD', `refs/heads/${name}`], { cwd: this.directory });
   }
 
-  /** The commit that a branch, tag, full ref, `HEAD` or (abbreviated) id resolves to, or undefined. Tags have priority over branches, as in git. */
+  /**
+   * Returns the commit to which a branch, tag, full ref, `HEAD` or (abbreviated) id resolves, or undefined. Tags have
+   * priority over branches, as in git.
+   */
   async commit(revision: string): Promise<Commit | undefined> {
     if (/^[0-9a-f]{40}$/.test(revision)) return this.#commitOf(revision);
     const refs = await this.refs();
@@ -127,14 +130,14 @@ export class Repository {
     return object === undefined ? undefined : this.#commitOf(object.id);
   }
 
-  /** The tag object of an annotated tag. */
+  /** Returns the tag object of an annotated tag, or undefined for a lightweight tag. */
   async tagObject(ref: Ref): Promise<Tag | undefined> {
     if (!ref.annotated) return undefined;
     const object = await this.#reader.read(ref.id);
     return object?.type === 'tag' ? parseTag(object.data) : undefined;
   }
 
-  /** The entries of one tree, in git's order, with names relative to it. */
+  /** Returns the entries of one tree, in git's order. Names are relative to the tree. */
   tree(id: string): Promise<readonly TreeEntry[]> {
     let entries = this.#trees.get(id);
     if (entries === undefined) {
@@ -144,7 +147,7 @@ export class Repository {
     return entries;
   }
 
-  /** The entry at a path in a commit; the empty path is the root tree. */
+  /** Returns the entry at a path in a commit. The empty path is the root tree. */
   async entry(commit: Commit, path: string): Promise<TreeEntry | undefined> {
     let found: TreeEntry = { mode: '040000', type: 'tree', id: commit.tree, name: '' };
     for (const name of path.split('/').filter((part) => part !== '')) {
@@ -156,7 +159,7 @@ export class Repository {
     return found;
   }
 
-  /** The bytes of a blob, or undefined if the id (which may be abbreviated) names something else. */
+  /** Returns the bytes of a blob. Returns undefined if the id, which may be abbreviated, is not the id of a blob. */
   async blob(id: string): Promise<{ readonly id: string; readonly data: Buffer } | undefined> {
     const object = /^[0-9a-f]{4,40}$/.test(id) ? await this.#reader.read(id) : undefined;
     return object?.type === 'blob' ? object : undefined;
@@ -166,7 +169,7 @@ export class Repository {
     const known = this.#commits.get(id);
     if (known !== undefined) return known;
     const object = await this.#reader.read(`${id}^{commit}`);
-    // A missing object is not cached: it may be pushed later.
+    // A missing object is not cached, because a later push may add it.
     if (object === undefined) return undefined;
     const commit = parseCommit(object.id, object.data);
     this.#commits.set(id, commit);
@@ -187,7 +190,7 @@ export class Repository {
         string,
       ];
       const annotated = type === 'tag';
-      // `%(*…)` resolves only one tag object. A tag of a tag needs another request.
+      // `%(*…)` resolves only one tag object. A tag of a tag needs another read.
       const commit =
         peeledType === 'tag' ? (await this.#reader.read(`${id}^{commit}`))?.id : commitId(type, id, peeledType, peeled);
       refs.set(name, { name, id, annotated, commit, created: Number(created) });

@@ -1,20 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { credentialOf } from './api/access.ts';
 
-/** A recorded request with the status of its response. */
+/** A recorded request, with the status of its response. */
 export interface RequestRecord {
   readonly method: string;
-  /** The path without the base, percent-encoded as received. */
+  /** The percent-encoded path as received, without the relative URL. */
   readonly path: string;
-  /** The query with its question mark, or empty. */
+  /** The query with its question mark, or an empty text. */
   readonly query: string;
-  /** 0 until the response begins. */
+  /** The status of the response, or 0 until the response begins. */
   readonly status: number;
   readonly at: Date;
   readonly token: 'none' | 'private-token' | 'bearer' | 'basic';
 }
 
-/** Records a request. The status is set when the response begins. `base` is the relative URL, which the recorded path omits. */
+/**
+ * Records a request. The status is set when the response begins. `base` is the relative URL, which the recorded path
+ * omits.
+ */
 export function recordRequest(request: IncomingMessage, response: ServerResponse, base: string): RequestRecord {
   const [, path, query] = /^([^?]*)(.*)$/s.exec(request.url ?? '') ?? [];
   const record = {
@@ -25,7 +28,7 @@ export function recordRequest(request: IncomingMessage, response: ServerResponse
     at: new Date(),
     token: credentialOf(request)?.kind ?? ('none' as const),
   };
-  // Recorded before the first byte is sent, so that the client finds it here.
+  // The status is recorded before the first byte is sent, so that the client finds it in the record.
   const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
   response.writeHead = (...args: unknown[]): ServerResponse => {
     record.status = Number(args[0]);

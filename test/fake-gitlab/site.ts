@@ -24,10 +24,13 @@ import { PushEvents } from './push-events.ts';
 import { SmartHttp } from './smart-http.ts';
 import type { Tokens } from './tokens.ts';
 
-/** The scheme and host that the client of the forward proxy requested. */
+/** The scheme and the host that the client of the forward proxy has requested. */
 const proxiedHosts = new WeakMap<IncomingMessage, string>();
 
-/** Everything a GitLab serves, as one handler. `base` is the path of `url`, empty at the root; `archives` a folder for their cache. */
+/**
+ * Creates the handler for everything that a GitLab serves. `base` is the path of `url`, and is empty without a relative
+ * URL. `archives` is the folder for the cache of archives.
+ */
 export function createSite(parts: {
   instance: Instance;
   tokens: Tokens;
@@ -87,7 +90,10 @@ export function createSite(parts: {
   return app;
 }
 
-/** Removes the host from the address of a request: a client of a forward proxy sends the whole URL, others only the path. */
+/**
+ * Removes the host from the URL of a request. The client of a forward proxy sends the whole URL, and other clients send
+ * only the path.
+ */
 export function unproxy(request: IncomingMessage): void {
   const [, host, target] = /^(https?:\/\/[^/?]+)(.*)$/is.exec(request.url ?? '') ?? [];
   if (host === undefined) return;

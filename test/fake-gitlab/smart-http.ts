@@ -11,7 +11,7 @@ import type { Token, Tokens } from './tokens.ts';
 
 type Service = 'git-upload-pack' | 'git-receive-pack';
 
-/** Fetching and pushing over HTTP: `<project path>.git/info/refs`, `/git-upload-pack` and `/git-receive-pack`. */
+/** Serves fetches and pushes over HTTP: `<project path>.git/info/refs`, `/git-upload-pack` and `/git-receive-pack`. */
 export class SmartHttp {
   readonly #instance: Instance;
   readonly #tokens: Tokens;
@@ -44,7 +44,7 @@ export class SmartHttp {
     };
   }
 
-  /** git may omit `.git`; GitLab redirects to the address with it. */
+  /** Redirects a request without `.git` to the address with `.git`, as GitLab does. git can omit this suffix. */
   #addSuffix(request: Request, response: Response, next: () => void): void {
     const [, path] = /^(\/.+)\/info\/refs$/.exec(request.path) ?? [];
     const service = text(request, 'service');
@@ -53,8 +53,9 @@ export class SmartHttp {
   }
 
   /**
-   * GitLab's order of checks: the credential is valid (bad ones are refused for public projects too), anonymous access
-   * is allowed, the project is visible to the caller, the command is allowed. A former path of a project still works.
+   * Checks in GitLab's order that the credential is valid, that anonymous access is allowed, that the caller sees the
+   * project, and that the command is allowed. An invalid credential is refused even for a public project. A former path
+   * of a project still works.
    */
   #admit(request: Request, response: Response, path: string, service: string | undefined): Admitted | undefined {
     const project = this.#instance.project(path);
@@ -108,7 +109,7 @@ export class SmartHttp {
     }
     const { repository } = project;
     const changes = await repository.exclusive(async () => {
-      // The changes are found by comparing with the refs before the push.
+      // A push is compared with the refs before the push, so they must be in the cache.
       await repository.refs();
       await this.#exchange(request, response, project, service);
       const changed = await repository.reload();
@@ -116,12 +117,12 @@ export class SmartHttp {
       return changed;
     });
     updateActivity(project);
-    // The response is sent first. Hooks are called when the push is complete.
+    // GitLab calls webhooks when the push is complete, so the response is sent first.
     response.end();
     this.#events.announce(project, changes, token);
   }
 
-  /** Passes the request to git and git's output to the response, which stays open. */
+  /** Passes the request to git, and git's output to the response. The response stays open. */
   async #exchange(request: Request, response: Response, project: ProjectRecord, service: Service): Promise<void> {
     noCache(response, `application/x-${service}-result`);
     const child = this.#git.start(command(service, '--stateless-rpc', project), { environment: protocol(request) });
@@ -147,7 +148,7 @@ function mayPush(instance: Instance, token: Token | undefined, project: ProjectR
   return instance.isMember(token, project);
 }
 
-/** The first push to an empty project makes its branch the default branch if the expected one does not exist. */
+/** Makes the first branch of an empty project the default branch, if the expected default branch does not exist. */
 async function adoptDefaultBranch({ repository }: ProjectRecord): Promise<void> {
   const branches = [...(await repository.refs()).keys()].filter((name) => name.startsWith('refs/heads/'));
   const [first] = branches;
@@ -157,7 +158,7 @@ async function adoptDefaultBranch({ repository }: ProjectRecord): Promise<void> 
 
 function command(service: Service, mode: string, project: ProjectRecord): string[] {
   return [service.replace('git-', ''), '--strict', mode, project.repository.directory].filter(
-    // Only upload-pack knows --strict.
+    // Only upload-pack accepts --strict.
     (argument) => argument !== '--strict' || service === 'git-upload-pack',
   );
 }
@@ -180,7 +181,10 @@ function plain(response: Response, status: number, message: string): void {
   response.status(status).type('text/plain').send(message);
 }
 
-/** GitLab's `RESET_PROJECT_ACTIVITY_INTERVAL`: the time of the last activity is updated once an hour at most (app/models/event.rb). */
+/**
+ * Updates the time of the last activity, at most once an hour, as GitLab does (`RESET_PROJECT_ACTIVITY_INTERVAL` in
+ * app/models/event.rb).
+ */
 function updateActivity(project: ProjectRecord): void {
   if (Date.now() - project.lastActivityAt.getTime() >= 3_600_000) project.lastActivityAt = new Date();
 }

@@ -23,54 +23,63 @@ export interface Project {
   readonly path: string;
   /** The address for git, without a credential. */
   readonly httpUrl: string;
-  /** The address for git, with a credential that may push. */
+  /** The address for git, with a credential that can push. */
   readonly gitUrl: string;
   readonly repositoryDir: string;
   /** A temporary folder that is removed with the stand-in. */
   readonly scratchDir: string;
-  /** Must be called after writing to `repositoryDir` other than by a push. Calls no hooks. */
+  /**
+   * Reads the refs again, without calling webhooks. A test must call this after it has written to `repositoryDir`
+   * without a push.
+   */
   reload(): Promise<void>;
 }
 
 /**
- * A fake GitLab for tests: its REST API, webhooks and Git over HTTP, on real bare repositories in a
- * temporary folder, in this process. Its responses follow GitLab's source and documentation for 18.x and 19.x,
- * including the quirks: no hook for a push of more than three tags, 406 for `fetch` in CORS mode, an archive that
- * is streamed without a length and, if git fails, cut off with a 200.
+ * A stand-in for GitLab in tests. It serves the REST API, webhooks, and git over HTTP from real bare repositories in a
+ * temporary folder, in the process of the test. Its responses follow GitLab's source and documentation for 18.x and
+ * 19.x, with these peculiarities: GitLab calls no webhook for a push of more than three tags. It responds with 406 to
+ * `fetch` in CORS mode. It streams an archive without a length, and truncates this archive with status 200 if git
+ * fails.
  *
- * It is stricter or simpler than GitLab in these points:
- * - a token is its own user, so GitLab's limits per user are per token here;
- * - the archive limit's minute begins with the first request, not with the minute of the clock;
- * - no LFS, no protected tags, no custom hook templates, no `bz2`.
+ * The stand-in is stricter or simpler than GitLab in these points:
+ * - A token is a user of its own, so GitLab's limits per user apply per token.
+ * - The minute of the archive limit begins with the first request, not with the minute of the clock.
+ * - LFS, protected tags, custom webhook templates and `bz2` do not exist.
  */
 export interface StandIn extends AsyncDisposable {
-  /** The base URL including the relative URL root, without a final slash. */
+  /** The base URL with the relative URL root, without a final slash. */
   readonly url: string;
-  /** The same server as a forward proxy: it handles requests for any host. See direct-mode.ts. */
+  /** The URL of the same server as a forward proxy, which handles requests for any host. See direct-mode.ts. */
   readonly proxyUrl: string;
-  /** An administrator's token with the scope `api`, member of all groups and projects. */
+  /** The token of an administrator, with the scope `api`. The administrator is a member of all groups and projects. */
   readonly rootToken: string;
   createToken(options: TokenOptions): string;
-  /** Creates missing parent groups. Returns an existing group as it is. */
+  /** Creates a group and its missing parents. Returns an existing group unchanged. */
   createGroup(fullPath: string): Group;
   createProject(fullPath: string, options?: ProjectOptions): Promise<Project>;
-  /** Keeps the id. The API responds with 301 for the old path; git works with both paths. */
+  /**
+   * Changes the path of a project, and keeps its id. The API responds with 301 for the old path. git works with both
+   * paths.
+   */
   moveProject(project: Project, newFullPath: string): Promise<void>;
-  /** Enables or disables a project's repository (*Settings > General > Visibility, project features, permissions*). */
+  /**
+   * Enables or disables the repository of a project (*Settings > General > Visibility, project features, permissions*).
+   */
   switchCode(project: Project, on: boolean): void;
-  /** The first step of deleting a project, for a month: the project gets another path. */
+  /** Marks a project for deletion, which changes its path. In GitLab, this state lasts a month. */
   scheduleDeletion(project: Project): void;
   restoreProject(project: Project): void;
   deleteProject(project: Project): Promise<void>;
-  /** Every request since the start or the last `clearRequests`. */
+  /** All requests since the start or the last `clearRequests`. */
   readonly requests: readonly RequestRecord[];
   clearRequests(): void;
-  /** Every call of a hook. */
+  /** All calls of webhooks. */
   readonly deliveries: readonly Delivery[];
-  /** Resolves when every hook of every answered push has been called. */
+  /** Resolves when every webhook of every finished push has been called. */
   settled(): Promise<void>;
   readonly faults: Faults;
-  /** Stops the server, ends all processes, removes the folder. May be called twice. */
+  /** Stops the server, ends all processes, and removes the folder. A second call has no effect. */
   close(): Promise<void>;
 }
 
@@ -106,7 +115,7 @@ export async function startGitLab(options: StandInOptions = {}): Promise<StandIn
       if (!(await faults.apply(record.path + record.query, request, response))) app(request, response);
     })();
   });
-  // The go command tries https first. Without a response here, it would try to resolve the host.
+  // The go command tries https first. Without a response here, it would try to resolve the host name.
   server.on('connect', (_request, socket) => socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n'));
 
   const recordOf = ({ id }: Project): ProjectRecord => {

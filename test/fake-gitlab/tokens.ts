@@ -4,14 +4,17 @@ export type Scope = 'api' | 'read_api' | 'read_repository';
 
 export interface TokenOptions {
   readonly scopes: readonly Scope[];
-  /** Full paths of the projects and groups of which the token is a member, including all projects of a group. Default: all. */
+  /**
+   * The full paths of the projects and groups of which the token is a member. Membership of a group includes all of its
+   * projects. By default, the token is a member of everything.
+   */
   readonly projects?: readonly string[];
   readonly expired?: boolean;
-  /** The role of the member; hooks require `maintainer`. Default: `maintainer`. */
+  /** The role of the member. Webhooks require `maintainer`, which is the default. */
   readonly role?: 'reporter' | 'maintainer';
 }
 
-/** An access token. Here each token is a separate user, like a project or group access token in GitLab. */
+/** An access token. Each token is a separate user, as with a project or group access token in GitLab. */
 export interface Token {
   readonly id: number;
   readonly value: string;
@@ -22,7 +25,7 @@ export interface Token {
   readonly createdAt: Date;
 }
 
-/** The tokens of an instance, by their text. */
+/** The tokens of an instance, by their values. */
 export class Tokens {
   readonly root: Token;
   readonly #tokens = new Map<string, Token>();

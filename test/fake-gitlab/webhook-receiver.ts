@@ -9,7 +9,7 @@ export interface Received {
   readonly body: string;
 }
 
-/** A server that records hook calls. It responds with `status`, or never if that is `hang`. */
+/** A server that records webhook calls. It responds with `status`, or never if `status` is `hang`. */
 export interface WebhookReceiver extends AsyncDisposable {
   readonly url: string;
   readonly received: readonly Received[];

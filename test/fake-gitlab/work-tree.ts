@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { Git } from './git.ts';
 import type { Project } from './stand-in.ts';
 
-/** The content of a path: text or bytes, a symlink with its target, an executable, or a submodule at a commit. Null removes the path. */
+/**
+ * The content of a path: text or bytes, a symlink with its target, an executable file, or a submodule at a commit. Null
+ * removes the path.
+ */
 export type FileContent =
   | string
   | Buffer
@@ -13,9 +16,12 @@ export type FileContent =
   | null;
 
 export interface CommitOptions {
-  /** The time of the author and the committer. Default: a minute after the last commit, beginning at 2024-01-01T00:00:00Z. */
+  /**
+   * The time of the author and the committer. The default is one minute after the last commit, beginning at
+   * 2024-01-01T00:00:00Z.
+   */
   readonly date?: Date | string;
-  /** The time zone offset of the committer, for example `+0200`. Default `+0000`. */
+  /** The time zone offset of the committer, such as `+0200`. The default is `+0000`. */
   readonly committerZone?: string;
   /** A branch, tag or commit to merge. The files remain those of this branch and of `write`. */
   readonly merge?: string;
@@ -25,26 +31,27 @@ export interface TagOptions {
   readonly annotated?: boolean;
   /** The message of an annotated tag. */
   readonly message?: string;
-  /** Whether to move an existing tag. */
+  /** Whether an existing tag may be moved. */
   readonly force?: boolean;
-  /** A branch, tag or commit; default: the newest commit of this branch. */
+  /** A branch, tag or commit. The default is the newest commit of this branch. */
   readonly at?: string;
-  /** The time of an annotated tag; default: the time of the last commit. */
+  /** The time of an annotated tag. The default is one minute after the last commit. */
   readonly date?: Date | string;
 }
 
 const firstCommit = Date.UTC(2024, 0, 1) / 1000;
 
 /**
- * A developer's clone without files on disk: `git fast-import` creates the commits. So any path is possible, thousands
- * of files need one process, and the same calls give the same ids on every machine. `push` is a real `git push`.
+ * A developer's clone without files on disk, because `git fast-import` creates the commits. Any path is possible,
+ * thousands of files need one process, and the same calls result in the same ids on every machine. `push` is a real
+ * `git push`.
  */
 export class WorkTree implements AsyncDisposable {
   readonly #git: Git;
   readonly #directory: string;
   readonly #project: Project;
   readonly #staged = new Map<string, FileContent>();
-  /** The commit of each ref, by the full name of the ref. Recorded here, so that no git process is needed to look it up. */
+  /** The commit of each ref, by the full name of the ref. A lookup needs no git process. */
   readonly #commits = new Map<string, string>();
   #branch: string;
   #clock = firstCommit;
@@ -56,12 +63,12 @@ export class WorkTree implements AsyncDisposable {
     this.#branch = branch;
   }
 
-  /** An empty clone of the project, by default on the branch `main`. */
+  /** Creates an empty clone of the project, by default on the branch `main`. */
   static async create(project: Project, branch = 'main'): Promise<WorkTree> {
     const directory = await mkdtemp(join(project.scratchDir, 'work-tree-'));
     const git = new Git();
     await git.run(['init', '--quiet', '--bare', '--template=', `--initial-branch=${branch}`, directory]);
-    // No background work may continue after the end of a test.
+    // Background work must not continue after the end of a test.
     await appendFile(
       join(directory, 'config'),
       '[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[core]\n\tfsync = none\n',
@@ -69,7 +76,10 @@ export class WorkTree implements AsyncDisposable {
     return new WorkTree(git, directory, project, branch);
   }
 
-  /** Files for the next commit. Paths are text. Names that are not UTF-8 are bytes (as Latin-1, with the prefix `latin1:`). */
+  /**
+   * Adds files to the next commit. A path is text. A name that is not UTF-8 has the prefix `latin1:` and contains the
+   * bytes as Latin-1.
+   */
   write(files: Readonly<Record<string, FileContent>>): this {
     for (const [path, content] of Object.entries(files)) this.#staged.set(path, content);
     return this;
@@ -97,7 +107,7 @@ export class WorkTree implements AsyncDisposable {
     return id;
   }
 
-  /** Creates or moves one tag, or several at once. */
+  /** Creates or moves one tag, or several tags at once. */
   async tag(names: string | readonly string[], options: TagOptions = {}): Promise<void> {
     const list = typeof names === 'string' ? [names] : names;
     const target = this.#resolve(options.at ?? `refs/heads/${this.#branch}`);
@@ -113,7 +123,7 @@ export class WorkTree implements AsyncDisposable {
     for (const name of list) this.#commits.set(`refs/tags/${name}`, target);
   }
 
-  /** Switches to a branch. A new branch starts at the given revision (default: the newest commit of this branch). */
+  /** Switches to a branch. A new branch starts at `at`, by default at the newest commit of the current branch. */
   async branch(name: string, options: { at?: string } = {}): Promise<void> {
     const target = this.#resolve(options.at ?? `refs/heads/${this.#branch}`);
     if (!this.#commits.has(`refs/heads/${name}`) && target !== undefined) {
@@ -124,8 +134,8 @@ export class WorkTree implements AsyncDisposable {
   }
 
   /**
-   * Pushes the given refspecs (`main`, `v1.0.0`; `+v1.0.0` moves, `:v1.0.0` deletes). Without any, it pushes
-   * all branches and tags. Rejects with git's error text if the server refuses a ref.
+   * Pushes the given refspecs. `main` and `v1.0.0` push a ref, `+v1.0.0` moves it, and `:v1.0.0` deletes it. Without
+   * refspecs, it pushes all branches and tags. Rejects with git's error text if the server refuses a ref.
    */
   async push(...refs: readonly string[]): Promise<void> {
     const everything = ['refs/heads/*:refs/heads/*', 'refs/tags/*:refs/tags/*'];
@@ -133,14 +143,17 @@ export class WorkTree implements AsyncDisposable {
     await this.#git.run(['push', '--quiet', this.#project.gitUrl, ...specs], { cwd: this.#directory });
   }
 
-  /** The commit id of a branch, tag or commit. */
+  /** Returns the commit id of a branch, tag or commit. */
   head(revision = `refs/heads/${this.#branch}`): string {
     const id = this.#resolve(revision);
     if (id === undefined) throw new Error(`no ${revision}`);
     return id;
   }
 
-  /** Runs git in the clone, for operations without a method. Returns its output. The other methods do not notice refs that it changes. */
+  /**
+   * Runs git in the clone, for operations without a method. Returns its output. The other methods do not take note of
+   * refs that this changes.
+   */
   async git(...args: readonly string[]): Promise<string> {
     return (await this.#git.run(args, { cwd: this.#directory })).toString();
   }
@@ -185,7 +198,7 @@ function change(path: string, content: FileContent): (string | Buffer)[] {
   return [`M 100755 inline ${name}\n`, ...data(content.executable)];
 }
 
-/** A path quoted in git's C style: every special byte is written in octal. */
+/** Quotes a path in git's C style, with every special byte in octal. */
 function quoted(path: string): string {
   const bytes = path.startsWith('latin1:') ? Buffer.from(path.slice('latin1:'.length), 'latin1') : Buffer.from(path);
   const text = Array.from(bytes, (byte) =>

@@ -4,7 +4,9 @@ import type { Group, Instance, ProjectRecord } from '../instance.ts';
 import type { Scope, Token, Tokens } from '../tokens.ts';
 import { ApiError, forbidden, notFound, unauthorized } from './error.ts';
 
-/** A request for a project under a former path. GitLab responds with 301 (lib/api/helpers.rb, find_project!). */
+/**
+ * Reports a request for a project under a former path. GitLab responds with 301 (lib/api/helpers.rb, find_project!).
+ */
 export class Moved extends Error {
   override readonly name = 'Moved';
   readonly project: ProjectRecord;
@@ -15,17 +17,21 @@ export class Moved extends Error {
   }
 }
 
-/** The credential of a request, and how the request carried it. */
+/** The credential of a request, and the way in which the request carried it. */
 export interface Credential {
   readonly kind: 'private-token' | 'bearer' | 'basic';
   readonly value: string;
 }
 
-/** Finds the credential of a request: a `PRIVATE-TOKEN`, a bearer token, or the password of Basic auth with any user name. */
+/**
+ * Returns the credential of a request: a `PRIVATE-TOKEN`, a bearer token, or the password of Basic authentication with
+ * any user name.
+ */
 export function credentialOf(request: IncomingMessage): Credential | undefined {
   const privateToken = request.headers['private-token'];
   if (typeof privateToken === 'string' && privateToken !== '') return { kind: 'private-token', value: privateToken };
-  // A forward proxy's client sends its credential here; git and GitLab's own clients never do.
+  // The client of a forward proxy sends its credential in Proxy-Authorization. git and GitLab's own clients never send
+  // this header.
   const authorization = request.headers.authorization ?? request.headers['proxy-authorization'] ?? '';
   const [, scheme, value] = /^(bearer|basic) +(\S+)$/i.exec(authorization) ?? [];
   if (scheme === undefined || value === undefined) return undefined;
@@ -34,7 +40,7 @@ export function credentialOf(request: IncomingMessage): Credential | undefined {
   return { kind: 'basic', value: pair.slice(pair.indexOf(':') + 1) };
 }
 
-/** Identifies the caller of a request and decides what the caller may see. */
+/** Identifies the caller of a request, and decides what the caller may see. */
 export class Access {
   readonly #instance: Instance;
   readonly #tokens: Tokens;
@@ -44,7 +50,10 @@ export class Access {
     this.#tokens = tokens;
   }
 
-  /** The token of an API request, or undefined without one. `also` lists scopes that an endpoint accepts besides the usual ones. */
+  /**
+   * Returns the token of an API request, or undefined if the request has none. `also` lists scopes that an endpoint
+   * accepts in addition to the usual scopes. Throws for an invalid token.
+   */
   token(request: Request, also: readonly Scope[] = []): Token | undefined {
     const credential = credentialOf(request);
     const parameter = request.query['private_token'];
@@ -70,7 +79,7 @@ export class Access {
     return token;
   }
 
-  /** The token of a request to an endpoint that requires one. */
+  /** Returns the token of a request to an endpoint that requires a token. Throws if the request has none. */
   requireToken(request: Request, also: readonly Scope[] = []): Token {
     const token = this.token(request, also);
     if (token === undefined) throw unauthorized();
@@ -83,7 +92,7 @@ export class Access {
     return token;
   }
 
-  /** The project that a path parameter names. */
+  /** Returns the project that a path parameter names. Throws if the caller cannot see this project. */
   project(request: Request, id: string, also: readonly Scope[] = []): ProjectRecord {
     const token = this.token(request, also);
     const project = this.#instance.project(id);
@@ -92,7 +101,7 @@ export class Access {
     return project;
   }
 
-  /** Like `project`, but requires the role of a maintainer. */
+  /** Does the same as `project`, but requires the role of a maintainer. */
   administeredProject(request: Request, id: string): ProjectRecord {
     const token = this.requireToken(request);
     const project = this.project(request, id);

@@ -4,7 +4,10 @@ import type { Token } from '../tokens.ts';
 import type { ApiContext } from './context.ts';
 import { notFound } from './error.ts';
 
-/** Information about the instance, the token and its memberships: `/version`, `/metadata`, `/user`, `/personal_access_tokens/self`, and the members of a group. */
+/**
+ * Serves information about the instance, the token and its memberships: `/version`, `/metadata`, `/user`,
+ * `/personal_access_tokens/self`, and the members of a group.
+ */
 export function accountRoutes({ access, present }: ApiContext, version: string): Router {
   const router = Router();
   const revision = '5f9a2c41b7e';
@@ -35,7 +38,7 @@ export function accountRoutes({ access, present }: ApiContext, version: string):
     });
   });
 
-  // A maintainer's token may do here what the Owner of a group may do.
+  // Here, a maintainer's token has the rights of a group's Owner.
   router.get('/groups/:id/members/all/:user_id', (request, response) => {
     const token = access.requireToken(request);
     const group = access.group(request, request.params.id);
@@ -50,7 +53,7 @@ export function accountRoutes({ access, present }: ApiContext, version: string):
   });
 
   router.get('/personal_access_tokens/self', (request, response) => {
-    // Any valid token may read its own data, whatever its scopes.
+    // Any valid token may read its own data, whatever its scopes are.
     const token = access.requireToken(request, ['read_repository']);
     response.json({
       id: token.id,

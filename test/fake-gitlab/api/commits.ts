@@ -6,7 +6,7 @@ import type { ApiContext } from './context.ts';
 import { ApiError, notFound } from './error.ts';
 import { choice, text } from './query.ts';
 
-/** Routes for commits: a single commit, the history of a ref, the refs that contain a commit, and the merge base. */
+/** Serves a single commit, the history of a ref, the refs that contain a commit, and the merge base of commits. */
 export function commitRoutes({ access, pagination, present }: ApiContext, git: Git): Router {
   const router = Router();
 
@@ -77,7 +77,7 @@ async function lines(git: Git, repository: Repository, args: readonly string[]):
   return output.toString().split('\n').slice(0, -1);
 }
 
-/** git exits with status 1 if there is no merge base. */
+/** Returns the merge base, or undefined if there is none. In this case, git exits with status 1. */
 async function mergeBase(git: Git, repository: Repository, ids: readonly string[]): Promise<string | undefined> {
   try {
     const [base] = await lines(git, repository, ['merge-base', ...ids]);

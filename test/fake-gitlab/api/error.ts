@@ -13,12 +13,15 @@ export class ApiError extends Error {
   }
 }
 
-/** A 404 such as `404 Project Not Found`: GitLab's text names the missing object. */
+/** Creates a 404 such as `404 Project Not Found`, where GitLab's text names the missing object. */
 export function notFound(what?: string): ApiError {
   return new ApiError(404, { message: what === undefined ? '404 Not Found' : `404 ${what} Not Found` });
 }
 
-/** A 404 for a missing database record. For these, unlike for objects of a repository, GitLab writes "found" in lower case. */
+/**
+ * Creates a 404 for a missing database record. For records, unlike for objects of a repository, GitLab writes "found"
+ * in lower case.
+ */
 export function noRecord(): ApiError {
   return new ApiError(404, { message: '404 Not found' });
 }
@@ -31,7 +34,7 @@ export function unauthorized(): ApiError {
   return new ApiError(401, { message: '401 Unauthorized' });
 }
 
-/** A 400 for an invalid parameter: Grape puts the text under `error`, not `message`. */
+/** Creates a 400 for an invalid parameter. Grape returns the text in `error`, not in `message`. */
 export function badParameter(text: string): ApiError {
   return new ApiError(400, { error: text });
 }

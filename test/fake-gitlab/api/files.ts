@@ -7,11 +7,11 @@ import { text } from './query.ts';
 
 interface Found {
   readonly data: Buffer;
-  /** GitLab's metadata of the file. It is sent as JSON and, prefixed with `X-Gitlab-`, as headers. */
+  /** GitLab's metadata of the file. GitLab sends them as JSON and, prefixed with `X-Gitlab-`, as headers. */
   readonly facts: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** Files by path, as JSON or raw, and blobs by id. A symlink's content is its target, as git stores it. */
+/** Serves files by path, as JSON or raw, and blobs by id. The content of a symlink is its target, as git stores it. */
 export function fileRoutes({ access }: ApiContext, git: Git): Router {
   const router = Router();
 
@@ -51,7 +51,8 @@ export function fileRoutes({ access }: ApiContext, git: Git): Router {
     const entry = await repository.entry(commit, path);
     const blob = entry?.type === 'blob' ? await repository.blob(entry.id) : undefined;
     if (entry === undefined || blob === undefined) throw notFound('File');
-    // Finding the last commit of a path starts a git process. Raw reads at a commit id must be fast, so they skip it.
+    // Finding the last commit of a path needs a git process. Raw reads at a commit id must be fast, so they omit this
+    // step.
     const exact = ref === commit.id && request.path.endsWith('/raw');
     const last = exact
       ? commit.id
@@ -81,7 +82,7 @@ export function fileRoutes({ access }: ApiContext, git: Git): Router {
 function announce(response: Response, facts: Found['facts']): void {
   for (const [name, value] of Object.entries(facts)) {
     const words = name.split('_').map((word) => word.charAt(0).toUpperCase() + word.slice(1));
-    // Header values are bytes: a name beyond Latin-1 is sent as UTF-8, one character per byte.
+    // Header values are bytes. A name beyond Latin-1 is sent as UTF-8, with one character for each byte.
     response.setHeader(`X-Gitlab-${words.join('-')}`, Buffer.from(String(value)).toString('latin1'));
   }
 }

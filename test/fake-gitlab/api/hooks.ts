@@ -35,23 +35,26 @@ const bodySchema = z
 
 type Body = z.infer<typeof bodySchema>;
 
-/** The limit of hook tests and resends per minute and token. */
+/** GitLab's limit on tests and resends of a webhook, per minute and token. */
 const MAX_TESTS_PER_MINUTE = 5;
 
-/** The maximum number of events per page (lib/api/hooks/events.rb). */
+/** The maximum number of events on a page (lib/api/hooks/events.rb). */
 const MAX_EVENTS_PER_PAGE = 20;
 
-/** Support for group hooks: available, missing from the licence, or unknown to the edition. */
+/** Whether group webhooks are available, missing from the licence, or missing from the edition. */
 export type GroupHooks = 'licensed' | 'unlicensed' | 'community';
 
 interface Owner {
   readonly scope: HookScope;
   readonly token: Token;
-  /** The project whose commits the test button sends in its payload. */
+  /** The project whose commits are in the payload of a test. */
   readonly example: ProjectRecord | undefined;
 }
 
-/** Hooks of projects (`/projects/:id/hooks`), groups (`/groups/:id/hooks`) and the system (`/hooks`). */
+/**
+ * Serves the webhooks of projects (`/projects/:id/hooks`), of groups (`/groups/:id/hooks`) and of the system
+ * (`/hooks`).
+ */
 export function hookRoutes(
   context: ApiContext,
   hooks: HookList,
@@ -104,7 +107,7 @@ export function hookRoutes(
     router.put(`${path}/:hook_id`, (request, response) => {
       const { hook } = one(request);
       const body = given(parsed(request));
-      // A secret must not follow the hook to another address.
+      // GitLab removes the secrets if the webhook gets another address.
       const moved = body.url !== undefined && body.url !== hook.settings.url;
       Object.assign(hook.settings, moved ? { token: null, signing_token: null } : {}, body);
       response.json(presented(hook));
@@ -121,7 +124,7 @@ export function hookRoutes(
       limit(`test ${hook.id} ${owner.token.value}`);
       await test(hook, owner, trigger, response);
     });
-    // Only for system hooks, GitLab responds with this short form: the test uses no real project.
+    // Only system hooks have this short form. Such a test uses no real project.
     if (path === '/hooks') {
       router.post(`${path}/:hook_id`, async (request, response) => {
         const { hook } = one(request);

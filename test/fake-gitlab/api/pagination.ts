@@ -1,10 +1,10 @@
 import type { Request, Response } from 'express';
 import { integer } from './query.ts';
 
-/** Above this number of items, GitLab does not count: `X-Total`, `X-Total-Pages` and the `last` link are omitted. */
+/** GitLab does not count lists with more items: it omits `X-Total`, `X-Total-Pages` and the `last` link. */
 const MAX_COUNTED_ITEMS = 10_000;
 
-/** Divides lists into pages and writes the headers with the link to the next page. */
+/** Divides lists into pages, and writes the headers that link to the next page. */
 export class Pagination {
   readonly #externalUrl: string;
   readonly #perPageMax: number;
@@ -19,9 +19,9 @@ export class Pagination {
   }
 
   /**
-   * One page of a list by its number. `gitaly` is for lists whose first page Gitaly produces: for these, GitLab always
-   * announces a page 2, and an extra page when the last page is full (lib/gitlab/pagination/gitaly_keyset_pager.rb).
-   * `countless` omits the totals, as for commits.
+   * Returns one page of a list by its number. `gitaly` is for lists whose first page comes from Gitaly. For these
+   * lists, the first page always links to page 2, and a full last page counts as two pages
+   * (lib/gitlab/pagination/gitaly_keyset_pager.rb). `countless` omits the totals, as for commits.
    */
   page<T>(
     request: Request,
@@ -56,8 +56,8 @@ export class Pagination {
   }
 
   /**
-   * The first page of the remaining list. The only header is the `next` link. Every full page has it, even the last:
-   * GitLab does not look ahead. `token` returns the parameters that continue after an item.
+   * Returns the first page of the remaining list. The only header is the `next` link. Every full page has this link,
+   * even the last, because GitLab does not look ahead. `token` returns the parameters that continue after an item.
    */
   keyset<T>(
     request: Request,
@@ -74,7 +74,7 @@ export class Pagination {
     return items;
   }
 
-  /** GitLab repeats all parameters in a link, including those of the path, in alphabetical order. */
+  /** Returns one link. GitLab repeats all parameters in a link, including those of the path, in alphabetical order. */
   #link(request: Request, changed: Record<string, string>, relation: string): string {
     const parameters: Record<string, string> = {
       page: '1',

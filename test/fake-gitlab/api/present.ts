@@ -3,7 +3,7 @@ import { lastPart, parentPath } from '../instance.ts';
 import { apiTime, type Commit, type Tag } from '../objects.ts';
 import type { Ref } from '../repository.ts';
 
-/** GitLab's JSON representation of its objects. */
+/** Creates GitLab's JSON representation of its objects. */
 export class Present {
   readonly #instance: Instance;
   readonly externalUrl: string;
@@ -88,7 +88,10 @@ export class Present {
     };
   }
 
-  /** A tag. `commit` is null if it does not point at a commit. The time and the message are those of the tag object. */
+  /**
+   * Represents a tag. `commit` is null if the tag does not point at a commit. The time and the message are those of the
+   * tag object.
+   */
   async tag(project: ProjectRecord, ref: Ref): Promise<object> {
     const { repository } = project;
     const object = await repository.tagObject(ref);
@@ -136,7 +139,10 @@ export class Present {
   }
 }
 
-/** The message of an annotated tag without the final line end that git adds; empty for a lightweight tag. */
+/**
+ * Returns the message of an annotated tag without the final line end that git adds. Returns an empty text for a
+ * lightweight tag.
+ */
 export function tagMessage(tag: Tag | undefined): string {
   return tag?.message.replace(/\n$/, '') ?? '';
 }

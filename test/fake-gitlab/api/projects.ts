@@ -7,7 +7,7 @@ import { choice, flag, text } from './query.ts';
 
 const orders = ['id', 'name', 'path', 'created_at', 'updated_at', 'last_activity_at'] as const;
 
-/** `/projects`, `/projects/:id`, `/groups/:id` and `/groups/:id/projects`. */
+/** Serves `/projects`, `/projects/:id`, `/groups`, `/groups/:id` and `/groups/:id/projects`. */
 export function projectRoutes(context: ApiContext): Router {
   const { instance, access, pagination, present } = context;
   const router = Router();
@@ -88,7 +88,7 @@ function filtered(request: Request, projects: readonly ProjectRecord[]): readonl
 function sorted(request: Request, projects: readonly ProjectRecord[]): readonly ProjectRecord[] {
   const order = choice(request, 'order_by', orders, 'created_at');
   const sign = choice(request, 'sort', ['asc', 'desc'], 'desc') === 'asc' ? 1 : -1;
-  // Ids increase with the time of creation. For other sort keys, they break ties.
+  // Ids increase with the time of creation. They also order projects whose other sort keys are equal.
   const compare = (one: ProjectRecord, other: ProjectRecord): number => {
     if (order === 'name' || order === 'path')
       return lastPart(one.fullPath).localeCompare(lastPart(other.fullPath)) || one.id - other.id;

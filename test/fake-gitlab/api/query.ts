@@ -1,14 +1,17 @@
 import type { Request } from 'express';
 import { badParameter } from './error.ts';
 
-/** A parameter as text, or undefined if it is missing. The last value of a repeated parameter counts, as in Rack. */
+/**
+ * Returns a parameter as text, or undefined if it is missing. The last value of a repeated parameter counts, as in
+ * Rack.
+ */
 export function text(request: Request, name: string): string | undefined {
   const value: unknown = request.query[name];
   const last: unknown = Array.isArray(value) ? value.at(-1) : value;
   return typeof last === 'string' ? last : undefined;
 }
 
-/** A boolean parameter, or undefined if it is missing. */
+/** Returns a boolean parameter, or undefined if it is missing. Throws ApiError 400 for another value. */
 export function flag(request: Request, name: string): boolean | undefined {
   const value = text(request, name);
   if (value === undefined || value === '') return undefined;
@@ -17,7 +20,7 @@ export function flag(request: Request, name: string): boolean | undefined {
   throw badParameter(`${name} is invalid`);
 }
 
-/** An integer parameter, or the default. */
+/** Returns an integer parameter, or the default. Throws ApiError 400 for another value. */
 export function integer(request: Request, name: string, byDefault: number): number {
   const value = text(request, name);
   if (value === undefined || value === '') return byDefault;
@@ -25,7 +28,7 @@ export function integer(request: Request, name: string, byDefault: number): numb
   return Number(value);
 }
 
-/** A parameter with a fixed set of values, or the default. */
+/** Returns a parameter with a fixed set of values, or the default. Throws ApiError 400 for another value. */
 export function choice<Word extends string>(
   request: Request,
   name: string,

@@ -4,7 +4,7 @@ import type { ApiContext } from './context.ts';
 import { ApiError, forbidden, notFound } from './error.ts';
 import { choice, text } from './query.ts';
 
-/** Routes for tags and branches of a repository: lists and single refs. */
+/** Serves the tags and branches of a repository, as lists and one by one. */
 export function refRoutes({ access, pagination, present }: ApiContext): Router {
   const router = Router();
 
@@ -68,7 +68,10 @@ async function ordered(repository: Repository, prefix: string, order: 'name' | '
   return (await repository.tagsByVersion()).flatMap((name) => refs.get(prefix + name) ?? []);
 }
 
-/** `^v` matches names that begin with v, `v$` names that end with v, `v` names that contain v. Case does not matter. */
+/**
+ * Filters refs by `search`: `^v` matches names that begin with v, `v$` names that end with v, and `v` names that
+ * contain v. Case is ignored.
+ */
 function searched(request: Request, refs: Ref[]): Ref[] {
   const search = text(request, 'search');
   if (search === undefined || search === '') return refs;

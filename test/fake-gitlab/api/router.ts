@@ -2,7 +2,7 @@ import { Router, type ErrorRequestHandler, type RequestHandler } from 'express';
 import { Moved } from './access.ts';
 import { ApiError } from './error.ts';
 
-/** `/api/v4`: the given routes, and GitLab's error responses. */
+/** Serves `/api/v4`, with the given routes and GitLab's error responses. `latencyMs` delays every response. */
 export function apiRouter(parts: readonly Router[], externalUrl: string, latencyMs: number): Router {
   const router = Router();
   router.use(headers, latency(latencyMs), ...parts);
@@ -55,7 +55,7 @@ function failures(externalUrl: string): ErrorRequestHandler {
   };
 }
 
-/** Express itself refuses malformed percent-encoding and bodies that are not JSON. */
+/** Express itself rejects malformed percent-encoding and bodies that are not JSON. */
 function badRequest(error: unknown): ApiError | undefined {
   const status = error instanceof Error && 'status' in error ? error.status : undefined;
   return status === 400 ? new ApiError(400, { error: '400 Bad Request' }) : undefined;

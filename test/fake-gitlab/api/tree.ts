@@ -11,10 +11,10 @@ interface Listed {
   readonly path: string;
 }
 
-/** Gitaly's order for paged listings: all trees, then all blobs, then all submodules, each by the bytes of the path. */
+/** Gitaly's order of paged listings: all trees, then all blobs, then all submodules, each by the bytes of the path. */
 const rank = { tree: 0, blob: 1, commit: 2 } as const;
 
-/** `/projects/:id/repository/tree`. */
+/** Serves `/projects/:id/repository/tree`. */
 export function treeRoutes({ access, pagination }: ApiContext): Router {
   const router = Router();
   const listings = new Map<string, Promise<readonly Listed[]>>();
@@ -46,7 +46,7 @@ export function treeRoutes({ access, pagination }: ApiContext): Router {
     );
   });
 
-  /** The id and the path of a tree determine its listing, so all pages share one. */
+  /** Returns a listing that all pages share. The id and the path of a tree determine its listing. */
   function remembered(
     repository: Repository,
     id: string,
@@ -65,7 +65,7 @@ export function treeRoutes({ access, pagination }: ApiContext): Router {
   return router;
 }
 
-/** The cursor after an entry, in Gitaly's opaque form. */
+/** Returns the cursor after an entry, in Gitaly's opaque form. */
 function pageToken({ path, entry }: Listed): string {
   return Buffer.from(JSON.stringify({ FileName: path, Type: entry.type.toUpperCase() })).toString('base64');
 }
