@@ -29,7 +29,7 @@ describe('the demo', () => {
     await rm(temporaryRoot, { recursive: true, force: true });
   });
 
-  test('publishes, builds, upgrades, compares the checksums with those of direct mode, and leaves nothing behind', async () => {
+  test('publishes and builds two versions, finds the checksums of direct mode, and leaves nothing behind', async () => {
     const demo = start([], {});
     expect(await demo.ended).toBe(0);
     const steps = demo.output.match(/^\d+\. .*$/gm)?.map((line) => Number(line.split('.')[0]));
@@ -48,18 +48,18 @@ describe('the demo', () => {
       /hello@v1\.1\.0, h1:\S{43}=: the same/,
       /start page {2}http:\/\/127\.0\.0\.1:\d+\//,
     ]);
-    // No colours, which are for terminals only, and no secrets.
+    // Colours are for terminals only, and secrets must not appear.
     expect(demo.output).not.toContain('\u001B');
     expect(demo.output).not.toMatch(/glpat-[^…]{8}/);
     await nothingIsLeft(demo);
   }, 120_000);
 
-  test('with --stay, runs until it is interrupted, even if public modules are not available', async () => {
+  test('runs with --stay until it is interrupted, even if public modules are not available', async () => {
     const demo = start(['--stay'], { GOPROXY: 'http://127.0.0.1:9', GOSUMDB: 'off' });
     await says(demo, 'Ctrl-C stops everything');
     inOrder(demo.output, [
       'rsc.io/quote could not be fetched',
-      'The demo goes on without it',
+      'The demo continues without it',
       '$ go run .\n  Hello again, from v1.1.0\n',
       'not shown: rsc.io/quote',
     ]);
@@ -70,7 +70,7 @@ describe('the demo', () => {
     await nothingIsLeft(demo);
   }, 120_000);
 
-  test('removes everything when it is interrupted in the middle', async () => {
+  test('removes everything if it is interrupted', async () => {
     const demo = start([], {});
     await says(demo, '$ go get gitlab.example/platform/hello@v1.0.0');
     demo.interrupt();
@@ -79,7 +79,7 @@ describe('the demo', () => {
     await nothingIsLeft(demo);
   }, 120_000);
 
-  test('says what is missing when it cannot continue', async () => {
+  test('reports which program is missing', async () => {
     const demo = start([], { PATH: temporaryRoot });
     expect(await demo.ended).toBe(1);
     expect(demo.output).toMatch(/The demo stopped early: .*\bgo\b.*ENOENT/);
@@ -88,7 +88,7 @@ describe('the demo', () => {
 
   function start(args: readonly string[], env: Record<string, string>): RunningDemo {
     const root = fileURLToPath(new URL('../../', import.meta.url));
-    // A separate process group shows whether the demo leaves processes behind.
+    // A process group of its own shows whether the demo leaves processes behind.
     const child = spawn(process.execPath, ['--import', 'tsx', 'test/demo/demo.ts', ...args], {
       cwd: root,
       env: { ...process.env, TMPDIR: temporaryRoot, ...env },
@@ -115,11 +115,11 @@ describe('the demo', () => {
   }
 
   async function nothingIsLeft(demo: RunningDemo): Promise<void> {
-    // The compiler process of tsx ends a moment after its parent.
+    // The compiler process of tsx ends shortly after its parent.
     await expect
       .poll(() => groupRuns(demo.pid), { timeout: 10_000, message: 'a process of the demo still runs' })
       .toBe(false);
-    // tsx keeps its compile cache.
+    // tsx keeps its compile cache in this folder.
     expect((await readdir(temporaryRoot)).filter((name) => !name.startsWith('tsx-'))).toEqual([]);
     for (const [url] of demo.output.matchAll(/http:\/\/127\.0\.0\.1:\d{4,}\//g))
       await expect(fetch(url)).rejects.toThrow('fetch failed');

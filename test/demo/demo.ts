@@ -8,7 +8,10 @@ import { startGitLab } from '../fake-gitlab/stand-in.ts';
 import { play, startModpress, type Finale } from './story.ts';
 import { Terminal } from './terminal.ts';
 
-/** `npm run demo [-- --stay]`: shows all of modpress in a minute, on this machine only, and leaves nothing behind. */
+/**
+ * Runs the demo: `npm run demo [-- --stay]`. It shows the main functions of modpress in a minute. It uses only this
+ * machine, apart from one public module, and leaves nothing behind.
+ */
 async function main(): Promise<number> {
   const stay = readArguments();
   if (stay === undefined) return 2;
@@ -34,7 +37,7 @@ async function perform(terminal: Terminal, signal: AbortSignal, stay: boolean): 
   const stage = { terminal, gitlab, folder: temporaryRoot.path, signal };
   terminal.step('Start a GitLab');
   terminal.note(
-    `A small fake GitLab plays gitlab.example at ${gitlab.url}. It has real git repositories, the API and webhooks.`,
+    `A stand-in for GitLab plays gitlab.example at ${gitlab.url}. It has real git repositories, the API and webhooks.`,
   );
   const { service, secret } = await startModpress(stage);
   await using running = service;
@@ -67,7 +70,7 @@ function summarise(terminal: Terminal, finale: Finale, stay: boolean): void {
   terminal.note('Ctrl-C stops everything and removes all files.');
 }
 
-/** Whether to stay at the end. Prints a usage error and returns undefined if the arguments are wrong. */
+/** Reports whether to stay at the end. If the arguments are wrong, prints a usage error and returns undefined. */
 function readArguments(): boolean | undefined {
   try {
     return parseArgs({ options: { stay: { type: 'boolean', default: false } } }).values.stay;

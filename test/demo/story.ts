@@ -11,38 +11,41 @@ import type { StandIn } from '../fake-gitlab/stand-in.ts';
 import { goEnv } from '../proxy/go.ts';
 import type { Terminal } from './terminal.ts';
 
-/** The host name that the fake GitLab plays, because a module path cannot contain a port. */
+/**
+ * The host name of the stand-in for GitLab in module paths. A module path cannot contain a port, so the real address
+ * cannot be used.
+ */
 const HOST = 'gitlab.example';
 const LIBRARY = `${HOST}/platform/hello`;
 const EXTERNAL = 'rsc.io/quote';
-/** The time-out for fetching the public module. */
+/** The timeout for fetching the public module. */
 const PUBLIC_MODULE_TIMEOUT_MS = 30_000;
-/** The time-out for publishing a version. */
+/** The timeout for publishing a version. */
 const PUBLISH_TIMEOUT_MS = 20_000;
 
-/** The objects that all steps of the demo use. */
+/** The objects that all steps of the demo share. */
 export interface Stage {
   readonly terminal: Terminal;
   readonly gitlab: StandIn;
-  /** A folder that is removed afterwards. */
+  /** A folder that is removed at the end. */
   readonly folder: string;
   readonly signal: AbortSignal;
 }
 
-/** The results of the demo: addresses, folders, and the settings of the developer's shell. */
+/** The results of the demo: addresses, folders, the developer's token, and what could not be shown. */
 export interface Finale {
   readonly modpressUrl: string;
   readonly gitlabUrl: string;
   readonly library: string;
   readonly program: string;
   readonly moduleCache: string;
-  /** The token of the developer, who may push. */
+  /** The token of the developer, which can push. */
   readonly token: string;
-  /** Why the public module is missing; undefined if it is not. */
+  /** The reason why the public module is missing, or undefined if it is not missing. */
   readonly missing: string | undefined;
 }
 
-/** Starts modpress as its users do, with settings that keep all files in the folder of the demo. */
+/** Starts modpress as users start it, with settings that keep all files in the folder of the demo. */
 export async function startModpress({
   terminal,
   gitlab,
@@ -81,14 +84,18 @@ export async function startModpress({
   return { service, secret };
 }
 
-/** All steps after the start of modpress: publishes two versions of a library, and builds a program with each and with an untagged commit. */
+/**
+ * Runs all steps after the start of modpress. They publish two versions of a library. They build a program with each
+ * version, and with a commit that has no tag.
+ */
 export async function play(stage: Stage, service: Service, secret: string): Promise<Finale> {
   const { terminal, gitlab, folder } = stage;
   const token = gitlab.rootToken;
   const environment: NodeJS.ProcessEnv = {
     ...gitEnvironment(),
     MY_TOKEN: token,
-    // Only the build cache and the checksum database are those of this machine's Go settings.
+    // The build cache and the checksum database come from the Go settings of this machine. All other settings are
+    // fixed.
     ...(await goSettings(folder)),
   };
   const [library, program] = await createProjects(stage);
@@ -130,9 +137,9 @@ export async function play(stage: Stage, service: Service, secret: string): Prom
   });
   const missing = outside.ok
     ? undefined
-    : `${EXTERNAL} could not be fetched: modpress gets public modules from the GOPROXY of this machine, and that request failed.`;
+    : `${EXTERNAL} could not be fetched. modpress requests public modules from the GOPROXY of this machine, and this request failed.`;
   if (missing !== undefined)
-    terminal.failure(`${missing}\nThe demo goes on without it: private modules do not need the internet.`);
+    terminal.failure(`${missing}\nThe demo continues without it, because private modules do not need the internet.`);
   await terminal.run(file('main.go', greeter(outside.ok)), inProgram);
   await expectOutput(terminal, inProgram, 'Hello from v1.0.0', outside.ok);
 
@@ -184,18 +191,18 @@ async function addWebhook({ gitlab, terminal }: Stage, service: Service, secret:
       '--data tag_push_events=true --data push_events=false',
     ].join(' \\\n    '),
   );
-  // Sends this request without curl, which not every machine has.
+  // The demo sends this request itself, because not every machine has curl.
   const answer = await call(gitlab, path, {
     method: 'POST',
     body: { url, token: secret, tag_push_events: true, push_events: false },
   });
   if (answer.status !== 201)
-    throw new Error(`GitLab returned ${answer.status} for the new webhook: ${answer.bytes.toString()}`);
+    throw new Error(`GitLab returned ${answer.status} to the request for a webhook: ${answer.bytes.toString()}`);
   const { id } = answer.json as { id: number };
   terminal.output(`201 Created: webhook ${id} of the group`);
 }
 
-/** Pushes a tag and measures the time until the version is available. Returns the checksum of the version. */
+/** Pushes a tag, and measures the time until the version is available. Resolves to the checksum of the version. */
 async function publish(
   stage: Stage,
   service: Service,
@@ -215,7 +222,9 @@ async function publish(
   return String(published['h1']);
 }
 
-/** Waits until a URL returns 200. Resolves to the time, in milliseconds since 1970. */
+/**
+ * Waits until a URL responds with 200. Resolves to the time, in ms since the epoch. Throws after PUBLISH_TIMEOUT_MS.
+ */
 async function available({ signal }: Stage, url: string): Promise<number> {
   const deadline = Date.now() + PUBLISH_TIMEOUT_MS;
   while (Date.now() < deadline) {
@@ -239,7 +248,7 @@ async function expectOutput(
     throw new Error(`the program does not print the text of ${EXTERNAL}`);
 }
 
-/** Compares the checksums with those that the go command computes from the repository without modpress. */
+/** Compares the checksums with the checksums that the go command computes from the repository without modpress. */
 async function proveChecksums({ terminal, gitlab }: Stage, sums: Readonly<Record<string, string>>): Promise<void> {
   terminal.step('Compare: without modpress, directly from git, the go command computes the same checksums');
   const queries = Object.keys(sums).map((version) => `${LIBRARY}@${version}`);
@@ -262,7 +271,7 @@ async function goSettings(folder: string): Promise<NodeJS.ProcessEnv> {
     GOCACHE: cache,
     GOSUMDB: sumdb,
     GOPATH: join(folder, 'go'),
-    // A killed go command leaves its temporary files behind.
+    // A killed go command leaves temporary files in this folder.
     TMPDIR: join(folder, 'temporary'),
     GOPRIVATE: '',
     GONOPROXY: '',
@@ -270,9 +279,9 @@ async function goSettings(folder: string): Promise<NodeJS.ProcessEnv> {
     GOTELEMETRY: 'off',
     GOWORK: 'off',
     GO111MODULE: 'on',
-    // Otherwise the files of the module cache could not be removed at the end.
+    // Without this flag, the files of the module cache could not be removed at the end.
     GOFLAGS: '-modcacherw',
-    // The go command must not access any repository directly.
+    // The go command must not access repositories directly.
     GOVCS: '*:off',
   };
 }
@@ -293,7 +302,7 @@ function greeter(external: boolean): string {
   return `package main\n\nimport (\n${imports.join('\n')}\n)\n\nfunc main() {\n${body.join('\n')}\n}\n`;
 }
 
-/** The first characters of a secret, enough to recognise it. */
+/** Returns the first characters of a secret, which are enough to recognise it. */
 function shortened(secret: string): string {
   return `${secret.slice(0, 8)}…`;
 }

@@ -20,7 +20,7 @@ export class Terminal {
   readonly #signal: AbortSignal;
   #steps = 0;
 
-  /** `signal` ends the running command. */
+  /** When `signal` aborts, the running command is killed. */
   constructor(screen: Screen, environment: NodeJS.ProcessEnv, signal: AbortSignal) {
     this.#screen = screen;
     this.#colours = screen.isTTY === true && !environment['NO_COLOR'];
@@ -42,7 +42,7 @@ export class Terminal {
     this.#indented(text, (line) => line);
   }
 
-  /** Shows a command as a person would type it. */
+  /** Shows a command in the form in which a user types it. */
   command(text: string): void {
     const [first = '', ...rest] = text.split('\n');
     this.#screen.write(`${[`$ ${this.#style(36, first)}`, ...rest.map((line) => this.#style(36, line))].join('\n')}\n`);
@@ -63,21 +63,21 @@ export class Terminal {
     this.#indented(text, (line) => this.#style(31, line));
   }
 
-  /** Shows a command, runs it in a POSIX shell and shows its output. Rejects if it fails. */
+  /** Shows a command, runs it in a POSIX shell, and shows its output. Rejects if the command fails. */
   async run(command: string, place: { folder: string; environment: NodeJS.ProcessEnv }): Promise<string> {
     const { ok, output } = await this.attempt(command, place);
     if (!ok) throw new Error(`this command failed: ${command}`);
     return output;
   }
 
-  /** Like `run`, for a command that may fail. It is killed after `timeoutMs` milliseconds. */
+  /** Does the same as `run`, but does not reject if the command fails. The command is killed after `timeoutMs` ms. */
   async attempt(
     command: string,
     { folder, environment, timeoutMs }: { folder: string; environment: NodeJS.ProcessEnv; timeoutMs?: number },
   ): Promise<Finished> {
     this.#signal.throwIfAborted();
     this.command(command);
-    // In a separate process group, all processes that the shell has started end together with it.
+    // The process group contains all processes that the shell starts, so that all of them can be killed together.
     const child = spawn('sh', ['-c', command], {
       cwd: folder,
       env: environment,
