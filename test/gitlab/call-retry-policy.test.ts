@@ -10,7 +10,7 @@ function failed(status: number, retryAfterMs?: number): ErrorResponse {
   return new ErrorResponse({ status, text: '', retryAfterMs }, `GitLab answered ${status}`, retryAfterMs ?? 60_000);
 }
 
-/** The waits after this many failures in a row. */
+/** Returns the wait after each of these consecutive failures, in ms. */
 function waits(call: typeof READ, failures: readonly unknown[]): (number | undefined)[] {
   const policy = new CallRetryPolicy(call);
   return failures.map((error) => policy.waitAfter(error));
@@ -22,12 +22,12 @@ test.each([
   ['a 502', failed(502)],
   ['a 503', failed(503, 7_000)],
   ['a 504', failed(504)],
-])('retries a read twice after %s', (_, error) => {
+])('the retry policy of a call retries a read twice after %s', (_, error) => {
   expect(waits(READ, [error, error, error])).toEqual([300, 1500, undefined]);
   expect(waits(ARCHIVE, [error, error, error])).toEqual([300, 1500, undefined]);
 });
 
-test('waits for a rate limit five times, and for an outage in between as well', () => {
+test('the retry policy of a call waits for a rate limit five times, and for two outages in between', () => {
   const limit = failed(429, 120_000);
   const outage = failed(503);
   expect(waits(READ, [limit, limit, outage, limit, limit, limit, outage, limit])).toEqual([
@@ -52,7 +52,7 @@ test.each([
   ['a refused token', READ, failed(401)],
   ['a missing role', READ, failed(403)],
   ['any other status', READ, failed(501)],
-  ['any other error', READ, new Error('the redis is down')],
-])('gives up at once after %s', (_, call, error) => {
+  ['any other error', READ, new Error('Redis is down')],
+])('the retry policy of a call gives up at once after %s', (_, call, error) => {
   expect(waits(call, [error])).toEqual([undefined]);
 });

@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => gitlab.close());
 
-test('returns the commit of a tag, also of an annotated one, and its time in UTC', async () => {
+test('the client returns the commit of a lightweight or annotated tag, with its time in UTC', async () => {
   expect(await client.tag(project.id, 'v1.0.0')).toEqual({
     name: 'v1.0.0',
     commit,
@@ -36,14 +36,14 @@ test('returns the commit of a tag, also of an annotated one, and its time in UTC
   expect(await client.tag(project.id, 'v9.0.0')).toBeUndefined();
 });
 
-test('returns all items of a list with several pages', async () => {
+test('the client returns all items of a list with several pages', async () => {
   expect(await all(client.tags(project.id))).toHaveLength(231);
   const tree = await all(client.tree(project.id, commit, ''));
   expect(tree.filter((entry) => entry.type === 'blob')).toHaveLength(352);
   expect((await all(client.tree(project.id, commit, 'd3'))).every((entry) => entry.path.startsWith('d3/'))).toBe(true);
 });
 
-test('returns files and blobs as git stores them, and undefined for a missing file', async () => {
+test('the client returns files and blobs as git stores them, and undefined for a missing file', async () => {
   expect((await client.file(project.id, commit, 'link', 100))?.toString()).toBe('big.bin');
   expect(await client.file(project.id, commit, 'nowhere', 100)).toBeUndefined();
   await expect(client.file(project.id, commit, 'big.bin', 100)).rejects.toThrow('big.bin is larger than 100 bytes');
@@ -53,7 +53,7 @@ test('returns files and blobs as git stores them, and undefined for a missing fi
 });
 
 test.each(['404 Commit Not Found', '404 Project Not Found', undefined])(
-  'does not take a 404 for the commit (%s) for a commit without files',
+  'the client does not treat a 404 for the commit (%s) as a commit without files',
   async (message) => {
     const missing = gitlab.faults.add({
       path: /\/(?:files|tree)\b/,
@@ -72,7 +72,7 @@ test.each(['404 Commit Not Found', '404 Project Not Found', undefined])(
   },
 );
 
-test('streams an archive: the first bytes arrive long before the last', async () => {
+test('the client streams an archive, so that the first bytes arrive long before the last', async () => {
   gitlab.faults.add({ path: /archive/, kind: { trickleBytesPerSecond: 2000 } });
   const archive = await client.archive(project.id, commit, '');
   const [first] = (await once(archive, 'data')) as [Buffer];
@@ -81,7 +81,7 @@ test('streams an archive: the first bytes arrive long before the last', async ()
   gitlab.faults.clear();
 });
 
-test('finds a moved project by its old path and by its id', async () => {
+test('the client finds a moved project by its old path and by its id', async () => {
   const moving = await gitlab.createProject('group/old');
   await gitlab.moveProject(moving, 'group/sub/new');
   expect(await client.project('group/old')).toMatchObject({ id: moving.id, path: 'group/sub/new' });
@@ -89,7 +89,7 @@ test('finds a moved project by its old path and by its id', async () => {
   expect(await client.project('group/never')).toBeUndefined();
 });
 
-describe('rejects with a Retry that says what to do', () => {
+describe('the client rejects with a Retry that explains what to do', () => {
   test.each([
     [401, {}, 'is GITLAB_TOKEN still valid', 300_000],
     [403, {}, 'read_api', 300_000],
@@ -115,14 +115,14 @@ describe('rejects with a Retry that says what to do', () => {
     });
   });
 
-  test('when nobody listens', async () => {
+  test('if no server listens', async () => {
     await expect(clientFor('http://127.0.0.1:9', 'x').tag(1, 'v1.0.0')).rejects.toMatchObject({
       name: 'Retry',
       message: expect.stringContaining('does not answer'),
     });
   });
 
-  test('after a redirect to another host, which gets no request and no token', async () => {
+  test('after a redirect to another host, and sends this host neither a request nor the token', async () => {
     const seen: unknown[] = [];
     await using other = await listen((request, response) => {
       seen.push(request.headers.authorization);

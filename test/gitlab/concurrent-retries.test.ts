@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { listen } from '../services/http-stub.ts';
 
-test('many calls wait for a rate limit at once without a warning of Node', async () => {
+test('the client lets many calls wait for a rate limit at once without a warning from Node', async () => {
   const limited = new Set<string>();
   await using server = await listen((request, response) => {
     const url = request.url ?? '';

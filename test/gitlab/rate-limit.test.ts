@@ -15,13 +15,13 @@ describe('rateLimitPauseMs', () => {
   const past = String(Date.parse('2021-01-05T10:59:00Z') / 1000);
 
   test.each([
-    // As lib/gitlab/rack_attack.rb sends them.
+    // GitLab sends these headers in lib/gitlab/rack_attack.rb.
     [429, { 'retry-after': '25', 'ratelimit-remaining': '0', 'ratelimit-reset': soon, date }, 25_000],
     [429, { 'ratelimit-remaining': '0', 'ratelimit-reset': soon, date }, 30_000],
     [429, { 'retry-after': '7' }, 7_000],
     [429, { 'retry-after': '3600' }, 600_000],
     [429, {}, 0],
-    // As lib/gitlab/middleware/rack_attack_headers.rb sends them.
+    // GitLab sends these headers in lib/gitlab/middleware/rack_attack_headers.rb.
     [200, { 'ratelimit-remaining': '0', 'ratelimit-reset': soon, date }, 30_000],
     [200, { 'ratelimit-remaining': '1', 'ratelimit-reset': soon, date }, 0],
     [404, { 'ratelimit-remaining': '0', 'ratelimit-reset': soon, date }, 30_000],
@@ -31,11 +31,11 @@ describe('rateLimitPauseMs', () => {
     [200, { 'ratelimit-remaining': '0' }, 0],
     [503, { 'retry-after': '7' }, 0],
     [200, {}, 0],
-  ])('for status %i with %j is %i ms', (status, headers, pauseMs) => {
+  ])('returns, for status %i with headers %j, a pause of %i ms', (status, headers, pauseMs) => {
     expect(rateLimitPauseMs(new Response(null, { status, headers }), false)).toBe(pauseMs);
   });
 
-  test('goes by our own clock if the response has no Date', () => {
+  test('uses the local clock if the response has no Date', () => {
     const reset = String(Math.ceil(Date.now() / 1000) + 30);
     const pauseMs = rateLimitPauseMs(
       new Response(null, { headers: { 'ratelimit-remaining': '0', 'ratelimit-reset': reset } }),
@@ -65,7 +65,7 @@ describe('a rate limit of GitLab', () => {
   afterEach(() => gitlab.faults.clear());
   afterAll(() => gitlab.close());
 
-  /** A client, and the pauses that it passes on, in milliseconds. */
+  /** Creates a client that records the pauses which it passes on, in ms. */
   function recordingClient(): { client: GitLabClient; holds: number[] } {
     const holds: number[] = [];
     return {
@@ -79,7 +79,7 @@ describe('a rate limit of GitLab', () => {
     };
   }
 
-  /** The client of a replica that shares the rate limiter with the others. */
+  /** Creates the client of a replica, which shares the rate limiter with the other replicas. */
   function replica(rateLimiter: RateLimiter): GitLabClient {
     return new GitLabClient({
       url: gitlab.url,
@@ -89,7 +89,7 @@ describe('a rate limit of GitLab', () => {
     });
   }
 
-  test('in the middle of a long list is waited for', async () => {
+  test('in the middle of a long list makes the client wait and then continue the list', async () => {
     const { client, holds } = recordingClient();
     const limit = gitlab.faults.add({
       path: /tags\?.*page_token=/,
@@ -135,7 +135,7 @@ describe('a rate limit of GitLab', () => {
     expect(holds[0]).toBeLessThanOrEqual(62_000);
   });
 
-  test('that does not end is a Retry after five more calls', async () => {
+  test('that persists causes a Retry after five more calls', async () => {
     const { client } = recordingClient();
     const limit = gitlab.faults.add({
       path: /tags\/t1$/,
@@ -151,7 +151,7 @@ describe('a rate limit of GitLab', () => {
     ['3600', 600_000, [600_000]],
     [undefined, 60_000, []],
   ])(
-    'of more than two minutes or of unknown length (Retry-After: %s) is a Retry at once',
+    'that lasts more than two minutes or an unknown time (Retry-After: %s) causes a Retry at once',
     async (after, afterMs, expected) => {
       const { client, holds } = recordingClient();
       const limit = gitlab.faults.add({
@@ -166,9 +166,9 @@ describe('a rate limit of GitLab', () => {
   );
 
   test.each([
-    ["the project's", { 'Retry-After': '7' }, []],
-    ["the token's", { 'Retry-After': '7', 'RateLimit-Remaining': '0' }, [7_000]],
-  ])('for an archive is a Retry at once; only %s pauses other calls', async (_, headers, expected) => {
+    ['the limit of the project', { 'Retry-After': '7' }, []],
+    ['the limit of the token', { 'Retry-After': '7', 'RateLimit-Remaining': '0' }, [7_000]],
+  ])('for an archive causes a Retry at once (%s)', async (_, headers, expected) => {
     const { client, holds } = recordingClient();
     const limit = gitlab.faults.add({ path: /archive/, times: 100, kind: { status: 429, headers } });
     await expect(client.archive(project.id, commit, '')).rejects.toMatchObject({ name: 'Retry', afterMs: 7_000 });
@@ -176,7 +176,7 @@ describe('a rate limit of GitLab', () => {
     expect(holds).toEqual(expected);
   });
 
-  test('whose pause cannot be passed on is a Retry', async () => {
+  test('whose pause cannot be passed on causes a Retry', async () => {
     const down = new Retry('the rate limiter in Redis cannot be reached');
     const client = new GitLabClient({
       url: gitlab.url,

@@ -6,7 +6,10 @@ import { httpGet } from '../../src/io/http-get.ts';
 import { listen } from '../services/http-stub.ts';
 
 const MEGABYTES = 64;
-/** Sends this much in many small chunks, as fast as it can. It runs in its own process, because it has to be faster than the reader. */
+/**
+ * A server that sends MEGABYTES in many small chunks, as fast as it can. It runs in a process of its own, because it
+ * has to be faster than the reader.
+ */
 const SENDER = `
   const { createServer } = require('node:http');
   const { Readable } = require('node:stream');
@@ -15,7 +18,7 @@ const SENDER = `
   server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 `;
 
-test('keeps a body in the connection, and not in memory, until its reader takes it', async () => {
+test('httpGet keeps a body in the connection, and not in memory, until the reader takes it', async () => {
   const sender = spawn(process.execPath, ['-e', SENDER]);
   onTestFinished(() => void sender.kill());
   const [port] = (await once(sender.stdout, 'data')) as [Buffer];
@@ -32,11 +35,12 @@ test('keeps a body in the connection, and not in memory, until its reader takes 
     maxBuffered = Math.max(maxBuffered, process.memoryUsage().arrayBuffers - before);
   }
   expect(received).toBe(MEGABYTES * 2 ** 20);
-  // Uncollected garbage alone can be as large as the body. With the copies that fetch makes, it is twice as large.
+  // Uncollected garbage alone can be as large as the body. With fetch, which copies each chunk, it would be twice as
+  // large.
   expect(maxBuffered).toBeLessThan(MEGABYTES * 2 ** 20 * 1.25);
 }, 120_000);
 
-test('reports a body that breaks off to its reader, and a missing response to the caller', async () => {
+test('httpGet reports a body that breaks off to the reader, and a missing response to the caller', async () => {
   await using server = await listen((request, response) => {
     if (request.url === '/none') return request.socket.destroy();
     response.writeHead(200, { 'content-length': 100 }).write('part');

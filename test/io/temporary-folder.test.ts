@@ -17,7 +17,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A folder that a killed process left behind this many hours ago. */
+/** Creates a folder that a killed process left behind `hours` hours ago. */
 async function leaveBehind(name: string, hours: number): Promise<void> {
   await mkdir(join(folder, name));
   await writeFile(join(folder, name, 'module.zip'), 'x');
@@ -25,7 +25,7 @@ async function leaveBehind(name: string, hours: number): Promise<void> {
   await utimes(join(folder, name), time, time);
 }
 
-test('removes the old folders of killed processes at once, and every hour until it is stopped', async () => {
+test('the cleanup removes old folders of killed processes at once, and every hour until it is stopped', async () => {
   await leaveBehind('publish-old', 7);
   await leaveBehind('publish-young', 5);
   await leaveBehind('of-others', 7);
@@ -39,7 +39,7 @@ test('removes the old folders of killed processes at once, and every hour until 
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('turns a full disk into a Retry that names the folder, whichever error shows it', async () => {
+test('withTemporaryFolder turns a full disk into a Retry that names the folder, unless the store is full', async () => {
   const diskFull = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
   for (const error of [diskFull, new Retry('the archive from GitLab broke off', { cause: diskFull })]) {
     await expect(withTemporaryFolder(folder, () => Promise.reject(error))).rejects.toMatchObject({
