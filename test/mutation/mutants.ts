@@ -1,12 +1,12 @@
-/** A mutant breaks a rule on purpose. It replaces one passage of one file. */
+/** A rule that is broken on purpose by replacing one passage of one file. */
 export interface Mutant {
   /** The rule that no longer holds. */
   readonly breaks: string;
   readonly file: string;
-  /** The passage. It occurs exactly once in the file, without regard to white space and line breaks. */
+  /** The passage, which occurs exactly once in the file. White space and line breaks do not count. */
   readonly find: string;
   readonly replace: string;
-  /** The folder or file of the tests that have to fail. */
+  /** The folder or file of the tests that must fail. */
   readonly tests:
     | 'test/module'
     | 'test/resolve'
@@ -30,19 +30,19 @@ function sweep(file: string, breaks: string, find: string, replace: string): Mut
   return { file: `src/sweep/${file}`, breaks, find, replace, tests: 'test/sweep' };
 }
 
-/** Each mutant has to make its tests fail. When the rule of a mutant moves to another place, the mutant moves too. */
+/** Each mutant must make its tests fail. If a rule moves to another place, its mutant must follow. */
 export const MUTANTS: readonly Mutant[] = [
   module('check-files.ts', 'vendored files are left out', 'if (isVendored(file.path, isGo124) || ', 'if ('),
   module('check-files.ts', 'nested modules are left out', 'isInside(file.path, nested) || ', ''),
   module(
     'check-files.ts',
-    'a GO.MOD in upper case makes a nested module',
+    'GO.MOD marks a nested module too',
     "path.slice(slash).toLowerCase() === 'go.mod'",
     "path.slice(slash) === 'go.mod'",
   ),
   module(
     'check-files.ts',
-    'a symlink called go.mod makes no nested module',
+    'a symlink named go.mod marks no nested module',
     "slash > 0 && kind === 'file' && path",
     'slash > 0 && path',
   ),
@@ -73,19 +73,19 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   module(
     'check-files.ts',
-    'the root go.mod is in lower case',
+    'the name of the root go.mod must be in lower case',
     "path !== 'go.mod' && path.toLowerCase() === 'go.mod' ?",
     "path !== path && path.toLowerCase() === 'go.mod' ?",
   ),
   module(
     'check-files.ts',
-    'directories whose names differ only in case collide',
+    'the names of directories can collide too',
     'reason = this.#check(path.slice(0, slash), true);',
     'reason = undefined;',
   ),
   module(
     'check-files.ts',
-    'a name is a file or a directory',
+    'a name cannot be both a file and a directory',
     'if (sameKind === undefined) return',
     'if (false as boolean) return',
   ),
@@ -97,26 +97,31 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   module(
     'unicode.ts',
-    'names are folded by the rules of Unicode, not by lower-casing',
+    'names are compared by Unicode case folding, not by lower-casing',
     'return Array.from(text, (char) => {',
     'if (text !== "") return text.toLowerCase();\n  return Array.from(text, (char) => {',
   ),
   module(
     'unicode.ts',
-    'the letters are those of Go',
+    'letters are the letters of Go',
     'return inRanges(letters, char.codePointAt(0) ?? 0);',
     'return /\\p{L}|\\p{M}|\\p{N}/u.test(char);',
   ),
   module(
     'hash.ts',
-    'a checksum covers the names in byte order',
+    'a checksum is computed over names in byte order',
     'return Buffer.compare(Buffer.from(a), Buffer.from(b));',
     'return a < b ? -1 : 1;',
   ),
-  module('hash.ts', 'a checksum line has two spaces', '${file.sha256}  ${file.name}', '${file.sha256} ${file.name}'),
   module(
     'hash.ts',
-    'the checksum of a go.mod covers its name',
+    'a line of the checksum contains two spaces',
+    '${file.sha256}  ${file.name}',
+    '${file.sha256} ${file.name}',
+  ),
+  module(
+    'hash.ts',
+    'the checksum of a go.mod includes the name go.mod',
     "[{ name: 'go.mod', sha256",
     "[{ name: 'go.sum', sha256",
   ),
@@ -128,60 +133,70 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   module('zip/writer.ts', 'LICENSE has at most 16 MiB', "path === 'LICENSE' ? MAX_LICENSE : MAX_ZIP", 'MAX_ZIP'),
   module('zip/writer.ts', 'go.mod has at most 16 MiB', "path === 'go.mod' ? MAX_GOMOD : ", ''),
-  module('zip/writer.ts', 'LICENSE may have exactly 16 MiB', 'if (size > limit)', 'if (size >= limit)'),
-  module('zip/writer.ts', 'the limit of go.mod equals that of the go command', 'MAX_GOMOD = 16 *', 'MAX_GOMOD = 15 *'),
+  module('zip/writer.ts', 'a LICENSE of exactly 16 MiB is allowed', 'if (size > limit)', 'if (size >= limit)'),
+  module('zip/writer.ts', 'the limit of go.mod is the limit of the go command', 'MAX_GOMOD = 16 *', 'MAX_GOMOD = 15 *'),
   module('zip/writer.ts', 'a zip has at most 500 MiB', 'if (bytes > MAX_ZIP)', 'if (bytes < 0)'),
   module('zip/format.ts', 'many files need the 64-bit records', 'count >= ELSEWHERE_16;', 'count > 0xffffff;'),
   module('zip/writer.ts', 'a module has at most 500 MiB', 'if (this.#total > MAX_ZIP)', 'if (this.#total < 0)'),
-  module('path.ts', 'no name ends in a dot', "if (element.endsWith('.')) return 'trailing dot in path element';", ''),
   module(
     'path.ts',
-    'no name is reserved on Windows',
+    'a name must not end in a dot',
+    "if (element.endsWith('.')) return 'trailing dot in path element';",
+    '',
+  ),
+  module(
+    'path.ts',
+    'a name must not be reserved on Windows',
     'if (WINDOWS_NAMES.test(short)) return',
     'if (false as boolean) return',
   ),
   module(
     'path.ts',
-    'no module path has a tilde and digits at its end',
+    'a name in a module path must not end in a tilde and digits',
     "if (kind === 'module' && /~[0-9]+$/.test(short))",
     'if (false as boolean)',
   ),
   module(
     'path.ts',
-    'no element of a module path begins with a dot',
+    'an element of a module path must not begin with a dot',
     "if (kind === 'module' && element.startsWith('.'))",
     'if (false as boolean)',
   ),
   module(
     'path.ts',
-    'no module path begins with a dash',
+    'a module path must not begin with a dash',
     "if (kind === 'module' && path.startsWith('-'))",
     'if (false as boolean)',
   ),
   module(
     'path.ts',
-    'the first element has a dot',
+    'the first element must contain a dot',
     "if (!first.includes('.')) return 'missing dot in first path element';",
     '',
   ),
-  module('path.ts', 'the first element is a host in lower case', 'if (invalid) return', 'if (false as boolean) return'),
   module(
     'path.ts',
-    'no module path ends in an invalid version suffix',
+    'the first element must be a host in lower case',
+    'if (invalid) return',
+    'if (false as boolean) return',
+  ),
+  module(
+    'path.ts',
+    'a module path must not end in an invalid version suffix',
     "if (splitPathVersion(path) === undefined) return 'invalid version suffix';",
     '',
   ),
-  module('path.ts', 'an escaped name has no upper case', '/[A-Z]|\\P{ASCII}', '/\\P{ASCII}'),
-  module('path.ts', 'an escaped name is ASCII', '|\\P{ASCII}|', '|'),
-  module('path.ts', '/v1 is no version suffix', "&& major !== '/v1' ?", '?'),
+  module('path.ts', 'an escaped name must not contain upper case', '/[A-Z]|\\P{ASCII}', '/\\P{ASCII}'),
+  module('path.ts', 'an escaped name must be ASCII', '|\\P{ASCII}|', '|'),
+  module('path.ts', '/v1 is not a valid suffix', "&& major !== '/v1' ?", '?'),
   module(
     'path.ts',
-    'gopkg.in has its own version suffixes',
+    'gopkg.in has its own suffixes',
     "if (path.startsWith('gopkg.in/')) {",
     "if (path.startsWith('gopkg.invalid/')) {",
   ),
   module('path.ts', 'upper case is escaped', '`!${char.toLowerCase()}`', 'char.toLowerCase()'),
-  module('path.ts', 'a ! without a letter is no escape', '|!(?![a-z])', ''),
+  module('path.ts', 'a single ! is not a valid escape', '|!(?![a-z])', ''),
   module(
     'version.ts',
     'numbers have no leading zeros',
@@ -196,7 +211,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   module(
     'version.ts',
-    'a canonical version keeps no build metadata except +incompatible',
+    '+incompatible is the only build metadata that remains',
     "parsed.build === '+incompatible' ? parsed.build : ''",
     'parsed.build',
   ),
@@ -204,35 +219,40 @@ export const MUTANTS: readonly Mutant[] = [
   module('version.ts', 'numbers compare as numbers', 'return a.length - b.length || (a < b', 'return (a < b'),
   module(
     'version.ts',
-    'numeric identifiers come before all others',
+    'numeric identifiers come before other identifiers',
     'return xNumeric ? -1 : 1;',
     'return xNumeric ? 1 : -1;',
   ),
   module(
     'version.ts',
-    'a version with +incompatible matches a path without a suffix',
+    '+incompatible matches only a path without a suffix',
     " || version.endsWith('+incompatible');",
     ';',
   ),
   module(
     'version.ts',
-    'v0.0.0- pseudo-versions stay valid for .v1',
+    'v0.0.0- pseudo-versions are valid for .v1',
     "if (version.startsWith('v0.0.0-') && suffix === '.v1') return true;",
     '',
   ),
-  module('version.ts', '-unstable is no part of the major version', "pathMajor.replace(/-unstable$/, '')", 'pathMajor'),
-  module('version.ts', 'a pseudo-version has fourteen digits', '\\d{14}', '\\d{8,14}'),
+  module(
+    'version.ts',
+    '-unstable is not part of the major version',
+    "pathMajor.replace(/-unstable$/, '')",
+    'pathMajor',
+  ),
+  module('version.ts', 'the timestamp of a pseudo-version has fourteen digits', '\\d{14}', '\\d{8,14}'),
   module('pseudo.ts', 'a pseudo-version comes after its base', '+ 1n}-0.', '}-0.'),
   module(
     'pseudo.ts',
-    'a pre-release base keeps its name',
+    'a base that is a pre-release keeps its pre-release part',
     "if (prereleaseOf(canonical) !== '') return",
     'if (false as boolean) return',
   ),
-  module('pseudo.ts', 'there is no version before v1.0.0-0', 'before < 0n', 'before < -1n'),
+  module('pseudo.ts', 'no version comes before v1.0.0-0', 'before < 0n', 'before < -1n'),
   module(
     'pseudo.ts',
-    'a pseudo-version without a base has no +incompatible',
+    'a pseudo-version without a base cannot be +incompatible',
     "build === '' ? '' : { reason:",
     "build !== '?' ? '' : { reason:",
   ),
@@ -249,7 +269,12 @@ export const MUTANTS: readonly Mutant[] = [
     "if (canonical === '' || !split || !matchesMajor(canonical, split.major)) {",
     'if (false as boolean) {',
   ),
-  module('modfile.ts', 'a retraction has an upper bound', '? [second, third] : []', '? [second, second] : []'),
+  module(
+    'modfile.ts',
+    'a retraction of an interval reads its upper bound',
+    '? [second, third] : []',
+    '? [second, second] : []',
+  ),
   module(
     'modfile.ts',
     'the lower bound of a retraction is retracted',
@@ -276,7 +301,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   module(
     'modfile.ts',
-    'a byte order mark is no white space',
+    'a byte order mark is not white space',
     "return text.replace(GO_SPACE, '');",
     'return text.trim();',
   ),
@@ -292,17 +317,17 @@ export const MUTANTS: readonly Mutant[] = [
     'if (++modules > 1 || args.length !== 1) throw',
     'if (args.length !== 1) throw',
   ),
-  module('modfile.ts', 'of a lax go version, only the first two numbers are used', 'return lax;\n', 'return text;\n'),
+  module('modfile.ts', 'only the first two numbers of a lax go version count', 'return lax;\n', 'return text;\n'),
   module(
     'modfile.ts',
-    'a pre-release of a patch release is no go version',
+    'a pre-release of a patch release is not a go version',
     'if (patch !== undefined && kind !== undefined) return false;',
     '',
   ),
   module('modfile.ts', 'a comment ends the module line', "raw.replace(/\\/\\/.*$/s, '')", 'raw'),
   module(
     'modfile-syntax.ts',
-    'comments in C style are refused',
+    'comments in C style are invalid',
     "if (text.startsWith('/*', length)) throw",
     'if (false as boolean) throw',
   ),
@@ -310,26 +335,26 @@ export const MUTANTS: readonly Mutant[] = [
   module('modfile-syntax.ts', 'blocks of two words are skipped', 'head.length > 1 || ', ''),
   module(
     'modfile-syntax.ts',
-    'a block has an end',
+    'a block must have an end',
     "throw new ModfileSyntaxError('unterminated block');",
     'return lines.length;',
   ),
   module(
     'modfile-syntax.ts',
-    'a quoted string has an end',
+    'a quoted string must have an end',
     "if (quoted === undefined) throw new ModfileSyntaxError('unterminated string');",
     'if (quoted === undefined) return { kind: "word", text };',
   ),
   resolve(
     'choose-version.ts',
-    'a version of a commit is its highest tag',
+    'the version of a commit is its highest tag',
     'compareVersions(highest, version) < 0)',
     'compareVersions(highest, version) > 0)',
   ),
-  resolve('choose-version.ts', 'retracted versions do not count', '!isRetracted(version) &&', ''),
+  resolve('choose-version.ts', 'retracted versions do not count for a commit', '!isRetracted(version) &&', ''),
   resolve(
     'choose-version.ts',
-    'only tags before a commit are a base',
+    'only a tag on an ancestor of a commit can be a base',
     ' && (await repositories.isAncestor(place.project.id, tag.commit, revision.id))',
     '',
   ),
@@ -347,38 +372,38 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   resolve(
     'check-pseudo-version.ts',
-    'the length of the commit is checked',
+    'the length of the commit id is checked',
     'if (revision !== short) {',
     'if (!short.startsWith(revision) && !revision.startsWith(short)) {',
   ),
   resolve(
     'check-pseudo-version.ts',
-    'the base of a pseudo-version comes before it',
+    'the base of a pseudo-version is an ancestor of its commit',
     'if (await repositories.isAncestor(place.project.id, candidate.commit, commit)) return undefined;',
     'return undefined;',
   ),
   resolve(
     'check-pseudo-version.ts',
-    'a pseudo-version with v1 needs a base',
+    'a v1 pseudo-version needs a base',
     "place.major === '' && majorOf(version) === 'v1'",
     "place.major === 'x'",
   ),
   resolve(
     'repositories.ts',
-    'a commit is reachable from a branch or tag',
+    'a commit must be reachable from a branch or tag',
     'return (await this.#gitlab.isReachable(projectId, commit.id)) ? commit : undefined;',
     'return commit;',
   ),
-  resolve('revision.ts', 'a commit has at least seven digits', '{7,40}', '{4,40}'),
+  resolve('revision.ts', 'a commit id has at least seven digits', '{7,40}', '{4,40}'),
   resolve(
     'go-mod.ts',
-    'go.mod and v2/go.mod do not both declare v2',
+    'go.mod and v2/go.mod must not both declare v2',
     'if (plainClaims && versionedClaims) throw',
     'if (false as boolean) throw',
   ),
   resolve(
     'tag.ts',
-    'the path has .git only if go.mod declares it',
+    'the root contains .git only if a go.mod declares it',
     'const root = declared.has(pathAt(withGit, directory, version)) ? withGit : withoutGit;',
     'const root = withGit;',
   ),
@@ -398,7 +423,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   sweep(
     'scan-decision.ts',
-    'a push within an hour of another is found',
+    'the sweep finds a push less than an hour after another',
     'const ACTIVITY_DELAY_MS = 65 * 60_000;',
     'const ACTIVITY_DELAY_MS = 0;',
   ),
@@ -441,16 +466,15 @@ export const MUTANTS: readonly Mutant[] = [
     'return missing.filter((key) => !missingBefore.has(key)).length;',
     'return missingBefore.size + missing.length;',
   ),
-  {
-    file: 'src/gitlab/targets.ts',
-    breaks: 'a project that waits for its deletion has not moved',
-    find: 'return hasCode && !isBeingDeleted;',
-    replace: 'return hasCode;',
-    tests: 'test/sweep',
-  },
+  sweep(
+    '../gitlab/targets.ts',
+    'a project that is marked for deletion does not count as moved',
+    'return hasCode && !isBeingDeleted;',
+    'return hasCode;',
+  ),
   sweep(
     'scan-decision.ts',
-    'projects that failed last time come last',
+    'projects that failed in the last sweep come last',
     'due.sort((a, b) => Number(hasFailed(state, a.project)) - Number(hasFailed(state, b.project)));',
     '',
   ),
@@ -469,14 +493,14 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   sweep(
     'outage-detector.ts',
-    'several failures in a row are an outage',
+    'several consecutive failures are an outage',
     'return this.#failuresInARow >= OUTAGE_FAILURES;',
     'return false;',
   ),
-  sweep('outage-detector.ts', 'a project that failed before is no outage', 'failedBefore || ', ''),
+  sweep('outage-detector.ts', 'a project that failed before does not count as an outage', 'failedBefore || ', ''),
   sweep(
     'outage-detector.ts',
-    'a 403 is no outage',
+    'a 403 does not count as an outage',
     '(error instanceof ErrorResponse && error.status === 403)',
     'false',
   ),
@@ -488,8 +512,8 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   {
     file: 'src/publish/transaction.ts',
-    breaks: 'an outcome of another module under the same tag is not replaced',
-    find: 'tagOutcome !== undefined && tagOutcome.module !== path',
+    breaks: 'an outcome of another module under the same tag stays',
+    find: 'an outcome of another module under the same tag remains',
     replace: 'false as boolean',
     tests: 'test/publish/transaction.test.ts',
   },
@@ -502,7 +526,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/publish/publisher.ts',
-    breaks: 'a tag that published another module before keeps that outcome',
+    breaks: 'a tag that published another module before keeps the outcome of this module',
     find: "tagOutcome: recorded?.status === 'published' ? recorded : undefined",
     replace: 'tagOutcome: undefined',
     tests: 'test/publish/transaction.test.ts',
@@ -516,7 +540,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/publish/publisher.ts',
-    breaks: 'a tag has an outcome under its new path as well',
+    breaks: 'a tag has an outcome under its new path too',
     find: 'if (recorded && outcome.tag !== name)',
     replace: 'if (recorded && outcome.tag === undefined)',
     tests: 'test/sweep',
@@ -537,14 +561,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: 'src/build/archive-or-blobs.ts',
-    breaks: 'very many missing blobs wait for an archive',
+    breaks: 'a build waits for an archive if very many blobs are missing',
     find: 'return missing > MANY_BLOBS;',
     replace: 'return false;',
     tests: 'test/publish/many-tags.test.ts',
   },
   {
     file: 'src/build/archive-or-blobs.ts',
-    breaks: 'a version is built from blobs if GitLab refuses its archive',
+    breaks: 'a build uses blobs if the archive is refused',
     find: 'error.status === 429',
     replace: 'error.status === 430',
     tests: 'test/publish/many-tags.test.ts',

@@ -7,7 +7,7 @@ describe('a passage', () => {
   it.each([
     ['on one line', 'if (a && b) return c;'],
     ['broken after an operator and indented', 'if (a &&\n      b)\n  return c;'],
-    ['broken after a bracket, with a comma behind the last line', 'if (\n  a &&\n  b,\n) return c;'],
+    ['broken after a bracket, with a comma after the last line', 'if (\n  a &&\n  b,\n) return c;'],
     ['without spaces', 'if(a&&b)return c;'],
   ])('is found %s', (_, source) => {
     expect(findPassage(`first(); ${source} last();`, 'if (a && b) return c;')).toEqual([
@@ -16,7 +16,7 @@ describe('a passage', () => {
   });
 
   it.each([
-    ['a word that is cut in two', 'if (a && b) re turn c;'],
+    ['a word that is divided in two', 'if (a && b) re turn c;'],
     ['two words in one', 'if (a && b) returnc;'],
     ['other signs', 'if (a || b) return c;'],
     ['a string with other white space', "if (a && b) return  'x  y';"],
@@ -33,15 +33,15 @@ describe('a passage', () => {
     expect(replacePassage('a;\n  b(\n    c,\n  );\nd;', 'b(c)', '$&')).toBe('a;\n  $&;\nd;');
   });
 
-  it('is not replaced where it occurs twice or never', () => {
+  it('is not replaced if it occurs twice or never', () => {
     expect(replacePassage('b(c); b( c );', 'b(c)', 'x')).toBeUndefined();
     expect(replacePassage('b(d);', 'b(c)', 'x')).toBeUndefined();
   });
 });
 
-describe('the passage of every mutant', () => {
+describe('the passage of each mutant', () => {
   it.each(MUTANTS.map(({ file, breaks, find }) => [`${file}: ${breaks}`, file, find] as const))(
-    'is in the source once: %s',
+    'occurs exactly once in the source: %s',
     (_, file, find) => {
       const source = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
       expect(findPassage(source, find)).toHaveLength(1);

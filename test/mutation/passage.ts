@@ -1,7 +1,7 @@
 /**
- * The places in a source where a passage occurs. White space and line breaks are ignored, and so is the trailing comma that
- * a formatter adds to the last of several lines: a passage is still found after the source was reformatted. White space
- * within a word and between two words is not ignored.
+ * Returns the places in a source at which a passage occurs. The search ignores white space, line breaks, and the
+ * trailing comma that a formatter adds to the last of several lines, so that it also works after reformatting. It does
+ * not ignore white space within a word or between two words.
  */
 export function findPassage(source: string, passage: string): { readonly start: number; readonly end: number }[] {
   return Array.from(source.matchAll(patternOf(passage)), ({ index, 0: text }) => ({
@@ -10,14 +10,14 @@ export function findPassage(source: string, passage: string): { readonly start: 
   }));
 }
 
-/** Replaces the passage, which has to occur exactly once. Returns undefined if it does not. */
+/** Replaces the passage, which must occur exactly once. Returns undefined if it does not. */
 export function replacePassage(source: string, passage: string, replacement: string): string | undefined {
   const [place, ...others] = findPassage(source, passage);
   if (place === undefined || others.length > 0) return undefined;
   return source.slice(0, place.start) + replacement + source.slice(place.end);
 }
 
-/** Splits text into strings, which a formatter does not change, words and single characters. */
+/** Matches strings, which a formatter does not change, words, and single characters. */
 const TOKEN = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|[\w$]+|[^\s\w$]/gu;
 
 const IS_WORD = /^[\w$]/u;

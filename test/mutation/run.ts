@@ -9,21 +9,24 @@ import { MUTANTS, type Mutant } from './mutants.ts';
 import { replacePassage } from './passage.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-/** How many mutants are tested at the same time. */
+/** The number of mutants that are tested concurrently. */
 const SIDE_BY_SIDE = 2;
-/** In milliseconds. Tests that run for longer count as failed, because the mutant made them hang. */
+/**
+ * The maximum duration of a test run, in ms. If a run takes longer, the mutant made it hang, so the tests have noticed
+ * the mutant.
+ */
 const TIME_LIMIT_MS = 600_000;
 
-/** Files that take longer than all other files of their folder together, so they run last. */
+/** The files that take longer than all other files of their folder together. They run last. */
 const SLOW = '**/properties.test.ts';
-/** Temporary files of a run are in this folder of the copy, and are removed with the copy even if the run is killed. */
+/** The folder in the copy for temporary files. It is removed with the copy, even if the test run is killed. */
 const TEMPORARY = 'temporary';
 
 type Fate = 'killed' | 'SURVIVED' | 'NOT FOUND';
 
 /**
- * Breaks one rule at a time in a copy of the project and runs the tests, which have to fail. Resolves to the exit status:
- * 1 if a mutant survived, if its passage was not found, or if the run was interrupted.
+ * Breaks one rule at a time in a copy of the project, and runs the tests, which must fail. Resolves to the exit status.
+ * The status is 1 if a mutant survived, a passage was not found, or the run was interrupted.
  */
 async function run(mutants: readonly Mutant[], interrupted: AbortSignal): Promise<number> {
   const started = performance.now();
@@ -34,7 +37,9 @@ async function run(mutants: readonly Mutant[], interrupted: AbortSignal): Promis
     await using copy = await copyProject();
     for (let suite = suites.shift(); suite && !interrupted.aborted; suite = suites.shift()) {
       if (!(await passes(suite, copy.folder, interrupted)) && !interrupted.aborted)
-        throw new Error(`${suite} fails without a mutant, so a failure with a mutant would prove nothing`);
+        throw new Error(
+          `${suite} fails without a mutant, so its failure with a mutant would not show that it notices the mutant`,
+        );
       process.stdout.write(`passes    ${suite}, without a mutant\n`);
     }
     for (let mutant = waiting.shift(); mutant && !interrupted.aborted; mutant = waiting.shift()) {
@@ -68,7 +73,7 @@ async function judge({ file, find, replace, tests }: Mutant, folder: string, int
   }
 }
 
-/** Whether the tests in the folder pass. Stops at the first failure, and runs the quick tests first. */
+/** Reports whether the tests in the folder pass. Runs the fast tests first, and stops at the first failure. */
 async function passes(tests: string, folder: string, interrupted: AbortSignal): Promise<boolean> {
   if (tests !== 'test/module') return succeeds([tests], folder, interrupted);
   return (
@@ -101,12 +106,12 @@ async function succeeds(selection: readonly string[], folder: string, interrupte
   const [status] = (await once(child, 'exit')) as [number | null];
   clearTimeout(timer);
   interrupted.removeEventListener('abort', stop);
-  // Processes that the tests have started end too.
+  // This also kills the processes that the tests have started.
   stop();
   return status === 0;
 }
 
-/** Kills a process and every process that it has started. */
+/** Kills a process and all processes that it has started. */
 function killGroup({ pid }: ChildProcess): void {
   if (pid === undefined) return;
   try {
@@ -122,8 +127,7 @@ async function copyProject(): Promise<AsyncDisposable & { folder: string }> {
     await cp(join(ROOT, name), join(folder, name), { recursive: true });
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   await mkdir(join(folder, TEMPORARY));
-  // Without the global set-up of the whole suite, which requires MinIO. Only withdraw.test.ts needs a service, and it finds or
-  // starts Redis itself.
+  // The copy has no global set-up, because these tests need no services.
   await writeFile(
     join(folder, 'vitest.mutation.config.ts'),
     'export default { test: { testTimeout: 60_000, hookTimeout: 120_000, expect: { poll: { timeout: 10_000 } }, pool: "forks" } };\n',
