@@ -1,6 +1,9 @@
 import * as fc from 'fast-check';
 
-/** Random and adversarial input for the module rules: whatever a git repository or a request can contain. */
+/**
+ * Generates random and adversarial input for the module rules, with everything that a git repository or a request can
+ * contain.
+ */
 
 /** A file of a tree. */
 interface FuzzFile {
@@ -16,7 +19,10 @@ export interface FuzzTree {
   readonly files: readonly FuzzFile[];
 }
 
-/** Characters for which rules differ: unusual case folding, marks, characters that Windows or Go forbid. */
+/**
+ * Characters for which rules differ: characters with unusual case folding, marks, and characters that Windows or Go
+ * forbid.
+ */
 const TELLING = [
   'a',
   'A',
@@ -150,11 +156,11 @@ const NAMES = [
   '\u{1f600}.go',
 ];
 
-/** The first text in most cases, else one of the others. */
+/** Generates the first text in most cases, and otherwise one of the others. */
 const usually = (text: string, ...others: readonly string[]) =>
   fc.oneof({ weight: 4, arbitrary: fc.constant(text) }, { weight: 1, arbitrary: fc.constantFrom(...others) });
 
-/** A text of such characters. */
+/** Generates a text of such characters. */
 export const tellingText = fc
   .array(
     fc.oneof(
@@ -165,7 +171,9 @@ export const tellingText = fc
   )
   .map((parts) => parts.join(''));
 
-/** The name of a file or directory in git: never empty, `.` or `..`, and without slash and NUL. */
+/**
+ * Generates the name of a file or directory in git. It is never empty, `.` or `..`, and contains no slash and no NUL.
+ */
 const element = fc
   .oneof(
     { weight: 8, arbitrary: fc.constantFrom(...NAMES) },
@@ -174,10 +182,10 @@ const element = fc
   )
   .filter((name) => name !== '' && name !== '.' && name !== '..' && name.isWellFormed());
 
-/** A path in git. */
+/** Generates a path in git. */
 export const treePath = fc.array(element, { minLength: 1, maxLength: 5 }).map((elements) => elements.join('/'));
 
-/** A path with at most one unusual element, so that most trees of such paths are legal. */
+/** Generates a path with at most one unusual element, so that most trees of such paths are valid. */
 const ordinaryPath = fc
   .tuple(
     fc.array(fc.constantFrom('a', 'b', 'c', 'sub', 'vendor', 'x'), { maxLength: 4 }),
@@ -227,7 +235,7 @@ const REST = [
   '/* no */\n',
 ];
 
-/** A go.mod that varies in what decides the vendor rule. */
+/** Generates a go.mod that varies in the lines which decide the vendor rule. */
 const vendorGoMod = fc
   .tuple(
     usually('module a.b/c', 'module "a.b/c"', '', '\ufeffmodule a.b/c'),
@@ -237,7 +245,10 @@ const vendorGoMod = fc
   )
   .map(([module, go, rest, end]) => [module, '', go, rest].join('\n').replaceAll('\n', end));
 
-/** Names that fold to the same text, or nearly. There are few of them, so files collide with files and directories. */
+/**
+ * Generates names that fold to the same text, or to almost the same text. There are few such names, so that files
+ * collide with files and directories.
+ */
 const lookalike = fc
   .array(
     fc.oneof(
@@ -251,7 +262,10 @@ const lookalike = fc
   .map((chars) => chars.join(''));
 const lookalikePath = fc.array(lookalike, { minLength: 1, maxLength: 3 }).map((elements) => elements.join('/'));
 
-/** Files, of which one in ten is a symlink. No path occurs twice. A file can have the path of a directory: git rules that out, the module rules do not. */
+/**
+ * Generates files with different paths. One in ten is a symlink. A file can have the path of a directory, which git
+ * does not allow, but the module rules must handle.
+ */
 const filesAt = (path: fc.Arbitrary<string>, maxLength: number) =>
   fc.uniqueArray(
     fc.record<FuzzFile>({
@@ -262,7 +276,10 @@ const filesAt = (path: fc.Arbitrary<string>, maxLength: number) =>
     { maxLength, selector: (file) => file.path },
   );
 
-/** A tree, mostly with a go.mod at its root. Most trees are legal, except those of lookalike or unusual names. */
+/**
+ * Generates a tree, which usually has a go.mod at its root. Most trees are valid, except trees with lookalike or
+ * unusual names.
+ */
 export const tree = fc
   .record({
     module: fc.constantFrom('gitlab.example/g/lib', 'gitlab.example/g/lib/v2', 'gopkg.in/yaml.v2'),
@@ -289,7 +306,7 @@ export const tree = fc
     };
   });
 
-/** A text like a module path, often a legal one. */
+/** Generates a text that is similar to a module path. Many of these texts are valid module paths. */
 export const modulePathText = fc
   .tuple(
     usually(
@@ -367,7 +384,7 @@ const identifier = fc.oneof(
 const suffix = (sign: string) =>
   fc.array(identifier, { maxLength: 3 }).map((parts) => (parts.length === 0 ? '' : sign + parts.join('.')));
 
-/** A text like a version: a release, a pre-release, a pseudo-version, or nearly one. */
+/** Generates a text that is, or is similar to, a release, a pre-release or a pseudo-version. */
 export const versionText = fc.oneof(
   {
     weight: 5,
@@ -501,7 +518,7 @@ const legalLine = fc.constantFrom(
   'godebug default=go1.21',
 );
 
-/** A text like a go.mod. */
+/** Generates a text that is similar to a go.mod. */
 export const modfileText = fc
   .tuple(
     fc.constantFrom('', '\ufeff', 'module a.b/c\n', 'module a.b/c\ngo 1.24\n', 'module "a.b/c"\n', 'module `a.b/c`\n'),
@@ -529,7 +546,7 @@ export const modfileText = fc
   )
   .map(([start, lines, end]) => start + lines.join(end) + end);
 
-/** The text in base64, with inserted bytes that are not valid UTF-8. */
+/** Generates such a text with inserted bytes that are not valid UTF-8, in base64. */
 export const brokenUtf8 = (text: fc.Arbitrary<string>) =>
   fc
     .tuple(

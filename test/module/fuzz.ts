@@ -6,12 +6,12 @@ import { keepRegression } from './regressions.ts';
 
 const USAGE = 'Usage: npm run fuzz -- [--seconds N] [--seed N] [--only NAME]\n';
 
-/** Number of inputs that are tried of one property before the next. */
+/** The number of inputs that are tried for one property before the next property. */
 const ROUND_INPUTS = 1_000;
 
 /**
- * Compares random input with golang.org/x/mod until the time is over or the signal is aborted. Resolves to the exit status:
- * 1 for a counter-example.
+ * Compares the results for random input with golang.org/x/mod until the time is over or the signal aborts. Resolves to
+ * the exit status, which is 1 for a counter-example.
  */
 async function fuzz(
   seconds: number,
@@ -37,7 +37,7 @@ async function fuzz(
         if (!result.failed) continue;
         const [value] = result.counterexample ?? [];
         process.stdout.write(
-          `${name}, seed ${seed}: ${JSON.stringify(value)}\nkept as test/module/regressions/${keepRegression(name, value)}\n`,
+          `${name}, seed ${seed}: ${JSON.stringify(value)}\nstored as test/module/regressions/${keepRegression(name, value)}\n`,
         );
         const { ours, theirs } = await answers(oracle, value);
         process.stdout.write(`modpress: ${JSON.stringify(ours)}\nx/mod:    ${JSON.stringify(theirs)}\n`);
@@ -52,7 +52,9 @@ async function fuzz(
     process.stdout.write(`${String(inputs).padStart(9)} ${name}, ${perSecond(inputs, milliseconds)} a second\n`);
   const all = counts.reduce((sum, { inputs }) => sum + inputs, 0);
   const took = counts.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-  process.stdout.write(`no difference in ${all} inputs, ${perSecond(all, took)} a second; seeds ${firstSeed} and up\n`);
+  process.stdout.write(
+    `no difference in ${all} inputs, ${perSecond(all, took)} a second; the first seed was ${firstSeed}\n`,
+  );
   return 0;
 }
 

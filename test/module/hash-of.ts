@@ -4,7 +4,7 @@ import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
 import { ModuleZip } from '../../src/module/zip/writer.ts';
 
-/** The h1 of a module zip with these files, computed by the zip writer. */
+/** Returns the h1 of a module zip with these files, computed by the zip writer. */
 export async function hashOf(
   module: string,
   version: string,

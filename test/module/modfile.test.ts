@@ -100,7 +100,7 @@ const GO_MODS = [
   'go 1.25\n\u200b\n',
 ];
 
-describe('a go.mod is parsed as by golang.org/x/mod/modfile', () => {
+describe('a go.mod is parsed as golang.org/x/mod/modfile parses it', () => {
   test.each(GO_MODS)('%j', async (text) => {
     expect(declaredPath(Buffer.from(text))).toBe((await oracle.ask({ Op: 'modulePath', Text: text })).Text);
     const { OK, Text, Parts } = await oracle.ask({ Op: 'parseLax', Text: text });
@@ -109,7 +109,7 @@ describe('a go.mod is parsed as by golang.org/x/mod/modfile', () => {
     expect(ours).toEqual(OK ? { go: Text, bounds: Parts ?? [] } : undefined);
   });
 
-  test('the newer vendor rule applies to go 1.24 and later alone', () => {
+  test('of go 1.24 or later, and no other, has the newer vendor rule', () => {
     expect(
       ['go 1.24', 'go 1.24.0', 'go 1.24rc1', 'go 1.24.x', 'go 1.100', 'go 2.0'].filter((go) => !asksForNewRule(go)),
     ).toEqual([]);
@@ -131,7 +131,7 @@ test.each([
   'v1.2.0+incompatible',
   'main',
   '',
-])('%j is in a retracted range exactly if semver.Compare says so', async (version) => {
+])('version %j is in a retracted range exactly if semver.Compare says so', async (version) => {
   for (const [low, high] of [
     ['v1.0.0', 'v1.2.0'],
     ['v1.0.0', 'v1.0.0'],

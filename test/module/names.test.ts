@@ -22,7 +22,7 @@ import { Oracle } from './oracle.ts';
 const oracle = new Oracle();
 afterAll(() => oracle.close());
 
-/** Characters that are legal in some places of a path alone. */
+/** Characters that are valid only in some places of a path. */
 const PUNCTUATION = Array.from('!"#$%&\'()*+,-.:;<=>?@[\\]^_`{|}~');
 
 const MODULE_PATHS = [

@@ -14,22 +14,25 @@ const answerSchema = z.object({
   Int: z.number(),
 });
 
-/** An answer of golang.org/x/mod: `OK` and `Error` of a check, or the text, parts or number that a function returns. */
+/**
+ * The answer of golang.org/x/mod. It contains `OK` and `Error` of a check, or the text, the parts or the number that a
+ * function returns.
+ */
 export type OracleAnswer = z.infer<typeof answerSchema>;
 
-/** A question; see oracle/main.go for what each `Op` takes. */
+/** A question. oracle/main.go defines the fields that each `Op` uses. */
 export interface Question {
   readonly Op: string;
   readonly Text?: string;
   readonly Other?: string;
   readonly Int?: number;
-  /** In base64, instead of `Text`, for bytes that JSON cannot represent. */
+  /** Replaces `Text` for bytes that JSON cannot represent, in base64. */
   readonly Bytes?: string;
   readonly Parts?: readonly string[];
   readonly Files?: readonly { Path: string; Symlink?: boolean; Content?: string }[];
 }
 
-/** The real golang.org/x/mod in a separate process, which processes requests in order. */
+/** Runs the real golang.org/x/mod in a separate process, which answers questions in order. */
 export class Oracle {
   readonly #folder = mkdtempSync(join(tmpdir(), 'modpress-oracle-'));
   readonly #process: ChildProcessWithoutNullStreams;
@@ -43,17 +46,17 @@ export class Oracle {
       cwd: fileURLToPath(new URL('oracle', import.meta.url)),
       encoding: 'utf8',
     });
-    if (built.status !== 0) throw new Error(`the oracle does not build: ${built.stderr}`);
+    if (built.status !== 0) throw new Error(`the oracle cannot be built: ${built.stderr}`);
     this.#process = spawn(binary);
     this.#lines = createInterface(this.#process.stdout);
     this.#lines.on('line', (line) => this.#waiting.shift()?.resolve(line));
     this.#process.stderr.on('data', (text) => (this.#errors += String(text)));
     this.#process.on('close', () => {
-      for (const { reject } of this.#waiting.splice(0)) reject(new Error(`the oracle is gone: ${this.#errors}`));
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error(`the oracle ended: ${this.#errors}`));
     });
   }
 
-  /** Asks one question. */
+  /** Resolves to the answer to one question. Rejects if the process ends first. */
   async ask(question: Question): Promise<OracleAnswer> {
     const line = new Promise<string>((resolve, reject) => void this.#waiting.push({ resolve, reject }));
     this.#process.stdin.write(`${JSON.stringify(question)}\n`);

@@ -19,10 +19,10 @@ describe('for random input, the rules agree with golang.org/x/mod', () => {
   });
 });
 
-describe('inputs that once gave a wrong result', () => {
+describe('an input that once gave a wrong result', () => {
   const cases = regressions();
 
-  test('each have a property', () => {
+  test('has a property', () => {
     const names = new Set(PROPERTIES.map(({ name }) => name));
     expect(cases.filter(({ property }) => !names.has(property))).toEqual([]);
   });

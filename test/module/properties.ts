@@ -37,14 +37,14 @@ import {
 } from './arbitraries.ts';
 import type { Oracle } from './oracle.ts';
 
-/** A rule that golang.org/x/mod defines: for each input, our result and that of x/mod must be equal. */
+/** A rule that golang.org/x/mod defines. For each input, modpress and x/mod must return equal results. */
 export interface Property {
   readonly name: string;
-  /** JSON values alone, so that a counter-example can be stored in a file. */
+  /** Generates JSON values only, so that a counter-example can be stored in a file. */
   readonly input: fc.Arbitrary<unknown>;
-  /** Our result and that of x/mod. */
+  /** Returns the result of modpress (`ours`) and the result of x/mod (`theirs`). */
   readonly answers: (oracle: Oracle, input: unknown) => Promise<{ ours: unknown; theirs: unknown }>;
-  /** Number of inputs that the tests try. */
+  /** The number of inputs that the tests try. */
   readonly runs: number;
 }
 
@@ -180,12 +180,15 @@ export const PROPERTIES: readonly Property[] = [
   }),
 ];
 
-/** Go replaces each invalid byte, JavaScript several at once. Neither gives a legal path. */
+/**
+ * Merges replacement characters. Go replaces each invalid byte, and JavaScript replaces several bytes at once. Neither
+ * result is a valid path.
+ */
 function inOne(text: string): string {
   return text.replaceAll(/\ufffd+/g, '\ufffd');
 }
 
-/** Makes a property with a typed input: the list has inputs of several types. */
+/** Creates a property with a typed input, because the list contains inputs of several types. */
 function property<T>(
   name: string,
   input: fc.Arbitrary<T>,
@@ -199,7 +202,8 @@ async function zipAnswers(
   oracle: Oracle,
   { module, version, files }: FuzzTree,
 ): Promise<{ ours: unknown; theirs: unknown }> {
-  // In the order of git, which is also that of an archive: it decides which of two colliding files is reported.
+  // Files are in git's order, which is also the order of an archive. This order decides which of two colliding files is
+  // reported.
   const inOrder = files.toSorted((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
   const theirFiles = inOrder.map(({ path, symlink, content }) => ({ Path: path, Symlink: symlink, Content: content }));
   const asked = Promise.all([

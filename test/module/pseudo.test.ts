@@ -26,7 +26,7 @@ const TIMES = [0, 951_782_400, 1_136_214_245, 1_709_164_799, 4_102_444_799];
 
 describe('pseudo-versions follow golang.org/x/mod/module', () => {
   test.each(['', 'v0', 'v1', 'v2', 'v10'].flatMap((major) => BASES.map((base) => ({ major, base }))))(
-    'major version "$major" and base "$base" give the same pseudo-version, with the same parts',
+    'major version "$major" and base "$base" result in the same pseudo-version with the same parts',
     async ({ major, base }) => {
       for (const seconds of TIMES) {
         const { Text: theirs } = await oracle.ask({ Op: 'pseudoVersion', Text: major, Other: base, Int: seconds });
@@ -61,7 +61,7 @@ describe('pseudo-versions follow golang.org/x/mod/module', () => {
     'v1.0.0-20060102150405-',
     'v1.2.3-pre.20060102150405-abc',
     'v1.2.01-0.20060102150405-abc',
-  ])('%j is parsed to the same parts, or rejected as there', async (version) => {
+  ])('%j has the same parts, or is rejected by both', async (version) => {
     expect(partsOf(version)).toEqual(await partsByGo(version));
   });
 });

@@ -12,7 +12,7 @@ export interface Regression extends z.infer<typeof regressionSchema> {
   readonly file: string;
 }
 
-/** All inputs in the folder. */
+/** Returns all inputs in the folder. */
 export function regressions(): readonly Regression[] {
   const files = readdirSync(REGRESSIONS).filter((file) => file.endsWith('.json'));
   return files.map((file) =>
@@ -20,7 +20,7 @@ export function regressions(): readonly Regression[] {
   );
 }
 
-/** Stores a counter-example, which the tests replay from then on. Returns the name of its file. */
+/** Stores a counter-example, which the tests use from then on. Returns the name of its file. */
 export function keepRegression(property: string, input: unknown): string {
   const text = `${JSON.stringify({ property, input }, undefined, 2)}\n`;
   const file = `${property.replaceAll(/[^a-z]+/g, '-')}-${createHash('sha256').update(text).digest('hex').slice(0, 8)}.json`;

@@ -7,18 +7,18 @@ import { foldCase, isLetter, isPrint } from '../../src/module/unicode.ts';
 
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-test('the tables are those of the installed Go', () => {
+test('the Unicode tables are equal to the tables of the installed Go', () => {
   const { stdout, stderr } = spawnSync('go', ['run', file('unicode/tables.go')], { encoding: 'utf8' });
   expect(stderr).toBe('');
   expect(readFileSync(file('../../src/module/unicode-tables.ts'), 'utf8')).toBe(stdout);
 });
 
-test('every code point has the class of the tables', () => {
+test('every code point has the class that the Unicode tables define', () => {
   expect(runs(isLetter)).toBe(LETTERS);
   expect(runs(isPrint)).toBe(PRINTABLE);
 });
 
-test('uses simple case folding, not lower-casing', () => {
+test('foldCase uses simple case folding, not lower-casing', () => {
   expect(foldCase('ABCxyz09')).toBe('abcxyz09');
   expect(foldCase('\u212a')).toBe('k');
   expect(foldCase('ſ')).toBe(foldCase('S'));
@@ -29,7 +29,7 @@ test('uses simple case folding, not lower-casing', () => {
   expect(FOLDS.split(' ').length).toBeGreaterThan(100);
 });
 
-/** The lengths of alternating gaps and runs of a class, outside ASCII: the format of the tables. */
+/** Returns the lengths of alternating gaps and runs of a class outside ASCII, in the format of the tables. */
 function runs(inClass: (char: string) => boolean): string {
   const lengths: string[] = [];
   let start = 0;

@@ -24,7 +24,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-test('reads the h1 that the go command computes, and the h1 of the go.mod', async () => {
+test('readModuleZip returns the h1 that the go command computes, and the h1 of the go.mod', async () => {
   await writeFile(path, await moduleZip({ 'go.mod': GO_MOD, 'a.go': 'package a\n', empty: '' }));
   const go = await goSays();
   expect(go.OK).toBe(true);
@@ -37,7 +37,7 @@ test('reads the h1 that the go command computes, and the h1 of the go.mod', asyn
   expect(await readModuleZip(path, MODULE, VERSION)).toMatchObject({ goModH1: undefined, fault: undefined });
 });
 
-test('reads a zip with the 64-bit end record that many files need', async () => {
+test('readModuleZip reads a zip with the 64-bit end record that many files need', async () => {
   const zip = with64BitEnd(await moduleZip({ 'go.mod': GO_MOD, 'a.go': 'package a\n' }));
   await writeFile(path, zip);
   const go = await goSays();
@@ -45,7 +45,7 @@ test('reads a zip with the 64-bit end record that many files need', async () => 
   expect(await readModuleZip(path, MODULE, VERSION)).toMatchObject({ h1: go.Text, fault: undefined });
 });
 
-test('notices every flipped bit for which the go command refuses the zip or finds another h1', async () => {
+test('readModuleZip detects every flipped bit for which the go command refuses the zip or computes another h1', async () => {
   const bytes = await moduleZip({ 'go.mod': GO_MOD, 'a.go': 'package a\n', b: 'bbbbbbbbbbbbbbbbbbbb' });
   await writeFile(path, bytes);
   const { h1 } = await readModuleZip(path, MODULE, VERSION);
@@ -60,7 +60,7 @@ test('notices every flipped bit for which the go command refuses the zip or find
     refused++;
     expect(await isGood(h1), `bit ${bit} of byte ${offset} of ${bytes.length}: ${go.Error}`).toBe(false);
   }
-  // With few refused zips, the test would prove little.
+  // The test must contain many zips that the go command refuses.
   expect(refused).toBeGreaterThan(bytes.length / 4);
 }, 120_000);
 
@@ -80,22 +80,22 @@ test('hashZip computes the h1 without checking CRC-32 values', async () => {
 
 describe('an invalid module zip', () => {
   test.each([
-    ['nothing', Buffer.of()],
-    ['text', Buffer.from('not a zip at all, but long enough to look for an end in it')],
-  ])('%s: is reported as damaged', async (_, bytes) => {
+    ['of no bytes', Buffer.of()],
+    ['of text', Buffer.from('not a zip at all, but long enough to look for an end in it')],
+  ])('%s is reported as damaged', async (_, bytes) => {
     await writeFile(path, bytes);
     await expect(readModuleZip(path, MODULE, VERSION)).rejects.toThrow(DamagedZip);
     await expect(hashZip(path)).rejects.toThrow(DamagedZip);
   });
 
   test.each([
-    ['a file of another version', [`${MODULE}@v1.2.4/a.go`], 'not below'],
-    ['a file twice', [`${MODULE}@${VERSION}/a.go`, `${MODULE}@${VERSION}/a.go`], 'twice'],
-    ['a directory', [`${MODULE}@${VERSION}/`], 'empty string'],
-    ['a name that Windows does not allow', [`${MODULE}@${VERSION}/aux.go`], 'Windows'],
-    ['a nested go.mod', [`${MODULE}@${VERSION}/sub/go.mod`], 'only go.mod allowed'],
-    ['a GO.MOD', [`${MODULE}@${VERSION}/GO.MOD`], 'only go.mod allowed'],
-  ])('%s: is reported as a fault', async (_, names, fault) => {
+    ['with a file of another version', [`${MODULE}@v1.2.4/a.go`], 'not below'],
+    ['with a file twice', [`${MODULE}@${VERSION}/a.go`, `${MODULE}@${VERSION}/a.go`], 'twice'],
+    ['with a directory', [`${MODULE}@${VERSION}/`], 'empty string'],
+    ['with a name that Windows does not allow', [`${MODULE}@${VERSION}/aux.go`], 'Windows'],
+    ['with a nested go.mod', [`${MODULE}@${VERSION}/sub/go.mod`], 'only go.mod allowed'],
+    ['with a GO.MOD', [`${MODULE}@${VERSION}/GO.MOD`], 'only go.mod allowed'],
+  ])('%s is reported with the fault', async (_, names, fault) => {
     const zip = new ZipFile();
     for (const name of names) {
       if (name.endsWith('/')) zip.addEmptyDirectory(name);
@@ -121,7 +121,7 @@ async function isGood(h1: string): Promise<boolean> {
   }
 }
 
-/** The same zip with the end records of a zip with 65,535 files or more (APPNOTE.TXT, 4.3.14 and 4.3.15). */
+/** Returns the same zip with the end records of a zip with 65,535 files or more (APPNOTE.TXT, 4.3.14 and 4.3.15). */
 function with64BitEnd(zip: Buffer): Buffer {
   const end = Buffer.from(zip.subarray(-22));
   const [count, size, offset] = [end.readUInt16LE(10), end.readUInt32LE(12), end.readUInt32LE(16)];

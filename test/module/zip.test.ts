@@ -26,13 +26,13 @@ const version = 'v1.2.3' as Version;
 
 const nothing = { sha256: '', content: Buffer.of() };
 
-/** A tree: names and contents; `null` is a symlink. */
+/** A tree, as contents by name. The content `null` is a symlink. */
 type Tree = Readonly<Record<string, string | null>>;
 
 const GO_123 = 'module a.b/c\n\ngo 1.23\n';
 const GO_124 = 'module a.b/c\n\ngo 1.24\n';
 
-/** Vendor folders in every place where the two rules agree or differ. */
+/** Vendor folders in every place in which the two rules agree or differ. */
 const VENDORED: Tree = {
   'vendor/c/d.go': 'x',
   'p/vendor/c/d.go': 'x',
@@ -73,16 +73,16 @@ const TREES: Readonly<Record<string, Tree>> = {
   'a small module': { 'go.mod': GO_124, 'a.go': 'package a\n', 'sub/b.go': 'package b\n', LICENSE: 'x' },
   'an empty file': { 'go.mod': GO_124, empty: '' },
   'no go.mod': { 'a.go': 'package a\n' },
-  'symlinks are left out': { 'go.mod': GO_124, 'a.go': 'x', link: null, 'd/link': null },
+  symlinks: { 'go.mod': GO_124, 'a.go': 'x', link: null, 'd/link': null },
   'a badly named symlink': { 'go.mod': GO_124, 'bad:name': null },
   'a symlink that collides': { 'go.mod': GO_124, a: 'x', A: null },
   'a nested module': { 'go.mod': GO_124, 'n/go.mod': 'module n\n', 'n/x.go': 'x', 'n/deep/y.go': 'y', 'nx/z.go': 'z' },
   'a nested module by GO.MOD': { 'go.mod': GO_124, 'caps/GO.MOD': 'x', 'caps/x.go': 'x' },
-  'a symlink called go.mod nests nothing': { 'go.mod': GO_124, 'n/go.mod': null, 'n/x.go': 'x' },
-  'a directory called go.mod': { 'go.mod': GO_124, 'n/go.mod/x.go': 'x', 'n/y.go': 'y' },
+  'a symlink named go.mod': { 'go.mod': GO_124, 'n/go.mod': null, 'n/x.go': 'x' },
+  'a directory named go.mod': { 'go.mod': GO_124, 'n/go.mod/x.go': 'x', 'n/y.go': 'y' },
   'a bad name in a nested module': { 'go.mod': GO_124, 'n/go.mod': 'x', 'n/bad:name': 'x' },
-  'root go.mod in capitals': { 'GO.MOD': GO_124, 'a.go': 'x' },
-  'root go.mod twice': { 'go.mod': GO_124, 'Go.mod': GO_124 },
+  'a root go.mod in capitals': { 'GO.MOD': GO_124, 'a.go': 'x' },
+  'two root go.mod files': { 'go.mod': GO_124, 'Go.mod': GO_124 },
   'vendor before 1.24': {
     'go.mod': GO_123,
     'vendor/modules.txt': 'x',
@@ -121,25 +121,25 @@ const TREES: Readonly<Record<string, Tree>> = {
   },
   'a bad name in vendor': { 'go.mod': GO_124, 'vendor/a.b/bad:name': 'x' },
   'a nested module in vendor': { 'go.mod': GO_124, 'vendor/go.mod': 'x', 'vendor/x.go': 'x' },
-  'not quite vendor': {
+  'names similar to vendor': {
     'go.mod': GO_124,
     'vendor.go': 'x',
     'vendored/x/y.go': 'x',
     'xvendor/y/z.go': 'x',
     vendors: 'x',
   },
-  'hg archival text': { 'go.mod': GO_124, '.hg_archival.txt': 'x', 'd/.hg_archival.txt': 'x' },
+  '.hg_archival.txt': { 'go.mod': GO_124, '.hg_archival.txt': 'x', 'd/.hg_archival.txt': 'x' },
   'directories of version control': { 'go.mod': GO_124, '.hg/x': 'x', '.svn/y': 'y' },
   'a case collision of files': { 'go.mod': GO_124, 'a.go': 'x', 'A.go': 'y' },
   'a case collision of directories': { 'go.mod': GO_124, 'd/a.go': 'x', 'D/b.go': 'y' },
-  'a file and a directory alike but for case': { 'go.mod': GO_124, 'd/a.go': 'x', D: 'y' },
-  'the Kelvin sign collides with k': { 'go.mod': GO_124, 'k.go': 'x', '\u212a.go': 'y' },
-  'the long s collides with s': { 'go.mod': GO_124, 's.go': 'x', '\u017f.go': 'y' },
-  'sharp s and its capital collide': { 'go.mod': GO_124, 'ß.go': 'x', 'ẞ.go': 'y' },
-  'dotless and dotted i do not': { 'go.mod': GO_124, 'i.go': 'x', 'ı.go': 'y', 'İ.go': 'z' },
-  'three sigmas collide': { 'go.mod': GO_124, 'σ.go': 'x', 'ς.go': 'y' },
-  'sorted by bytes, not by UTF-16': { 'go.mod': GO_124, '\u{20000}.go': 'x', '\uff21.go': 'y', 'z.go': 'z' },
-  'a dash sorts before a slash': { 'go.mod': GO_124, 'a/b.go': 'x', 'a-b.go': 'y', 'a.go': 'z' },
+  'a file and a directory that differ only in case': { 'go.mod': GO_124, 'd/a.go': 'x', D: 'y' },
+  'the Kelvin sign and k': { 'go.mod': GO_124, 'k.go': 'x', '\u212a.go': 'y' },
+  'the long s and s': { 'go.mod': GO_124, 's.go': 'x', '\u017f.go': 'y' },
+  'the sharp s and its capital': { 'go.mod': GO_124, 'ß.go': 'x', 'ẞ.go': 'y' },
+  'dotless and dotted i': { 'go.mod': GO_124, 'i.go': 'x', 'ı.go': 'y', 'İ.go': 'z' },
+  'the sigma and the final sigma': { 'go.mod': GO_124, 'σ.go': 'x', 'ς.go': 'y' },
+  'names that UTF-16 sorts differently': { 'go.mod': GO_124, '\u{20000}.go': 'x', '\uff21.go': 'y', 'z.go': 'z' },
+  'a dash, which comes before a slash': { 'go.mod': GO_124, 'a/b.go': 'x', 'a-b.go': 'y', 'a.go': 'z' },
   'a LICENSE directory': { 'go.mod': GO_124, 'LICENSE/x': 'x' },
   'LICENSE in two cases': { 'go.mod': GO_124, LICENSE: 'x', license: 'y' },
   'a Windows name': { 'go.mod': GO_124, 'aux.go': 'x' },
@@ -154,9 +154,9 @@ const TREES: Readonly<Record<string, Tree>> = {
   'a tilde and digits in a file': { 'go.mod': GO_124, 'a~1': 'x', '-x': 'y' },
 };
 
-describe('the zip of a tree has the files and the h1 of golang.org/x/mod/zip', () => {
+describe('the zip of a tree contains the files of golang.org/x/mod/zip and has the same h1', () => {
   test.each(Object.entries(TREES))('%s', async (_, tree) => {
-    // git lists names in byte order, and so finds the same one of two that collide.
+    // git lists names in byte order. With the same order, both report the same one of two colliding files.
     const names = Object.keys(tree).toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     const Files = names.map((name) => ({ Path: name, Symlink: tree[name] === null, Content: tree[name] ?? 'target' }));
     const truth = await oracle.ask({ Op: 'zip', Text: path, Other: version, Files });
@@ -167,7 +167,7 @@ describe('the zip of a tree has the files and the h1 of golang.org/x/mod/zip', (
     );
   });
 
-  test('gives equal bytes for equal trees', async () => {
+  test('for an equal tree has equal bytes', async () => {
     const tree = TREES['a small module'] ?? {};
     const files = checkFiles(treeFiles(tree), true).included;
     expect((await writeZip(tree, files)).bytes.equals((await writeZip(tree, files)).bytes)).toBe(true);
@@ -175,12 +175,12 @@ describe('the zip of a tree has the files and the h1 of golang.org/x/mod/zip', (
 });
 
 test.each([
-  ['one byte less than is deflated at once', 64 * 2 ** 10 - 1],
-  ['one byte more than is deflated at once', 64 * 2 ** 10 + 1],
+  ['one byte less than the size that is deflated at once', 64 * 2 ** 10 - 1],
+  ['one byte more than the size that is deflated at once', 64 * 2 ** 10 + 1],
   ['exactly one block', 2 ** 20],
   ['one byte more than a block', 2 ** 20 + 1],
   ['many blocks', 9 * 2 ** 20 + 12_345],
-])('Go reads a file of %s unchanged, added from memory or as a stream', async (_, size) => {
+])('Go reads a file of %s unchanged, whether it was added from memory or as a stream', async (_, size) => {
   const content = Buffer.concat([
     randomBytes(size / 2),
     Buffer.alloc(size - Math.floor(size / 2), 'compressible text\n'),
@@ -199,10 +199,10 @@ test.each([
     zips.push(await bytes);
     expect(await readByGo(await bytes)).toEqual({ h1, names: ['file'] });
   }
-  expect(zips[0]?.equals(zips[1] ?? Buffer.of()), 'the same bytes either way').toBe(true);
+  expect(zips[0]?.equals(zips[1] ?? Buffer.of()), 'the bytes are the same for both').toBe(true);
 });
 
-test('Go reads a zip with more files than one without 64-bit records can count', { timeout: 120_000 }, async () => {
+test('Go reads a zip that needs 64-bit records, because it contains too many files', { timeout: 120_000 }, async () => {
   const zip = new ModuleZip(path, version);
   const bytes = buffer(zip.output);
   const empty = createHash('sha256').digest('hex');
@@ -212,12 +212,12 @@ test('Go reads a zip with more files than one without 64-bit records can count',
   expect(await readByGo(await bytes)).toEqual({ h1, names });
 });
 
-test('has the limits of the go command', async () => {
+test('the zip writer has the limits of the go command', async () => {
   expect([MAX_ZIP, MAX_GOMOD, MAX_LICENSE].map(String)).toEqual((await oracle.ask({ Op: 'limits' })).Parts);
 });
 
 test.each(['go.mod', 'LICENSE'])(
-  'accepts a %s of 16 MiB, and refuses one that is a byte larger by its size alone',
+  'the zip writer accepts a %s of 16 MiB, and refuses a larger file by its size alone',
   async (name) => {
     const size = 16 * 2 ** 20;
     const zip = new ModuleZip(path, version);
@@ -226,31 +226,31 @@ test.each(['go.mod', 'LICENSE'])(
     await expect(zip.add({ ...nothing, path: name, size: size + 1 })).rejects.toThrow(`${name} is too large`);
     await expect(
       zip.add({ ...nothing, path: `sub/${name}`, size: size + 1 }),
-      'in another directory it may be larger',
+      'the limit applies only to the root',
     ).rejects.toThrow('has 0 bytes instead of');
   },
 );
 
-test('accepts a module of 500 MiB, and refuses one that is a byte larger by its size alone', async () => {
+test('the zip writer accepts a module of 500 MiB, and refuses a larger module by its size alone', async () => {
   const zip = new ModuleZip(path, version);
   zip.output.resume();
   await expect(zip.add({ ...nothing, path: 'big', size: 500 * 2 ** 20 })).rejects.toThrow('has 0 bytes instead of');
   await expect(zip.add({ ...nothing, path: 'small', size: 1 })).rejects.toThrow('module source tree too large');
 });
 
-test('accepts a zip of 500 MiB, and refuses a larger one', () => {
+test('checkZipSize accepts a zip of 500 MiB, and refuses a larger zip', () => {
   expect(() => checkZipSize(500 * 2 ** 20)).not.toThrow();
   expect(() => checkZipSize(500 * 2 ** 20 + 1)).toThrow('module zip too large');
 });
 
 test.each(['', 'module a.b/c\n', 'module a.b/c\r\n\r\ngo 1.24'])(
-  'gives go.mod %j the checksum of dirhash',
+  'hashGoMod computes the checksum of dirhash for %j',
   async (gomod) => {
     expect(hashGoMod(Buffer.from(gomod))).toBe((await oracle.ask({ Op: 'goModSum', Text: gomod })).Text);
   },
 );
 
-test('fails with an error when the reader of the output goes away', async () => {
+test('the zip writer fails with an error if the reader of its output closes', async () => {
   const zip = new ModuleZip(path, version);
   const bytes = randomBytes(2 ** 22);
   const adding = zip.add({ path: 'a', size: bytes.length, sha256: '', content: bytes });
@@ -262,7 +262,10 @@ function treeFiles(tree: Tree): TreeFile[] {
   return Object.entries(tree).map(([name, content]) => ({ path: name, kind: content === null ? 'symlink' : 'file' }));
 }
 
-/** The contents of our zip of a tree, as Go reads them, or the files for which the tree is refused. */
+/**
+ * Returns the h1 and the names of modpress's zip of a tree, as Go reads them, or the files for which modpress refuses
+ * the tree.
+ */
 async function ourZip(tree: Tree): Promise<{ h1: string; names: string[] } | { refused: string[] }> {
   const { included, invalid } = checkFiles(treeFiles(tree), isGo124OrLater(Buffer.from(tree['go.mod'] ?? '')));
   if (invalid.length > 0) return { refused: invalid.map((file) => file.path) };
@@ -281,7 +284,7 @@ async function readByGo(bytes: Buffer): Promise<{ h1: string; names: string[] }>
     Text,
     Parts,
   } = await oracle.ask({ Op: 'checkZip', Text: path, Other: version, Files: [{ Path: file }] });
-  if (!OK) throw new Error(`go does not read the zip: ${error}`);
+  if (!OK) throw new Error(`Go cannot read the zip: ${error}`);
   return { h1: Text, names: Parts ?? [] };
 }
 

@@ -1,4 +1,4 @@
-// The oracle answers questions with golang.org/x/mod. It reads one JSON question a line and writes one JSON answer a line.
+// The oracle answers questions with golang.org/x/mod. It reads one JSON question and writes one JSON answer per line.
 package main
 
 import (
@@ -138,12 +138,12 @@ func withText(text string, err error) answer {
 	return a
 }
 
-// pseudoVersion makes the pseudo-version after base for a commit; seconds is its time, since 1970.
+// pseudoVersion returns the pseudo-version after base for a commit at a time in seconds since the epoch.
 func pseudoVersion(major, base string, seconds int64) answer {
 	return answer{OK: true, Text: module.PseudoVersion(major, base, time.Unix(seconds, 0), "abcdef012345")}
 }
 
-// parsePseudoVersion answers with revision, base and timestamp; OK is false if no version can be the base.
+// parsePseudoVersion returns the revision, the base and the timestamp. OK is false if no version can be the base.
 func parsePseudoVersion(version string) answer {
 	rev, err := module.PseudoVersionRev(version)
 	if err != nil {
@@ -159,7 +159,8 @@ func parsePseudoVersion(version string) answer {
 	return a
 }
 
-// timestamp is the time of a pseudo-version. PseudoVersionTime refuses digits that are not a valid time; its error contains them.
+// timestamp returns the time of a pseudo-version. PseudoVersionTime refuses digits that are not a valid time, so they
+// are taken from its error.
 func timestamp(version string) (string, error) {
 	at, err := module.PseudoVersionTime(version)
 	var invalid *module.InvalidVersionError
@@ -195,7 +196,7 @@ func parseLax(text []byte) answer {
 	return a
 }
 
-// createZip makes the module zip and answers with its h1 and the names in it.
+// createZip creates the module zip, and returns its h1 and the names in it.
 func createZip(path, version string, files []file) answer {
 	var list []modzip.File
 	for _, f := range files {
@@ -226,7 +227,7 @@ func createZip(path, version string, files []file) answer {
 	return a
 }
 
-// checkFiles answers with the valid files, and after an empty string the invalid ones.
+// checkFiles returns the valid files, an empty string, and the invalid files.
 func checkFiles(files []file) answer {
 	var list []modzip.File
 	for _, f := range files {
@@ -241,7 +242,7 @@ func checkFiles(files []file) answer {
 	return a
 }
 
-// checkZip reads a zip file as the go command does after a download, and answers with its h1 and the names in it.
+// checkZip reads a zip file as the go command does after a download, and returns its h1 and the names in it.
 func checkZip(path, version, name string) answer {
 	checked, err := modzip.CheckZip(module.Version{Path: path, Version: version}, name)
 	if err == nil {

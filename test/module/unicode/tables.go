@@ -46,7 +46,7 @@ func wrap(s string) string {
 }
 
 func main() {
-	// fold: representative = min of orbit then lower ASCII
+	// The representative of a folding orbit is the smallest code point in it, in lower case if it is an ASCII letter.
 	type pair struct{ a, b rune }
 	var ps []pair
 	for r := rune(0); r <= unicode.MaxRune; r++ {
@@ -63,7 +63,7 @@ func main() {
 			ps = append(ps, pair{r, m})
 		}
 	}
-	// runs: start, step(1/2), count, delta
+	// Each run has the gap to its start, the step (1 or 2), the count, and the difference to the folded code point.
 	var runs []string
 	prev := rune(0)
 	for i := 0; i < len(ps); {
