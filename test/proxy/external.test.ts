@@ -41,7 +41,7 @@ async function start(options: TestProxyOptions = {}): Promise<TestProxy> {
   return proxy;
 }
 
-/** Makes upstream send only the first 100 bytes of the zip. The test sends the rest through `response`. */
+/** Makes upstream send only the first 100 bytes of the zip. The test can send the rest through `response`. */
 function holdZip(): { response?: ServerResponse } {
   const held: { response?: ServerResponse } = {};
   routes[`${V}/v1.0.0.zip`] = (response) => {
@@ -51,7 +51,7 @@ function holdZip(): { response?: ServerResponse } {
   return held;
 }
 
-/** The keys in the cache, without their prefix. */
+/** Returns the keys in the cache, without their prefix. */
 async function cached(proxy: TestProxy): Promise<string[]> {
   await proxy.settled();
   const keys: string[] = [];
@@ -60,7 +60,7 @@ async function cached(proxy: TestProxy): Promise<string[]> {
 }
 
 describe('external modules', () => {
-  test('are downloaded from upstream once and then served from the cache, also after a restart without upstream', async () => {
+  test('are downloaded from upstream once and then served from the cache, even after a restart without upstream', async () => {
     const first = await start();
     for (const file of ['info', 'mod', 'zip'] as const) {
       for (let times = 0; times < 2; times++) {
@@ -79,8 +79,8 @@ describe('external modules', () => {
     }
   });
 
-  test('cost one request upstream if many clients request them at once', async () => {
-    // Most of the zip is sent only after every client has connected.
+  test('need one request to upstream, even if many clients request them at once', async () => {
+    // Upstream sends most of the zip only after every client has connected.
     let arrived = 0;
     const held = holdZip();
     const proxy = await start();
@@ -96,7 +96,7 @@ describe('external modules', () => {
     expect(upstream.asked).toEqual([`${V}/v1.0.0.zip`, `${V}/v1.0.0.mod`]);
   });
 
-  test('are cached although the client leaves in the middle', async () => {
+  test('are cached even if the client disconnects during the download', async () => {
     const held = holdZip();
     const proxy = await start();
     const leaving = new AbortController();
@@ -110,7 +110,7 @@ describe('external modules', () => {
     expect(upstream.asked).toHaveLength(1);
   });
 
-  test('break the connections of their clients if upstream breaks the connection', async () => {
+  test('break the connections to their clients if upstream breaks its connection', async () => {
     const held = holdZip();
     const proxy = await start();
     const responses = await Promise.all([1, 2].map(() => fetch(`${proxy.url}${V}/v1.0.0.zip`)));
@@ -120,7 +120,7 @@ describe('external modules', () => {
     expect(await cached(proxy)).toEqual([]);
   });
 
-  test('are downloaded for a HEAD as well, whose response has no body', async () => {
+  test('are downloaded for a HEAD too, and its response has no body', async () => {
     const proxy = await start();
     const { status, headers, body } = await get(`${proxy.url}${V}/v1.0.0.zip`, { method: 'HEAD' });
     expect([status, headers.get('content-type'), body.length]).toEqual([200, 'application/zip', 0]);
@@ -131,7 +131,7 @@ describe('external modules', () => {
 
   test.each<[string, (zip: Buffer) => Routes[string]]>([
     [
-      'less than Content-Length says',
+      'fewer bytes than Content-Length states',
       (zip) => (response) => {
         response.setHeader('content-length', zip.length);
         response.write(zip.subarray(0, 100), () => response.destroy());
@@ -183,7 +183,7 @@ describe('external modules', () => {
     expect(await cached(proxy)).toEqual([]);
   });
 
-  test('requests lists, @latest and branches from upstream each time, and serves the last good response in an outage', async () => {
+  test('are requested each time for a list, @latest or a branch, and served from the cache in an outage', async () => {
     const proxy = await start();
     const paths = [`${V}/list`, `/${MODULE}/@latest`, `${V}/main.info`];
     for (const path of paths) await get(proxy.url + path);
@@ -211,7 +211,7 @@ describe('external modules', () => {
     }
   });
 
-  test('keeps the latest response in the cache even if an earlier write takes longer', async () => {
+  test('have the latest response in the cache, even if an earlier write takes longer', async () => {
     const slow = new EventEmitter();
     let writes = 0;
     const proxy = await start({
@@ -231,7 +231,7 @@ describe('external modules', () => {
     expect(String(await proxy.store.get(`upstream${V}/list`))).toBe('v1.0.0\nv1.1.0\n');
   });
 
-  test('passes on a 404, even if an earlier response is in the cache', async () => {
+  test('are 404 if upstream responds with 404, even if an earlier response is in the cache', async () => {
     const proxy = await start();
     await get(`${proxy.url}${V}/list`);
     delete routes[`${V}/list`];
@@ -241,24 +241,26 @@ describe('external modules', () => {
     expect(headers.get('cache-control')).toBe('public, max-age=60');
   });
 
-  test('passes on a 410 and its text, without control characters and shortened', async () => {
+  test('are 410 with the text of upstream, shortened and without control characters', async () => {
     routes[`${V}/list`] = (response) => {
-      response.writeHead(410, { 'content-type': 'text/plain' }).end(`gone\u001b[31m for good\n${'line\n'.repeat(50)}`);
+      response
+        .writeHead(410, { 'content-type': 'text/plain' })
+        .end(`gone\u001b[31m permanently\n${'line\n'.repeat(50)}`);
     };
     const proxy = await start();
     const { status, text } = await get(`${proxy.url}${V}/list`);
     expect(status).toBe(410);
-    expect(text.split('\n')[0]).toBe('gone: gone[31m for good');
+    expect(text.split('\n')[0]).toBe('gone: gone[31m permanently');
     expect(text.trim().split('\n').length).toBeLessThanOrEqual(8);
   });
 
-  test('never passes on an HTML page as the text of an error', async () => {
+  test('never have an HTML page as the text of an error', async () => {
     routes[`${V}/list`] = (response) => void response.writeHead(404, { 'content-type': 'text/html' }).end('<script>');
     const proxy = await start();
     expect((await get(`${proxy.url}${V}/list`)).text).not.toContain('script');
   });
 
-  test('serve clients from upstream if the store fails', async () => {
+  test('are served from upstream if the store fails', async () => {
     const proxy = await start({
       wrap: (store) => withStore(store, { get: down, stat: down, open: down, put: down }),
     });
@@ -268,12 +270,12 @@ describe('external modules', () => {
       }
       await proxy.settled();
     }
-    // The small files are in memory by then.
+    // The second requests read the small files from memory.
     expect(upstream.asked).toEqual(['info', 'mod', 'zip', 'zip'].map((file) => `${V}/v1.0.0.${file}`));
     expect(proxy.log.join('')).toContain('cannot write to the cache');
   });
 
-  test('redirects to the first upstream proxy in redirect mode', async () => {
+  test('are redirected to the first upstream proxy in redirect mode', async () => {
     const entries = parseGoproxy(`${upstream.url}/,https://never.example`);
     const proxy = await start({ externalModules: new RedirectedModules(entries) });
     const { status, headers } = await get(`${proxy.url}/github.com/%21azure/sdk/@v/v1.0.0.zip`);
@@ -284,7 +286,7 @@ describe('external modules', () => {
     expect(await cached(proxy)).toEqual([]);
   });
 
-  test('have the checksums of the public proxy for the real go command, also when they come from the cache', async () => {
+  test('have the checksums of the public proxy for the real go command, even from the cache', async () => {
     const proxy = await start({ upstream: await goEnv('GOPROXY') });
     const expected = {
       Sum: 'h1:w5fcysjrx7yqtD/aO+QwRjYZOKnaM9Uh2b40tElTs3Y=',
@@ -297,7 +299,7 @@ describe('external modules', () => {
   }, 60_000);
 });
 
-/** The output of `go mod download -json` for a small public module. */
+/** Returns the output of `go mod download -json` for a small public module. */
 async function downloadQuote(url: string): Promise<unknown> {
   await using go = await startGo(url, { GONOSUMDB: '*' });
   const { stdout } = await go.run('mod', 'download', '-json', 'rsc.io/quote@v1.5.2');

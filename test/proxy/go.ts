@@ -4,27 +4,30 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** The result of running the go command. */
+/** The result of a run of the go command. */
 export interface GoResult {
   readonly ok: boolean;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** The real go command, with its own empty module cache, in a separate empty module. */
+/** Runs the real go command with an empty module cache of its own, in a separate empty module. */
 export interface Go extends AsyncDisposable {
-  /** Folder of the module in which the command runs. */
+  /** The folder of the module in which the command runs. */
   readonly folder: string;
   run(...args: string[]): Promise<GoResult>;
 }
 
-/** The value of `go env NAME` on this machine. */
+/** Returns the value of `go env NAME` on this machine. */
 export async function goEnv(name: string): Promise<string> {
   const { stdout } = await promisify(execFile)('go', ['env', name]);
   return stdout.trim();
 }
 
-/** Prepares a go command with the given GOPROXY. It does not verify private modules with checksum databases. `env` adds variables. */
+/**
+ * Prepares a go command with the given GOPROXY. It does not verify private modules with a checksum database. `env` adds
+ * variables.
+ */
 export async function startGo(goproxy: string, env: Record<string, string> = {}): Promise<Go> {
   const root = await mkdtemp(join(tmpdir(), 'modpress-go-'));
   const folder = join(root, 'work');
@@ -33,10 +36,10 @@ export async function startGo(goproxy: string, env: Record<string, string> = {})
     ...process.env,
     GOPROXY: goproxy,
     GONOSUMDB: 'gitlab.example/*',
-    // It contains the go command's cache of checksum databases.
+    // GOPATH contains the go command's cache of checksum databases.
     GOPATH: join(root, 'path'),
     GOMODCACHE: join(root, 'cache'),
-    // -modcacherw: otherwise the files of the module cache cannot be removed at the end.
+    // Without -modcacherw, the files of the module cache could not be removed at the end.
     GOFLAGS: '-mod=mod -modcacherw',
     GOTOOLCHAIN: 'local',
     GOWORK: 'off',

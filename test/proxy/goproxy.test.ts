@@ -24,7 +24,7 @@ test.each([
     'https://me:p%40ss@a.example/x',
     [proxy('https://a.example/x', 'stop', `Basic ${Buffer.from('me:p@ss').toString('base64')}`)],
   ],
-])('parses GOPROXY %j', (text, entries) => {
+])('parseGoproxy parses %j', (text, entries) => {
   expect(parseGoproxy(text)).toEqual(entries);
 });
 
@@ -37,16 +37,16 @@ test.each([
   ['https://a.example?x=1', 'query'],
   ['ftp://me:secret@a.example', 'ftp://'],
   ['https://me:secret@a.example?x=1', 'query'],
-])('rejects GOPROXY %j without showing its credentials', (text, reason) => {
+])('parseGoproxy rejects %j without showing credentials', (text, reason) => {
   expect(() => parseGoproxy(text)).toThrow(reason);
   expect(() => parseGoproxy(text)).toThrow(/^(?!.*secret)/);
 });
 
-test('rejects credentials in redirect mode', () => {
+test('redirect mode rejects an upstream URL with credentials', () => {
   expect(() => new RedirectedModules(parseGoproxy('https://me:secret@a.example'))).toThrow(/credentials(?!.*secret)/);
 });
 
-test('parses SUMDB: names, and names with a URL', () => {
+test('parseSumdbs parses names, and names with a URL', () => {
   expect(parseSumdbs('sum.example, mine.example=https://sums.corp.example/db/')).toEqual([
     { name: 'sum.example', server: undefined },
     { name: 'mine.example', server: { url: 'https://sums.corp.example/db', authorization: undefined } },

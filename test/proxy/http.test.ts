@@ -4,7 +4,7 @@ import { get, startProxy, type TestProxy } from './server.ts';
 
 const MODULE = 'gitlab.example/team/hello';
 
-describe('over HTTP', () => {
+describe('the proxy over HTTP', () => {
   let proxy: TestProxy;
   let files: ModuleFiles;
   let zip: string;
@@ -31,7 +31,7 @@ describe('over HTTP', () => {
     expect((await get(zip)).status).toBe(200);
   });
 
-  test('responds with 304 if the client has the content already (If-None-Match)', async () => {
+  test('responds with 304 if If-None-Match shows that the client has the content', async () => {
     for (const url of [zip, `${proxy.url}/${MODULE}/@v/list`]) {
       const { headers } = await get(url);
       const etag = headers.get('etag') ?? '';
@@ -44,7 +44,7 @@ describe('over HTTP', () => {
     }
   });
 
-  test('gives a list that has changed another ETag', async () => {
+  test('sends another ETag for a list that has changed', async () => {
     const etag = (await get(`${proxy.url}/${MODULE}/@v/list`)).headers.get('etag') ?? '';
     await publish(proxy.store, MODULE, 'v1.1.0');
     expect((await get(`${proxy.url}/${MODULE}/@v/list`, { headers: { 'if-none-match': etag } })).status).toBe(200);
@@ -80,12 +80,12 @@ describe('over HTTP', () => {
     expect([status, body.equals(files.zip)]).toEqual([200, true]);
   });
 
-  test('serves a part if If-Range has the ETag of the file', async () => {
+  test('serves a part if If-Range contains the ETag of the file', async () => {
     const etag = (await get(zip)).headers.get('etag') ?? '';
     expect((await get(zip, { headers: { range: 'bytes=0-1', 'if-range': etag } })).status).toBe(206);
   });
 
-  test('explains what is wrong with an invalid URL', async () => {
+  test('explains why a URL is invalid', async () => {
     const malformed = await get(`${proxy.url}/gitlab.example/%zz/@v/list`);
     expect([malformed.status, malformed.text]).toEqual([
       400,
@@ -104,7 +104,7 @@ describe('over HTTP', () => {
     expect((await get(`${proxy.url}/gitlab.example/none/@latest`)).headers.get('x-content-type-options')).toBe(
       'nosniff',
     );
-    // The connections may be closed in any order.
+    // The connections can close in any order.
     await expect
       .poll(() => proxy.observed.toSorted())
       .toEqual(['invalid 405', 'private/latest 404', 'private/zip 200']);

@@ -26,7 +26,10 @@ export function version(text: string): Version {
   return parsed;
 }
 
-/** Makes a module with a package of one function, and an empty package in `inner/`. `gomod` replaces its go.mod. */
+/**
+ * Creates the files of a module with a package of one function, and with an empty package in `inner/`. `gomod` replaces
+ * the go.mod.
+ */
 export async function makeModule(
   path: string,
   at: string,
@@ -50,7 +53,7 @@ export async function makeModule(
   };
 }
 
-/** Writes a module version to the store as publishing does: `.info` last. */
+/** Writes a module version to the store in the order of publishing, with `.info` last. Returns its files. */
 export async function publish(store: Store, path: string, at: string, gomod?: string): Promise<ModuleFiles> {
   const files = await makeModule(path, at, gomod);
   for (const file of ['zip', 'mod', 'info'] as const)

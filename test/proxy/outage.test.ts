@@ -11,11 +11,11 @@ import { get, startProxy, withStore } from './server.ts';
 const MODULE = 'gitlab.example/team/hello';
 const FILES = ['@v/list', '@latest', '@v/v1.0.0.info', '@v/v1.0.0.mod'];
 
-test('serves files from memory while the store is down, and responds with 503, never 404, for all others', async () => {
+test('the proxy serves files from memory while the store is down, and responds with 503 for all other files', async () => {
   await using proxy = await startProxy();
   const files = await publish(proxy.store, MODULE, 'v1.0.0');
   for (const file of FILES) expect((await get(`${proxy.url}/${MODULE}/${file}`)).status).toBe(200);
-  // This is how a volume looks that is no longer mounted.
+  // A volume that is no longer mounted looks like this.
   await rm(join(proxy.folder, '.tmp'), { recursive: true });
   await rm(join(proxy.folder, 'modules'), { recursive: true });
 
@@ -42,7 +42,7 @@ test('serves files from memory while the store is down, and responds with 503, n
   expect(proxy.log.filter((line) => line.includes('request failed'))).toHaveLength(4);
 });
 
-test('no longer serves what another process has removed once the file in memory is not fresh', async () => {
+test('the proxy stops serving a file that another process has removed when its copy in memory expires', async () => {
   await using proxy = await startProxy({ freshMs: 0 });
   await publish(proxy.store, MODULE, 'v1.0.0');
   for (const file of FILES) expect((await get(`${proxy.url}/${MODULE}/${file}`)).status).toBe(200);
@@ -50,7 +50,7 @@ test('no longer serves what another process has removed once the file in memory 
   for (const file of FILES) expect((await get(`${proxy.url}/${MODULE}/${file}`)).status).toBe(404);
 });
 
-test('lists the store once for identical concurrent requests', async () => {
+test('the proxy lists the store once for identical concurrent requests', async () => {
   await using proxy = await startProxy();
   await publish(proxy.store, MODULE, 'v1.0.0');
   let listings = 0;
@@ -71,7 +71,7 @@ test('lists the store once for identical concurrent requests', async () => {
 
 const unexpected = new Error('the password is hunter2', { cause: new StoreUnavailable('inner') });
 
-test('responds to an unexpected error with a 500 without details, and logs it once with its cause', async () => {
+test('the proxy responds to an unexpected error with 500 and no details, and logs the error once with its cause', async () => {
   await using proxy = await startProxy({
     wrap: (store) => withStore(store, { get: () => Promise.reject(unexpected) }),
   });

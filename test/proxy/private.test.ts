@@ -28,7 +28,7 @@ describe('private modules', () => {
     const { status, text, headers } = await get(url(`${MODULE}/@v/list`));
     expect([status, text]).toEqual([200, 'v1.9.0\nv1.10.0-rc.1\nv1.10.0\n']);
     expect(headers.get('content-type')).toBe('text/plain; charset=utf-8');
-    // A cache between the service and its clients must not hide the next tag.
+    // A cache between the service and its clients must not hide a new tag.
     expect(headers.get('cache-control')).toBe('private, no-cache');
   });
 
@@ -78,7 +78,7 @@ describe('private modules', () => {
     expect(await statuses()).toEqual([200, 200, 200, 200]);
   });
 
-  test('are served byte for byte, with the headers of immutable files', async () => {
+  test('are served unchanged, with the headers of immutable files', async () => {
     const files = await publish(proxy.store, MODULE, 'v1.0.0');
     for (const [file, type] of [
       ['info', 'application/json'],
@@ -139,14 +139,14 @@ describe('private modules', () => {
     });
     afterEach(async () => await go[Symbol.asyncDispose]());
 
-    test('go list -m -versions', async () => {
+    test('are listed by go list -m -versions', async () => {
       for (const each of ['v1.0.0', 'v1.2.0', 'v1.10.0']) await publish(proxy.store, MODULE, each);
       expect(await go.run('list', '-m', '-versions', MODULE)).toMatchObject({
         stdout: `${MODULE} v1.0.0 v1.2.0 v1.10.0\n`,
       });
     });
 
-    test('go mod download of a path and a version with upper case letters', async () => {
+    test('are downloaded even if the path and the version contain upper case letters', async () => {
       const path = 'gitlab.example/Team/HelloWorld';
       await publish(proxy.store, path, 'v1.0.0-RC.1');
       const { stdout } = await go.run('mod', 'download', '-json', `${path}@v1.0.0-RC.1`);
@@ -159,7 +159,7 @@ describe('private modules', () => {
       expect(proxy.observed).toEqual(['private/info 200', 'private/mod 200', 'private/zip 200']);
     });
 
-    test('go get of a package deep in a module, through requests for all its prefixes', async () => {
+    test('are found by go get for a package deep in a module, with requests for all prefixes of its path', async () => {
       await publish(proxy.store, 'gitlab.example/a/b/c', 'v0.3.0');
       const { ok, stderr } = await go.run('get', 'gitlab.example/a/b/c/inner@latest');
       expect([ok, stderr]).toEqual([true, expect.stringContaining('added gitlab.example/a/b/c v0.3.0')]);
@@ -167,7 +167,7 @@ describe('private modules', () => {
       expect(upstream.asked).toEqual([]);
     });
 
-    test('go get of a version that was never published fails with an explanation', async () => {
+    test('make go get fail with an explanation for a version that was never published', async () => {
       const { ok, stderr } = await go.run('get', 'gitlab.example/a/b/c@v1.0.0');
       expect(ok).toBe(false);
       expect(stderr).toContain('not found: gitlab.example/a/b/c@v1.0.0 is not published here');
@@ -176,7 +176,7 @@ describe('private modules', () => {
   });
 });
 
-/** The version of @latest, or status and text of the error. */
+/** Returns the version of @latest, or the status and the text of the error. */
 async function latestOf(proxy: TestProxy): Promise<string> {
   const { status, text } = await get(`${proxy.url}/${MODULE}/@latest`);
   return status === 200 ? (JSON.parse(text) as { Version: string }).Version : `${status} ${text}`;

@@ -20,21 +20,21 @@ describe('a request of the module protocol', () => {
       '/golang.org/toolchain/@v/v0.0.1-go1.26.0.linux-amd64.zip',
       { kind: 'file', module: 'golang.org/toolchain', version: 'v0.0.1-go1.26.0.linux-amd64', file: 'zip' },
     ],
-  ])('%s', (path, request) => {
+  ])('is parsed from %s', (path, request) => {
     expect(parseRequest(path)).toEqual(request);
   });
 
   test.each([
     ['a broken percent-encoding', '/rsc.io/%zz/@v/list'],
     ['an encoded byte that is not UTF-8', '/rsc.io/%ff/@v/list'],
-  ])('reports %s as malformed', (_, path) => {
+  ])('is malformed with %s', (_, path) => {
     expect(parseRequest(path)).toMatchObject({ kind: 'rejected', malformed: true });
   });
 
   test.each([
     ['a path outside the module protocol', '/favicon.ico'],
     ['upper case that is not escaped', '/github.com/Azure/sdk/@v/list'],
-    ['a lone exclamation mark', '/github.com/a!/@v/list'],
+    ['a single exclamation mark', '/github.com/a!/@v/list'],
     ['an escaped upper case letter', '/github.com/!A/@v/list'],
     ['percent-encoding done twice', '/github.com/%2521azure/@v/list'],
     ['a parent directory', '/rsc.io/../@v/list'],
@@ -45,20 +45,20 @@ describe('a request of the module protocol', () => {
     ['a NUL', '/rsc.io/quote/@v/v1%00.info'],
     ['no module', '/@v/list'],
     ['a host without a dot', '/localhost/x/@v/list'],
-    ['an illegal major suffix', '/rsc.io/quote/v1/@v/list'],
+    ['an invalid major suffix', '/rsc.io/quote/v1/@v/list'],
     ['another file', '/rsc.io/quote/@v/v1.0.0.ziphash'],
     ['a zip of a branch', '/rsc.io/quote/@v/main.zip'],
     ['a go.mod of an incomplete version', '/rsc.io/quote/@v/v1.mod'],
     ['a path that continues after list', '/rsc.io/quote/@v/list/x'],
     ['a path that is too long for stores', `/rsc.io/${'x/'.repeat(600)}@v/list`],
     ['a name that is too long for file systems', `/rsc.io/quote/@v/${'x'.repeat(250)}.info`],
-  ])('rejects %s with a reason', (_, path) => {
+  ])('is rejected with a reason for %s', (_, path) => {
     const request = parseRequest(path);
     expect(request).toMatchObject({ kind: 'rejected', malformed: false });
     expect(request).toHaveProperty('reason', expect.stringMatching(/\w+ \w+/));
   });
 
-  test('is escaped again by protocolPath', () => {
+  test('is converted back to its escaped path by protocolPath', () => {
     const paths = ['github.com/!azure/sdk/@v/v1.0.0-!r!c1.zip', 'rsc.io/quote/@v/list', 'rsc.io/quote/@latest'];
     const written = paths.map((path) => {
       const request = parseRequest(`/${path}`);
@@ -82,7 +82,7 @@ describe('a request to a checksum database', () => {
     ],
     ['/sumdb/sum.example/tile/8/data/005', { database: 'sum.example', operation: 'tile', tile: 'tile/8/data/005' }],
     ['/sumdb/sum.example:8080/deep/er/supported', { database: 'sum.example:8080/deep/er', operation: 'supported' }],
-  ])('%s', (path, request) => {
+  ])('is parsed from %s', (path, request) => {
     const parsed = parseRequest(path);
     expect(parsed).toEqual({ kind: 'sumdb', ...request });
     expect(parsed.kind === 'sumdb' && `/sumdb/${sumdbPath(parsed)}`).toBe(path);
@@ -97,7 +97,7 @@ describe('a request to a checksum database', () => {
     ['a lookup of a branch', '/sumdb/sum.example/lookup/rsc.io/quote@main'],
     ['a lookup of an invalid module path', '/sumdb/sum.example/lookup/quote@v1.0.0'],
     ['a lookup of a module path that is not escaped', '/sumdb/sum.example/lookup/rsc.io/Q@v1.0.0'],
-  ])('rejects %s', (_, path) => {
+  ])('is rejected for %s', (_, path) => {
     expect(parseRequest(path)).toMatchObject({ kind: 'rejected', malformed: false });
   });
 });

@@ -21,7 +21,7 @@ describe('the request id', () => {
   });
   afterEach(() => proxy[Symbol.asyncDispose]());
 
-  test('of a proxy in front is in the header, the log line and the last line of the error text', async () => {
+  test('from a proxy in front of modpress is in the header, the log line and the last line of the error text', async () => {
     const { status, headers, text } = await get(`${proxy.url}/gitlab.example/broken/@v/v1.0.0.info`, {
       headers: { 'x-request-id': GIVEN },
     });
@@ -47,7 +47,7 @@ describe('the request id', () => {
     expect(text).not.toContain(given);
   });
 
-  test('with a line break, which no HTTP client can send, is replaced as well', async () => {
+  test('with a line break, which no HTTP client can send, is replaced too', async () => {
     const app = express().use(
       (request, _response, next) => {
         request.headers['x-request-id'] = `${GIVEN}\nforged: line`;
@@ -60,7 +60,7 @@ describe('the request id', () => {
     expect((await get(server.url)).headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  test('is new for each request, and in the header of a success as well', async () => {
+  test('differs for each request, and is in the header of a success too', async () => {
     await publish(proxy.store, MODULE, 'v1.0.0');
     const ids = await Promise.all(
       [1, 2].map(async () => (await get(`${proxy.url}/${MODULE}/@v/v1.0.0.info`)).headers.get('x-request-id')),

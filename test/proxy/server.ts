@@ -17,23 +17,23 @@ import { DiskStore } from '../../src/store/disk.ts';
 import type { Store } from '../../src/store/store.ts';
 import { listen } from '../services/http-stub.ts';
 
-/** A proxy with a real store in a temporary folder and a real server. Modules under gitlab.example are private. */
+/** A proxy with a real store in a temporary folder, on a real server. Modules below gitlab.example are private. */
 export interface TestProxy extends AsyncDisposable {
   readonly url: string;
   readonly store: DiskStore;
   readonly folder: string;
   /** The lines of the log, each a JSON object. */
   readonly log: string[];
-  /** Route and status of each request. */
+  /** The route and the status of each request. */
   readonly observed: string[];
   /** Resolves when all downloads and writes have ended. */
   settled(): Promise<void>;
 }
 
-/** What a test may change. */
+/** The properties of the proxy that a test can change. */
 export interface TestProxyOptions {
   readonly upstream?: string;
-  /** An existing store folder. It is not removed at the end. */
+  /** An existing folder of a store, which is not removed at the end. */
   readonly folder?: string;
   readonly timeouts?: DownloadTimeouts;
   readonly databases?: readonly SumdbEntry[];
@@ -104,7 +104,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
   };
 }
 
-/** Sends a request and reads the response with its body. */
+/** Sends a request. Resolves to the response with its body. */
 export async function get(
   url: string,
   init?: RequestInit,
@@ -114,7 +114,7 @@ export async function get(
   return { status: response.status, headers: response.headers, body, text: body.toString('utf8') };
 }
 
-/** A store with some operations replaced. */
+/** Returns the store with some operations replaced. */
 export function withStore(store: Store, replaced: Partial<Store>): Store {
   return {
     get: (key) => store.get(key),

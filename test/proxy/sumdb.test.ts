@@ -33,7 +33,7 @@ describe('checksum databases', () => {
     return proxy;
   };
 
-  test('are passed through; tiles and lookups are cached forever, other responses for an outage', async () => {
+  test('are passed through, with tiles and lookups cached forever, and other responses cached for an outage', async () => {
     const proxy = await start();
     for (const path of [`${DATABASE}/supported`, `${DATABASE}/latest`, TILE, LOOKUP, TILE, LOOKUP]) {
       expect([path, (await get(proxy.url + path)).status]).toEqual([path, 200]);
@@ -50,7 +50,7 @@ describe('checksum databases', () => {
     expect(await get(`${restarted.url}${DATABASE}/lookup/outside.example/new@v1.0.0`)).toMatchObject({ status: 502 });
   });
 
-  test('neither serves nor caches a tile of the wrong length', async () => {
+  test('cause a 502 for a tile of the wrong length, which is not cached', async () => {
     routes[TILE] = Buffer.alloc(95);
     const proxy = await start();
     expect(await get(proxy.url + TILE)).toMatchObject({ status: 502 });
@@ -58,14 +58,14 @@ describe('checksum databases', () => {
     expect(await get(proxy.url + TILE)).toMatchObject({ status: 200 });
   });
 
-  test('are 404 if upstream does not know them, so that the go command connects to them itself', async () => {
+  test('are 404 if upstream does not have them, so that the go command connects to them itself', async () => {
     const proxy = await start();
     expect(await get(`${proxy.url}/sumdb/other.example/supported`)).toMatchObject({ status: 404 });
     const direct = await start({ upstream: 'direct' });
     expect(await get(`${direct.url}${DATABASE}/supported`)).toMatchObject({ status: 404 });
   });
 
-  test('are 404 without a request upstream if they are not allowed', async () => {
+  test('are 404 without a request to upstream if they are not allowed', async () => {
     const proxy = await start({ databases: [{ name: 'other.example', server: undefined }] });
     expect(await get(`${proxy.url}${DATABASE}/supported`)).toMatchObject({
       status: 404,
@@ -74,7 +74,7 @@ describe('checksum databases', () => {
     expect(upstream.asked).toEqual([]);
   });
 
-  test('are requested at their own URL if they have one', async () => {
+  test('are requested at their own URL if one is set', async () => {
     const own = await startStub({ '/db/lookup/outside.example/!hello@v1.0.0': 'own record\n' });
     open.push(own);
     const proxy = await start({
@@ -87,7 +87,7 @@ describe('checksum databases', () => {
   });
 
   test.each(['gitlab.example/team/hello', 'gitlab.example/team/!hello', 'gitlab%2eexample/team/hello'])(
-    'never get a request about the private module %s',
+    'never receive a request about the private module %s',
     async (path) => {
       const proxy = await start();
       const { status, text } = await get(`${proxy.url}${DATABASE}/lookup/${path}@v1.0.0`);
@@ -99,7 +99,7 @@ describe('checksum databases', () => {
     },
   );
 
-  test('make go get of a private module without GONOSUMDB fail with the setting to make, without a request upstream', async () => {
+  test('make go get of a private module fail without GONOSUMDB, and the error contains the setting', async () => {
     const database = await goEnv('GOSUMDB');
     const name = database.split(/[+ ]/, 1)[0] ?? '';
     routes[`/sumdb/${name}/supported`] = '';
@@ -111,7 +111,7 @@ describe('checksum databases', () => {
     expect(upstream.asked.filter((path) => path.includes('gitlab'))).toEqual([]);
   });
 
-  test('verify an external module for the real go command, while a private module needs none', async () => {
+  test('verify an external module for the real go command, and are not needed for a private module', async () => {
     const proxy = await start({ upstream: await goEnv('GOPROXY') });
     await publish(proxy.store, 'gitlab.example/team/hello', 'v1.0.0');
     await using go = await startGo(proxy.url);

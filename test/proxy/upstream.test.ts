@@ -16,7 +16,7 @@ afterEach(async () => {
   for (const each of open.splice(0).toReversed()) await each[Symbol.asyncDispose]();
 });
 
-describe('several upstream proxies', () => {
+describe('a list of upstream proxies', () => {
   test.each([404, 410])('continues after %s at a comma', async (status) => {
     expect(await ask(`${(await failing(status)).url},${upstream.url}`)).toMatchObject({ status: 200 });
   });
@@ -49,7 +49,7 @@ describe('several upstream proxies', () => {
     expect(await ask(`${(await failing(500)).url}|${(await failing(404)).url}`)).toMatchObject({ status: 502 });
   });
 
-  test('responds to direct with a 404 that says what to do', async () => {
+  test('responds to direct with a 404 that explains what to do', async () => {
     expect(await ask('direct')).toMatchObject({
       status: 404,
       text: expect.stringContaining('GOPROXY=<this proxy>,direct'),
@@ -79,7 +79,7 @@ describe('several upstream proxies', () => {
     expect([status, headers.get('retry-after')]).toEqual([502, '17']);
   });
 
-  test('responds with 504 if a proxy sends no response, or stops in the middle of one', async () => {
+  test('responds with 504 if a proxy sends no response, or stops during a response', async () => {
     const silent = await stub({
       [`${V}/v1.0.0.mod`]: () => {},
       [`${V}/v1.0.0.info`]: (response) => void response.write('{'),
@@ -108,7 +108,7 @@ describe('several upstream proxies', () => {
     expect(server.asked).toEqual(['mod', 'mod', 'info', 'info'].map((file) => `${V}/v1.0.0.${file}`));
   });
 
-  test('follows up to ten redirects, and sends credentials to their own server only', async () => {
+  test('follows up to ten redirects, and sends credentials only to the server to which they belong', async () => {
     const seen: (string | undefined)[] = [];
     const other = await stub({
       '/there': (response, request) => {
@@ -158,14 +158,14 @@ async function ask(list: string): Promise<{ status: number; text: string }> {
   return await get(`${proxy.url}${V}/v1.0.0.mod`);
 }
 
-/** An upstream proxy that answers with the status. */
+/** Starts an upstream proxy that responds with the status. */
 async function failing(status: number): Promise<Stub> {
   return await stub({
     [`${V}/v1.0.0.mod`]: (response) => void response.writeHead(status, { 'content-type': 'text/plain' }).end('sorry\n'),
   });
 }
 
-/** The URL of a server that refuses connections. */
+/** Returns the URL of a server that refuses connections. */
 async function refusing(): Promise<string> {
   const server = await startStub();
   await server.close();

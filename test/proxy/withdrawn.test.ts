@@ -18,7 +18,7 @@ const TEXT =
   /^gone: gitlab\.example\/team\/Hello@v1\.1\.0 was withdrawn on \d{4}-\d\d-\d\d: a token was in it\nUse another version\.\nrequest id: \S+\n$/;
 
 let proxy: TestProxy;
-/** Every key that the proxy has read. */
+/** All keys that the proxy has read. */
 let keysRead: string[];
 /** Whether the store fails. */
 let down: boolean;
@@ -43,7 +43,7 @@ beforeEach(async () => {
 afterEach(() => proxy[Symbol.asyncDispose]());
 
 describe('a withdrawn version', () => {
-  test('is 410 with the reason and what to do for each of its files, also if it was served a moment before', async () => {
+  test('is 410 for each of its files, with the reason and advice, even if it was served before', async () => {
     for (const file of FILES) expect((await ask(`@v/v1.1.0.${file}`)).status).toBe(200);
     await withdraw();
     for (const file of FILES) {
@@ -70,7 +70,7 @@ describe('a withdrawn version', () => {
     ]);
   });
 
-  test('does not cost published versions a read of its marker', async () => {
+  test('does not cause reads of its marker for published versions', async () => {
     await withdraw();
     for (const path of ['@v/list', '@latest', ...FILES.map((file) => `@v/v1.0.0.${file}`)])
       expect((await ask(path)).status).toBe(200);
@@ -78,7 +78,7 @@ describe('a withdrawn version', () => {
     expect(keysRead.filter((key) => key.startsWith('withdrawn/'))).toEqual([]);
   });
 
-  test('is 503 while the store is down, and not served from memory once the proxy has seen the withdrawal', async () => {
+  test('is 503 while the store is down, and is not served from memory after the proxy has seen the withdrawal', async () => {
     for (const file of FILES) await ask(`@v/v1.1.0.${file}`);
     await withdraw();
     for (const file of FILES) await ask(`@v/v1.1.0.${file}`);
@@ -99,21 +99,21 @@ describe('a withdrawn version', () => {
   });
 });
 
-describe('on demand, with an earlier answer of the worker', () => {
-  /** The last answer of the worker, which is reused until it expires. */
+describe('with an earlier on-demand result of the worker', () => {
+  /** The last result of the worker, which is reused until it expires. */
   const earlier: OnDemandAnswer = {
     kind: 'list',
     versions: [version('v0.9.0'), version('v1.0.0'), BAD],
     complete: true,
   };
 
-  test('the list contains the tagged versions without the withdrawn ones', async () => {
+  test('the list contains the tagged versions without the withdrawn version', async () => {
     expect(await onDemandList()).toBe('v0.9.0\nv1.0.0\nv1.1.0\n');
     await withdraw();
     expect(await onDemandList()).toBe('v0.9.0\nv1.0.0\n');
   });
 
-  test('the list omits a withdrawn version also if nothing else is published', async () => {
+  test('the list omits a withdrawn version even if no version is published', async () => {
     await proxy.store.delete(moduleKey(MODULE, version('v1.0.0'), 'info'));
     await withdraw();
     expect(await onDemandList()).toBe('v0.9.0\nv1.0.0\n');
@@ -128,7 +128,7 @@ describe('on demand, with an earlier answer of the worker', () => {
     }
   });
 
-  test('in an outage of the store, the list contains the published versions', async () => {
+  test('the list contains the published versions during an outage of the store', async () => {
     const answer = await onDemand(
       async () => earlier,
       () => Promise.reject(new StoreUnavailable('down')),

@@ -17,7 +17,7 @@ let proxy: TestProxy;
 let calls: string[];
 /** The bodies that the store has opened. */
 let bodies: Readable[];
-/** What the store opens in place of the object. */
+/** Replaces the object that the store has opened. */
 let replaceBody: ((object: OpenObject) => OpenObject) | undefined;
 /** Runs before the store opens a zip. */
 let beforeOpen: (() => Promise<void>) | undefined;
@@ -56,7 +56,7 @@ describe.each([
     await expectAllDestroyed();
   });
 
-  test('costs one stat for a HEAD, with the headers of a GET', async () => {
+  test('needs one stat for a HEAD, which returns the headers of a GET', async () => {
     const head = await get(zipOf(module), { method: 'HEAD' });
     expect([head.status, calls]).toEqual([200, ['stat']]);
     const whole = await get(zipOf(module));
@@ -64,7 +64,7 @@ describe.each([
       expect(head.headers.get(name)).toBe(whole.headers.get(name));
   });
 
-  test('costs one stat if the client has it already, and an open if not', async () => {
+  test('needs one stat if the client already has it, and otherwise also an open', async () => {
     const etag = (await get(zipOf(module))).headers.get('etag') ?? '';
     calls = [];
     expect((await get(zipOf(module), { headers: { 'if-none-match': etag } })).status).toBe(304);
@@ -75,7 +75,7 @@ describe.each([
     await expectAllDestroyed();
   });
 
-  test('is opened in part for a range, after a stat for its size', async () => {
+  test('is opened in part for a range, after a stat that returns its size', async () => {
     expect((await get(zipOf(module), { headers: { range: 'bytes=0-9' } })).status).toBe(206);
     expect(calls).toEqual(['stat', 'open 0-9']);
     calls = [];
@@ -84,15 +84,15 @@ describe.each([
     await expectAllDestroyed();
   });
 
-  test('is opened once for each of several clients at the same time', async () => {
+  test('is opened once for each of several concurrent clients', async () => {
     const sizes = await Promise.all(Array.from({ length: 5 }, async () => (await get(zipOf(module))).body.length));
     expect(new Set(sizes).size).toBe(1);
     expect(calls).toEqual(Array(5).fill('open'));
     await expectAllDestroyed();
   });
 
-  test('is closed if the client leaves in the middle', async () => {
-    // The body has data forever, so only the end of the connection ends it.
+  test('is closed if the client disconnects during the response', async () => {
+    // The body never ends, so only the end of the connection can close it.
     replaceBody = (object) => ({ ...object, size: 2 ** 40, body: endless() });
     const request = httpRequest(zipOf(module), (response) => response.once('data', () => request.destroy()));
     request.on('error', () => {
@@ -103,7 +103,7 @@ describe.each([
     await expect.poll(() => proxy.log.filter((line) => line.includes('"request.aborted"'))).toHaveLength(1);
   });
 
-  test('is closed if the client leaves before the store has opened it', async () => {
+  test('is closed if the client disconnects before the store has opened it', async () => {
     const gate = new EventEmitter();
     beforeOpen = async () => void (await once(gate, 'open'));
     const request = httpRequest(zipOf(module));
@@ -114,13 +114,13 @@ describe.each([
     await vi.waitUntil(() => calls.length === 1);
     const observed = proxy.observed.length;
     request.destroy();
-    // The server has noticed.
+    // The server has noticed the end of the connection.
     await vi.waitUntil(() => proxy.observed.length > observed);
     gate.emit('open');
     await expect.poll(() => bodies.map((body) => body.destroyed)).toEqual([true]);
   });
 
-  test('is closed, and the connection too, if the store fails in the middle', async () => {
+  test('is closed, together with the connection, if the store fails during the response', async () => {
     replaceBody = (object) => {
       const body = new PassThrough();
       body.write('the first bytes');
@@ -133,7 +133,7 @@ describe.each([
   });
 });
 
-test('a private zip is 503 if the store cannot open it, and the response has no headers of a zip', async () => {
+test('a private zip is 503 without the headers of a zip if the store cannot open it', async () => {
   storeIsDown = true;
   const { status, headers } = await get(zipOf(PRIVATE));
   expect(status).toBe(503);
@@ -182,7 +182,7 @@ function zipOf(module: string): string {
   return `${proxy.url}/${module}/@v/v1.0.0.zip`;
 }
 
-/** Expects that all opened bodies get destroyed. The client may receive the end of a body a moment before that. */
+/** Expects that all opened bodies are destroyed, which can happen shortly after the client has received their end. */
 async function expectAllDestroyed(): Promise<void> {
   expect(bodies.length).toBeGreaterThan(0);
   await expect.poll(() => bodies.every((body) => body.destroyed)).toBe(true);

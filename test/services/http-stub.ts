@@ -6,11 +6,11 @@ export interface Stub extends AsyncDisposable {
   readonly url: string;
   /** The requested paths, in order, percent-decoded. */
   readonly asked: string[];
-  /** Stops the server; afterwards connections are refused. May be called twice. */
+  /** Stops the server, which then refuses connections. A second call has no effect. */
   readonly close: () => Promise<void>;
 }
 
-/** The body for each path, or a function that responds. All other paths are 404. */
+/** Maps each path to its body, or to a function that responds. The stub responds with 404 to all other paths. */
 export type Routes = Record<string, string | Buffer | ((response: ServerResponse, request: IncomingMessage) => void)>;
 
 /** Starts a stub. The routes may be changed while it runs. */
