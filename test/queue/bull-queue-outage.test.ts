@@ -7,7 +7,7 @@ import { BullQueue } from '../../src/queue/bull-queue.ts';
 import { type RedisService, startRedis } from '../services/redis.ts';
 import { aJob, deferred, idle } from './contract.ts';
 
-describe('a Bull queue whose Redis goes away', () => {
+describe('a Bull queue during an outage of Redis', () => {
   let service: RedisService;
   let opened: BullQueue[];
   let logged: string[];
@@ -52,7 +52,7 @@ describe('a Bull queue whose Redis goes away', () => {
     }
   });
 
-  it('does not remember a delivery that it could not accept', async () => {
+  it('does not record a delivery that it could not accept', async () => {
     const [queue, job] = [openQueue(), aJob()];
     await service.stop();
     await expect(queue.add(job, 'a delivery')).rejects.toThrow(/cannot be used/);
@@ -66,7 +66,7 @@ describe('a Bull queue whose Redis goes away', () => {
     expect(await queue.add(job, 'a delivery')).toBe('folded');
   });
 
-  it('accepts a job that comes during a short outage', async () => {
+  it('accepts a job that is added during a short outage', async () => {
     const queue = openQueue();
     await queue.check();
     await service.stop();
@@ -76,7 +76,7 @@ describe('a Bull queue whose Redis goes away', () => {
   });
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    it(`goes on after restarts by ${signal}`, { timeout: 60_000 }, async () => {
+    it(`continues after restarts by ${signal}`, { timeout: 60_000 }, async () => {
       const queue = openQueue();
       const done = new Set<string>();
       queue.process(5, async ({ tag }) => void done.add(tag));
@@ -111,7 +111,7 @@ describe('a Bull queue whose Redis goes away', () => {
     expect(runs).toBeGreaterThan(0);
   });
 
-  it('starts to run jobs once Redis is there, if it was not at the start', async () => {
+  it('starts to run jobs when Redis is available, if it was not available at the start', async () => {
     await service.stop();
     const queue = openQueue();
     const ran: string[] = [];
@@ -122,7 +122,7 @@ describe('a Bull queue whose Redis goes away', () => {
     await expect.poll(() => ran, { timeout: 20_000 }).toEqual([job.tag]);
   });
 
-  it('goes on with new jobs after Redis has lost everything', async () => {
+  it('continues with new jobs after Redis has lost all data', async () => {
     const queue = openQueue();
     const [started, finish] = [deferred(), deferred()];
     const ran: string[] = [];
@@ -143,7 +143,7 @@ describe('a Bull queue whose Redis goes away', () => {
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([lost.tag, next.tag, lost.tag]);
   });
 
-  it('closes although Redis is gone, once its job is done', async () => {
+  it('closes during the outage once its job has ended', async () => {
     const queue = openQueue();
     const [started, finish] = [deferred(), deferred()];
     let ended = false;
@@ -156,14 +156,14 @@ describe('a Bull queue whose Redis goes away', () => {
     await started.promise;
     await service.stop();
     const closing = queue.close();
-    // This is longer than close() waits for Redis. It waits for a running job without a limit.
+    // This wait is longer than close() waits for Redis. close() waits for a running job without a limit.
     expect(await Promise.race([closing, sleep(6_000, 'still waiting')])).toBe('still waiting');
     finish.resolve();
     await closing;
     expect(ended).toBe(true);
   });
 
-  it('closes although Redis was never there', async () => {
+  it('closes even if Redis was never available', async () => {
     await service.stop();
     const queue = openQueue();
     queue.process(1, async () => {});

@@ -65,7 +65,7 @@ describe('a Bull queue shared by several processes', () => {
     expect(ran.flat().toSorted()).toEqual(tags.toSorted());
   });
 
-  it('folds a job into an equal one of another process', async () => {
+  it('folds a job into an equal job of another process', async () => {
     const [first, second, job] = [openQueue(), openQueue(), aJob()];
     const added = await Promise.all([first, second, first, second].map((queue) => queue.add(job)));
     expect(added.toSorted()).toEqual(['folded', 'folded', 'folded', 'queued']);
@@ -79,7 +79,7 @@ describe('a Bull queue shared by several processes', () => {
       worker.process(2, async () => {
         running += 1;
         maxRunning = Math.max(maxRunning, running);
-        // All other jobs were tried while this one ran.
+        // The worker has tried all other jobs while this job ran.
         await expect.poll(delayed, { timeout: 10_000 }).toBe(3 - runs);
         running -= 1;
         runs += 1;
@@ -91,7 +91,7 @@ describe('a Bull queue shared by several processes', () => {
     expect(maxRunning).toBe(1);
   });
 
-  it('never runs two jobs of one tag at the same time, also when the first takes longer than the lock lasts', async () => {
+  it('never runs two jobs of one tag at the same time, even if the first takes longer than the lock lasts', async () => {
     const options = { lockMs: 1_000, stalledCheckMs: 300 };
     const [first, second] = [openQueue(options), openQueue(options)];
     const jobs = ['a', 'b'].map((hint) => aJob({ tag: 'v1.0.0', hint }));
@@ -108,7 +108,7 @@ describe('a Bull queue shared by several processes', () => {
         leftMs = await redis.pttl(lockKey);
         return leftMs > beforeMs ? ++renewals : renewals;
       };
-      // The lock is renewed three times in the time that it lasts.
+      // The lock is renewed three times while it lasts.
       await expect.poll(renewed, { timeout: 20_000, interval: 20 }).toBeGreaterThan(5);
       running -= 1;
     };
@@ -139,7 +139,7 @@ describe('a Bull queue shared by several processes', () => {
     await queue.add(aJob({ tag: 'v1.0.0', hint: 'slow' }));
     await started.promise;
     await queue.add(aJob({ tag: 'v1.0.0', hint: 'other' }));
-    // Bull counts each time the tag was busy as an attempt.
+    // Bull counts an attempt each time that the tag was busy.
     const key = `${prefix}:publish:${idOf(aJob({ tag: 'v1.0.0', hint: 'other' }))}`;
     await expect
       .poll(async () => Number(await redis.hget(key, 'attemptsMade')), { timeout: 10_000 })
@@ -149,7 +149,7 @@ describe('a Bull queue shared by several processes', () => {
     expect(failures).toEqual([1]);
   });
 
-  it('runs the job of a killed process in another one', async () => {
+  it('runs the job of a killed process in another process', async () => {
     const queue = openQueue({ lockMs: 1_000, stalledCheckMs: 300 });
     const job = aJob();
     const child = startProcess('hang');
@@ -169,14 +169,14 @@ describe('a Bull queue shared by several processes', () => {
     const job = aJob();
     await queue.add(job);
     await redis.hset(`${prefix}:publish:${idOf(job)}`, 'stalledCounter', 1_000);
-    // The state that a worker leaves if it dies while it runs the job.
+    // A worker leaves this state if it dies while it runs the job.
     await redis.rpoplpush(`${prefix}:publish:wait`, `${prefix}:publish:active`);
     const ran: string[] = [];
     queue.process(1, async ({ tag }) => void ran.push(tag));
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([job.tag]);
   });
 
-  it('records its last job as done before it is closed', async () => {
+  it('records its last job as finished before it is closed', async () => {
     await using own = await startRedis({ own: true });
     const [queue, other] = [openQueue({ redisUrl: own.url }), openQueue({ redisUrl: own.url })];
     const client = new Redis(own.url);
@@ -203,13 +203,13 @@ describe('a Bull queue shared by several processes', () => {
     }
   });
 
-  it('lets its process end after close', async () => {
+  it('lets its process end after it is closed', async () => {
     const child = startProcess('once');
     const [status, signal] = await once(child, 'exit');
     expect({ status, signal }).toEqual({ status: 0, signal: null });
   });
 
-  it('leaves only keys that expire, and the counter of jobs, when all jobs are done', async () => {
+  it('leaves only keys that expire, and the counter of jobs, when all jobs have finished', async () => {
     const queue = openQueue({ backoff: { firstMs: 1, maxMs: 1 } });
     let failed = false;
     queue.process(1, async () => {
@@ -230,10 +230,10 @@ describe('a Bull queue shared by several processes', () => {
     expect(delivery).toBeLessThanOrEqual(3_600_000);
   });
 
-  it('does not remember a delivery whose job could not be stored', async () => {
+  it('does not record a delivery whose job could not be stored', async () => {
     const [queue, job] = [openQueue(), aJob()];
-    // Bull increments this counter first, which now fails.
-    await redis.set(`${prefix}:publish:id`, 'no number');
+    // Bull increments this counter first, which fails because of its value.
+    await redis.set(`${prefix}:publish:id`, 'not a number');
     await expect(queue.add(job, 'a delivery')).rejects.toThrow(/cannot be used/);
     await redis.del(`${prefix}:publish:id`);
     expect(await queue.add(job, 'a delivery')).toBe('queued');
@@ -248,7 +248,7 @@ describe('a Bull queue shared by several processes', () => {
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([job.tag]);
   });
 
-  it('discards an id without a job, and accepts that job again afterwards', async () => {
+  it('discards an id without a job, and accepts this job again afterwards', async () => {
     const queue = openQueue({ lockMs: 300, stalledCheckMs: 100 });
     const [lost, other] = [aJob(), aJob()];
     await redis.lpush(`${prefix}:publish:wait`, idOf(lost));
@@ -274,7 +274,7 @@ describe('a Bull queue shared by several processes', () => {
     const [bytes] = await once(socket, 'data');
     socket.destroy();
     server.close();
-    // The record type of a TLS handshake. Plain Redis would begin with `*`.
+    // This is the record type of a TLS handshake. The plain protocol of Redis begins with `*`.
     expect(bytes[0]).toBe(0x16);
   });
 });

@@ -6,10 +6,10 @@ import type { Queue } from '../../src/queue/queue.ts';
 import { pushedTag, type TagJob } from '../../src/queue/tag-job.ts';
 import type { QueueOptions } from '../../src/queue/job-failure.ts';
 
-/** Opens a queue. Queues with the same `space` share their jobs if the implementation can share jobs. */
+/** Opens a queue. Queues with the same `space` share their jobs if the implementation supports this. */
 export type OpenQueue = (space: string, options: QueueOptions) => Queue;
 
-/** A promise, and the function that resolves it. */
+/** Creates a promise, and the function that resolves it. */
 export function deferred(): { promise: Promise<void>; resolve: () => void } {
   let settle: (() => void) | undefined;
   const promise = new Promise<void>((resolve) => {
@@ -18,12 +18,12 @@ export function deferred(): { promise: Promise<void>; resolve: () => void } {
   return { promise, resolve: () => settle?.() };
 }
 
-/** A job with a separate tag, unless `parts` has another one. */
+/** Creates a job with a unique tag, unless `parts` contains another tag. */
 export function aJob(parts: Partial<TagJob> = {}): TagJob {
   return { ...pushedTag(7, `v1.0.0-${randomUUID()}`, 'a'.repeat(40)), ...parts };
 }
 
-/** What the job of a listed tag has besides. */
+/** The fields that differ between the job of a listed tag and the job of a pushed tag. */
 const LISTED: Pick<TagJob, 'priority' | 'strategy' | 'cachedTag' | 'allowCachedProject'> = {
   priority: 'listed',
   strategy: 'shared tree',
@@ -31,7 +31,7 @@ const LISTED: Pick<TagJob, 'priority' | 'strategy' | 'cachedTag' | 'allowCachedP
   allowCachedProject: true,
 };
 
-/** The promises of every Queue. */
+/** Tests the promises of every Queue. */
 export function queueContract(open: OpenQueue): void {
   let logged: Record<string, unknown>[];
   let space: string;
@@ -66,7 +66,7 @@ export function queueContract(open: OpenQueue): void {
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([{ ...job, priority: 'pushed' }]);
   });
 
-  it('runs a listed tag first once it is pushed', async () => {
+  it('runs a listed tag before other listed tags once it is pushed', async () => {
     const queue = openQueue();
     const names = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0'];
     for (const tag of names) await queue.add(aJob({ tag, ...LISTED }));
@@ -88,7 +88,7 @@ export function queueContract(open: OpenQueue): void {
       .toEqual(['v1.1.0', 'v1.3.0', 'v1.5.0', 'v1.0.0', 'v1.2.0', 'v1.4.0']);
   });
 
-  it('folds a job into an equal one that waits', async () => {
+  it('folds a job into an equal job that waits', async () => {
     const queue = openQueue();
     const job = aJob();
     expect(await queue.add(job)).toBe('queued');
@@ -100,7 +100,7 @@ export function queueContract(open: OpenQueue): void {
     expect(ran).toEqual([job]);
   });
 
-  it('folds a job into an equal one that runs', async () => {
+  it('folds a job into an equal job that runs', async () => {
     const queue = openQueue();
     const job = aJob();
     const [started, finish] = [deferred(), deferred()];
@@ -119,7 +119,7 @@ export function queueContract(open: OpenQueue): void {
     expect(runs).toBe(1);
   });
 
-  it('folds a job into an equal one that is delayed', async () => {
+  it('folds a job into an equal job that is delayed', async () => {
     const queue = openQueue();
     const job = aJob();
     queue.process(4, async () => {
@@ -131,7 +131,7 @@ export function queueContract(open: OpenQueue): void {
     expect(await queue.counts()).toEqual({ waiting: 0, active: 0, delayed: 1 });
   });
 
-  it('does not fold a job into an equal one that is done', async () => {
+  it('does not fold a job into an equal job that has finished', async () => {
     const queue = openQueue();
     const job = aJob();
     let runs = 0;
@@ -150,7 +150,7 @@ export function queueContract(open: OpenQueue): void {
     expect((await queue.counts()).waiting).toBe(1);
   });
 
-  it('runs jobs separately that differ in project, tag or hint only', async () => {
+  it('runs jobs separately if they differ in project, tag or hint', async () => {
     const queue = openQueue();
     const jobs: TagJob[] = [
       pushedTag(1, 'v1', 'a'),
@@ -170,7 +170,7 @@ export function queueContract(open: OpenQueue): void {
     expect(new Set(ran.map((job) => JSON.stringify(job)))).toEqual(new Set(jobs.map((job) => JSON.stringify(job))));
   });
 
-  it('runs jobs side by side, up to the limit', async () => {
+  it('runs jobs concurrently, up to the limit', async () => {
     const queue = openQueue();
     const finish = deferred();
     let [running, maxRunning] = [0, 0];
@@ -187,7 +187,7 @@ export function queueContract(open: OpenQueue): void {
     expect(maxRunning).toBe(3);
   });
 
-  it('never runs two jobs of one tag at the same time, and does not let them delay other tags', async () => {
+  it('never runs two jobs of one tag at the same time, and these jobs do not delay other tags', async () => {
     const queue = openQueue();
     const tag = `v1.0.0-${randomUUID()}`;
     const [finishTag, finishOther] = [deferred(), deferred()];
@@ -202,7 +202,7 @@ export function queueContract(open: OpenQueue): void {
     for (const hint of ['first', 'second', 'third']) await queue.add(aJob({ tag, hint }));
     await queue.add(aJob());
     await expect.poll(() => running.filter((name) => name !== tag), { timeout: 10_000 }).toHaveLength(1);
-    // A queue may try the other jobs of the tag and delay them, or let them wait.
+    // A queue may try the other jobs of the tag and delay them, or may let them wait.
     const pending = async (): Promise<number> => {
       const { active, waiting, delayed } = await queue.counts();
       return active === 2 ? waiting + delayed : 0;
@@ -214,7 +214,7 @@ export function queueContract(open: OpenQueue): void {
     expect(overlaps).toBe(0);
   });
 
-  it('runs jobs of equal tags in different projects side by side', async () => {
+  it('runs jobs of equal tags in different projects concurrently', async () => {
     const queue = openQueue();
     const finish = deferred();
     queue.process(2, () => finish.promise);
@@ -224,7 +224,7 @@ export function queueContract(open: OpenQueue): void {
     finish.resolve();
   });
 
-  it('runs a job again after the time that the handler asks for', async () => {
+  it('runs a job again after the time that the handler requests', async () => {
     const queue = openQueue({ backoff: { firstMs: 1, maxMs: 1 } });
     const starts: number[] = [];
     queue.process(1, async () => {
@@ -238,7 +238,7 @@ export function queueContract(open: OpenQueue): void {
     expect(second - first).toBeLessThan(3_000);
   });
 
-  it('doubles the back-off after each failure up to the maximum', async () => {
+  it('doubles the backoff after each failure, up to the maximum', async () => {
     const seen: { attempt: number; delayMs: number }[] = [];
     const job = aJob();
     const queue = openQueue({
@@ -273,7 +273,7 @@ export function queueContract(open: OpenQueue): void {
     await idle(queue);
   });
 
-  it('retries after an unexpected error too, and logs it with its stack', async () => {
+  it('retries after an unexpected error too, and logs the error with its stack', async () => {
     const queue = openQueue({ backoff: { firstMs: 1, maxMs: 1 } });
     let runs = 0;
     queue.process(1, async () => {
@@ -287,12 +287,12 @@ export function queueContract(open: OpenQueue): void {
     expect(errors[0]?.['err']).toMatchObject({ type: 'TypeError', stack: expect.stringContaining('contract.ts') });
   });
 
-  it('retries when the handler throws synchronously, or throws a value that is no Error', async () => {
+  it('retries if the handler throws synchronously, or throws a value that is not an Error', async () => {
     const queue = openQueue({ backoff: { firstMs: 1, maxMs: 1 } });
     let runs = 0;
     queue.process(1, () => {
       runs += 1;
-      // eslint-disable-next-line typescript/only-throw-error -- this is what is tested
+      // eslint-disable-next-line typescript/only-throw-error -- the test needs such a value
       if (runs === 1) throw 'a string';
       if (runs === 2) throw new Error('at once');
       return Promise.resolve();
@@ -301,7 +301,7 @@ export function queueContract(open: OpenQueue): void {
     await expect.poll(() => runs, { timeout: 10_000 }).toBe(3);
   });
 
-  it('retries although onFailure throws', async () => {
+  it('retries even if onFailure throws', async () => {
     const queue = openQueue({
       backoff: { firstMs: 1, maxMs: 1 },
       onFailure: () => {
@@ -330,7 +330,7 @@ export function queueContract(open: OpenQueue): void {
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([good.tag]);
   });
 
-  it('folds a repeated delivery, also after its job is done', async () => {
+  it('folds a repeated delivery, even after its job has finished', async () => {
     const queue = openQueue();
     const [job, delivery] = [aJob(), randomUUID()];
     let runs = 0;
@@ -343,7 +343,7 @@ export function queueContract(open: OpenQueue): void {
     expect(runs).toBe(2);
   });
 
-  it('remembers a delivery also when its job was folded', async () => {
+  it('records a delivery even if its job was folded', async () => {
     const queue = openQueue();
     const [job, delivery] = [aJob(), randomUUID()];
     await queue.add(job);
@@ -353,7 +353,7 @@ export function queueContract(open: OpenQueue): void {
     expect(await queue.add(job, delivery)).toBe('folded');
   });
 
-  it('closes after the running job is done, and starts no other one', async () => {
+  it('closes after the running job has finished, and starts no other job', async () => {
     const queue = openQueue();
     const [started, finish] = [deferred(), deferred()];
     const ran: string[] = [];
@@ -380,7 +380,7 @@ export function queueContract(open: OpenQueue): void {
     expect(ran).toEqual([first.tag]);
   });
 
-  it('closes at once when no job runs, also if it never ran one', async () => {
+  it('closes at once if no job runs, even if no job ever ran', async () => {
     const [sink, worker] = [openQueue(), openQueue()];
     worker.process(2, async () => {});
     await sink.check();
@@ -389,7 +389,7 @@ export function queueContract(open: OpenQueue): void {
     expect(Date.now() - start).toBeLessThan(3_000);
   });
 
-  it('loses none of five thousand jobs, and runs each once', { timeout: 60_000 }, async () => {
+  it('loses none of five thousand jobs, and runs each of them once', { timeout: 60_000 }, async () => {
     const queue = openQueue({ backoff: { firstMs: 1, maxMs: 1 } });
     const tags = new Set(Array.from({ length: 5_000 }, (_, index) => `v0.0.${index}`));
     const done = new Map<string, number>();
@@ -410,7 +410,7 @@ export function queueContract(open: OpenQueue): void {
   });
 }
 
-/** Waits until the queue has no job left. */
+/** Waits until the queue contains no job. */
 export async function idle(queue: Queue): Promise<void> {
   await expect.poll(() => queue.counts(), { timeout: 20_000 }).toEqual({ waiting: 0, active: 0, delayed: 0 });
 }

@@ -3,8 +3,8 @@ import { BullQueue } from '../../src/queue/bull-queue.ts';
 import { pushedTag } from '../../src/queue/tag-job.ts';
 
 /**
- * A separate process that uses a queue. `hang` starts a job and never ends it. `once` adds a job, runs it and closes the
- * queue; then the process has to end by itself.
+ * A separate process that uses a queue. With `hang`, it starts a job that never ends. With `once`, it adds a job, runs
+ * it, and closes the queue. Then the process must end by itself.
  */
 const [redisUrl, prefix, mode] = process.argv.slice(2);
 if (redisUrl === undefined || prefix === undefined) throw new Error('usage: queue-process REDIS_URL PREFIX hang|once');

@@ -4,9 +4,11 @@ import { expect, it } from 'vitest';
 import type { RateLimiter } from '../../src/rate-limit/rate-limiter.ts';
 import { waitForPermit } from '../../src/rate-limit/wait-for-permit.ts';
 
-/** The promises of every RateLimiter. Each call of `open` returns the same limiter, as another process sees it. */
+/**
+ * Tests the promises of every RateLimiter. Each call of `open` returns the same limiter, as another process sees it.
+ */
 export function rateLimiterContract(open: () => RateLimiter): void {
-  it('lets exactly the limit through', async () => {
+  it('permits exactly as many calls as the limit', async () => {
     const [rateLimiter, key] = [open(), randomUUID()];
     const waits = [];
     for (let call = 0; call < 7; call++) waits.push(await rateLimiter.reserve(key, 5, 60_000));
@@ -17,7 +19,7 @@ export function rateLimiterContract(open: () => RateLimiter): void {
     }
   });
 
-  it('lets exactly the limit through when all reserve at once', async () => {
+  it('permits exactly as many calls as the limit if all reserve at once', async () => {
     const [first, second, key] = [open(), open(), randomUUID()];
     const waits = await Promise.all(
       Array.from({ length: 100 }, (_, index) => (index % 2 === 0 ? first : second).reserve(key, 20, 60_000)),
@@ -25,27 +27,28 @@ export function rateLimiterContract(open: () => RateLimiter): void {
     expect(waits.filter((wait) => wait === 0)).toHaveLength(20);
   });
 
-  it('keeps keys apart', async () => {
+  it('limits each key separately', async () => {
     const rateLimiter = open();
     expect(await rateLimiter.reserve(randomUUID(), 1, 60_000)).toBe(0);
     expect(await rateLimiter.reserve(randomUUID(), 1, 60_000)).toBe(0);
   });
 
-  it('returns how long to wait, and reserves nothing then', async () => {
+  it('returns how long to wait if the limit is reached, and makes no reservation', async () => {
     const [rateLimiter, key] = [open(), randomUUID()];
     await rateLimiter.reserve(key, 1, 300);
     let wait = 0;
     for (let call = 0; call < 5; call++) wait = await rateLimiter.reserve(key, 1, 300);
     expect(wait).toBeGreaterThan(0);
-    // One millisecond for the timer, which may fire early.
+    // The extra millisecond is for the timer, which can fire early.
     await sleep(wait + 1);
     expect(await rateLimiter.reserve(key, 1, 300)).toBe(0);
   });
 
-  it('slides: each reservation leaves on its own, not at the turn of a window', async () => {
+  it('uses a sliding window, in which each reservation expires separately', async () => {
     const [rateLimiter, key, windowMs] = [open(), randomUUID(), 1_500];
     await rateLimiter.reserve(key, 2, windowMs);
-    // A limit of 1 is used up, so this reserves nothing and returns how long the first reservation still counts.
+    // A limit of 1 is reached, so this makes no reservation, and returns for how long the first reservation still
+    // counts.
     await expect
       .poll(() => rateLimiter.reserve(key, 1, windowMs), { interval: 20, timeout: windowMs })
       .toBeLessThan(windowMs / 2);
@@ -54,7 +57,7 @@ export function rateLimiterContract(open: () => RateLimiter): void {
     expect(await rateLimiter.reserve(key, 2, windowMs)).toBeGreaterThan(0);
   });
 
-  it('never lets more than the limit through in any window', async () => {
+  it('never permits more calls than the limit in any window', async () => {
     const [inner, key, limit, windowMs] = [open(), randomUUID(), 4, 200];
     const [sent, received]: [number[], number[]] = [[], []];
     const observed: RateLimiter = {
@@ -71,8 +74,8 @@ export function rateLimiterContract(open: () => RateLimiter): void {
     };
     await Promise.all(Array.from({ length: 20 }, () => waitForPermit(observed, key, limit, windowMs)));
     expect(received).toHaveLength(20);
-    // A reservation is made after its request was sent and before its reply is received, on a busy machine much before.
-    // Sorted, that holds for the first, second, ... reservation too. So these gaps are never shorter than the real ones.
+    // A reservation happens after its request is sent and before its reply is received. This also holds for the first,
+    // second, ... times in order. For this reason, these gaps are never shorter than the real gaps.
     const sentInOrder = inOrder(sent);
     const gaps = inOrder(received)
       .slice(limit)
@@ -80,18 +83,18 @@ export function rateLimiterContract(open: () => RateLimiter): void {
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(windowMs);
   });
 
-  it('makes callers wait after the limit was lowered only until enough reservations have left', async () => {
+  it('with a lowered limit, makes callers wait only until enough reservations have expired', async () => {
     const [rateLimiter, key] = [open(), randomUUID()];
     for (let call = 0; call < 5; call++) await rateLimiter.reserve(key, 5, 60_000);
     expect(await rateLimiter.reserve(key, 2, 60_000)).toBeGreaterThan(50_000);
     expect(await rateLimiter.reserve(key, 6, 60_000)).toBe(0);
   });
 
-  it('lets nothing through with a limit of zero', async () => {
+  it('permits nothing with a limit of zero', async () => {
     expect(await open().reserve(randomUUID(), 0, 1_000)).toBe(1_000);
   });
 
-  it('makes no reservation during a hold, for any process', async () => {
+  it('makes no reservation for any process during a hold', async () => {
     const [first, second, key] = [open(), open(), randomUUID()];
     expect(await first.reserve(key, 5, 60_000)).toBe(0);
     await first.hold(key, 40_000);
@@ -113,7 +116,7 @@ export function rateLimiterContract(open: () => RateLimiter): void {
     expect(await first.reserve(key, 5, 60_000)).toBeGreaterThan(70_000);
   });
 
-  it('goes on after a hold, and still counts the reservations before it', async () => {
+  it('continues after a hold, and still counts the reservations before the hold', async () => {
     const [rateLimiter, key] = [open(), randomUUID()];
     await rateLimiter.reserve(key, 2, 60_000);
     await rateLimiter.hold(key, 100.5);

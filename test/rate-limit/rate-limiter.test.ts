@@ -8,12 +8,12 @@ import { connectRedis, endRedis } from '../../src/redis/connection.ts';
 import { type RedisService, removeKeys, startRedis } from '../services/redis.ts';
 import { rateLimiterContract } from './contract.ts';
 
-describe('the rate limiter in the process', () => {
+describe('the rate limiter in memory', () => {
   const memory = new MemoryRateLimiter();
   rateLimiterContract(() => memory);
 });
 
-describe('the rate limiter on Redis', () => {
+describe('the rate limiter in Redis', () => {
   const prefix = `test-${randomUUID()}`;
   const log = pino({ level: 'silent' });
   let service: RedisService;
@@ -36,7 +36,7 @@ describe('the rate limiter on Redis', () => {
     return new RedisRateLimiter(connection, prefix);
   });
 
-  it('gives its keys an expiry: the window, the hold', async () => {
+  it('sets an expiry for its keys, which is the window or the hold', async () => {
     const [redis] = connections;
     const key = randomUUID();
     if (redis === undefined) throw new Error('not connected');
@@ -50,7 +50,7 @@ describe('the rate limiter on Redis', () => {
     }
   });
 
-  it('goes on after the clock of Redis was set back', async () => {
+  it('continues after the clock of Redis was set back', async () => {
     const [redis] = connections;
     const key = randomUUID();
     if (redis === undefined) throw new Error('not connected');
@@ -61,7 +61,7 @@ describe('the rate limiter on Redis', () => {
     expect(await rateLimiter.reserve(key, 1, 1_000)).toBeGreaterThan(0);
   });
 
-  it('rejects with Retry when Redis is gone', async () => {
+  it('rejects with a Retry during an outage of Redis', async () => {
     await using own = await startRedis({ own: true });
     const redis = connectRedis(own.url, log);
     try {

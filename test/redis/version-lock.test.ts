@@ -27,7 +27,7 @@ describe.each([
     (): readonly VersionLock[] => clients.map((client) => redisLock(client, pino({ level: 'silent' }))),
   ],
 ])('a lock %s', (_, open) => {
-  test('lets in one after the other, also after a failure, and others by other names at once', async () => {
+  test('admits one caller at a time for a name, even after a failure, and other names at once', async () => {
     const locks = open();
     const through = async <T>(index: number, name: string, work: () => Promise<T>): Promise<T> => {
       const lock = locks[index % locks.length];
@@ -40,7 +40,7 @@ describe.each([
       most = Math.max(most, ++inside);
       await new Promise((resolve) => setImmediate(resolve));
       inside--;
-      if (fails) throw new Error('as asked');
+      if (fails) throw new Error('a failure for the test');
       return 'done';
     };
     const results = await Promise.allSettled(

@@ -52,9 +52,9 @@ describe('requests in Redis', () => {
   let space: string;
   let opened: BullRequests<TestRequest, TestAnswer>[];
   let children: ChildProcess[];
-  /** The names in the requests that reached a handler. */
+  /** The names in the requests that have reached a handler. */
   let handled: string[];
-  /** Lets the handlers `answerWhenReleased` go on. */
+  /** Lets the handlers `answerWhenReleased` continue. */
   let release: () => void;
   let released: Promise<void>;
 
@@ -90,7 +90,7 @@ describe('requests in Redis', () => {
   const key = (name: string): string => `${PREFIX}:${space}:${name}`;
   const answerKey = (): string => key('answer:[["name","a"]]');
   const leaseKey = (): string => key('request-lease:[["name","a"]]');
-  /** Starts a process whose handler never answers. Resolves once the handler has a request. */
+  /** Starts a process whose handler never returns a result. Resolves when the handler has received a request. */
   const startHanging = async (): Promise<ChildProcess> => {
     const script = `
       import { pino } from 'pino';
@@ -112,7 +112,7 @@ describe('requests in Redis', () => {
     return child;
   };
 
-  test('handles equal requests of several processes once, and answers all of them', async () => {
+  test('handle equal requests of several processes once, and return the result to all of them', async () => {
     const processes = [open(), open(), open()] as const;
     for (const requests of processes.slice(1)) {
       requests.serve(2, async (request) => ({ ...(await answerAtOnce(request)), keepMs: 60_000 }));
@@ -125,7 +125,7 @@ describe('requests in Redis', () => {
     expect(handled).toEqual(['a']);
   });
 
-  test('handles a request once that takes longer than the lease', async () => {
+  test('handle a request once, even if the handler takes longer than the lease', async () => {
     const [requests, ...answerers] = [open(), open(), open()];
     for (const answerer of answerers) answerer.serve(2, answerWhenReleased);
     const sent = requests?.request({ name: 'a' }, 20_000);
@@ -142,21 +142,21 @@ describe('requests in Redis', () => {
     expect(await client.exists(leaseKey())).toBe(0);
   });
 
-  test('handles a request once although Bull thinks its worker dead', async () => {
+  test('handle a request once, even if Bull treats its worker as dead', async () => {
     const [first, second] = [open(), open()];
     for (const requests of [first, second]) requests.serve(1, answerWhenReleased);
     const sent = first.request({ name: 'a' }, 20_000);
     await expect.poll(() => handled).toEqual(['a']);
     const [job] = await client.lrange(key('requests:active'), 0, -1);
     await client.del(key(`requests:${job}:lock`));
-    // The other worker takes the job, finds the lease held, and ends the job.
+    // The other worker takes the job, finds that the lease is held, and ends the job.
     await expect.poll(() => client.llen(key('requests:active')), { timeout: 20_000 }).toBe(0);
     release();
     expect(await sent).toMatchObject({ text: 'a' });
     expect(handled).toEqual(['a']);
   });
 
-  test('handles a request in another process when the first one is killed', async () => {
+  test('handle a request in another process if the first process is killed', async () => {
     const requests = open();
     const sent = requests.request({ name: 'a' }, 25_000);
     const child = await startHanging();
@@ -167,7 +167,7 @@ describe('requests in Redis', () => {
     expect(handled).toEqual(['a']);
   });
 
-  test('puts a request into the queue again after it was lost there', async () => {
+  test('add a request to the queue again after the queue has lost it', async () => {
     const requests = open();
     expect(await requests.request({ name: 'a' }, 0)).toBeUndefined();
     await client.del(key('requests:wait'));
@@ -175,7 +175,7 @@ describe('requests in Redis', () => {
     expect(await requests.request({ name: 'a' }, 15_000)).toMatchObject({ text: 'a' });
   });
 
-  test('stores no answer of a worker that stood still and lost its lease', async () => {
+  test('store no result of a worker that was paused and lost its lease', async () => {
     const { log, warnings } = errorLog();
     const requests = open(log);
     requests.serve(1, answerWhenReleased);
@@ -192,11 +192,11 @@ describe('requests in Redis', () => {
     ['invalid JSON', '{nonsense'],
     ['another value', '"put"'],
     [
-      'an answer of another version',
+      'a result in the format of another version',
       JSON.stringify({ job: 'x', keepMs: 60_000, stayMs: 60_000, answer: { other: true } }),
     ],
   ] as const) {
-    test(`handles a request anew when Redis holds ${content}, and logs that`, async () => {
+    test(`handle a request again if Redis contains ${content}, and log this`, async () => {
       const { log, warnings } = errorLog();
       const requests = open(log);
       requests.serve(1, answerAtOnce);
@@ -206,7 +206,7 @@ describe('requests in Redis', () => {
     });
   }
 
-  test('fails a request whose new answer cannot be read', async () => {
+  test('fail for a request whose new result cannot be read', async () => {
     const requests = open();
     const sent = requests.request({ name: 'a' }, 10_000).catch((error: unknown) => error);
     await expect.poll(() => client.exists(leaseKey())).toBe(1);
@@ -214,7 +214,7 @@ describe('requests in Redis', () => {
     expect(await sent).toBeInstanceOf(RequestFailed);
   });
 
-  test('rejects a request while too many wait', async () => {
+  test('are rejected while too many requests wait', async () => {
     const requests = open();
     await client.lpush(key('requests:wait'), ...Array.from({ length: MAX_WAITING_REQUESTS }, (_, index) => index));
     await expect(requests.request({ name: 'a' }, 10_000)).rejects.toThrow('too many requests wait');
@@ -223,7 +223,7 @@ describe('requests in Redis', () => {
     expect(await client.llen(key('requests:wait'))).toBe(MAX_WAITING_REQUESTS);
   });
 
-  test('discards a job without data, and goes on with the next one', async () => {
+  test('discard a job without data, and continue with the next job', async () => {
     const { log, warnings } = errorLog();
     const requests = open(log);
     await client.lpush(key('requests:wait'), 'gone');
@@ -234,7 +234,7 @@ describe('requests in Redis', () => {
     await expect.poll(() => client.llen(key('requests:active'))).toBe(0);
   });
 
-  test('leaves no key in Redis that does not expire', async () => {
+  test('leave no key in Redis that does not expire, except the counter of jobs', async () => {
     const requests = open();
     requests.serve(2, async (request) => {
       if (request.name === 'fails') throw new Error('a bug');
@@ -247,12 +247,12 @@ describe('requests in Redis', () => {
       const left = await Promise.all(keys.map(async (name) => ((await client.pttl(name)) === -1 ? [name] : [])));
       return left.flat();
     };
-    // Bull's counter of jobs.
+    // This key is Bull's counter of jobs.
     await expect.poll(lasting).toEqual([key('requests:id')]);
   });
 });
 
-describe('requests whose Redis goes away', () => {
+describe('requests during an outage of Redis', () => {
   let own: RedisService;
   let opened: BullRequests<TestRequest, TestAnswer>[];
 
@@ -272,33 +272,29 @@ describe('requests whose Redis goes away', () => {
   };
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    test(
-      `fails open and new requests after ${signal}, and answers again once Redis is back`,
-      { timeout: 60_000 },
-      async () => {
-        const requests = open();
-        const waiting = open()
-          .request({ name: 'no handler' }, 60_000)
-          .catch((error: unknown) => error);
-        const inspector = new Redis(own.url);
-        await expect.poll(() => inspector.llen(`${PREFIX}:outage:requests:wait`)).toBe(1);
-        inspector.disconnect();
-        await own.stop(signal);
-        const startMs = performance.now();
-        expect(await waiting).toBeInstanceOf(RequestFailed);
-        await expect(requests.request({ name: 'a' }, 60_000)).rejects.toBeInstanceOf(RequestFailed);
-        expect(performance.now() - startMs).toBeLessThan(10_000);
-        requests.serve(1, echo);
-        await own.start();
-        await untilAnswered(requests, 'b');
-        await own.stop(signal);
-        await own.start();
-        await untilAnswered(requests, 'c');
-      },
-    );
+    test(`fail after ${signal}, and succeed again once Redis is available`, { timeout: 60_000 }, async () => {
+      const requests = open();
+      const waiting = open()
+        .request({ name: 'no handler' }, 60_000)
+        .catch((error: unknown) => error);
+      const inspector = new Redis(own.url);
+      await expect.poll(() => inspector.llen(`${PREFIX}:outage:requests:wait`)).toBe(1);
+      inspector.disconnect();
+      await own.stop(signal);
+      const startMs = performance.now();
+      expect(await waiting).toBeInstanceOf(RequestFailed);
+      await expect(requests.request({ name: 'a' }, 60_000)).rejects.toBeInstanceOf(RequestFailed);
+      expect(performance.now() - startMs).toBeLessThan(10_000);
+      requests.serve(1, echo);
+      await own.start();
+      await untilAnswered(requests, 'b');
+      await own.stop(signal);
+      await own.start();
+      await untilAnswered(requests, 'c');
+    });
   }
 
-  test('fails within a few seconds when Redis accepts connections but does not answer', async () => {
+  test('fail within a few seconds if Redis accepts connections but does not respond', async () => {
     const requests = open();
     expect(await requests.request({ name: 'a' }, 0)).toBeUndefined();
     const { pid } = own;
@@ -313,7 +309,7 @@ describe('requests whose Redis goes away', () => {
     }
   });
 
-  test('closes although Redis is gone', async () => {
+  test('close during the outage', async () => {
     const requests = open();
     requests.serve(1, echo);
     await untilAnswered(requests, 'a');
@@ -328,7 +324,7 @@ async function echo({ name }: TestRequest): Promise<TestAnswer> {
   return { text: name, keepMs: 0 };
 }
 
-/** Sends requests until one is answered. */
+/** Sends requests until one succeeds. */
 async function untilAnswered(requests: BullRequests<TestRequest, TestAnswer>, name: string): Promise<void> {
   await expect
     .poll(() => requests.request({ name }, 5_000).catch(() => undefined), { timeout: 25_000 })

@@ -3,9 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { RequestFailed, type Requests } from '../../src/requests/requests.ts';
 
-/** The requests that the tests send. */
+/** The schema of the requests in the tests. */
 export const requestSchema = z.object({ name: z.string(), extra: z.string().optional() });
-/** Their answers; `keepMs` says how long the answer is kept. */
+/** The schema of the results. `keepMs` is the time for which a result is reused, in ms. */
 export const answerSchema = z.object({ text: z.string(), keepMs: z.number() });
 export type TestRequest = z.infer<typeof requestSchema>;
 export type TestAnswer = z.infer<typeof answerSchema>;
@@ -17,7 +17,7 @@ export interface RequestsUnderTest {
   readonly errors: readonly string[];
 }
 
-/** A logger that collects the messages of its warnings and errors. */
+/** Creates a logger that collects the messages of its warnings and errors. */
 export function errorLog(): { log: pino.Logger; warnings: string[]; errors: string[] } {
   const [warnings, errors]: [string[], string[]] = [[], []];
   const write = (line: string): void => {
@@ -29,17 +29,17 @@ export function errorLog(): { log: pino.Logger; warnings: string[]; errors: stri
 
 const logLine = z.object({ level: z.number(), msg: z.string() });
 
-/** Long enough for every answer that comes at all. */
+/** A timeout that is long enough for every result, in ms. */
 const TIMEOUT_MS = 10_000;
 
-/** The promises of `Requests`, for any implementation. `create` makes a new one for each test. */
+/** Tests the promises of every implementation of `Requests`. `create` creates a new instance for each test. */
 export function describeRequests(create: () => Promise<RequestsUnderTest>): void {
   describe('requests', () => {
     let underTest: RequestsUnderTest;
     let requests: Requests<TestRequest, TestAnswer>;
-    /** The names in the requests that reached the handler, in order. */
+    /** The names in the requests that have reached the handler, in order. */
     let handled: string[];
-    /** Lets the handler go on. */
+    /** Lets the handler continue. */
     let release: () => void;
     let released: Promise<void>;
 
@@ -62,12 +62,12 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       });
     };
 
-    test('returns the answer of the handler', async () => {
+    test('return the result of the handler', async () => {
       serveWith(({ name }) => ({ text: `about ${name}`, keepMs: 0 }));
       expect(await requests.request({ name: 'a' }, TIMEOUT_MS)).toEqual({ text: 'about a', keepMs: 0 });
     });
 
-    test('handles equal requests once, whatever the order of their fields, and answers all clients', async () => {
+    test('are handled once if they are equal, whatever the order of their fields, and all clients get the result', async () => {
       serveWith(({ name }) => ({ text: `about ${name}`, keepMs: 0 }), true);
       const equal = [
         ...Array.from({ length: 10 }, () => requests.request({ name: 'a', extra: 'x' }, TIMEOUT_MS)),
@@ -81,7 +81,7 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       expect(handled.toSorted()).toEqual(['a', 'b']);
     });
 
-    test('keeps an answer for keepMs, and no longer', async () => {
+    test('reuse a result for keepMs, and no longer', async () => {
       serveWith(({ name }) => ({
         text: `${name}${handled.length}`,
         keepMs: name === 'kept' ? 60_000 : name === 'short' ? 50 : 0,
@@ -93,7 +93,7 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       await expect.poll(() => requests.request({ name: 'short' }, TIMEOUT_MS)).not.toEqual(first);
     });
 
-    test('gives up after the time-out, and returns the answer to the next equal request', async () => {
+    test('end at the timeout, and the next equal request returns the result', async () => {
       serveWith(({ name }) => ({ text: name, keepMs: 60_000 }), true);
       expect(await requests.request({ name: 'slow' }, 50)).toBeUndefined();
       release();
@@ -101,23 +101,23 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       expect(handled).toEqual(['slow']);
     });
 
-    test('treats an undefined field as an absent one', async () => {
+    test('treat an undefined field as a missing field', async () => {
       serveWith(({ name }) => ({ text: name, keepMs: 60_000 }));
       await requests.request({ name: 'a', extra: undefined }, TIMEOUT_MS);
       await requests.request({ name: 'a' }, TIMEOUT_MS);
       expect(handled).toEqual(['a']);
     });
 
-    test('rejects requests after close', async () => {
+    test('are rejected after close', async () => {
       await requests.close();
       await expect(requests.request({ name: 'a' }, TIMEOUT_MS)).rejects.toBeInstanceOf(RequestFailed);
     });
 
-    test('gives up after the time-out when no handler runs', async () => {
+    test('end at the timeout if no handler runs', async () => {
       expect(await requests.request({ name: 'a' }, 50)).toBeUndefined();
     });
 
-    test('fails all clients of a request whose handler fails, logs it, and handles the next equal request', async () => {
+    test('fail for all clients if the handler fails, are logged, and are handled again if another client sends them', async () => {
       let fails = true;
       requests.serve(4, async ({ name }) => {
         handled.push(name);
@@ -141,7 +141,7 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       expect(await requests.request({ name: 'a' }, TIMEOUT_MS)).toMatchObject({ text: 'a' });
     });
 
-    test('runs handlers side by side, up to the limit', async () => {
+    test('are handled concurrently, up to the limit', async () => {
       let running = 0;
       let maxRunning = 0;
       requests.serve(2, async ({ name }) => {
@@ -158,7 +158,7 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       expect(maxRunning).toBe(2);
     });
 
-    test('close waits for the running handler, and ends the waiting of all clients', async () => {
+    test('wait in close for the running handler, and end the waits of all clients', async () => {
       serveWith(({ name }) => ({ text: name, keepMs: 0 }), true);
       const sent = requests.request({ name: 'a' }, TIMEOUT_MS).catch((error: unknown) => error);
       await expect.poll(() => handled.length).toBe(1);

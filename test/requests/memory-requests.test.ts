@@ -8,8 +8,8 @@ describeRequests(async () => {
   return { requests: new MemoryRequests<TestRequest, TestAnswer>({ log, keepMs }), errors };
 });
 
-describe('requests in the process', () => {
-  test('rejects a request while too many wait, and accepts it once they are handled', async () => {
+describe('requests in memory', () => {
+  test('are rejected while too many requests wait, and accepted once these are handled', async () => {
     const requests = new MemoryRequests<TestRequest, TestAnswer>({ log: errorLog().log, keepMs });
     const sent = Array.from({ length: MAX_WAITING_REQUESTS }, (_, index) =>
       requests.request({ name: `${index}` }, 20_000),
@@ -21,7 +21,7 @@ describe('requests in the process', () => {
     await requests.close();
   });
 
-  test('keeps the last 10,000 answers only', async () => {
+  test('reuse only the last 10,000 results', async () => {
     const requests = new MemoryRequests<TestRequest, TestAnswer>({ log: errorLog().log, keepMs });
     let handled = 0;
     requests.serve(4, async ({ name }) => ({ text: `${name} ${++handled}`, keepMs: 60_000 }));

@@ -4,14 +4,14 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { writeTemporaryTree } from '../io/temporary-tree.ts';
 
-/** `npm run rooms` on a small tree with the table of this project, in a temporary folder. */
+/** These tests run `npm run rooms` on a small tree with the table of this project, in a temporary folder. */
 
 const RULES = new URL('../../.dependency-cruiser.mjs', import.meta.url);
 const PROGRAM = fileURLToPath(
   new URL('../../node_modules/dependency-cruiser/bin/dependency-cruise.mjs', import.meta.url),
 );
 
-/** Four rooms, with imports that the table allows. */
+/** Three rooms and src/errors.ts, with imports that the table allows. */
 const ALLOWED = {
   'src/errors.ts': 'export class Failure extends Error {}\n',
   'src/module/path.ts': "import { Failure } from '../errors.ts';\nexport const path = new Failure();\n",
@@ -24,7 +24,7 @@ interface Result {
   readonly output: string;
 }
 
-/** Writes the allowed files and the given files to a folder, and checks the imports between them. */
+/** Writes the allowed files and the given files, and checks them. */
 async function check(files: Readonly<Record<string, string>>): Promise<Result> {
   const rules = { '.dependency-cruiser.mjs': await readFile(RULES) };
   const folder = await writeTemporaryTree({ ...rules, ...ALLOWED, ...files });
@@ -36,7 +36,7 @@ async function check(files: Readonly<Record<string, string>>): Promise<Result> {
 }
 
 describe('the rooms of src/', () => {
-  it('pass when every import goes to a room of the row', async () => {
+  it('pass if every import leads to a room in the row', async () => {
     const { passes, output } = await check({});
     expect({ passes, output }).toEqual({
       passes: true,
@@ -51,13 +51,13 @@ describe('the rooms of src/', () => {
     ['a dynamic import', "export const planted = async () => await import('../proxy/router.ts');\n"],
     ['an export from another file', "export * from '../proxy/router.ts';\n"],
     ['an export of a type', "export type { Router } from '../proxy/router.ts';\n"],
-  ])('refuse %s of a room outside the row', async (_, content) => {
+  ])('fail with %s from a room outside the row', async (_, content) => {
     const { passes, output } = await check({ 'src/store/planted.ts': content });
     expect(output).toMatch(/error store imports .*: src\/store\/planted\.ts → src\/proxy\/router\.ts$/m);
     expect(passes).toBe(false);
   });
 
-  it('refuse a cycle within a room', async () => {
+  it('fail with a cycle within a room', async () => {
     const { passes, output } = await check({
       'src/store/one.ts': "export * from './two.ts';\n",
       'src/store/two.ts': "export * from './one.ts';\n",
@@ -76,7 +76,7 @@ describe('the rooms of src/', () => {
       },
       'src/store/planted.ts → src/cellar/wine.ts',
     ],
-  ])('refuse a new folder without a row that %s', async (_, files, named) => {
+  ])('fail with a new folder that has no row and %s', async (_, files, named) => {
     const { passes, output } = await check(files);
     expect(output).toContain(named);
     expect(passes).toBe(false);
