@@ -8,39 +8,39 @@ import { promisify } from 'node:util';
 import { Client } from 'minio';
 import { freePort } from './free-port.ts';
 
-/** A real MinIO for tests: an installed program, or one that Go builds once. */
+/** Provides a real MinIO for tests, either an installed program or a program that Go builds once. */
 
 const run = promisify(execFile);
 
-/** MinIO is published as source code only. This is the newest version, by its commit. */
+/** MinIO is published as source code only. This is the newest version, as a pseudo-version. */
 const SOURCE = 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c';
 
 const REGION = 'us-east-1';
 
-/** The interval at which a build prints its progress and touches its lock. */
+/** The interval at which a build prints its progress and touches its lock, in ms. */
 const PROGRESS_MS = 15_000;
 
 export interface Minio extends AsyncDisposable {
-  /** URL, `http://127.0.0.1:<port>`. */
+  /** The URL, `http://127.0.0.1:<port>`. */
   readonly endpoint: string;
   readonly accessKey: string;
   readonly secretKey: string;
   readonly region: string;
-  /** The folder of its data. */
+  /** The folder of the data. */
   readonly folder: string;
-  /** Id of the process; undefined while it is stopped. */
+  /** The id of the process, or undefined while MinIO is stopped. */
   readonly pid: number | undefined;
   /** Creates an empty bucket and returns its name. */
   bucket(name?: string): Promise<string>;
-  /** Ends the process and keeps the data. */
+  /** Ends the process, and keeps the data. */
   stop(): Promise<void>;
-  /** Starts again after `stop`, on the same port. */
+  /** Starts MinIO again after `stop`, on the same port. */
   start(): Promise<void>;
-  /** Ends the process and removes the data. */
+  /** Ends the process, and removes the data. */
   close(): Promise<void>;
 }
 
-/** Starts MinIO on a free port of 127.0.0.1 with a new data folder. Resolves once it answers. */
+/** Starts MinIO on a free port of 127.0.0.1 with a new data folder. Resolves when MinIO responds. */
 export async function startMinio(): Promise<Minio> {
   const binary = await findMinio();
   const folder = await mkdtemp(join(tmpdir(), 'modpress-minio-'));
@@ -61,7 +61,7 @@ export async function startMinio(): Promise<Minio> {
     await rm(folder, { recursive: true, force: true });
   };
 
-  // Another process may take the free port before MinIO does. Then MinIO is started with another port.
+  // Another process can take the free port before MinIO. In this case, MinIO starts on another port.
   for (let attempt = 1; ; attempt += 1) {
     port = await freePort();
     try {
@@ -97,7 +97,10 @@ export async function startMinio(): Promise<Minio> {
   };
 }
 
-/** The path of the MinIO program: from PATH, Go's bin folder or our cache. Otherwise it is built into the cache. */
+/**
+ * Returns the path of the MinIO program in PATH, Go's bin folder or the cache of modpress. If there is none, builds
+ * MinIO into this cache.
+ */
 export async function findMinio(): Promise<string> {
   const { GOBIN, GOPATH, GOEXE } = await goEnvironment();
   const name = `minio${GOEXE}`;
@@ -132,9 +135,9 @@ async function isProgram(path: string): Promise<boolean> {
 }
 
 /**
- * Builds the program, or waits while another process builds it. The lock is a folder that its owner touches
- * regularly; an old lock belongs to a dead process. Two builds at once are harmless but slower: each
- * uses a separate folder and renames the result.
+ * Builds the program, or waits while another process builds it. The lock is a folder that its owner touches regularly,
+ * so an old lock belongs to a dead process. Two builds at once are harmless but slower, because each uses its own
+ * folder and renames the result.
  */
 async function buildOnce(target: string): Promise<void> {
   const lock = `${target}.lock`;
@@ -200,7 +203,9 @@ async function build(target: string, touchLock: () => Promise<void>): Promise<vo
   }
 }
 
-/** Starts the process and waits until it serves. */
+/**
+ * Starts the process. Resolves when MinIO can write objects. Rejects with the output if it does not start within 30 s.
+ */
 async function launchMinio(
   binary: string,
   folder: string,
@@ -239,8 +244,8 @@ async function launchMinio(
 }
 
 /**
- * Kills the process and removes its data when this process ends, even by SIGKILL. A shell does this: it waits for the end of
- * its input, which the system closes with this process. Returns a function that stops the shell.
+ * Kills the process and removes its data when this process ends, even by SIGKILL. A shell waits for the end of its
+ * input, which the system closes when this process ends. Returns a function that stops the shell.
  */
 function endWithUs(pid: number, folder: string): () => void {
   const guard = spawn(
@@ -254,7 +259,7 @@ function endWithUs(pid: number, folder: string): () => void {
   return () => guard.stdin.end('off\n');
 }
 
-/** Whether our process serves the port, and not another process. */
+/** Reports whether the port responds, and whether the response comes from this child process. */
 async function answers(url: string, child: ChildProcess): Promise<boolean> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(2000) });

@@ -1,4 +1,4 @@
 import findServices from './global.ts';
 
-/** `npm run services`: finds or builds the services that the tests need, before any test runs. */
+/** Implements `npm run services`, which finds or builds the services that the tests need. */
 await findServices();

@@ -6,14 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { freePort } from './free-port.ts';
 
-/** A Redis for tests. Only a Redis that was started here has a `pid` and can be stopped and started. */
+/** A Redis for tests. Only a Redis that this module has started has a `pid` and can be stopped and started. */
 export interface RedisService extends AsyncDisposable {
   readonly url: string;
   readonly pid?: number;
-  /** Ends the server, keeping its data (append-only file) and its port for `start`. */
+  /** Ends the server. Its data (an append-only file) and its port remain for `start`. */
   stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   start(): Promise<void>;
-  /** Ends the server and removes its files. Does not touch a server that was running before. */
+  /** Ends the server, and removes its files. Does not touch a server that was running before. */
   close(): Promise<void>;
 }
 
@@ -22,18 +22,18 @@ const howToGetIt =
 
 /**
  * Finds a Redis (`REDIS_URL`, otherwise 127.0.0.1:6379) or starts one. With `own` it always starts one, for tests that
- * stop or empty it. All other tests use only keys with a separate prefix.
+ * stop Redis or delete its data. All other tests use only keys with their own prefix.
  */
 export async function startRedis(options: { own?: boolean } = {}): Promise<RedisService> {
   if (options.own !== true) {
     const url = process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379';
     if (await answers(url)) return foundRedis(url);
-    if (process.env['REDIS_URL'] !== undefined) throw new Error('the Redis of REDIS_URL does not answer');
+    if (process.env['REDIS_URL'] !== undefined) throw new Error('the Redis of REDIS_URL does not respond');
   }
   return ownRedis();
 }
 
-/** Removes every key that begins with the prefix. */
+/** Removes all keys that begin with the prefix. */
 export async function removeKeys(url: string, prefix: string): Promise<void> {
   const redis = new Redis(url);
   try {
@@ -54,7 +54,7 @@ async function refuse(): Promise<never> {
 }
 
 async function leaveAlone(): Promise<void> {
-  // This Redis was not started here.
+  // This module has not started this Redis.
 }
 
 async function ownRedis(): Promise<RedisService> {
@@ -133,7 +133,7 @@ async function answers(url: string): Promise<boolean> {
     retryStrategy: () => null,
   });
   redis.on('error', () => {
-    // Reported through the rejection below.
+    // The rejection below reports the error.
   });
   try {
     await redis.connect();

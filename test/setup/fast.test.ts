@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { writeTemporaryTree } from '../io/temporary-tree.ts';
 import { SLOW_PARTS, slowTests } from './fast.ts';
 
-/** Returns the slow tests of a small tree that has every slow part and these files. */
+/** Returns the slow tests of a small tree that contains these files and every slow part. */
 async function slowOf(files: Readonly<Record<string, string>>): Promise<string[]> {
   const parts = Object.fromEntries(SLOW_PARTS.map((path) => [path, '']));
   return slowTests(await writeTemporaryTree({ ...parts, ...files }));
@@ -28,7 +28,7 @@ describe('a test file', () => {
         'test/a/y.test.ts': "import './two.ts';\n",
       },
     ],
-    ['imports a service when it runs', { 'test/a/x.test.ts': "await import('../services/redis.ts');\n" }],
+    ['imports a service dynamically', { 'test/a/x.test.ts': "await import('../services/redis.ts');\n" }],
     ['starts the built program', { 'test/a/x.test.ts': "spawn('node', ['dist/main.js']);\n" }],
   ])('is slow if it %s', async (_, files) => {
     expect(await slowOf(files)).toEqual(Object.keys(files).filter((path) => path.endsWith('.test.ts')));
@@ -44,7 +44,7 @@ describe('a test file', () => {
 });
 
 describe('npm run test:fast', () => {
-  it('has the current path of every part that makes a test slow', () => {
+  it('finds every part that makes a test slow at its current path', () => {
     expect(slowTests(fileURLToPath(new URL('../../', import.meta.url)))).toContain('test/store/s3.test.ts');
   });
 });

@@ -2,26 +2,26 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /**
- * The modules that make a test slow. A test file that imports one of these, directly or indirectly, is slow. So a new test
- * is classified by its imports, and there is no list of tests that could become outdated.
+ * The modules that make a test slow. A test file that imports one of them, directly or indirectly, is slow. A new test
+ * is therefore classified by its imports, and no list of tests can become outdated.
  */
 export const SLOW_PARTS = [
-  // Real services, which must be installed, built or started.
+  // These are real services, which must be installed, built or started.
   'test/services/redis.ts',
   'test/services/minio.ts',
-  // The complete modpress.
+  // These run the complete modpress.
   'test/e2e/service.ts',
   'test/e2e/in-process.ts',
-  // Publishing from a git repository to the store, with hundreds of git processes.
+  // This publishes from a git repository to the store, with hundreds of git processes.
   'test/publish/publishing.ts',
-  // Checks of ten thousand random trees.
+  // This checks ten thousand random trees.
   'test/module/properties.ts',
 ];
 
-/** Programs that a test starts as processes, by the path in the test's source. */
+/** The programs that slow tests start as processes, as paths in the source of the test. */
 const SLOW_PROGRAMS = ['dist/main.js', 'test/demo/demo.ts'];
 
-/** The slow test files, as paths from `root`. Throws if a part that makes tests slow no longer exists. */
+/** Returns the slow test files, as paths from `root`. Throws if a part that makes tests slow no longer exists. */
 export function slowTests(root: string): string[] {
   for (const path of SLOW_PARTS)
     if (!existsSync(join(root, path))) throw new Error(`${path} does not exist: update this list`);
@@ -32,7 +32,7 @@ export function slowTests(root: string): string[] {
       isSlow: SLOW_PARTS.includes(path) || SLOW_PROGRAMS.some((program) => source.includes(program)),
       imports: importsOf(source)
         .map((target) => join(dirname(path), target))
-        // Not every match is an import: some tests contain sources as text.
+        // Not every match is an import, because some tests contain sources as text.
         .filter((target) => target.startsWith('test/') && existsSync(join(root, target))),
     };
     files.set(path, file);
@@ -53,7 +53,7 @@ export function slowTests(root: string): string[] {
     .filter(isSlow);
 }
 
-/** The relative imports of a source, as written there. */
+/** Returns the relative imports of a source, as the source contains them. */
 function importsOf(source: string): string[] {
   return Array.from(source.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*'(\.[^']*\.ts)'/g), ([, target = '']) => target);
 }

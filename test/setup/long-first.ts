@@ -5,12 +5,13 @@ import { slowTests } from './fast.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** The files that take longest. They only affect the order, so an outdated list is harmless. */
+/** The files that take longest. They affect only the order, so an outdated list is harmless. */
 const LONGEST = new Set(['test/e2e/chaos.test.ts', 'test/queue/bull-queue-outage.test.ts', 'test/store/s3.test.ts']);
 
 /**
- * Orders the test files: the longest first, then the other slow files, then the fast ones; within each group, larger files
- * first. A long file that starts last would leave the other workers idle. Within a file, the order stays random.
+ * Orders the test files: the longest files first, then the other slow files, then the fast files. Each group begins
+ * with its largest files. A long file that starts last would leave the other workers idle. The tests in a file run in
+ * random order.
  */
 export class LongFirst extends BaseSequencer {
   override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {

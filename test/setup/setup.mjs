@@ -1,5 +1,5 @@
-// Makes a fresh clone ready for whatever runs next: dependencies, then the build. Plain JavaScript, since nothing
-// is installed yet when it starts. Does nothing that is already done.
+// Installs the dependencies of a fresh clone, and builds it. It skips the installation if it is up to date. It is plain
+// JavaScript, because nothing is installed yet when it starts.
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +17,7 @@ if (!isNewer('node_modules/.package-lock.json', 'package-lock.json')) {
 step('Building (npm run build)');
 run('npm', ['run', '--silent', 'build']);
 
-/** Whether `made` exists and is no older than what it is made from. */
+/** Reports whether `made` exists and is at least as new as its source `from`. */
 function isNewer(made, from) {
   const [madePath, fromPath] = [made, from].map((path) => `${root}/${path}`);
   return existsSync(madePath) && statSync(madePath).mtimeMs >= statSync(fromPath).mtimeMs;
