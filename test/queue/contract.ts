@@ -60,7 +60,7 @@ export function queueContract(open: OpenQueue): void {
     expect(await queue.add(job)).toBe('queued');
     expect(
       await queue.add(pushedTag(job.projectId, job.tag, job.hint)),
-      'two jobs are equal if their project, tag and hint are',
+      'two jobs are equal if their project, tag and hint are equal',
     ).toBe('folded');
     queue.process(1, async (given) => void ran.push(given));
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([{ ...job, priority: 'pushed' }]);

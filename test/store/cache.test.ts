@@ -22,7 +22,7 @@ describe('Cache', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('returns what was put, under the same keys', async () => {
+  it('returns an object under the key of its put', async () => {
     await cache.put('golang.org/x/text/@v/v0.3.0.info', Buffer.from('{}'));
     expect((await cache.get('golang.org/x/text/@v/v0.3.0.info'))?.toString()).toBe('{}');
     expect(await cache.stat('golang.org/x/text/@v/v0.3.0.info')).toMatchObject({
@@ -37,7 +37,7 @@ describe('Cache', () => {
     expect(await cache.open('missing')).toBeUndefined();
   });
 
-  it('writes and reads below its prefix only', async () => {
+  it('writes and reads only below its prefix', async () => {
     await store.put('modules/x', Buffer.from('private'));
     await store.put('sumdb/x', Buffer.from('other cache'));
     expect(await cache.get('modules/x')).toBeUndefined();
@@ -48,7 +48,7 @@ describe('Cache', () => {
   });
 
   it.each(['../modules/x', 'a/../../modules/x', '..', '/modules/x', '', 'a//b', './x', 'a\\..\\x', 'a\0'])(
-    'refuses the key %j without a call of the store',
+    'rejects the key %j without a call of the store',
     async (key) => {
       const calls = (['get', 'stat', 'open', 'put'] as const).map((method) => vi.spyOn(store, method));
       await expect(cache.get(key)).rejects.toThrow(TypeError);

@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Store, type StoredObject, StoreUnavailable } from '../../src/store/store.ts';
 
-/** A store to test, and how to take it down and bring it back with its data. */
+/** A store to test, with functions that simulate an outage of the store and end it. The data survives the outage. */
 export interface StoreUnderTest {
   readonly store: Store;
   takeDown(): Promise<void>;
@@ -19,7 +19,7 @@ const MB = 1024 * 1024;
 
 /** Tests the contract of store.ts on the store that `open` returns. Each test uses its own keys. */
 export function describeStore(title: string, open: () => Promise<StoreUnderTest>): void {
-  describe(`${title} keeps the contract of a store`, () => {
+  describe(`${title} as a store`, () => {
     let underTest: StoreUnderTest;
     let store: Store;
 
@@ -32,14 +32,14 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       await underTest.close();
     });
 
-    it('returns what was put: bytes, size and time', async () => {
+    it('returns the bytes, the size and the time of a put', async () => {
       const before = Date.now();
       await store.put('basic/a.mod', Buffer.from('module a\n'));
 
       expect((await store.get('basic/a.mod'))?.toString()).toBe('module a\n');
       const object = await store.stat('basic/a.mod');
       expect(object).toMatchObject({ key: 'basic/a.mod', size: 9 });
-      // HTTP dates have no fractions of a second.
+      // HTTP dates contain no fractions of a second.
       expect(object?.modified.getTime()).toBeGreaterThan(before - 2000);
       expect(object?.modified.getTime()).toBeLessThan(Date.now() + 2000);
 
@@ -48,7 +48,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await text(opened?.body)).toBe('module a\n');
     });
 
-    it('keeps an empty object', async () => {
+    it('stores an empty object', async () => {
       await store.put('empty/buffer', Buffer.alloc(0));
       await store.put('empty/stream', { stream: Readable.from([]) });
       await store.put('empty/sized', { stream: Readable.from([]), size: 0 });
@@ -59,7 +59,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await keys(store.list('empty/'))).toEqual(['empty/buffer', 'empty/sized', 'empty/stream']);
     });
 
-    it('returns undefined for a missing object, also at the place of a directory, and below an object', async () => {
+    it('returns undefined for a missing object, also for the name of a directory and below an object', async () => {
       await store.put('missing/here/x', Buffer.from('x'));
       for (const key of [
         'missing/no',
@@ -80,14 +80,14 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await keys(store.list('none/at/'))).toEqual([]);
     });
 
-    it('replaces an object as a whole', async () => {
+    it('replaces a whole object', async () => {
       await store.put('replace/x', Buffer.from('a long first version'));
       await store.put('replace/x', { stream: Readable.from([Buffer.from('short')]) });
       expect((await store.get('replace/x'))?.toString()).toBe('short');
       expect(await store.stat('replace/x')).toMatchObject({ size: 5 });
     });
 
-    it('removes an object, and accepts that it is missing', async () => {
+    it('removes an object, and accepts that the object is missing', async () => {
       await store.put('delete/x', Buffer.from('x'));
       await store.delete('delete/x');
       expect(await store.get('delete/x')).toBeUndefined();
@@ -151,7 +151,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       await expect(store.delete(key)).rejects.toThrow(TypeError);
     });
 
-    it('refuses to store under a key that is too long for some store', async () => {
+    it('refuses to write a key that is too long for some store', async () => {
       await expect(store.put(`long/${'n'.repeat(256)}`, Buffer.from('x'))).rejects.toThrow(/too long/);
       await expect(store.put(`long/${'é'.repeat(128)}`, Buffer.from('x'))).rejects.toThrow(/too long/);
       await expect(store.put(`${'long/'.repeat(205)}x`, Buffer.from('x'))).rejects.toThrow(/too long/);
@@ -163,7 +163,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       await expect(keys(store.list(prefix))).rejects.toThrow(TypeError);
     });
 
-    it('distinguishes names with every kind of character, and lists them in byte order', async () => {
+    it('distinguishes names with all kinds of characters, and lists them in byte order', async () => {
       const names = [
         '!azure',
         '%2f',
@@ -202,7 +202,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       }
     });
 
-    it('sorts a directory as its name with a slash, among the names beside it', async () => {
+    it('sorts a directory as its name with a slash, among its siblings', async () => {
       const expected = ['order/a!/x', 'order/a-b', 'order/a.b', 'order/a/b', 'order/a/z/deep', 'order/a0', 'order/b'];
       for (const key of expected.toReversed()) await store.put(key, Buffer.from('x'));
       expect(await keys(store.list('order/'))).toEqual(expected);
@@ -227,7 +227,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await keys(store.list('middle/ab', { after: 'zzz' }))).toEqual([]);
     });
 
-    it('lists each of 2,500 objects once, in byte order, and from any key on', async () => {
+    it('lists each of 2,500 objects once, in byte order, and after any key', async () => {
       const expected: string[] = [];
       for (let index = 0; index < 2500; index += 1)
         expected.push(`many/${index % 7 === 0 ? `d${index % 3}/` : ''}${index}.info`);
@@ -255,7 +255,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(seen).toEqual(sorted.slice(0, 3));
     }, 120_000);
 
-    it('shows readers the old object, or none, until a put is done', async () => {
+    it('returns the old object, or none, until a put has finished', async () => {
       await store.put('atomic/old', Buffer.from('old'));
       for (const [key, before, there] of [
         ['atomic/old', 'old', ['atomic/old']],
@@ -263,7 +263,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       ] as const) {
         const stream = new PassThrough();
         const put = store.put(key, { stream });
-        // So much that the store must have begun to write: its buffers are smaller.
+        // The store must have begun to write, because its buffers are smaller than these 20 MB.
         for (let index = 0; index < 20; index += 1) await write(stream, Buffer.alloc(MB, 'n'));
         expect((await store.get(key))?.toString()).toBe(before);
         expect(await keys(store.list('atomic/'))).toEqual(there);
@@ -274,7 +274,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await keys(store.list('atomic/'))).toEqual(['atomic/new', 'atomic/old']);
     });
 
-    it('lets a reader finish the object that it opened, while the object is replaced', async () => {
+    it('lets a reader read the object that it has opened to its end while the object is replaced', async () => {
       const [first, second] = [Buffer.alloc(3 * MB, '1'), Buffer.alloc(3 * MB, '2')];
       await store.put('replaced/while-read', first);
       const opened = await store.open('replaced/while-read');
@@ -286,7 +286,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
     it.each([
       ['soon', 1000],
       ['after many megabytes', 20 * MB],
-    ])('leaves nothing of a stream that fails %s, and rejects with its error', async (when, length) => {
+    ])('stores nothing of a stream that fails %s, and rejects with its error', async (when, length) => {
       const key = `failing/${length}`;
       const stream = Readable.from(
         (async function* () {
@@ -300,7 +300,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await keys(store.list('failing/'))).toEqual([]);
     });
 
-    it('keeps the old object when the stream of its replacement fails', async () => {
+    it('keeps the old object if the stream of its replacement fails', async () => {
       await store.put('failing-replacement/x', Buffer.from('old'));
       const stream = new PassThrough();
       stream.destroy(new Error('broken at once'));
@@ -314,13 +314,13 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       ['long for an empty object', 1, 0],
       ['short by megabytes', 10 * MB, 20 * MB],
       ['long by megabytes', 20 * MB, 10 * MB],
-    ])('leaves nothing of a stream that is too %s', async (_, length, size) => {
+    ])('stores nothing of a stream that is too %s', async (_, length, size) => {
       const key = `length/${length}-${size}`;
       await expect(store.put(key, { stream: pieces(length), size })).rejects.toThrow(String(size));
       expect(await store.stat(key)).toBeUndefined();
     });
 
-    it('ends with one complete version when several writers put one key at once', async () => {
+    it('stores one complete version if several writers put one key at once', async () => {
       const versions = [11, 12, 13, 14].map((megabytes, index) => Buffer.alloc(megabytes * MB, String(index)));
       await Promise.all(versions.map((version) => store.put('concurrent/big', { stream: Readable.from([version]) })));
       const big = await store.get('concurrent/big');
@@ -389,13 +389,13 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect((await store.get('destroyed/x'))?.length).toBe(5 * MB);
     });
 
-    it('passes its check, which leaves nothing behind', async () => {
+    it('passes its check, and the check leaves nothing behind', async () => {
       const before = await keys(store.list(''));
       await store.check();
       expect(await keys(store.list(''))).toEqual(before);
     });
 
-    it('rejects with StoreUnavailable, and never looks empty, during an outage, and works afterwards', async () => {
+    it('rejects with StoreUnavailable during an outage, instead of appearing empty, and works afterwards', async () => {
       await store.put('outage/x', Buffer.from('x'));
       await underTest.takeDown();
       try {
@@ -427,14 +427,14 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
   });
 }
 
-/** The keys of a listing, in its order. */
+/** Returns the keys of a listing, in its order. */
 export async function keys(objects: AsyncIterable<StoredObject>): Promise<string[]> {
   const listed: string[] = [];
   for await (const { key } of objects) listed.push(key);
   return listed;
 }
 
-/** A stream of `length` bytes. No two megabytes are equal. */
+/** Returns a stream of `length` bytes, in which no two megabytes are equal. */
 export function pieces(length: number): Readable {
   return Readable.from(
     (async function* () {
@@ -464,7 +464,7 @@ function inByteOrder(names: readonly string[]): string[] {
   return names.toSorted((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
 }
 
-/** Runs the garbage collector. Before that, the memory figures include what is no longer used. */
+/** Returns a function that collects garbage, which must not be part of a memory measurement. */
 function garbageCollector(): () => void {
   setFlagsFromString('--expose-gc');
   return runInNewContext('gc') as () => void;

@@ -29,7 +29,7 @@ describeStore('DiskStore', async () => {
   return {
     store: await DiskStore.open(folder),
     takeDown: async () => {
-      // Like a volume that is not mounted: the mount point exists, and is empty.
+      // A volume that is not mounted looks like this: the mount point exists, and is empty.
       await rename(folder, `${folder}-away`);
       await mkdir(folder);
     },
@@ -56,14 +56,14 @@ describe('DiskStore', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('creates its folder, and the folders above it', async () => {
+  it('creates its folder, and the parents of its folder', async () => {
     const store = await openStore({ kind: 'disk', folder: join(folder, 'a', 'b') });
     await store.put('modules/x/@v/list', Buffer.from('v1.0.0\n'));
     expect(await readFile(join(folder, 'a', 'b', 'modules', 'x', '@v', 'list'), 'utf8')).toBe('v1.0.0\n');
     await store[Symbol.asyncDispose]();
   });
 
-  it('shows nothing of a put whose process was killed, and removes its partial file after an hour', async () => {
+  it('contains nothing of a put whose process was killed, and removes its partial file after an hour', async () => {
     const script = fileURLToPath(new URL('interrupted-put.ts', import.meta.url));
     const child = spawn(process.execPath, ['--import', 'tsx', script, folder], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -81,7 +81,7 @@ describe('DiskStore', () => {
     expect(await store.get('crash/x')).toBeUndefined();
     expect(await keys(store.list(''))).toEqual([]);
     expect(await readdir(folder)).toEqual(['.tmp']);
-    // Another process may still be writing it, so only an old file is removed.
+    // Another process may still write the file, so only an old file is removed.
     expect(await readdir(join(folder, '.tmp'))).toEqual(during);
 
     const longAgo = new Date(Date.now() - 61 * 60 * 1000);
@@ -90,7 +90,7 @@ describe('DiskStore', () => {
     expect(await readdir(join(folder, '.tmp'))).toEqual([]);
   });
 
-  it('names the folder that it may not write, and the user who needs access', async () => {
+  it('names the folder that it cannot write, and the user that needs access', async () => {
     const store = await DiskStore.open(folder);
     await store.put('modules/x', Buffer.from('x'));
     await asOrdinaryUser(folder, async () => {
@@ -118,7 +118,7 @@ describe('DiskStore', () => {
     });
   });
 
-  it('names the key, not the disk, as the problem when one object has the name of a directory', async () => {
+  it('reports the key, not the disk, as the problem if an object has the name of a directory', async () => {
     const store = await DiskStore.open(folder);
     await store.put('a/b', Buffer.from('x'));
     for (const key of ['a', 'a/b/c', 'a/b/c/d']) {
@@ -131,7 +131,7 @@ describe('DiskStore', () => {
     expect(await keys(store.list(''))).toEqual(['a/b']);
   });
 
-  it('lists only objects: no partial files, no links, no invalid keys', async () => {
+  it('lists only objects, without partial files, links and invalid keys', async () => {
     const store = await DiskStore.open(folder);
     await store.put('a/x', Buffer.from('x'));
     await writeFile(join(folder, '.tmp', 'partial'), 'x');
@@ -141,11 +141,11 @@ describe('DiskStore', () => {
     expect(await keys(store.list('.t'))).toEqual([]);
   });
 
-  it('does not read the directories that `after` leaves out', async () => {
+  it('does not read the directories that `after` omits', async () => {
     const store = await DiskStore.open(folder);
     for (const key of ['a/x', 'b/x', 'b/y', 'c/x']) await store.put(key, Buffer.from('x'));
     await asOrdinaryUser(folder, async () => {
-      // Reading it would fail.
+      // Reading this directory would fail.
       await chmod(join(folder, 'a'), 0);
       await expect(keys(store.list(''))).rejects.toThrow(StoreUnavailable);
       expect(await keys(store.list('', { after: 'b/x' }))).toEqual(['b/y', 'c/x']);
@@ -168,7 +168,7 @@ describe('DiskStore', () => {
   });
 });
 
-/** Runs `act` as a user who owns the folder. Unlike root, this user needs permissions. */
+/** Runs `act` as a user that owns the folder. Unlike root, this user needs permissions. */
 async function asOrdinaryUser(folder: string, act: () => Promise<void>): Promise<void> {
   if (process.geteuid?.() !== 0 || process.seteuid === undefined) {
     await act();

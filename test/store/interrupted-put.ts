@@ -2,7 +2,9 @@ import { Readable } from 'node:stream';
 import { setInterval } from 'node:timers/promises';
 import { DiskStore } from '../../src/store/disk.ts';
 
-/** A program that never ends by itself. It begins to put an object, sends the first megabyte, prints `half`, and then waits. */
+/**
+ * A program that never ends by itself. It begins to put an object, sends the first megabyte, prints `half`, and waits.
+ */
 
 const [folder = ''] = process.argv.slice(2);
 const store = await DiskStore.open(folder);

@@ -16,8 +16,8 @@ import {
   withdrawalKey,
 } from '../../src/store/layout.ts';
 
-/** 40 digits, and the 64 of a repository with SHA-256. */
-describe.each([40, 64])('the outcomes of a repository whose commits have %i digits', (digits) => {
+/** A commit id has 40 digits, or 64 digits in a repository with SHA-256. */
+describe.each([40, 64])('an outcome of a repository with commit ids of %i digits', (digits) => {
   const commit = '0123456789abcdef'.repeat(4).slice(0, digits);
   const tags = Array.from({ length: 300 }, (_, index) => [
     `a${'a'.repeat(index)}/v1.0.0`,
@@ -25,14 +25,14 @@ describe.each([40, 64])('the outcomes of a repository whose commits have %i digi
     `${'ü'.repeat(index)}%@/v1.0.0`,
   ]).flat();
 
-  test('have distinct keys that every store accepts, for any tag', () => {
+  test('has a unique key that every store accepts, for any tag', () => {
     const keys = tags.flatMap((tag) => [outcomeKey(1, tag, commit), deletedTagKey(1, tag, commit)]);
     expect(keys.filter((key) => !fits(key))).toEqual([]);
     expect(keys.filter((key) => /[A-Z]/.test(key))).toEqual([]);
     expect(new Set(keys).size).toBe(keys.length);
   });
 
-  test('are found by their tag, and their keys name it unless it is too long', () => {
+  test('is found by its tag, and its key contains the tag unless the tag is too long', () => {
     for (const tag of tags) {
       const key = outcomeKey(1, tag, commit);
       expect(key.startsWith(outcomesOfTagPrefix(1, tag, commit))).toBe(true);
@@ -42,14 +42,14 @@ describe.each([40, 64])('the outcomes of a repository whose commits have %i digi
   });
 });
 
-test('keys of outcomes do not change: with other keys, every tag would be processed again', () => {
+test('the keys of outcomes remain stable, because with other keys, every tag would be processed again', () => {
   const commit = 'a'.repeat(40);
   expect(outcomeKey(7, 'sub/V1', commit)).toBe(`outcomes/7/sub%2f!v1@${commit}.json`);
   expect(outcomeKey(7, 'a'.repeat(200), commit)).toBe(`outcomes/7/${'a'.repeat(200)}@${commit}.json`);
   expect(outcomeKey(7, 'a'.repeat(201), commit)).toMatch(/^outcomes\/7\/a{130}~[0-9a-f]{64}@a{40}\.json$/);
 });
 
-test('reads the keys of module files and withdrawals back', () => {
+test('the keys of module files and withdrawals can be parsed', () => {
   const module = 'gitlab.example/Group/lib' as ModulePath;
   const version = parseVersion('v1.2.3-RC.1') ?? ('' as Version);
   for (const file of ['zip', 'mod', 'info'] as const) {
@@ -67,7 +67,7 @@ test('reads the keys of module files and withdrawals back', () => {
     expect(parseModuleKey(key)).toBeUndefined();
 });
 
-test('no other file builds a key by hand', async () => {
+test('no other file contains a key as text', async () => {
   const source = fileURLToPath(new URL('../../src', import.meta.url));
   const files = (await readdir(source, { recursive: true })).filter((file) => file.endsWith('.ts'));
   const offenders: string[] = [];
@@ -75,7 +75,7 @@ test('no other file builds a key by hand', async () => {
     if (file === 'store/layout.ts') continue;
     const lines = (await readFile(`${source}/${file}`, 'utf8')).split('\n');
     const code = lines.filter((line) => !/^\s*(?:\*|\/\*|\/\/)/.test(line)).join('\n');
-    // A string, template or regular expression that begins with the name of a prefix.
+    // Matches a string, template or regular expression that begins with the name of a prefix.
     if (/(?:['"`]|\/\^)(?:modules|outcomes|withdrawn|index|sweep|upstream)(?:\\)?\//.test(code)) offenders.push(file);
   }
   expect(files).toContain('store/layout.ts');

@@ -81,7 +81,7 @@ describe('S3Store on MinIO', () => {
     await expect(store.get('x')).rejects.toThrow(/the bucket does not exist; create it/);
 
     const [first, second] = [store, storeIn('not-there-yet')];
-    // Like replicas that start together.
+    // Replicas that start together make such calls.
     await Promise.all(Array.from({ length: 10 }, (_, index) => (index % 2 === 0 ? first : second).check()));
     await store.put('x', Buffer.from('x'));
     expect(await keys(second.list(''))).toEqual(['x']);
@@ -107,7 +107,7 @@ describe('S3Store on MinIO', () => {
   it.each([
     ['access key', { accessKey: 'somebody-else' }],
     ['secret key', { secretKey: 'not-the-secret' }],
-  ])('distinguishes a wrong %s from absence, and does not print it', async (_, wrong) => {
+  ])('distinguishes a wrong %s from a missing object, and does not print it', async (_, wrong) => {
     const store = storeIn(await minio.bucket(), wrong);
     const attempts = [
       () => store.get('x'),
@@ -120,7 +120,7 @@ describe('S3Store on MinIO', () => {
       await expect(attempt()).rejects.toThrow(/AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/);
       await expect(attempt()).rejects.not.toThrow(/not-the-secret/);
     }
-    // The response to HEAD only says that access is denied.
+    // The response to HEAD states only that access is denied.
     await expect(store.stat('x')).rejects.toThrow(StoreUnavailable);
   });
 
@@ -144,7 +144,7 @@ describe('S3Store on MinIO', () => {
     expect(await keys(whole.list(''))).toEqual(['modules/x', 'one-more/modules/x']);
   });
 
-  it('lists only objects with a valid key: no folder markers of other tools', async () => {
+  it('lists only objects with a valid key, without the folder markers of other tools', async () => {
     const bucket = await minio.bucket();
     await client.putObject(bucket, 'modules/', Buffer.alloc(0));
     await client.putObject(bucket, 'modules/x', Buffer.from('x'));
@@ -158,7 +158,7 @@ describe('S3Store on MinIO', () => {
     ['modules/a/@v/list', 'text/plain; charset=utf-8'],
     ['modules/a/@v/v1.0.0.zip', 'application/zip'],
     ['sumdb/x/tile/8/0/000', 'application/octet-stream'],
-  ])('stores %s as %s, in one part or in many', async (key, type) => {
+  ])('stores %s as %s, in one part or in several', async (key, type) => {
     const bucket = await minio.bucket();
     for (const body of [Buffer.from('x'), { stream: pieces(9 * MB) }]) {
       await storeIn(bucket).put(key, body);
@@ -196,13 +196,13 @@ describe('S3Store on MinIO', () => {
       })(),
     );
     await expect(store.put('x', { stream })).rejects.toThrow('broken in the middle');
-    // There were parts to remove.
+    // The upload must have had parts to remove.
     expect(during.length).toBeGreaterThan(before.length);
     expect(await incompleteUploads(minio)).toEqual(before);
     expect(await client.findUploadId(bucket, 'x')).toBeUndefined();
   });
 
-  it('reports parts that cannot be removed because the service stops in the middle of a put', async () => {
+  it('reports parts that it cannot remove because the service stops during a put', async () => {
     const bucket = await minio.bucket();
     const store = storeIn(bucket);
     const stream = Readable.from(
@@ -223,14 +223,14 @@ describe('S3Store on MinIO', () => {
     expect(await keys(store.list(''))).toEqual([]);
     expect(await client.findUploadId(bucket, 'x')).toBeDefined();
 
-    // The parts left behind do not get into the next put.
+    // The next put must not contain the remaining parts.
     await store.put('x', { stream: pieces(20 * MB) });
     expect((await store.stat('x'))?.size).toBe(20 * MB);
     expect(await client.findUploadId(bucket, 'x')).toBeDefined();
     await client.removeIncompleteUpload(bucket, 'x');
   });
 
-  it('fails the body of an open object when the service stops in the middle', async () => {
+  it('fails the body of an open object if the service stops during a read', async () => {
     const store = storeIn(await minio.bucket());
     await store.put('x', { stream: pieces(50 * MB) });
     const body = (await store.open('x'))?.body;
@@ -249,7 +249,7 @@ describe('S3Store on MinIO', () => {
   });
 });
 
-describe('S3Store on a service in trouble', () => {
+describe('S3Store with a faulty service', () => {
   let server: Server | undefined;
 
   afterEach(async () => {
@@ -259,7 +259,7 @@ describe('S3Store on a service in trouble', () => {
     server = undefined;
   });
 
-  /** A store on a service that answers with `answer`. */
+  /** Returns a store for a service that responds with `answer`. */
   async function storeOn(
     answer: (request: IncomingMessage, response: ServerResponse) => void,
     timeoutMs = 5000,
@@ -279,7 +279,7 @@ describe('S3Store on a service in trouble', () => {
 
   const object = { 'content-length': String(4 * MB), 'last-modified': new Date().toUTCString() };
 
-  it('rejects when the service sends nothing', async () => {
+  it('rejects if the service sends nothing', async () => {
     const store = await storeOn(() => undefined, 200);
     for (const attempt of [
       () => store.get('x'),
@@ -295,7 +295,7 @@ describe('S3Store on a service in trouble', () => {
     }
   });
 
-  it('rejects when the service falls silent in the middle of an object', async () => {
+  it('rejects if the service stops sending in the middle of an object', async () => {
     const store = await storeOn((_, response) => void response.writeHead(200, object).write(Buffer.alloc(1000)), 200);
     await expect(store.get('x')).rejects.toThrow(StoreUnavailable);
     const opened = await store.open('x');
@@ -308,13 +308,13 @@ describe('S3Store on a service in trouble', () => {
     let pauses = 0;
     for await (const chunk of (await store.open('x'))?.body ?? []) {
       length += (chunk as Buffer).length;
-      // The test needs a pause that is longer than the time-out.
+      // The test needs a pause that is longer than the timeout.
       if (pauses++ < 2) await delay(350);
     }
     expect(length).toBe(4 * MB);
   });
 
-  it('rejects when the service cuts an object off', async () => {
+  it('rejects if the service sends an incomplete object', async () => {
     const store = await storeOn((_, response) => {
       response.writeHead(200, object);
       response.write(Buffer.alloc(1000), () => response.destroy());
@@ -325,7 +325,7 @@ describe('S3Store on a service in trouble', () => {
   });
 
   it.each([500, 502, 503, 504, 429])(
-    'rejects with StoreUnavailable after three attempts that get %d',
+    'rejects with StoreUnavailable after three attempts with status %d',
     async (status) => {
       let requests = 0;
       const store = await storeOn((request, response) => {
@@ -341,7 +341,7 @@ describe('S3Store on a service in trouble', () => {
     },
   );
 
-  it.each(['answers 503', 'drops the connection'])('retries when the service once %s', async (trouble) => {
+  it.each(['responds with 503', 'drops the connection'])('retries if the service %s once', async (trouble) => {
     const received: string[] = [];
     const store = await storeOn((request, response) => {
       const chunks: Buffer[] = [];
@@ -349,7 +349,7 @@ describe('S3Store on a service in trouble', () => {
       request.on('end', () => {
         received.push(Buffer.concat(chunks).toString());
         if (received.length > 1) response.end();
-        else if (trouble === 'answers 503') response.writeHead(503).end();
+        else if (trouble === 'responds with 503') response.writeHead(503).end();
         else request.socket.resetAndDestroy();
       });
     });
@@ -357,26 +357,26 @@ describe('S3Store on a service in trouble', () => {
     expect(received).toEqual(['content', 'content']);
   });
 
-  it('rejects with StoreUnavailable at once when nobody listens', async () => {
+  it('rejects with StoreUnavailable at once if no server listens', async () => {
     const store = await storeOn(() => undefined);
     server?.close();
     await expect(store.get('x')).rejects.toThrow(/cannot be reached; check S3_ENDPOINT/);
   });
 
-  it('rejects with StoreUnavailable when the service is no S3 service', async () => {
+  it('rejects with StoreUnavailable if the service is not an S3 service', async () => {
     const store = await storeOn((_, response) => void response.end('<html>welcome</html>'));
     await expect(store.open('x')).rejects.toThrow(StoreUnavailable);
     await expect(keys(store.list(''))).rejects.toThrow(StoreUnavailable);
   });
 
-  it('advises to check S3_ENDPOINT when a web server refuses the request', async () => {
+  it('advises to check S3_ENDPOINT if a web server refuses the request', async () => {
     const store = await storeOn(
       (_, response) => void response.writeHead(400).end('Client sent an HTTP request to an HTTPS server.'),
     );
     await expect(store.get('x')).rejects.toThrow(/not that of an S3 service; check S3_ENDPOINT/);
   });
 
-  it('advises to create a missing bucket that it may not create', async () => {
+  it('advises to create a missing bucket if its credentials do not allow this', async () => {
     const store = await storeOn((request, response) => {
       request.resume();
       const code = request.url === '/bucket' ? 'AccessDenied' : 'NoSuchBucket';
@@ -390,7 +390,7 @@ describe('S3Store on a service in trouble', () => {
     );
   });
 
-  it('uses a connection again', async () => {
+  it('reuses a connection', async () => {
     const sockets = new Set<unknown>();
     const store = await storeOn((request, response) => {
       sockets.add(request.socket);
@@ -408,7 +408,7 @@ describe('S3Store on a service in trouble', () => {
   });
 
   it.each(['localhost:9000', 'ftp://x', 'http://x/path', 'http://user:password@x', 'nonsense'])(
-    'refuses the endpoint %s',
+    'rejects the endpoint %s',
     (endpoint) => {
       expect(() => new S3Store({ bucket: 'bucket', endpoint, accessKey: 'key', secretKey: 'secret' })).toThrow(
         TypeError,
@@ -417,7 +417,10 @@ describe('S3Store on a service in trouble', () => {
   );
 });
 
-/** MinIO's files of uploads that were neither completed nor aborted, in all buckets. MinIO's own listing finds uploads only by exact key. */
+/**
+ * Returns MinIO's files of uploads that were neither completed nor aborted, in all buckets. MinIO's own listing finds
+ * such uploads only by their exact key.
+ */
 async function incompleteUploads(minio: Minio): Promise<string[]> {
   const found = await readdir(join(minio.folder, '.minio.sys', 'multipart'), { recursive: true });
   return found.filter((path) => path.endsWith('xl.meta') || path.includes('part.'));

@@ -28,7 +28,7 @@ async function home(
   });
 }
 
-test('shows the commands to type', async () => {
+test('the start page shows the commands to type', async () => {
   const { html } = await home({
     publicUrl: 'https://go.corp.example/',
     privatePrefixes: ['gitlab.example', 'go.corp.example/x'],
@@ -39,18 +39,18 @@ test('shows the commands to type', async () => {
   expect(html).toContain('modpress 1.2.3');
 });
 
-test('shows the address of the request if PUBLIC_URL is not set', async () => {
+test('the start page shows the address of the request if PUBLIC_URL is not set', async () => {
   expect((await home({}, { host: 'go.corp.example:8080' })).html).toContain('GOPROXY=http://go.corp.example:8080<');
 });
 
-test('uses the X-Forwarded-* headers of trusted proxies only', async () => {
+test('the start page uses the X-Forwarded-* headers of trusted proxies only', async () => {
   const headers = { host: 'inner:8080', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'go.corp.example' };
   expect((await home({}, headers, false)).html).toContain('GOPROXY=http://inner:8080<');
   expect((await home({}, headers, true)).html).toContain('GOPROXY=https://go.corp.example<');
 });
 
 test.each(['"><script>alert(1)</script>', 'x;curl evil.example', '$(id)'])(
-  'does not show an invalid host such as %s',
+  'the start page does not show an invalid host such as %s',
   async (host) => {
     const { html } = await home({}, { host });
     expect(html).not.toContain(host);
@@ -58,12 +58,12 @@ test.each(['"><script>alert(1)</script>', 'x;curl evil.example', '$(id)'])(
   },
 );
 
-test('escapes the settings', async () => {
+test('the start page escapes the settings', async () => {
   const { html } = await home({ publicUrl: 'https://x.example/<b>&"', version: '<i>' });
   expect(html).not.toMatch(/<b>|<i>/);
 });
 
-test('allows its own style sheet and nothing else by Content-Security-Policy', async () => {
+test('the start page allows only its own style sheet in Content-Security-Policy', async () => {
   const { html, headers } = await home({});
   const style = /<style>([^]*?)<\/style>/.exec(html)?.[1] ?? '';
   const policy = String(headers['content-security-policy']);
