@@ -7,14 +7,14 @@ import { test as base } from './fixtures.ts';
 import { pushModule, pushVersion, sweepOnce, tagsOf } from './sweeping.ts';
 
 interface QuietProjectFixtures {
-  /** `team/lib` with the tags v1.0.0 and weekly, in which nothing has happened for a month. */
+  /** The project `team/lib` with the tags v1.0.0 and weekly. Nothing has happened in it for a month. */
   readonly quiet: Project;
-  /** Sweeps and publishes twice. After that, the sweep knows that everything is complete. */
+  /** Sweeps and publishes twice. Afterwards, the state of the sweep shows that nothing is missing. */
   readonly settle: () => Promise<void>;
 }
 
 const test = base.extend<QuietProjectFixtures>({
-  // For every test, also where it is not mentioned.
+  // Every test needs this project, even if it does not mention it.
   quiet: [async ({ gitlab }, use) => use(await createQuietProject(gitlab)), { auto: true }],
   settle: ({ sweepAndPublish }, use) =>
     use(async () => {
@@ -23,7 +23,7 @@ const test = base.extend<QuietProjectFixtures>({
     }),
 });
 
-describe('from one sweep to the next', () => {
+describe('a later sweep', () => {
   test('makes no call for a quiet project in which nothing is missing', async ({ sweepAndPublish }) => {
     await sweepAndPublish();
     const { result, calls } = await sweepAndPublish();
@@ -31,7 +31,7 @@ describe('from one sweep to the next', () => {
     expect(calls).toEqual(['projects']);
   });
 
-  test('scans a project until nothing is missing in it, because the queue may have lost its tags', async ({
+  test('scans a project again until nothing is missing, because the queue may have lost its tags', async ({
     gitlab,
     publishing,
   }) => {
@@ -41,7 +41,7 @@ describe('from one sweep to the next', () => {
     expect(second.result).toMatchObject({ queued: 2, recovered: 0 });
   });
 
-  test('finds new tags, counts them as recovered and logs that the webhook is probably broken', async ({
+  test('queues new tags, counts them as recovered, and logs that the webhook is probably broken', async ({
     quiet,
     settle,
     sweepAndPublish,
@@ -61,7 +61,7 @@ describe('from one sweep to the next', () => {
     );
   });
 
-  test('finds a push within an hour of another, which does not change the time of the last activity', async ({
+  test('queues a tag pushed within an hour of another push, which does not change the time of the last activity', async ({
     gitlab,
     settle,
     sweepAndPublish,
@@ -77,7 +77,11 @@ describe('from one sweep to the next', () => {
     expect(tagsOf(jobs)).toEqual(['v0.2.0']);
   });
 
-  test('finds a new project and counts its tags as recovered', async ({ gitlab, settle, sweepAndPublish }) => {
+  test('queues the tags of a new project, and counts them as recovered', async ({
+    gitlab,
+    settle,
+    sweepAndPublish,
+  }) => {
     await settle();
     await pushModule(await gitlab.createProject('team/new'), 'v0.1.0');
     expect((await sweepAndPublish()).result).toMatchObject({ projects: 2, scanned: 1, queued: 1, recovered: 1 });
@@ -96,13 +100,13 @@ describe('from one sweep to the next', () => {
     expect((await sweepAndPublish()).result).toMatchObject({ scanned: 1, tags: 2 });
   });
 
-  test('scans everything if its stored state is damaged', async ({ publishing, settle, sweepAndPublish }) => {
+  test('scans everything if the stored state is damaged', async ({ publishing, settle, sweepAndPublish }) => {
     await settle();
     await publishing.store.put(SWEEP_STATE_KEY, Buffer.from('{"projects":'));
     expect((await sweepAndPublish()).result).toMatchObject({ scanned: 1, tags: 2, queued: 0 });
   });
 
-  test('publishes an archived project, and scans it as rarely as any quiet one', async ({
+  test('publishes an archived project, and scans it as rarely as any quiet project', async ({
     gitlab,
     publishing,
     sweepAndPublish,
@@ -145,7 +149,7 @@ describe('from one sweep to the next', () => {
     await publishing.read('gitlab.example/team/lib', 'v1.0.0', 'zip');
   });
 
-  test('keeps the versions of a moved project, and publishes them under the new path as well', async ({
+  test('keeps the versions of a moved project, and publishes them under the new path too', async ({
     gitlab,
     publishing,
     quiet,
@@ -161,7 +165,7 @@ describe('from one sweep to the next', () => {
     );
     expect(String(old)).toContain('team/lib.git');
     expect(String(moved)).toContain('other/lib.git');
-    // Two more sweeps queue the tags again, in case the queue lost them. The publisher then knows them.
+    // Two more sweeps queue the tags again, in case the queue has lost them. The publisher finds their outcomes.
     for (let sweep = 0; sweep < 2; sweep++) {
       const { jobs } = await sweepOnce(gitlab, publishing.store);
       expect(tagsOf(jobs)).toEqual(['v1.0.0', 'weekly']);
@@ -214,7 +218,7 @@ describe('from one sweep to the next', () => {
   });
 });
 
-/** Creates it on the repository of another project, so that its last activity is its own creation. */
+/** Creates the project on the repository of another project, so that its last activity is its own creation. */
 async function createQuietProject(gitlab: StandIn): Promise<Project> {
   const path = 'team/lib';
   const original = await gitlab.createProject(path);

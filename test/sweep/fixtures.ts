@@ -7,15 +7,15 @@ import { startGitLab, type StandIn } from '../fake-gitlab/stand-in.ts';
 import { startPublishing, type Publishing } from '../publish/publishing.ts';
 import { sweepOnce, type Swept } from './sweeping.ts';
 
-/** A GitLab, and a folder for the stores that are compared with it. */
+/** A stand-in for GitLab, and a folder for the stores that sweeps compare with it. */
 export interface SweepSetup extends AsyncDisposable {
   readonly gitlab: StandIn;
   readonly folder: string;
-  /** Makes an empty store, with a publisher that writes to it. */
+  /** Creates an empty store, with a publisher that writes to it. */
   newPublishing(): Promise<Publishing>;
 }
 
-/** Starts a GitLab without a limit on archives. */
+/** Starts a stand-in without a limit on archives. */
 export async function openSweepSetup(): Promise<SweepSetup> {
   const gitlab = await startGitLab({ archiveLimit: 'off' });
   const folder = await mkdtemp(join(tmpdir(), 'modpress-sweep-'));
@@ -31,20 +31,21 @@ export async function openSweepSetup(): Promise<SweepSetup> {
   };
 }
 
-/** What each test gets for itself. */
+/** The fixtures of one test. */
 export interface SweepFixtures {
   readonly setup: SweepSetup;
   readonly gitlab: StandIn;
-  /** A store that is empty at the beginning, and its publisher. */
+  /** A store that is empty at first, with its publisher. */
   readonly publishing: Publishing;
-  /** Sweeps once and publishes the tags it queued, as workers would. Without a scope it sweeps all projects. */
+  /** Sweeps once, and publishes the queued tags as workers do. Without `scope`, it sweeps all projects. */
   readonly sweepAndPublish: (scope?: readonly string[]) => Promise<Swept>;
-  /** Moves the times of the last scans in the stored state of the sweep. */
+  /** Moves the times of the last scans in the stored state of the sweep by `ms`. */
   readonly shiftLastScans: (ms: number) => Promise<void>;
 }
 
-/** A test of sweeps with a GitLab and a store of its own. */
+/** A test of sweeps with its own GitLab and its own store. */
 export const test = base.extend<SweepFixtures>({
+  // oxlint-disable-next-line no-empty-pattern -- vitest requires a destructured parameter
   setup: async ({}, use) => {
     await using setup = await openSweepSetup();
     await use(setup);

@@ -5,9 +5,9 @@ import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { test } from './fixtures.ts';
 import { pushModule, pushVersion, sweepOnce, tagsOf } from './sweeping.ts';
 
-/** Projects in states in which a sweep could easily overlook a tag. */
-describe('finds the tags', () => {
-  test('of a project whose webhook failed, although another tag of it still waits', async ({
+/** A sweep could easily overlook the tags of projects in these states. */
+describe('a sweep finds the tags', () => {
+  test('of a project whose webhook failed, even if another of its tags still waits', async ({
     gitlab,
     publishing,
     sweepAndPublish,
@@ -20,7 +20,7 @@ describe('finds the tags', () => {
     expect(result).toMatchObject({ queued: 2, recovered: 1 });
   });
 
-  test('of a repository that has tags but no branch, which GitLab calls empty', async ({ gitlab, sweepAndPublish }) => {
+  test('of a repository with tags but no branch, which GitLab treats as empty', async ({ gitlab, sweepAndPublish }) => {
     const project = await gitlab.createProject('team/lib');
     await using tree = await WorkTree.create(project);
     await tree.write({ 'go.mod': 'module gitlab.example/team/lib\n' }).commit('First');
@@ -29,7 +29,7 @@ describe('finds the tags', () => {
     expect(tagsOf((await sweepAndPublish(['team'])).jobs)).toEqual(['v1.0.0']);
   });
 
-  test('after a scan with a clock that was ahead', async ({ gitlab, shiftLastScans, sweepAndPublish }) => {
+  test('of a project after a scan with a clock that was ahead', async ({ gitlab, shiftLastScans, sweepAndPublish }) => {
     const { twin } = await createQuietProject(gitlab, 'team/lib');
     await sweepAndPublish(['team']);
     await sweepAndPublish(['team']);
@@ -38,7 +38,7 @@ describe('finds the tags', () => {
     expect(tagsOf((await sweepAndPublish(['team'])).jobs)).toEqual(['v1.1.0']);
   });
 
-  test('of an archived project that was unarchived for a moment: it is scanned once a day', async ({
+  test('of an archived project that was unarchived for a moment, because it is scanned once a day', async ({
     gitlab,
     shiftLastScans,
     sweepAndPublish,
@@ -66,7 +66,7 @@ describe('finds the tags', () => {
     expect(String(await publishing.read('gitlab.example/team/again', 'v1.0.0', 'info'))).toContain('team/again.git');
   });
 
-  test('of a project with switched-off code as soon as it is switched on, without a call until then', async ({
+  test('of a project with disabled code as soon as its code is enabled, without a call until then', async ({
     gitlab,
     sweepAndPublish,
   }) => {
@@ -79,7 +79,7 @@ describe('finds the tags', () => {
     expect(tagsOf((await sweepAndPublish(['team'])).jobs)).toEqual(['v1.1.0']);
   });
 
-  test('of a project once its deletion is cancelled, and publishes none under its path in between', async ({
+  test('of a project once its deletion is cancelled, and publishes none of them before', async ({
     gitlab,
     publishing,
     sweepAndPublish,
@@ -97,7 +97,7 @@ describe('finds the tags', () => {
   });
 });
 
-test('logs that GITLAB_SCOPE contains the old path of a moved project, whose tags it does not queue', async ({
+test('a sweep logs that GITLAB_SCOPE contains the old path of a moved project, and does not queue its tags', async ({
   gitlab,
   sweepAndPublish,
 }) => {
@@ -110,7 +110,7 @@ test('logs that GITLAB_SCOPE contains the old path of a moved project, whose tag
   );
 });
 
-test('keeps the outcome of a published version when its project moves to where it has no module path', async ({
+test('a sweep keeps the outcome of a published version if its project moves to a path that is not a module path', async ({
   gitlab,
   publishing,
   sweepAndPublish,
@@ -129,8 +129,8 @@ test('keeps the outcome of a published version when its project moves to where i
 });
 
 /**
- * Creates a project in which nothing has happened for a month, with the tag v1.0.0. Its twin has the same repository: a push
- * to the twin adds a tag without any activity in the project.
+ * Creates a project in which nothing has happened for a month, with the tag v1.0.0. Its twin has the same repository,
+ * so that a push to the twin adds a tag without any activity in the project.
  */
 async function createQuietProject(
   gitlab: StandIn,

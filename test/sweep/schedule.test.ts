@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => setup?.[Symbol.asyncDispose]());
 
-/** A rate limiter that records its results, in milliseconds to wait, and the times for which it was held. */
+/** A rate limiter that records its waits and the durations of its holds, in ms. */
 class RecordingRateLimiter implements RateLimiter {
   readonly #rateLimiter = new MemoryRateLimiter();
   readonly waits: number[] = [];
@@ -36,7 +36,7 @@ class RecordingRateLimiter implements RateLimiter {
   }
 }
 
-/** The parts of a replica with an empty store of this name. */
+/** Returns the parts of a replica with an empty store in the folder `name`. */
 async function partsOf(
   name: string,
   rateLimiter: RateLimiter,
@@ -60,7 +60,7 @@ async function partsOf(
   };
 }
 
-test('lets only one of several replicas sweep in each period', async () => {
+test('the sweep schedule lets only one of several replicas sweep in each period', async () => {
   const rateLimiter = new RecordingRateLimiter();
   let sweeps = 0;
   const replicas = await Promise.all(
@@ -73,7 +73,7 @@ test('lets only one of several replicas sweep in each period', async () => {
   expect(sweeps).toBe(1);
 });
 
-test('keeps other replicas from sweeping while it waits for room in the queue, and goes on when there is room', async () => {
+test('the sweep schedule holds other replicas while it waits for room in the queue, and then continues', async () => {
   const rateLimiter = new RecordingRateLimiter();
   const jobs: TagJob[] = [];
   let counted = 0;
@@ -92,7 +92,7 @@ test('keeps other replicas from sweeping while it waits for room in the queue, a
   await sweeping.stop();
 });
 
-test('stops at once although a failed sweep is to be repeated', async () => {
+test('the sweep schedule stops at once, even if it has to repeat a failed sweep', async () => {
   const fault = setup.gitlab.faults.add({ path: /\/projects/, kind: { status: 403 }, times: 1 });
   let sweeps = 0;
   const sweeping = startSweeping(

@@ -5,7 +5,7 @@ import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { openSweepSetup, type SweepSetup } from './fixtures.ts';
 import { pushModule, sweepOnce, tagsOf } from './sweeping.ts';
 
-/** One GitLab for all tests. Each test has a store of its own, and a group of its own where it adds projects. */
+/** All tests share one GitLab. Each test has its own store, and a test that adds projects has its own group. */
 let setup: SweepSetup;
 let gitlab: StandIn;
 let seeds = 0;
@@ -22,19 +22,19 @@ beforeAll(async () => {
 });
 afterAll(() => setup?.[Symbol.asyncDispose]());
 
-/** Creates projects with one tag each. */
+/** Creates projects that share a repository with one tag. */
 async function createTaggedProjects(paths: readonly string[]): Promise<Project[]> {
   const seed = await gitlab.createProject(`seed/p${++seeds}`);
   await pushModule(seed, 'v1.0.0');
   return await Promise.all(paths.map((path) => gitlab.createProject(path, { sharesRepositoryOf: seed })));
 }
 
-/** Has GitLab answer calls for the tags of a project with this status. */
+/** Makes GitLab respond with this status to calls for the tags of a project. */
 function failTags({ id }: Project, status: number, times = 100) {
   return gitlab.faults.add({ path: new RegExp(`projects/${id}/repository/tags`), kind: { status }, times });
 }
 
-test('queues every tag without an outcome, from all projects and all pages', async () => {
+test('a sweep queues every tag without an outcome, from all projects and all pages', async () => {
   const { store } = await setup.newPublishing();
   const { result, jobs } = await sweepOnce(gitlab, store, ['alpha', 'beta', 'gamma']);
   expect(result).toEqual({ projects: 6, scanned: 6, tags: 257, queued: 257, recovered: 0 });
@@ -42,7 +42,7 @@ test('queues every tag without an outcome, from all projects and all pages', asy
   expect(tagsOf(jobs)).toEqual(expect.arrayContaining(['nightly', 'v0.1.0', 'v1.0.0', 'v1.1.0', 'v2.0.0']));
 });
 
-test('queues versions first, with what the listing of the tags shows', async () => {
+test('a sweep queues versions before other tags, with the data from the list of tags', async () => {
   const { store } = await setup.newPublishing();
   const { jobs } = await sweepOnce(gitlab, store, ['alpha/lib']);
   expect(jobs.map(({ tag }) => tag)).toEqual(['v1.1.0', 'v1.0.0', 'nightly']);
@@ -50,14 +50,14 @@ test('queues versions first, with what the listing of the tags shows', async () 
   for (const { hint, cachedTag } of jobs) expect(cachedTag?.commit).toBe(hint);
 });
 
-test('sweeps only the groups and projects in scope, and logs a path that does not exist', async () => {
+test('a sweep includes only the groups and projects in scope, and logs a path that does not exist', async () => {
   const { store } = await setup.newPublishing();
   const { jobs, log } = await sweepOnce(gitlab, store, ['nobody/here', 'alpha', 'beta/lib', 'alpha/lib']);
   expect(tagsOf(jobs)).toEqual(['nightly', 'v0.1.0', 'v1.0.0', 'v1.1.0', 'v2.0.0']);
   expect(log).toContainEqual(expect.objectContaining({ event: 'scope.unknown', scope: 'nobody/here', level: 50 }));
 });
 
-test('does not queue a tag that has an outcome, published or not', async () => {
+test('a sweep does not queue a tag that has an outcome, whether published or not', async () => {
   const { store, publisher } = await setup.newPublishing();
   const { jobs } = await sweepOnce(gitlab, store, ['gamma']);
   expect(tagsOf(jobs)).toEqual(['v1.0.0', 'weekly']);
@@ -68,7 +68,7 @@ test('does not queue a tag that has an outcome, published or not', async () => {
   });
 });
 
-test('queues the newest versions first', async () => {
+test('a sweep queues the newest versions first', async () => {
   const { store } = await setup.newPublishing();
   const project = await gitlab.createProject('delta/lib');
   await using tree = await WorkTree.create(project);
@@ -88,7 +88,7 @@ test('queues the newest versions first', async () => {
   ]);
 });
 
-test('goes on after a project that cannot be read, and scans it the next time', async () => {
+test('a sweep continues after a project that cannot be read, and the next sweep scans this project', async () => {
   const { store } = await setup.newPublishing();
   const bad = await gitlab.createProject('epsilon/bad');
   await pushModule(bad, 'v1.0.0');
@@ -101,7 +101,7 @@ test('goes on after a project that cannot be read, and scans it the next time', 
   expect((await sweepOnce(gitlab, store, ['epsilon'])).jobs.map(({ projectId }) => projectId)).toContain(bad.id);
 });
 
-test('notices an outage before it has tried every project', async () => {
+test('a sweep detects an outage before it has tried every project', async () => {
   const { store } = await setup.newPublishing();
   const seed = await gitlab.createProject('zeta/p0');
   await pushModule(seed, 'v1.0.0');
@@ -112,7 +112,7 @@ test('notices an outage before it has tried every project', async () => {
   fault.remove();
 });
 
-test('does not take any number of projects with unreadable code for an outage', async () => {
+test('a sweep does not treat projects with unreadable code as an outage, however many there are', async () => {
   const { store } = await setup.newPublishing();
   const paths = Array.from({ length: 20 }, (_, index) => `eta/p${index}`);
   const projects = await createTaggedProjects(paths);
@@ -120,7 +120,8 @@ test('does not take any number of projects with unreadable code for an outage', 
   const { result, log } = await sweepOnce(gitlab, store, ['eta']);
   expect(result).toMatchObject({ scanned: 1, queued: 1 });
   expect(log.filter(({ level }) => level === 40)).toHaveLength(19);
-  // Only projects that failed are due now, and that is no outage. Four are read at a time; the good one is not kept waiting.
+  // Only projects that failed are due now, which is not an outage. Four projects are read at a time, and the readable
+  // project is one of the first four.
   const second = await sweepOnce(gitlab, store, ['eta']);
   expect(second.result).toMatchObject({ projects: 20, scanned: 1 });
   const tagsRead = second.calls.filter((call) => call.endsWith('/repository/tags'));
@@ -129,7 +130,7 @@ test('does not take any number of projects with unreadable code for an outage', 
   expect((await sweepOnce(gitlab, store, ['eta'])).result).toMatchObject({ scanned: 20, queued: 20 });
 });
 
-test('scans the other projects although many cannot be read for long, and stops failing because of them', async () => {
+test('a sweep scans the other projects even if many cannot be read for long, and later sweeps do not fail', async () => {
   const { store } = await setup.newPublishing();
   const projects = await createTaggedProjects(Array.from({ length: 15 }, (_, index) => `theta/p${index}`));
   const [good] = projects.slice(-1);
@@ -147,7 +148,7 @@ test('scans the other projects although many cannot be read for long, and stops 
   gitlab.faults.clear();
 });
 
-test('fails once, and not in every later sweep, if the only project that is due cannot be read', async () => {
+test('a sweep fails once if the only due project cannot be read, and later sweeps do not fail', async () => {
   const { store } = await setup.newPublishing();
   for (const project of await createTaggedProjects(['iota/bad'])) failTags(project, 401);
   await expect(sweepOnce(gitlab, store, ['iota'])).rejects.toMatchObject({ name: 'Retry' });
@@ -158,14 +159,14 @@ test('fails once, and not in every later sweep, if the only project that is due 
   expect((await sweepOnce(gitlab, store, ['iota'])).result).toMatchObject({ scanned: 1, queued: 1 });
 });
 
-test('rejects with Retry when GitLab cannot be read', async () => {
+test('a sweep rejects with a Retry if GitLab cannot be read', async () => {
   const { store } = await setup.newPublishing();
   gitlab.faults.add({ path: /repository\/tags/, kind: { status: 500 }, times: 10 });
   await expect(sweepOnce(gitlab, store, ['beta'])).rejects.toMatchObject({ name: 'Retry' });
   gitlab.faults.clear();
 });
 
-test('waits for room in the queue before each tag', async () => {
+test('a sweep waits for room in the queue before each tag', async () => {
   const { store } = await setup.newPublishing();
   const waits: number[] = [];
   const { jobs } = await sweepOnce(gitlab, store, ['alpha/lib'], {

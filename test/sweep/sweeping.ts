@@ -8,11 +8,11 @@ import { ServiceLog, type LogLine } from '../e2e/service-log.ts';
 import type { Project, StandIn } from '../fake-gitlab/stand-in.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
 
-/** The result of a sweep, and what it did. */
+/** The result of a sweep, with the jobs that it queued, its calls to GitLab, and its log. */
 export interface Swept {
   readonly result: SweepResult;
   readonly jobs: readonly TagJob[];
-  /** The paths it requested from GitLab, without the base URL and the query. */
+  /** The paths that it requested from GitLab, without the base URL and the query. */
   readonly calls: readonly string[];
   readonly log: readonly LogLine[];
 }
@@ -40,12 +40,12 @@ export async function sweepOnce(
   return { result, jobs, calls: gitlab.requests.map(({ path }) => path.replace('/api/v4/', '')), log: lines.lines };
 }
 
-/** The tags of jobs, sorted. */
+/** Returns the tags of jobs, sorted. */
 export function tagsOf(jobs: readonly TagJob[]): string[] {
   return jobs.map((job) => job.tag).toSorted((a, b) => a.localeCompare(b));
 }
 
-/** Pushes the first commit of a module to a project, with these tags on it. */
+/** Pushes the first commit of a module to a project, with these tags. */
 export async function pushModule(project: Project, ...tags: readonly string[]): Promise<void> {
   await using tree = await WorkTree.create(project);
   await tree.write({ 'go.mod': `module gitlab.example/${project.path}\n` }).commit('First');
@@ -53,7 +53,7 @@ export async function pushModule(project: Project, ...tags: readonly string[]): 
   await tree.push();
 }
 
-/** Pushes another commit of the module team/lib to a project, with these tags on it. */
+/** Pushes another commit of the module team/lib to a project, with these tags. */
 export async function pushVersion(project: Project, ...tags: readonly string[]): Promise<void> {
   await using tree = await WorkTree.create(project);
   await tree.write({ 'go.mod': 'module gitlab.example/team/lib\n', 'a.go': 'package lib\n' }).commit('Another');

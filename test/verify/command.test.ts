@@ -37,12 +37,12 @@ beforeEach(async () => {
   workshop.gitlab.faults.clear();
 });
 afterEach(async () => {
-  // The temporary folder of the process may exist, and must be empty.
+  // The temporary folder of the process may exist, but must be empty.
   const left = (await readdir(temporaryRoot, { recursive: true })).filter((path) => path !== basename(TEMPORARY_ROOT));
   if (left.length > 0) throw new Error(`temporary files are left: ${left.join(', ')}`);
 });
 
-describe('without --from-gitlab', () => {
+describe('modpress verify without --from-gitlab', () => {
   test('needs only the setting STORE, and reports an intact store', async () => {
     const { status, stdout, stderr } = await verify();
     expect(stdout).toMatch(
@@ -51,7 +51,7 @@ describe('without --from-gitlab', () => {
     expect([status, stderr]).toEqual([0, '']);
   });
 
-  test('reports a difference in one line with advice, and ends with status 1', async () => {
+  test('reports a difference in one line with advice, and exits with status 1', async () => {
     await store.put(keyOf(LIB, 'v1.0.0', 'mod'), Buffer.from(`module ${LIB}\n`));
     const { status, stdout, stderr } = await verify();
     const [line, summary, ...rest] = stdout.split('\n');
@@ -65,7 +65,7 @@ describe('without --from-gitlab', () => {
     expect((await verify(`${LIB}@v1.1.0`)).status).toBe(0);
   });
 
-  test('ends with status 0 after mere notes and warnings', async () => {
+  test('exits with status 0 after notes and warnings only', async () => {
     for await (const { key } of store.list('outcomes/')) await store.delete(key);
     await store.put(keyOf(LIB, 'v1.9.0', 'zip'), Buffer.from('half'));
     const { status, stdout } = await verify();
@@ -75,7 +75,7 @@ describe('without --from-gitlab', () => {
     expect(status).toBe(0);
   });
 
-  test('--json prints one object a line, the counts last', async () => {
+  test('prints one object per line with --json, and the counts last', async () => {
     await store.delete(keyOf(LIB, 'v1.0.0', 'zip'));
     const { status, stdout, stderr } = await verify('--json');
     expect([status, stderr]).toEqual([1, '']);
@@ -133,7 +133,7 @@ describe('without --from-gitlab', () => {
   });
 });
 
-describe('--from-gitlab', () => {
+describe('modpress verify --from-gitlab', () => {
   test('shares the limits of the service through Redis', async () => {
     await using redis = await startRedis({ own: true });
     expect(await verifyFromGitLab({ REDIS_URL: redis.url })).toMatchObject({
@@ -149,7 +149,7 @@ describe('--from-gitlab', () => {
     }
   });
 
-  test('reports that GitLab refuses, and ends with status 1', async () => {
+  test('reports that GitLab refuses the token, and exits with status 1', async () => {
     workshop.gitlab.faults.add({ path: /\/api\/v4\//, kind: { status: 401 }, times: 1000 });
     const { status, stdout, stderr } = await verifyFromGitLab({});
     expect(stdout).toMatch(
@@ -161,7 +161,7 @@ describe('--from-gitlab', () => {
   });
 });
 
-describe('reports a wrong call in one line with status 2', () => {
+describe('modpress verify', () => {
   test.each([
     ['an invalid module path', ['group/lib'], /^modpress: "group\/lib" is not a module path: missing dot/],
     ['an invalid version', [`${LIB}@v1`], /^modpress: "v1" of ".*" is not a version/],
@@ -177,14 +177,14 @@ describe('reports a wrong call in one line with status 2', () => {
       /^modpress: the store has no version of gitlab\.example\/group\/none/,
     ],
     ['an unknown version', [`${LIB}@v1.7.0`], /^modpress: gitlab\.example\/group\/lib@v1\.7\.0 is not in the store/],
-  ])('%s', async (_, args, message) => {
+  ])('reports %s in one line with status 2', async (_, args, message) => {
     const { status, stdout, stderr } = await verify(...args);
     expect(stderr).toMatch(message);
     expect(stderr.split('\n').slice(1)).toEqual(['modpress: see modpress verify --help', '']);
     expect([status, stdout]).toEqual([2, '']);
   });
 
-  test('missing settings, one line each', async () => {
+  test('reports missing settings in one line each', async () => {
     const [nowhere, gitlab] = await Promise.all([
       run([], { STORE: `file:${join(workshop.folder, 'nowhere')}` }),
       run(['--from-gitlab'], { STORE: `file:${folder}`, MODULE_PREFIX: 'x' }),
@@ -204,7 +204,7 @@ describe('reports a wrong call in one line with status 2', () => {
   });
 });
 
-test('--help explains it', async () => {
+test('modpress verify --help explains the arguments, the settings and the exit status', async () => {
   const { status, stdout, stderr } = await run(['--help'], {});
   expect([status, stderr]).toEqual([0, '']);
   for (const word of ['MODULE[@VERSION]', '--from-gitlab', '--json', 'Exit status', 'STORE'])
@@ -215,7 +215,7 @@ test('--help explains it', async () => {
 test.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],
-] as const)('%s ends the command with the counts so far', async (signal, status) => {
+] as const)('modpress verify ends at %s with the counts so far', async (signal, status) => {
   workshop.gitlab.faults.add({ path: /\/archive/, kind: { status: 429 }, times: 1000 });
   const env = { ...process.env, TMPDIR: temporaryRoot, STORE: `file:${folder}`, ...fromGitLab() };
   const child = spawn(process.execPath, [MAIN, 'verify', '--from-gitlab', '--json'], {

@@ -24,9 +24,9 @@ const NONE = { ok: 0, different: 0, missing: 0, unrecorded: 0, unchecked: 0 };
 
 let workshop: Workshop;
 let lib: Published;
-/** The outcome of LIB's v1.0.0. */
+/** The outcome of v1.0.0 of LIB. */
 let outcome: Outcome;
-/** A copy for each test. */
+/** A copy of the store for each test. */
 let store: Store;
 
 useWorkshop(
@@ -41,7 +41,7 @@ useWorkshop(
   (copy) => (store = copy),
 );
 
-test('finds nothing in a store that agrees with the repositories', async () => {
+test('a verification from GitLab finds nothing in a store that agrees with the repositories', async () => {
   const { counts, findings } = await verification(workshop, store, { rebuilder: rebuilderOf(workshop) });
   expect(findings).toEqual([]);
   expect(counts).toEqual({ ...NONE, versions: 3, ok: 3 });
@@ -50,7 +50,7 @@ test('finds nothing in a store that agrees with the repositories', async () => {
 
 describe('a version whose files and record were forged together', () => {
   beforeEach(async () => {
-    // As an intruder would do it: a complete version of other sources, and a record with its checksums.
+    // An intruder would store a complete version from other sources, and a record with its checksums.
     await using other = await openWorkshop();
     const forged = await other.publish('group/lib', ['v1.0.0'], { 'evil.go': 'package lib\n' });
     for (const file of ['zip', 'mod'] as const)
@@ -79,7 +79,7 @@ describe('a version whose files and record were forged together', () => {
   });
 });
 
-test('finds a .mod that was replaced together with its record', async () => {
+test('a verification from GitLab finds a .mod that was replaced together with its record', async () => {
   const gomod = Buffer.from(`module ${LIB}\n\nrequire evil.example/x v1.0.0\n`);
   await store.put(keyOf(LIB, 'v1.0.0', 'mod'), gomod);
   await store.put(keyOfOutcome(outcome), Buffer.from(JSON.stringify({ ...outcome, goModH1: undefined })));
@@ -94,8 +94,8 @@ test('finds a .mod that was replaced together with its record', async () => {
   );
 });
 
-describe('builds from the commit', () => {
-  test('in the record, else in .info, else of the tag', async () => {
+describe('a rebuilt version', () => {
+  test('is built from the commit in the record, otherwise in .info, otherwise of the tag', async () => {
     await using moving = await openWorkshop();
     const { tree } = await moving.publish('group/lib', ['v1.0.0']);
     await tree.write({ 'lib.go': 'package moved\n' }).commit('Moved');
@@ -106,7 +106,7 @@ describe('builds from the commit', () => {
       versions: 1,
       ok: 1,
     });
-    // Without a record, .info has the commit. Without that, only the tag is left, which was moved.
+    // Without a record, .info contains the commit. Without both, only the moved tag remains.
     for await (const { key } of moving.store.list('outcomes/')) await moving.store.delete(key);
     expect((await verification(moving, moving.store, { rebuilder: rebuilderOf(moving) })).counts).toEqual({
       ...NONE,
@@ -123,8 +123,8 @@ describe('builds from the commit', () => {
   });
 });
 
-describe('leaves unchecked what no longer exists in GitLab', () => {
-  test('a project', async () => {
+describe('a version that no longer exists in GitLab', () => {
+  test('is unchecked if its project was deleted', async () => {
     await using emptied = await openWorkshop();
     const { project } = await emptied.publish('group/lib', ['v1.0.0']);
     await emptied.publish('group/other', ['v0.1.0']);
@@ -142,7 +142,7 @@ describe('leaves unchecked what no longer exists in GitLab', () => {
     expect(allWell(counts)).toBe(false);
   });
 
-  test('a commit', async () => {
+  test('is unchecked if its commit does not exist', async () => {
     await store.put(keyOfOutcome(outcome), Buffer.from(JSON.stringify({ ...outcome, commit: '1'.repeat(40) })));
     const { counts, findings } = await verification(workshop, store, { rebuilder: rebuilderOf(workshop) });
     expect(findings).toEqual([
@@ -155,8 +155,8 @@ describe('leaves unchecked what no longer exists in GitLab', () => {
   });
 });
 
-describe('a GitLab that is down', () => {
-  test('is waited for once, for a bounded time, and then reported', async () => {
+describe('an outage of GitLab', () => {
+  test('causes one bounded series of waits, and is then reported', async () => {
     workshop.gitlab.faults.add({ path: /\/api\/v4\//, kind: { status: 502 }, times: 10_000 });
     const waits: number[] = [];
     const rebuilder = rebuilderOf(workshop, { wait: async (ms) => void waits.push(ms) });
@@ -171,7 +171,7 @@ describe('a GitLab that is down', () => {
       });
   }, 60_000);
 
-  test('does not matter if it recovers', async () => {
+  test('has no effect if GitLab recovers', async () => {
     const fault = workshop.gitlab.faults.add({ path: /\/archive/, kind: { status: 503 }, times: 10_000 });
     const rebuilder = rebuilderOf(workshop, { wait: async () => fault.remove() });
     expect((await verification(workshop, store, { args: [`${LIB}@v1.0.0`], rebuilder })).counts).toEqual({
@@ -182,7 +182,7 @@ describe('a GitLab that is down', () => {
     expect(fault.hits).toBeGreaterThan(0);
   });
 
-  test('because it refuses the token is reported at once, because waiting does not help', async () => {
+  test('with a refused token is reported at once, because waiting does not help', async () => {
     workshop.gitlab.faults.add({ path: /\/api\/v4\//, kind: { status: 401 }, times: 10_000 });
     const wait = vi.fn<() => Promise<void>>();
     const { findings } = await verification(workshop, store, {
@@ -198,7 +198,9 @@ describe('a GitLab that is down', () => {
 
 describe('the limit on archives', () => {
   const TAGS = ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0', 'v1.4.0', 'v1.5.0'];
-  /** Six versions are published from the first GitLab. The second has the same commits, and limits archives. */
+  /**
+   * The store contains six versions from the first GitLab. The second GitLab has the same commits, and limits archives.
+   */
   let unlimited: Workshop;
   let limited: Workshop;
 
@@ -260,12 +262,12 @@ describe('the limit on archives', () => {
   });
 });
 
-test('builds several projects side by side, and the versions of a project one after the other', async () => {
+test('a verification from GitLab builds several projects concurrently, and the versions of a project in sequence', async () => {
   workshop.gitlab.faults.add({ path: /\/archive/, kind: { status: 429, headers: { 'Retry-After': '1' } }, times: 2 });
   let waiting = 0;
   const gate = new EventEmitter();
   const both = once(gate, 'both');
-  // A refused project waits until another one is refused. If projects waited for each other, this would never end.
+  // A refused project waits until another project is refused. If projects were built in sequence, this would never end.
   const wait = async (): Promise<void> => {
     waiting += 1;
     if (waiting === 2) gate.emit('both');

@@ -20,20 +20,20 @@ import { startGitLab, type Project, type StandIn, type StandInOptions } from '..
 import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 import { startPublishing, type Publishing } from '../publish/publishing.ts';
 
-/** First part of all module paths. */
+/** The first element of all module paths. */
 export const HOST = 'gitlab.example';
 
-/** A GitLab, and a store with versions published from it. */
+/** A stand-in for GitLab, and a store with versions that were published from it. */
 export interface Workshop extends AsyncDisposable {
   readonly gitlab: StandIn;
-  /** Deleted when the workshop is closed. */
+  /** The folder of all files, which is removed when the workshop is closed. */
   readonly folder: string;
   readonly store: Store;
-  /** Copies the folder of the store, for a test to damage it. */
+  /** Copies the folder of the store, so that a test can damage the copy. */
   copyFolder(): Promise<string>;
-  /** Copies the store, for a test to damage it. */
+  /** Copies the store, so that a test can damage the copy. */
   copyStore(): Promise<Store>;
-  /** Creates a project with these tags, each at a commit of its own, and publishes them. */
+  /** Creates a project with these tags, each on its own commit, and publishes them. */
   publish(project: string, tags: readonly string[], files?: Record<string, FileContent>): Promise<Published>;
 }
 
@@ -42,7 +42,7 @@ export interface Published {
   readonly project: Project;
   readonly module: ModulePath;
   readonly tree: WorkTree;
-  /** In the order of the tags. */
+  /** The outcomes, in the order of the tags. */
   readonly outcomes: readonly Outcome[];
 }
 
@@ -50,13 +50,13 @@ export interface Published {
 export interface Verification {
   readonly counts: Counts;
   readonly findings: readonly Finding[];
-  /** All reports of the progress. */
+  /** All progress reports. */
   readonly progress: readonly (readonly [done: number, found: number])[];
 }
 
 /**
- * Opens a workshop for all tests of a file, and has `fill` publish versions in it. Before each test, `onCopy` receives a
- * copy of the store. After each test, no temporary file may be left.
+ * Opens a workshop for all tests of a file, in which `fill` publishes versions. Before each test, `onCopy` receives a
+ * copy of the store. A test fails if it leaves temporary files.
  */
 export function useWorkshop(fill: (workshop: Workshop) => Promise<void>, onCopy: (store: Store) => void): void {
   let workshop: Workshop;
@@ -123,12 +123,12 @@ async function publish(
   return { project, module, tree, outcomes };
 }
 
-/** The files of a module at a tag. */
+/** Returns the files of a module at a tag. */
 export function filesOf(module: string, tag: string): Record<string, FileContent> {
   return { 'go.mod': `module ${module}\n\ngo 1.24\n`, 'lib.go': `package lib\n\nconst Tag = "${tag}"\n` };
 }
 
-/** Verifies the versions that the arguments select; all versions if there are none. */
+/** Verifies the versions that the arguments select, or all versions without arguments. */
 export async function verification(
   workshop: Pick<Workshop, 'folder'>,
   store: ReadStore,
@@ -150,7 +150,10 @@ export async function verification(
   return { counts, findings, progress };
 }
 
-/** Makes a rebuilder on the GitLab of the workshop. Archives are not limited unless `parts` says so. */
+/**
+ * Creates a rebuilder for the GitLab of the workshop. The limit on archives is never reached, unless `parts` contains
+ * another limit.
+ */
 export function rebuilderOf({ gitlab, folder }: Workshop, parts: Partial<RebuilderParts> = {}): Rebuilder {
   const client = new GitLabClient({
     url: gitlab.url,
@@ -167,17 +170,17 @@ export function rebuilderOf({ gitlab, folder }: Workshop, parts: Partial<Rebuild
   });
 }
 
-/** The key of a file of a version. */
+/** Returns the key of a file of a version. */
 export function keyOf(module: string, version: string, file: VersionFile): string {
   return moduleKey(module as ModulePath, version as Version, file);
 }
 
-/** The key of an outcome. */
+/** Returns the key of an outcome. */
 export function keyOfOutcome({ projectId, tag, commit }: Outcome): string {
   return outcomeKey(projectId, tag, commit);
 }
 
-/** Reads the object with a key. Rejects if there is none. */
+/** Reads the object with a key. Rejects if the object does not exist. */
 export async function bytesOf(store: ReadStore, key: string): Promise<Buffer> {
   const bytes = await store.get(key);
   if (!bytes) throw new Error(`${key} is not in the store`);

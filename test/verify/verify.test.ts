@@ -10,11 +10,11 @@ const TWO = `${HOST}/group/lib-two`;
 const OTHER = `${HOST}/Group2/Other`;
 
 let workshop: Workshop;
-/** The outcomes of LIB: v1.0.0 and v1.1.0. */
+/** The outcomes of v1.0.0 and v1.1.0 of LIB. */
 let outcomes: readonly [Outcome, Outcome];
-/** The checksums of LIB's v1.0.0 according to the go command. */
+/** The checksums of v1.0.0 of LIB, computed by the go command. */
 let truth: { sum: string | undefined; goModSum: string | undefined };
-/** A copy for each test: LIB with two versions, TWO with one, OTHER with two. */
+/** A copy of the store for each test, with two versions of LIB, one of TWO, and two of OTHER. */
 let store: Store;
 
 useWorkshop(
@@ -22,10 +22,10 @@ useWorkshop(
     workshop = opened;
     const lib = await workshop.publish('group/lib', ['v1.0.0', 'v1.1.0']);
     const [first, second] = lib.outcomes;
-    if (!first || !second) throw new Error('two versions were to be published');
+    if (!first || !second) throw new Error('two versions should have been published');
     outcomes = [first, second];
     await workshop.publish('group/lib-two', ['v1.0.0']);
-    // A listing has the files of the second version between those of the first.
+    // In a listing, the files of the second version are between the files of the first.
     await workshop.publish('Group2/Other', ['v0.1.0-rc', 'v0.1.0-rc.k']);
     await using direct = await downloadDirect(workshop.gitlab, HOST, `${LIB}@v1.0.0`);
     truth = { sum: direct.modules[0]?.Sum, goModSum: direct.modules[0]?.GoModSum };
@@ -49,7 +49,7 @@ describe('an intact store', () => {
     expect(await verification(workshop, store)).toMatchObject({ counts: { versions: 0 }, findings: [] });
   });
 
-  test('may get versions during the listing: a version whose .info the listing missed is checked too', async () => {
+  test('may receive versions during the listing, and a version whose .info the listing missed is checked too', async () => {
     const late: ReadStore = {
       ...readMethods(store),
       async *list(prefix) {
@@ -59,12 +59,12 @@ describe('an intact store', () => {
     expect(await verification(workshop, late)).toMatchObject({ counts: { versions: 5, ok: 5 }, findings: [] });
   });
 
-  test('may have the refused outcome of a moved tag, which does not replace the record of the version', async () => {
+  test('may contain the refused outcome of a moved tag, which does not replace the record of the version', async () => {
     // The publisher writes this after the tag was moved (RETAG=refuse).
     await putOutcome({ ...outcomes[0], status: 'refused', h1: undefined, goModH1: undefined, ...LATER });
     expect(await verification(workshop, store)).toMatchObject({ counts: { versions: 5, ok: 5 }, findings: [] });
     await store.delete(keyOf(LIB, 'v1.0.0', 'info'));
-    // The remaining files do not count as those of an interrupted publish.
+    // The remaining files do not count as files of an interrupted publish.
     expect(await verification(workshop, store)).toMatchObject({
       counts: { versions: 5, missing: 1 },
       findings: [{ kind: 'missing', module: LIB, version: 'v1.0.0' }],
@@ -72,10 +72,10 @@ describe('an intact store', () => {
   });
 });
 
-describe('finds a difference', () => {
+describe('a verification finds a difference', () => {
   test('in a zip with one flipped bit, and expects the checksum of the go command', async () => {
     const key = keyOf(LIB, 'v1.0.0', 'zip');
-    // A byte of a file name in the central directory.
+    // The flipped bit is in a file name in the central directory.
     await store.put(
       key,
       withFlippedBit(await bytesOf(store, key), (bytes) => bytes.lastIndexOf('lib.go')),
@@ -105,7 +105,7 @@ describe('finds a difference', () => {
     });
   });
 
-  test('in a replaced .mod, with a record and without', async () => {
+  test('in a replaced .mod, with and without a record', async () => {
     await store.put(keyOf(LIB, 'v1.0.0', 'mod'), Buffer.from(`module ${LIB}\n\nrequire evil.example/x v1.0.0\n`));
     const different = { kind: 'different', module: LIB, version: 'v1.0.0', file: 'mod', expected: truth.goModSum };
     expect((await verification(workshop, store)).findings).toEqual([expect.objectContaining(different)]);
@@ -116,7 +116,7 @@ describe('finds a difference', () => {
     ]);
   });
 
-  test('in the zip of another version, with a record and without', async () => {
+  test('in the zip of another version, with and without a record', async () => {
     await store.put(keyOf(LIB, 'v1.0.0', 'zip'), await bytesOf(store, keyOf(LIB, 'v1.1.0', 'zip')));
     const foreign = expect.objectContaining({
       kind: 'different',
@@ -152,7 +152,7 @@ describe('finds a difference', () => {
     });
   });
 
-  test('against the latest record', async () => {
+  test('to the latest record', async () => {
     await putOutcome({ ...outcomes[0], h1: 'h1:older', ...EARLIER });
     expect((await verification(workshop, store)).findings).toEqual([]);
     await putOutcome({ ...outcomes[0], h1: 'h1:newer', ...LATER });
@@ -162,7 +162,7 @@ describe('finds a difference', () => {
   });
 });
 
-describe('reports as missing', () => {
+describe('a verification reports as missing', () => {
   test.each(['zip', 'mod'] as const)('a .%s of a version with an .info', async (file) => {
     await store.delete(keyOf(LIB, 'v1.1.0', file));
     expect(await verification(workshop, store)).toMatchObject({
@@ -184,8 +184,8 @@ describe('reports as missing', () => {
   });
 });
 
-describe('reports without a failure', () => {
-  test('the files of an interrupted publish, once for a version', async () => {
+describe('a verification reports without failing', () => {
+  test('the files of an interrupted publish, once for each version', async () => {
     await store.put(keyOf(LIB, 'v1.9.0', 'zip'), await bytesOf(store, keyOf(LIB, 'v1.0.0', 'zip')));
     await store.put(keyOf(LIB, 'v1.9.0', 'mod'), await bytesOf(store, keyOf(LIB, 'v1.0.0', 'mod')));
     expect(await verification(workshop, store)).toMatchObject({
@@ -218,7 +218,7 @@ describe('reports without a failure', () => {
   });
 });
 
-describe('checks only the selected versions', () => {
+describe('a verification of selected versions', () => {
   beforeEach(async () => {
     await store.delete(keyOf(LIB, 'v1.1.0', 'zip'));
     for (const file of ['info', 'mod', 'zip'] as const) await store.delete(keyOf(TWO, 'v1.0.0', file));
@@ -232,16 +232,16 @@ describe('checks only the selected versions', () => {
     [[`${LIB}@v1.1.0`, LIB], { versions: 2, ok: 1, missing: 1 }],
     [[LIB, `${LIB}@v1.1.0`], { versions: 2, ok: 1, missing: 1 }],
     [[`${LIB}@v1.1.0`, `${LIB}@v1.0.0`], { versions: 2, ok: 1, missing: 1 }],
-    // Only the record of this version is left.
+    // The store contains only the record of this version.
     [[TWO], { versions: 1, missing: 1 }],
     [[`${TWO}@v1.0.0`, OTHER], { versions: 3, ok: 1, missing: 2 }],
     [[], { versions: 5, ok: 2, missing: 3 }],
-  ])('%j', async (args, counts) => {
+  ])('counts only the versions that %j selects', async (args, counts) => {
     expect((await verification(workshop, store, { args })).counts).toEqual({ ...NONE, ...counts });
   });
 
   test.each([[[`${HOST}/group`]], [[`${LIB}/v2`]], [[`${LIB}@v1.2.0`]], [[LIB, `${HOST}/group/none`]]])(
-    '%j: rejects a module or version that is not in the store',
+    'rejects a module or version that is not in the store: %j',
     async (args) => {
       await expect(verification(workshop, store, { args })).rejects.toThrow(NotInStore);
     },
@@ -249,7 +249,7 @@ describe('checks only the selected versions', () => {
 });
 
 describe('an outage of the store', () => {
-  test('leaves the unreadable version unchecked and checks the others', async () => {
+  test('leaves only the unreadable version unchecked', async () => {
     const broken: ReadStore = {
       ...readMethods(store),
       async open(key, range) {
@@ -270,7 +270,7 @@ describe('an outage of the store', () => {
     });
   });
 
-  test('rejects during the listing', async () => {
+  test('during the listing makes the verification fail', async () => {
     const down: ReadStore = {
       ...readMethods(store),
       async *list(prefix) {
@@ -282,7 +282,7 @@ describe('an outage of the store', () => {
   });
 });
 
-test('ends early with the counts so far when it is aborted', async () => {
+test('a verification ends early with the counts so far if it is aborted', async () => {
   const stop = new AbortController();
   const stopping: ReadStore = {
     ...readMethods(store),
@@ -304,7 +304,7 @@ async function putOutcome(outcome: Outcome): Promise<void> {
   await store.put(keyOfOutcome(outcome), Buffer.from(JSON.stringify(outcome)));
 }
 
-/** The methods of a read store, for a test to override some of them. */
+/** Returns the methods of a read store, so that a test can override some of them. */
 function readMethods(original: Store): ReadStore {
   return {
     get: (key) => original.get(key),
@@ -314,7 +314,7 @@ function readMethods(original: Store): ReadStore {
   };
 }
 
-/** A copy in which one bit of the byte at an offset is flipped. */
+/** Returns a copy in which one bit is flipped, in the byte at the offset that `findOffset` returns. */
 function withFlippedBit(bytes: Buffer, findOffset: (bytes: Buffer) => number): Buffer {
   const copy = Buffer.from(bytes);
   const offset = findOffset(bytes);

@@ -11,7 +11,7 @@ const NOTE = { kind: 'note', version: BAD, problem: 'it was withdrawn: a token w
 
 let workshop: Workshop;
 let module: ModulePath;
-/** A copy for each test. */
+/** A copy of the store for each test. */
 let store: Store;
 
 useWorkshop(
@@ -23,7 +23,7 @@ useWorkshop(
 );
 
 describe('a withdrawn version', () => {
-  test('gets a note, and counts neither as missing nor as a version', async () => {
+  test('has a note, and counts neither as missing nor as a version', async () => {
     await withdraw();
     for (const args of [[], [`${module}@v1.1.0`]]) {
       const { counts, findings } = await verification(workshop, store, { args });
@@ -39,7 +39,7 @@ describe('a withdrawn version', () => {
     { left: ['info', 'mod', 'zip'], recorded: false },
     { left: ['zip'], recorded: false },
   ] as const)(
-    'is a difference if it still has files, $left.0 first (with a record: $recorded)',
+    'is a difference if files remain, the first of them .$left.0 (with a record: $recorded)',
     async ({ left, recorded }) => {
       if (!recorded)
         for await (const { key } of store.list('outcomes/')) if (key.includes('v1.1.0')) await store.delete(key);
