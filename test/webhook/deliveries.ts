@@ -1,11 +1,11 @@
 import { createHmac, randomUUID } from 'node:crypto';
 
-/** Deliveries as GitLab sends them. */
+/** Creates deliveries in the form in which GitLab sends them. */
 
 export const zeros = '0'.repeat(40);
 export const commit = '82b3d5ae55f7080f1e6022629cdb57bfae7cccc7';
 
-/** The body of a tag push, as project and group hooks send it. */
+/** Returns the body of a tag push, as project and group webhooks send it. */
 export function tagPush(parts: Record<string, unknown> = {}): Record<string, unknown> {
   return {
     object_kind: 'tag_push',
@@ -35,7 +35,7 @@ export function tagPush(parts: Record<string, unknown> = {}): Record<string, unk
   };
 }
 
-/** The body of the system hook event that reports a whole push. */
+/** Returns the body of the system hook event that reports a whole push. */
 export function repositoryUpdate(changes: { before: string; after: string; ref: string }[]): Record<string, unknown> {
   return {
     event_name: 'repository_update',
@@ -47,7 +47,7 @@ export function repositoryUpdate(changes: { before: string; after: string; ref: 
   };
 }
 
-/** The headers of a delivery with a plain token. */
+/** Returns the headers of a delivery with a plain token. */
 export function headers(parts: Record<string, string> = {}): Record<string, string> {
   return {
     'Content-Type': 'application/json',
@@ -60,12 +60,15 @@ export function headers(parts: Record<string, string> = {}): Record<string, stri
   };
 }
 
-/** Makes a new signing token. */
+/** Creates a new signing token. */
 export function signingToken(): string {
   return `whsec_${createHmac('sha256', randomUUID()).digest('base64')}`;
 }
 
-/** The headers of a signed delivery without a plain token. `at` is the time of the signature, in milliseconds since 1970. */
+/**
+ * Returns the headers of a signed delivery without a plain token. `at` is the time of the signature, in ms since the
+ * epoch.
+ */
 export function signedHeaders(token: string, body: string, at = Date.now()): Record<string, string> {
   const id = randomUUID();
   const timestamp = String(Math.floor(at / 1_000));
@@ -78,7 +81,7 @@ export function signedHeaders(token: string, body: string, at = Date.now()): Rec
   };
 }
 
-/** Makes a signature, `v1,<base64>`. */
+/** Returns a signature, `v1,<base64>`. */
 export function sign(token: string, id: string, timestamp: string, body: string): string {
   const key = Buffer.from(token.slice('whsec_'.length), 'base64');
   return `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')}`;

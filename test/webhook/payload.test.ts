@@ -30,12 +30,12 @@ describe('the webhook', () => {
       expect(hook.jobs()).toEqual([pushedTag(1, 'v1.0.0', commit)]);
     });
 
-    it('an annotated tag, with its commit as hint', async () => {
+    it('an annotated tag, with its commit as the hint', async () => {
       await hook.post(tagPush({ after: tagObject }));
       expect(hook.jobs()[0]?.hint).toBe(commit);
     });
 
-    it('a tag whose commit GitLab did not find, with the tag object as hint', async () => {
+    it('a tag whose commit GitLab did not find, with the tag object as the hint', async () => {
       await hook.post(tagPush({ after: tagObject, checkout_sha: null }));
       expect(hook.jobs()[0]?.hint).toBe(tagObject);
     });
@@ -53,7 +53,7 @@ describe('the webhook', () => {
       }
     });
 
-    it('a tag push of a group hook, which has the same form', async () => {
+    it('a tag push of a group webhook, which has the same form', async () => {
       const given = headers({ 'X-Gitlab-Webhook-UUID': randomUUID(), 'X-Gitlab-Instance': 'http://gitlab.example' });
       expect((await hook.post(tagPush(), given)).status).toBe(202);
     });
@@ -78,12 +78,12 @@ describe('the webhook', () => {
       expect(new Set(hook.added.map(({ delivery }) => delivery)).size).toBe(2);
     });
 
-    it('JSON with a charset', async () => {
+    it('a tag from JSON with a charset', async () => {
       const given = headers({ 'Content-Type': 'application/json; charset=utf-8' });
       expect((await hook.post(tagPush(), given)).status).toBe(202);
     });
 
-    it('a tag whose body arrives in pieces', async () => {
+    it('a tag from a body that arrives in pieces', async () => {
       const body = JSON.stringify(tagPush({ message: 'ü'.repeat(50) }));
       const sending = httpRequest(hook.url, { method: 'POST', headers: headers() });
       const answered = once(sending, 'response');
@@ -100,7 +100,7 @@ describe('the webhook', () => {
     });
   });
 
-  describe('ignores with a 2xx', () => {
+  describe('ignores with status 200', () => {
     beforeEach(() => hook.serve());
 
     const system = headers({ 'X-Gitlab-Event': 'System Hook' });

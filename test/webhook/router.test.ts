@@ -10,10 +10,10 @@ import { useWebhookServer } from './server.ts';
 describe('the webhook', () => {
   const hook = useWebhookServer();
 
-  describe('limits the body', () => {
+  describe('as an HTTP server', () => {
     beforeEach(() => hook.serve());
 
-    it('accepts 25 MB and responds with 413 to more, with or without Content-Length', async () => {
+    it('accepts 25 MB, and responds with 413 to a larger body, with or without Content-Length', async () => {
       const limit = 25 * 1_024 * 1_024;
       const padding = limit - JSON.stringify(tagPush({ message: '' })).length;
       const largest = JSON.stringify(tagPush({ message: 'x'.repeat(padding) }));
@@ -87,7 +87,7 @@ describe('the webhook', () => {
     });
   });
 
-  describe('and the queue', () => {
+  describe('with the queue', () => {
     it('folds a delivery that arrives twice', async () => {
       const queue = new MemoryQueue({ log: pino({ level: 'silent' }) });
       let runs = 0;
@@ -104,7 +104,7 @@ describe('the webhook', () => {
       expect(runs).toBe(1);
     });
 
-    it('folds a push that arrives through a project hook and a group hook', async () => {
+    it('folds a push that arrives through a project webhook and a group webhook', async () => {
       const queue = new MemoryQueue({ log: pino({ level: 'silent' }) });
       await hook.serve({ queue });
       expect(await (await hook.post(tagPush())).json()).toEqual({ queued: 1, folded: 0 });
@@ -124,13 +124,13 @@ describe('the webhook', () => {
     });
 
     it('responds with 503 if the queue is not available, so that GitLab shows a failure', async () => {
-      const queue: JobSink = { add: () => Promise.reject(new Error('Redis is away')) };
+      const queue: JobSink = { add: () => Promise.reject(new Error('Redis is down')) };
       await hook.serve({ queue });
       const response = await hook.post(tagPush());
       expect(response.status).toBe(503);
       expect(Number(response.headers.get('Retry-After'))).toBeGreaterThan(0);
       expect(await response.text()).not.toContain('Redis');
-      expect(hook.logged).toContain('Redis is away');
+      expect(hook.logged).toContain('Redis is down');
       expect(hook.received).toEqual(['tag_push unavailable']);
     });
 

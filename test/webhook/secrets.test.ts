@@ -7,7 +7,7 @@ import { createWebhookRouter } from '../../src/webhook/router.ts';
 import { headers, sign, signedHeaders, signingToken, tagPush } from './deliveries.ts';
 import { useWebhookServer } from './server.ts';
 
-describe('the secrets of the webhook', () => {
+describe('the authentication of the webhook', () => {
   const hook = useWebhookServer();
 
   it('refuses a wrong token and a missing token, and shows no token', async () => {
@@ -53,7 +53,7 @@ describe('the secrets of the webhook', () => {
     expect(hook.added[0]?.delivery).toContain(given['webhook-id']);
   });
 
-  it('accepts each of several signing tokens, and one valid signature among others', async () => {
+  it('accepts each of several signing tokens, and one valid signature among invalid signatures', async () => {
     const [first, second] = [signingToken(), signingToken()];
     await hook.serve({ tokens: [], signingTokens: [first, second] });
     const body = JSON.stringify(tagPush());
@@ -84,7 +84,7 @@ describe('the secrets of the webhook', () => {
     expect(hook.added).toEqual([]);
   });
 
-  it('refuses a signature with a timestamp more than five minutes off, or without one', async () => {
+  it('refuses a signature without a timestamp, or with a timestamp more than five minutes from the clock', async () => {
     const token = signingToken();
     await hook.serve({ tokens: [], signingTokens: [token] });
     const body = JSON.stringify(tagPush());
@@ -112,7 +112,7 @@ describe('the secrets of the webhook', () => {
     }
   });
 
-  it('accepts no plain token if only signing tokens are set, not even the signing token itself', async () => {
+  it('accepts no plain token if only signing tokens are set, not even a signing token', async () => {
     const token = signingToken();
     await hook.serve({ tokens: [], signingTokens: [token] });
     for (const plain of ['', token, 'undefined']) {
@@ -120,7 +120,7 @@ describe('the secrets of the webhook', () => {
     }
   });
 
-  it('accepts either if both are set', async () => {
+  it('accepts a plain token or a signature if both are set', async () => {
     const token = signingToken();
     await hook.serve({ signingTokens: [token] });
     const body = JSON.stringify(tagPush());
@@ -132,7 +132,7 @@ describe('the secrets of the webhook', () => {
     expect((await hook.post(body, signedHeaders(signingToken(), body))).status).toBe(401);
   });
 
-  it('does not start without a secret or with an invalid signing token', () => {
+  it('is not created without a secret or with an invalid signing token', () => {
     const log = pino({ level: 'silent' });
     const create = (tokens: string[], signingTokens: string[]) => () =>
       createWebhookRouter({ tokens, signingTokens, queue: hook.recorder, log });

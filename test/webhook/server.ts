@@ -9,12 +9,12 @@ import { assignRequestIds } from '../../src/io/request-id.ts';
 import { createWebhookRouter, type WebhookOptions } from '../../src/webhook/router.ts';
 import { headers } from './deliveries.ts';
 
-/** A webhook on a real server, started anew for each test, and a record of what it did. */
+/** A webhook on a real server, which each test starts, and a record of its actions. */
 export interface WebhookServer {
   readonly url: string;
-  /** What was added to the queue, unless the test uses another queue. */
+  /** The jobs that were added to the queue, unless the test uses another queue. */
   readonly added: readonly { readonly job: TagJob; readonly delivery: string | undefined }[];
-  /** What was reported to the metrics, `<event> <result>`. */
+  /** The results that were reported to the metrics, as `<event> <result>`. */
   readonly received: readonly string[];
   readonly logged: string;
   readonly recorder: JobSink;
@@ -24,7 +24,10 @@ export interface WebhookServer {
   post(body: unknown, given?: Record<string, string>): Promise<Response>;
 }
 
-/** Call this at the top of a test file. Clears the record before each test, and stops the server after it. */
+/**
+ * Provides a webhook server. Must be called at the top of a test file. Clears the record before each test, and stops
+ * the server after each test.
+ */
 export function useWebhookServer(): WebhookServer {
   let server: Server | undefined;
   let url = '';
