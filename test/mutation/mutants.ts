@@ -512,8 +512,8 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   {
     file: 'src/publish/transaction.ts',
-    breaks: 'an outcome of another module under the same tag stays',
-    find: 'an outcome of another module under the same tag remains',
+    breaks: 'an outcome of another module under the same tag remains',
+    find: 'tagOutcome !== undefined && tagOutcome.module !== path',
     replace: 'false as boolean',
     tests: 'test/publish/transaction.test.ts',
   },

@@ -17,7 +17,7 @@ export function replacePassage(source: string, passage: string, replacement: str
   return source.slice(0, place.start) + replacement + source.slice(place.end);
 }
 
-/** Matches strings, which a formatter does not change, words, and single characters. */
+/** Matches a string (which a formatter does not change), a word, or a single character. */
 const TOKEN = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|[\w$]+|[^\s\w$]/gu;
 
 const IS_WORD = /^[\w$]/u;
