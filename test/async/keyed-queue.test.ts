@@ -53,10 +53,10 @@ test('a keyed queue starts no more work after an error', async () => {
   const works = [0, 1, 2].map((number) => async (): Promise<void> => {
     begun.push(number);
     await setImmediate();
-    if (number === 1) throw new Error('that was it');
+    if (number === 1) throw new Error('work 1 failed');
   });
   for (const work of works) await queue.add('a', work);
-  await expect(queue.settled()).rejects.toThrow('that was it');
-  await expect(queue.add('b', async () => undefined)).rejects.toThrow('that was it');
+  await expect(queue.settled()).rejects.toThrow('work 1 failed');
+  await expect(queue.add('b', async () => undefined)).rejects.toThrow('work 1 failed');
   expect(begun).toEqual([0, 1]);
 });

@@ -12,7 +12,7 @@ import { MODULE_PREFIX } from './service.ts';
 import { median } from './statistics.ts';
 
 /**
- * The median durations of two conversions of one commit: modpress converts an archive to a zip, and git makes a zip.
+ * The median durations for one commit: `seconds` for modpress from archive to zip, and `gitSeconds` for `git archive`.
  */
 export interface ConversionFigures {
   readonly files: number;
@@ -56,8 +56,8 @@ export async function measureConversion(
 }
 
 /**
- * Runs modpress's conversion on one archive with and without the checks, alternately. Each of the two runs first
- * equally often.
+ * Runs modpress's conversion on one archive with and without the checks, alternately. Half of the runs begin with the
+ * checks, and half without.
  */
 export async function measureProof(bench: Bench, megabytes: number, runs: number): Promise<ProofFigures> {
   return withArchive(bench, 'smaller', megabytes, async ({ files, convert }) => {

@@ -52,7 +52,7 @@ export async function startService(
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env['PATH'],
-      // A killed process leaves files in this folder, which is removed in the end.
+      // A killed process leaves files in this folder, which is removed at the end.
       TMPDIR: folder,
       GITLAB_URL: gitlab.url,
       GITLAB_TOKEN: gitlab.createToken({ scopes: ['read_api'] }),

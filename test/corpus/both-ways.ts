@@ -33,7 +33,7 @@ export interface BothWays {
 }
 
 /**
- * Downloads every module of the repositories, which one GitLab contains, in direct mode and through modpress. The first
+ * Imports the repositories into one GitLab, and downloads every module in direct mode and through modpress. The first
  * sweep publishes modules with a tag and a go.mod. Other modules are published on demand. A module with a tag is
  * requested by version, and a module without a tag by commit. `agent` is the go command's GIT_HTTP_USER_AGENT.
  */

@@ -48,22 +48,25 @@ test('the corpus contains every kind of module', () => {
   expect([...counts.keys()].filter((kind) => kind !== SAME).toSorted(), table()).toEqual([
     'a file has a name that is not allowed',
     'a newer Go is needed',
-    'go.mod names no module path',
     'file names differ only in case',
+    'go.mod names no module path',
     'the major version requires another path',
     'there is no go.mod',
   ]);
 });
 
-describe('the go command gets the same result from modpress as in direct mode', () => {
-  test.each(modules.map((module) => [module.name, module] as const))('%s', (_, module) => {
-    const { direct, modpress } = resultOf(module);
-    if (direct.reason === undefined) expect(modpress).toEqual(direct);
-    else
-      expect(kindOfModpress(modpress.reason ?? 'modpress serves the module'), modpress.reason).toBe(
-        kindOfDirect(direct.reason),
-      );
-  });
+describe('the go command', () => {
+  test.each(modules.map((module) => [module.name, module] as const))(
+    'gets the same result from modpress as in direct mode: %s',
+    (_, module) => {
+      const { direct, modpress } = resultOf(module);
+      if (direct.reason === undefined) expect(modpress).toEqual(direct);
+      else
+        expect(kindOfModpress(modpress.reason ?? 'modpress serves the module'), modpress.reason).toBe(
+          kindOfDirect(direct.reason),
+        );
+    },
+  );
 });
 
 function resultOf(module: CorpusModule): BothWays {

@@ -71,8 +71,8 @@ function readModule(name: string, text: string): CorpusModule | LeftOut {
 }
 
 /**
- * Returns the files of the repository. Go's test proxy serves `.mod`. If the archive has no go.mod and `.mod` is not
- * what the go command would generate, the repository gets a go.mod with this content.
+ * Returns the files of the repository. Go's test proxy serves `.mod` as the go.mod. If the archive has no go.mod and
+ * `.mod` is not what the go command would generate, the repository gets a go.mod with the content of `.mod`.
  */
 function filesOf(archive: ReadonlyMap<string, string>, madeUp: readonly string[]): ReadonlyMap<string, string> {
   const files = new Map([...archive].filter(([file]) => !['.info', '.mod', '.zip'].includes(file)));

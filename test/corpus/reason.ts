@@ -26,7 +26,10 @@ export function kindOfDirect(reason: string): string {
   return KINDS.find(([, direct]) => direct.test(reason))?.[0] ?? reason;
 }
 
-/** Returns the same for a failure through modpress. The reason contains the text of modpress. */
+/**
+ * Returns the kind of a failure through modpress, or the reason itself if the kind is unknown. The reason contains the
+ * text of modpress.
+ */
 export function kindOfModpress(reason: string): string {
   return KINDS.find(([, , modpress]) => modpress.test(reason))?.[0] ?? reason;
 }

@@ -49,10 +49,10 @@ export function moduleMap(repositories: readonly CorpusRepository[]): string {
 }
 
 /**
- * Returns the path of the project of a repository: `corpus/<root>` unless GitLab does not allow this path. GitLab does
- * not allow a path inside another project, or a path that differs from another only in case, and a host that is itself
- * a root leaves no room for its repositories. Other paths are also used for gopkg.in, as README.md advises, and for
- * github.com, whose repositories the go command locates itself.
+ * Returns the path of the project of a repository. The path is `corpus/<root>` unless GitLab would refuse it. GitLab
+ * refuses a path inside another project, and a path that differs from another path only in case. All repositories of a
+ * host get other paths if the host itself is a root. Other paths are also used for gopkg.in, as README.md advises, and
+ * for github.com, whose repositories the go command locates itself.
  */
 function projectOf(root: string, roots: readonly string[]): string {
   const [host = ''] = root.split('/');

@@ -13,8 +13,8 @@ export interface Answer {
 }
 
 /**
- * Sends a request to the API of a stand-in. `path` is a path below `/api/v4` or a whole URL. Without `token`, the
- * request carries the administrator's token, and with null none.
+ * Sends a request to the API of a stand-in. `path` is a path below `/api/v4` or a whole URL. The default token is the
+ * token of the administrator. With the token null, the request has no token.
  */
 export async function call(
   standIn: StandIn,

@@ -7,8 +7,8 @@ import { gitEnvironment } from './git.ts';
 import type { StandIn } from './stand-in.ts';
 
 /**
- * Returns the environment in which the go command downloads from the stand-in in direct mode. Its result is the
- * reference for tests. A module path cannot contain a port, so two redirections lead from a host such as
+ * Returns the environment in which the go command downloads from the stand-in in direct mode. The result of the go
+ * command is the reference for tests. A module path cannot contain a port, so two redirections lead from a host such as
  * `gitlab.example`, which does not have to exist, to the stand-in:
  *
  * - HTTP_PROXY redirects the go command's own requests (`?go-get=1`), because the stand-in is also a forward proxy. The

@@ -63,7 +63,7 @@ export function vanityImport(
   };
 }
 
-/** Returns the longest root that equals the import path or is a prefix of it in whole elements. */
+/** Returns the longest root that is the import path itself or one of its parents. */
 function longestRoot(vanity: ReadonlyMap<string, string>, importPath: string): string | undefined {
   return [...vanity.keys()]
     .filter((root) => `${importPath}/`.startsWith(`${root}/`))

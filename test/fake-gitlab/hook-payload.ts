@@ -65,8 +65,8 @@ export class HookPayload {
   }
 
   /**
-   * Creates the payload of a test. It contains the newest commits of the default branch and the name of a tag, so that
-   * no id matches the tag.
+   * Creates the payload of a test. It names the tag v1.0.0, but its ids are those of the newest commits of the default
+   * branch.
    */
   async sample(project: ProjectRecord, tag: boolean, user: Token): Promise<object> {
     const branch = await project.repository.defaultBranch();

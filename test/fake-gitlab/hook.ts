@@ -36,8 +36,8 @@ export interface HookEvent {
 export type AlertStatus = 'executable' | 'temporarily_disabled' | 'disabled';
 
 /**
- * The number of consecutive failures that do not disable a webhook. GitLab disables a webhook permanently after the
- * last failure (web_hooks/auto_disabling.rb).
+ * A webhook is not disabled by GRACE_FAILURES consecutive failures. After more than LAST_FAILURE, GitLab never calls it
+ * again (web_hooks/auto_disabling.rb).
  */
 const GRACE_FAILURES = 3;
 const LAST_FAILURE = 39;

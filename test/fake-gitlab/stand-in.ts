@@ -38,7 +38,7 @@ export interface Project {
 /**
  * A stand-in for GitLab in tests. It serves the REST API, webhooks, and git over HTTP from real bare repositories in a
  * temporary folder, in the process of the test. Its responses follow GitLab's source and documentation for 18.x and
- * 19.x, with these peculiarities: GitLab calls no webhook for a push of more than three tags. It responds with 406 to
+ * 19.x, including unexpected behaviour. It calls no webhook for a push of more than three tags. It responds with 406 to
  * `fetch` in CORS mode. It streams an archive without a length, and truncates this archive with status 200 if git
  * fails.
  *

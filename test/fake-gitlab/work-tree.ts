@@ -151,8 +151,8 @@ export class WorkTree implements AsyncDisposable {
   }
 
   /**
-   * Runs git in the clone, for operations without a method. Returns its output. The other methods do not take note of
-   * refs that this changes.
+   * Runs git in the clone, for operations without a method. Returns its output. The other methods do not detect refs
+   * that git changes.
    */
   async git(...args: readonly string[]): Promise<string> {
     return (await this.#git.run(args, { cwd: this.#directory })).toString();

@@ -100,8 +100,8 @@ const GO_MODS = [
   'go 1.25\n\u200b\n',
 ];
 
-describe('a go.mod is parsed as golang.org/x/mod/modfile parses it', () => {
-  test.each(GO_MODS)('%j', async (text) => {
+describe('a go.mod', () => {
+  test.each(GO_MODS)('is parsed as by golang.org/x/mod/modfile: %j', async (text) => {
     expect(declaredPath(Buffer.from(text))).toBe((await oracle.ask({ Op: 'modulePath', Text: text })).Text);
     const { OK, Text, Parts } = await oracle.ask({ Op: 'parseLax', Text: text });
     const parsed = parseModfileLax(Buffer.from(text));
@@ -109,7 +109,7 @@ describe('a go.mod is parsed as golang.org/x/mod/modfile parses it', () => {
     expect(ours).toEqual(OK ? { go: Text, bounds: Parts ?? [] } : undefined);
   });
 
-  test('of go 1.24 or later, and no other, has the newer vendor rule', () => {
+  test('has the newer vendor rule only for go 1.24 and later', () => {
     expect(
       ['go 1.24', 'go 1.24.0', 'go 1.24rc1', 'go 1.24.x', 'go 1.100', 'go 2.0'].filter((go) => !asksForNewRule(go)),
     ).toEqual([]);

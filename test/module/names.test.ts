@@ -269,18 +269,18 @@ const VERSIONS = [
 
 const MAJORS = ['', '/v2', '/v3', '.v1', '.v2', '.v0', '.v2-unstable', '/v99999999999999999999'];
 
-describe('module paths follow golang.org/x/mod/module', () => {
+describe('the module path', () => {
   test.each(MODULE_PATHS)('%j is accepted exactly if CheckPath accepts it', async (path) => {
     expect(checkModulePath(path) === undefined).toBe((await oracle.ask({ Op: 'checkPath', Text: path })).OK);
   });
 
-  test.each(MODULE_PATHS)('%j splits into the prefix and major version of SplitPathVersion', async (path) => {
+  test.each(MODULE_PATHS)('%j is split into a prefix and a major version as by SplitPathVersion', async (path) => {
     const { OK, Parts } = await oracle.ask({ Op: 'splitPathVersion', Text: path });
     const split = splitPathVersion(path);
     expect(split && [split.prefix, split.major]).toEqual(OK ? Parts : undefined);
   });
 
-  test.each(MODULE_PATHS)('%j escapes as with EscapePath, and unescapes to the same path', async (path) => {
+  test.each(MODULE_PATHS)('%j is escaped as by EscapePath, and unescaped to the same path', async (path) => {
     const parsed = parseModulePath(path);
     const { OK, Text } = await oracle.ask({ Op: 'escapePath', Text: path });
     const escaped = typeof parsed === 'string' ? escapePath(parsed) : undefined;
@@ -301,21 +301,21 @@ describe('module paths follow golang.org/x/mod/module', () => {
     '!a.b/c',
     '',
     'a.b/!con',
-  ])('%j unescapes as with UnescapePath', async (text) => {
+  ])('%j is unescaped as by UnescapePath', async (text) => {
     const { OK, Text } = await oracle.ask({ Op: 'unescapePath', Text: text });
     expect(unescapePath(text)).toEqual(OK ? Text : { reason: expect.any(String) });
   });
 });
 
-describe('file paths follow golang.org/x/mod/module', () => {
+describe('the file path', () => {
   test.each(FILE_PATHS)('%j is accepted exactly if CheckFilePath accepts it', async (path) => {
     expect(checkFilePath(path) === undefined).toBe((await oracle.ask({ Op: 'checkFilePath', Text: path })).OK);
   });
 });
 
-describe('versions follow golang.org/x/mod/semver', () => {
+describe('the version', () => {
   test.each(VERSIONS)(
-    '%j has the same validity, canonical form, pseudo-version form and revision name',
+    '%j has the validity, canonical form, pseudo-version form and unescaped form that golang.org/x/mod returns',
     async (version) => {
       expect(isSemver(version)).toBe((await oracle.ask({ Op: 'isSemver', Text: version })).OK);
       expect(canonicalVersion(version)).toBe((await oracle.ask({ Op: 'canonicalVersion', Text: version })).Text);
@@ -325,14 +325,14 @@ describe('versions follow golang.org/x/mod/semver', () => {
     },
   );
 
-  test.each(VERSIONS)('%j compares with every other version as with semver.Compare', async (version) => {
+  test.each(VERSIONS)('%j is compared with every other version as by semver.Compare', async (version) => {
     for (const other of VERSIONS) {
       const { Int } = await oracle.ask({ Op: 'compareVersions', Text: version, Other: other });
       expect(Math.sign(compareVersions(version, other)), `${version} and ${other}`).toBe(Int);
     }
   });
 
-  test.each(MAJORS)('path suffix %j fits the same versions as with MatchPathMajor', async (major) => {
+  test.each(MAJORS)('matches the path suffix %j exactly if MatchPathMajor accepts it', async (major) => {
     for (const version of VERSIONS.filter(isSemver)) {
       const { OK } = await oracle.ask({ Op: 'matchesMajor', Text: version, Other: major });
       expect(matchesMajor(version, major), version).toBe(OK);
@@ -340,7 +340,7 @@ describe('versions follow golang.org/x/mod/semver', () => {
   });
 });
 
-describe('a path and a version match exactly if module.Check and CanonicalVersion accept them', () => {
+describe('a path and a version', () => {
   const paths = [
     'a.b/c',
     'a.b/c/v2',
@@ -372,7 +372,7 @@ describe('a path and a version match exactly if module.Check and CanonicalVersio
   ];
 
   test.each(paths.flatMap((path) => versions.map((version) => ({ path, version }))))(
-    '$path@$version',
+    'match exactly if module.Check and CanonicalVersion accept them: $path@$version',
     async ({ path, version }) => {
       const [parsedPath, parsedVersion] = [parseModulePath(path), parseVersion(version)];
       const ours =

@@ -24,9 +24,9 @@ const BASES = [
 ];
 const TIMES = [0, 951_782_400, 1_136_214_245, 1_709_164_799, 4_102_444_799];
 
-describe('pseudo-versions follow golang.org/x/mod/module', () => {
+describe('a pseudo-version', () => {
   test.each(['', 'v0', 'v1', 'v2', 'v10'].flatMap((major) => BASES.map((base) => ({ major, base }))))(
-    'major version "$major" and base "$base" result in the same pseudo-version with the same parts',
+    'is the same as by golang.org/x/mod/module, with the same parts, for major version "$major" and base "$base"',
     async ({ major, base }) => {
       for (const seconds of TIMES) {
         const { Text: theirs } = await oracle.ask({ Op: 'pseudoVersion', Text: major, Other: base, Int: seconds });
@@ -61,7 +61,7 @@ describe('pseudo-versions follow golang.org/x/mod/module', () => {
     'v1.0.0-20060102150405-',
     'v1.2.3-pre.20060102150405-abc',
     'v1.2.01-0.20060102150405-abc',
-  ])('%j has the same parts, or is rejected by both', async (version) => {
+  ])('is parsed or rejected as by golang.org/x/mod/module: %j', async (version) => {
     expect(partsOf(version)).toEqual(await partsByGo(version));
   });
 });

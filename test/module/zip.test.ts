@@ -154,8 +154,8 @@ const TREES: Readonly<Record<string, Tree>> = {
   'a tilde and digits in a file': { 'go.mod': GO_124, 'a~1': 'x', '-x': 'y' },
 };
 
-describe('the zip of a tree contains the files of golang.org/x/mod/zip and has the same h1', () => {
-  test.each(Object.entries(TREES))('%s', async (_, tree) => {
+describe('the zip of a tree', () => {
+  test.each(Object.entries(TREES))('contains the files of golang.org/x/mod/zip and has its h1: %s', async (_, tree) => {
     // git lists names in byte order. With the same order, both report the same one of two colliding files.
     const names = Object.keys(tree).toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     const Files = names.map((name) => ({ Path: name, Symlink: tree[name] === null, Content: tree[name] ?? 'target' }));
@@ -167,7 +167,7 @@ describe('the zip of a tree contains the files of golang.org/x/mod/zip and has t
     );
   });
 
-  test('for an equal tree has equal bytes', async () => {
+  test('has the same bytes for an equal tree', async () => {
     const tree = TREES['a small module'] ?? {};
     const files = checkFiles(treeFiles(tree), true).included;
     expect((await writeZip(tree, files)).bytes.equals((await writeZip(tree, files)).bytes)).toBe(true);
@@ -202,7 +202,7 @@ test.each([
   expect(zips[0]?.equals(zips[1] ?? Buffer.of()), 'the bytes are the same for both').toBe(true);
 });
 
-test('Go reads a zip that needs 64-bit records, because it contains too many files', { timeout: 120_000 }, async () => {
+test('Go reads a zip with so many files that it needs 64-bit records', { timeout: 120_000 }, async () => {
   const zip = new ModuleZip(path, version);
   const bytes = buffer(zip.output);
   const empty = createHash('sha256').digest('hex');

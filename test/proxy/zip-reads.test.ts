@@ -133,7 +133,7 @@ describe.each([
   });
 });
 
-test('a private zip is 503 without the headers of a zip if the store cannot open it', async () => {
+test('the response for a private zip is 503, without the headers of a zip, if the store cannot open the zip', async () => {
   storeIsDown = true;
   const { status, headers } = await get(zipOf(PRIVATE));
   expect(status).toBe(503);

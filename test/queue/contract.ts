@@ -261,7 +261,7 @@ export function queueContract(open: OpenQueue): void {
     }
   });
 
-  it('has no last attempt', async () => {
+  it('retries without a limit on attempts', async () => {
     const queue = openQueue({ backoff: { firstMs: 1, maxMs: 2 } });
     let runs = 0;
     queue.process(1, async () => {

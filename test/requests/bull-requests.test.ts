@@ -112,7 +112,7 @@ describe('requests in Redis', () => {
     return child;
   };
 
-  test('handle equal requests of several processes once, and return the result to all of them', async () => {
+  test('are handled once if several processes send the same request, and all of them get the result', async () => {
     const processes = [open(), open(), open()] as const;
     for (const requests of processes.slice(1)) {
       requests.serve(2, async (request) => ({ ...(await answerAtOnce(request)), keepMs: 60_000 }));
@@ -125,7 +125,7 @@ describe('requests in Redis', () => {
     expect(handled).toEqual(['a']);
   });
 
-  test('handle a request once, even if the handler takes longer than the lease', async () => {
+  test('are handled once, even if the handler takes longer than the lease', async () => {
     const [requests, ...answerers] = [open(), open(), open()];
     for (const answerer of answerers) answerer.serve(2, answerWhenReleased);
     const sent = requests?.request({ name: 'a' }, 20_000);
@@ -142,7 +142,7 @@ describe('requests in Redis', () => {
     expect(await client.exists(leaseKey())).toBe(0);
   });
 
-  test('handle a request once, even if Bull treats its worker as dead', async () => {
+  test('are handled once, even if Bull treats the worker as dead', async () => {
     const [first, second] = [open(), open()];
     for (const requests of [first, second]) requests.serve(1, answerWhenReleased);
     const sent = first.request({ name: 'a' }, 20_000);
@@ -156,7 +156,7 @@ describe('requests in Redis', () => {
     expect(handled).toEqual(['a']);
   });
 
-  test('handle a request in another process if the first process is killed', async () => {
+  test('are handled by another process if the first process is killed', async () => {
     const requests = open();
     const sent = requests.request({ name: 'a' }, 25_000);
     const child = await startHanging();
@@ -167,7 +167,7 @@ describe('requests in Redis', () => {
     expect(handled).toEqual(['a']);
   });
 
-  test('add a request to the queue again after the queue has lost it', async () => {
+  test('are added to the queue again after the queue has lost them', async () => {
     const requests = open();
     expect(await requests.request({ name: 'a' }, 0)).toBeUndefined();
     await client.del(key('requests:wait'));
@@ -175,7 +175,7 @@ describe('requests in Redis', () => {
     expect(await requests.request({ name: 'a' }, 15_000)).toMatchObject({ text: 'a' });
   });
 
-  test('store no result of a worker that was paused and lost its lease', async () => {
+  test('get no result of a worker that was paused and lost its lease', async () => {
     const { log, warnings } = errorLog();
     const requests = open(log);
     requests.serve(1, answerWhenReleased);
@@ -196,7 +196,7 @@ describe('requests in Redis', () => {
       JSON.stringify({ job: 'x', keepMs: 60_000, stayMs: 60_000, answer: { other: true } }),
     ],
   ] as const) {
-    test(`handle a request again if Redis contains ${content}, and log this`, async () => {
+    test(`are handled again if Redis contains ${content}, which is logged`, async () => {
       const { log, warnings } = errorLog();
       const requests = open(log);
       requests.serve(1, answerAtOnce);
@@ -206,7 +206,7 @@ describe('requests in Redis', () => {
     });
   }
 
-  test('fail for a request whose new result cannot be read', async () => {
+  test('fail if their new result cannot be read', async () => {
     const requests = open();
     const sent = requests.request({ name: 'a' }, 10_000).catch((error: unknown) => error);
     await expect.poll(() => client.exists(leaseKey())).toBe(1);
@@ -223,7 +223,7 @@ describe('requests in Redis', () => {
     expect(await client.llen(key('requests:wait'))).toBe(MAX_WAITING_REQUESTS);
   });
 
-  test('discard a job without data, and continue with the next job', async () => {
+  test('are handled after a job without data, which is discarded', async () => {
     const { log, warnings } = errorLog();
     const requests = open(log);
     await client.lpush(key('requests:wait'), 'gone');

@@ -81,7 +81,7 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       expect(handled.toSorted()).toEqual(['a', 'b']);
     });
 
-    test('reuse a result for keepMs, and no longer', async () => {
+    test('get a result that is reused for keepMs, and no longer', async () => {
       serveWith(({ name }) => ({
         text: `${name}${handled.length}`,
         keepMs: name === 'kept' ? 60_000 : name === 'short' ? 50 : 0,
@@ -101,7 +101,7 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       expect(handled).toEqual(['slow']);
     });
 
-    test('treat an undefined field as a missing field', async () => {
+    test('are equal if a field is undefined in one and missing in the other', async () => {
       serveWith(({ name }) => ({ text: name, keepMs: 60_000 }));
       await requests.request({ name: 'a', extra: undefined }, TIMEOUT_MS);
       await requests.request({ name: 'a' }, TIMEOUT_MS);
@@ -117,7 +117,7 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       expect(await requests.request({ name: 'a' }, 50)).toBeUndefined();
     });
 
-    test('fail for all clients if the handler fails, are logged, and are handled again if another client sends them', async () => {
+    test('fail for all clients if the handler fails, which is logged, and are handled again later', async () => {
       let fails = true;
       requests.serve(4, async ({ name }) => {
         handled.push(name);
@@ -158,7 +158,7 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       expect(maxRunning).toBe(2);
     });
 
-    test('wait in close for the running handler, and end the waits of all clients', async () => {
+    test('end for all clients at close, which waits for the running handler', async () => {
       serveWith(({ name }) => ({ text: name, keepMs: 0 }), true);
       const sent = requests.request({ name: 'a' }, TIMEOUT_MS).catch((error: unknown) => error);
       await expect.poll(() => handled.length).toBe(1);

@@ -21,7 +21,7 @@ describe('requests in memory', () => {
     await requests.close();
   });
 
-  test('reuse only the last 10,000 results', async () => {
+  test('keep only the last 10,000 results', async () => {
     const requests = new MemoryRequests<TestRequest, TestAnswer>({ log: errorLog().log, keepMs });
     let handled = 0;
     requests.serve(4, async ({ name }) => ({ text: `${name} ${++handled}`, keepMs: 60_000 }));

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { Client } from 'minio';
 import { freePort } from './free-port.ts';
 
-/** Provides a real MinIO for tests, either an installed program or a program that Go builds once. */
+/** Provides a real MinIO for tests. It is an installed program, or a program that Go builds once. */
 
 const run = promisify(execFile);
 

@@ -44,7 +44,7 @@ describe('a test file', () => {
 });
 
 describe('npm run test:fast', () => {
-  it('finds every part that makes a test slow at its current path', () => {
+  it('has the current path of every part that makes a test slow', () => {
     expect(slowTests(fileURLToPath(new URL('../../', import.meta.url)))).toContain('test/store/s3.test.ts');
   });
 });

@@ -22,7 +22,7 @@ describe('Cache', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('returns an object under the key of its put', async () => {
+  it('returns an object under the key of the put', async () => {
     await cache.put('golang.org/x/text/@v/v0.3.0.info', Buffer.from('{}'));
     expect((await cache.get('golang.org/x/text/@v/v0.3.0.info'))?.toString()).toBe('{}');
     expect(await cache.stat('golang.org/x/text/@v/v0.3.0.info')).toMatchObject({

@@ -32,7 +32,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       await underTest.close();
     });
 
-    it('returns the bytes, the size and the time of a put', async () => {
+    it('returns the bytes, the size and the time of an object', async () => {
       const before = Date.now();
       await store.put('basic/a.mod', Buffer.from('module a\n'));
 
@@ -202,7 +202,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       }
     });
 
-    it('sorts a directory as its name with a slash, among its siblings', async () => {
+    it('sorts a directory among its siblings as its name with a slash', async () => {
       const expected = ['order/a!/x', 'order/a-b', 'order/a.b', 'order/a/b', 'order/a/z/deep', 'order/a0', 'order/b'];
       for (const key of expected.toReversed()) await store.put(key, Buffer.from('x'));
       expect(await keys(store.list('order/'))).toEqual(expected);
@@ -274,7 +274,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       expect(await keys(store.list('atomic/'))).toEqual(['atomic/new', 'atomic/old']);
     });
 
-    it('lets a reader read the object that it has opened to its end while the object is replaced', async () => {
+    it('lets a reader finish the object that it has opened while the object is replaced', async () => {
       const [first, second] = [Buffer.alloc(3 * MB, '1'), Buffer.alloc(3 * MB, '2')];
       await store.put('replaced/while-read', first);
       const opened = await store.open('replaced/while-read');
@@ -309,12 +309,12 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
     });
 
     it.each([
-      ['short', 1000, 1001],
-      ['long', 1000, 999],
-      ['long for an empty object', 1, 0],
-      ['short by megabytes', 10 * MB, 20 * MB],
-      ['long by megabytes', 20 * MB, 10 * MB],
-    ])('stores nothing of a stream that is too %s', async (_, length, size) => {
+      ['too short', 1000, 1001],
+      ['too long', 1000, 999],
+      ['too long for an empty object', 1, 0],
+      ['too short by megabytes', 10 * MB, 20 * MB],
+      ['too long by megabytes', 20 * MB, 10 * MB],
+    ])('stores nothing of a stream that is %s', async (_, length, size) => {
       const key = `length/${length}-${size}`;
       await expect(store.put(key, { stream: pieces(length), size })).rejects.toThrow(String(size));
       expect(await store.stat(key)).toBeUndefined();

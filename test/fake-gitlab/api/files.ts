@@ -7,7 +7,7 @@ import { text } from './query.ts';
 
 interface Found {
   readonly data: Buffer;
-  /** GitLab's metadata of the file. GitLab sends them as JSON and, prefixed with `X-Gitlab-`, as headers. */
+  /** GitLab's metadata of the file. GitLab sends it as JSON and, prefixed with `X-Gitlab-`, as headers. */
   readonly facts: Readonly<Record<string, string | number | boolean>>;
 }
 
