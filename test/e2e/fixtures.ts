@@ -3,8 +3,8 @@ import { startMinio } from '../services/minio.ts';
 import { startRedis } from '../services/redis.ts';
 import { startInProcess } from './in-process.ts';
 import { openOffice } from './office.ts';
-import { startService } from './service.ts';
-import type { Role } from '../../src/config/service-config.ts';
+import { startService, type Service } from './service.ts';
+import type { Role } from '../../src/config/service.ts';
 
 /** The settings that override those of the office. */
 type Settings = Readonly<Record<string, string>>;
@@ -29,7 +29,18 @@ export const test = base
     onCleanup(() => minio.close());
     return minio;
   })
-  /** Settings of `service` in addition to those of the office. A file changes them with `test.override('settings', …)`. */
+  /** The name of an empty bucket of `minio`, for the file. */
+  .extend('bucket', { scope: 'file' }, async ({ minio }) => await minio.bucket())
+  /** Settings of processes that share `bucket` as their store and `redis` as their queue. */
+  .extend('sharedSettings', { scope: 'file' }, ({ bucket, minio, redis }) => ({
+    STORE: `s3://${bucket}`,
+    S3_ENDPOINT: minio.endpoint,
+    AWS_ACCESS_KEY_ID: minio.accessKey,
+    AWS_SECRET_ACCESS_KEY: minio.secretKey,
+    AWS_REGION: minio.region,
+    REDIS_URL: redis.url,
+  }))
+  /** More settings of `service` than those of the office. A file changes them with `test.override('settings', …)`. */
   .extend('settings', { scope: 'file' }, (): Settings => ({}))
   /** All roles in the process of the test, for the file. */
   .extend('service', { scope: 'file' }, async ({ office, settings }, { onCleanup }) => {
@@ -38,18 +49,18 @@ export const test = base
     return service;
   })
   /**
-   * Starts a role as a separate process, with the settings of the office and the given ones. All processes are stopped at
-   * the end of the file, which fails if one of them ends with an error. List it after `redis` and `minio`, so that these
-   * outlive the processes: fixtures are removed in the reverse order.
+   * Starts modpress as a separate process, with the settings of the office and the given ones, and with the given roles
+   * or all. All processes are stopped at the end of the file, which fails if one of them ends with an error. List it
+   * after `redis` and `minio`, so that they end after the processes: fixtures are removed in the reverse order.
    */
-  .extend('startRole', { scope: 'file' }, async ({ office }, { onCleanup }) => {
-    const services: { stop(): Promise<void> }[] = [];
+  .extend('startProcess', { scope: 'file' }, async ({ office }, { onCleanup }) => {
+    const services: Service[] = [];
     onCleanup(async () => {
       const stopped = await Promise.allSettled(services.map((service) => service.stop()));
       for (const result of stopped) if (result.status === 'rejected') throw result.reason;
     });
-    return async (role: Role, settings: Settings) => {
-      const service = await startService({ ...office.settings, ...settings }, [role]);
+    return async (settings: Settings = {}, ...roles: readonly Role[]) => {
+      const service = await startService({ ...office.settings, ...settings }, ...(roles.length === 0 ? [] : [roles]));
       services.push(service);
       return service;
     };

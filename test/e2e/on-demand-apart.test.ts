@@ -4,11 +4,11 @@ import { test as base } from './fixtures.ts';
 import { archiveRequests, checksumsDirect, checksumsThrough, library, PREFIX, pushTags } from './office.ts';
 
 /** Two proxies and a worker as separate processes: the proxies reach the worker through Redis only. */
-const test = base.extend('proxies', { scope: 'file' }, async ({ redis, startRole }) => {
+const test = base.extend('proxies', { scope: 'file' }, async ({ redis, startProcess }) => {
   const settings = { ON_DEMAND: 'on', SWEEP_MINUTES: '1000', REDIS_URL: redis.url };
-  const worker = await startRole('worker', settings);
+  const worker = await startProcess(settings, 'worker');
   await worker.logged('sweep.finished');
-  return [await startRole('proxy', settings), await startRole('proxy', settings)] as const;
+  return [await startProcess(settings, 'proxy'), await startProcess(settings, 'proxy')] as const;
 });
 // The time limit of the first test does not cover the start.
 test.beforeAll(({ proxies }) => void proxies);

@@ -9,27 +9,23 @@ import { addHook, archiveUnderWay, checksumsDirect, checksumsThrough, library, P
 import type { Service } from './service.ts';
 import { watchVersion } from './version-watch.ts';
 
-/** One process for each role, on MinIO and Redis; and a second worker. */
-const test = base.extend('scaledOut', { scope: 'file' }, async ({ office, minio, redis, startRole }) => {
-  const settings = {
-    STORE: `s3://${await minio.bucket()}/some/prefix`,
-    S3_ENDPOINT: minio.endpoint,
-    AWS_ACCESS_KEY_ID: minio.accessKey,
-    AWS_SECRET_ACCESS_KEY: minio.secretKey,
-    AWS_REGION: minio.region,
-    REDIS_URL: redis.url,
-  };
-  const first = await startRole('worker', settings);
+/** A process for each role and a second worker, on MinIO and Redis. */
+const test = base.extend('scaledOut', { scope: 'file' }, async ({ office, sharedSettings, startProcess }) => {
+  const settings = { ...sharedSettings, STORE: `${sharedSettings.STORE}/some/prefix` };
+  const first = await startProcess(settings, 'worker');
   // Any worker may run the sweep. It must not interfere later.
   await first.logged('sweep.finished');
-  const [webhook, second] = await Promise.all([startRole('webhook', settings), startRole('worker', settings)]);
-  const proxy = await startRole('proxy', settings);
+  const [webhook, second] = await Promise.all([startProcess(settings, 'webhook'), startProcess(settings, 'worker')]);
+  const proxy = await startProcess(settings, 'proxy');
   office.gitlab.createGroup('platform');
   await addHook(office.gitlab, '/groups/platform', webhook.url, { token: 'the secret of the hook' });
   return { workers: [first, second] as const, proxy };
 });
 
-test('a pushed tag goes from the webhook through Redis, a worker and MinIO to a build, and the death of its worker only delays it', async ({
+// The time limit of the first test does not cover the start.
+test.beforeAll(({ scaledOut }) => void scaledOut);
+
+test('a pushed tag goes from the webhook through Redis, a worker and MinIO to a build; when its worker is killed, another worker publishes it', async ({
   office,
   scaledOut: { workers, proxy },
 }) => {

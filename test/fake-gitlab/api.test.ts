@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { all, call } from './api-client.ts';
-import { startGitLab, type Project, type StandIn } from './stand-in.ts';
+import { test as base } from './fixtures.ts';
 import { WorkTree } from './work-tree.ts';
 
 interface Tag {
@@ -19,18 +19,12 @@ interface Entry {
   mode: string;
 }
 
-describe('reading a repository', () => {
-  let gitlab: StandIn;
-  let project: Project;
-  let work: WorkTree;
-  let head: string;
-  let path: string;
+const path = `/projects/${encodeURIComponent('group/sub/lib')}/repository`;
 
-  beforeAll(async () => {
-    gitlab = await startGitLab();
-    project = await gitlab.createProject('group/sub/lib');
-    path = `/projects/${encodeURIComponent('group/sub/lib')}/repository`;
-    work = await WorkTree.create(project);
+const test = base
+  /** A project with two commits, more than a thousand files, 250 lightweight tags and an annotated one. */
+  .extend('work', { scope: 'file' }, async ({ gitlab }) => {
+    const work = await WorkTree.create(await gitlab.createProject('group/sub/lib'));
     const submodule = await work
       .write({ 'go.mod': 'module m\n' })
       .commit('first', { date: '2024-05-06T07:08:09Z', committerZone: '+0530' });
@@ -49,11 +43,16 @@ describe('reading a repository', () => {
     await work.tag(Array.from({ length: 250 }, (_, index) => `v1.${index}.0`));
     await work.tag('sub/v2.0.0-rc.1', { annotated: true, message: 'Two\n\nlines', at: submodule });
     await work.push();
-    head = work.head();
-  });
-  afterAll(() => gitlab.close());
+    return work;
+  })
+  /** The id of its second commit. */
+  .extend('head', { scope: 'file' }, ({ work }) => work.head());
 
-  test('keyset pages return every tag once, in every sort order', async () => {
+// The tests read the repository, and not all of them use its work tree.
+test.beforeAll(({ work }) => void work);
+
+describe('reading a repository', () => {
+  test('keyset pages return every tag once, in every sort order', async ({ gitlab }) => {
     const expected = [...Array.from({ length: 250 }, (_, index) => `v1.${index}.0`), 'sub/v2.0.0-rc.1'];
     for (const order of ['name', 'updated', 'version']) {
       const { items, pages } = await all(
@@ -69,7 +68,7 @@ describe('reading a repository', () => {
     }
   });
 
-  test('keyset pages have a next link and no totals; a full last page links to an empty page', async () => {
+  test('keyset pages have a next link and no totals; a full last page links to an empty page', async ({ gitlab }) => {
     const first = await call(gitlab, `${path}/tags?pagination=keyset&per_page=50&search=^v1&order_by=name`);
     expect(first.headers.has('x-total')).toBe(false);
     expect(first.headers.get('link')).toBe(`<${first.next}>; rel="next"`);
@@ -79,7 +78,7 @@ describe('reading a repository', () => {
     expect(await call(gitlab, `${path}/tags?pagination=keyset&page_token=gone`)).toMatchObject({ status: 422 });
   });
 
-  test('offset pages have totals and links, and at most 100 items', async () => {
+  test('offset pages have totals and links, and at most 100 items', async ({ gitlab }) => {
     const second = await call(gitlab, `${path}/tags?per_page=500&page=2&order_by=name&sort=desc`);
     expect(second.json).toHaveLength(100);
     expect(Object.fromEntries(second.headers)).toMatchObject({
@@ -95,7 +94,7 @@ describe('reading a repository', () => {
     expect([new Set((items as Tag[]).map(({ name }) => name)).size, pages]).toEqual([251, 3]);
   });
 
-  test('a tag has its commit, with the time in the time zone of the committer', async () => {
+  test('a tag has its commit, with the time in the time zone of the committer', async ({ gitlab, head }) => {
     const first = await call(gitlab, `${path}/tags/${encodeURIComponent('sub/v2.0.0-rc.1')}`);
     const tag = first.json as Tag;
     expect(tag).toMatchObject({
@@ -118,7 +117,7 @@ describe('reading a repository', () => {
     });
   });
 
-  test('keyset and offset pages return the complete recursive tree', async () => {
+  test('keyset and offset pages return the complete recursive tree', async ({ gitlab, work, head }) => {
     const listed = (await work.git('ls-tree', '-r', '-t', '-z', head)).split('\0').slice(0, -1);
     const expected = listed.map((line) => /^(\d+) (\w+) (\w+)\t(.*)$/s.exec(line)?.slice(1).join(' ') ?? line);
     for (const style of ['keyset', 'legacy']) {
@@ -146,7 +145,7 @@ describe('reading a repository', () => {
     expect((await call(gitlab, `${path}/tree?path=nowhere`)).status).toBe(404);
   });
 
-  test('returns files and blobs as they are stored', async () => {
+  test('returns files and blobs as they are stored', async ({ gitlab, work, head }) => {
     const raw = await call(gitlab, `${path}/files/${encodeURIComponent('dir with space/ü.go')}/raw?ref=${head}`);
     expect([raw.status, raw.bytes.toString(), raw.headers.get('content-type')]).toEqual([
       200,
@@ -177,7 +176,11 @@ describe('reading a repository', () => {
     }
   });
 
-  test('finds commits by branch, tag and abbreviated id, with the refs that contain them', async () => {
+  test('finds commits by branch, tag and abbreviated id, with the refs that contain them', async ({
+    gitlab,
+    work,
+    head,
+  }) => {
     const first = (await work.git('rev-parse', 'main^')).trim();
     for (const name of ['main', 'v1.3.0', head.slice(0, 9), 'HEAD', 'refs/heads/main']) {
       expect((await call(gitlab, `${path}/commits/${encodeURIComponent(name)}`)).json).toMatchObject({ id: head });
@@ -202,7 +205,7 @@ describe('reading a repository', () => {
     });
   });
 
-  test('shows a push at once, and direct writes to the repository after a reload', async () => {
+  test('shows a push at once, and direct writes to the repository after a reload', async ({ gitlab }) => {
     const other = await gitlab.createProject('group/fresh');
     const tree = await WorkTree.create(other, 'trunk');
     const tags = `/projects/${other.id}/repository/tags`;

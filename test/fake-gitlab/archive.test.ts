@@ -1,21 +1,19 @@
 import { createHash } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { call } from './api-client.ts';
+import { test as base } from './fixtures.ts';
 import { Git } from './git.ts';
-import { startGitLab, type Project, type StandIn } from './stand-in.ts';
+import { startGitLab, type Project } from './stand-in.ts';
 import { WorkTree } from './work-tree.ts';
 
-describe('archives', () => {
-  let gitlab: StandIn;
-  let project: Project;
-  let commit: string;
-  const git = new Git();
-  beforeAll(async () => {
-    gitlab = await startGitLab({ archiveLimit: 'off' });
-    project = await gitlab.createProject('group/sub/lib');
+const test = base
+  .override('gitlabOptions', { archiveLimit: 'off' })
+  .extend('project', { scope: 'file' }, async ({ gitlab }) => await gitlab.createProject('group/sub/lib'))
+  /** The only commit of the project. */
+  .extend('commit', { scope: 'file' }, async ({ project }) => {
     const work = await WorkTree.create(project);
-    commit = await work
+    const commit = await work
       .write({
         'go.mod': 'module m\n',
         '.gitattributes': 'secret.txt export-ignore\nversion.go export-subst\n',
@@ -28,17 +26,29 @@ describe('archives', () => {
       .commit('first');
     await work.tag('sub/v1.0.0');
     await work.push();
-  });
-  afterAll(async () => {
-    await gitlab.close();
-    await git.close();
+    return commit;
+  })
+  /** Returns the path of an archive of the project in the API. */
+  .extend('path', ({ project }) => {
+    return (query: string, format = ''): string => `/projects/${project.id}/repository/archive${format}?${query}`;
+  })
+  /** Runs `git archive` for these paths of the commit. Resolves to the tar. */
+  .extend('expected', async ({ project, commit }, { onCleanup }) => {
+    const git = new Git();
+    onCleanup(() => git.close());
+    return (prefix: string, ...paths: readonly string[]): Promise<Buffer> => {
+      const args = ['archive', '--format=tar', `--prefix=${prefix}/`, commit, '--', ...paths];
+      return git.run(args, { cwd: project.repositoryDir });
+    };
   });
 
-  const path = (query: string, format = ''): string => `/projects/${project.id}/repository/archive${format}?${query}`;
-  const expected = (prefix: string, ...paths: string[]): Promise<Buffer> =>
-    git.run(['archive', '--format=tar', `--prefix=${prefix}/`, commit, '--', ...paths], { cwd: project.repositoryDir });
-
-  test('returns the output of git archive, with export-ignore and export-subst, under the prefix of GitLab', async () => {
+describe('archives', () => {
+  test('returns the output of git archive, with export-ignore and export-subst, under the prefix of GitLab', async ({
+    gitlab,
+    commit,
+    path,
+    expected,
+  }) => {
     const answer = await call(gitlab, path(`sha=${commit}&include_lfs_blobs=false`, '.tar.gz'));
     const tar = gunzipSync(answer.bytes);
     expect(tar.equals(await expected(`lib-${commit}-${commit}`, '.'))).toBe(true);
@@ -48,7 +58,7 @@ describe('archives', () => {
     expect(answer.headers.get('content-type')).toBe('application/octet-stream');
   });
 
-  test('accepts refs with slashes, a path, and other formats', async () => {
+  test('accepts refs with slashes, a path, and other formats', async ({ gitlab, commit, path, expected }) => {
     const byTag = await call(gitlab, path(`sha=${encodeURIComponent('sub/v1.0.0')}&path=pkg/deep`));
     expect(gunzipSync(byTag.bytes).equals(await expected(`lib-sub-v1.0.0-${commit}-pkg-deep`, 'pkg/deep'))).toBe(true);
     const tar = await call(gitlab, path('', '.tar'));
@@ -60,12 +70,16 @@ describe('archives', () => {
     });
   });
 
-  test('returns an empty 200 for a missing path, because the failure follows the status line', async () => {
+  test('returns an empty 200 for a missing path, because the failure follows the status line', async ({
+    gitlab,
+    commit,
+    path,
+  }) => {
     const answer = await call(gitlab, path(`sha=${commit}&path=nowhere`, '.tar'));
     expect([answer.status, answer.bytes.length]).toEqual([200, 0]);
   });
 
-  test('streams the first response without Content-Length, and sends it with cached responses', async () => {
+  test('streams the first response without Content-Length, and sends it with cached responses', async ({ gitlab }) => {
     const other = await gitlab.createProject('group/cached');
     const work = await WorkTree.create(other);
     await work.write({ 'go.mod': 'module m\n' }).commit('first');
@@ -80,7 +94,7 @@ describe('archives', () => {
     expect(sha((await call(gitlab, address)).bytes)).toBe(sha(first.bytes));
   });
 
-  test('refuses fetch in CORS mode as hotlinking, and accepts other modes', async () => {
+  test('refuses fetch in CORS mode as hotlinking, and accepts other modes', async ({ gitlab, commit, path }) => {
     const url = `${gitlab.url}/api/v4${path(`sha=${commit}`)}`;
     const headers = { 'PRIVATE-TOKEN': gitlab.rootToken };
     expect((await fetch(url, { headers })).status).toBe(406);

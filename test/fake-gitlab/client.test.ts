@@ -1,12 +1,13 @@
 import { Gitlab } from '@gitbeaker/rest';
 import { gunzipSync } from 'node:zlib';
 import { buffer } from 'node:stream/consumers';
-import { expect, test } from 'vitest';
-import { startGitLab } from './stand-in.ts';
+import { expect } from 'vitest';
+import { test } from './fixtures.ts';
 import { WorkTree } from './work-tree.ts';
 
-test('works with the client library that modpress uses', async () => {
-  await using gitlab = await startGitLab({ relativeUrl: '/gitlab' });
+test.override('gitlabOptions', { relativeUrl: '/gitlab' });
+
+test('works with the client library that modpress uses', async ({ gitlab }) => {
   const project = await gitlab.createProject('group/sub/lib');
   const work = await WorkTree.create(project);
   const commit = await work.write({ 'go.mod': 'module m\n', 'pkg/a.go': 'package a\n' }).commit('first');

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test as base } from 'vitest';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { startGitLab, type StandInOptions } from './stand-in.ts';
+import { startWebhookReceiver } from './webhook-receiver.ts';
 
 /**
  * Provides tests with a stand-in for GitLab and a temporary folder. A fixture is created for the first test or hook
@@ -18,10 +19,11 @@ export const test = base
     onCleanup(() => gitlab.close());
     return gitlab;
   })
-  /** A client with a token that can only read the API, for the file. */
-  .extend('client', { scope: 'file' }, ({ gitlab }) => {
-    const token = gitlab.createToken({ scopes: ['read_api'], role: 'reporter' });
-    return new GitLabClient({ url: gitlab.url, token, beforeCall: async () => undefined });
+  /** A server that records the calls of webhooks, for one test. */
+  .extend('receiver', async ({}, { onCleanup }) => {
+    const receiver = await startWebhookReceiver();
+    onCleanup(() => receiver[Symbol.asyncDispose]());
+    return receiver;
   })
   /** An empty folder for one test. */
   .extend('folder', async ({}, { onCleanup }) => {

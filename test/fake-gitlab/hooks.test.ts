@@ -1,42 +1,30 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { call } from './api-client.ts';
+import { test as base } from './fixtures.ts';
 import { startGitLab, type Project, type StandIn } from './stand-in.ts';
-import { startWebhookReceiver } from './webhook-receiver.ts';
 import { WorkTree } from './work-tree.ts';
 
 const zeros = '0'.repeat(40);
 
+/** A project that no other test uses, with one commit. */
+interface Library {
+  readonly project: Project;
+  readonly work: WorkTree;
+  readonly commit: string;
+}
+
+let count = 0;
+
+const test = base.extend('lib', ({ gitlab }) => createLibrary(gitlab));
+
 describe('webhooks', () => {
-  let gitlab: StandIn;
-  let count = 0;
-  beforeAll(async () => {
-    gitlab = await startGitLab();
-  });
-  afterAll(() => gitlab.close());
-
-  async function setUp(on = gitlab): Promise<{ project: Project; work: WorkTree; commit: string }> {
-    const project = await on.createProject(`hooked-${++count}/sub/lib`);
-    const work = await WorkTree.create(project);
-    const commit = await work.write({ 'go.mod': 'module m\n' }).commit('first');
-    await work.push();
-    return { project, work, commit };
-  }
-
-  async function addHook(path: string, settings: object, on = gitlab): Promise<number> {
-    const answer = await call(on, `${path}/hooks`, {
-      method: 'POST',
-      body: { push_events: false, tag_push_events: true, ...settings },
-    });
-    expect(answer.status).toBe(201);
-    expect(answer.bytes.toString()).not.toContain('s3cret');
-    return (answer.json as { id: number }).id;
-  }
-
-  test("a pushed tag calls the project hook with GitLab's body and headers", async () => {
-    await using receiver = await startWebhookReceiver();
-    const { project, work, commit } = await setUp();
-    await addHook(`/projects/${project.id}`, { url: receiver.url, token: 's3cret' });
+  test("a pushed tag calls the project hook with GitLab's body and headers", async ({
+    gitlab,
+    receiver,
+    lib: { project, work, commit },
+  }) => {
+    await addHook(gitlab, `/projects/${project.id}`, { url: receiver.url, token: 's3cret' });
     await work.tag('v1.0.0', { annotated: true, message: 'The first' });
     await work.push('v1.0.0');
     await gitlab.settled();
@@ -82,12 +70,14 @@ describe('webhooks', () => {
     });
   });
 
-  test('before, after and checkout_sha show that a tag was moved or deleted', async () => {
-    await using receiver = await startWebhookReceiver();
-    const { project, work, commit } = await setUp();
+  test('before, after and checkout_sha show that a tag was moved or deleted', async ({
+    gitlab,
+    receiver,
+    lib: { project, work, commit },
+  }) => {
     await work.tag('v1.0.0');
     await work.push('v1.0.0');
-    await addHook(`/projects/${project.id}`, { url: receiver.url });
+    await addHook(gitlab, `/projects/${project.id}`, { url: receiver.url });
     const second = await work.write({ 'a.go': 'package a\n' }).commit('second');
     await work.tag('v1.0.0', { force: true });
     await work.push('+v1.0.0');
@@ -102,11 +92,16 @@ describe('webhooks', () => {
     ]);
   });
 
-  test('signs the id, the time and the body with a signing token', async () => {
-    await using receiver = await startWebhookReceiver();
-    const { project, work } = await setUp();
+  test('signs the id, the time and the body with a signing token', async ({
+    gitlab,
+    receiver,
+    lib: { project, work },
+  }) => {
     const key = randomBytes(32);
-    await addHook(`/projects/${project.id}`, { url: receiver.url, signing_token: `whsec_${key.toString('base64')}` });
+    await addHook(gitlab, `/projects/${project.id}`, {
+      url: receiver.url,
+      signing_token: `whsec_${key.toString('base64')}`,
+    });
     await work.tag('v1.0.0');
     await work.push('v1.0.0');
     await gitlab.settled();
@@ -121,10 +116,12 @@ describe('webhooks', () => {
     expect(hooks.json).not.toEqual([expect.objectContaining({ signing_token: expect.anything() })]);
   });
 
-  test('calls the hook for each of three tags in a push, but not at all for four, and counts each action separately', async () => {
-    await using receiver = await startWebhookReceiver();
-    const { project, work } = await setUp();
-    await addHook(`/projects/${project.id}`, { url: receiver.url });
+  test('calls the hook for each of three tags in a push, but not at all for four, and counts each action separately', async ({
+    gitlab,
+    receiver,
+    lib: { project, work },
+  }) => {
+    await addHook(gitlab, `/projects/${project.id}`, { url: receiver.url });
     await work.tag(['v1.0.0', 'v1.1.0', 'v1.2.0']);
     await work.push('v1.0.0', 'v1.1.0', 'v1.2.0');
     await gitlab.settled();
@@ -138,13 +135,15 @@ describe('webhooks', () => {
     expect(JSON.parse(receiver.received[3]?.body ?? '')).toMatchObject({ after: zeros });
   });
 
-  test('calls hooks of all parent groups and of the system for a tag, and sends repository_update for a push of any size', async () => {
-    await using receiver = await startWebhookReceiver();
-    const { project, work } = await setUp();
+  test('calls hooks of all parent groups and of the system for a tag, and sends repository_update for a push of any size', async ({
+    gitlab,
+    receiver,
+    lib: { project, work },
+  }) => {
     const [top] = project.path.split('/');
-    await addHook(`/groups/${top}`, { url: `${receiver.url}?top` });
-    await addHook(`/groups/${encodeURIComponent(`${top}/sub`)}`, { url: `${receiver.url}?sub` });
-    const system = await addHook('', { url: `${receiver.url}?system`, repository_update_events: true });
+    await addHook(gitlab, `/groups/${top}`, { url: `${receiver.url}?top` });
+    await addHook(gitlab, `/groups/${encodeURIComponent(`${top}/sub`)}`, { url: `${receiver.url}?sub` });
+    const system = await addHook(gitlab, '', { url: `${receiver.url}?system`, repository_update_events: true });
     await work.tag(['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0', 'v1.4.0']);
     await work.push('v1.0.0');
     await gitlab.settled();
@@ -169,10 +168,12 @@ describe('webhooks', () => {
     await call(gitlab, `/hooks/${system}`, { method: 'DELETE' });
   });
 
-  test('calls push hooks for a branch, with its commits', async () => {
-    await using receiver = await startWebhookReceiver();
-    const { project, work, commit } = await setUp();
-    await addHook(`/projects/${project.id}`, { url: receiver.url, push_events: true, tag_push_events: false });
+  test('calls push hooks for a branch, with its commits', async ({
+    gitlab,
+    receiver,
+    lib: { project, work, commit },
+  }) => {
+    await addHook(gitlab, `/projects/${project.id}`, { url: receiver.url, push_events: true, tag_push_events: false });
     const second = await work.write({ 'a.go': 'package a\n' }).commit('second\n\nwith a body');
     await work.tag('v1.0.0');
     await work.push();
@@ -190,11 +191,10 @@ describe('webhooks', () => {
     ]);
   });
 
-  test('calls a failing hook once for each tag, and not at all after four failures in a row', async () => {
+  test('calls a failing hook once for each tag, and not at all after four failures in a row', async ({ receiver }) => {
     await using impatient = await startGitLab({ hookTimeoutMs: 1_500 });
-    await using receiver = await startWebhookReceiver();
-    const { project, work } = await setUp(impatient);
-    const id = await addHook(`/projects/${project.id}`, { url: receiver.url }, impatient);
+    const { project, work } = await createLibrary(impatient);
+    const id = await addHook(impatient, `/projects/${project.id}`, { url: receiver.url });
     receiver.status = 500;
     for (const tag of ['v1.0.0', 'v1.1.0', 'v1.2.0']) {
       await work.tag(tag);
@@ -234,19 +234,23 @@ describe('webhooks', () => {
     });
   });
 
-  test('sends a tag_push whose ids belong to no tag for the test button', async () => {
-    await using receiver = await startWebhookReceiver();
-    const { project } = await setUp();
-    const id = await addHook(`/projects/${project.id}`, { url: receiver.url });
+  test('the test of a hook sends a tag_push whose ids belong to no tag', async ({
+    gitlab,
+    receiver,
+    lib: { project },
+  }) => {
+    const id = await addHook(gitlab, `/projects/${project.id}`, { url: receiver.url });
     const answer = await call(gitlab, `/projects/${project.id}/hooks/${id}/test/tag_push_events`, { method: 'POST' });
     expect(answer).toMatchObject({ status: 201, json: { message: '201 Created' } });
     expect(JSON.parse(receiver.received[0]?.body ?? '')).toMatchObject({ object_kind: 'tag_push', checkout_sha: null });
   });
 
-  test('removes the secrets when the URL changes, and refuses a hook with invalid settings', async () => {
-    const { project } = await setUp();
+  test('removes the secrets when the URL changes, and refuses a hook with invalid settings', async ({
+    gitlab,
+    lib: { project },
+  }) => {
     const path = `/projects/${project.id}/hooks`;
-    const id = await addHook(`/projects/${project.id}`, { url: 'http://127.0.0.1:9/', token: 's3cret' });
+    const id = await addHook(gitlab, `/projects/${project.id}`, { url: 'http://127.0.0.1:9/', token: 's3cret' });
     expect((await call(gitlab, `${path}/${id}`, { method: 'PUT', body: { push_events: true } })).json).toMatchObject({
       token_present: true,
       push_events: true,
@@ -271,8 +275,10 @@ describe('webhooks', () => {
     expect((await call(gitlab, path)).json).toEqual([]);
   });
 
-  test('requires a maintainer with the scope api for hooks, and an administrator for system hooks', async () => {
-    const { project } = await setUp();
+  test('requires a maintainer with the scope api for hooks, and an administrator for system hooks', async ({
+    gitlab,
+    lib: { project },
+  }) => {
     const body = { url: 'http://127.0.0.1:9/' };
     const reporter = gitlab.createToken({ scopes: ['api'], role: 'reporter' });
     const reader = gitlab.createToken({ scopes: ['read_api'] });
@@ -302,3 +308,22 @@ test('refuses group hooks without a licence, and returns 404 for them in the com
     expect(await call(gitlab, '/groups/team/hooks', { method: 'POST', body })).toMatchObject(expected);
   }
 });
+
+async function createLibrary(gitlab: StandIn): Promise<Library> {
+  const project = await gitlab.createProject(`hooked-${++count}/sub/lib`);
+  const work = await WorkTree.create(project);
+  const commit = await work.write({ 'go.mod': 'module m\n' }).commit('first');
+  await work.push();
+  return { project, work, commit };
+}
+
+/** Registers a webhook for tags of `/projects/1`, `/groups/a%2Fb`, or the system (an empty string). Returns its id. */
+async function addHook(gitlab: StandIn, owner: string, settings: object): Promise<number> {
+  const answer = await call(gitlab, `${owner}/hooks`, {
+    method: 'POST',
+    body: { push_events: false, tag_push_events: true, ...settings },
+  });
+  expect(answer.status).toBe(201);
+  expect(answer.bytes.toString()).not.toContain('s3cret');
+  return (answer.json as { id: number }).id;
+}

@@ -32,8 +32,8 @@ test('direct mode finds a project under a path of another host, with the longest
 test('matches only whole elements of the path', async ({ gitlab }) => {
   await using download = await downloadDirect(gitlab, 'go.corp.examples', 'go.corp.examples/tools@v1.0.0');
   expect(download.modules[0]?.Error).toContain('go.corp.examples/tools');
-  const asked = gitlab.requests.filter(({ path, query }) => path.startsWith('/tools') && query === '?go-get=1');
-  expect(asked.length).toBeGreaterThan(0);
+  const requests = gitlab.requests.filter(({ path, query }) => path.startsWith('/tools') && query === '?go-get=1');
+  expect(requests.length).toBeGreaterThan(0);
 });
 
 test('does not apply the paths of other hosts to requests to the stand-in itself', async ({ gitlab }) => {
