@@ -1,13 +1,14 @@
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
+import { test } from './fixtures.ts';
 import { startInProcess } from './in-process.ts';
 import { metric } from './metric.ts';
-import { addHook, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags } from './office.ts';
+import { addHook, checksumsDirect, checksumsThrough, library, PREFIX, pushTags } from './office.ts';
 
-test('the next sweep publishes 50 tags of one push, for which GitLab calls no webhook', async () => {
-  await using office = await openOffice();
+test('the next sweep publishes 50 tags of one push, for which GitLab calls no webhook', async ({ office }) => {
   const project = await office.gitlab.createProject('platform/burst');
   const module = `${PREFIX}/platform/burst`;
+  // The project exists before the service starts, so that the first sweep finds it.
   await using service = await startInProcess({ ...office.settings, SWEEP_MINUTES: '0.1' });
   await addHook(office.gitlab, '/groups/platform', service.url, { token: 'the secret of the hook' });
   const published = (): number => service.log.filter(({ msg }) => msg === 'version published').length;

@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import type { FileContent, WorkTree } from '../fake-gitlab/work-tree.ts';
 import { library, PREFIX } from './office.ts';
-import { expectFailure, expectSame, SideBySide } from './side-by-side.ts';
+import { test } from './side-by-side-fixtures.ts';
+import { expectFailure, expectSame, type SideBySide } from './side-by-side.ts';
 
 const GROUP = `${PREFIX}/group`;
-let both: SideBySide;
 /** The number of tagged versions of each project. */
 const TAGGED: Readonly<Record<string, number>> = {
   ahead: 2,
@@ -19,9 +19,8 @@ const TAGGED: Readonly<Record<string, number>> = {
 /** The ids of commits, by project and name. */
 const commits = new Map<string, string>();
 
-beforeAll(async () => {
-  both = await SideBySide.open();
-  await repository('ahead', async (tree, module) => {
+test.beforeAll(async ({ both }) => {
+  await repository(both, 'ahead', async (tree, module) => {
     await commit(tree, 'ahead first', library(module, 'one'), 'v1.0.0', 'nightly');
     await tree.branch('sideways');
     await tree.branch('feature/slash');
@@ -37,33 +36,33 @@ beforeAll(async () => {
     await commit(tree, 'ahead other', library(module, 'other'), 'v1.5.0');
     await tree.branch('main');
   });
-  await repository('forked', async (tree, module) => {
+  await repository(both, 'forked', async (tree, module) => {
     await commit(tree, 'forked first', library(module, 'one'), 'v1.0.0');
     await tree.branch('old');
     await commit(tree, 'forked old', library(module, 'old'));
     await tree.branch('main');
     await commit(tree, 'forked second', library(module, 'two'), 'v1.1.0');
   });
-  await repository('late', async (tree, module) => {
+  await repository(both, 'late', async (tree, module) => {
     await commit(tree, 'late first', library(module, 'one'));
     await tree.branch('early');
     await tree.branch('main');
     await commit(tree, 'late second', library(module, 'two'), 'v0.1.0');
   });
-  await repository('untagged', (tree, module) => commit(tree, 'untagged only', library(module, 'one')));
-  await repository('candidate', async (tree, module) => {
+  await repository(both, 'untagged', (tree, module) => commit(tree, 'untagged only', library(module, 'one')));
+  await repository(both, 'candidate', async (tree, module) => {
     await commit(tree, 'candidate first', library(module, 'one'), 'v1.2.0-rc.1');
     await commit(tree, 'candidate last', library(module, 'two'));
   });
-  await repository('two', async (tree, module) => {
+  await repository(both, 'two', async (tree, module) => {
     await commit(tree, 'two first', library(`${module}/v2`, 'one'), 'v2.0.0');
     await commit(tree, 'two last', library(`${module}/v2`, 'two'));
   });
-  await repository('new-major', async (tree, module) => {
+  await repository(both, 'new-major', async (tree, module) => {
     await commit(tree, 'new-major first', library(module, 'one'), 'v1.0.0');
     await commit(tree, 'new-major last', library(`${module}/v2`, 'two'));
   });
-  await repository('mono', async (tree, module) => {
+  await repository(both, 'mono', async (tree, module) => {
     await commit(
       tree,
       'mono first',
@@ -73,11 +72,11 @@ beforeAll(async () => {
     );
     await commit(tree, 'mono last', { 'sub/sub.go': '// Package sub is new.\npackage sub\n' });
   });
-  await repository('legacy', async (tree) => {
+  await repository(both, 'legacy', async (tree) => {
     await commit(tree, 'legacy first', { 'legacy.go': 'package legacy\n' }, 'v2.0.0');
     await commit(tree, 'legacy last', { 'more.go': 'package legacy\n' });
   });
-  await repository('retracted', async (tree, module) => {
+  await repository(both, 'retracted', async (tree, module) => {
     await commit(tree, 'retracted first', library(module, 'one'), 'v1.0.0');
     await commit(tree, 'retracted bad', library(module, 'bad'), 'v1.1.0');
     await tree.branch('stale');
@@ -91,12 +90,9 @@ beforeAll(async () => {
     );
   });
 }, 120_000);
-afterAll(async () => {
-  await both?.[Symbol.asyncDispose]();
-});
 
 describe('go get of a branch', { timeout: 60_000 }, () => {
-  test('resolves to the tip, as a pseudo-version after the highest tag before it', async () => {
+  test('resolves to the tip, as a pseudo-version after the highest tag before it', async ({ both }) => {
     const expected = {
       'ahead@main': 'v1.0.1-0.{ahead last}',
       'forked@old': 'v1.0.1-0.{forked old}',
@@ -104,10 +100,12 @@ describe('go get of a branch', { timeout: 60_000 }, () => {
       'untagged@main': 'v0.0.0-{untagged only}',
       'candidate@main': 'v1.2.0-rc.1.0.{candidate last}',
     };
-    expect(await resolved(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await resolved(both, Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 
-  test('resolves to the tip for other major versions, directories, repositories without go.mod and retracted tags too', async () => {
+  test('resolves to the tip for other major versions, directories, repositories without go.mod and retracted tags too', async ({
+    both,
+  }) => {
     const expected = {
       'two/v2@main': 'v2.0.1-0.{two last}',
       'new-major/v2@main': 'v2.0.0-{new-major last}',
@@ -115,15 +113,17 @@ describe('go get of a branch', { timeout: 60_000 }, () => {
       'legacy@main': 'v2.0.1-0.{legacy last}+incompatible',
       'retracted@stale': 'v1.0.1-0.{retracted stale}',
     };
-    expect(await resolved(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await resolved(both, Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 
-  test('resolves to the tag of its newest commit', async () => {
+  test('resolves to the tag of its newest commit', async ({ both }) => {
     const expected = { 'forked@main': 'v1.1.0', 'late@main': 'v0.1.0' };
-    expect(await resolved(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await resolved(both, Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 
-  test('with a slash in its name is refused by the go command; its commit gives the same version as the branch in direct mode', async () => {
+  test('with a slash in its name is refused by the go command; its commit gives the same version as the branch in direct mode', async ({
+    both,
+  }) => {
     await using developers = await both.developers();
     const refused = await developers.modpress.go('get', `${GROUP}/ahead@feature/slash`);
     expect(refused.stderr).toContain('invalid version: version "feature/slash" invalid: disallowed version string');
@@ -134,7 +134,7 @@ describe('go get of a branch', { timeout: 60_000 }, () => {
 });
 
 describe('go get of a commit', { timeout: 60_000 }, () => {
-  test.each([
+  test.for([
     ['ahead@{ahead last:7}', 'v1.0.1-0.{ahead last}'],
     ['ahead@{ahead last:12}', 'v1.0.1-0.{ahead last}'],
     ['ahead@{ahead last:40}', 'v1.0.1-0.{ahead last}'],
@@ -143,23 +143,25 @@ describe('go get of a commit', { timeout: 60_000 }, () => {
     ['ahead@v0.0.0-{ahead last}', 'v0.0.0-{ahead last}'],
     ['ahead@{ahead first:7}', 'v1.0.0'],
     ['ahead@nightly', 'v1.0.0'],
-  ])('%s resolves to %s', async (query, version) => {
-    expect(await resolved([query])).toEqual([filled(version)]);
+  ] as const)('%s resolves to %s', async ([query, version], { both }) => {
+    expect(await resolved(both, [query])).toEqual([filled(version)]);
   });
 
-  test('works for other major versions, directories, repositories without go.mod and retracted tags', async () => {
+  test('works for other major versions, directories, repositories without go.mod and retracted tags', async ({
+    both,
+  }) => {
     const expected = {
       'two/v2@v2.0.1-0.{two last}': 'v2.0.1-0.{two last}',
       'mono/sub@{mono first:12}': 'v0.3.0',
       'legacy@v2.0.1-0.{legacy last}+incompatible': 'v2.0.1-0.{legacy last}+incompatible',
       'retracted@{retracted bad:12}': 'v1.0.1-0.{retracted bad}',
     };
-    expect(await resolved(Object.keys(expected))).toEqual(Object.values(expected).map(filled));
+    expect(await resolved(both, Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 });
 
 describe('go get refuses', { timeout: 60_000 }, () => {
-  test('a revision that no branch or tag of the project contains', async () => {
+  test('a revision that no branch or tag of the project contains', async ({ both }) => {
     const queries = {
       'v1.4.2': 'has no tag v1.4.2',
       nowhere: 'has no tag, branch or commit nowhere',
@@ -170,18 +172,18 @@ describe('go get refuses', { timeout: 60_000 }, () => {
       '{ahead proposed:40}': 'has no commit {ahead proposed:40} that is reachable from a branch or tag',
       'v1.0.1-0.{ahead proposed}': 'has no commit {ahead proposed:12} that is reachable from a branch or tag',
     };
-    const { modpress, direct } = await refusals(Object.keys(queries));
+    const { modpress, direct } = await refusals(both, Object.keys(queries));
     expect(modpress).toEqual(Object.values(queries).map((reason) => expect.stringContaining(filled(reason))));
     expect(direct).toEqual(modpress.map(() => expect.stringContaining('unknown revision')));
   });
 
-  test('a branch with the name of a version', async () => {
-    const { modpress, direct } = await refusals(['v1.9.9']);
+  test('a branch with the name of a version', async ({ both }) => {
+    const { modpress, direct } = await refusals(both, ['v1.9.9']);
     expect(modpress).toEqual([expect.stringContaining('has no tag v1.9.9')]);
     expect(direct).toEqual([expect.stringContaining('v1.9.9 is not a tag')]);
   });
 
-  test('made-up pseudo-versions', async () => {
+  test('made-up pseudo-versions', async ({ both }) => {
     const queries = {
       'v1.0.1-0.20200101000000-{ahead last:12}': [
         'its time is not the time of the commit',
@@ -197,13 +199,13 @@ describe('go get refuses', { timeout: 60_000 }, () => {
       'v1.0.0-{ahead last}': ['the major version has to be v0', 'major version without preceding tag must be v0'],
       'v1.0.1-0.{ahead first}': ['has the tag v1.0.0', 'tag (v1.0.0) found on revision'],
     };
-    const { modpress, direct } = await refusals(Object.keys(queries));
+    const { modpress, direct } = await refusals(both, Object.keys(queries));
     const reasons = Object.values(queries);
     expect(modpress).toEqual(reasons.map(([reason]) => expect.stringContaining(reason ?? '')));
     expect(direct).toEqual(reasons.map(([, reason]) => expect.stringContaining(reason ?? '')));
   });
 
-  test('another major version', async () => {
+  test('another major version', async ({ both }) => {
     const { modpress, direct } = expectFailure(await both.go(['get', `${GROUP}/ahead/v2@main`]));
     expect(direct).toContain(`but does not contain package ${GROUP}/ahead/v2`);
     expect(modpress).toBe(direct);
@@ -212,6 +214,7 @@ describe('go get refuses', { timeout: 60_000 }, () => {
 
 /** The error of each side for each of these invalid queries of `ahead`. */
 async function refusals(
+  both: SideBySide,
   queries: readonly string[],
 ): Promise<{ readonly modpress: string[]; readonly direct: string[] }> {
   const names = queries.map((query) => `${GROUP}/ahead@${filled(query)}`);
@@ -224,7 +227,7 @@ async function refusals(
 }
 
 /** The version of each query in one `go get` for all of them. Expects the same on both sides. */
-async function resolved(queries: readonly string[]): Promise<(string | undefined)[]> {
+async function resolved(both: SideBySide, queries: readonly string[]): Promise<(string | undefined)[]> {
   const { goMod, goSum } = expectSame(await both.go(['get', ...queries.map((query) => `${GROUP}/${filled(query)}`)]));
   return queries.map((query) => {
     const module = `${GROUP}/${query.replace(/@.*/, '')} `;
@@ -234,7 +237,10 @@ async function resolved(queries: readonly string[]): Promise<(string | undefined
   });
 }
 
-/** Fills in commits: `{name:12}` is an id of that length, `{name time}` a time, and `{name}` both in the form of pseudo-versions. */
+/**
+ * Fills in commits: `{name:12}` is an id of that length, `{name time}` is a time, and `{name}` is both, in the form of
+ * pseudo-versions.
+ */
 function filled(text: string): string {
   return text.replaceAll(/\{([^:}]+)(?::(\d+))?\}/g, (_, name: string, digits?: string) => {
     const known = commits.get(name);
@@ -244,7 +250,11 @@ function filled(text: string): string {
   });
 }
 
-async function repository(name: string, build: (tree: WorkTree, module: string) => Promise<void>): Promise<void> {
+async function repository(
+  both: SideBySide,
+  name: string,
+  build: (tree: WorkTree, module: string) => Promise<void>,
+): Promise<void> {
   const project = `group/${name}`;
   await both.repository(project, build);
   // A version that is requested while it is being published would be built twice.

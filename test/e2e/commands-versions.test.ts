@@ -1,35 +1,35 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { library, PREFIX } from './office.ts';
-import { expectFailure, expectSame, SideBySide } from './side-by-side.ts';
+import { test } from './side-by-side-fixtures.ts';
+import { expectFailure, expectSame, type SideBySide } from './side-by-side.ts';
 
 const GROUP = `${PREFIX}/group`;
-let both: SideBySide;
 
-/** All versions here are published by their tags. Only untagged versions and modules without a go.mod are found on demand. */
-beforeAll(async () => {
-  both = await SideBySide.open();
-  await untagged('group/untagged');
-  await plain('group/plain');
+/**
+ * All versions here are published by their tags. modpress finds only untagged versions and modules without a go.mod on
+ * demand.
+ */
+test.beforeAll(async ({ both }) => {
+  await untagged(both, 'group/untagged');
+  await plain(both, 'group/plain');
   await both.published('group/plain', 5);
-  await candidates('group/candidates');
+  await candidates(both, 'group/candidates');
   await both.published('group/candidates', 3);
-  await two('group/two');
+  await two(both, 'group/two');
   await both.published('group/two', 3);
-  await mono('group/mono');
+  await mono(both, 'group/mono');
   await both.published('group/mono', 4);
-  await retracted('group/retracted');
+  await retracted(both, 'group/retracted');
   await both.published('group/retracted', 3);
-  await deprecated('group/deprecated');
+  await deprecated(both, 'group/deprecated');
   await both.published('group/deprecated', 2);
 }, 120_000);
-afterAll(async () => {
-  await both?.[Symbol.asyncDispose]();
-});
 
 describe('the versions of a module', { timeout: 60_000 }, () => {
-  test('go list -m -versions lists them for every kind of module', async () => {
+  test('go list -m -versions lists them for every kind of module', async ({ both }) => {
     expect(
       await versionsOf(
+        both,
         'plain',
         'candidates',
         'untagged',
@@ -54,12 +54,12 @@ describe('the versions of a module', { timeout: 60_000 }, () => {
     ]);
   });
 
-  test('go list -m -versions -retracted includes retracted versions', async () => {
+  test('go list -m -versions -retracted includes retracted versions', async ({ both }) => {
     const { stdout } = expectSame(await both.go(['list', '-m', '-versions', '-retracted', `${GROUP}/retracted`]));
     expect(stdout).toBe(`${GROUP}/retracted v1.0.0 v1.1.0 v1.2.0\n`);
   });
 
-  test('the list is the same before anything is published', async () => {
+  test('the list is the same before anything is published', async ({ both }) => {
     await both.repository('group/legacy', async (tree) => {
       await tree.write({ 'legacy.go': 'package legacy\n' }).commit('First');
       await tree.tag('v1.0.0');
@@ -72,10 +72,10 @@ describe('the versions of a module', { timeout: 60_000 }, () => {
       await tree.write({ 'go.mod': `module ${module}\n` }).commit('Modules');
       await tree.tag('v1.5.0');
     });
-    await candidates('group/new-candidates');
-    await retracted('group/new-retracted');
-    await two('group/new-two');
-    expect(await versionsOf('legacy', 'adopted', 'new-candidates', 'new-retracted', 'new-two/v2')).toEqual([
+    await candidates(both, 'group/new-candidates');
+    await retracted(both, 'group/new-retracted');
+    await two(both, 'group/new-two');
+    expect(await versionsOf(both, 'legacy', 'adopted', 'new-candidates', 'new-retracted', 'new-two/v2')).toEqual([
       `${GROUP}/legacy v1.0.0 v2.0.0+incompatible`,
       `${GROUP}/adopted v1.5.0`,
       `${GROUP}/new-candidates v0.1.0-alpha v0.1.0-rc.2 v0.1.0-rc.10`,
@@ -85,7 +85,7 @@ describe('the versions of a module', { timeout: 60_000 }, () => {
     ]);
   });
 
-  test('the list of a missing module is an error', async () => {
+  test('the list of a missing module is an error', async ({ both }) => {
     const { modpress, direct } = expectFailure(await both.go(['list', '-m', '-versions', `${GROUP}/none`]));
     expect(modpress).toContain(`there is no project for ${GROUP}/none`);
     expect(direct).toMatch(/not found/);
@@ -93,7 +93,7 @@ describe('the versions of a module', { timeout: 60_000 }, () => {
 });
 
 describe('a query for a version', { timeout: 60_000 }, () => {
-  test('resolves to the best match, given the required version', async () => {
+  test('resolves to the best match, given the required version', async ({ both }) => {
     const queries = [
       'latest',
       'v1',
@@ -124,7 +124,7 @@ describe('a query for a version', { timeout: 60_000 }, () => {
     expect(stdout.split('\n')).toEqual([...versions.map((version) => `${GROUP}/plain ${version}`), '']);
   });
 
-  test('resolves for every kind of module', async () => {
+  test('resolves for every kind of module', async ({ both }) => {
     const queries = ['candidates@latest', 'two/v2@latest', 'mono/sub@v0.3', 'retracted@latest', 'untagged@latest'];
     const { stdout } = expectSame(await both.go(['list', '-m', ...queries.map((query) => `${GROUP}/${query}`)]));
     const versions = [
@@ -142,7 +142,7 @@ describe('a query for a version', { timeout: 60_000 }, () => {
     ).toEqual(versions);
   });
 
-  test('fails if no version matches', async () => {
+  test('fails if no version matches', async ({ both }) => {
     const queries = ['plain@>v1.2.0', 'plain@v1.3', 'two/v2@<v2.0.0'].map((query) => `${GROUP}/${query}`);
     const { modpress, direct } = expectFailure(await both.go(['list', '-m', ...queries]));
     expect(direct.match(/no matching versions for query/g)).toHaveLength(3);
@@ -151,7 +151,7 @@ describe('a query for a version', { timeout: 60_000 }, () => {
 });
 
 describe('updates and deprecations', { timeout: 60_000 }, () => {
-  test('go list -m -json -u shows updates, retractions with their rationale, and deprecations', async () => {
+  test('go list -m -json -u shows updates, retractions with their rationale, and deprecations', async ({ both }) => {
     const required = requiring(
       'plain@v1.0.0',
       'deprecated@v1.0.0',
@@ -182,7 +182,7 @@ describe('updates and deprecations', { timeout: 60_000 }, () => {
     );
   });
 
-  test('go list -m -u shows them in one line', async () => {
+  test('go list -m -u shows them in one line', async ({ both }) => {
     const { stdout } = expectSame(
       await both.go(['list', '-m', '-u', 'all'], requiring('plain@v1.0.0', 'deprecated@v1.0.0', 'retracted@v1.1.0')),
     );
@@ -195,7 +195,7 @@ describe('updates and deprecations', { timeout: 60_000 }, () => {
     ]);
   });
 
-  test('go list -m -json of versions and branches shows their origin', async () => {
+  test('go list -m -json of versions and branches shows their origin', async ({ both }) => {
     const { stdout } = expectSame(
       await both.go([
         'list',
@@ -213,16 +213,16 @@ describe('updates and deprecations', { timeout: 60_000 }, () => {
     expect(stdout).toContain('"Subdir": "sub"');
   });
 
-  test('go get warns of deprecated modules and retracted versions', async () => {
+  test('go get warns of deprecated modules and retracted versions', async ({ both }) => {
     const { stderr } = expectSame(await both.go(['get', `${GROUP}/deprecated@latest`, `${GROUP}/retracted@v1.1.0`]));
     expect(stderr).toContain(`go: module ${GROUP}/deprecated is deprecated: use plain.\n`);
     expect(stderr).toContain(`go: warning: ${GROUP}/retracted@v1.1.0: retracted by module author: Loses data.\n`);
   });
 
-  test.each([
+  test.for([
     ['-u', 'v0.4.0'],
     ['-u=patch', 'v0.3.0'],
-  ])('go get %s upgrades to plain v1.1.1 and mono/sub %s', async (flag, version) => {
+  ] as const)('go get %s upgrades to plain v1.1.1 and mono/sub %s', async ([flag, version], { both }) => {
     const imports = `import (\n\t_ "${GROUP}/plain"\n\t_ "${GROUP}/mono/sub"\n)\n`;
     const files = {
       ...requiring('plain@v1.1.0', 'mono/sub@v0.3.0'),
@@ -234,7 +234,7 @@ describe('updates and deprecations', { timeout: 60_000 }, () => {
 });
 
 /** The lines of `go list -m -versions` for modules of the group. */
-async function versionsOf(...names: readonly string[]): Promise<string[]> {
+async function versionsOf(both: SideBySide, ...names: readonly string[]): Promise<string[]> {
   return expectSame(
     await both.go(['list', '-m', '-versions', ...names.map((name) => `${GROUP}/${name}`)]),
   ).stdout.split('\n');
@@ -246,7 +246,7 @@ function requiring(...versions: readonly string[]): Record<string, string> {
   return { 'go.mod': `module example.com/work\n\ngo 1.21\n\nrequire (\n${lines.join('')})\n` };
 }
 
-async function plain(path: string): Promise<void> {
+async function plain(both: SideBySide, path: string): Promise<void> {
   await both.repository(path, async (tree, module) => {
     await tree.write(library(module, 'one')).commit('First');
     await tree.tag(['v1.0.0', 'v1', 'release-1', 'v0.9']);
@@ -259,20 +259,20 @@ async function plain(path: string): Promise<void> {
   });
 }
 
-async function candidates(path: string): Promise<void> {
+async function candidates(both: SideBySide, path: string): Promise<void> {
   await both.repository(path, async (tree, module) => {
     await tree.write(library(module, 'one')).commit('First');
     await tree.tag(['v0.1.0-rc.2', 'v0.1.0-rc.10', 'v0.1.0-alpha']);
   });
 }
 
-async function untagged(path: string): Promise<void> {
+async function untagged(both: SideBySide, path: string): Promise<void> {
   await both.repository(path, async (tree, module) => {
     await tree.write(library(module, 'one')).commit('First');
   });
 }
 
-async function two(path: string): Promise<void> {
+async function two(both: SideBySide, path: string): Promise<void> {
   await both.repository(path, async (tree, module) => {
     await tree.write(library(module, 'one')).commit('First');
     await tree.tag('v1.0.0');
@@ -281,7 +281,7 @@ async function two(path: string): Promise<void> {
   });
 }
 
-async function mono(path: string): Promise<void> {
+async function mono(both: SideBySide, path: string): Promise<void> {
   await both.repository(path, async (tree, module) => {
     const nested = Object.entries(library(`${module}/sub`, 'sub')).map(([name, content]) => [`sub/${name}`, content]);
     await tree.write({ ...library(module, 'root'), ...Object.fromEntries(nested) }).commit('First');
@@ -293,7 +293,7 @@ async function mono(path: string): Promise<void> {
   });
 }
 
-async function retracted(path: string): Promise<void> {
+async function retracted(both: SideBySide, path: string): Promise<void> {
   await both.repository(path, async (tree, module) => {
     await tree.write(library(module, 'good')).commit('Good');
     await tree.tag('v1.0.0');
@@ -305,7 +305,7 @@ async function retracted(path: string): Promise<void> {
   });
 }
 
-async function deprecated(path: string): Promise<void> {
+async function deprecated(both: SideBySide, path: string): Promise<void> {
   await both.repository(path, async (tree, module) => {
     await tree.write(library(module, 'old')).commit('Old');
     await tree.tag('v1.0.0');

@@ -1,15 +1,14 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { library, PREFIX } from './office.ts';
-import { expectFailure, expectSame, SideBySide, type Developer } from './side-by-side.ts';
+import { test } from './side-by-side-fixtures.ts';
+import { expectFailure, expectSame, type Developer } from './side-by-side.ts';
 
 const GROUP = `${PREFIX}/group`;
-let both: SideBySide;
 
 /** Nothing here is published: each version is built on demand. */
-beforeAll(async () => {
-  both = await SideBySide.open();
+test.beforeAll(async ({ both }) => {
   await both.repository('group/colour', async (tree, module) => {
     await tree.write(library(module, 'red')).commit('First');
     await tree.tag('v1.0.0', { annotated: true });
@@ -41,23 +40,20 @@ beforeAll(async () => {
     await tree.tag(['v1.0.0', 'sub/v0.1.0']);
   });
 }, 120_000);
-afterAll(async () => {
-  await both?.[Symbol.asyncDispose]();
-});
 
 describe('go get finds the module of a package', { timeout: 60_000 }, () => {
-  test.each([
+  test.for([
     ['nest/pkg', 'nest v1.0.0'],
     ['nest/sub/pkg', 'nest/sub v0.1.0'],
     ['nest/sub', 'nest/sub v0.1.0'],
     ['shape/kind', 'shape v1.1.0'],
-  ])('%s is in %s', async (name, version) => {
+  ] as const)('%s is in %s', async ([name, version], { both }) => {
     const { goMod, stderr } = expectSame(await both.go(['get', `${GROUP}/${name}@latest`]));
     expect(goMod).toContain(`${GROUP}/${version} // indirect\n`);
     expect(stderr).toContain(`go: added ${GROUP}/${version}\n`);
   });
 
-  test('and reports a package that the module does not contain', async () => {
+  test('and reports a package that the module does not contain', async ({ both }) => {
     const { modpress, direct } = expectFailure(await both.go(['get', `${GROUP}/nest/none@latest`]));
     expect(direct).toContain(
       `module ${GROUP}/nest@latest found (v1.0.0), but does not contain package ${GROUP}/nest/none\n`,
@@ -65,15 +61,18 @@ describe('go get finds the module of a package', { timeout: 60_000 }, () => {
     expect(modpress).toBe(direct);
   });
 
-  test.each(['group', 'group/none', 'none/none/none'])('and reports that there is no module at %s', async (path) => {
-    const { modpress, direct } = expectFailure(await both.go(['get', `${PREFIX}/${path}@latest`]));
-    expect(direct).toMatch(/unrecognized import path|not found/);
-    expect(modpress).toContain(`there is no project for ${PREFIX}/${path}`);
-  });
+  test.for(['group', 'group/none', 'none/none/none'])(
+    'and reports that there is no module at %s',
+    async (path, { both }) => {
+      const { modpress, direct } = expectFailure(await both.go(['get', `${PREFIX}/${path}@latest`]));
+      expect(direct).toMatch(/unrecognized import path|not found/);
+      expect(modpress).toContain(`there is no project for ${PREFIX}/${path}`);
+    },
+  );
 });
 
 describe('a program with private modules that need each other', { timeout: 90_000 }, () => {
-  test('is tidied, listed, verified, vendored and built', async () => {
+  test('is tidied, listed, verified, vendored and built', async ({ both }) => {
     await using developers = await both.developers({ 'main.go': program('thing', 'shape', 'colour') });
     const { goMod, goSum } = expectSame(await developers.go('mod', 'tidy'));
     expect(goMod).toContain(
@@ -94,7 +93,7 @@ describe('a program with private modules that need each other', { timeout: 90_00
     expect(expectSame(await developers.go('run', '-mod=vendor', '.')).stdout).toBe('thing round red\nround red\nred\n');
   });
 
-  test('is built on each side with the go.sum of the other', async () => {
+  test('is built on each side with the go.sum of the other', async ({ both }) => {
     const main = { 'main.go': program('thing', 'colour') };
     await using writers = await both.developers(main);
     await Promise.all([writers.modpress.go('mod', 'tidy'), writers.direct.go('mod', 'tidy')]);
@@ -106,7 +105,7 @@ describe('a program with private modules that need each other', { timeout: 90_00
     expect({ 'go.mod': goMod, 'go.sum': goSum }).toEqual(before);
   });
 
-  test('is not built with a go.sum that has another checksum', async () => {
+  test('is not built with a go.sum that has another checksum', async ({ both }) => {
     await using developers = await both.developers({ 'main.go': program('colour') });
     const { goSum } = expectSame(await developers.go('mod', 'tidy'));
     const fresh = {
@@ -119,7 +118,7 @@ describe('a program with private modules that need each other', { timeout: 90_00
     expect(modpress).toBe(direct);
   });
 
-  test('is built in a workspace in which one of them is replaced', async () => {
+  test('is built in a workspace in which one of them is replaced', async ({ both }) => {
     const files = {
       'go.work': `go 1.21\n\nuse (\n\t./app\n\t./tool\n)\n\nreplace ${GROUP}/colour => ./colour\n`,
       'app/go.mod': `module example.com/app\n\ngo 1.21\n\nrequire ${GROUP}/shape v1.1.0\n\nrequire ${GROUP}/colour v1.0.0 // indirect\n`,
@@ -141,7 +140,7 @@ describe('a program with private modules that need each other', { timeout: 90_00
 });
 
 describe('commands outside a module', { timeout: 60_000 }, () => {
-  test('go install installs a program that runs', async () => {
+  test('go install installs a program that runs', async ({ both }) => {
     await using developers = await both.developers();
     expectSame(await developers.go('install', `${GROUP}/thing/cmd/say@latest`));
     for (const { bin, work } of [developers.modpress, developers.direct])
@@ -153,7 +152,7 @@ describe('commands outside a module', { timeout: 60_000 }, () => {
     expect(said).toEqual(wanted);
   });
 
-  test('go mod download -json shows version, checksums and origin', async () => {
+  test('go mod download -json shows version, checksums and origin', async ({ both }) => {
     const queries = ['colour@v1.0.0', 'nest/sub@v0.1.0', 'shape@main', 'thing@v0.2.0'].map(
       (query) => `${GROUP}/${query}`,
     );

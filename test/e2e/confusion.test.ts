@@ -1,11 +1,11 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { startGo } from '../proxy/go.ts';
-import { listen, type Stub } from '../services/http-stub.ts';
-import { startInProcess, type InProcess } from './in-process.ts';
-import { addHook, library, openOffice, PREFIX, pushTags, type Office } from './office.ts';
+import { listen } from '../proxy/stub.ts';
+import { test as base } from './fixtures.ts';
+import { addHook, library, PREFIX, pushTags } from './office.ts';
 import { watchVersion } from './version-watch.ts';
 
 const VANITY = 'go.corp.example';
@@ -37,66 +37,59 @@ const PATHS = [PREFIX, VANITY, PREFIX.replace('e', '%65')].flatMap((prefix) => [
   `/sumdb/${SUMDB}/lookup/${prefix}@v1.0.0`,
 ]);
 
-/** A source of modules that returns 200 to every request and records the requests. */
-interface Greedy extends Pick<Stub, 'url' | 'close'> {
-  readonly asked: string[];
-}
-
-describe.each(['cache', 'redirect'])(
-  'private stays private, with an upstream that claims to have everything (%s)',
-  (mode) => {
-    let office: Office;
-    let upstream: Greedy;
-    let service: InProcess;
-
-    beforeAll(async () => {
-      office = await openOffice();
-      const asked: string[] = [];
+for (const mode of ['cache', 'redirect'] as const) {
+  const test = base
+    /** A source of modules that returns 200 to every request, and the paths that were requested. */
+    .extend('upstream', { scope: 'file' }, async ({}, { onCleanup }) => {
+      const requested: string[] = [];
       const server = await listen((incoming, response) => {
-        asked.push(decodeURIComponent(incoming.url ?? ''));
+        requested.push(decodeURIComponent(incoming.url ?? ''));
         response.end('v9.9.9\n');
       });
-      upstream = { ...server, asked };
-      service = await startInProcess({
-        ...office.settings,
-        MODULE_MAP: `${VANITY}=platform/go`,
-        UPSTREAM: upstream.url,
-        UPSTREAM_MODE: mode,
-      });
-    });
-    afterAll(async () => {
-      await service?.[Symbol.asyncDispose]();
-      await upstream?.close();
-      await office?.[Symbol.asyncDispose]();
-    });
+      onCleanup(() => server.close());
+      return { url: server.url, requested };
+    })
+    .override('settings', ({ upstream }) => ({
+      MODULE_MAP: `${VANITY}=platform/go`,
+      UPSTREAM: upstream.url,
+      UPSTREAM_MODE: mode,
+    }));
 
-    test('on no route is it requested, and no client is redirected to it', async () => {
+  describe(`private modules stay private when the upstream claims to have every module (${mode})`, () => {
+    test('no route requests a private module from the upstream or redirects a client to it', async ({
+      service,
+      upstream,
+    }) => {
       for (const path of PATHS) {
         const { status, location, body } = await get(service.url, path);
         expect([400, 403, 404], `${path} answered ${status}`).toContain(status);
         expect(location).toBeUndefined();
         expect(body).not.toContain('v9.9.9');
       }
-      expect(upstream.asked.filter(isPrivate)).toEqual([]);
+      expect(upstream.requested.filter(isPrivate)).toEqual([]);
 
-      // For modules that are not private, the routes do lead there.
+      // For other modules, the same routes use the upstream.
       const list = await get(service.url, '/other.example/module/@v/list');
       expect(mode === 'cache' ? list.body : list.location).toMatch(
         mode === 'cache' ? 'v9.9.9' : `${upstream.url}/other.example/module/@v/list`,
       );
-      // A name that merely starts like a private one belongs to somebody else.
+      // A path that only begins with the same text as a private prefix is not private.
       const lookalike = await get(service.url, `/${PREFIX}.org/x/@v/list`);
       expect(lookalike.status).toBe(mode === 'cache' ? 200 : 302);
     });
 
-    test('the go command gets only published versions, even without GONOSUMDB', async () => {
+    test('the go command gets only published versions, even without GONOSUMDB', async ({
+      office,
+      service,
+      upstream,
+    }) => {
       const project = await office.gitlab.createProject('group/secret');
       await addHook(office.gitlab, '/groups/group', service.url, { token: 'the secret of the hook' });
       await using watch = watchVersion(service.url, MODULE, 'v1.0.0');
       await pushTags(project, library(MODULE, 'secret'), 'v1.0.0');
       await watch.published;
 
-      upstream.asked.length = 0;
+      upstream.requested.length = 0;
       await using go = await startGo(service.url, { GONOSUMDB: '', GOSUMDB: verifierKey(SUMDB) });
       const published = await go.run('get', `${MODULE}@v1.0.0`);
       // The go command requested the checksum database, and modpress refused that for private modules.
@@ -104,14 +97,14 @@ describe.each(['cache', 'redirect'])(
         ok: false,
         stderr: expect.stringMatching(/is private[^]*go env -w GONOSUMDB=/),
       });
-      expect(upstream.asked.filter((path) => !isPrivate(path))).toContain(`/sumdb/${SUMDB}/supported`);
+      expect(upstream.requested.filter((path) => !isPrivate(path))).toContain(`/sumdb/${SUMDB}/supported`);
       for (const query of [`${MODULE}@v1.9.9`, `${PREFIX}/group/other@latest`, `${VANITY}/secret/package@v9.9.9`]) {
         expect(await go.run('get', query)).toMatchObject({ ok: false });
       }
-      expect(upstream.asked.filter(isPrivate)).toEqual([]);
+      expect(upstream.requested.filter(isPrivate)).toEqual([]);
     }, 60_000);
-  },
-);
+  });
+}
 
 /** A public key in the form that GOSUMDB expects, of a database that does not exist. */
 function verifierKey(name: string): string {

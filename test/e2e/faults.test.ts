@@ -1,19 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import type { FaultKind } from '../fake-gitlab/faults.ts';
-import { startInProcess, type InProcess } from './in-process.ts';
-import {
-  addHook,
-  checksumsDirect,
-  checksumsThrough,
-  library,
-  openOffice,
-  PREFIX,
-  pushTags,
-  type Office,
-} from './office.ts';
+import { test } from './fixtures.ts';
+import { addHook, checksumsDirect, checksumsThrough, library, PREFIX, pushTags } from './office.ts';
 import { watchVersion } from './version-watch.ts';
 
 /** A fault of the first requests of one kind. `retries` is the number of times that the job has to start again. */
@@ -43,10 +34,14 @@ const TROUBLES: readonly Trouble[] = [
     ],
     retries: 0,
   },
-  { name: 'an archive that GitLab is down for', faults: [{ path: ARCHIVE, times: 3, kind: maintenance }], retries: 1 },
-  { name: 'a tag that GitLab is down for', faults: [{ path: TAG, times: 3, kind: maintenance }], retries: 1 },
-  { name: 'a tree that GitLab is down for', faults: [{ path: TREE, times: 3, kind: maintenance }], retries: 1 },
-  { name: 'an outage of a moment', faults: [{ path: TREE, times: 1, kind: maintenance }], retries: 0 },
+  {
+    name: 'an archive request while GitLab is down',
+    faults: [{ path: ARCHIVE, times: 3, kind: maintenance }],
+    retries: 1,
+  },
+  { name: 'a tag request while GitLab is down', faults: [{ path: TAG, times: 3, kind: maintenance }], retries: 1 },
+  { name: 'a tree request while GitLab is down', faults: [{ path: TREE, times: 3, kind: maintenance }], retries: 1 },
+  { name: 'a short outage', faults: [{ path: TREE, times: 1, kind: maintenance }], retries: 0 },
   {
     name: 'an HTML page instead of the tag',
     faults: [{ path: TAG, times: 1, kind: { status: 200, body: '<html>Sign in</html>' } }],
@@ -73,49 +68,36 @@ const TROUBLES: readonly Trouble[] = [
   },
 ];
 
+test.beforeAll(async ({ office, service }) => {
+  office.gitlab.createGroup('troubled');
+  await addHook(office.gitlab, '/groups/troubled', service.url, { token: 'the secret of the hook' });
+});
+
 describe.concurrent('a tag is published in the end, and its version is never visible in part', () => {
-  let office: Office;
-  let service: InProcess;
+  test.for(TROUBLES)('$name', { timeout: 60_000 }, async ({ name, faults, retries }, { office, service }) => {
+    const project = await office.gitlab.createProject(`troubled/${name.toLowerCase().replaceAll(/[^a-z]+/g, '-')}`);
+    const module = `${PREFIX}/${project.path}`;
+    const added = faults.map(({ path, times, kind }) =>
+      office.gitlab.faults.add({ path: new RegExp(`/projects/${project.id}/${path}`), times, kind }),
+    );
+    await using watch = watchVersion(service.url, module, 'v1.0.0');
+    await pushTags(project, { ...library(module, 'late'), 'data.bin': randomBytes(20_000) }, 'v1.0.0');
+    await watch.published;
 
-  beforeAll(async () => {
-    office = await openOffice();
-    office.gitlab.createGroup('troubled');
-    service = await startInProcess(office.settings);
-    await addHook(office.gitlab, '/groups/troubled', service.url, { token: 'the secret of the hook' });
+    expect(watch.absences).toBeGreaterThan(0);
+    expect(added.map(({ hits }) => hits)).toEqual(faults.map(({ times }) => times));
+    const failures = service.log.filter(({ projectId, attempt }) => projectId === project.id && attempt !== undefined);
+    expect(failures.map(({ msg }) => msg)).toEqual(
+      Array.from({ length: retries }, () => 'the job failed and will be retried'),
+    );
+    const version = `${module}@v1.0.0`;
+    expect(await checksumsThrough(service.url, version)).toEqual(await checksumsDirect(office.gitlab, version));
   });
-  afterAll(async () => {
-    await service?.[Symbol.asyncDispose]();
-    await office?.[Symbol.asyncDispose]();
-  });
-
-  test.each(TROUBLES)(
-    '$name',
-    async ({ name, faults, retries }) => {
-      const project = await office.gitlab.createProject(`troubled/${name.toLowerCase().replaceAll(/[^a-z]+/g, '-')}`);
-      const module = `${PREFIX}/${project.path}`;
-      const added = faults.map(({ path, times, kind }) =>
-        office.gitlab.faults.add({ path: new RegExp(`/projects/${project.id}/${path}`), times, kind }),
-      );
-      await using watch = watchVersion(service.url, module, 'v1.0.0');
-      await pushTags(project, { ...library(module, 'late'), 'data.bin': randomBytes(20_000) }, 'v1.0.0');
-      await watch.published;
-
-      expect(watch.absences).toBeGreaterThan(0);
-      expect(added.map(({ hits }) => hits)).toEqual(faults.map(({ times }) => times));
-      const failures = service.log.filter(
-        ({ projectId, attempt }) => projectId === project.id && attempt !== undefined,
-      );
-      expect(failures.map(({ msg }) => msg)).toEqual(
-        Array.from({ length: retries }, () => 'the job failed and will be retried'),
-      );
-      const version = `${module}@v1.0.0`;
-      expect(await checksumsThrough(service.url, version)).toEqual(await checksumsDirect(office.gitlab, version));
-    },
-    60_000,
-  );
 
   test('a zip and a go.mod that a killed process left behind are not served, and are replaced by the right ones', async ({
     expect: here,
+    office,
+    service,
   }) => {
     const project = await office.gitlab.createProject('troubled/left-behind');
     const module = `${PREFIX}/${project.path}`;

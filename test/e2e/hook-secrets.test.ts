@@ -7,7 +7,7 @@ import { metric } from './metric.ts';
 import { watchVersion } from './version-watch.ts';
 
 const current = signingToken();
-// Two of each, as during a rotation.
+// Two values of each setting, as during a rotation.
 test.override('settings', {
   WEBHOOK_TOKEN: 'the secret of the hook,the next secret',
   WEBHOOK_SIGNING_TOKEN: `${signingToken()},${current}`,
@@ -29,7 +29,7 @@ describe('a call of the webhook', () => {
       ['Tag Push Hook', 401],
     ]);
 
-    // The next valid delivery would not overtake an earlier job: had the refused one been queued, it would be published.
+    // A job does not overtake an earlier job. So a job of the refused delivery would publish v1.0.0 before v1.0.1.
     await addHook(office.gitlab, `/projects/${project.id}`, service.url, { token: 'the next secret' });
     const module = `${PREFIX}/${project.path}`;
     await using watch = watchVersion(service.url, module, 'v1.0.1');
@@ -68,7 +68,7 @@ describe('a call of the webhook', () => {
     expect(calls.toSorted()).toEqual(['System Hook 202', 'System Hook 202', 'Tag Push Hook 202', 'Tag Push Hook 202']);
     await expect.poll(() => jobsOf(listener)).toBe(0);
     expect(archiveRequests(crowd.gitlab, project)).toHaveLength(1);
-    expect(listener.log.filter(({ msg }) => msg === 'version published')).toHaveLength(1);
+    expect(listener.log.filter(({ event }) => event === 'tag.published')).toHaveLength(1);
   });
 });
 

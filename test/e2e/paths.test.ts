@@ -1,16 +1,22 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { startGo } from '../proxy/go.ts';
+import { test } from './fixtures.ts';
 import { startInProcess } from './in-process.ts';
 import { addHook, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags } from './office.ts';
 import { watchVersion } from './version-watch.ts';
 
 const secret = { token: 'the secret of the hook' };
 
+test.override('settings', { MODULE_MAP: 'go.corp.example=platform/go' });
+// The time limit of the first test does not cover the start.
+test.beforeAll(({ service }) => void service);
+
 describe('the path of a module', () => {
   test('contains the relative URL of GitLab without any setting', async () => {
+    // The GitLab of the other tests has no relative URL.
     await using office = await openOffice({ relativeUrl: '/gitlab' });
     const { MODULE_PREFIX: _, ...settings } = office.settings;
     await using service = await startInProcess(settings);
@@ -23,9 +29,7 @@ describe('the path of a module', () => {
     expect(await outputOf(service.url, module, { GONOSUMDB: '127.0.0.1/*' })).toBe('relative\n');
   }, 60_000);
 
-  test('is the new path for a moved project, and its published versions stay', async () => {
-    await using office = await openOffice();
-    await using service = await startInProcess(office.settings);
+  test('is the new path for a moved project, and its published versions stay', async ({ office, service }) => {
     const project = await office.gitlab.createProject('old/hello');
     await addHook(office.gitlab, `/projects/${project.id}`, service.url, secret);
     const [before, after] = [`${PREFIX}/old/hello`, `${PREFIX}/new/place/hello`];
@@ -46,9 +50,7 @@ describe('the path of a module', () => {
     expect(await outputOf(service.url, after)).toBe('new\n');
   }, 60_000);
 
-  test('is only the vanity path for the projects that have one', async () => {
-    await using office = await openOffice();
-    await using service = await startInProcess({ ...office.settings, MODULE_MAP: 'go.corp.example=platform/go' });
+  test('is only the vanity path for the projects that have one', async ({ office, service }) => {
     const [mapped, plain] = [
       await office.gitlab.createProject('platform/go/hello'),
       await office.gitlab.createProject('platform/plain'),
@@ -63,9 +65,7 @@ describe('the path of a module', () => {
     expect((await fetch(`${service.url}/${PREFIX}/platform/go/hello/@v/list`)).status).toBe(404);
   }, 60_000);
 
-  test('cannot be the path of another project, whatever the go.mod declares', async () => {
-    await using office = await openOffice();
-    await using service = await startInProcess(office.settings);
+  test('cannot be the path of another project, whatever the go.mod declares', async ({ office, service }) => {
     const thief = await office.gitlab.createProject('evil/copy');
     await addHook(office.gitlab, '/groups/evil', service.url, secret);
     await using watch = watchVersion(service.url, `${PREFIX}/evil/copy`, 'v1.0.0');

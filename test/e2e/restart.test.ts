@@ -1,9 +1,10 @@
-import { basename, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { basename, join } from 'node:path';
+import { describe, expect } from 'vitest';
 import { TEMPORARY_ROOT } from '../../src/io/temporary-folder.ts';
 import type { Project } from '../fake-gitlab/stand-in.ts';
+import { test } from './fixtures.ts';
 import {
   addHook,
   archiveRequests,
@@ -11,27 +12,21 @@ import {
   checksumsDirect,
   checksumsThrough,
   library,
-  openOffice,
   PREFIX,
   pushTags,
-  type Office,
 } from './office.ts';
-import { startService, type Service } from './service.ts';
 import { watchVersion } from './version-watch.ts';
 
 describe('one process with its queue in memory', () => {
-  let office: Office;
-  beforeAll(async () => {
-    office = await openOffice();
-  });
-  afterAll(() => office?.[Symbol.asyncDispose]());
-
-  test('publishes at the next start the tags that it missed and those that it was killed over', async () => {
+  test('publishes at the next start the tags that it missed and the tag that it was publishing when it was killed', async ({
+    office,
+    startProcess,
+  }) => {
     const [broken, missed] = await Promise.all([
       office.gitlab.createProject('killed/broken'),
       office.gitlab.createProject('killed/missed'),
     ]);
-    const service = await start(office.settings);
+    const service = await startProcess();
     await service.logged('sweep.finished');
     await addHook(office.gitlab, '/groups/killed', service.url, { token: 'the secret of the hook' });
     office.gitlab.faults.add({
@@ -50,7 +45,7 @@ describe('one process with its queue in memory', () => {
     // GitLab calls no hook for a push of more than three tags.
     expect(office.gitlab.deliveries).toHaveLength(deliveries);
 
-    const next = await start(office.settings);
+    const next = await startProcess();
     await using watch = watchVersion(next.url, pathOf(broken), 'v1.0.0');
     await watch.published;
     const versions = [
@@ -65,9 +60,12 @@ describe('one process with its queue in memory', () => {
     await next.stop();
   }, 60_000);
 
-  test('finishes running publishes when it is stopped, and leaves nothing to do for the next start', async () => {
+  test('finishes running publishes when it is stopped, and leaves nothing to do for the next start', async ({
+    office,
+    startProcess,
+  }) => {
     const project = await office.gitlab.createProject('stopped/slow');
-    const service = await start({ ...office.settings, GITLAB_SCOPE: 'stopped' });
+    const service = await startProcess({ GITLAB_SCOPE: 'stopped' });
     await service.logged('sweep.finished');
     await addHook(office.gitlab, '/groups/stopped', service.url, { token: 'the secret of the hook' });
     office.gitlab.faults.add({
@@ -87,7 +85,7 @@ describe('one process with its queue in memory', () => {
       filesAtRest.length,
     );
 
-    const next = await start({ ...office.settings, GITLAB_SCOPE: 'stopped' });
+    const next = await startProcess({ GITLAB_SCOPE: 'stopped' });
     expect(await next.logged('sweep.finished')).toMatchObject({ tags: 1, queued: 0 });
     expect(archiveRequests(office.gitlab, project)).toHaveLength(1);
     const version = `${pathOf(project)}@v1.0.0`;
@@ -95,13 +93,6 @@ describe('one process with its queue in memory', () => {
     await next.stop();
   }, 60_000);
 });
-
-/** Starts a service that is killed at the end of the test if it still runs. */
-async function start(settings: Readonly<Record<string, string>>): Promise<Service> {
-  const service = await startService(settings);
-  onTestFinished(() => service.kill());
-  return service;
-}
 
 function pathOf(project: Project): string {
   return `${PREFIX}/${project.path}`;

@@ -1,8 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { settings } from '../../src/config/settings.ts';
+import { test } from './fixtures.ts';
 import { runModpress, startService } from './service.ts';
 
 describe('the command line', () => {
@@ -105,13 +105,7 @@ describe('the command line', () => {
 });
 
 describe('secrets in files', () => {
-  let folder: string;
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'modpress-secrets-'));
-  });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
-
-  test('are read from the file that NAME_FILE names, without the final newline', async () => {
+  test('are read from the file that NAME_FILE names, without the final newline', async ({ folder }) => {
     const secrets = { GITLAB_TOKEN: 'glpat-in-a-file', WEBHOOK_TOKEN: 'webhook-in-a-file' };
     const files = Object.entries(secrets).map(([name, value]) => ({
       name: `${name}_FILE`,
@@ -121,7 +115,7 @@ describe('secrets in files', () => {
     await Promise.all(files.map(({ path, value }) => writeFile(path, `${value}\n`)));
     await using service = await startService({
       ...Object.fromEntries(files.map(({ name, path }) => [name, path])),
-      // Nothing listens there: a service starts even if GitLab is down.
+      // No server listens at this address. The service starts even if GitLab is down.
       GITLAB_URL: 'http://127.0.0.1:9',
       MODULE_PREFIX: 'gitlab.example',
       ACCESS: 'open',

@@ -7,8 +7,8 @@ import { directEnv } from '../fake-gitlab/direct-mode.ts';
 import type { StandIn } from '../fake-gitlab/stand-in.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { goEnv } from '../proxy/go.ts';
-import { startInProcess, type InProcess } from './in-process.ts';
-import { openOffice, PREFIX, type Office } from './office.ts';
+import type { InProcess } from './in-process.ts';
+import { PREFIX, type Office } from './office.ts';
 
 /** The output of a command, and go.mod and go.sum afterwards, without expected differences between the two sides. */
 export interface Outcome {
@@ -36,8 +36,11 @@ export type Files = Readonly<Record<string, string>>;
 /** The go.mod of the work folder, unless a test provides one or a go.work. */
 const GO_MOD = 'module example.com/work\n\ngo 1.21\n';
 
-/** Two developers with one GitLab: one uses modpress, the other `GOPROXY=direct`. Every command must give both the same result. */
-export class SideBySide implements AsyncDisposable {
+/**
+ * Two developers with one GitLab: one uses modpress, the other `GOPROXY=direct`. Every command must have the same result
+ * for both.
+ */
+export class SideBySide {
   readonly #office: Office;
   readonly #goroot: string;
   readonly #buildCache: string;
@@ -51,11 +54,9 @@ export class SideBySide implements AsyncDisposable {
     this.#buildCache = buildCache;
   }
 
-  /** Starts a GitLab without projects, then a modpress. It has to find later pushes on demand. */
-  static async open(): Promise<SideBySide> {
+  /** modpress has to find pushes on demand: there is no webhook, and no sweep after the first. */
+  static async open(office: Office, service: InProcess): Promise<SideBySide> {
     const [goroot, buildCache] = await Promise.all([goEnv('GOROOT'), goEnv('GOCACHE')]);
-    const office = await openOffice();
-    const service = await startInProcess({ ...office.settings, ON_DEMAND: 'on', SWEEP_MINUTES: '1000' });
     return new SideBySide(office, service, goroot, buildCache);
   }
 
@@ -65,8 +66,8 @@ export class SideBySide implements AsyncDisposable {
   }
 
   /**
-   * Creates a project, lets `build` commit and tag, and pushes all branches and tags without a webhook. modpress builds at most
-   * five versions of a project per minute, so tests that need many versions use several projects.
+   * Creates a project, lets `build` commit and tag, and pushes all branches and tags without a webhook. modpress builds at
+   * most five versions of a project per minute, so tests that need many versions use several projects.
    */
   async repository(path: string, build: (tree: WorkTree, module: string) => Promise<void>): Promise<void> {
     const project = await this.gitlab.createProject(path);
@@ -122,11 +123,6 @@ export class SideBySide implements AsyncDisposable {
     await using developers = await this.developers(files);
     return await developers.go(...args);
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.service[Symbol.asyncDispose]();
-    await this.#office[Symbol.asyncDispose]();
-  }
 }
 
 /** Expects that a command has succeeded on both sides with the same outcome. Returns that outcome. */
@@ -137,8 +133,8 @@ export function expectSame({ command, modpress, direct }: Outcomes): Outcome {
 }
 
 /**
- * Expects that a command has failed on both sides, with the same files afterwards. Returns stderr of both sides, whose texts
- * for the same reason differ.
+ * Expects that a command has failed on both sides, with the same files afterwards. Returns stderr of both sides, because
+ * their texts differ for the same reason.
  */
 export function expectFailure({ command, modpress, direct }: Outcomes): {
   readonly modpress: string;

@@ -1,50 +1,74 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, vi } from 'vitest';
 import type { Project } from '../fake-gitlab/stand-in.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { startGo, type Go } from '../proxy/go.ts';
 import { get } from '../proxy/server.ts';
-import { startRedis } from '../services/redis.ts';
+import { test as base } from './fixtures.ts';
 import { startInProcess, type InProcess } from './in-process.ts';
-import { addHook, archiveRequests, library, openOffice, PREFIX, type Office } from './office.ts';
+import { addHook, archiveRequests, library, PREFIX } from './office.ts';
 import { runModpress, type CommandResult } from './service.ts';
 
 const REASON = 'a token was in config.go';
+const SETTINGS = { ON_DEMAND: 'on', SWEEP_MINUTES: '1000' };
 
-let office: Office;
-let service: InProcess;
-let project: Project;
-let tree: WorkTree;
-let module: string;
+/** A module in a separate project, with the published versions v1.0.0 and v1.1.0. */
+interface Library {
+  readonly project: Project;
+  readonly tree: WorkTree;
+  readonly module: string;
+  /** The number of times that a job found a tag to be published or published it. */
+  readonly looks: (tag: string) => number;
+}
+
 let count = 0;
 
-beforeAll(async () => {
-  office = await openOffice({ archiveLimit: 'off' });
-  service = await startInProcess({ ...office.settings, ON_DEMAND: 'on', SWEEP_MINUTES: '1000' });
+const test = base
+  .override('gitlabOptions', { archiveLimit: 'off' })
+  .override('settings', SETTINGS)
+  .extend('lib', async ({ office, service }, { onCleanup }): Promise<Library> => {
+    const project = await office.gitlab.createProject(`platform/lib${++count}`);
+    const { path } = project;
+    const module = `${PREFIX}/${path}`;
+    const tree = await WorkTree.create(project);
+    onCleanup(() => tree.remove());
+    const looks = (tag: string): number =>
+      service.log.filter(
+        (line) =>
+          (line.event === 'tag.published' || line.event === 'tag.known') &&
+          line['tag'] === tag &&
+          line['project'] === path,
+      ).length;
+    await tree.write(library(module, 'one')).commit('First');
+    await tree.tag('v1.0.0');
+    await tree.write({ 'config.go': 'package lib\n' }).commit('Second');
+    await tree.tag('v1.1.0');
+    await tree.push();
+    await vi.waitUntil(() => looks('v1.0.0') + looks('v1.1.0') === 2, { timeout: 20_000 });
+    return { project, tree, module, looks };
+  })
+  /** Runs `modpress withdraw`, by default with the settings of the office. */
+  .extend('run', ({ office }) => {
+    return (args: readonly string[], settings = office.settings): Promise<CommandResult> =>
+      runModpress(['withdraw', ...args], settings);
+  })
+  /** Withdraws v1.1.0. */
+  .extend('withdraw', ({ lib: { module }, run }) => {
+    return (): Promise<CommandResult> => run([`${module}@v1.1.0`, '--reason', REASON]);
+  });
+
+test.beforeAll(async ({ office, service }) => {
   office.gitlab.createGroup('platform');
   await addHook(office.gitlab, '/groups/platform', service.url, { token: 'the secret of the hook' });
 });
-afterAll(async () => {
-  await service?.[Symbol.asyncDispose]();
-  await office?.[Symbol.asyncDispose]();
-});
-/** A separate project with two versions, reported by the webhook. */
-beforeEach(async () => {
-  project = await office.gitlab.createProject(`platform/lib${++count}`);
-  module = `${PREFIX}/${project.path}`;
-  tree = await WorkTree.create(project);
-  await tree.write(library(module, 'one')).commit('First');
-  await tree.tag('v1.0.0');
-  await tree.write({ 'config.go': 'package lib\n' }).commit('Second');
-  await tree.tag('v1.1.0');
-  await tree.push();
-  await vi.waitUntil(() => looks('v1.0.0') + looks('v1.1.0') === 2, { timeout: 20_000 });
-  return () => tree.remove();
-});
 
 describe('after modpress withdraw', () => {
-  test('the go command finds the previous version, and gets the reason for the withdrawn one', async () => {
+  test('the go command finds the previous version, and reports the reason for the withdrawn one', async ({
+    service,
+    lib: { module, tree },
+    withdraw,
+  }) => {
     await using go = await startGo(service.url);
     await succeed(go, 'mod', 'download', `${module}@v1.1.0`);
     expect(await succeed(go, 'list', '-m', '-versions', module)).toBe(`${module} v1.0.0 v1.1.0\n`);
@@ -54,7 +78,7 @@ describe('after modpress withdraw', () => {
       stderr: '',
       stdout: `${module}@v1.1.0 is withdrawn: ${REASON}. Developers who have downloaded it keep it: rotate a leaked secret\n`,
     });
-    await expectGone();
+    await expectGone(service, module);
     // A developer who has the version already keeps it.
     await succeed(go, 'mod', 'download', `${module}@v1.1.0`);
 
@@ -72,9 +96,14 @@ describe('after modpress withdraw', () => {
     }
   });
 
-  test('nothing restores the version: no webhook, no sweep, no moved tag, and no request', async () => {
+  test('nothing restores the version: no webhook, no sweep, no moved tag, and no request', async ({
+    office,
+    service,
+    lib: { project, tree, module, looks },
+    withdraw,
+  }) => {
     await withdraw();
-    await expectGone();
+    await expectGone(service, module);
     office.gitlab.clearRequests();
     await tree.push(':v1.1.0');
     await tree.push('v1.1.0');
@@ -92,7 +121,7 @@ describe('after modpress withdraw', () => {
       )
       .toBeDefined();
 
-    await using swept = await startInProcess({ ...office.settings, ON_DEMAND: 'on', SWEEP_MINUTES: '1000' });
+    await using swept = await startInProcess({ ...office.settings, ...SETTINGS });
     for (const { url } of [service, swept]) {
       for (const file of ['info', 'mod', 'zip'])
         expect((await get(`${url}/${module}/@v/v1.1.0.${file}`)).status, file).toBe(410);
@@ -105,9 +134,14 @@ describe('after modpress withdraw', () => {
     await expect.poll(async () => (await get(`${service.url}/${module}/@latest`)).text).toContain('"Version":"v1.1.1"');
   });
 
-  test('no request gets the version under the new path of a moved project', async () => {
+  test('no request gets the version under the new path of a moved project', async ({
+    office,
+    service,
+    lib: { project, module },
+    withdraw,
+  }) => {
     await withdraw();
-    await office.gitlab.moveProject(project, `platform/moved${count}`);
+    await office.gitlab.moveProject(project, `${project.path}-moved`);
     const moved = `${PREFIX}/${project.path}`;
     const zips = await Promise.all(
       ['v1.0.0', 'v1.1.0'].map((version) => get(`${service.url}/${moved}/@v/${version}.zip`)),
@@ -116,10 +150,14 @@ describe('after modpress withdraw', () => {
     expect(zips[1]?.text).toContain(`${module}@v1.1.0 was withdrawn on `);
   });
 
-  test('with every version withdrawn, there is no latest version, and the error has the reason', async () => {
+  test('with every version withdrawn, there is no latest version, and the error has the reason', async ({
+    service,
+    lib: { module },
+    run,
+  }) => {
     for (const each of ['v1.0.0', 'v1.1.0'])
       expect((await run([`${module}@${each}`, '--reason', REASON])).status).toBe(0);
-    await expectGone();
+    await expectGone(service, module);
     expect(await get(`${service.url}/${module}/@latest`)).toMatchObject({
       status: 404,
       text: expect.stringContaining(`the latest version of ${module}, v1.1.0, was withdrawn, and there is no other`),
@@ -129,7 +167,11 @@ describe('after modpress withdraw', () => {
 });
 
 describe('the command', () => {
-  test('reports its result: nothing left to do, another reason, or a version that is not published', async () => {
+  test('reports that nothing was left to do, that the reason has changed, or that the version was not published', async ({
+    lib: { module },
+    run,
+    withdraw,
+  }) => {
     await withdraw();
     expect((await withdraw()).stdout).toMatch(
       new RegExp(`^${module}@v1.1.0 was withdrawn on [\\d-]+: ${REASON}. Nothing was left to do\n$`),
@@ -146,28 +188,32 @@ describe('the command', () => {
     );
   });
 
-  test.each([
-    ['no version', () => [module, '--reason', REASON], 'has no version: withdraw takes MODULE@VERSION'],
+  test.for<[string, (module: string) => string[], string]>([
+    ['no version', (module) => [module, '--reason', REASON], 'has no version: withdraw takes MODULE@VERSION'],
     [
-      'half a version',
-      () => [`${module}@v1.1`, '--reason', REASON],
+      'an incomplete version',
+      (module) => [`${module}@v1.1`, '--reason', REASON],
       'is not a version: it has to be given in full, as v1.2.3',
     ],
-    ['a version of another major', () => [`${module}/v2@v1.0.0`, '--reason', REASON], 'cannot be a module version'],
-    ['no reason', () => [`${module}@v1.1.0`], '--reason is missing'],
-    ['a blank reason', () => [`${module}@v1.1.0`, '--reason', ' \n'], '--reason is missing'],
+    [
+      'a version of another major',
+      (module) => [`${module}/v2@v1.0.0`, '--reason', REASON],
+      'cannot be a module version',
+    ],
+    ['no reason', (module) => [`${module}@v1.1.0`], '--reason is missing'],
+    ['a blank reason', (module) => [`${module}@v1.1.0`, '--reason', ' \n'], '--reason is missing'],
     [
       'two versions',
-      () => [`${module}@v1.0.0`, `${module}@v1.1.0`, '--reason', REASON],
+      (module) => [`${module}@v1.0.0`, `${module}@v1.1.0`, '--reason', REASON],
       'withdraw takes one MODULE@VERSION',
     ],
     [
-      'a module of others',
+      'a public module',
       () => ['rsc.io/quote@v1.0.0', '--reason', REASON],
       `the store has no files of rsc.io/quote, and it is not a private module: the paths of private modules begin with ${PREFIX}`,
     ],
-  ] as const)('refuses %s with one line and status 2', async (_, args, message) => {
-    const { status, stdout, stderr } = await run(args());
+  ])('refuses %s with one line and status 2', async ([, args, message], { service, lib: { module }, run }) => {
+    const { status, stdout, stderr } = await run(args(module));
     expect([status, stdout, stderr]).toEqual([
       2,
       '',
@@ -177,7 +223,11 @@ describe('the command', () => {
     expect((await get(`${service.url}/${module}/@v/v1.1.0.info`)).status).toBe(200);
   });
 
-  test('needs only the store for a published version, and otherwise reports what it needs', async () => {
+  test('needs only the store for a published version, and otherwise reports what it needs', async ({
+    office,
+    lib: { module },
+    run,
+  }) => {
     const store = { STORE: office.settings['STORE'] ?? '' };
     expect(await run([`${PREFIX}/nobody/knows@v1.0.0`, '--reason', REASON], store)).toMatchObject({
       status: 2,
@@ -186,54 +236,36 @@ describe('the command', () => {
     expect((await run([`${module}@v1.1.0`, '--reason', REASON], store)).status).toBe(0);
   });
 
-  test('does not turn another folder into a store', async () => {
+  test('does not turn another folder into a store', async ({ office, lib: { module }, run }) => {
     const mistyped = join(office.folder, 'mistyped');
     const { status, stderr } = await run([`${module}@v1.1.0`, '--reason', REASON], { STORE: `file:${mistyped}` });
     expect([status, stderr]).toEqual([2, expect.stringContaining('STORE does not name a store')]);
     await expect(access(mistyped)).rejects.toThrow('ENOENT');
   });
 
-  test('takes the lock in Redis; without Redis, it withdraws the version anyway and reports that the withdrawal is not complete', async () => {
-    await using redis = await startRedis({ own: true });
-    expect(
-      (await run([`${module}@v1.0.0`, '--reason', REASON], { ...office.settings, REDIS_URL: redis.url })).status,
-    ).toBe(0);
+  test('takes the lock in Redis; without Redis, it withdraws the version anyway and reports that the withdrawal is not complete', async ({
+    office,
+    service,
+    redis,
+    lib: { module },
+    run,
+  }) => {
+    const settings = { ...office.settings, REDIS_URL: redis.url };
+    expect((await run([`${module}@v1.0.0`, '--reason', REASON], settings)).status).toBe(0);
     await redis.stop();
-    const { status, stderr } = await run([`${module}@v1.1.0`, '--reason', REASON], {
-      ...office.settings,
-      REDIS_URL: redis.url,
-    });
+    const { status, stderr } = await run([`${module}@v1.1.0`, '--reason', REASON], settings);
     expect([status, stderr]).toEqual([
       1,
       expect.stringMatching(
         /^modpress: \S+@v1\.1\.0 is not withdrawn completely: the lock of a version cannot be taken in Redis.*; run the same command again\n$/,
       ),
     ]);
-    await expectGone();
+    await expectGone(service, module);
   });
 });
 
-function withdraw(): Promise<CommandResult> {
-  return run([`${module}@v1.1.0`, '--reason', REASON]);
-}
-
-function run(
-  args: readonly string[],
-  settings: Readonly<Record<string, string>> = office.settings,
-): Promise<CommandResult> {
-  return runModpress(['withdraw', ...args], settings);
-}
-
-/** The number of times that a tag was checked and found to be published already. */
-function looks(tag: string): number {
-  return service.log.filter(
-    ({ event, tag: of, project: path }) =>
-      (event === 'tag.published' || event === 'tag.known') && of === tag && path === project.path,
-  ).length;
-}
-
-/** A file in memory is served for 10 s without reading the store. */
-async function expectGone(): Promise<void> {
+/** Waits until the proxy no longer serves v1.1.0: it serves a file from memory for 10 s without reading the store. */
+async function expectGone(service: InProcess, module: string): Promise<void> {
   for (const file of ['info', 'mod', 'zip']) {
     await expect
       .poll(async () => await get(`${service.url}/${module}/@v/v1.1.0.${file}`), { timeout: 15_000, interval: 500 })
