@@ -14,7 +14,10 @@ import { startRedis, type RedisService } from '../services/redis.ts';
 import { exampleVariables, modpressServices, readCompose } from './compose.ts';
 import { execForm, readStages, type Stage } from './dockerfile.ts';
 
-/** Tests the image without Docker: runs the steps of the Dockerfile in folders, and the services of compose.yaml as processes. */
+/**
+ * Tests the image without Docker: runs the steps of the Dockerfile in folders, and the services of compose.yaml as
+ * processes.
+ */
 
 const root = new URL('../../', import.meta.url);
 const run = promisify(execFile);
@@ -197,8 +200,8 @@ async function portOf(child: ChildProcess): Promise<number> {
   let errors = '';
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
   for await (const line of createInterface(child.stdout)) {
-    const { msg, port } = JSON.parse(line) as { msg?: string; port?: number };
-    if (msg === 'modpress is ready' && port !== undefined) {
+    const { event, port } = JSON.parse(line) as { event?: string; port?: number };
+    if (event === 'service.started' && port !== undefined) {
       child.stdout.resume();
       return port;
     }

@@ -87,9 +87,7 @@ describe.concurrent('a tag is published in the end, and its version is never vis
     expect(watch.absences).toBeGreaterThan(0);
     expect(added.map(({ hits }) => hits)).toEqual(faults.map(({ times }) => times));
     const failures = service.log.filter(({ projectId, attempt }) => projectId === project.id && attempt !== undefined);
-    expect(failures.map(({ msg }) => msg)).toEqual(
-      Array.from({ length: retries }, () => 'the job failed and will be retried'),
-    );
+    expect(failures.map(({ event }) => event)).toEqual(Array.from({ length: retries }, () => 'job.retried'));
     const version = `${module}@v1.0.0`;
     expect(await checksumsThrough(service.url, version)).toEqual(await checksumsDirect(office.gitlab, version));
   });

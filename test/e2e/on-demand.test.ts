@@ -75,7 +75,7 @@ describe('a version that is in GitLab but not in the store', () => {
     await expect
       .poll(
         () =>
-          service.log.filter(({ msg, project: path }) => msg === 'version published' && path === project.path).length,
+          service.log.filter(({ event, project: path }) => event === 'tag.published' && path === project.path).length,
       )
       .toBe(2);
     // When all versions are published, the list costs no further requests.

@@ -76,7 +76,7 @@ describe('the path of a module', () => {
     await watch.published;
     expect((await fetch(`${service.url}/${PREFIX}/platform/hello/@v/list`)).status).toBe(404);
     expect(service.log).toContainEqual(
-      expect.objectContaining({ msg: 'version published', note: expect.stringContaining(`${PREFIX}/platform/hello`) }),
+      expect.objectContaining({ event: 'tag.published', note: expect.stringContaining(`${PREFIX}/platform/hello`) }),
     );
   });
 });

@@ -80,7 +80,7 @@ test('with the defaults, the go command builds with a pushed tag, finds an upgra
   );
   expect(lookups > 0).toBe((await goEnv('GOSUMDB')) !== 'off');
   await modpress.logged('tag.published', { version: 'v1.1.0' });
-  expect(modpress.log.filter(({ msg }) => msg === 'version published')).toHaveLength(2);
+  expect(modpress.log.filter(({ event }) => event === 'tag.published')).toHaveLength(2);
 
   // The folder that modpress has written works as a GOPROXY without modpress.
   const files = join(office.folder, 'data', 'modules');

@@ -82,7 +82,7 @@ export class SideBySide {
    */
   async published(project: string, versions: number, module = `${PREFIX}/${project}`): Promise<void> {
     const done = (): number =>
-      this.service.log.filter(({ msg, project: path }) => msg === 'version published' && path === project).length;
+      this.service.log.filter(({ event, project: path }) => event === 'tag.published' && path === project).length;
     const { status } = await fetch(`${this.service.url}/${module}/@v/list`);
     if (status !== 200) throw new Error(`the response for the list of ${module} is ${status}`);
     const check = (): void => {
