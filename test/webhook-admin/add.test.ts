@@ -1,109 +1,87 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { all, call } from '../fake-gitlab/api-client.ts';
-import { openHookOffice, SECRET, SIGNING, type HookOffice } from './hook-office.ts';
-
-const PUBLIC_URL = '--public-url https://go.example';
-const HOOK_URL = 'https://go.example/-/webhook';
-/** A hook as modpress registers it. */
-const DESIRED = {
-  url: HOOK_URL,
-  push_events: false,
-  tag_push_events: true,
-  enable_ssl_verification: true,
-  token_present: true,
-  signing_token_present: false,
-};
-
-let licensed: HookOffice;
-let count = 0;
-beforeAll(async () => {
-  licensed = await openHookOffice();
-});
-afterAll(() => licensed?.[Symbol.asyncDispose]());
-
-/** Creates a group that no other test uses. */
-function createGroup(office = licensed): string {
-  const name = `group${++count}`;
-  office.gitlab.createGroup(name);
-  return name;
-}
+import { test } from './fixtures.ts';
+import { DESIRED, HOOK_URL, PUBLIC_URL, SECRET, SIGNING } from './hook-office.ts';
 
 describe('a group', () => {
-  test('gets one hook for tags with the secret, and never a second one', async () => {
+  test('gets one hook for tags with the secret, and never a second one', async ({ office, createGroup }) => {
     const name = createGroup();
-    const first = await licensed.hooks(`add ${name} ${PUBLIC_URL}`);
+    const first = await office.hooks(`add ${name} ${PUBLIC_URL}`);
     expect(first).toMatchObject({
       status: 0,
       stderr: '',
       stdout: expect.stringMatching(new RegExp(`^registered group ${name}: hook \\d+\n$`)),
     });
-    expect(await licensed.hooksOf(`/groups/${name}`)).toEqual([expect.objectContaining(DESIRED)]);
+    expect(await office.hooksOf(`/groups/${name}`)).toEqual([expect.objectContaining(DESIRED)]);
 
-    licensed.gitlab.clearRequests();
+    office.gitlab.clearRequests();
     for (const url of [PUBLIC_URL, '--public-url https://GO.example:443/', `--public-url ${HOOK_URL}`]) {
-      expect(await licensed.hooks(`add ${name} ${url}`)).toMatchObject({
+      expect(await office.hooks(`add ${name} ${url}`)).toMatchObject({
         status: 0,
         stderr: '',
         stdout: expect.stringMatching(/^kept group .* is already right; its secret was set again\n$/),
       });
     }
-    expect(licensed.gitlab.requests.filter(({ method }) => method === 'POST')).toEqual([]);
+    expect(office.gitlab.requests.filter(({ method }) => method === 'POST')).toEqual([]);
   });
 
-  test('gets one hook from two commands at the same time', async () => {
+  test('gets one hook from two commands at the same time', async ({ office, createGroup }) => {
     const name = createGroup();
-    const slow = licensed.gitlab.faults.add({
+    const slow = office.gitlab.faults.add({
       path: new RegExp(`/groups/${name}/hooks$`),
       method: 'POST',
       kind: { delayMs: 2_000 },
       times: 2,
     });
     const both = await Promise.all([
-      licensed.hooks(`add ${name} ${PUBLIC_URL}`),
-      licensed.hooks(`add ${name} ${PUBLIC_URL}`),
+      office.hooks(`add ${name} ${PUBLIC_URL}`),
+      office.hooks(`add ${name} ${PUBLIC_URL}`),
     ]);
     expect(slow.hits).toBe(2);
     expect(both.map(({ status }) => status)).toEqual([0, 0]);
-    expect(await licensed.hooksOf(`/groups/${name}`)).toEqual([expect.objectContaining(DESIRED)]);
+    expect(await office.hooksOf(`/groups/${name}`)).toEqual([expect.objectContaining(DESIRED)]);
   });
 
-  test('gets a hook if GITLAB_SCOPE names it, and so does a project', async () => {
+  test('gets a hook if GITLAB_SCOPE names it, and so does a project', async ({ office, createGroup }) => {
     const [name, other] = [createGroup(), createGroup()];
-    const project = await licensed.gitlab.createProject(`${other}/lib`);
-    expect(await licensed.hooks(`add ${PUBLIC_URL}`, { GITLAB_SCOPE: `${name},${other}/lib` })).toMatchObject({
+    const project = await office.gitlab.createProject(`${other}/lib`);
+    expect(await office.hooks(`add ${PUBLIC_URL}`, { GITLAB_SCOPE: `${name},${other}/lib` })).toMatchObject({
       status: 0,
       stderr: '',
     });
-    expect(await licensed.hooksOf(`/groups/${name}`)).toEqual([expect.objectContaining(DESIRED)]);
-    expect(await licensed.hooksOf(`/projects/${project.id}`)).toEqual([expect.objectContaining(DESIRED)]);
-    expect(await licensed.hooksOf(`/groups/${other}`)).toEqual([]);
+    expect(await office.hooksOf(`/groups/${name}`)).toEqual([expect.objectContaining(DESIRED)]);
+    expect(await office.hooksOf(`/projects/${project.id}`)).toEqual([expect.objectContaining(DESIRED)]);
+    expect(await office.hooksOf(`/groups/${other}`)).toEqual([]);
   });
 
-  test('has its hook found on any page of the listing and corrected', async () => {
+  test('has a wrong hook corrected, even if the hook is not on the first page of the list', async ({
+    office,
+    createGroup,
+  }) => {
     const name = createGroup();
     for (let index = 0; index < 120; index++)
-      await licensed.register(`/groups/${name}`, { url: `https://other${index}.example/-/webhook`, token: 'x' });
-    const existing = await licensed.register(`/groups/${name}`, {
+      await office.register(`/groups/${name}`, { url: `https://other${index}.example/-/webhook`, token: 'x' });
+    const existing = await office.register(`/groups/${name}`, {
       url: `${HOOK_URL}/`,
       enable_ssl_verification: false,
     });
-    const { status, stdout } = await licensed.hooks(`add ${name} ${PUBLIC_URL}`);
+    const { status, stdout } = await office.hooks(`add ${name} ${PUBLIC_URL}`);
     expect([status, stdout]).toEqual([
       0,
       `changed group ${name}: hook ${existing.id}: push_events should be false, tag_push_events should be true, enable_ssl_verification should be true, token is not set\n`,
     ]);
-    expect((await call(licensed.gitlab, `/groups/${name}/hooks/${existing.id}`)).json).toMatchObject({
+    expect((await call(office.gitlab, `/groups/${name}/hooks/${existing.id}`)).json).toMatchObject({
       ...DESIRED,
       url: existing.url,
     });
-    expect((await all(licensed.gitlab, `/groups/${name}/hooks`)).items).toHaveLength(121);
-    expect((await licensed.hooks(`add ${name} ${PUBLIC_URL}`)).stdout).toMatch(/^kept/);
+    expect((await all(office.gitlab, `/groups/${name}/hooks`)).items).toHaveLength(121);
+    expect((await office.hooks(`add ${name} ${PUBLIC_URL}`)).stdout).toMatch(/^kept/);
   });
 
-  test('covers the projects and groups below it', async () => {
+  test('covers the projects and groups below it', async ({ office, createGroup }) => {
     const name = createGroup();
-    const project = await licensed.gitlab.createProject(`${name}/sub/lib`);
-    const { status, stdout } = await licensed.hooks(`add ${project.path} ${name}/sub ${name} ${PUBLIC_URL}`);
+    const project = await office.gitlab.createProject(`${name}/sub/lib`);
+    const { status, stdout } = await office.hooks(`add ${project.path} ${name}/sub ${name} ${PUBLIC_URL}`);
     expect(status).toBe(0);
     expect(stdout.split('\n').toSorted()).toEqual([
       '',
@@ -112,53 +90,53 @@ describe('a group', () => {
       expect.stringContaining(`registered group ${name}: hook`),
     ]);
 
-    const later = await licensed.hooks(`add ${project.path} ${PUBLIC_URL}`);
+    const later = await office.hooks(`add ${project.path} ${PUBLIC_URL}`);
     expect(later.stdout).toContain(`covered project ${project.path}: the hook of group ${name}`);
-    expect(await licensed.hooksOf(`/projects/${project.id}`)).toEqual([]);
-    expect(await licensed.hooksOf(`/groups/${name}%2Fsub`)).toEqual([]);
+    expect(await office.hooksOf(`/projects/${project.id}`)).toEqual([]);
+    expect(await office.hooksOf(`/groups/${name}%2Fsub`)).toEqual([]);
   });
 });
 
 describe('secrets', () => {
-  test('are the first value of each setting', async () => {
+  test('are the first value of each setting', async ({ office, createGroup }) => {
     const name = createGroup();
-    await licensed.hooks(`add ${name} ${PUBLIC_URL}`, {
+    await office.hooks(`add ${name} ${PUBLIC_URL}`, {
       WEBHOOK_TOKEN: `${SECRET},older`,
       WEBHOOK_SIGNING_TOKEN: `${SIGNING},${SIGNING}`,
     });
-    expect(await licensed.hooksOf(`/groups/${name}`)).toEqual([
+    expect(await office.hooksOf(`/groups/${name}`)).toEqual([
       expect.objectContaining({ ...DESIRED, signing_token_present: true }),
     ]);
   });
 
-  test('are set again where GitLab does not report whether they are set', async () => {
+  test('are set again where GitLab does not report whether they are set', async ({ office, createGroup }) => {
     const name = createGroup();
-    const { id } = await licensed.register(`/groups/${name}`, {
+    const { id } = await office.register(`/groups/${name}`, {
       url: HOOK_URL,
       push_events: false,
       tag_push_events: true,
     });
     const before19 = { id, url: HOOK_URL, push_events: false, tag_push_events: true, enable_ssl_verification: true };
-    licensed.gitlab.faults.add({
+    office.gitlab.faults.add({
       path: new RegExp(`/groups/${name}/hooks\\?`),
       kind: { status: 200, body: [before19] },
     });
-    expect(await licensed.hooks(`add ${name} ${PUBLIC_URL}`)).toMatchObject({
+    expect(await office.hooks(`add ${name} ${PUBLIC_URL}`)).toMatchObject({
       status: 0,
       stdout: `kept group ${name}: hook ${id} is already right; its secret was set again\n`,
     });
-    expect(await licensed.hooksOf(`/groups/${name}`)).toEqual([expect.objectContaining(DESIRED)]);
+    expect(await office.hooksOf(`/groups/${name}`)).toEqual([expect.objectContaining(DESIRED)]);
   });
 
-  test('that GitLab ignores are reported', async () => {
+  test('that GitLab ignores are reported', async ({ office, createGroup }) => {
     const name = createGroup();
-    // A GitLab before 19.0 does not know the parameter, and its response does not mention it.
-    licensed.gitlab.faults.add({
+    // A GitLab before 19.0 does not have the parameter, and its response does not contain it.
+    office.gitlab.faults.add({
       path: new RegExp(`/groups/${name}/hooks$`),
       method: 'POST',
       kind: { status: 201, body: { id: 999, url: HOOK_URL, push_events: false, tag_push_events: true } },
     });
-    const { status, stderr } = await licensed.hooks(`add ${name} ${PUBLIC_URL}`, {
+    const { status, stderr } = await office.hooks(`add ${name} ${PUBLIC_URL}`, {
       WEBHOOK_TOKEN: '',
       WEBHOOK_SIGNING_TOKEN: SIGNING,
     });
@@ -167,65 +145,29 @@ describe('secrets', () => {
       `modpress: group ${name}: this GitLab ignores signing tokens (they need GitLab 19.0), so the service will refuse every delivery: set WEBHOOK_TOKEN\n`,
     ]);
     expect(
-      (await licensed.hooks(`add ${name} ${PUBLIC_URL}`, { WEBHOOK_TOKEN: '', WEBHOOK_SIGNING_TOKEN: SIGNING })).status,
+      (await office.hooks(`add ${name} ${PUBLIC_URL}`, { WEBHOOK_TOKEN: '', WEBHOOK_SIGNING_TOKEN: SIGNING })).status,
     ).toBe(0);
   });
 });
 
-test('--system registers only the system hook, once', async () => {
-  const admin = { GITLAB_TOKEN: licensed.gitlab.rootToken, GITLAB_SCOPE: 'not/there' };
+test('--system registers only the system hook, once', async ({ office }) => {
+  const admin = { GITLAB_TOKEN: office.gitlab.rootToken, GITLAB_SCOPE: 'not/there' };
   const system = { ...DESIRED, repository_update_events: true, merge_requests_events: false };
-  expect(await licensed.hooks(`add --system ${PUBLIC_URL}`, admin)).toMatchObject({
+  expect(await office.hooks(`add --system ${PUBLIC_URL}`, admin)).toMatchObject({
     status: 0,
     stderr: '',
     stdout: expect.stringMatching(/^registered system hook: hook \d+\n$/),
   });
-  expect((await licensed.hooks(`add --system ${PUBLIC_URL}`, admin)).stdout).toMatch(/^kept system hook/);
-  expect(await licensed.hooksOf('')).toEqual([expect.objectContaining(system)]);
-  expect(await licensed.hooks(`check --system ${PUBLIC_URL}`, admin)).toMatchObject({
+  expect((await office.hooks(`add --system ${PUBLIC_URL}`, admin)).stdout).toMatch(/^kept system hook/);
+  expect(await office.hooksOf('')).toEqual([expect.objectContaining(system)]);
+  expect(await office.hooks(`check --system ${PUBLIC_URL}`, admin)).toMatchObject({
     status: 0,
     stdout: expect.stringMatching(/^ok system hook: hook \d+: enabled; not tested: GitLab does not report/),
   });
 });
 
-describe.each([
-  [false, "GitLab's licence has no group hooks"],
-  ['community', 'this edition of GitLab has no group hooks'],
-] as const)('where groups have no hooks (%s)', (groupHooks, why) => {
-  let office: HookOffice;
-  beforeAll(async () => {
-    office = await openHookOffice({ groupHooks });
-  });
-  afterAll(() => office?.[Symbol.asyncDispose]());
-
-  test('each project of the group and its subgroups gets one, except archived ones', async () => {
-    const name = createGroup(office);
-    const paths = Array.from({ length: 25 }, (_, index) => `${name}/${index % 2 ? 'sub/' : ''}lib${index}`);
-    const projects = await Promise.all(paths.map((path) => office.gitlab.createProject(path)));
-    const archived = await office.gitlab.createProject(`${name}/old`, { archived: true });
-    const { status, stdout, stderr } = await office.hooks(`add ${name} ${name}/sub ${paths[3]} ${PUBLIC_URL}`);
-    expect([status, stderr.split('\n')[0]]).toEqual([
-      0,
-      `modpress: group ${name}: ${why}, so each of its 25 projects needs its own hook`,
-    ]);
-    expect(stdout.match(/^registered project /gm)).toHaveLength(25);
-    for (const { id } of projects)
-      expect(await office.hooksOf(`/projects/${id}`)).toEqual([expect.objectContaining(DESIRED)]);
-    expect(await office.hooksOf(`/projects/${archived.id}`)).toEqual([]);
-    expect((await office.hooks(`add ${name} ${PUBLIC_URL}`)).stdout.match(/^kept project /gm)).toHaveLength(25);
-  });
-
-  test('an administrator needs no membership', async () => {
-    const project = await office.gitlab.createProject(`${createGroup(office)}/lib`);
-    const { status } = await office.hooks(`add ${project.path.split('/')[0]} ${PUBLIC_URL}`, {
-      GITLAB_TOKEN: office.gitlab.rootToken,
-    });
-    expect([status, (await office.hooksOf(`/projects/${project.id}`)).length]).toEqual([0, 1]);
-  });
-});
-
 describe('reports what GitLab does not allow in one line with status 1, and registers nothing', () => {
-  test.each([
+  test.for([
     [
       'a token without the scope',
       { scopes: ['read_api'] },
@@ -236,20 +178,20 @@ describe('reports what GitLab does not allow in one line with status 1, and regi
       { scopes: ['api'], role: 'reporter' },
       'group GROUP: GITLAB_TOKEN is not allowed to do this (403): it needs the role Owner of the group; or name its projects, for which Maintainer is enough',
     ],
-  ] as const)('%s', async (_, token, line) => {
+  ] as const)('%s', async ([, token, line], { office, createGroup }) => {
     const name = createGroup();
-    const { status, stdout, stderr } = await licensed.hooks(`add ${name} ${PUBLIC_URL}`, {
-      GITLAB_TOKEN: licensed.gitlab.createToken(token),
+    const { status, stdout, stderr } = await office.hooks(`add ${name} ${PUBLIC_URL}`, {
+      GITLAB_TOKEN: office.gitlab.createToken(token),
     });
     expect([status, stdout, stderr]).toEqual([1, '', `modpress: ${line.replace('GROUP', name)}\n`]);
-    expect(await licensed.hooksOf(`/groups/${name}`)).toEqual([]);
+    expect(await office.hooksOf(`/groups/${name}`)).toEqual([]);
   });
 
-  test('a role too low for a project, after a group with a sufficient role', async () => {
+  test('a role too low for a project, after a group with a sufficient role', async ({ office, createGroup }) => {
     const name = createGroup();
-    const project = await licensed.gitlab.createProject(`${createGroup()}/lib`, { visibility: 'public' });
-    const token = licensed.gitlab.createToken({ scopes: ['api'], projects: [name] });
-    const { status, stdout, stderr } = await licensed.hooks(`add ${name} ${project.path} ${PUBLIC_URL}`, {
+    const project = await office.gitlab.createProject(`${createGroup()}/lib`, { visibility: 'public' });
+    const token = office.gitlab.createToken({ scopes: ['api'], projects: [name] });
+    const { status, stdout, stderr } = await office.hooks(`add ${name} ${project.path} ${PUBLIC_URL}`, {
       GITLAB_TOKEN: token,
     });
     expect([status, stdout, stderr]).toEqual([
@@ -257,11 +199,11 @@ describe('reports what GitLab does not allow in one line with status 1, and regi
       '',
       `modpress: project ${project.path}: GITLAB_TOKEN is not allowed to do this (403): it needs the role Maintainer of the project\n`,
     ]);
-    expect(await licensed.hooksOf(`/groups/${name}`)).toEqual([]);
+    expect(await office.hooksOf(`/groups/${name}`)).toEqual([]);
   });
 
-  test('a token that is not of an administrator', async () => {
-    expect(await licensed.hooks(`add --system ${PUBLIC_URL}`)).toMatchObject({
+  test('the token of a user who is not an administrator', async ({ office }) => {
+    expect(await office.hooks(`add --system ${PUBLIC_URL}`)).toMatchObject({
       status: 1,
       stdout: '',
       stderr:
@@ -269,8 +211,8 @@ describe('reports what GitLab does not allow in one line with status 1, and regi
     });
   });
 
-  test('an unknown token', async () => {
-    const { status, stderr } = await licensed.hooks(`add ${createGroup()} ${PUBLIC_URL}`, {
+  test('an unknown token', async ({ office, createGroup }) => {
+    const { status, stderr } = await office.hooks(`add ${createGroup()} ${PUBLIC_URL}`, {
       GITLAB_TOKEN: 'glpat-wrong',
     });
     expect([status, stderr]).toEqual([
@@ -279,17 +221,17 @@ describe('reports what GitLab does not allow in one line with status 1, and regi
     ]);
   });
 
-  test('an address that GitLab refuses for one project only', async () => {
+  test('an address that GitLab refuses for one project only', async ({ office, createGroup }) => {
     const [refused, accepted] = [
-      await licensed.gitlab.createProject(`${createGroup()}/lib`),
-      await licensed.gitlab.createProject(`${createGroup()}/lib`),
+      await office.gitlab.createProject(`${createGroup()}/lib`),
+      await office.gitlab.createProject(`${createGroup()}/lib`),
     ];
-    licensed.gitlab.faults.add({
+    office.gitlab.faults.add({
       path: new RegExp(`/projects/${refused.id}/hooks$`),
       method: 'POST',
       kind: { status: 422, body: { error: 'Invalid url given' } },
     });
-    const { status, stdout, stderr } = await licensed.hooks(`add ${refused.path} ${accepted.path} ${PUBLIC_URL}`);
+    const { status, stdout, stderr } = await office.hooks(`add ${refused.path} ${accepted.path} ${PUBLIC_URL}`);
     expect([status, stderr]).toEqual([
       1,
       `modpress: project ${refused.path}: GitLab answered 422: Invalid url given\n`,
@@ -297,21 +239,21 @@ describe('reports what GitLab does not allow in one line with status 1, and regi
     expect(stdout).toMatch(new RegExp(`^registered project ${accepted.path}: hook \\d+\n$`));
   });
 
-  test('a GitLab that is down', async () => {
+  test('a GitLab that is down', async ({ office, createGroup }) => {
     const name = createGroup();
-    licensed.gitlab.faults.add({
+    office.gitlab.faults.add({
       path: new RegExp(`/groups/${name}/hooks$`),
       method: 'POST',
       kind: { status: 503, body: 'down' },
     });
-    const { status, stdout, stderr } = await licensed.hooks(`add ${name} ${PUBLIC_URL}`);
+    const { status, stdout, stderr } = await office.hooks(`add ${name} ${PUBLIC_URL}`);
     expect([status, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^modpress: GitLab answered 503 for .*; run the command again when GitLab works\n$/);
   });
 });
 
 describe('reports a wrong call in one line with status 2', () => {
-  test.each([
+  test.for([
     ['no command', PUBLIC_URL, 'hooks takes add or check'],
     ['no target', `add ${PUBLIC_URL}`, 'no group or project is given'],
     ['no address', 'add some', '--public-url is missing'],
@@ -324,21 +266,21 @@ describe('reports a wrong call in one line with status 2', () => {
     ['--repair of add', `add some --repair ${PUBLIC_URL}`, '--repair and --json are options of hooks check only'],
     ['an unknown option', `add some --sistem ${PUBLIC_URL}`, "Unknown option '--sistem'"],
     ['an unknown target', `add no/such/group ${PUBLIC_URL}`, 'no/such/group: GitLab has no such group or project'],
-  ])('%s', async (_, args, message) => {
-    const { status, stdout, stderr } = await licensed.hooks(args);
+  ] as const)('%s', async ([, args, message], { office }) => {
+    const { status, stdout, stderr } = await office.hooks(args);
     expect(stderr).toContain(`modpress: ${message}`);
     expect(stderr.split('\n').slice(1)).toEqual(['modpress: see modpress hooks --help', '']);
     expect([status, stdout]).toEqual([2, '']);
   });
 
-  test('registers nothing if one of the targets is unknown', async () => {
+  test('registers nothing if one of the targets is unknown', async ({ office, createGroup }) => {
     const name = createGroup();
-    expect((await licensed.hooks(`add ${name} ${name}/none ${PUBLIC_URL}`)).status).toBe(2);
-    expect(await licensed.hooksOf(`/groups/${name}`)).toEqual([]);
+    expect((await office.hooks(`add ${name} ${name}/none ${PUBLIC_URL}`)).status).toBe(2);
+    expect(await office.hooksOf(`/groups/${name}`)).toEqual([]);
   });
 
-  test('missing settings, one line each', async () => {
-    const { status, stderr } = await licensed.hooks(`add some ${PUBLIC_URL}`, {
+  test('missing settings, one line each', async ({ office }) => {
+    const { status, stderr } = await office.hooks(`add some ${PUBLIC_URL}`, {
       GITLAB_URL: '',
       GITLAB_TOKEN: '',
       WEBHOOK_TOKEN: '',
@@ -350,8 +292,8 @@ describe('reports a wrong call in one line with status 2', () => {
   });
 });
 
-test('--help explains it', async () => {
-  const { status, stdout } = await licensed.hooks('--help');
+test('--help explains the commands, the options and the exit status', async ({ office }) => {
+  const { status, stdout } = await office.hooks('--help');
   expect(status).toBe(0);
   for (const word of [
     'add',

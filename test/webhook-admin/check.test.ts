@@ -1,40 +1,74 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { call } from '../fake-gitlab/api-client.ts';
 import type { Project } from '../fake-gitlab/stand-in.ts';
-import { startWebhookReceiver, type WebhookReceiver } from '../fake-gitlab/webhook-receiver.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
-import { openHookOffice, SECRET, type HookOffice, type ShownHook } from './hook-office.ts';
+import { test as base } from './fixtures.ts';
+import { SECRET, type ShownHook } from './hook-office.ts';
 
 const SETTINGS = { push_events: false, tag_push_events: true, token: SECRET };
 
-let office: HookOffice;
-let receiver: WebhookReceiver;
-/** Each test has a group of its own, with a project that has a commit. */
-let group: string;
-let project: Project;
-let tree: WorkTree;
-let count = 0;
+/** A group that no other test uses, with one project that has a commit. */
+interface Library {
+  readonly group: string;
+  readonly project: Project;
+  readonly tree: WorkTree;
+}
 
-beforeAll(async () => {
-  office = await openHookOffice();
-});
-afterAll(() => office?.[Symbol.asyncDispose]());
-beforeEach(async () => {
-  receiver = await startWebhookReceiver();
-  group = `checked${++count}`;
-  project = await office.gitlab.createProject(`${group}/lib`);
-  tree = await WorkTree.create(project);
-  await tree.write({ 'go.mod': 'module m\n' }).commit('First');
-  await tree.push();
-  return async () => {
-    await tree.remove();
-    await receiver[Symbol.asyncDispose]();
-    office.gitlab.faults.clear();
-  };
-});
+const test = base
+  /** The address of the service whose hooks are checked. `receiver` is this service. */
+  .extend('serviceUrl', ({ receiver }) => new URL(receiver.url).origin)
+  .extend('lib', async ({ gitlab, createGroup }, { onCleanup }): Promise<Library> => {
+    const group = createGroup();
+    const project = await gitlab.createProject(`${group}/lib`);
+    const tree = await WorkTree.create(project);
+    onCleanup(() => tree.remove());
+    await tree.write({ 'go.mod': 'module m\n' }).commit('First');
+    await tree.push();
+    return { group, project, tree };
+  })
+  /** Runs `modpress hooks check` for the group, with further arguments. */
+  .extend('check', ({ office, lib: { group }, serviceUrl }) => {
+    return (args = '', settings: Readonly<Record<string, string>> = {}) =>
+      office.hooks(`check ${group} --public-url ${serviceUrl}${args === '' ? '' : ` ${args}`}`, settings);
+  })
+  /** Registers the hook of the group as modpress would, except for the given settings. */
+  .extend('register', ({ office, lib: { group }, serviceUrl }) => {
+    return (settings: object = {}) =>
+      office.register(`/groups/${group}`, { ...SETTINGS, ...settings, url: `${serviceUrl}/-/webhook` });
+  })
+  /** Reads the hook of the group. */
+  .extend('currentHook', ({ office, lib: { group } }) => {
+    return async (): Promise<ShownHook> => {
+      const [found] = await office.hooksOf(`/groups/${group}`);
+      if (found === undefined) throw new Error(`group ${group} has no hook`);
+      return found;
+    };
+  })
+  /** Pushes a new tag, and waits until GitLab has called the hook. */
+  .extend('pushTag', ({ gitlab, lib: { tree } }) => {
+    return async (tag: string): Promise<void> => {
+      await tree.tag(tag);
+      await tree.push(tag);
+      await gitlab.settled();
+    };
+  })
+  /** Makes GitLab disable the hook by four failures in a row. */
+  .extend('disable', ({ receiver, pushTag }) => {
+    return async (): Promise<void> => {
+      receiver.status = 503;
+      for (const tag of ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0']) await pushTag(tag);
+    };
+  });
+
+test.afterEach(({ gitlab }) => gitlab.faults.clear());
 
 describe('check', () => {
-  test('prints one line and ends with status 0 for a hook that works', async () => {
+  test('prints one line and ends with status 0 for a hook that works', async ({
+    receiver,
+    lib: { group },
+    check,
+    register,
+  }) => {
     const { id } = await register();
     expect(await check()).toEqual({
       status: 0,
@@ -45,7 +79,7 @@ describe('check', () => {
     expect(receiver.received[0]?.headers['x-gitlab-event']).toBe('Tag Push Hook');
   });
 
-  test('reports a missing hook', async () => {
+  test('reports a missing hook', async ({ lib: { group }, check }) => {
     expect(await check()).toEqual({
       status: 1,
       stderr: '',
@@ -53,7 +87,12 @@ describe('check', () => {
     });
   });
 
-  test('reports the results of the last deliveries, and the time of the last failure', async () => {
+  test('reports the results of the last deliveries, and the time of the last failure', async ({
+    receiver,
+    check,
+    register,
+    pushTag,
+  }) => {
     await register();
     await pushTag('v1.0.0');
     receiver.status = 503;
@@ -64,7 +103,7 @@ describe('check', () => {
     );
   });
 
-  test('reports a wrong secret', async () => {
+  test('reports a wrong secret', async ({ receiver, check, register }) => {
     await register();
     receiver.status = 401;
     expect(await check()).toMatchObject({
@@ -73,7 +112,13 @@ describe('check', () => {
     });
   });
 
-  test('reports a service that cannot be reached, and one that answers with an error', async () => {
+  test('reports a service that cannot be reached, and one that answers with an error', async ({
+    office,
+    receiver,
+    lib: { group },
+    check,
+    register,
+  }) => {
     await register();
     receiver.status = 503;
     expect(await check()).toMatchObject({
@@ -88,7 +133,7 @@ describe('check', () => {
     });
   });
 
-  test('reports a wrong setting', async () => {
+  test('reports a wrong setting', async ({ check, register }) => {
     await register({ tag_push_events: false, token: '' });
     expect(await check()).toMatchObject({
       status: 1,
@@ -96,7 +141,13 @@ describe('check', () => {
     });
   });
 
-  test('does not test a disabled hook, because a test could enable it', async () => {
+  test('does not test a disabled hook, because a test could enable it', async ({
+    receiver,
+    check,
+    register,
+    currentHook,
+    disable,
+  }) => {
     await register();
     await disable();
     const { status, stdout } = await check();
@@ -107,9 +158,9 @@ describe('check', () => {
     expect(await currentHook()).toMatchObject({ alert_status: 'temporarily_disabled' });
   });
 
-  test('reports a hook that is disabled for good', async () => {
+  test('reports a hook that is disabled permanently', async ({ gitlab, lib: { group }, check, register }) => {
     const shown = await register();
-    office.gitlab.faults.add({
+    gitlab.faults.add({
       path: new RegExp(`/groups/${group}/hooks\\?`),
       kind: { status: 200, body: [{ ...shown, alert_status: 'disabled' }] },
     });
@@ -119,21 +170,31 @@ describe('check', () => {
     });
   });
 
-  test('ends with status 1 if GitLab allows no more tests in this minute', async () => {
+  test('ends with status 1 if GitLab allows no more tests in this minute', async ({
+    gitlab,
+    lib: { group },
+    check,
+    register,
+  }) => {
     const { id } = await register();
-    const token = office.gitlab.createToken({ scopes: ['api'] });
+    const token = gitlab.createToken({ scopes: ['api'] });
     for (let index = 0; index < 5; index++)
-      await call(office.gitlab, `/groups/${group}/hooks/${id}/test/tag_push_events`, { method: 'POST', token });
+      await call(gitlab, `/groups/${group}/hooks/${id}/test/tag_push_events`, { method: 'POST', token });
     expect(await check('', { GITLAB_TOKEN: token })).toMatchObject({
       status: 1,
       stdout: expect.stringContaining('not tested: GitLab allows 5 tests a minute'),
     });
   });
 
-  test('finds nothing wrong with a project without commits, which GitLab cannot test', async () => {
-    const empty = await office.gitlab.createProject(`empty${count}/lib`);
-    await office.register(`/projects/${empty.id}`, { ...SETTINGS, url: `${serviceUrl()}/-/webhook` });
-    expect(await office.hooks(`check ${empty.path} --public-url ${serviceUrl()}`)).toMatchObject({
+  test('finds nothing wrong with a project without commits, which GitLab cannot test', async ({
+    gitlab,
+    office,
+    createGroup,
+    serviceUrl,
+  }) => {
+    const empty = await gitlab.createProject(`${createGroup()}/lib`);
+    await office.register(`/projects/${empty.id}`, { ...SETTINGS, url: `${serviceUrl}/-/webhook` });
+    expect(await office.hooks(`check ${empty.path} --public-url ${serviceUrl}`)).toMatchObject({
       status: 0,
       stdout: expect.stringMatching(
         /^ok project .*not tested: GitLab says: Ensure the project has at least one commit/,
@@ -141,9 +202,15 @@ describe('check', () => {
     });
   });
 
-  test('checks the hook of the group that covers a project', async () => {
+  test('checks the hook of the group that covers a project', async ({
+    office,
+    receiver,
+    serviceUrl,
+    lib: { group, project },
+    register,
+  }) => {
     await register();
-    const { status, stdout } = await office.hooks(`check ${project.path} --public-url ${serviceUrl()}`);
+    const { status, stdout } = await office.hooks(`check ${project.path} --public-url ${serviceUrl}`);
     expect([status, stdout]).toEqual([
       0,
       expect.stringMatching(
@@ -153,10 +220,10 @@ describe('check', () => {
       ),
     ]);
     receiver.status = 503;
-    expect((await office.hooks(`check ${project.path} --public-url ${serviceUrl()}`)).status).toBe(1);
+    expect((await office.hooks(`check ${project.path} --public-url ${serviceUrl}`)).status).toBe(1);
   });
 
-  test('--json prints one object a line', async () => {
+  test('--json prints one object per line', async ({ receiver, lib: { group, project }, check, register, pushTag }) => {
     const { id } = await register();
     receiver.status = 503;
     await pushTag('v1.0.0');
@@ -185,7 +252,7 @@ describe('check', () => {
 });
 
 describe('check --repair', () => {
-  test('registers a missing hook', async () => {
+  test('registers a missing hook', async ({ check }) => {
     expect(await check('--repair')).toMatchObject({
       status: 0,
       stdout: expect.stringMatching(/^ok group .*: hook \d+: repaired \(registered\); enabled; reaches the service/),
@@ -193,26 +260,34 @@ describe('check --repair', () => {
     expect((await check()).status).toBe(0);
   });
 
-  test('changes nothing for a hook that works', async () => {
+  test('changes nothing for a hook that works', async ({ gitlab, check, register }) => {
     await register();
-    office.gitlab.clearRequests();
+    gitlab.clearRequests();
     expect((await check('--repair')).stdout).not.toContain('repaired');
-    expect(office.gitlab.requests.filter(({ method }) => method !== 'GET').map(({ path }) => path)).toEqual([
+    expect(gitlab.requests.filter(({ method }) => method !== 'GET').map(({ path }) => path)).toEqual([
       expect.stringMatching(/\/test\/tag_push_events$/),
     ]);
   });
 
-  test('sets the settings and the secret again', async () => {
+  test('sets the settings and the secret again', async ({ receiver, check, register, pushTag }) => {
     await register({ token: 'an old one', tag_push_events: false });
     expect((await check('--repair')).stdout).toMatch(/repaired \(settings and secret set again\)/);
     await pushTag('v1.0.0');
     expect(receiver.received.at(-1)?.headers['x-gitlab-token']).toBe(SECRET);
   });
 
-  test('does not replace a secret that the service still accepts after a rotation: hooks add does', async () => {
+  test('does not replace a secret that the service still accepts after a rotation, but hooks add does', async ({
+    office,
+    receiver,
+    serviceUrl,
+    lib: { group },
+    check,
+    register,
+    pushTag,
+  }) => {
     await register({ token: 'an old one' });
     expect((await check('--repair')).stdout).not.toContain('repaired');
-    const added = await office.hooks(`add ${group} --public-url ${new URL(receiver.url).origin}`, {
+    const added = await office.hooks(`add ${group} --public-url ${serviceUrl}`, {
       WEBHOOK_TOKEN: `${SECRET},an old one`,
     });
     expect(added).toMatchObject({
@@ -223,7 +298,13 @@ describe('check --repair', () => {
     expect(receiver.received.at(-1)?.headers['x-gitlab-token']).toBe(SECRET);
   });
 
-  test('enables the hook and sends five failed deliveries again; the sweep finds the other tags', async () => {
+  test('enables the hook and sends five failed deliveries again; the sweep finds the other tags', async ({
+    receiver,
+    check,
+    register,
+    currentHook,
+    pushTag,
+  }) => {
     await register();
     // GitLab disables a hook after four failures in a row. The success in between delays that.
     for (const [minor, status] of [503, 503, 503, 200, 503, 503, 503, 503].entries()) {
@@ -250,7 +331,7 @@ describe('check --repair', () => {
     expect((await check('--repair')).stdout).not.toContain('sent again');
   });
 
-  test('reports what is still wrong after the repair', async () => {
+  test('reports what is still wrong after the repair', async ({ check, register, disable }) => {
     await register();
     await disable();
     expect(await check('--repair')).toMatchObject({
@@ -259,35 +340,3 @@ describe('check --repair', () => {
     });
   });
 });
-
-function serviceUrl(): string {
-  return new URL(receiver.url).origin;
-}
-
-/** Runs `modpress hooks check` for the group, with further arguments. */
-function check(args = '', settings: Readonly<Record<string, string>> = {}) {
-  return office.hooks(`check ${group} --public-url ${serviceUrl()}${args === '' ? '' : ` ${args}`}`, settings);
-}
-
-/** Registers the hook of the group as modpress would, except for the given settings. */
-function register(settings: object = {}): Promise<ShownHook> {
-  return office.register(`/groups/${group}`, { ...SETTINGS, ...settings, url: `${serviceUrl()}/-/webhook` });
-}
-
-async function currentHook(): Promise<ShownHook> {
-  const [found] = await office.hooksOf(`/groups/${group}`);
-  if (found === undefined) throw new Error(`group ${group} has no hook`);
-  return found;
-}
-
-async function pushTag(...tags: string[]): Promise<void> {
-  await tree.tag(tags);
-  await tree.push(...tags);
-  await office.gitlab.settled();
-}
-
-/** Makes GitLab disable the hook by four failures in a row. */
-async function disable(): Promise<void> {
-  receiver.status = 503;
-  for (const tag of ['v1.0.0', 'v1.1.0', 'v1.2.0', 'v1.3.0']) await pushTag(tag);
-}

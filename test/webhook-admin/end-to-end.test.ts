@@ -1,29 +1,35 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { startInProcess, type InProcess } from '../e2e/in-process.ts';
-import { library, openOffice, PREFIX, pushTags, type Office } from '../e2e/office.ts';
+import { expect, vi } from 'vitest';
+import { test as base } from '../e2e/fixtures.ts';
+import { library, PREFIX, pushTags } from '../e2e/office.ts';
 import { runModpress, type CommandResult } from '../e2e/service.ts';
 import { call } from '../fake-gitlab/api-client.ts';
-import type { Project } from '../fake-gitlab/stand-in.ts';
 import { get } from '../proxy/server.ts';
 
-let office: Office;
-let service: InProcess;
-let project: Project;
-let module: string;
-
-beforeAll(async () => {
-  office = await openOffice({ archiveLimit: 'off' });
-  project = await office.gitlab.createProject('platform/lib');
-  module = `${PREFIX}/${project.path}`;
+const test = base
+  .override('gitlabOptions', { archiveLimit: 'off' })
   // With such rare sweeps, only a webhook can report a tag.
-  service = await startInProcess({ ...office.settings, SWEEP_MINUTES: '1000' });
-});
-afterAll(async () => {
-  await service?.[Symbol.asyncDispose]();
-  await office?.[Symbol.asyncDispose]();
-});
+  .override('settings', { SWEEP_MINUTES: '1000' })
+  /** Runs `modpress hooks` for the group platform. */
+  .extend('hooks', ({ office, service }) => {
+    return (command: 'add' | 'check', ...args: readonly string[]): Promise<CommandResult> => {
+      const { GITLAB_URL = '', GITLAB_RATE = '', WEBHOOK_TOKEN = '' } = office.settings;
+      const GITLAB_TOKEN = office.gitlab.createToken({ scopes: ['api'] });
+      const settings = { GITLAB_URL, GITLAB_RATE, WEBHOOK_TOKEN, GITLAB_TOKEN, GITLAB_SCOPE: 'platform' };
+      return runModpress(['hooks', command, '--public-url', service.url, ...args], settings);
+    };
+  });
 
-test('hooks add has pushed tags published, and hooks check --repair restores a disabled hook without losing a tag', async () => {
+test('hooks add has pushed tags published, and hooks check --repair restores a disabled hook without losing a tag', async ({
+  office,
+  service,
+  hooks,
+}) => {
+  const project = await office.gitlab.createProject('platform/lib');
+  const module = `${PREFIX}/${project.path}`;
+  const waitUntilPublished = (version: string): Promise<boolean> =>
+    vi.waitUntil(async () => (await get(`${service.url}/${module}/@v/${version}.info`)).status === 200, {
+      timeout: 20_000,
+    });
   expect(await hooks('add')).toMatchObject({
     status: 0,
     stderr: '',
@@ -63,22 +69,3 @@ test('hooks add has pushed tags published, and hooks check --repair restores a d
     stdout: expect.stringMatching(/^ok group platform: .*: enabled; reaches the service/),
   });
 }, 60_000);
-
-async function waitUntilPublished(version: string): Promise<void> {
-  await vi.waitUntil(async () => (await get(`${service.url}/${module}/@v/${version}.info`)).status === 200, {
-    timeout: 20_000,
-  });
-}
-
-function hooks(command: 'add' | 'check', ...args: string[]): Promise<CommandResult> {
-  const { GITLAB_URL, GITLAB_RATE, WEBHOOK_TOKEN } = office.settings;
-  const token = office.gitlab.createToken({ scopes: ['api'] });
-  const settings = {
-    GITLAB_URL: `${GITLAB_URL}`,
-    GITLAB_RATE: `${GITLAB_RATE}`,
-    WEBHOOK_TOKEN: `${WEBHOOK_TOKEN}`,
-    GITLAB_TOKEN: token,
-    GITLAB_SCOPE: 'platform',
-  };
-  return runModpress(['hooks', command, '--public-url', service.url, ...args], settings);
-}

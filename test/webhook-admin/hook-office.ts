@@ -1,11 +1,25 @@
 import { call } from '../fake-gitlab/api-client.ts';
-import { startGitLab, type StandIn, type StandInOptions } from '../fake-gitlab/stand-in.ts';
+import type { StandIn } from '../fake-gitlab/stand-in.ts';
 import { runModpress, type CommandResult } from '../e2e/service.ts';
 
 /** The value of WEBHOOK_TOKEN. No command may print it. */
 export const SECRET = 's3cret-of-the-hook';
 /** A value for WEBHOOK_SIGNING_TOKEN. No command may print it. */
 export const SIGNING = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+
+/** The option for the address of the service, which does not exist. */
+export const PUBLIC_URL = '--public-url https://go.example';
+/** The address of the hooks that modpress registers for `PUBLIC_URL`. */
+export const HOOK_URL = 'https://go.example/-/webhook';
+/** A hook as modpress registers it with `PUBLIC_URL`. */
+export const DESIRED = {
+  url: HOOK_URL,
+  push_events: false,
+  tag_push_events: true,
+  enable_ssl_verification: true,
+  token_present: true,
+  signing_token_present: false,
+};
 
 /** A hook as the API shows it. */
 export interface ShownHook {
@@ -14,10 +28,13 @@ export interface ShownHook {
   readonly [setting: string]: unknown;
 }
 
-/** A GitLab, and what it takes to run `modpress hooks` on it. */
-export interface HookOffice extends AsyncDisposable {
+/** A GitLab whose hooks `modpress hooks` manages. */
+export interface HookOffice {
   readonly gitlab: StandIn;
-  /** Runs `modpress hooks` with these arguments. Throws if it prints a secret. Each run has a token of its own, because GitLab's limits are for a user. */
+  /**
+   * Runs `modpress hooks` with these arguments. Throws if it prints a secret. Each run has a token of its own, because
+   * GitLab limits the tests of hooks per user.
+   */
   hooks(args: string, settings?: Readonly<Record<string, string>>): Promise<CommandResult>;
   /** The hooks of `/groups/a%2Fb`, of `/projects/1`, or of the system (an empty string). */
   hooksOf(owner: string): Promise<ShownHook[]>;
@@ -25,9 +42,8 @@ export interface HookOffice extends AsyncDisposable {
   register(owner: string, settings: object): Promise<ShownHook>;
 }
 
-/** Starts a GitLab. */
-export async function openHookOffice(options: StandInOptions = {}): Promise<HookOffice> {
-  const gitlab = await startGitLab(options);
+/** Returns functions that run `modpress hooks` and call the API of this GitLab. */
+export function createHookOffice(gitlab: StandIn): HookOffice {
   return {
     gitlab,
     async hooks(args, settings = {}) {
@@ -53,6 +69,5 @@ export async function openHookOffice(options: StandInOptions = {}): Promise<Hook
       if (response.status !== 201) throw new Error(`GitLab answered ${response.status}: ${response.bytes.toString()}`);
       return response.json as ShownHook;
     },
-    [Symbol.asyncDispose]: () => gitlab.close(),
   };
 }
