@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { Issuer } from '../auth/issuer.ts';
-import { startInProcess, type InProcess } from '../e2e/in-process.ts';
-import { library, openOffice, PREFIX, pushTags, type Office } from '../e2e/office.ts';
+import { test as base } from '../e2e/fixtures.ts';
+import { library, PREFIX, pushTags } from '../e2e/office.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const ADMIN_TOKEN = 'the-token-of-the-admins';
@@ -36,57 +36,57 @@ interface Job {
   readonly isProtected?: boolean;
 }
 
-/** deploy/ci/backfill.yml: the tests run its scripts like a GitLab runner, with an id_token like GitLab's. */
-describe('the CI jobs', () => {
-  let office: Office;
-  let issuer: Issuer;
-  let service: InProcess;
-
-  beforeAll(async () => {
-    [office, issuer] = await Promise.all([openOffice({ archiveLimit: 'off' }), Issuer.start()]);
-    service = await startInProcess({
-      ...office.settings,
-      PUBLIC_URL: 'https://modpress.example',
-      ADMIN_TOKEN,
-      ADMIN_OIDC: `issuer=${issuer.url} operators=platform/ops projects=team`,
-    });
-    for (const path of ['team/lib', 'team/other', 'platform/ops']) {
-      await pushTags(await office.gitlab.createProject(path), library(`${PREFIX}/${path}`, 'word'), 'v1.0.0');
-    }
-  });
-  afterAll(async () => {
-    await service?.[Symbol.asyncDispose]();
-    await Promise.all([office?.[Symbol.asyncDispose](), issuer?.close()]);
-  });
-
-  async function run(
-    name: 'modpress:publish' | 'modpress:backfill',
-    { project, variables = {}, isProtected = true }: Job,
-  ): Promise<{ status: number; output: string }> {
-    const given = { MODPRESS_URL: 'https://modpress.example', ...file.variables, ...variables };
-    const expand = (text: string): string =>
-      text.replace(/\$(\w+)/g, (_, key: string) => expand((given as Record<string, string>)[key] ?? ''));
-    const aud = expand(file['.modpress'].id_tokens.MODPRESS_ID_TOKEN.aud);
-    const token = await issuer.sign({ aud, project_path: project, ref_protected: String(isProtected) });
-    // Here the service is not at its public address, and the checkout replaces the image.
-    const script = file[name].script.join('\n').replaceAll('/app/dist/main.js', MAIN);
-    const env = {
-      PATH: process.env['PATH'],
-      CI_PROJECT_PATH: project,
-      MODPRESS_ID_TOKEN: token,
-      ...given,
-      MODPRESS_URL: service.url,
+/** The jobs of deploy/ci/backfill.yml. The tests run their scripts as a GitLab runner does, with an id_token as in GitLab. */
+const test = base
+  .extend('issuer', { scope: 'file' }, async ({}, { onCleanup }) => {
+    const issuer = await Issuer.start();
+    onCleanup(() => issuer.close());
+    return issuer;
+  })
+  .override('gitlabOptions', { archiveLimit: 'off' })
+  .override('settings', ({ issuer }) => ({
+    PUBLIC_URL: 'https://modpress.example',
+    ADMIN_TOKEN,
+    ADMIN_OIDC: `issuer=${issuer.url} operators=platform/ops projects=team`,
+  }))
+  /** Runs the script of a job with bash. Resolves to its exit status and its output. */
+  .extend('run', ({ issuer, service }) => {
+    return async (
+      name: 'modpress:publish' | 'modpress:backfill',
+      { project, variables = {}, isProtected = true }: Job,
+    ): Promise<{ status: number; output: string }> => {
+      const given = { MODPRESS_URL: 'https://modpress.example', ...file.variables, ...variables };
+      const expand = (text: string): string =>
+        text.replace(/\$(\w+)/g, (_, key: string) => expand((given as Record<string, string>)[key] ?? ''));
+      const aud = expand(file['.modpress'].id_tokens.MODPRESS_ID_TOKEN.aud);
+      const token = await issuer.sign({ aud, project_path: project, ref_protected: String(isProtected) });
+      // Here the service is not at its public address, and the checkout replaces the image.
+      const script = file[name].script.join('\n').replaceAll('/app/dist/main.js', MAIN);
+      const env = {
+        PATH: process.env['PATH'],
+        CI_PROJECT_PATH: project,
+        MODPRESS_ID_TOKEN: token,
+        MODPRESS_TARGETS: '',
+        ...given,
+        MODPRESS_URL: service.url,
+      };
+      return new Promise((resolve) => {
+        execFile('bash', ['--norc', '-eu', '-o', 'pipefail', '-c', script], { env }, (error, stdout, stderr) =>
+          resolve({ status: error ? Number(error.code) : 0, output: stdout + stderr }),
+        );
+      });
     };
-    return new Promise((resolve) => {
-      execFile(
-        'bash',
-        ['--norc', '-eu', '-o', 'pipefail', '-c', script],
-        { env: { MODPRESS_TARGETS: '', ...env } },
-        (error, stdout, stderr) => resolve({ status: error ? Number(error.code) : 0, output: stdout + stderr }),
-      );
-    });
-  }
+  });
 
+// The service starts before the tags exist, so that its first sweep does not find them.
+test.beforeAll(({ service }) => void service);
+test.beforeAll(async ({ office }) => {
+  for (const path of ['team/lib', 'team/other', 'platform/ops']) {
+    await pushTags(await office.gitlab.createProject(path), library(`${PREFIX}/${path}`, 'word'), 'v1.0.0');
+  }
+});
+
+describe('the CI jobs', () => {
   describe('run', () => {
     const branch = {
       CI_COMMIT_BRANCH: 'main',
@@ -107,7 +107,7 @@ describe('the CI jobs', () => {
     };
     const schedule = { ...branch, CI_PIPELINE_SOURCE: 'schedule' };
 
-    it.each([
+    test.for<[string, Readonly<Record<string, string>>, string, string]>([
       ['a protected tag', tag, 'on_success', 'never'],
       [
         'an unprotected tag, for which modpress would refuse them',
@@ -126,7 +126,7 @@ describe('the CI jobs', () => {
       ['a merge request', mergeRequest, 'never', 'never'],
       ['a schedule for other jobs', schedule, 'manual', 'never'],
       ['a schedule for the backfill', { ...schedule, MODPRESS_BACKFILL: 'true' }, 'manual', 'on_success'],
-    ])('for %s', (_name, variables, publish, backfill) => {
+    ])('for %s', ([, variables, publish, backfill]) => {
       expect([whenOf('modpress:publish', variables), whenOf('modpress:backfill', variables)]).toEqual([
         publish,
         backfill,
@@ -134,11 +134,11 @@ describe('the CI jobs', () => {
     });
   });
 
-  it('inherit no defaults that are meant for other jobs', () => {
+  test('inherit no defaults that are meant for other jobs', () => {
     expect(file['.modpress'].inherit).toEqual({ default: ['tags'] });
   });
 
-  it('publish the tags of the project in which the job runs', async () => {
+  test('publish the tags of the project in which the job runs', async ({ office, service, run }) => {
     await pushTags(await office.gitlab.createProject('team/own'), library(`${PREFIX}/team/own`, 'word'), 'v1.0.0');
     const { status, output } = await run('modpress:publish', { project: 'team/own' });
     expect(output).toMatch(/projects +1\n[^]*published +1\n/);
@@ -146,7 +146,7 @@ describe('the CI jobs', () => {
     expect((await fetch(`${service.url}/${PREFIX}/team/own/@v/v1.0.0.info`)).status).toBe(200);
   });
 
-  it('publish the given targets, or everything', async () => {
+  test('publish the given targets, or everything', async ({ run }) => {
     expect(
       await run('modpress:backfill', {
         project: 'platform/ops',
@@ -159,13 +159,13 @@ describe('the CI jobs', () => {
     });
   });
 
-  it('do not need an id_token if ADMIN_TOKEN is set', async () => {
+  test('do not need an id_token if ADMIN_TOKEN is set', async ({ run }) => {
     expect(
       await run('modpress:publish', { project: 'platform/ops', variables: { ADMIN_TOKEN }, isProtected: false }),
     ).toMatchObject({ status: 0 });
   });
 
-  it('fail with a line that says why a job is not allowed', async () => {
+  test('fail with a line that says why a job is not allowed', async ({ run }) => {
     expect(await run('modpress:publish', { project: 'team/lib', isProtected: false })).toMatchObject({
       status: 1,
       output: expect.stringMatching(/answers 403: .*not protected/),

@@ -1,11 +1,9 @@
-import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createMetrics } from '../../src/app/metrics.ts';
 import { settingsTable } from '../../src/config/settings.ts';
+import { runModpress } from '../e2e/service.ts';
 
 const root = new URL('../../', import.meta.url);
 const documents = [
@@ -16,7 +14,7 @@ const documents = [
 const decisions = filesOf('docs/decisions', '.md').filter((path) => basename(path) !== 'README.md');
 const sources = filesOf('src', '.ts');
 
-/** The help text of each command; the one of modpress itself is under the empty name. */
+/** The help text of each command. The empty name has the help text of modpress itself. */
 const helps = new Map<string, string>();
 
 beforeAll(async () => {
@@ -35,9 +33,9 @@ describe('README.md', () => {
     expect(text('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(200);
   });
 
-  it('leads to every other document', () => {
+  it('links to every other document, directly or through other documents', () => {
     const reached = new Set(['README.md']);
-    // A set goes on with what is added to it meanwhile.
+    // The loop also visits the documents that are added to the set meanwhile.
     for (const document of reached)
       for (const { path } of linksOf(document)) if (documents.includes(path)) reached.add(path);
     expect(documents.filter((document) => !reached.has(document))).toEqual([]);
@@ -148,7 +146,7 @@ function matchesIn(content: string, expression: RegExp): string[] {
 }
 
 interface Link {
-  /** As the document has it. */
+  /** As written in the document. */
   readonly link: string;
   /** From the root of the repository. */
   readonly path: string;
@@ -190,7 +188,10 @@ function commandsOf(document: string): string[][] {
     .filter(([first = '']) => first !== '');
 }
 
-/** Whether the first word is a command, the second a subcommand where the command has some, and all options are in its help. */
+/**
+ * Whether the first word is a command, the second is one of its subcommands (if it has any), and all options are in its
+ * help text.
+ */
 function isCommand([first = '', ...words]: string[]): boolean {
   if (first.startsWith('-')) return hasOption(helps.get('') ?? '', first);
   const help = first === '' ? undefined : helps.get(first);
@@ -208,15 +209,12 @@ function hasOption(help: string, option: string): boolean {
 }
 
 async function helpOf(...command: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--import', 'tsx', 'src/main.ts', ...command, '--help'],
-    { cwd: fileURLToPath(root) },
-  );
+  const { status, stdout, stderr } = await runModpress([...command, '--help']);
+  if (status !== 0) throw new Error(`modpress ${command.join(' ')} --help failed: ${stderr}`);
   return stdout;
 }
 
-/** The log calls of a source file; `event` is undefined where the first argument does not begin with a well-formed one. */
+/** The log calls of a source file. `event` is undefined if the first argument does not begin with a valid event. */
 function logCallsOf(
   path: string,
 ): { readonly level: string; readonly event: string | undefined; readonly line: number }[] {

@@ -26,6 +26,11 @@ async function readJobs() {
     .parse(parse(await text('.gitlab-ci.yml')));
 }
 
+/** The part of a command that lists the packages, without the name of the file. Empty for other commands. */
+function sbomOf(command: string): string[] {
+  return command.match(/npm sbom [^>]*(?= >)/g) ?? [];
+}
+
 describe('.gitlab-ci.yml', () => {
   it('runs .ci/run for merge requests, the default branch and tags, but not for schedules', async () => {
     const { check } = await readJobs();
@@ -66,6 +71,14 @@ describe('.gitlab-ci.yml', () => {
     const { release } = await readJobs();
     const [file = ''] = release.artifacts?.paths ?? [];
     expect(release.script.at(-1)).toBe(`npm sbom --package-lock-only --omit=dev --sbom-format=cyclonedx > ${file}`);
+  });
+
+  it('writes the list of packages with the command of the Dockerfile', async () => {
+    const { release } = await readJobs();
+    const steps = readStages(new URL('Dockerfile', ROOT)).flatMap(({ instructions }) => instructions);
+    const ofImage = steps.filter(({ keyword }) => keyword === 'RUN').flatMap(({ text: command }) => sbomOf(command));
+    expect(ofImage).toHaveLength(1);
+    expect(release.script.flatMap(sbomOf)).toEqual(ofImage);
   });
 
   it('uses one line of Node for the release, the image and the smoke test', async () => {
