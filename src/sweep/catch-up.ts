@@ -2,15 +2,15 @@ import { LRUCache } from 'lru-cache';
 import { messageOf } from '../errors.ts';
 import { queueMissingTags, type ScanParts } from './scan-project.ts';
 
-/** What a catch-up needs. */
+/** The dependencies of `CatchUp`. */
 export type CatchUpParts = Pick<ScanParts, 'gitlab' | 'store' | 'queue' | 'log'>;
 
-/** A project is scanned at most once in this time: by then its missing tags are in the queue. */
+/** The minimum time between two scans of a project. A scan queues all missing tags of the project. */
 const RESCAN_MS = 60_000;
 
 /**
- * Queues all missing tags of a project after somebody requested one of them. If the webhook missed one tag, it missed
- * others, and a version list with only some of them would hide the newest.
+ * Queues all missing tags of a project after a client requested one of them. If no webhook arrived for one tag, other
+ * tags are probably missing too. A version list with only some of them could lack the newest version.
  */
 export class CatchUp {
   readonly #parts: CatchUpParts;
@@ -22,7 +22,10 @@ export class CatchUp {
     this.#parts = parts;
   }
 
-  /** Starts to scan a project, unless it was scanned within the last minute. Failures are logged. */
+  /**
+   * Starts a scan of a project in the background, unless a scan of this project started within the last minute. Logs
+   * failures.
+   */
   add(projectId: number): void {
     if (this.#closing.signal.aborted || this.#recent.has(projectId)) return;
     this.#recent.set(projectId, true);
@@ -30,7 +33,7 @@ export class CatchUp {
     this.#running.add(run);
   }
 
-  /** Aborts all scans and waits for them to end. */
+  /** Aborts all scans and waits until they have ended. */
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.all(this.#running);
@@ -43,13 +46,13 @@ export class CatchUp {
       if (queued > 0)
         log.warn(
           { event: 'webhook.missed', projectId, queued },
-          'tags were requested that no webhook had announced: check the webhook of this project',
+          'found tags for which no webhook arrived; check the webhook of this project',
         );
     } catch (error) {
       this.#recent.delete(projectId);
       log.warn(
         { event: 'catch-up.failed', projectId, reason: messageOf(error) },
-        'could not compare the tags of a project with the store; the next sweep does it',
+        'could not compare the tags of a project with the store; the next sweep tries again',
       );
     }
   }

@@ -10,9 +10,9 @@ export interface ComparedTags {
   readonly count: number;
   /** Tags without an outcome, newest first. */
   readonly missing: readonly MissingTag[];
-  /** Versions with an outcome whose tag is no longer in GitLab, and which are not marked as deleted yet. */
+  /** Version tags that have an outcome, are no longer in GitLab, and are not yet marked as deleted. */
   readonly deleted: readonly TagAtCommit[];
-  /** Tags that are marked as deleted and are in GitLab again. */
+  /** Tags that are marked as deleted but are in GitLab again at the same commit. */
   readonly restored: readonly TagAtCommit[];
 }
 
@@ -21,23 +21,24 @@ export interface MissingTag {
   readonly name: string;
   readonly commit: CommitId;
   readonly committedAt: Date;
-  /** When the tag was created. Undefined for a lightweight tag, which has no time. */
+  /** When the tag was created. Undefined for a lightweight tag, which has no creation time. */
   readonly createdAt: Date | undefined;
-  /** Whether the name ends in a valid version. */
+  /** Whether the tag name ends in a valid version. */
   readonly isVersion: boolean;
-  /** Whether other versions without an outcome are tagged on the same commit. */
+  /** Whether the same commit has another version tag without an outcome. */
   readonly sharesCommit: boolean;
 }
 
-/** A tag at a commit for which there is an outcome. */
+/** A tag that has an outcome at this commit. */
 export interface TagAtCommit {
   readonly name: string;
   readonly commit: string;
 }
 
 /**
- * Compares the tags of a project with its outcomes. Lists the tags once and the outcomes once; a tag with an outcome
- * costs no further call. Rejects with Retry when GitLab cannot be read, and with StoreUnavailable.
+ * Compares the tags of a project with its outcomes. Lists the tags and the outcomes only once, so a tag with an outcome
+ * needs no call of its own. Rejects with Retry if GitLab cannot be read, and with StoreUnavailable if the store cannot
+ * be read.
  */
 export async function compareTags(
   { gitlab, store }: { gitlab: GitLabClient; store: ReadStore },
@@ -70,16 +71,16 @@ export async function compareTags(
   };
 }
 
-/** Whether the store has all outcomes of a project with these keys. Rejects with StoreUnavailable. */
+/** Whether the store has the outcomes of a project under all these keys. Rejects with StoreUnavailable. */
 export async function hasAllOutcomes(store: ReadStore, projectId: number, keys: readonly string[]): Promise<boolean> {
   const outcomes = await outcomeKeys(store, projectId);
   return keys.every((key) => outcomes.has(key));
 }
 
 /**
- * Finds the deleted tags. `remaining` has the keys of the outcomes that belong to no tag at its present commit. A tag
- * that is `present` at another commit was moved, not deleted. Tags that are not versions do not matter, because nothing
- * is published for them.
+ * Returns the version tags that have an outcome but were deleted in GitLab. `remaining` contains the keys of outcomes
+ * that match no tag at its current commit, and the keys of deletion marks. A tag in `present` was moved to another
+ * commit, not deleted. Tags that are not versions are left out, because nothing is published for them.
  */
 function deletedTags(remaining: ReadonlySet<string>, present: ReadonlySet<string>, projectId: number): TagAtCommit[] {
   const deleted: TagAtCommit[] = [];
@@ -98,8 +99,8 @@ async function outcomeKeys(store: ReadStore, projectId: number): Promise<Set<str
 }
 
 /**
- * Orders by time first, so that versions released together stay together, then by version. Tags that are not versions
- * come last.
+ * Sorts by commit time first, so that versions released together stay together, and then by version. Newer tags come
+ * first. Tags that are not versions come last.
  */
 function newestFirst(a: MissingTag, b: MissingTag): number {
   if (a.isVersion !== b.isVersion) return a.isVersion ? -1 : 1;
@@ -107,7 +108,7 @@ function newestFirst(a: MissingTag, b: MissingTag): number {
   return byTime || compareVersions(versionOf(b.name) ?? '', versionOf(a.name) ?? '') || (a.name < b.name ? -1 : 1);
 }
 
-/** The part of a tag after its last slash, if that is a version. */
+/** Returns the part of a tag name after its last slash if this part is a valid version. */
 function versionOf(tag: string): string | undefined {
   return parseVersion(tag.slice(tag.lastIndexOf('/') + 1));
 }

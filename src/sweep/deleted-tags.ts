@@ -7,8 +7,9 @@ import type { Store } from '../store/store.ts';
 import type { ComparedTags } from './compare-tags.ts';
 
 /**
- * Marks the published tags that were deleted in GitLab, and removes the marks of tags that were restored at the same
- * commit. A version whose tag was deleted stays in service, because builds depend on it. Rejects with StoreUnavailable.
+ * Marks the tags that were deleted in GitLab, and removes the marks of tags that were restored at the same commit. A
+ * published version stays in service after its tag was deleted, because builds may depend on it. Rejects with
+ * StoreUnavailable.
  */
 export async function markDeletedTags(
   { store, log }: { readonly store: Store; readonly log: Logger },
@@ -23,7 +24,7 @@ export async function markDeletedTags(
     const { module, version, project } = outcome;
     log.warn(
       { event: 'tag.deleted', projectId, project, tag: name, commit, module, version },
-      'the tag of a published version was deleted in GitLab: the version stays in service; modpress withdraw takes it out of service',
+      'the tag of a published version was deleted in GitLab; the version stays in service until you run modpress withdraw',
     );
   }
   for (const { name, commit } of restored) await store.delete(deletedTagKey(projectId, name, commit));

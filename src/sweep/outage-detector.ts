@@ -3,15 +3,15 @@ import { messageOf } from '../errors.ts';
 import type { Project } from '../gitlab/schema.ts';
 import { ErrorResponse } from '../gitlab/error-response.ts';
 
-/** This many failed projects in a row mean that GitLab or the store is down. */
+/** After this many consecutive failures, the sweep assumes that GitLab or the store is down. */
 const OUTAGE_FAILURES = 5;
 
 /**
- * Distinguishes an outage from single broken projects. One project that cannot be read does not stop a sweep; several
- * in a row are an outage. Two kinds of failure say nothing about the other projects, so they are logged and not
- * counted:
- * - the project failed in the previous sweep too: its repository is damaged, or its storage is down;
- * - GitLab answered 403, which is about the role of the token in that project.
+ * Distinguishes an outage from failures of single projects. One project that cannot be read does not stop a sweep.
+ * Several consecutive failures are an outage. Two kinds of failures do not indicate an outage, so they are logged but
+ * not counted:
+ * - The project also failed in the previous sweep. Its repository may be damaged, or its storage may be down.
+ * - GitLab answered 403. This concerns only the role of the token in that project.
  */
 export class OutageDetector {
   readonly #log: Logger;
@@ -23,14 +23,14 @@ export class OutageDetector {
     this.#log = log;
   }
 
-  /** Whether OUTAGE_FAILURES projects failed in a row, so that it is pointless to scan more of them. */
+  /** Whether OUTAGE_FAILURES consecutive failures were counted. Further scans would probably fail too. */
   get isOutage(): boolean {
     return this.#failuresInARow >= OUTAGE_FAILURES;
   }
 
   /**
-   * Runs the work on a project and resolves to whether it succeeded. Logs a failure, and counts it unless the project also
-   * failed in the previous sweep (`failedBefore`) or GitLab answered 403.
+   * Runs `work` for a project, and resolves to whether it succeeded. Logs a failure. Counts the failure unless the
+   * project also failed in the previous sweep (`failedBefore`) or GitLab answered 403.
    */
   async run({ id, path }: Project, failedBefore: boolean, work: () => Promise<void>): Promise<boolean> {
     try {
@@ -50,12 +50,12 @@ export class OutageDetector {
     }
   }
 
-  /** Whether the sweep as a whole failed: there was an outage, or projects failed and none succeeded. */
+  /** Whether the whole sweep failed: there was an outage, or failures were counted and no project succeeded. */
   get hasSweepFailed(): boolean {
     return this.isOutage || (this.#lastError !== undefined && !this.#hasSuccess);
   }
 
-  /** Throws the last counted failure. */
+  /** Throws the error of the last counted failure. */
   throwLastError(): never {
     throw this.#lastError;
   }

@@ -5,8 +5,8 @@ import { hasAllOutcomes } from './compare-tags.ts';
 import type { ProjectState, SweepState } from './sweep-state.ts';
 
 /**
- * What a sweep does with a project. `scan` reads its tags. `scan if incomplete` reads them only if outcomes that were
- * missing at the last scan are still missing, which the store alone knows.
+ * What a sweep does with a project. `scan` reads its tags from GitLab. `scan if incomplete` reads them only if the
+ * store still lacks an outcome that was missing at the last scan.
  */
 export type ScanDecision = 'scan' | 'scan if incomplete' | 'skip';
 
@@ -16,32 +16,40 @@ export interface DueProject {
   readonly decision: Exclude<ScanDecision, 'skip'>;
 }
 
-/** GitLab notes activity in a project once an hour (app/models/event.rb). Five minutes more allow for clocks that differ. */
+/**
+ * GitLab updates the last activity of a project at most once an hour (app/models/event.rb). The other five minutes
+ * allow for clock differences.
+ */
 const ACTIVITY_DELAY_MS = 65 * 60_000;
-/** Even a quiet project is scanned once a day. Sweeps are minutes apart, so the limit is a little under 24 hours. */
+/**
+ * Even a project without activity is scanned once a day. The limit is under 24 hours because sweeps are minutes apart.
+ */
 const MAX_SCAN_INTERVAL_MS = 22 * 60 * 60_000;
 
-/** The projects that a sweep at the time `now` (milliseconds since 1970) does not skip, in the order in which it scans them. */
+/**
+ * Returns the projects that a sweep at the time `now` does not skip, in the order of their scans. `now` is in
+ * milliseconds since the epoch.
+ */
 export function dueProjects(projects: readonly Project[], state: SweepState, now: number): DueProject[] {
   const due: DueProject[] = [];
   for (const project of projects) {
     const decision = decide(project, state.projects.get(project.id), now);
     if (decision !== 'skip') due.push({ project, decision });
   }
-  // Projects that failed last time come last: each call that fails is repeated, and other projects should not wait for
-  // these repetitions.
+  // Projects that failed in the previous sweep come last. Their failing calls are retried, and other projects should
+  // not wait for these retries.
   due.sort((a, b) => Number(hasFailed(state, a.project)) - Number(hasFailed(state, b.project)));
   return due;
 }
 
-/** Whether the tags of a project could not be read in the previous sweep. */
+/** Whether the previous sweep could not read the tags of a project. */
 export function hasFailed({ projects }: SweepState, { id }: Project): boolean {
   return projects.get(id)?.failed === true;
 }
 
 /**
- * Whether every outcome that was missing at the last scan of a project is in the store now; then `state` says so too.
- * Makes no call to GitLab.
+ * Whether the store now has every outcome that was missing at the last scan of a project. If so, records this in
+ * `state`. Makes no call to GitLab. Rejects with StoreUnavailable.
  */
 export async function isComplete(store: ReadStore, { projects }: SweepState, { id }: Project): Promise<boolean> {
   const last = projects.get(id);
@@ -62,8 +70,8 @@ function decide(project: Project, last: ProjectState | undefined, now: number): 
   )
     return 'scan';
   const elapsedMs = now - last.lookedAt;
-  // If the last scan is in the future, a clock was wrong. An archived project may have been unarchived for a moment
-  // since.
+  // If the last scan is in the future, a clock was wrong. Archived projects are checked like the others, because a
+  // project may have been unarchived temporarily since its last scan.
   const mayHaveChanged =
     elapsedMs < 0 ||
     elapsedMs > MAX_SCAN_INTERVAL_MS ||

@@ -9,35 +9,35 @@ import { compareTags, type MissingTag } from './compare-tags.ts';
 import { markDeletedTags } from './deleted-tags.ts';
 import type { ProjectState, SweepState } from './sweep-state.ts';
 
-/** What is needed to scan a project. */
+/** The dependencies of a scan. */
 export interface ScanParts {
   readonly gitlab: GitLabClient;
   readonly store: Store;
   readonly queue: JobSink;
   readonly log: Logger;
-  /** Resolves once the queue has room for one more tag. */
+  /** Resolves once the queue has room for one more tag. If absent, the scan queues tags without waiting. */
   readonly roomInQueue?: (signal: AbortSignal) => Promise<void>;
 }
 
-/** What a scan of a project saw and did. */
+/** The result of a scan of one project. All numbers count tags. */
 export interface ScanResult {
   /** Tags in GitLab. */
   readonly tags: number;
-  /** Tags without an outcome that were added to the queue. */
+  /** Tags without an outcome that the scan added to the queue. */
   readonly queued: number;
-  /** The queued tags that a webhook should have announced. */
+  /** Queued tags for which a webhook should have arrived. */
   readonly recovered: number;
 }
 
-/** If more outcomes than this are missing in a project, their keys are not remembered. */
+/** If a project lacks more outcomes than this, their keys are not stored in the state. */
 const MAX_REMEMBERED_KEYS = 1_000;
-/** How many sweeps queue all tags of a moved project again, after the one that noticed the move. */
+/** The number of sweeps that queue all tags of a moved project again, after the sweep that detected the move. */
 const MOVED_REPEATS = 2;
 
 /**
- * Compares the tags of a project with the outcomes, queues the tags that have none, and notes the result in `state`. Stops
- * early, and leaves `state` alone, once `signal` is aborted. Rejects with Retry when GitLab cannot be read, and with
- * StoreUnavailable.
+ * Compares the tags of a project with the outcomes, queues the tags without an outcome, and records the result in
+ * `state`. Once `signal` is aborted, stops early and does not change `state`. Rejects with Retry if GitLab cannot be
+ * read, and with StoreUnavailable.
  */
 export async function scanProject(
   parts: ScanParts,
@@ -53,10 +53,10 @@ export async function scanProject(
   if (hasMoved) {
     log.warn(
       { event: 'project.moved', projectId: id, from: last.path, to: path },
-      'a project has moved: its published versions stay, and its tags are also published under the new path',
+      'a project has moved; its published versions stay in service, and its tags are also published under the new path',
     );
   }
-  // The store does not show whether the tags were published under the new path. They are queued in further sweeps too, in
+  // The store does not show whether the tags were published under the new path. Later sweeps queue the tags again, in
   // case the queue was lost.
   const repeats = hasMoved ? MOVED_REPEATS : (last?.repeats ?? 0) - 1;
   if (repeats >= 0) await queueAllTags(parts, project, signal);
@@ -69,16 +69,16 @@ export async function scanProject(
   if (recovered > 0) {
     log.warn(
       { event: 'webhook.missed', projectId: id, project: path, recovered },
-      'found tags that no webhook had announced: the webhook of this project is probably broken; modpress hooks check ' +
-        'shows its state (GitLab sends no webhook for a push of more than three tags)',
+      'found tags for which no webhook arrived; the webhook of this project is probably broken: run modpress hooks check ' +
+        '(GitLab sends no tag events for a push of more than three tags)',
     );
   }
   return { tags, queued, recovered };
 }
 
 /**
- * Queues all tags of a project that have no outcome, and marks published tags that were deleted. Resolves to the number of
- * tags in GitLab, the number of new jobs, and the tags without an outcome. Rejects like `scanProject`.
+ * Queues all tags of a project that have no outcome, and marks the tags that were deleted. Resolves to the number of
+ * tags in GitLab, the number of new jobs, and the tags without an outcome. Rejects as `scanProject` does.
  */
 export async function queueMissingTags(
   parts: ScanParts,
@@ -98,9 +98,9 @@ export async function queueMissingTags(
 }
 
 /**
- * Counts the missing outcomes of tags that a webhook should have announced. Tags that were pushed before modpress watched
- * the project do not count. Neither do tags that an earlier sweep queued: a queue that was emptied has lost them, or
- * publishing them still fails.
+ * Counts the tags without an outcome for which a webhook should have arrived. Tags that were pushed before modpress
+ * watched the project do not count. Tags that an earlier sweep queued do not count either: the queue may have lost
+ * them, or publishing them may still fail.
  */
 function countUnannounced(
   missing: readonly string[],
@@ -117,7 +117,10 @@ function countUnannounced(
   return missing.filter((key) => !missingBefore.has(key)).length;
 }
 
-/** Queues all tags of a moved project, outcome or not: the publisher finds out which of them are modules under the new path. */
+/**
+ * Queues all tags of a moved project, with or without an outcome. The publisher determines which of them are modules
+ * under the new path.
+ */
 async function queueAllTags(
   { gitlab, queue, roomInQueue }: ScanParts,
   project: Project,

@@ -4,27 +4,30 @@ import type { Queue } from '../queue/queue.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 import { sweep, type SweepParts } from './sweep.ts';
 
-/** What the schedule needs. */
+/** The dependencies and settings of the schedule. */
 export interface SweepScheduleParts extends Omit<SweepParts, 'queue' | 'roomInQueue' | 'onProgress'> {
   readonly queue: Pick<Queue, 'add' | 'counts'>;
   /** Shared by all replicas, so that only one of them sweeps in each period. */
   readonly rateLimiter: RateLimiter;
-  /** SWEEP_MINUTES. */
+  /** The period in minutes: SWEEP_MINUTES. */
   readonly minutes: number;
-  /** Called after each sweep with the number of tags that no webhook had announced, and the duration in seconds. */
+  /** Called after each sweep with the number of tags for which no webhook arrived, and the duration in seconds. */
   readonly onSwept: (recovered: number, seconds: number) => void;
 }
 
-/** A failed sweep is repeated after this time. */
+/** The delay before a failed sweep is repeated. */
 const RETRY_MS = 30_000;
-/** A sweep adds no tags while this many jobs wait for a worker. It goes on when there is room. */
+/** A sweep adds no tags while this many jobs wait for a worker. It continues when the queue has room again. */
 const MAX_WAITING_JOBS = 5_000;
-/** After this many tags the length of the queue is read again. */
+/** The sweep reads the length of the queue again after at most this many tags. */
 const TAGS_PER_COUNT = 1_000;
 /** How often a sweep checks whether a full queue has room again. */
 const POLL_MS = 1_000;
 
-/** Sweeps at once and then every few minutes, until `stop`, which waits for a running sweep to end early. */
+/**
+ * Sweeps at the start and then once in each period, until `stop` is called. `stop` ends a running sweep early and waits
+ * for its end.
+ */
 export function startSweeping(parts: SweepScheduleParts): { stop(): Promise<void> } {
   const stopping = new AbortController();
   const running = run(parts, stopping.signal);
@@ -61,7 +64,7 @@ async function run(parts: SweepScheduleParts, signal: AbortSignal): Promise<void
 async function sweepOnce(parts: SweepScheduleParts, signal: AbortSignal): Promise<void> {
   const started = performance.now();
   const { queue, rateLimiter, minutes } = parts;
-  // While a sweep takes longer than the period, no other replica may begin the next one.
+  // If a sweep takes longer than the period, no other replica may start the next sweep.
   const extendPeriod = (): Promise<void> => rateLimiter.hold('sweep', minutes * 60_000);
   const result = await sweep({ ...parts, roomInQueue: roomIn(queue, extendPeriod), onProgress: extendPeriod }, signal);
   if (signal.aborted) return;
@@ -74,8 +77,8 @@ async function sweepOnce(parts: SweepScheduleParts, signal: AbortSignal): Promis
 }
 
 /**
- * Returns a function that resolves once the queue has room for one more tag. It reads the length of the queue only once for
- * many tags, and calls `onWait` while it waits.
+ * Returns a function that resolves once the queue has room for one more tag. The function reads the length of the queue
+ * only once for many tags. It calls `onWait` repeatedly while it waits.
  */
 function roomIn(queue: Pick<Queue, 'counts'>, onWait: () => Promise<void>): (signal: AbortSignal) => Promise<void> {
   let room = 0;

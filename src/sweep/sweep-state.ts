@@ -6,12 +6,12 @@ import type { ReadStore, Store } from '../store/store.ts';
 const projectStateSchema = z.object({
   /** Full path in GitLab. */
   path: z.string(),
-  /** When the tags were last compared with the outcomes, in milliseconds since 1970. */
+  /** When the tags were last compared with the outcomes, in milliseconds since the epoch. */
   lookedAt: z.number(),
   archived: z.boolean(),
-  /** Keys of the outcomes that were missing then. Absent if there were too many to remember. */
+  /** Keys of the outcomes that were missing at that time. Absent if there were too many. */
   missing: z.array(z.string()).optional(),
-  /** In how many more sweeps all tags are queued again, because the project has moved. */
+  /** The number of further sweeps that queue all tags again, because the project has moved. */
   repeats: z.number().optional(),
   /** Set once the project is no longer in scope, or no longer exists. */
   gone: z.boolean().optional(),
@@ -20,22 +20,28 @@ const projectStateSchema = z.object({
 });
 
 const sweepStateSchema = z.object({
-  /** When the last complete sweep began, in milliseconds since 1970. Absent before the first one. */
+  /** When the last complete sweep began, in milliseconds since the epoch. Absent before the first one. */
   sweptAt: z.number().optional(),
   projects: z.record(z.string().regex(/^\d+$/), projectStateSchema),
 });
 
-/** What the last scan of a project showed. */
+/** The state of a project after its last scan. */
 export type ProjectState = z.infer<typeof projectStateSchema>;
 
-/** What one sweep remembers for the next, on whichever replica that runs. It only saves calls to GitLab. */
+/**
+ * The state that a sweep stores for the next sweep, on any replica. Without it, a sweep only makes more calls to
+ * GitLab.
+ */
 export interface SweepState {
   sweptAt: number | undefined;
-  /** By project id. */
+  /** Keyed by project id. */
   readonly projects: Map<number, ProjectState>;
 }
 
-/** Reads the state from the store. The state is empty if the object is missing or damaged. */
+/**
+ * Reads the state from the store. The state is empty if the object is missing or damaged. Rejects with
+ * StoreUnavailable.
+ */
 export async function readSweepState(store: ReadStore): Promise<SweepState> {
   const bytes = await store.get(SWEEP_STATE_KEY);
   const state = bytes && sweepStateSchema.safeParse(parseJson(bytes)).data;
@@ -43,7 +49,7 @@ export async function readSweepState(store: ReadStore): Promise<SweepState> {
   return { sweptAt: state?.sweptAt, projects: new Map(projects) };
 }
 
-/** Writes the state to the store. */
+/** Writes the state to the store. Rejects with StoreUnavailable. */
 export async function writeSweepState(store: Store, { sweptAt, projects }: SweepState): Promise<void> {
   await store.put(SWEEP_STATE_KEY, Buffer.from(JSON.stringify({ sweptAt, projects: Object.fromEntries(projects) })));
 }

@@ -7,15 +7,15 @@ import { scanProject, type ScanParts, type ScanResult } from './scan-project.ts'
 import { readSweepState, writeSweepState, type SweepState } from './sweep-state.ts';
 import { reportVanishedProjects } from './vanished-projects.ts';
 
-/** What a sweep needs. */
+/** The dependencies and settings of a sweep. */
 export interface SweepParts extends ScanParts {
-  /** Paths of groups and projects. An empty list stands for all projects that the token is a member of. */
+  /** Paths of groups and projects. An empty list means all projects that the token is a member of. */
   readonly scope: readonly string[];
-  /** Called from time to time while the sweep runs. */
+  /** Called repeatedly while the sweep runs. */
   readonly onProgress?: () => Promise<void>;
 }
 
-/** What a sweep saw and did. Tags are counted over all scanned projects. */
+/** The result of a sweep. The numbers of tags are totals over all scanned projects. */
 export interface SweepResult extends ScanResult {
   /** Number of projects in scope. */
   readonly projects: number;
@@ -23,16 +23,16 @@ export interface SweepResult extends ScanResult {
   readonly scanned: number;
 }
 
-/** Projects scanned side by side. */
+/** The maximum number of projects that are scanned concurrently. */
 const CONCURRENT_PROJECTS = 4;
-/** The state is stored each time this many projects have been scanned. */
+/** The sweep stores its state each time it has scanned this many projects. */
 const SAVE_EVERY_PROJECTS = 500;
 
 /**
- * Compares all tags in scope with the outcomes in the store, and queues those that have none. This makes up for webhooks
- * that never came and for a queue that was lost. A project is scanned if something happened in it since the last scan, if
- * outcomes were missing then, and once a day. Stops early, without an error, once `signal` is aborted. Rejects with Retry
- * when GitLab cannot be read, and with StoreUnavailable.
+ * Compares all tags in scope with the outcomes in the store, and queues the tags without an outcome. This recovers from
+ * webhooks that never arrived and from a lost queue. A project is scanned if it had activity since the last scan, if
+ * outcomes were missing then, and at least once a day. Once `signal` is aborted, stops early without an error. Rejects
+ * with Retry if GitLab cannot be read, and with StoreUnavailable.
  */
 export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<SweepResult> {
   const { store, onProgress } = parts;
@@ -46,7 +46,8 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
   const limit = pLimit(CONCURRENT_PROJECTS);
   await limit.map(dueProjects(projects, state, startedAt), async ({ project, decision }) => {
     if (signal.aborted || outages.isOutage) return;
-    // Every failure is caught here: if one rejected, the scans beside it would still run when the next sweep begins.
+    // `outages.run` never rejects. After a rejection, concurrent scans could still be running when the next sweep
+    // starts.
     const succeeded = await outages.run(project, hasFailed(state, project), async () => {
       if (decision === 'scan if incomplete' && (await isComplete(store, state, project))) return;
       const { tags, queued, recovered } = await scanProject(parts, state, project, signal);
@@ -62,7 +63,7 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
   });
   if (signal.aborted) return result;
   if (outages.hasSweepFailed) {
-    // Projects scanned before an outage need no second scan after it.
+    // Stores the state, so that the next sweep does not repeat the scans before the outage.
     await writeSweepState(store, state);
     outages.throwLastError();
   }
@@ -76,18 +77,21 @@ async function listProjects({ gitlab, log, scope }: SweepParts): Promise<Project
     newPath === undefined
       ? log.error(
           { event: 'scope.unknown', scope: path },
-          'GITLAB_SCOPE contains a path that is neither a group nor a project, or that GITLAB_TOKEN may not see',
+          'GITLAB_SCOPE contains a path that is neither a group nor a project, or that GITLAB_TOKEN cannot see',
         )
       : log.error(
           { event: 'scope.outdated', scope: path, now: newPath },
-          'GITLAB_SCOPE contains the old path of a project that has moved: its tags are not published until GITLAB_SCOPE contains the new path',
+          'GITLAB_SCOPE contains the old path of a project that has moved; its tags are not published until GITLAB_SCOPE contains the new path',
         );
   const projects: Project[] = [];
   for await (const project of projectsInScope(gitlab, scope, onUnknown)) projects.push(project);
   return projects;
 }
 
-/** Makes later sweeps scan the projects whose code cannot be read now, as soon as it can be read again. */
+/**
+ * Clears `missing` for projects whose code cannot be read now, so that they are scanned as soon as it can be read
+ * again.
+ */
 function scanClosedProjectsLater(state: SweepState, projects: readonly Project[]): void {
   for (const project of projects) {
     const last = state.projects.get(project.id);
@@ -95,7 +99,7 @@ function scanClosedProjectsLater(state: SweepState, projects: readonly Project[]
   }
 }
 
-/** Keeps the rest of the state of the project, so that a later sweep notices if the project has moved. */
+/** Records that a scan failed. Keeps the other fields, so that a later sweep detects whether the project has moved. */
 function markFailed(state: SweepState, { id, path, archived }: Project): void {
   state.projects.set(id, { path, archived, lookedAt: 0, ...state.projects.get(id), failed: true });
 }

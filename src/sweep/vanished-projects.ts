@@ -2,12 +2,15 @@ import type { Logger } from 'pino';
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { SweepState } from './sweep-state.ts';
 
-/** If more projects than this vanish at once, the token or the scope has changed, and one line reports them all. */
+/**
+ * If more projects than this vanish at once, the token or the scope has probably changed. A single log line then
+ * reports all of them.
+ */
 const MAX_SINGLE_REPORTS = 100;
 
 /**
- * Logs once that a project which an earlier sweep saw is not among the `present` ones any more. Everything published from
- * it stays. Rejects with Retry when GitLab cannot be read.
+ * Logs each project that an earlier sweep found and that is no longer in `present`. Logs it only once. Versions
+ * published from the project stay in service. Rejects with Retry if GitLab cannot be read.
  */
 export async function reportVanishedProjects(
   { gitlab, log }: { readonly gitlab: GitLabClient; readonly log: Logger },
@@ -18,7 +21,7 @@ export async function reportVanishedProjects(
   if (vanished.length > MAX_SINGLE_REPORTS) {
     log.error(
       { event: 'projects.vanished', projects: vanished.length },
-      'many projects are no longer visible: check whether the memberships of GITLAB_TOKEN or GITLAB_SCOPE have changed; versions published from these projects stay',
+      'many projects are no longer visible; check GITLAB_SCOPE and the memberships of GITLAB_TOKEN. Versions published from these projects stay in service',
     );
   }
   for (const [id, project] of vanished) {
@@ -29,12 +32,12 @@ export async function reportVanishedProjects(
     if (current) {
       log.warn(
         { event: 'project.out-of-scope', ...fields, now: current.path },
-        'a project is no longer in scope: versions published from it stay',
+        'a project is no longer in scope; versions published from it stay in service',
       );
     } else {
       log.warn(
         { event: 'project.vanished', ...fields },
-        'a project was deleted, or GITLAB_TOKEN may no longer see it: versions published from it stay',
+        'a project was deleted, or GITLAB_TOKEN can no longer see it; versions published from it stay in service',
       );
     }
   }
