@@ -4,41 +4,43 @@ import { messageOf } from '../errors.ts';
 const count = z.int().nonnegative();
 
 /**
- * The progress of a backfill. It is stored in Redis and sent to clients that follow the backfill, so its field names are a
- * contract.
+ * The progress of a backfill. It is stored in Redis and sent to clients that follow the backfill, so its field names
+ * are part of the API.
  */
 export const backfillProgressSchema = z.object({
-  /** `waiting` for a worker, `running`, `done`, or `failed` as a whole, with the reason in `problem`. */
+  /**
+   * `waiting` means waiting for a worker. `failed` means that the whole backfill failed; `problem` contains the reason.
+   */
   state: z.enum(['waiting', 'running', 'done', 'failed']),
   dryRun: z.boolean(),
   startedAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
-  /** Projects found and projects done. */
+  /** Numbers of projects found and projects done. */
   projects: z.object({ found: count, done: count }),
-  /** Tags without an outcome: found so far, and done. */
+  /** Numbers of tags without an outcome: found so far, and done. */
   tags: z.object({ found: count, done: count }),
-  /** Tags that already had an outcome. They cost no call. */
+  /** Number of tags that already had an outcome. */
   known: count,
-  /** Tags without an outcome that are older than `--since`. */
+  /** Number of tags without an outcome that are older than `--since`. */
   older: count,
   published: count,
   skipped: count,
   refused: count,
   failed: count,
-  /** Tags that were dismissed, mostly because they were deleted before their turn came. */
+  /** Number of tags that were dismissed, usually because they were deleted before the backfill processed them. */
   dismissed: count,
-  /** Tags to publish whose name ends in a valid version. */
+  /** Number of tags to process whose name ends in a valid version. */
   versions: count,
-  /** Tags to publish that are no versions, and so will be skipped. */
+  /** Number of tags to process whose name does not end in a valid version. They will be skipped. */
   others: count,
   /** Share of the work that is done, from 0 to 1. */
   fraction: z.number(),
-  /** Why the backfill is waiting at the moment. */
+  /** Why the backfill is waiting now. */
   waiting: z.string().optional(),
   problem: z.string().optional(),
-  /** Why tags were skipped, with the number of tags for each reason. */
+  /** Reasons for skipped tags, with the number of tags for each reason. */
   skips: z.array(z.object({ reason: z.string(), count })),
-  /** The first of the refused and failed tags. `tag` is empty for a project that failed. */
+  /** The first refused and failed tags. `tag` is empty for a project whose tags could not be read. */
   troubles: z.array(
     z.object({ status: z.enum(['refused', 'failed']), project: z.string(), tag: z.string(), reason: z.string() }),
   ),
@@ -47,17 +49,17 @@ export const backfillProgressSchema = z.object({
 /** The progress of a backfill. */
 export type BackfillProgress = z.infer<typeof backfillProgressSchema>;
 
-/** Whether the backfill has ended, with success or without. */
+/** Whether the backfill has ended, successfully or not. */
 export function isOver({ state }: Pick<BackfillProgress, 'state'>): boolean {
   return state === 'done' || state === 'failed';
 }
 
-/** The progress of a backfill that an error has ended. */
+/** Returns the progress of a backfill that failed with `error`. `progress` is its last progress. */
 export function failedProgress(error: unknown, progress: BackfillProgress): BackfillProgress {
   return { ...progress, state: 'failed', problem: messageOf(error), updatedAt: new Date().toISOString() };
 }
 
-/** The progress of a backfill that has not begun. */
+/** Returns the progress of a backfill that has not begun. */
 export function initialProgress(dryRun: boolean): BackfillProgress {
   const now = new Date().toISOString();
   return {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** A day, which begins at midnight UTC, or a time with an offset. */
+/** A date, which means midnight UTC, or a time with a UTC offset. */
 const since = z.union([z.iso.date(), z.iso.datetime({ offset: true })], {
   error: 'is not a date: write it like 2026-01-31 or 2026-01-31T12:00:00Z',
 });
@@ -11,20 +11,25 @@ const path = z
   .transform((text) => text.trim().replace(/^\/+|\/+$/g, ''))
   .refine((text) => text !== '', 'is empty: it must be the full path of a group or project');
 
-/** What a backfill should do. The schema also checks requests from outside. */
+/** The schema of a backfill request, from the command line or over HTTP. */
 export const backfillRequestSchema = z.strictObject({
-  /** Full paths of groups and projects. An empty list stands for everything in GITLAB_SCOPE. */
+  /** Full paths of groups and projects. An empty list means everything in GITLAB_SCOPE. */
   targets: z.array(path).max(1_000).default([]),
-  /** Only tags at or after this time: the time of the tag, or of the commit for a lightweight tag. */
+  /**
+   * Limits the backfill to tags created at or after this time. For a lightweight tag, the time of its commit counts.
+   */
   since: since.optional(),
-  /** Only reports how many tags would be published. */
+  /** Only counts the tags that would be processed. */
   dryRun: z.boolean().default(false),
 });
 
-/** What a backfill should do. */
+/** A valid backfill request. */
 export type BackfillRequest = z.output<typeof backfillRequestSchema>;
 
-/** Checks a request. Returns it with its defaults filled in, or its faults; each fault begins with the name of the field. */
+/**
+ * Validates a request. Returns it with its defaults filled in, or its faults. A fault about a field begins with the
+ * name of the field.
+ */
 export function parseBackfillRequest(value: unknown): BackfillRequest | { readonly faults: readonly string[] } {
   const parsed = backfillRequestSchema.safeParse(value);
   if (parsed.success) return parsed.data;

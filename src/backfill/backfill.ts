@@ -16,17 +16,17 @@ import type { BackfillProgress } from './backfill-progress.ts';
 import type { BackfillRequest } from './backfill-request.ts';
 import { ProgressCounter, type TagResult } from './progress-counter.ts';
 
-/** What is needed to find the targets of a backfill. */
+/** The dependencies of `findBackfillTargets`. */
 export interface TargetParts {
   readonly gitlab: GitLabClient;
-  /** An empty list of targets stands for its scope. */
+  /** A request without targets uses the scope of `ownership`. */
   readonly ownership: Ownership;
 }
 
-/** What a backfill needs. */
+/** The dependencies of a backfill. */
 export interface BackfillParts extends TargetParts {
   readonly store: ReadStore;
-  /** Publishes a tag and resolves to its outcome. Rejects if it has to be tried again (see Publisher.publish). */
+  /** Publishes a tag and resolves to the result. Rejects if the caller has to try again (see Publisher.publish). */
   readonly publish: (job: TagJob) => Promise<PublishResult>;
 }
 
@@ -35,12 +35,15 @@ export class UnknownTargets extends Error {
   override readonly name = 'UnknownTargets';
 }
 
-/** Projects whose tags are compared and published side by side. */
+/** The maximum number of projects whose tags are compared and published concurrently. */
 const CONCURRENT_PROJECTS = 4;
-/** Tags published side by side, in all projects together. */
+/** The maximum number of tags published concurrently, over all projects. */
 const CONCURRENT_TAGS = 8;
 
-/** Finds the groups and projects that a request names. Rejects with UnknownTargets, and with Retry when GitLab cannot be read. */
+/**
+ * Finds the groups and projects that a request names. Rejects with UnknownTargets, and with Retry if GitLab cannot be
+ * read.
+ */
 export async function findBackfillTargets(
   { gitlab, ownership }: TargetParts,
   request: BackfillRequest,
@@ -50,7 +53,7 @@ export async function findBackfillTargets(
     request.targets.length === 0 ? ownership.scope : request.targets,
   );
   if (unknown.length > 0)
-    throw new UnknownTargets(`GitLab has no group or project ${unknown.join(', ')} that GITLAB_TOKEN may see`);
+    throw new UnknownTargets(`GitLab has no group or project ${unknown.join(', ')} that GITLAB_TOKEN can see`);
   // A group may contain a part of GITLAB_SCOPE. The backfill then publishes only that part.
   const containsScope = (group: string): boolean =>
     ownership.scope.some((path) => below(path.toLowerCase(), group.toLowerCase()) !== undefined);
@@ -66,10 +69,10 @@ export async function findBackfillTargets(
 }
 
 /**
- * Publishes every tag that has no outcome yet, several projects side by side, the newest tags of each project first. A tag
- * with an outcome costs no call, so a backfill after an interrupted one continues where that ended. Resolves to the last
- * progress; early, with the progress so far, once `signal` is aborted. Rejects with UnknownTargets, and with Retry when the
- * projects cannot be listed.
+ * Publishes every tag that has no outcome yet. Processes several projects concurrently, and the newest tags of each
+ * project first. Tags with an outcome are not processed again, so a backfill continues where an interrupted one
+ * stopped. Resolves to the last progress. Once `signal` is aborted, resolves early to the progress so far. Rejects with
+ * UnknownTargets, and with Retry if the projects cannot be listed.
  */
 export async function backfill(
   parts: BackfillParts,
@@ -83,7 +86,7 @@ export async function backfill(
   return counter.progress;
 }
 
-/** One backfill while it runs. */
+/** A running backfill. */
 class Backfill {
   readonly #parts: BackfillParts;
   readonly #request: BackfillRequest;
@@ -139,7 +142,7 @@ class Backfill {
       });
       if (!this.#request.dryRun) await this.#publishTags(project, selected, readAt);
     }
-    // A project whose tags were interrupted is not done.
+    // If the backfill was aborted, some tags of the project may not be published yet. The project is then not done.
     if (this.#signal.aborted) return;
     this.#counter.projectDone();
     this.#reportProgress();
@@ -155,7 +158,10 @@ class Backfill {
     });
   }
 
-  /** Repeats work that fails with a temporary error, within the retry policy. Resolves to a `failed` result for other errors. */
+  /**
+   * Runs `work`, and retries temporary errors as the retry policy allows. Resolves to a `failed` result if `work` fails
+   * in the end.
+   */
   async #withRetries<T extends object>(work: () => Promise<T>): Promise<T | { readonly failed: string }> {
     try {
       return await retry(work, this.#retryPolicy, {
@@ -171,7 +177,10 @@ class Backfill {
   }
 }
 
-/** Whether a tag is not older than `since`. A lightweight tag has no time of its own, so the time of its commit counts. */
+/**
+ * Whether a tag was created at or after `since`. A lightweight tag has no creation time, so the time of its commit
+ * counts.
+ */
 function isSince({ createdAt, committedAt }: MissingTag, since: string | undefined): boolean {
   return since === undefined || (createdAt ?? committedAt) >= new Date(since);
 }

@@ -12,7 +12,7 @@ import {
   type BackfillWork,
 } from './runs.ts';
 
-/** Backfill runs of a single process. They end with the process. */
+/** Keeps backfill runs in the memory of the process. The runs are lost when the process ends. */
 export class MemoryRuns implements BackfillRuns {
   readonly #runs = new LRUCache<string, BackfillRun>({ max: 1_000, ttl: RETENTION_MS });
   readonly #limit = pLimit(MAX_CONCURRENT_RUNS);

@@ -1,21 +1,21 @@
 import type { PublishResult } from '../publish/publisher.ts';
 import { initialProgress, type BackfillProgress } from './backfill-progress.ts';
 
-/** At most this many reasons for skipping are counted separately. */
+/** The maximum number of skip reasons that are counted separately. */
 const MAX_REASONS = 30;
-/** At most this many refused and failed tags are listed one by one. */
+/** The maximum number of refused and failed tags that are listed individually. */
 const MAX_LISTED_TAGS = 200;
-/** Tags with any further reason are counted under this one. */
+/** The name under which all further reasons are counted together. */
 const OTHER_REASONS = 'other reasons';
 
-/** The result of a tag: the result of the publisher, or why the tag could not be published. */
+/** The result of a tag: the result of the publisher, or the reason why the tag could not be published. */
 export type TagResult = PublishResult | { readonly failed: string };
 
-/** Counts the projects and tags of a backfill, and makes its progress from them. */
+/** Counts the projects and tags of a backfill, and computes its progress. */
 export class ProgressCounter {
   readonly #progress: Writable<BackfillProgress>;
   readonly #skipCounts = new Map<string, number>();
-  /** Projects whose tags were compared, or could not be. */
+  /** Number of projects whose tags were compared or could not be read. */
   #compared = 0;
 
   constructor(dryRun: boolean) {
@@ -36,7 +36,10 @@ export class ProgressCounter {
     };
   }
 
-  /** The share of the work that is done. It assumes that the other projects have as many tags to publish as the compared ones. */
+  /**
+   * The share of the work that is done, from 0 to 1. Assumes that the other projects have as many tags to process as
+   * the compared ones, on average.
+   */
   get #fraction(): number {
     const { projects, tags, dryRun } = this.#progress;
     if (this.#compared === 0) return 0;
@@ -44,12 +47,14 @@ export class ProgressCounter {
     return (this.#compared + tags.done) / (projects.found * (1 + tags.found / this.#compared));
   }
 
-  /** Called while the projects are listed, with their number so far. */
+  /** Called while the projects are listed, with the number found so far. */
   projectsFound(count: number): void {
     this.#progress.projects = { found: count, done: 0 };
   }
 
-  /** Called after the tags of a project were compared, with the number of each sort (see `BackfillProgress`). */
+  /**
+   * Called after the tags of a project were compared, with the number of tags of each kind (see `BackfillProgress`).
+   */
   projectCompared(counts: Readonly<Record<'known' | 'older' | 'versions' | 'others', number>>): void {
     const { known, older, versions, others } = counts;
     const progress = this.#progress;
@@ -89,7 +94,7 @@ export class ProgressCounter {
     }
   }
 
-  /** Called when the backfill begins to wait, with the reason and the time in milliseconds. */
+  /** Called before each wait, with its reason and its length in milliseconds. */
   reportWait(reason: string, waitMs: number): void {
     this.#progress.waiting = `waiting ${Math.ceil(waitMs / 1000)} s: ${reason.replaceAll(/\s+/g, ' ')}`;
   }
@@ -112,7 +117,10 @@ export class ProgressCounter {
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-/** A reason with `…` in place of the tag and its directory, so that the same reason of different tags is counted together. */
+/**
+ * Replaces the tag and its directory in a reason with `…`, so that equal reasons of different tags are counted
+ * together.
+ */
 function generalReason(reason: string, tag: string): string {
   const directory = tag.slice(0, Math.max(0, tag.lastIndexOf('/')));
   const general = reason.replaceAll(tag, '…');

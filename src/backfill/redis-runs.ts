@@ -17,23 +17,26 @@ import {
   type BackfillWork,
 } from './runs.ts';
 
-/** How runs are stored in Redis. */
+/** The options of `RedisRuns`. */
 export interface RedisRunsOptions {
   readonly redisUrl: string;
   readonly log: Logger;
-  /** The first part of all keys. Default: `modpress`. */
+  /** The prefix of all keys in Redis. Default: `modpress`. */
   readonly prefix?: string;
-  /** After this many milliseconds without a sign of life from its process, another process takes over a run. Default: 10,000. */
+  /**
+   * The duration of a lease in milliseconds. If a process dies, another one takes over its run after this time.
+   * Default: 10,000.
+   */
   readonly leaseMs?: number;
 }
 
-/** How often a process searches for runs without a worker, and stores the progress of its own runs. */
+/** How often a process looks for runs that no process works on, and stores the progress of its own runs. */
 const POLL_MS = 1_000;
 
 /**
- * Backfill runs shared by all processes on one Redis. Each run is a JSON text under a key of its own. A set has the ids of
- * the runs that have not ended. The process that holds the lease of a run works on it. If Redis is emptied, the process
- * stores its run again.
+ * Keeps backfill runs in Redis, where all processes share them. Each run is stored as JSON under its own key. A set
+ * contains the ids of the runs that have not ended. The process that holds the lease of a run works on it. If Redis
+ * loses the run, this process stores it again.
  */
 export class RedisRuns implements BackfillRuns {
   readonly #redis: Redis;
@@ -91,7 +94,7 @@ export class RedisRuns implements BackfillRuns {
     await (hasEnded ? change.srem(this.#openRunsKey, run.id) : change.sadd(this.#openRunsKey, run.id)).exec();
   }
 
-  /** Takes over runs on which no process works, until `close`. */
+  /** Takes over runs that no process works on, until `close` is called. */
   async #pollForRuns(work: BackfillWork): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
@@ -102,7 +105,7 @@ export class RedisRuns implements BackfillRuns {
       } catch (error) {
         this.#log.debug(
           { event: 'backfill.poll-failed', reason: messageOf(error) },
-          'could not read the runs from Redis',
+          'could not read the backfills from Redis',
         );
       }
       await sleep(POLL_MS, signal);
@@ -116,8 +119,12 @@ export class RedisRuns implements BackfillRuns {
     try {
       run = await this.find(id);
     } catch (error) {
-      // Redis cannot be reached, or a newer version of modpress wrote the run. Leave it, and go on with the other runs.
-      this.#log.debug({ event: 'backfill.unreadable', backfill: id, reason: messageOf(error) }, 'could not read a run');
+      // Either Redis cannot be reached, or a newer version of modpress wrote the run. The other runs are still
+      // processed.
+      this.#log.debug(
+        { event: 'backfill.unreadable', backfill: id, reason: messageOf(error) },
+        'could not read a backfill from Redis',
+      );
       await lease.release();
       return;
     }
@@ -136,8 +143,8 @@ export class RedisRuns implements BackfillRuns {
   async #run(run: BackfillRun, work: BackfillWork, lease: Lease): Promise<void> {
     const { signal } = this.#closing;
     let progress: BackfillProgress = run.progress;
-    // The progress is not stored after each tag, which would be too often. It is stored even if it has not changed, in
-    // case Redis was emptied.
+    // Storing the progress after each tag would be too often. The timer stores it even if it has not changed, in case
+    // Redis lost its data.
     const timer = setInterval(() => void this.#storeProgress({ ...run, progress }), POLL_MS);
     try {
       progress = await work(run.request, (current) => void (progress = current), signal);

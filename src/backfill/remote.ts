@@ -7,16 +7,16 @@ import type { BackfillRequest } from './backfill-request.ts';
 
 /** A service that runs backfills. */
 export interface RemoteService {
-  /** Base URL, without a final slash. */
+  /** Base URL, without a trailing slash. */
   readonly url: string;
   /** ADMIN_TOKEN, or the id_token of a CI job. */
   readonly token: string;
 }
 
-/** The service refuses the backfill, or has not answered for too long. The message is a single line to show to the user. */
+/** The service refused the backfill, or did not answer for too long. The message is one line for the user. */
 class RemoteBackfillError extends Error {
   override readonly name = 'RemoteBackfillError';
-  /** Whether the same call may work a moment later, for example after a restart of the service. */
+  /** Whether the same call may succeed later, for example after a restart of the service. */
   readonly isTemporary: boolean;
 
   constructor(message: string, isTemporary = false) {
@@ -28,19 +28,22 @@ class RemoteBackfillError extends Error {
 const startedSchema = z.object({ id: z.string(), followToken: z.string(), progress: backfillProgressSchema });
 const foundSchema = z.object({ progress: backfillProgressSchema });
 
-/** If a service forgets a backfill this often without reporting any progress, its replicas do not share a Redis. */
+/**
+ * The command gives up if the service loses the backfill more often than this without reporting progress in between.
+ * The replicas of the service then probably do not share one Redis.
+ */
 const MAX_RESTARTS = 10;
-/** How often the progress is requested. */
+/** How often the command requests the progress. */
 const POLL_MS = 1_000;
-/** If a service does not answer for longer than this, the command gives up. */
+/** The command gives up if the service has reported no progress for longer than this. */
 const MAX_SILENCE_MS = 120_000;
-/** Time limit of one request. */
+/** The timeout of one request. */
 const TIMEOUT_MS = 30_000;
 
 /**
- * Starts a backfill in a service and follows its progress. Waits for a service that restarts. Starts the backfill again if
- * the service has forgotten it; the new one continues where the old one ended. Resolves to the last progress, also once
- * `signal` is aborted: the service continues a backfill that it has started. Rejects with RemoteBackfillError.
+ * Starts a backfill in a service and follows its progress. Waits while the service restarts. If the service has lost
+ * the backfill, starts a new one, which continues where the old one stopped. Resolves to the last progress, also once
+ * `signal` is aborted: the service then continues without the command. Rejects with RemoteBackfillError.
  */
 export async function backfillRemotely(
   service: RemoteService,
@@ -75,7 +78,7 @@ export async function backfillRemotely(
       } else if (response.status === 404 || response.status === 401) {
         if (++restarts > MAX_RESTARTS)
           throw new RemoteBackfillError(
-            `the service at ${service.url} has forgotten a backfill that it started: all its replicas need the same REDIS_URL`,
+            `the service at ${service.url} has lost a backfill that it started: all its replicas need the same REDIS_URL`,
           );
         started = await start(service, request, signal);
       } else throw new Error(`it answered ${response.status}`);
@@ -83,12 +86,12 @@ export async function backfillRemotely(
       if (error instanceof RemoteBackfillError && !error.isTemporary) throw error;
       if (Date.now() - answeredAt > MAX_SILENCE_MS)
         throw new RemoteBackfillError(
-          `the service at ${service.url} has not answered for ${MAX_SILENCE_MS / 1000} s: ${messageOf(error)}`,
+          `the service at ${service.url} has reported no progress for ${MAX_SILENCE_MS / 1000} s: ${messageOf(error)}`,
         );
       if (!signal.aborted)
         progress = {
           ...progress,
-          waiting: `the service does not answer; waiting for it for up to ${MAX_SILENCE_MS / 1000} s`,
+          waiting: `the service does not answer; waiting up to ${MAX_SILENCE_MS / 1000} s`,
         };
     }
   }
@@ -110,17 +113,21 @@ async function start(
   const text = await response.text();
   if (response.status !== 202) throw refusalOf(url, response, text);
   const parsed = startedSchema.safeParse(parseJson(text));
-  if (!parsed.success) throw new RemoteBackfillError(`the service at ${url} is not a modpress of this version`);
+  if (!parsed.success)
+    throw new RemoteBackfillError(`the response of the service at ${url} does not match this version of modpress`);
   return parsed.data;
 }
 
-/** The error for a response that did not start a backfill. An HTML page comes from something else, such as a reverse proxy. */
+/**
+ * Returns the error for a response that did not start a backfill. An HTML page comes from another program, such as a
+ * reverse proxy.
+ */
 function refusalOf(url: string, { status, headers }: Response, text: string): RemoteBackfillError {
   const location = headers.get('location');
   if (status >= 300 && status < 400 && location !== null && URL.canParse(location, url)) {
     const target = new URL(location, url).href.replace(/\/-\/backfill$/, '').slice(0, 200);
     return new RemoteBackfillError(
-      `the service at ${url} redirects to ${target}: if that is the service, use that address as --url`,
+      `the service at ${url} redirects to ${target}: if this is the address of the service, use it as --url`,
     );
   }
   const isPage = /^text\/html\b/i.test(headers.get('content-type') ?? '');
@@ -130,7 +137,7 @@ function refusalOf(url: string, { status, headers }: Response, text: string): Re
     );
   }
   const line = isPage ? '' : text.trim().split('\n')[0]?.slice(0, 500);
-  return new RemoteBackfillError(`the service at ${url} answers ${status}${line ? `: ${line}` : ''}`, status >= 500);
+  return new RemoteBackfillError(`the service at ${url} answered ${status}${line ? `: ${line}` : ''}`, status >= 500);
 }
 
 async function call(url: string, path: string, options: RequestInit, signal: AbortSignal): Promise<Response> {

@@ -1,6 +1,6 @@
 import type { BackfillProgress } from './backfill-progress.ts';
 
-/** The progress in one line: `12 of 340 projects, 25 published, 3 skipped, 0 refused, 0 failed`. */
+/** Returns the progress in one line: `12 of 340 projects, 25 published, 3 skipped, 0 refused, 0 failed`. */
 export function progressLine(progress: BackfillProgress): string {
   const { projects, published, skipped, refused, failed, dryRun } = progress;
   const counts = dryRun
@@ -9,7 +9,7 @@ export function progressLine(progress: BackfillProgress): string {
   return [`${projects.done} of ${projects.found} projects`, ...counts, ...waitingReason(progress)].join(', ');
 }
 
-/** The progress in fewer characters. The most important part comes first, because a terminal may cut off the end. */
+/** Returns a shorter line of progress. The most important part comes first, because a terminal may cut off the end. */
 export function shortProgressLine(progress: BackfillProgress): string {
   const { projects, published, skipped, refused, failed, dryRun } = progress;
   const counts = dryRun ? [] : [`${failed} fail`, `${refused} ref`, `${published} pub`, `${skipped} skip`];
@@ -22,8 +22,8 @@ function waitingReason({ state, waiting }: BackfillProgress): string[] {
 }
 
 /**
- * The table printed at the end, with a line for each refused or failed tag. `interrupted` says how to continue; it is
- * undefined unless the command was interrupted.
+ * Returns the table that the command prints at the end, and a line for each listed refused or failed tag. `interrupted`
+ * tells the user how to continue. It is undefined unless the command was interrupted.
  */
 export function summary(progress: BackfillProgress, interrupted: string | undefined): string {
   const {
@@ -58,7 +58,7 @@ export function summary(progress: BackfillProgress, interrupted: string | undefi
     rows.push(['skipped', skipped]);
     for (const { reason, count } of skips) rows.push(['', count, reason]);
     rows.push(['refused', refused], ['failed', failed]);
-    if (dismissed > 0) rows.push(['deleted meanwhile', dismissed]);
+    if (dismissed > 0) rows.push(['dismissed', dismissed]);
   }
   const unlisted = refused + failed - troubles.length;
   return [

@@ -11,30 +11,34 @@ import { isOver } from './backfill-progress.ts';
 import { parseBackfillRequest, type BackfillRequest } from './backfill-request.ts';
 import type { BackfillRun, BackfillRuns } from './runs.ts';
 
-/** What the routes need. */
+/** The dependencies of the routes. */
 export interface BackfillRoutesOptions {
   readonly access: Pick<AdminAccess, 'authorize'>;
   readonly runs: Pick<BackfillRuns, 'start' | 'find'>;
-  /** Checks that all targets of a request exist. Rejects with UnknownTargets, or with Retry when GitLab cannot be read. */
+  /**
+   * Checks that all targets of a request exist. Rejects with UnknownTargets, and with Retry if GitLab cannot be read.
+   */
   readonly checkTargets: (request: BackfillRequest) => Promise<unknown>;
   readonly log: Logger;
   /**
-   * For how many milliseconds a response waits for `checkTargets`. Default: 15,000. A rate-limit pause of GitLab may take
-   * minutes, and no client waits that long. The backfill does wait, and then reports the same problems itself.
+   * The maximum time in milliseconds that a response waits for `checkTargets`. Default: 15,000. A rate limit of GitLab
+   * may block calls for minutes, which is too long for a client. The response then comes without this check. The
+   * backfill checks its targets again, and reports the same problems in its progress.
    */
   readonly checkMs?: number;
 }
 
-/** How often a stream reads the progress. */
+/** How often a stream reads the progress of its backfill. */
 const POLL_MS = 1_000;
-/** A stream without news sends a comment after this time, so that no proxy closes the connection. */
+/** A stream that has sent nothing for this time sends a comment, so that no reverse proxy closes the connection. */
 const KEEP_ALIVE_MS = 15_000;
 
 /**
  * `POST /-/backfill` starts a backfill. `GET /-/backfill/<id>` returns its progress, as JSON or as `text/event-stream`.
  *
- * 202 started, or an equal one is running · 400 invalid request · 401 no valid token · 403 not allowed · 404 unknown group,
- * project or backfill · 502 GitLab does not answer · 503 the keys of the token's issuer, or Redis, cannot be reached
+ * 202 started, or an equal backfill is running · 400 invalid request · 401 no valid token · 403 not allowed · 404
+ * unknown group, project or backfill · 502 GitLab cannot be read · 503 Redis, or the keys of the token's issuer, cannot
+ * be reached
  */
 export function createBackfillRouter({
   access,
@@ -111,7 +115,7 @@ export function createBackfillRouter({
         remote: request.ip,
         reason: messageOf(error),
       },
-      'request for a backfill refused',
+      'backfill request refused',
     );
     if (status === 401) response.set('WWW-Authenticate', 'Bearer');
     if (error instanceof Retry) response.set('Retry-After', String(Math.ceil((error.afterMs ?? 30_000) / 1000)));
@@ -144,7 +148,7 @@ function isBodyError(error: unknown): boolean {
   return error instanceof Error && 'type' in error && 'statusCode' in error;
 }
 
-/** Waits for the work, at most `timeoutMs` milliseconds. Rejects if the work rejects within that time. */
+/** Waits for `work`, but at most `timeoutMs` milliseconds. Rejects if `work` rejects within this time. */
 async function settledWithin(timeoutMs: number, work: Promise<unknown>): Promise<void> {
   const settled = new AbortController();
   try {
@@ -155,8 +159,9 @@ async function settledWithin(timeoutMs: number, work: Promise<unknown>): Promise
 }
 
 /**
- * The request with only the targets that the caller may use. A job that may only act for its own project gets that
- * project, even if the request names no target. Throws Forbidden if the request names another target.
+ * Returns the request, limited to the targets that the caller may use. For a job that may act only for its own project,
+ * this project is the target, even if the request names no target. Throws Forbidden if the request names another
+ * target.
  */
 function restrictTo(caller: Caller, request: BackfillRequest): BackfillRequest {
   if (caller.kind === 'token' || caller.may === 'everything') return request;
@@ -182,7 +187,7 @@ async function stream(run: BackfillRun, runs: BackfillRoutesOptions['runs'], res
     }
     if (isOver(progress)) break;
     await sleep(POLL_MS, disconnected.signal);
-    // During an outage of Redis, the last progress stays. If Redis has lost the run, the stream ends.
+    // During an outage of Redis, the progress does not change. If Redis has lost the run, the stream ends.
     const found: Pick<BackfillRun, 'progress'> | undefined = await runs.find(run.id).catch(() => ({ progress }));
     if (!found) break;
     ({ progress } = found);

@@ -3,10 +3,13 @@ import { z } from 'zod';
 import { backfillProgressSchema, initialProgress, type BackfillProgress } from './backfill-progress.ts';
 import { backfillRequestSchema, type BackfillRequest } from './backfill-request.ts';
 
-/** A backfill that was requested over HTTP, as all replicas see it. */
+/** The schema of a backfill run, as it is stored in Redis. */
 export const backfillRunSchema = z.object({
   id: z.string(),
-  /** Allows its holder to follow the progress. The id_token that started the backfill may expire before the end. */
+  /**
+   * A token that allows its holder to follow the progress. The id_token of the caller may expire before the backfill
+   * ends.
+   */
   followToken: z.string(),
   request: backfillRequestSchema,
   progress: backfillProgressSchema,
@@ -16,8 +19,8 @@ export const backfillRunSchema = z.object({
 export type BackfillRun = z.infer<typeof backfillRunSchema>;
 
 /**
- * Runs a backfill and reports its progress, until it ends or `signal` is aborted. Resolves to the last progress. Rejects if
- * the backfill cannot begin.
+ * Runs a backfill and reports its progress, until the backfill ends or `signal` is aborted. Resolves to the last
+ * progress. Rejects if the backfill cannot start.
  */
 export type BackfillWork = (
   request: BackfillRequest,
@@ -27,27 +30,28 @@ export type BackfillWork = (
 
 /**
  * Backfills that run in the background. Both implementations promise:
- * - a request is merged with an equal one whose backfill has not ended: both get the same run;
- * - if the process that works on a run dies, another process of the same Redis takes over within 20 seconds and continues;
- * - the progress of a run can be read until a day after its end;
- * - `close` aborts the runs of this process. With Redis, another process continues them, or this one after its next start.
+ * - Equal requests share one run until it has ended.
+ * - If the process that works on a run dies, another process on the same Redis continues the run within 20 seconds.
+ * - The progress of a run can be read until a day after its end.
+ * - `close` aborts the runs of this process. With Redis, another process continues them, or this process after a
+ *   restart.
  */
 export interface BackfillRuns {
-  /** Starts a backfill. Rejects if the run cannot be stored. */
+  /** Starts a backfill, or returns the run of an equal request. Rejects if the run cannot be stored. */
   start(request: BackfillRequest): Promise<BackfillRun>;
   /** Finds a run by its id. Rejects if Redis cannot be reached. */
   find(id: string): Promise<BackfillRun | undefined>;
-  /** Makes this process work on runs. Called once. */
+  /** Starts to process runs in this process. Called once. */
   process(work: BackfillWork): void;
   close(): Promise<void>;
 }
 
-/** How long a run can be found after its last change. */
+/** How long a run can be found after its last change, in milliseconds. */
 export const RETENTION_MS = 24 * 3_600_000;
-/** How many runs a process works on at a time. */
+/** The maximum number of runs that a process works on concurrently. */
 export const MAX_CONCURRENT_RUNS = 2;
 
-/** A new run, on which no process works yet. */
+/** Creates a run that no process works on yet. */
 export function newRun(request: BackfillRequest): BackfillRun {
   return {
     id: randomUUID(),

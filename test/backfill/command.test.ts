@@ -191,7 +191,7 @@ describe('modpress backfill', () => {
         ['nobody', 'platform'],
         {},
         2,
-        /^modpress: GitLab has no group or project nobody that GITLAB_TOKEN may see$/m,
+        /^modpress: GitLab has no group or project nobody that GITLAB_TOKEN can see$/m,
       ],
       [
         'an invalid date',

@@ -20,7 +20,7 @@ test.each<[string, number, Record<string, string>, string, string | RegExp]>([
     301,
     { Location: 'https://go.example/-/backfill' },
     '',
-    'redirects to https://go.example: if that is the service, use that address as --url',
+    'redirects to https://go.example: if this is the address of the service, use it as --url',
   ],
   [
     'an HTML page of something else',
@@ -36,8 +36,14 @@ test.each<[string, number, Record<string, string>, string, string | RegExp]>([
     '<!DOCTYPE html>',
     /no backfill service answers at \S+ \(404\)/,
   ],
-  ['a reverse proxy in front of a service that is down', 503, { 'Content-Type': 'text/html' }, '<html>', 'answers 503'],
-  ['a body that is not JSON', 202, {}, 'ok', 'is not a modpress of this version'],
+  [
+    'a reverse proxy in front of a service that is down',
+    503,
+    { 'Content-Type': 'text/html' },
+    '<html>',
+    'answered 503',
+  ],
+  ['a body that is not JSON', 202, {}, 'ok', 'does not match this version of modpress'],
 ])('reports %s in one line', async (_name, status, headers, body, sentence) => {
   await using service = await listen((_request, response) => response.writeHead(status, headers).end(body));
   await expect(follow(service.url)).rejects.toThrow(sentence);
@@ -63,7 +69,6 @@ test('reports that it waits while the service does not answer', async () => {
   const onProgress = ({ waiting }: BackfillProgress): void => {
     reported.push(waiting);
     if (reported.length === 2) stop.abort();
-  };
-  await follow(service.url, onProgress, stop.signal);
-  expect(reported).toEqual([undefined, 'the service does not answer; waiting for it for up to 120 s']);
+  }, stop.signal);
+  expect(reported).toEqual([undefined, 'the service does not answer; waiting up to 120 s']);
 });

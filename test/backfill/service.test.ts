@@ -118,7 +118,7 @@ describe('backfill by a service', () => {
     });
     expect(other).toMatchObject({ status: 1, stdout: '' });
     expect(other.stderr).toContain(
-      'answers 403: a job of team/lib may only publish tags of that project, not of team/other\n',
+      'answered 403: a job of team/lib may only publish tags of that project, not of team/other\n',
     );
   });
 

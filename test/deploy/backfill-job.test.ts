@@ -168,11 +168,11 @@ describe('the CI jobs', () => {
   test('fail with a line that says why a job is not allowed', async ({ run }) => {
     expect(await run('modpress:publish', { project: 'team/lib', isProtected: false })).toMatchObject({
       status: 1,
-      output: expect.stringMatching(/answers 403: .*not protected/),
+      output: expect.stringMatching(/answered 403: .*not protected/),
     });
     expect(await run('modpress:backfill', { project: 'stranger/lib' })).toMatchObject({
       status: 1,
-      output: expect.stringMatching(/answers 403: .*ADMIN_OIDC/),
+      output: expect.stringMatching(/answered 403: .*ADMIN_OIDC/),
     });
   });
 });
