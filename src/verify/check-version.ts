@@ -10,20 +10,20 @@ import type { PublishRecord } from './records.ts';
 import type { StoredVersion } from './stored-versions.ts';
 import { readStoredFiles, type StoredFile, type StoredFiles } from './stored-files.ts';
 
-/** What is needed to check a version. */
+/** The dependencies of a check. */
 export interface CheckParts {
   readonly store: ReadStore;
-  /** Folder in which temporary folders are made. */
+  /** The folder in which temporary folders are created. */
   readonly temporaryRoot: string;
-  /** Builds versions again from GitLab. Undefined to check the store alone. */
+  /** Builds versions again from GitLab. If undefined, only the store is checked. */
   readonly rebuilder: Rebuilder | undefined;
 }
 
 type Subject = Pick<StoredVersion, 'module' | 'version'>;
 
 /**
- * Checks a published version. Compares its files with each other, with the record of the publish, and with GitLab. Resolves
- * to everything that is wrong. Rejects with StoreUnavailable, and once `signal` is aborted.
+ * Checks a published version. Compares its files with each other, with the record of its publication, and with a new
+ * build if there is a rebuilder. Resolves to all findings. Rejects with StoreUnavailable, and once `signal` is aborted.
  */
 export async function checkVersion(
   parts: CheckParts,
@@ -41,13 +41,13 @@ export async function checkVersion(
   return findings;
 }
 
-/** The advice for a version that is missing or damaged in the store. */
+/** Returns the advice for a version that is missing or damaged in the store. */
 export function repairAdvice({ module, version }: Subject, record: PublishRecord | undefined): string {
   const keys = [moduleKey(module, version, 'info'), ...(record ? [record.key] : [])];
-  return `restore it from a backup, or delete ${keys.join(' and ')} so that the next sweep publishes it again from GitLab`;
+  return `restore the version from a backup, or delete ${keys.join(' and ')} so that the next sweep publishes it again`;
 }
 
-/** Checks each file by itself. */
+/** Checks each file separately. */
 function checkFiles(subject: Subject, files: StoredFiles, record: PublishRecord | undefined): Finding[] {
   const advice = repairAdvice(subject, record);
   const findings: Finding[] = [];
@@ -64,13 +64,13 @@ function checkFiles(subject: Subject, files: StoredFiles, record: PublishRecord 
       kind: 'different',
       ...subject,
       file: 'zip',
-      problem: `.zip is not a zip of this version: ${fault}`,
+      problem: `.zip is not a valid zip of this version: ${fault}`,
       advice,
     });
   return findings;
 }
 
-/** Compares the files with the record. Without a record it compares `.mod` with the go.mod in the zip. */
+/** Compares the files with the record. Without a recorded go.mod, compares `.mod` with the go.mod in the zip. */
 function compareWithRecord(subject: Subject, files: StoredFiles, record: PublishRecord | undefined): Finding[] {
   const advice = repairAdvice(subject, record);
   const findings: Finding[] = [];
@@ -85,24 +85,27 @@ function compareWithRecord(subject: Subject, files: StoredFiles, record: Publish
     if (expected === undefined || found === undefined || expected === found) return;
     findings.push({ kind: 'different', ...subject, file, problem, expected, found, advice });
   };
-  compare('zip', '.zip is not what was published', record?.h1, zip?.h1);
-  compare('mod', '.mod is not what was published', record?.goModH1, mod);
+  compare('zip', '.zip differs from what was published', record?.h1, zip?.h1);
+  compare('mod', '.mod differs from what was published', record?.goModH1, mod);
   if (zip && record?.goModH1 === undefined)
-    compare('mod', '.mod is not the go.mod in the zip', zip.goModH1 ?? hashGoMod(legacyGoMod(subject.module)), mod);
+    compare(
+      'mod',
+      '.mod differs from the go.mod in the zip',
+      zip.goModH1 ?? hashGoMod(legacyGoMod(subject.module)),
+      mod,
+    );
   if (!record) {
     findings.push({
       kind: 'unrecorded',
       ...subject,
       problem: 'no outcome records the checksums of this version',
-      advice: `modpress verify ${subject.module}@${subject.version} --from-gitlab compares it with the repository`,
+      advice: `run modpress verify ${subject.module}@${subject.version} --from-gitlab to compare the version with its repository`,
     });
   }
   return findings;
 }
 
-/**
- * Builds the version again and compares the checksums. `checkFiles` has already reported the files that cannot be read.
- */
+/** Builds the version again and compares the checksums. Skips files that cannot be read, which `checkFiles` reports. */
 async function compareWithGitLab(
   rebuilder: Rebuilder,
   subject: Subject,
@@ -115,7 +118,7 @@ async function compareWithGitLab(
   const built = await rebuilder.rebuild(module, version, commit, signal);
   const at = commit === undefined ? '' : ` at commit ${commit}`;
   if (built.is === 'impossible') {
-    const advice = `if it should exist in GitLab, run modpress verify ${module}@${version} --from-gitlab again later`;
+    const advice = `if the version should exist in GitLab, run modpress verify ${module}@${version} --from-gitlab again later`;
     return [{ kind: 'unchecked', ...subject, problem: `could not be checked${at}: ${built.reason}`, advice }];
   }
   const compared = [
@@ -125,7 +128,7 @@ async function compareWithGitLab(
   return compared.flatMap(({ file, expected, found }) => {
     if (found === undefined || found === expected) return [];
     const kind: FindingKind = 'different';
-    const problem = `.${file} is not what the repository gives${at}`;
+    const problem = `.${file} differs from a new build${at}`;
     return [
       {
         kind,
@@ -134,7 +137,8 @@ async function compareWithGitLab(
         problem,
         expected,
         found,
-        advice: 'find out which of the two was changed: a go.sum that lists this version has the published checksum',
+        advice:
+          'find out whether the store or the repository was changed: a go.sum that lists this version contains the original checksum',
       },
     ];
   });

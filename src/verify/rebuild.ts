@@ -10,23 +10,23 @@ import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import { legacyGoMod } from '../module/modfile.ts';
 import type { ResolvedVersion, Resolver } from '../resolve/resolver.ts';
 
-/** What a Rebuilder needs. */
+/** The dependencies of `Rebuilder`. */
 export interface RebuilderParts extends Omit<BuildParts, 'blobs'> {
   readonly resolver: Resolver;
-  /** Folder in which temporary folders are made. */
+  /** The folder in which temporary folders are created. */
   readonly temporaryRoot: string;
-  /** Called before each wait with its reason and its length in milliseconds. */
+  /** Called before each wait, with its reason and its length in milliseconds. */
   readonly onWait?: (reason: string, waitMs: number) => void;
   /** Waits for `waitMs` milliseconds, or until the signal is aborted. */
   readonly wait?: (waitMs: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** The checksums of a version that was built again, or why it could not be built. */
+/** The checksums of a version that was built again, or the reason why it could not be built. */
 export type Rebuilt =
   | { readonly is: 'built'; readonly h1: H1; readonly goModH1: H1 }
   | { readonly is: 'impossible'; readonly reason: string };
 
-/** Builds versions again from their repositories, to compare their checksums. Stores nothing. */
+/** Builds versions again from their repositories, and computes their checksums. Stores nothing. */
 export class Rebuilder {
   readonly #parts: RebuilderParts;
   readonly #retryPolicy = new CommandRetryPolicy((error) => error instanceof Retry);
@@ -36,8 +36,9 @@ export class Rebuilder {
   }
 
   /**
-   * Builds a version from a commit, or from the present commit of its tag if `commit` is undefined. Waits as long as GitLab
-   * demands, and for a bounded time during an outage. Rejects once `signal` is aborted, and with any unexpected error.
+   * Builds a version from `commit`. If `commit` is undefined, builds it from the current commit of its tag. Waits as
+   * long as GitLab requires, but only for a bounded time during an outage. Rejects once `signal` is aborted, and with
+   * any unexpected error.
    */
   async rebuild(
     module: ModulePath,
@@ -55,8 +56,9 @@ export class Rebuilder {
       });
       return { is: 'built', ...built };
     } catch (error) {
-      if (error instanceof Skip) return { is: 'impossible', reason: `it is gone from GitLab: ${error.message}` };
-      if (error instanceof Refuse) return { is: 'impossible', reason: `GitLab gives no such module: ${error.message}` };
+      if (error instanceof Skip) return { is: 'impossible', reason: `it no longer exists in GitLab: ${error.message}` };
+      if (error instanceof Refuse)
+        return { is: 'impossible', reason: `modpress would refuse to publish it: ${error.message}` };
       if (!(error instanceof Retry)) throw error;
       signal.throwIfAborted();
       return { is: 'impossible', reason: messageOf(error) };

@@ -7,7 +7,7 @@ import type { ReadStore } from '../store/store.ts';
 import { KeyedQueue } from '../async/keyed-queue.ts';
 import { isSelected, type Selection } from './selection.ts';
 
-/** What the outcome of a published version recorded. */
+/** The record of a published version, read from its outcome. */
 export interface PublishRecord {
   readonly module: ModulePath;
   readonly version: Version;
@@ -15,20 +15,20 @@ export interface PublishRecord {
   readonly goModH1: string | undefined;
   readonly projectId: number;
   readonly commit: CommitId | undefined;
-  /** Key of the outcome. */
+  /** The key of the outcome. */
   readonly key: string;
 }
 
-/** The records of versions, by `module@version`. */
+/** Records of versions, keyed by `module@version`. */
 export type PublishRecords = Map<string, PublishRecord>;
 
-/** Outcomes read side by side. */
+/** The maximum number of outcomes read concurrently. */
 const CONCURRENT_READS = 8;
 
 /**
- * Reads all outcomes in the store. Resolves to the latest record of each selected version that was published. Calls
- * `onInvalid` with the key of each invalid outcome. Ends early, without an error, once `signal` is aborted. Rejects with
- * StoreUnavailable.
+ * Reads all outcomes in the store. Resolves to the records of the selected versions that are published according to
+ * their latest outcome. Calls `onInvalid` with the key of each invalid outcome. Once `signal` is aborted, ends early
+ * without an error. Rejects with StoreUnavailable.
  */
 export async function readRecords(
   store: ReadStore,
@@ -46,7 +46,7 @@ export async function readRecords(
       return;
     }
     const { status, module, version } = outcome;
-    // A refused outcome changes nothing: a version whose tag was moved stays as it was published.
+    // A refused outcome does not change what is published: if a moved tag is refused, its version stays as it is.
     if (
       status === 'refused' ||
       module === undefined ||
@@ -79,7 +79,7 @@ function recordOf(key: string, outcome: Outcome, module: ModulePath, version: Ve
   return { module, version, h1, goModH1, projectId, commit: parseCommit(outcome.commit), key };
 }
 
-/** Reads an outcome. Undefined if it is damaged, or names an invalid module or version. */
+/** Parses an outcome. Returns undefined if it is damaged or names an invalid module or version. */
 function parseNamedOutcome(bytes: Buffer): Outcome | undefined {
   const outcome = parseOutcome(bytes);
   const { module, version } = outcome ?? {};

@@ -1,18 +1,18 @@
 import { allWell, type Counts, type Finding } from './finding.ts';
 
-/** A report to which a verification adds its findings. */
+/** Receives the findings of a verification and writes a report. */
 export interface Report {
   add(finding: Finding): void;
-  /** Ends the report. `complete` is false if the verification was interrupted. */
+  /** Ends the report with a summary. `complete` is false if the verification was interrupted. */
   finish(counts: Counts, seconds: number, complete: boolean): void;
 }
 
-/** Anything that text can be written to, such as standard output. */
+/** A destination for text, such as standard output. */
 interface Output {
   write(text: string): unknown;
 }
 
-/** A report for people: one line for each finding, and a summary. */
+/** Creates a report for people: one line for each finding, and a summary. */
 export function textReport(output: Output): Report {
   return {
     add: (finding) => output.write(`${findingLine(finding)}\n`),
@@ -20,7 +20,7 @@ export function textReport(output: Output): Report {
   };
 }
 
-/** A report for programs: one JSON object a line for each finding, and a last one with the counts. */
+/** Creates a report for programs: one line of JSON for each finding, and a last line with the counts. */
 export function jsonReport(output: Output): Report {
   return {
     add: (finding) => output.write(`${JSON.stringify(finding)}\n`),
@@ -31,7 +31,7 @@ export function jsonReport(output: Output): Report {
   };
 }
 
-/** The first word of the line for each kind. */
+/** The first words of the line for a finding, by its kind. */
 const TITLES = {
   different: 'DIFFERENT',
   missing: 'MISSING',
@@ -43,7 +43,7 @@ const TITLES = {
 function findingLine({ kind, module, version, key, problem, expected, found, advice }: Finding): string {
   const subject = module === undefined ? (key ?? '') : `${module}@${version ?? ''}`;
   const checksums = expected === undefined ? '' : `: expected ${expected}, found ${found ?? ''}`;
-  // A text from GitLab or from a damaged file may have several lines.
+  // Texts from GitLab or from a damaged file may contain line breaks.
   return `${TITLES[kind]} ${subject}: ${problem}${checksums}; ${advice}`.replaceAll(/\s+/g, ' ');
 }
 

@@ -2,12 +2,12 @@ import { parseModuleVersion } from '../module/module-version.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
 
-/** The versions to verify: everything, or all or single versions of some modules. */
+/** The versions to verify: everything, or all or some versions of the named modules. */
 export type Selection = 'everything' | ReadonlyMap<ModulePath, 'all' | ReadonlySet<Version>>;
 
 /**
- * Reads arguments like `MODULE` and `MODULE@VERSION`. An empty list selects everything. Throws an Error with a one-line
- * message for the first invalid argument.
+ * Parses arguments of the forms `MODULE` and `MODULE@VERSION`. An empty list selects everything. Throws an Error with a
+ * one-line message for the first invalid argument.
  */
 export function parseSelection(args: readonly string[]): Selection {
   if (args.length === 0) return 'everything';

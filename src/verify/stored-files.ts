@@ -10,7 +10,7 @@ import type { ReadStore } from '../store/store.ts';
 import { parseJson } from '../io/json.ts';
 import { DamagedZip, readModuleZip, type ReadZip } from '../module/zip/reader.ts';
 
-/** A file of a version in the store: its content, or that it is missing, or why it is invalid. */
+/** A file of a version in the store. It was read, or it is missing, or it is invalid for the reason in `problem`. */
 export type StoredFile<T> =
   | { readonly is: 'read'; readonly value: T }
   | { readonly is: 'missing' }
@@ -24,13 +24,13 @@ export interface StoredFiles {
   readonly info: StoredFile<StoredInfo>;
 }
 
-/** The part of `.info` that a check needs. */
+/** The part of `.info` that is needed to check a version. */
 export interface StoredInfo {
   /** The commit, if `.info` has one. */
   readonly commit: string | undefined;
 }
 
-/** A valid `.info` has a few hundred bytes. A longer one is invalid, and is not read. */
+/** A valid `.info` has a few hundred bytes. A file above this limit is invalid and is not read. */
 const MAX_INFO_BYTES = 2 ** 20;
 
 const infoSchema = z.object({
@@ -39,7 +39,10 @@ const infoSchema = z.object({
   Origin: z.object({ Hash: z.string().optional() }).optional(),
 });
 
-/** Reads the three files. `folder` is an empty folder for a copy of the zip. Rejects with errors of the store, and once `signal` is aborted. */
+/**
+ * Reads the three files of a version. `folder` is an empty folder for a copy of the zip. Rejects with errors of the
+ * store and of the disk, and once `signal` is aborted.
+ */
 export async function readStoredFiles(
   store: ReadStore,
   module: ModulePath,
@@ -63,7 +66,7 @@ async function readSmall<T>(
 ): Promise<StoredFile<T>> {
   const size = (await store.stat(key))?.size;
   if (size !== undefined && size > limit)
-    return { is: 'invalid', problem: `has ${size} bytes, and may have at most ${limit}` };
+    return { is: 'invalid', problem: `has ${size} bytes, but at most ${limit} are allowed` };
   const bytes = size === undefined ? undefined : await store.get(key);
   return bytes ? parse(bytes) : { is: 'missing' };
 }
@@ -93,6 +96,6 @@ function parseInfo(bytes: Buffer, version: Version): StoredFile<StoredInfo> {
       is: 'invalid',
       problem: `is not valid for the go command: ${z.prettifyError(error).replaceAll(/\s+/g, ' ')}`,
     };
-  if (data.Version !== version) return { is: 'invalid', problem: `has the version ${JSON.stringify(data.Version)}` };
+  if (data.Version !== version) return { is: 'invalid', problem: `names the version ${JSON.stringify(data.Version)}` };
   return { is: 'read', value: { commit: data.Origin?.Hash } };
 }

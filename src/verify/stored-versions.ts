@@ -8,13 +8,13 @@ import { isSelected, type Selection } from './selection.ts';
 export interface StoredVersion {
   readonly module: ModulePath;
   readonly version: Version;
-  /** Whether it has an `.info`, the last file of a publish. */
+  /** Whether the version has an `.info`, which a publish writes last. */
   readonly published: boolean;
 }
 
 /**
- * Lists the selected versions in the store, in the order of their keys. Each version comes once, however many files it has.
- * Throws StoreUnavailable.
+ * Yields the selected versions in the store, in the order of their keys. Yields each version once, regardless of the
+ * number of its files. Throws StoreUnavailable.
  */
 export async function* storedVersions(store: ReadStore, selection: Selection): AsyncGenerator<StoredVersion> {
   const prefixes = selection === 'everything' ? [MODULES_PREFIX] : Array.from(selection.keys(), versionsPrefix);
@@ -25,7 +25,10 @@ export async function* storedVersions(store: ReadStore, selection: Selection): A
   }
 }
 
-/** Counts the published versions among `storedVersions`. Calls `onCount` for each of them with the number so far. */
+/**
+ * Counts the published versions among `storedVersions`. Calls `onCount` for each of them with the number so far. Stops
+ * early once `signal` is aborted. Rejects with StoreUnavailable.
+ */
 export async function countPublished(
   store: ReadStore,
   selection: Selection,
@@ -40,7 +43,7 @@ export async function countPublished(
 }
 
 async function* versionsBelow(store: ReadStore, prefix: string): AsyncGenerator<StoredVersion> {
-  // The versions already seen of the module whose keys are being listed.
+  // The module whose keys are being listed, and its versions seen so far.
   let current: ModulePath | undefined;
   let seen = new Set<Version>();
   for await (const { key } of store.list(prefix)) {

@@ -11,33 +11,35 @@ import type { Selection } from './selection.ts';
 import { countPublished, storedVersions, type StoredVersion } from './stored-versions.ts';
 import { findWithdrawn } from './withdrawn.ts';
 
-/** What a verification needs, and the functions to which it reports. */
+/** The dependencies and callbacks of a verification. */
 export interface VerifyParts extends CheckParts {
-  /** Called with each finding, as soon as there is one. */
+  /** Called with each finding as soon as it is known. */
   readonly onFinding: (finding: Finding) => void;
-  /** Called with the number of versions checked, and the number found in the store so far. */
+  /** Called with the number of versions checked so far, and the number found so far. */
   readonly onProgress: (done: number, found: number) => void;
 }
 
-/** A module or version to verify is unknown: the store has neither a file nor a record of it. The message names it. */
+/** The store has neither a file nor a record of a selected module or version. The message names it. */
 export class NotInStore extends Error {
   override readonly name = 'NotInStore';
 }
 
-/** Versions checked side by side; projects, if versions are built again. */
+/** The maximum number of versions checked concurrently. If versions are built again, the maximum number of projects. */
 const CONCURRENT_CHECKS = 4;
 
 /**
- * Computes the checksums of the selected versions again. Compares them with the recorded ones, and with those of GitLab if
- * there is a rebuilder. Writes nothing to the store. Resolves to the counts, or to the counts so far once `signal` is
- * aborted. Rejects with NotInStore before it checks anything, and with StoreUnavailable when the store cannot be listed.
+ * Computes the checksums of the selected versions again. Compares them with the recorded ones, and with those of new
+ * builds if there is a rebuilder. Writes nothing to the store. Resolves to the counts, or to the counts so far once
+ * `signal` is aborted. Rejects with NotInStore before it checks anything, and with StoreUnavailable if the store cannot
+ * be listed.
  */
 export async function verifyStore(parts: VerifyParts, selection: Selection, signal: AbortSignal): Promise<Counts> {
   const verification = new Verification(parts, signal);
   const records = await readRecords(parts.store, selection, (key) => verification.reportInvalidOutcome(key), signal);
   await assertPresent(parts.store, selection, records);
   const counting = countPublished(parts.store, selection, (count) => verification.setFound(count), signal);
-  // The count is awaited last. If it fails before, the checks fail for the same reason.
+  // `counting` is awaited after the checks. If it fails earlier, this handler prevents an unhandled rejection, and the
+  // checks fail for the same reason.
   counting.catch(() => undefined);
   await verification.checkStored(selection, records);
   await counting;
@@ -45,7 +47,7 @@ export async function verifyStore(parts: VerifyParts, selection: Selection, sign
   return verification.counts;
 }
 
-/** One verification and its progress. */
+/** A running verification. */
 class Verification {
   readonly counts = noCounts();
   readonly #parts: VerifyParts;
@@ -67,7 +69,7 @@ class Verification {
       kind: 'note',
       key,
       problem: 'this outcome is invalid',
-      advice: 'delete it: the next sweep then processes the tag again',
+      advice: 'delete this key, so that the next sweep processes the tag again',
     });
   }
 
@@ -88,7 +90,7 @@ class Verification {
     await checks.settled();
   }
 
-  /** Reports the versions whose records are left: they were published, and have no `.info` in the store. */
+  /** Reports the versions of the remaining records. These versions were published, but have no `.info` in the store. */
   async checkMissing(records: Iterable<PublishRecord>): Promise<void> {
     for (const record of records) {
       if (this.#signal.aborted) return;
@@ -110,8 +112,8 @@ class Verification {
   }
 
   /**
-   * Resolves to undefined if the check was interrupted. Never rejects: an error with one version must not stop the
-   * checks of other versions.
+   * Resolves to the findings of a version, or to undefined if the check was interrupted. Never rejects: an error with
+   * one version must not stop the checks of other versions.
    */
   async #findingsOf(
     { module, version }: StoredVersion,
@@ -119,7 +121,7 @@ class Verification {
   ): Promise<readonly Finding[] | undefined> {
     try {
       const findings = await checkVersion(this.#parts, { module, version }, record, this.#signal);
-      // Read last, because the version may have been withdrawn while it was checked.
+      // The withdrawal is read last, because the version may have been withdrawn during the check.
       const withdrawn = await findWithdrawn(this.#parts.store, { module, version });
       return withdrawn ? [withdrawn] : findings;
     } catch (error) {
@@ -130,15 +132,15 @@ class Verification {
           module,
           version,
           problem: `could not be checked: ${messageOf(error)}`,
-          advice: 'run the command again when the problem is solved',
+          advice: 'solve the problem, and run the command again',
         },
       ];
     }
   }
 
   /**
-   * Reports a version without `.info` if it was withdrawn, and resolves to whether it was. A withdrawn version without
-   * files does not count.
+   * Reports a version without `.info` if it was withdrawn, and resolves to whether it was. A withdrawn version is not
+   * counted if none of its files is left.
    */
   async #reportWithdrawn(subject: Pick<StoredVersion, 'module' | 'version'>): Promise<boolean> {
     const finding = await findWithdrawn(this.#parts.store, subject);
@@ -158,7 +160,10 @@ class Verification {
     this.#parts.onProgress(this.counts.versions, Math.max(this.#found, this.counts.versions));
   }
 
-  /** Versions with the same key are checked one after the other. With GitLab these are the versions of a project, which share its limit. */
+  /**
+   * Returns the key of a check. Checks with the same key run one after the other. With a rebuilder, these are the
+   * versions of one project, or of one module without a record. They share the archive limit of the project.
+   */
   #queueKey({ module, version }: StoredVersion, record: PublishRecord | undefined): string {
     if (!this.#parts.rebuilder) return `${module}@${version}`;
     return record ? `project ${record.projectId}` : module;
@@ -172,7 +177,7 @@ function leftoverFinding({ module, version }: StoredVersion): Finding {
     module,
     version,
     problem,
-    advice: 'clients cannot read these files; publish the version again, which replaces them, or delete them',
+    advice: 'clients cannot read these files: delete them, or publish the version again to replace them',
   };
 }
 

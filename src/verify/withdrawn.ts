@@ -5,8 +5,8 @@ import type { Finding } from './finding.ts';
 import type { StoredVersion } from './stored-versions.ts';
 
 /**
- * The finding for a withdrawn version: a note that it was withdrawn, or a difference if some of its files still exist.
- * Undefined if the version was not withdrawn. Rejects with StoreUnavailable.
+ * Resolves to the finding for a withdrawn version: `different` if some of its files still exist, otherwise a note.
+ * Resolves to undefined if the version was not withdrawn. Rejects with StoreUnavailable.
  */
 export async function findWithdrawn(
   store: ReadStore,
@@ -20,11 +20,11 @@ export async function findWithdrawn(
   const subject = { module, version };
   const problem = `it was withdrawn: ${withdrawal.reason}`;
   if (remaining.length === 0)
-    return { kind: 'note', ...subject, problem, advice: 'its files are deleted, as they should be' };
+    return { kind: 'note', ...subject, problem, advice: 'its files are deleted, so no action is needed' };
   return {
     kind: 'different',
     ...subject,
-    problem: `${problem}, but ${remaining.join(', ')} is still in the store`,
-    advice: `run modpress withdraw ${module}@${version} again with this reason`,
+    problem: `${problem}, but the store still has ${remaining.join(', ')}`,
+    advice: `run modpress withdraw ${module}@${version} again with the same reason`,
   };
 }

@@ -57,7 +57,7 @@ describe('modpress verify without --from-gitlab', () => {
     const [line, summary, ...rest] = stdout.split('\n');
     expect(line).toMatch(
       new RegExp(
-        `^DIFFERENT ${LIB}@v1.0.0: .mod is not what was published: expected h1:\\S+=, found h1:\\S+=; restore it from a backup, or delete modules/`,
+        `^DIFFERENT ${LIB}@v1.0.0: .mod differs from what was published: expected h1:\\S+=, found h1:\\S+=; restore the version from a backup, or delete modules/`,
       ),
     );
     expect(summary).toMatch(/^2 versions: 1 ok, 1 different/);
@@ -122,7 +122,7 @@ describe('modpress verify without --from-gitlab', () => {
     expect(await run([], settings)).toMatchObject({ status: 0, stdout: expect.stringMatching(/^2 versions: 2 ok/) });
     await bucket.put(keyOf(LIB, 'v1.1.0', 'zip'), await bytesOf(bucket, keyOf(LIB, 'v1.0.0', 'zip')));
     const { status, stdout } = await run([], settings);
-    expect(stdout).toMatch(new RegExp(`^DIFFERENT ${LIB}@v1.1.0: .zip is not a zip of this version`));
+    expect(stdout).toMatch(new RegExp(`^DIFFERENT ${LIB}@v1.1.0: .zip is not a valid zip of this version`));
     expect(status).toBe(1);
     const missing = await run([], { ...settings, STORE: 's3://no-such-bucket' });
     expect(missing).toMatchObject({
@@ -154,7 +154,7 @@ describe('modpress verify --from-gitlab', () => {
     const { status, stdout, stderr } = await verifyFromGitLab({});
     expect(stdout).toMatch(
       new RegExp(
-        `^UNCHECKED ${LIB}@v1.0.0: could not be checked at commit [0-9a-f]{40}: GitLab answered 401 .*GITLAB_TOKEN.*; if it should exist in GitLab`,
+        `^UNCHECKED ${LIB}@v1.0.0: could not be checked at commit [0-9a-f]{40}: GitLab answered 401 .*GITLAB_TOKEN.*; if the version should exist in GitLab`,
       ),
     );
     expect([status, stderr]).toEqual([1, '']);

@@ -88,7 +88,7 @@ test('a verification from GitLab finds a .mod that was replaced together with it
   expect(findings).toContainEqual(
     expect.objectContaining({
       file: 'mod',
-      problem: expect.stringContaining('not what the repository gives'),
+      problem: expect.stringContaining('differs from a new build'),
       expected: direct.modules[0]?.GoModSum,
     }),
   );
@@ -118,7 +118,7 @@ describe('a rebuilt version', () => {
       Buffer.from('{"Version":"v1.0.0","Time":"2024-01-01T00:00:00Z"}'),
     );
     expect((await verification(moving, moving.store, { rebuilder: rebuilderOf(moving) })).findings).toContainEqual(
-      expect.objectContaining({ kind: 'different', file: 'zip', problem: '.zip is not what the repository gives' }),
+      expect.objectContaining({ kind: 'different', file: 'zip', problem: '.zip differs from a new build' }),
     );
   });
 });
@@ -135,7 +135,7 @@ describe('a version that no longer exists in GitLab', () => {
         kind: 'unchecked',
         module: LIB,
         version: 'v1.0.0',
-        problem: expect.stringContaining('gone from GitLab: there is no project'),
+        problem: expect.stringContaining('no longer exists in GitLab: there is no project'),
       }),
     ]);
     expect(counts).toEqual({ ...NONE, versions: 2, ok: 1, unchecked: 1 });
@@ -148,7 +148,7 @@ describe('a version that no longer exists in GitLab', () => {
     expect(findings).toEqual([
       expect.objectContaining({
         kind: 'unchecked',
-        problem: expect.stringContaining(`gone from GitLab: group/lib has no commit ${'1'.repeat(40)}`),
+        problem: expect.stringContaining(`no longer exists in GitLab: group/lib has no commit ${'1'.repeat(40)}`),
       }),
     ]);
     expect(counts).toEqual({ ...NONE, versions: 3, ok: 2, unchecked: 1 });

@@ -88,7 +88,7 @@ describe('a verification finds a difference', () => {
         module: LIB,
         version: 'v1.0.0',
         file: 'zip',
-        problem: '.zip is not what was published',
+        problem: '.zip differs from what was published',
         expected: truth.sum,
         found: expect.stringMatching(/^h1:/),
         advice: expect.stringContaining(keyOf(LIB, 'v1.0.0', 'info')),
@@ -135,7 +135,7 @@ describe('a verification finds a difference', () => {
 
   test.each([
     ['invalid JSON', '{"Version":"v1.0.0","Time":', 'is not JSON'],
-    ['another version', '{"Version":"v1.0.1","Time":"2024-01-01T00:00:00Z"}', 'has the version "v1.0.1"'],
+    ['another version', '{"Version":"v1.0.1","Time":"2024-01-01T00:00:00Z"}', 'names the version "v1.0.1"'],
     ['a time that is not in UTC', '{"Version":"v1.0.0","Time":"2024-01-01T02:00:00+02:00"}', 'Time'],
     ['a time without seconds', '{"Version":"v1.0.0","Time":"2024-01-01T02:00Z"}', 'Time'],
     ['no time', '{"Version":"v1.0.0"}', 'Time'],

@@ -51,8 +51,8 @@ describe('a withdrawn version', () => {
       );
       await withdraw();
       for (const { key, bytes } of files) await store.put(key, bytes);
-      const problem = `${NOTE.problem}, but ${left.map((file) => `.${file}`).join(', ')} is still in the store`;
-      const advice = `run modpress withdraw ${module}@v1.1.0 again with this reason`;
+      const problem = `${NOTE.problem}, but the store still has ${left.map((file) => `.${file}`).join(', ')}`;
+      const advice = `run modpress withdraw ${module}@v1.1.0 again with the same reason`;
       expect(await verification(workshop, store)).toMatchObject({
         counts: { versions: 2, ok: 1, different: 1 },
         findings: [{ kind: 'different', version: BAD, problem, advice }],
