@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { pushedTag, type TagJob } from '../queue/tag-job.ts';
 
 /**
- * The content of a delivery. `tags` has jobs to queue, `ignored` has nothing to publish, and `malformed` is not a
- * delivery of GitLab. `reason` says why.
+ * The content of a delivery. `tags` contains jobs to queue. `ignored` means that there is nothing to publish.
+ * `malformed` means that GitLab did not send the payload. `reason` explains the last two.
  */
 export type Delivery =
   | { readonly kind: 'tags'; readonly jobs: readonly TagJob[] }
@@ -15,7 +15,7 @@ const MAX_TAG_BYTES = 1_024;
 const MAX_REF_CHARACTERS = 4_096;
 const MAX_REASONS = 3;
 
-/** 40 digits, or 64 in a repository with SHA-256. All zeros mean that the object does not exist. */
+/** 40 hexadecimal digits, or 64 in a SHA-256 repository. All zeros mean that the object does not exist. */
 const shaSchema = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/, 'not an object id');
 const refSchema = z.string().max(MAX_REF_CHARACTERS);
 const projectIdSchema = z.int().positive();
@@ -33,8 +33,8 @@ const repositoryUpdateSchema = z.object({
 });
 
 /**
- * Reads from a payload which tags of which project may have changed, and nothing else. `event` is the header
- * `X-Gitlab-Event`.
+ * Reads which tags of which project may have changed, and ignores the rest of the payload. `event` is the value of the
+ * header `X-Gitlab-Event`.
  */
 export function readDelivery(event: string | undefined, body: unknown): Delivery {
   switch (event) {
@@ -49,7 +49,7 @@ export function readDelivery(event: string | undefined, body: unknown): Delivery
   }
 }
 
-/** All events of a system hook have the same header. They differ in `event_name`. */
+/** All events of a system hook have the same header, and differ in `event_name`. */
 function readSystemHook(body: unknown): Delivery {
   const named = z.object({ event_name: z.string() }).safeParse(body);
   if (!named.success) return malformed(named.error);
@@ -66,7 +66,8 @@ function readSystemHook(body: unknown): Delivery {
 function readTagPush(body: unknown): Delivery {
   const parsed = tagPushSchema.safeParse(body);
   if (!parsed.success) return malformed(parsed.error);
-  // For an annotated tag, `after` is the tag object, and `checkout_sha` is the commit, or null if GitLab lost a race.
+  // For an annotated tag, `after` is the id of the tag object. `checkout_sha` is the id of the commit, or null if
+  // GitLab no longer found the tag.
   const { project_id, ref, after, checkout_sha } = parsed.data;
   return readChanges(project_id, [{ ref, after, hint: checkout_sha ?? after }]);
 }
@@ -95,7 +96,7 @@ function readChanges(project: number, changes: readonly { ref: string; after: st
   };
 }
 
-/** Whether a name after `refs/tags/` obeys the rules of `git check-ref-format`, and has at most 1,024 bytes. */
+/** Whether the name after `refs/tags/` follows the rules of `git check-ref-format` and has at most 1,024 bytes. */
 function isTagName(name: string): boolean {
   if (name === '' || Buffer.byteLength(name) > MAX_TAG_BYTES || !name.isWellFormed()) return false;
   if (/[\p{Cc} ~^:?*[\\]|\.\.|@\{|\.$/u.test(name)) return false;

@@ -8,14 +8,14 @@ import { readDelivery } from './payload.ts';
 import { isToken } from '../auth/token.ts';
 import { isSigned, signingKey } from './signature.ts';
 
-/** The result of a delivery, as the label of a metric. */
+/** The result of a delivery, as a metric label. */
 export type WebhookResult = 'queued' | 'folded' | 'ignored' | 'refused' | 'malformed' | 'unavailable';
 
-/** What the webhook router needs. At least one token or signing token is required. */
+/** The dependencies and secrets of the webhook router. At least one token or signing token is required. */
 export interface WebhookOptions {
-  /** Accepted as `X-Gitlab-Token`. There are several while a token is being rotated. */
+  /** The accepted values of the header `X-Gitlab-Token`. There are several during a rotation. */
   readonly tokens: readonly string[];
-  /** `whsec_…`, to verify `webhook-signature`. There are several while a token is being rotated. */
+  /** The tokens (`whsec_…`) that verify the header `webhook-signature`. There are several during a rotation. */
   readonly signingTokens: readonly string[];
   readonly queue: JobSink;
   readonly log: Logger;
@@ -24,22 +24,22 @@ export interface WebhookOptions {
 
 /** The largest body that GitLab sends. */
 const MAX_BODY_BYTES = 25 * 1_024 * 1_024;
-/** How long a sender should wait if the queue is not available. */
+/** The value of the header Retry-After if the queue is not available. */
 const RETRY_AFTER_SECONDS = '30';
-/** How many jobs of a delivery are logged. */
+/** The maximum number of jobs in a log line. */
 const MAX_LOGGED_JOBS = 10;
 const MAX_DELIVERY_ID_CHARACTERS = 255;
 
 /**
- * `POST /-/webhook`: checks the secret of a GitLab webhook and queues the tags. GitLab disables a webhook after too many
- * responses other than 2xx. So a delivery with nothing to publish gets a 200; only an invalid delivery gets an error:
+ * `POST /-/webhook`: checks the secret of a delivery and queues its tags. GitLab disables a webhook after too many
+ * responses other than 2xx, so a delivery with nothing to publish gets 200.
  *
- * 202 queued (JSON) · 200 ignored, with the reason · 400 not a delivery of GitLab · 401 wrong or missing secret ·
- * 413 body too large · 415 not JSON · 503 the queue is not available
+ * 202 queued (JSON) · 200 ignored, with the reason · 400 not a delivery of GitLab · 401 wrong or missing secret · 413
+ * body too large · 415 not JSON · 503 the queue is not available
  *
- * Error texts and log lines contain the id of the request, so `assignRequestIds` has to come first.
+ * Error texts and log lines contain the request id, so `assignRequestIds` must run before this router.
  *
- * Throws if there is no secret, or a signing token is invalid.
+ * Throws if there is no secret, or if a signing token is invalid.
  */
 export function createWebhookRouter(options: WebhookOptions): Router {
   const { tokens, signingTokens, queue, log, metrics } = options;
@@ -67,14 +67,17 @@ export function createWebhookRouter(options: WebhookOptions): Router {
     response.status(status).type('text/plain').send(withRequestId(reason, response));
   };
 
-  /** Checks the headers before the body is read, so that a sender without a secret cannot make us hold 25 MB. */
+  /**
+   * Checks the headers before the body is read, so that a sender without a secret cannot make the service hold 25 MB in
+   * memory.
+   */
   const checkHeaders = (request: Request, response: Response, next: NextFunction): void => {
     const isTokenValid = isToken(request.get('X-Gitlab-Token') ?? '', tokens);
     const hasSignature = keys.length > 0 && request.get('webhook-signature') !== undefined;
     response.locals['isTokenValid'] = isTokenValid;
     if (!isTokenValid && !hasSignature) return refuse(request, response, 'refused', 401, 'wrong or missing secret');
     if (!/^application\/json\s*(?:;|$)/i.test(request.get('Content-Type') ?? '')) {
-      return refuse(request, response, 'malformed', 415, 'the Content-Type has to be application/json');
+      return refuse(request, response, 'malformed', 415, 'the Content-Type must be application/json');
     }
     return next();
   };
@@ -87,7 +90,8 @@ export function createWebhookRouter(options: WebhookOptions): Router {
       body: bodyOf(request),
     };
     if (response.locals['isTokenValid'] === true || isSigned(delivery, keys, Date.now())) return next();
-    const reason = 'the signature does not match, or its timestamp differs from our clock by more than 5 minutes';
+    const reason =
+      'the signature does not match, or its timestamp differs from the clock of the service by more than 5 minutes';
     return refuse(request, response, 'refused', 401, reason);
   };
 
@@ -111,7 +115,7 @@ export function createWebhookRouter(options: WebhookOptions): Router {
         'the queue cannot accept a tag',
       );
       response.set('Retry-After', RETRY_AFTER_SECONDS);
-      return refuse(request, response, 'unavailable', 503, 'the queue is not available right now; try again later');
+      return refuse(request, response, 'unavailable', 503, 'the queue is not available; try again later');
     }
     const queued = results.filter((result) => result.status === 'fulfilled' && result.value === 'queued').length;
     const folded = results.length - queued;
@@ -130,7 +134,7 @@ export function createWebhookRouter(options: WebhookOptions): Router {
   };
 
   const router = express.Router();
-  // No inflation: GitLab does not compress, and a signature covers the bytes that were sent.
+  // Bodies are not decompressed: GitLab does not compress them, and a signature covers the bytes that were sent.
   const readBody = express.raw({ type: () => true, limit: MAX_BODY_BYTES, inflate: false });
   router.post('/-/webhook', checkHeaders, readBody, checkSignature, (request, response) => receive(request, response));
   router.use('/-/webhook', refuseBody);
@@ -151,24 +155,24 @@ function fieldsOf(request: Request, response: Response): Record<string, unknown>
   };
 }
 
-/** Identifies a tag of a delivery. A delivery is one push, which may contain several tags. */
+/** Returns an id for one tag of a delivery. A delivery is one push, which may contain several tags. */
 function deliveryIdOf(id: string, { projectId, tag }: TagJob): string {
   return `${id.slice(0, MAX_DELIVERY_ID_CHARACTERS)} ${projectId} ${tag}`;
 }
 
-/** The event of GitLab as a label. The header itself may contain anything. */
+/** Returns the event as a metric label. The header itself may contain any text. */
 function eventOf(request: Request): string {
   const event = request.get('X-Gitlab-Event');
   if (event === 'Tag Push Hook') return 'tag_push';
   return event === 'System Hook' ? 'system' : 'other';
 }
 
-/** The body. For an empty one, express leaves no buffer. */
+/** Returns the body. For an empty body, express sets no buffer. */
 function bodyOf(request: Request): Buffer {
   return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
 }
 
-/** The status of an error that express reports for a body. */
+/** Returns the status of an error of the body parser. Returns undefined for any other error. */
 function statusOf(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined;
   return error.status >= 400 && error.status < 500 ? error.status : undefined;

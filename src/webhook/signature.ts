@@ -1,8 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-/** How much the clocks may differ. This is also how long a captured delivery can be replayed. */
+/** The maximum difference between the clocks. A captured delivery can be replayed for this long. */
 const TOLERANCE_MS = 300_000;
-/** How many signatures of a header are compared at most. */
+/** The maximum number of signatures in a header that are compared. */
 const MAX_SIGNATURES = 16;
 const MIN_KEY_BYTES = 16;
 
@@ -15,8 +15,8 @@ export interface SignedDelivery {
 }
 
 /**
- * Decodes the key of a signing token, which is `whsec_` followed by base64. Throws an Error if the token is invalid; the
- * message does not contain the token.
+ * Decodes the key of a signing token, which is `whsec_` followed by base64. Throws an Error if the token is invalid.
+ * The message does not contain the token.
  */
 export function signingKey(token: string): Buffer {
   const encoded = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(token)?.[1];
@@ -27,9 +27,9 @@ export function signingKey(token: string): Buffer {
 }
 
 /**
- * Whether a delivery was signed with one of the keys, at most five minutes before or after `now` (milliseconds since
- * 1970). The header may have several signatures, separated by spaces. One of version `v1` has to match; other versions
- * are ignored.
+ * Whether a delivery was signed with one of the keys, at most five minutes before or after `now`, in milliseconds since
+ * the epoch. The header may contain several signatures, separated by spaces. One signature of version `v1` must match.
+ * Other versions are ignored.
  */
 export function isSigned(delivery: SignedDelivery, keys: readonly Buffer[], now: number): boolean {
   const { id, timestamp, signature, body } = delivery;
