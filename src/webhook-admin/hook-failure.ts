@@ -1,7 +1,7 @@
 import { ErrorResponse, GitLabNotFound, messageInBody } from '../gitlab/error-response.ts';
 import type { HookOwner } from '../gitlab/webhooks.ts';
 
-/** GitLab refuses to show or change webhooks. The message is one line that says what the user has to do. */
+/** GitLab refused to show or change webhooks. The message is one line that tells the user what to do. */
 export class HookFailure extends Error {
   override readonly name = 'HookFailure';
   /** Whether the failure concerns only one owner, so that the work on other owners may still succeed. */
@@ -16,21 +16,21 @@ export class HookFailure extends Error {
   }
 }
 
-/** What GITLAB_TOKEN needs to change the webhooks of each kind of owner. */
+/** What GITLAB_TOKEN needs to change webhooks, by kind of owner. */
 const REQUIRED_ROLES = {
   project: 'the role Maintainer of the project',
   group: 'the role Owner of the group',
   system: 'a token of an administrator',
 } as const;
 
-/** The name of an owner for people: `group platform`, `project platform/lib`, `system hook`. */
+/** Returns the name of an owner for reports: `group platform`, `project platform/lib`, `system hook`. */
 export function ownerName(owner: HookOwner): string {
   return owner.kind === 'system' ? 'system hook' : `${owner.kind} ${owner.path}`;
 }
 
 /**
- * Runs calls for the webhooks of an owner. Rejects with HookFailure if GitLab refuses, and with the error itself if a later
- * attempt may work.
+ * Runs `calls` for the webhooks of an owner. Rejects with HookFailure if GitLab refuses a call, and with the original
+ * error if a later attempt may succeed.
  */
 export async function explainErrors<T>(owner: HookOwner, calls: () => Promise<T>): Promise<T> {
   try {
@@ -40,11 +40,11 @@ export async function explainErrors<T>(owner: HookOwner, calls: () => Promise<T>
   }
 }
 
-/** Turns an error that the user has to solve into a HookFailure. Returns any other error unchanged. */
+/** Converts an error that the user has to solve into a HookFailure. Returns any other error unchanged. */
 export function explainError(error: unknown, owner?: HookOwner): unknown {
   const prefix = owner === undefined ? '' : `${ownerName(owner)}: `;
   if (error instanceof GitLabNotFound)
-    return new HookFailure(`${prefix}it does not exist in GitLab any more, or GITLAB_TOKEN may not see it`, {
+    return new HookFailure(`${prefix}it no longer exists in GitLab, or GITLAB_TOKEN cannot see it`, {
       cause: error,
       concernsOneOwner: true,
     });
@@ -55,7 +55,7 @@ export function explainError(error: unknown, owner?: HookOwner): unknown {
       cause: error,
     });
   if (status === 403 && text.includes('insufficient_scope')) {
-    return new HookFailure('GITLAB_TOKEN may not change hooks (403): it needs the scope api', { cause: error });
+    return new HookFailure('GITLAB_TOKEN may not change webhooks (403): it needs the scope api', { cause: error });
   }
   if (status === 403) {
     const needed = owner === undefined ? 'at least the role Reporter' : REQUIRED_ROLES[owner.kind];

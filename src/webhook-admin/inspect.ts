@@ -10,40 +10,40 @@ export type TestResult =
   | { readonly result: 'wrong secret' }
   /** The service refused the call or did not answer. `problem` says what GitLab reported. */
   | { readonly result: 'failed'; readonly problem: string }
-  /** `harmless` says that the webhook counts as healthy although it was not tested. */
+  /** `harmless` is true if the webhook counts as healthy without a test. */
   | { readonly result: 'untested'; readonly why: string; readonly harmless: boolean };
 
-/** The results of the last deliveries, tests included. */
+/** The results of the last deliveries, including tests. */
 export interface DeliverySummary {
   readonly succeeded: number;
   readonly failed: number;
   readonly lastFailure: Delivery | undefined;
 }
 
-/** What an inspection of an existing webhook found. */
+/** The result of an inspection of an existing webhook. */
 export interface HookHealth {
   readonly hook: Hook;
   /** Wrong settings and missing secrets. */
   readonly faults: readonly string[];
   readonly tested: TestResult;
-  /** Undefined where GitLab does not report deliveries. */
+  /** Undefined if GitLab does not report deliveries. */
   readonly deliveries: DeliverySummary | undefined;
 }
 
 type Parts = Omit<WebhookAdminParts, 'gitlab'>;
 
-/** GitLab's list of deliveries is read up to this length for the summary. */
+/** The maximum number of deliveries in the summary. */
 const SUMMARIZED_DELIVERIES = 20;
 
-/** Whether a webhook works. Past deliveries that failed do not matter. */
+/** Whether a webhook works. Past deliveries that failed do not count. */
 export function isHookHealthy({ hook, faults, tested }: HookHealth): boolean {
   const works = tested.result === 'reached' || (tested.result === 'untested' && tested.harmless);
   return works && faults.length === 0 && hook.state === 'executable';
 }
 
 /**
- * Inspects a webhook and makes GitLab send a test delivery. A disabled webhook is tested only with `enable`, because GitLab
- * enables it after a successful test (app/models/concerns/web_hooks/auto_disabling.rb). Rejects with HookFailure or Retry.
+ * Inspects a webhook and makes GitLab send a test delivery. A disabled webhook is tested only with `enable`, because a
+ * successful test enables it (app/models/concerns/web_hooks/auto_disabling.rb). Rejects with HookFailure or Retry.
  */
 export async function inspectHook(
   { hooks, desired }: Parts,
@@ -79,24 +79,28 @@ async function testHook(
   const call = await hooks.test(owner, hookId);
   if (call.kind === 'sent') return { result: 'reached' };
   if (call.kind === 'limited')
-    return { result: 'untested', why: 'GitLab allows 5 tests a minute, try again in a minute', harmless: false };
+    return { result: 'untested', why: 'GitLab allows 5 tests per minute; try again in a minute', harmless: false };
   if (call.kind === 'absent')
-    return { result: 'untested', why: 'the API of this GitLab cannot test hooks', harmless: false };
-  // GitLab passes on the text of the receiver, but not its status. It stores the delivery of a test before it answers
-  // (log_execution in app/services/web_hook_service.rb). If there is no new delivery, GitLab did not call the service.
+    return { result: 'untested', why: 'the API of this GitLab version cannot test webhooks', harmless: false };
+  // The response contains the text of the receiver, but not its status. GitLab stores the test delivery before it
+  // responds (log_execution in app/services/web_hook_service.rb). If there is no new delivery, GitLab did not call the
+  // service.
   const newest = (await newestDeliveries(hooks, owner, hookId, SUMMARIZED_DELIVERIES))?.[0];
   if (newest === undefined || newest.id === previousId) {
-    // GitLab refuses a test in a project without commits (app/services/test_hooks). Such a project has no tags to miss.
-    return { result: 'untested', why: `GitLab says: ${call.message}`, harmless: /commit/i.test(call.message) };
+    // GitLab refuses a test in a project without commits (app/services/test_hooks). Such a project has no tags.
+    return { result: 'untested', why: `GitLab reports: ${call.message}`, harmless: /commit/i.test(call.message) };
   }
   if (newest.status === '401') return { result: 'wrong secret' };
   const problem = /^\d+$/.test(newest.status)
     ? `the service answered ${newest.status}`
-    : 'GitLab does not reach the service';
+    : 'GitLab cannot reach the service';
   return { result: 'failed', problem: call.message === '' ? problem : `${problem}: ${call.message}` };
 }
 
-/** The newest deliveries of a webhook, at most `limit`. Undefined if this GitLab does not report deliveries. */
+/**
+ * Resolves to the newest deliveries of a webhook, at most `limit`. Resolves to undefined if this GitLab version does
+ * not report deliveries.
+ */
 export async function newestDeliveries(
   hooks: Parts['hooks'],
   owner: HookOwner,

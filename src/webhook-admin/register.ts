@@ -15,8 +15,8 @@ export interface Registration {
 }
 
 /**
- * Registers the webhook of a location, or sets all settings of the existing one. The secrets are always set again: GitLab
- * does not show them, so after a rotation nothing distinguishes the old ones from the new. Rejects with HookFailure or Retry.
+ * Registers the webhook of a location, or sets all settings of the existing one. Always sets the secrets again, because
+ * GitLab does not show whether they are up to date. Rejects with HookFailure or Retry.
  */
 export async function registerHook(
   parts: Omit<WebhookAdminParts, 'gitlab'>,
@@ -27,7 +27,7 @@ export async function registerHook(
   return explainErrors(owner, async () => {
     if (hook === undefined) {
       const added = await hooks.add(owner, { ...settings, name: 'modpress', url: desired.url });
-      // GitLab accepts the same URL twice. If two commands register it at the same time, both keep the older hook.
+      // GitLab accepts the same URL twice. If two commands register it at the same time, both keep the older webhook.
       const oldest = (await findHook(parts, owner)) ?? added;
       if (oldest.id < added.id) await hooks.remove(owner, added.id);
       const done = oldest.id < added.id ? 'kept' : 'registered';

@@ -4,11 +4,14 @@ import { hasArrived, inspectHook, isHookHealthy, newestDeliveries, type HookHeal
 import { registerHook } from './register.ts';
 import type { WebhookAdminParts, WebhookLocation } from './webhook-locations.ts';
 
-/** How many lost deliveries were sent again. The names are part of the JSON output of `modpress hooks check`. */
+/**
+ * The numbers of lost deliveries, by the result of sending them again. The field names are part of the JSON output of
+ * `modpress hooks check`.
+ */
 export interface ResendCounts {
   readonly arrived: number;
   readonly failed: number;
-  /** Deliveries that were not sent again, because GitLab allows five a minute. */
+  /** Deliveries that were not sent again, because GitLab allows only five per minute. */
   readonly left: number;
 }
 
@@ -16,28 +19,31 @@ export interface ResendCounts {
 export interface Repair {
   /** The webhook after the repair. */
   readonly health: HookHealth;
-  /** What was done, in words. */
+  /** The actions of the repair, in words. */
   readonly done: readonly string[];
   readonly resent: ResendCounts;
 }
 
 type Parts = Omit<WebhookAdminParts, 'gitlab'>;
 
-/** GitLab's limit a minute, for a user and a group or project (doc/administration/settings/rate_limit_on_webhook_operations.md). */
+/**
+ * GitLab's limit on sending deliveries again, per minute, user, and group or project
+ * (doc/administration/settings/rate_limit_on_webhook_operations.md).
+ */
 const MAX_RESENDS = 5;
-/** Only lost deliveries of this time are sent again. */
+/** The maximum age of a lost delivery that is sent again. */
 const LOOK_BACK_MS = 24 * 3_600_000;
-/** GitLab's list of deliveries is read up to this length in search of lost ones. */
+/** The maximum number of deliveries that are read to find lost ones. */
 const LOOK_BACK_DELIVERIES = 200;
 const NOTHING_RESENT: ResendCounts = { arrived: 0, failed: 0, left: 0 };
 
 /**
- * Registers a missing webhook. Sets the settings and secrets of an unhealthy one again and enables it by a test. Then sends
- * lost deliveries of the last day again, as many as GitLab allows. Rejects with HookFailure or Retry.
+ * Registers a missing webhook. Sets the settings and secrets of an unhealthy webhook again, and enables it by a test.
+ * Then sends the lost deliveries of the last day again, as many as GitLab allows. Rejects with HookFailure or Retry.
  */
 export async function repairHook(parts: Parts, location: WebhookLocation): Promise<Repair> {
   const { owner, hook } = location;
-  // Read before the test, because a failed test would count as a lost delivery too.
+  // The deliveries are read before the test, because a failed test would count as a lost delivery too.
   const lost = hook === undefined ? [] : await explainErrors(owner, () => lostDeliveries(parts, owner, hook));
   const before = hook && (await inspectHook(parts, owner, hook));
   if (before && isHookHealthy(before) && before.tested.result === 'reached') {
@@ -54,7 +60,7 @@ export async function repairHook(parts: Parts, location: WebhookLocation): Promi
   return { health, done, resent };
 }
 
-/** The deliveries that have not arrived, not even when they were sent again. The oldest come first. */
+/** Resolves to the deliveries that never arrived, not even when they were sent again. The oldest come first. */
 async function lostDeliveries({ hooks }: Parts, owner: HookOwner, { id }: Hook): Promise<Delivery[]> {
   if (owner.kind === 'system') return [];
   const deliveries = (await newestDeliveries(hooks, owner, id, LOOK_BACK_DELIVERIES)) ?? [];

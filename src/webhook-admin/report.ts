@@ -20,7 +20,10 @@ export interface CheckResult {
   readonly repair: Omit<Repair, 'health'> | undefined;
 }
 
-/** Returns a function that writes report lines. On a terminal it aligns the columns, for which it needs all `names` in advance. */
+/**
+ * Returns a function that writes report lines. On a terminal, it aligns the columns and therefore needs all `names` in
+ * advance.
+ */
 export function lineWriter(
   out: NodeJS.WritableStream & { readonly isTTY?: boolean },
   names: readonly string[],
@@ -32,20 +35,20 @@ export function lineWriter(
   };
 }
 
-/** The line of `hooks add` for a location. */
+/** Returns the line of `hooks add` for a location. */
 export function registrationLine({ owner }: WebhookLocation, { hook, done, changes }: Registration): ReportLine {
   const text =
     done === 'registered'
-      ? `hook ${hook.id}`
+      ? `webhook ${hook.id}`
       : done === 'kept'
-        ? `hook ${hook.id} is already right; its secret was set again`
-        : `hook ${hook.id}: ${changes.join(', ')}`;
+        ? `webhook ${hook.id} has the right settings; its secret was set again`
+        : `webhook ${hook.id}: ${changes.join(', ')}`;
   return { verdict: done, name: ownerName(owner), text };
 }
 
-/** The line for a group or project that needs no webhook. */
+/** Returns the line for a group or project that needs no webhook. */
 export function coveredLine({ owner, by }: CoveredOwner): ReportLine {
-  return { verdict: 'covered', name: ownerName(owner), text: `the hook of ${ownerName(by)} also reports its tags` };
+  return { verdict: 'covered', name: ownerName(owner), text: `the webhook of ${ownerName(by)} also reports its tags` };
 }
 
 /** Whether a location has a webhook that works. */
@@ -53,12 +56,12 @@ export function isHealthy({ health }: CheckResult): boolean {
   return health !== undefined && isHookHealthy(health);
 }
 
-/** The line of `hooks check` for a location. */
+/** Returns the line of `hooks check` for a location. */
 export function checkLine(check: CheckResult): ReportLine {
   const { location, health, repair } = check;
   const name = ownerName(location.owner);
   if (health === undefined)
-    return { verdict: 'MISSING', name, text: 'there is no hook: modpress hooks add registers it' };
+    return { verdict: 'MISSING', name, text: 'there is no webhook; run modpress hooks add to register it' };
   const parts = [
     ...(repair?.done.length ? [`repaired (${repair.done.join(', ')})`] : []),
     stateText(health),
@@ -67,10 +70,10 @@ export function checkLine(check: CheckResult): ReportLine {
     ...(health.deliveries ? [deliveriesText(health.deliveries)] : []),
     ...(repair ? resentText(repair.resent) : []),
   ];
-  return { verdict: isHealthy(check) ? 'ok' : 'WRONG', name, text: `hook ${health.hook.id}: ${parts.join('; ')}` };
+  return { verdict: isHealthy(check) ? 'ok' : 'WRONG', name, text: `webhook ${health.hook.id}: ${parts.join('; ')}` };
 }
 
-/** The JSON object of `hooks check` for a location. Null stands for what does not exist or is not known. */
+/** Returns the JSON object of `hooks check` for a location. Null means that a value does not exist or is not known. */
 export function checkObject(check: CheckResult): object {
   const {
     location: { owner },
@@ -90,7 +93,10 @@ export function checkObject(check: CheckResult): object {
   };
 }
 
-/** The JSON object for a group or project that needs no webhook. The object of the covering group says whether its webhook works. */
+/**
+ * Returns the JSON object for a group or project that needs no webhook. The object of the covering group shows whether
+ * its webhook works.
+ */
 export function coveredObject({ owner, by }: CoveredOwner): object {
   return { ...ownerObject(owner), ok: true, state: 'covered', by: ownerName(by) };
 }
@@ -106,7 +112,7 @@ function deliveriesObject({ succeeded, failed, lastFailure }: DeliverySummary): 
 
 function stateText({ hook }: HookHealth): string {
   if (hook.state === 'executable') return 'enabled';
-  if (hook.state === 'disabled') return 'disabled for good after too many failures';
+  if (hook.state === 'disabled') return 'permanently disabled after too many failures';
   return `disabled until ${hook.disabledUntil?.toISOString() ?? 'an unknown time'} after failures`;
 }
 
@@ -114,7 +120,7 @@ function testText(tested: TestResult): string {
   if (tested.result === 'reached') return 'reaches the service';
   if (tested.result === 'failed') return tested.problem;
   if (tested.result === 'untested') return `not tested: ${tested.why}`;
-  return 'has a wrong secret: the service answered 401; --repair sets it again if WEBHOOK_TOKEN and WEBHOOK_SIGNING_TOKEN are the same here as in the service';
+  return 'has a wrong secret: the service answered 401; --repair sets the secret again if WEBHOOK_TOKEN and WEBHOOK_SIGNING_TOKEN have the same values here as in the service';
 }
 
 function deliveriesText({ succeeded, failed, lastFailure }: DeliverySummary): string {
@@ -129,6 +135,6 @@ function resentText({ arrived, failed, left }: ResendCounts): string[] {
   if (arrived + failed + left === 0) return [];
   const counts = `sent again: ${arrived} arrived, ${failed} failed`;
   return [
-    left === 0 ? counts : `${counts}, ${left} left because GitLab allows 5 a minute; the sweep finds their tags anyway`,
+    left === 0 ? counts : `${counts}, ${left} not sent because GitLab allows 5 per minute; the sweep finds their tags`,
   ];
 }

@@ -7,7 +7,7 @@ import type { Hook, HookOwner, WebhookClient } from '../gitlab/webhooks.ts';
 import { pointsToService, type DesiredHook } from './desired-settings.ts';
 import { explainErrors, hasStatus, HookFailure, ownerName } from './hook-failure.ts';
 
-/** A group, a project or the whole instance that needs a webhook of its own, and the webhook that it has. */
+/** A group, a project or the whole instance that needs its own webhook, and this webhook if it exists. */
 export interface WebhookLocation {
   readonly owner: HookOwner;
   /** Undefined if there is no webhook yet. */
@@ -24,14 +24,15 @@ export interface CoveredOwner {
 export interface WebhookLocations {
   readonly locations: readonly WebhookLocation[];
   readonly covered: readonly CoveredOwner[];
-  /** What the user should know, one line each. */
+  /** Notes for the user, one line each. */
   readonly notes: readonly string[];
 }
 
-/** What the command line or GITLAB_SCOPE names. */
+/** The targets that the command line or GITLAB_SCOPE names. */
 export interface WebhookTargets {
   /** Full paths of groups and projects. */
   readonly paths: readonly string[];
+  /** Whether the system hook is a target. */
   readonly system: boolean;
 }
 
@@ -40,19 +41,19 @@ export class UnknownTarget extends Error {
   override readonly name = 'UnknownTarget';
 }
 
-/** What is needed to find and change webhooks. */
+/** The dependencies of the functions that find and change webhooks. */
 export interface WebhookAdminParts {
   readonly gitlab: GitLabClient;
   readonly hooks: WebhookClient;
   readonly desired: DesiredHook;
 }
 
-/** Owners whose webhooks are read or changed side by side. */
+/** The maximum number of owners whose webhooks are read or changed concurrently. */
 export const CONCURRENT_OWNERS = 8;
 
 /**
- * Finds out where webhooks are needed and which of them exist. Changes nothing. Where GitLab has no group hooks, every
- * project of the group needs one. Rejects with UnknownTarget, HookFailure or Retry.
+ * Finds the owners that need a webhook, and their existing webhooks. Changes nothing. If GitLab has no group hooks,
+ * every project of a group needs a webhook. Rejects with UnknownTarget, HookFailure or Retry.
  */
 export async function findLocations(
   parts: WebhookAdminParts,
@@ -61,7 +62,7 @@ export async function findLocations(
   const { targets, unknown } = await findTargets(parts.gitlab, paths);
   if (unknown.length > 0) {
     throw new UnknownTarget(
-      `${unknown.join(', ')}: GitLab has no such group or project, or GITLAB_TOKEN may not see it`,
+      `${unknown.join(', ')}: GitLab has no such group or project, or GITLAB_TOKEN cannot see it`,
     );
   }
   const finder = new LocationFinder(parts);
@@ -76,7 +77,7 @@ export async function findLocations(
 
 class LocationFinder implements WebhookLocations {
   readonly #parts: WebhookAdminParts;
-  /** The webhooks of groups that were read already, by the path in lower case. */
+  /** The webhooks of the groups that were read already, keyed by the path in lower case. */
   readonly #groupHooks = new Map<string, Promise<Hook | undefined>>();
   /** Ids of the projects that were added. */
   readonly #projects = new Set<number>();
@@ -101,12 +102,14 @@ class LocationFinder implements WebhookLocations {
     } catch (error) {
       const reason = await explainErrors(owner, () => this.#whyNoGroupHooks(path, error));
       const projects = await listProjects(this.#parts.gitlab, path);
-      this.notes.push(`${ownerName(owner)}: ${reason}, so each of its ${projects.length} projects needs its own hook`);
+      this.notes.push(
+        `${ownerName(owner)}: ${reason}, so each of its ${projects.length} projects needs its own webhook`,
+      );
       await this.addProjects(projects, { mayBeCovered: false });
     }
   }
 
-  /** `mayBeCovered` is false if GitLab has no group hooks, so that no group above needs to be checked. */
+  /** `mayBeCovered` is false if GitLab has no group hooks. The groups above the projects are then not checked. */
   async addProjects(projects: readonly Project[], { mayBeCovered }: { mayBeCovered: boolean }): Promise<void> {
     const added = projects.filter(({ id }) => !this.#projects.has(id));
     for (const { id } of added) this.#projects.add(id);
@@ -119,8 +122,8 @@ class LocationFinder implements WebhookLocations {
   }
 
   /**
-   * Whether a group above the owner has our webhook, or gets it in this run. If so, adds the owner to `covered`. A
-   * group whose webhooks the token may not read does not count: a second webhook does no harm.
+   * Whether a group above the owner has a webhook of the service, or gets one in this run. If so, adds the owner to
+   * `covered`. A group whose webhooks the token cannot read is ignored: a second webhook does no harm.
    */
   async #isCovered(owner: Exclude<HookOwner, { kind: 'system' }>): Promise<boolean> {
     for (const path of ancestorsOf(owner.path)) {
@@ -143,17 +146,18 @@ class LocationFinder implements WebhookLocations {
   }
 
   /**
-   * Why GitLab has no group hooks. GitLab answers the same 403 for a missing licence and for a role that is too low.
-   * Throws HookFailure in the second case, and `error` unchanged if it has any other cause.
+   * Resolves to the reason why GitLab has no group hooks. GitLab answers 403 both for a missing licence and for a role
+   * that is too low. Rejects with HookFailure if the role is too low, and with `error` unchanged if it has any other
+   * cause.
    */
   async #whyNoGroupHooks(path: string, error: unknown): Promise<string> {
     // The community edition does not have the route.
     if (error instanceof GitLabNotFound) return 'this edition of GitLab has no group hooks';
     if (!hasStatus(error, 403)) throw error;
-    if (await this.#parts.hooks.ownsGroup(path)) return "GitLab's licence has no group hooks";
+    if (await this.#parts.hooks.ownsGroup(path)) return 'the licence of GitLab does not include group hooks';
     throw new HookFailure(
-      `group ${path}: GITLAB_TOKEN is not allowed to do this (403): it needs the role Owner of the group; ` +
-        'or name its projects, for which Maintainer is enough',
+      `group ${path}: GITLAB_TOKEN is not allowed to do this (403): it needs the role Owner of the group. ` +
+        'If you name the projects instead, the role Maintainer is enough',
       { cause: error },
     );
   }
@@ -166,7 +170,7 @@ class LocationFinder implements WebhookLocations {
   }
 }
 
-/** Finds the webhook of an owner that points to the service; the oldest, if there are several. */
+/** Finds the webhook of an owner that points to the service. If there are several, finds the oldest. */
 export async function findHook(
   { hooks, desired }: Omit<WebhookAdminParts, 'gitlab'>,
   owner: HookOwner,
@@ -182,14 +186,14 @@ function undefinedIfHidden(error: unknown): undefined {
   if (!(error instanceof GitLabNotFound) && !hasStatus(error, 403)) throw error;
 }
 
-/** Leaves out archived projects, to which nothing can be pushed. */
+/** Lists the projects of a group. Leaves out archived projects, because nothing can be pushed to them. */
 async function listProjects(gitlab: GitLabClient, group: string): Promise<Project[]> {
   const projects: Project[] = [];
   for await (const project of (await gitlab.groupProjects(group)) ?? []) if (!project.archived) projects.push(project);
   return projects;
 }
 
-/** The paths of the groups above a path, the outermost first. */
+/** Returns the paths of the groups above a path, the outermost first. */
 function ancestorsOf(path: string): string[] {
   const elements = path.split('/').slice(0, -1);
   return elements.map((_, index) => elements.slice(0, index + 1).join('/'));

@@ -10,7 +10,7 @@ describe('a group', () => {
     expect(first).toMatchObject({
       status: 0,
       stderr: '',
-      stdout: expect.stringMatching(new RegExp(`^registered group ${name}: hook \\d+\n$`)),
+      stdout: expect.stringMatching(new RegExp(`^registered group ${name}: webhook \\d+\n$`)),
     });
     expect(await office.hooksOf(`/groups/${name}`)).toEqual([expect.objectContaining(DESIRED)]);
 
@@ -19,7 +19,7 @@ describe('a group', () => {
       expect(await office.hooks(`add ${name} ${url}`)).toMatchObject({
         status: 0,
         stderr: '',
-        stdout: expect.stringMatching(/^kept group .* is already right; its secret was set again\n$/),
+        stdout: expect.stringMatching(/^kept group .* has the right settings; its secret was set again\n$/),
       });
     }
     expect(office.gitlab.requests.filter(({ method }) => method === 'POST')).toEqual([]);
@@ -68,7 +68,7 @@ describe('a group', () => {
     const { status, stdout } = await office.hooks(`add ${name} ${PUBLIC_URL}`);
     expect([status, stdout]).toEqual([
       0,
-      `changed group ${name}: hook ${existing.id}: push_events should be false, tag_push_events should be true, enable_ssl_verification should be true, token is not set\n`,
+      `changed group ${name}: webhook ${existing.id}: push_events should be false, tag_push_events should be true, enable_ssl_verification should be true, token is not set\n`,
     ]);
     expect((await call(office.gitlab, `/groups/${name}/hooks/${existing.id}`)).json).toMatchObject({
       ...DESIRED,
@@ -85,15 +85,15 @@ describe('a group', () => {
     expect(status).toBe(0);
     expect(stdout.split('\n').toSorted()).toEqual([
       '',
-      `covered group ${name}/sub: the hook of group ${name} also reports its tags`,
-      `covered project ${project.path}: the hook of group ${name} also reports its tags`,
-      expect.stringContaining(`registered group ${name}: hook`),
+      `covered group ${name}/sub: the webhook of group ${name} also reports its tags`,
+      `covered project ${project.path}: the webhook of group ${name} also reports its tags`,
+      expect.stringContaining(`registered group ${name}: webhook`),
     ]);
 
-    const later = await office.hooks(`add ${project.path} ${PUBLIC_URL}`);
-    expect(later.stdout).toContain(`covered project ${project.path}: the hook of group ${name}`);
-    expect(await office.hooksOf(`/projects/${project.id}`)).toEqual([]);
-    expect(await office.hooksOf(`/groups/${name}%2Fsub`)).toEqual([]);
+    const later = await licensed.hooks(`add ${project.path} ${PUBLIC_URL}`);
+    expect(later.stdout).toContain(`covered project ${project.path}: the webhook of group ${name}`);
+    expect(await licensed.hooksOf(`/projects/${project.id}`)).toEqual([]);
+    expect(await licensed.hooksOf(`/groups/${name}%2Fsub`)).toEqual([]);
   });
 });
 
@@ -123,7 +123,7 @@ describe('secrets', () => {
     });
     expect(await office.hooks(`add ${name} ${PUBLIC_URL}`)).toMatchObject({
       status: 0,
-      stdout: `kept group ${name}: hook ${id} is already right; its secret was set again\n`,
+      stdout: `kept group ${name}: webhook ${id} has the right settings; its secret was set again\n`,
     });
     expect(await office.hooksOf(`/groups/${name}`)).toEqual([expect.objectContaining(DESIRED)]);
   });
@@ -156,13 +156,49 @@ test('--system registers only the system hook, once', async ({ office }) => {
   expect(await office.hooks(`add --system ${PUBLIC_URL}`, admin)).toMatchObject({
     status: 0,
     stderr: '',
-    stdout: expect.stringMatching(/^registered system hook: hook \d+\n$/),
+    stdout: expect.stringMatching(/^registered system hook: webhook \d+\n$/),
   });
   expect((await office.hooks(`add --system ${PUBLIC_URL}`, admin)).stdout).toMatch(/^kept system hook/);
   expect(await office.hooksOf('')).toEqual([expect.objectContaining(system)]);
   expect(await office.hooks(`check --system ${PUBLIC_URL}`, admin)).toMatchObject({
     status: 0,
-    stdout: expect.stringMatching(/^ok system hook: hook \d+: enabled; not tested: GitLab does not report/),
+    stdout: expect.stringMatching(/^ok system hook: webhook \d+: enabled; not tested: GitLab does not report/),
+  });
+});
+
+describe.each([
+  [false, 'the licence of GitLab does not include group hooks'],
+  ['community', 'this edition of GitLab has no group hooks'],
+] as const)('where groups have no hooks (%s)', (groupHooks, why) => {
+  let office: HookOffice;
+  beforeAll(async () => {
+    office = await openHookOffice({ groupHooks });
+  });
+  afterAll(() => office?.[Symbol.asyncDispose]());
+
+  test('each project of the group and its subgroups gets one, except archived ones', async () => {
+    const name = createGroup(office);
+    const paths = Array.from({ length: 25 }, (_, index) => `${name}/${index % 2 ? 'sub/' : ''}lib${index}`);
+    const projects = await Promise.all(paths.map((path) => office.gitlab.createProject(path)));
+    const archived = await office.gitlab.createProject(`${name}/old`, { archived: true });
+    const { status, stdout, stderr } = await office.hooks(`add ${name} ${name}/sub ${paths[3]} ${PUBLIC_URL}`);
+    expect([status, stderr.split('\n')[0]]).toEqual([
+      0,
+      `modpress: group ${name}: ${why}, so each of its 25 projects needs its own webhook`,
+    ]);
+    expect(stdout.match(/^registered project /gm)).toHaveLength(25);
+    for (const { id } of projects)
+      expect(await office.hooksOf(`/projects/${id}`)).toEqual([expect.objectContaining(DESIRED)]);
+    expect(await office.hooksOf(`/projects/${archived.id}`)).toEqual([]);
+    expect((await office.hooks(`add ${name} ${PUBLIC_URL}`)).stdout.match(/^kept project /gm)).toHaveLength(25);
+  });
+
+  test('an administrator needs no membership', async () => {
+    const project = await office.gitlab.createProject(`${createGroup(office)}/lib`);
+    const { status } = await office.hooks(`add ${project.path.split('/')[0]} ${PUBLIC_URL}`, {
+      GITLAB_TOKEN: office.gitlab.rootToken,
+    });
+    expect([status, (await office.hooksOf(`/projects/${project.id}`)).length]).toEqual([0, 1]);
   });
 });
 
@@ -171,12 +207,12 @@ describe('reports what GitLab does not allow in one line with status 1, and regi
     [
       'a token without the scope',
       { scopes: ['read_api'] },
-      'GITLAB_TOKEN may not change hooks (403): it needs the scope api',
+      'GITLAB_TOKEN may not change webhooks (403): it needs the scope api',
     ],
     [
       'a role too low for the group',
       { scopes: ['api'], role: 'reporter' },
-      'group GROUP: GITLAB_TOKEN is not allowed to do this (403): it needs the role Owner of the group; or name its projects, for which Maintainer is enough',
+      'group GROUP: GITLAB_TOKEN is not allowed to do this (403): it needs the role Owner of the group. If you name the projects instead, the role Maintainer is enough',
     ],
   ] as const)('%s', async ([, token, line], { office, createGroup }) => {
     const name = createGroup();
@@ -236,7 +272,7 @@ describe('reports what GitLab does not allow in one line with status 1, and regi
       1,
       `modpress: project ${refused.path}: GitLab answered 422: Invalid url given\n`,
     ]);
-    expect(stdout).toMatch(new RegExp(`^registered project ${accepted.path}: hook \\d+\n$`));
+    expect(stdout).toMatch(new RegExp(`^registered project ${accepted.path}: webhook \\d+\n$`));
   });
 
   test('a GitLab that is down', async ({ office, createGroup }) => {

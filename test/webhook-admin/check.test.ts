@@ -73,7 +73,7 @@ describe('check', () => {
     expect(await check()).toEqual({
       status: 0,
       stderr: '',
-      stdout: `ok group ${group}: hook ${id}: enabled; reaches the service; no deliveries yet\n`,
+      stdout: `ok group ${group}: webhook ${id}: enabled; reaches the service; no deliveries yet\n`,
     });
     expect(receiver.received).toHaveLength(1);
     expect(receiver.received[0]?.headers['x-gitlab-event']).toBe('Tag Push Hook');
@@ -83,7 +83,7 @@ describe('check', () => {
     expect(await check()).toEqual({
       status: 1,
       stderr: '',
-      stdout: `MISSING group ${group}: there is no hook: modpress hooks add registers it\n`,
+      stdout: `MISSING group ${group}: there is no webhook; run modpress hooks add to register it\n`,
     });
   });
 
@@ -129,7 +129,7 @@ describe('check', () => {
     await office.register(`/groups/${group}`, { ...SETTINGS, url: `${nowhere}/-/webhook` });
     expect(await office.hooks(`check ${group} --public-url ${nowhere}`)).toMatchObject({
       status: 1,
-      stdout: expect.stringMatching(/^WRONG .*: enabled; GitLab does not reach the service: .*ECONNREFUSED/),
+      stdout: expect.stringMatching(/^WRONG .*: enabled; GitLab cannot reach the service: .*ECONNREFUSED/),
     });
   });
 
@@ -166,7 +166,7 @@ describe('check', () => {
     });
     expect(await check()).toMatchObject({
       status: 1,
-      stdout: expect.stringMatching(/^WRONG .*: disabled for good after too many failures/),
+      stdout: expect.stringMatching(/^WRONG .*: permanently disabled after too many failures/),
     });
   });
 
@@ -182,7 +182,7 @@ describe('check', () => {
       await call(gitlab, `/groups/${group}/hooks/${id}/test/tag_push_events`, { method: 'POST', token });
     expect(await check('', { GITLAB_TOKEN: token })).toMatchObject({
       status: 1,
-      stdout: expect.stringContaining('not tested: GitLab allows 5 tests a minute'),
+      stdout: expect.stringContaining('not tested: GitLab allows 5 tests per minute'),
     });
   });
 
@@ -197,7 +197,7 @@ describe('check', () => {
     expect(await office.hooks(`check ${empty.path} --public-url ${serviceUrl}`)).toMatchObject({
       status: 0,
       stdout: expect.stringMatching(
-        /^ok project .*not tested: GitLab says: Ensure the project has at least one commit/,
+        /^ok project .*not tested: GitLab reports: Ensure the project has at least one commit/,
       ),
     });
   });
@@ -215,7 +215,7 @@ describe('check', () => {
       0,
       expect.stringMatching(
         new RegExp(
-          `^ok group ${group}: .*\ncovered project ${project.path}: the hook of group ${group} also reports its tags\n$`,
+          `^ok group ${group}: .*\ncovered project ${project.path}: the webhook of group ${group} also reports its tags\n$`,
         ),
       ),
     ]);
@@ -255,7 +255,7 @@ describe('check --repair', () => {
   test('registers a missing hook', async ({ check }) => {
     expect(await check('--repair')).toMatchObject({
       status: 0,
-      stdout: expect.stringMatching(/^ok group .*: hook \d+: repaired \(registered\); enabled; reaches the service/),
+      stdout: expect.stringMatching(/^ok group .*: webhook \d+: repaired \(registered\); enabled; reaches the service/),
     });
     expect((await check()).status).toBe(0);
   });
@@ -318,7 +318,7 @@ describe('check --repair', () => {
     const { status, stdout } = await check('--repair');
     expect(stdout).toMatch(/^ok .*: repaired \(settings and secret set again, enabled\); enabled; reaches the service/);
     expect(stdout).toContain(
-      '; sent again: 5 arrived, 0 failed, 2 left because GitLab allows 5 a minute; the sweep finds their tags anyway\n',
+      '; sent again: 5 arrived, 0 failed, 2 not sent because GitLab allows 5 per minute; the sweep finds their tags\n',
     );
     expect(status).toBe(0);
     expect(await currentHook()).toMatchObject({ alert_status: 'executable' });

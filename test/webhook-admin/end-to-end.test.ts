@@ -33,7 +33,7 @@ test('hooks add has pushed tags published, and hooks check --repair restores a d
   expect(await hooks('add')).toMatchObject({
     status: 0,
     stderr: '',
-    stdout: expect.stringMatching(/^registered group platform: hook \d+\n$/),
+    stdout: expect.stringMatching(/^registered group platform: webhook \d+\n$/),
   });
   await pushTags(project, library(module, 'one'), 'v1.0.0');
   await waitUntilPublished('v1.0.0');
