@@ -3,8 +3,8 @@ import { ConfigError } from '../config/reader.ts';
 import { messageOf } from '../errors.ts';
 
 /**
- * The arguments are wrong, or name something that does not exist. The command prints a line for each fault and ends with
- * status 2.
+ * The arguments are wrong, or name something that does not exist. The command prints one line for each fault and exits
+ * with status 2.
  */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -28,18 +28,24 @@ export interface Arguments<Types extends OptionTypes> {
 /** One command of the command line. */
 export interface Command<Types extends OptionTypes, Options> {
   readonly name: string;
-  /** The text of `--help`. It is printed without calling `parse` or `run`, which load what they need themselves. */
+  /**
+   * The text of `--help`. `defineCommand` prints it without a call of `parse` or `run`. Both import their modules only
+   * when they are called, so that the help appears immediately.
+   */
   readonly help: string;
   readonly options: Types;
-  /** Reads the arguments. Any error that it throws is treated as a usage error. */
+  /** Parses the arguments. Any error that it throws is treated as a usage error. */
   readonly parse: (args: Arguments<Types>) => Options | Promise<Options>;
-  /** Resolves to the exit status. Rejects with UsageError or ConfigError for status 2, with another error for status 1. */
+  /**
+   * Runs the command and resolves to the exit status. Rejects with UsageError or ConfigError for status 2, and with any
+   * other error for status 1.
+   */
   readonly run: (options: Options) => Promise<number>;
 }
 
 /**
- * Makes a function from a command. The function takes the arguments after the name of the command and resolves to the exit
- * status.
+ * Returns a function that runs a command. The function takes the arguments after the name of the command, and resolves
+ * to the exit status. It prints errors and does not reject.
  */
 export function defineCommand<const Types extends OptionTypes, Options>(
   command: Command<Types, Options>,
@@ -60,12 +66,12 @@ export function defineCommand<const Types extends OptionTypes, Options>(
   };
 }
 
-/** Whether an error means wrong arguments or settings, and so status 2. */
+/** Whether an error means wrong arguments or settings, and therefore status 2. */
 export function isUsageError(error: unknown): error is UsageError | ConfigError {
   return error instanceof UsageError || error instanceof ConfigError;
 }
 
-/** Writes one line to standard error: an error, or a note for the person at the terminal. */
+/** Writes one line to standard error: an error, or a note for the user. */
 export function printError(text: string): void {
   process.stderr.write(`modpress: ${text.replaceAll(/\s+/g, ' ')}\n`);
 }

@@ -1,39 +1,39 @@
 import { SingleBar } from 'cli-progress';
 
-/** The stream on which progress is shown: standard error, or a test's stand-in for it. */
+/** The stream that shows the progress: standard error, or a substitute in tests. */
 export interface ProgressStream extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
 }
 
-/** Further facts that the progress shows. */
+/** Additional information about the progress. */
 export interface ProgressDetail {
   readonly detail?: string;
-  /** A shorter form of `detail` for a narrow terminal. It is the last part of the line, so it is cut off first. */
+  /** A shorter form of `detail` for a narrow terminal. It is at the end of the line, which may be cut off. */
   readonly short?: string;
-  /** How long the work has taken, in seconds. By default the time since `showProgress` was called. */
+  /** The duration of the work so far, in seconds. Default: the time since `showProgress` was called. */
   readonly seconds?: number;
-  /** The share of the work that is done, from 0 to 1. By default `done` divided by `found`. */
+  /** The share of the work that is done, from 0 to 1. Default: `done` divided by `found`. */
   readonly fraction?: number;
 }
 
-/** The progress of a command, as a person sees it. */
+/** Shows the progress of a command to the user. */
 export interface Progress {
-  /** Shows how many items are done, and how many were found so far. */
+  /** Shows the number of items done, and the number of items found so far. */
   update(done: number, found: number, more?: ProgressDetail): void;
-  /** Shows that the work pauses for `waitMs` milliseconds, and why. The next update removes this text. */
+  /** Shows that the work pauses for `waitMs` milliseconds, and the reason. The next update removes this text. */
   wait(reason: string, waitMs: number): void;
-  /** Calls `write`, which may write to any stream, without damage to the bar. */
+  /** Calls `write`, which may write to any stream. Removes the bar before the call, and shows it again afterwards. */
   print(write: () => void): void;
   /** Removes the bar. Nothing is shown afterwards. */
   stop(): void;
 }
 
-/** How progress is shown. */
+/** The options of `showProgress`. */
 export interface ProgressOptions {
-  /** The name of the items: `versions`. */
+  /** The name of the items, such as `versions`. */
   readonly unit: string;
-  /** How often a line is written if the stream is not a terminal, in milliseconds. */
+  /** How often a line is written if the stream is not a terminal, in milliseconds. Default: 5,000. */
   readonly intervalMs?: number;
 }
 
@@ -45,13 +45,16 @@ export function showProgress(stream: ProgressStream, { unit, intervalMs = 5_000 
 
 /** A terminal with at least this many columns gets a long bar. */
 const WIDE_COLUMNS = 120;
-/** Columns left free at the end of a line. The terminal shows ^C there; without the space it would start a new line. */
+/**
+ * The number of columns left free at the end of a line. A terminal shows ^C there. Without free columns, ^C would start
+ * a new line.
+ */
 const MARGIN_COLUMNS = 3;
 const DEFAULT_COLUMNS = 80;
 
 function showBar(stream: ProgressStream, status: Status): Progress {
   const format = '{bar} {text}';
-  // The width may change at any time.
+  // The user may resize the terminal at any time.
   const columns = (): number => stream.columns ?? DEFAULT_COLUMNS;
   const barsize = columns() < WIDE_COLUMNS ? 6 : 24;
   const bar = new SingleBar({
@@ -60,7 +63,7 @@ function showBar(stream: ProgressStream, status: Status): Progress {
     barsize,
     clearOnComplete: true,
     linewrap: true,
-    // The bar's own signal handlers would prevent those of the command.
+    // With gracefulExit, the library would stop the bar at the first signal, although the command continues its work.
     gracefulExit: false,
     emptyOnZero: true,
   });
@@ -86,7 +89,7 @@ function showBar(stream: ProgressStream, status: Status): Progress {
       if (!stopped) show();
     },
     print(write) {
-      // The bar clears everything from the line where it started, so it has to start again below the output.
+      // The bar clears everything from the line on which it started, so it must start again below the output.
       if (!stopped) bar.stop();
       write();
       if (!stopped) start();
@@ -133,7 +136,7 @@ class Status {
     this.#waiting = '';
   }
 
-  /** Returns whether this pause is new since the last update. */
+  /** Records a pause. Returns false if the last update was followed by the same pause already. */
   wait(reason: string, waitMs: number): boolean {
     const waiting = `waiting ${Math.ceil(waitMs / 1000)} s: ${reason.replaceAll(/\s+/g, ' ')}`;
     const isNew = waiting !== this.#waiting;
@@ -141,21 +144,21 @@ class Status {
     return isNew;
   }
 
-  /** `12 of 340 versions, 3.1/s, 1 min 46 s left` */
+  /** Returns a text such as `12 of 340 versions, 3.1/s, 1 min 46 s left`. */
   text(): string {
     const { detail } = this.#more;
     const counts = `${this.done} of ${this.found} ${this.#unit}`;
     return [counts, ...(detail === undefined ? [] : [detail]), ...this.#times()].join(', ');
   }
 
-  /** `12/340 tags, 3.1/s, 1 min 46 s left, 10/30 projects`: with the short detail at the end, which is cut off first. */
+  /** Returns a text such as `12/340 tags, 3.1/s, 1 min 46 s left, 10/30 projects`. The short detail comes last. */
   shortText(): string {
     const { detail, short = detail } = this.#more;
     if (short === undefined) return this.text();
     return [`${this.done}/${this.found} ${this.#unit}`, ...this.#times(), short].join(', ');
   }
 
-  /** The rate, the time left, and the reason for a pause. */
+  /** Returns the rate, the time left, and the reason for a pause. */
   #times(): string[] {
     const { fraction = this.done / Math.max(1, this.found), seconds: givenSeconds } = this.#more;
     const seconds = Math.max(0.001, givenSeconds ?? (performance.now() - this.#started) / 1000);

@@ -15,7 +15,7 @@ import { untilStopped } from './stop-signal.ts';
 export interface BackfillOptions {
   readonly request: BackfillRequest;
   readonly json: boolean;
-  /** Base URL of the service that does the work; undefined if this process does it. */
+  /** Base URL of the service that does the work. Undefined if this process does it. */
   readonly url: string | undefined;
 }
 
@@ -30,7 +30,7 @@ export async function runBackfill({ request, json, url }: BackfillOptions): Prom
     const { result: progress, signalStatus } = await untilStopped((signal) => {
       if (url === undefined)
         signal.addEventListener('abort', () =>
-          view.print('tags in progress finish first; interrupt again to end at once'),
+          view.print('waiting for tags in progress; interrupt again to stop immediately'),
         );
       return work(request, (current) => view.show(current), signal);
     });
@@ -46,7 +46,9 @@ export async function runBackfill({ request, json, url }: BackfillOptions): Prom
   }
 }
 
-/** A backfill by this process. With REDIS_URL it shares limits and locks with the running service. */
+/**
+ * Returns the work for a backfill in this process. With REDIS_URL, it shares rate limits and locks with the service.
+ */
 function localWork(config: PublishConfig): BackfillWork {
   return (request, onProgress, signal) =>
     withCore(config, async (core) => {
@@ -82,12 +84,12 @@ function continuationHint(url: string | undefined): string {
 /** Shows the progress to a person or to a program. */
 interface View {
   show(progress: BackfillProgress): void;
-  /** Writes a line to standard error without damage to the progress. */
+  /** Writes a line to standard error without disturbing the progress bar. */
   print(line: string): void;
   stop(): void;
 }
 
-/** Shows the progress on standard error: only the summary goes to standard output. */
+/** Shows the progress on standard error, because standard output is for the summary. */
 function textView(): View {
   const progress = showProgress(process.stderr, { unit: 'tags', intervalMs: PROGRESS_MS });
   return {
@@ -96,7 +98,8 @@ function textView(): View {
         detail: progressLine(current),
         short: shortProgressLine(current),
         fraction: current.fraction,
-        // Both times come from the same clock. The service may have started the work long before this command.
+        // Both times come from the clock of the process that does the work. A service may have started the work long
+        // before this command.
         seconds: (Date.parse(current.updatedAt) - Date.parse(current.startedAt)) / 1000,
       }),
     print: (line) => progress.print(() => printError(line)),

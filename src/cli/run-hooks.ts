@@ -32,7 +32,7 @@ export interface HooksOptions {
   /** Full paths of groups and projects. */
   readonly paths: readonly string[];
   readonly system: boolean;
-  /** Base URL of the service, without a final slash. */
+  /** Base URL of the service, without a trailing slash. */
   readonly publicUrl: string;
   readonly repair: boolean;
   readonly json: boolean;
@@ -63,7 +63,7 @@ export async function runHooks(options: HooksOptions): Promise<number> {
     printError(
       failure instanceof HookFailure
         ? failure.message
-        : `${messageOf(failure)}; run the command again when GitLab works`,
+        : `${messageOf(failure)}; run the command again when GitLab is available`,
     );
     return 1;
   }
@@ -124,8 +124,8 @@ async function checkAndRepair(parts: WebhookAdminParts, location: WebhookLocatio
 }
 
 /**
- * Runs `work` for all locations, several at a time. Resolves to whether `work` resolved to true for all of them. Prints a
- * failure that concerns only one owner, and continues with the other locations. Rejects with any other failure.
+ * Runs `work` for all locations, several at a time. Resolves to whether all calls resolved to true. Prints a failure
+ * that concerns only one owner, and continues with the other locations. Rejects with any other failure.
  */
 async function forEachLocation(
   locations: readonly WebhookLocation[],

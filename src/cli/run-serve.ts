@@ -6,7 +6,8 @@ import { packageVersion } from './package-version.ts';
 
 /** Runs the service until SIGINT or SIGTERM. Resolves to the exit status. */
 export async function runServe(roles: readonly Role[]): Promise<number> {
-  // Registered before the start: a process with PID 1 has no default action for signals, and a signal during the start counts.
+  // The handlers are registered before the start, because a process with PID 1 has no default action for signals. A
+  // signal during the start stops the service afterwards.
   const stopped = Promise.race(['SIGTERM', 'SIGINT'].map(async (signal) => once(process, signal).then(() => signal)));
   const config = loadConfig(process.env, roles);
   const rootLog = createLog(config.logLevel);
@@ -26,10 +27,7 @@ export async function runServe(roles: readonly Role[]): Promise<number> {
     },
     'modpress is ready',
   );
-  log.info(
-    { event: 'service.stopping', signal: await stopped },
-    'stopping; requests and jobs in progress finish first',
-  );
+  log.info({ event: 'service.stopping', signal: await stopped }, 'stopping; waiting for requests and jobs in progress');
   await app.close();
   log.info({ event: 'service.stopped' }, 'stopped');
   return 0;

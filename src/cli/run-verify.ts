@@ -16,7 +16,7 @@ export interface VerifyOptions {
   readonly json: boolean;
 }
 
-/** Creates the rebuilder of --from-gitlab. `onWait` is called before each wait for a retry. */
+/** Creates the rebuilder for --from-gitlab. The rebuilder calls `onWait` before each wait for a retry. */
 type RebuilderFactory = (onWait: NonNullable<RebuilderParts['onWait']>) => Rebuilder;
 
 /** Runs `modpress verify`. Resolves to the exit status. */
@@ -45,8 +45,8 @@ export async function runVerify(options: VerifyOptions): Promise<number> {
 }
 
 /**
- * Verifies the versions, shows the progress and writes the report. After a signal, the report covers the versions verified
- * so far.
+ * Verifies the versions, shows the progress and writes the report. Resolves to the exit status. After a signal, the
+ * report covers the versions verified so far.
  */
 async function verifyVersions(
   store: VerifyParts['store'],

@@ -31,7 +31,9 @@ export async function runWithdraw({ module, version, reason }: WithdrawOptions):
     return 0;
   } catch (error) {
     if (isUsageError(error)) throw error;
-    printError(`${module}@${version} is not withdrawn completely: ${messageOf(error)}; run the same command again`);
+    printError(
+      `${module}@${version} could not be withdrawn completely: ${messageOf(error)}; run the same command again`,
+    );
     return 1;
   }
 }
@@ -41,7 +43,7 @@ async function hasFilesOf(store: ReadStore, module: ModulePath): Promise<boolean
   return false;
 }
 
-/** Throws UsageError if a module without files is not private either: then its path is mistyped. */
+/** Throws UsageError if a module is not private. A module that has no files and is not private is probably mistyped. */
 function assertPrivate({ privatePrefixes }: WithdrawConfig, module: ModulePath): void {
   if (privatePrefixes.some((prefix) => below(module, prefix) !== undefined)) return;
   const reason =
@@ -52,21 +54,21 @@ function assertPrivate({ privatePrefixes }: WithdrawConfig, module: ModulePath):
 }
 
 /**
- * Describes the result in one line. If the store has no files of the module, the path may be mistyped, and the leaked
- * version would still be served.
+ * Describes the result in one line. Warns if the store has no files of the module, because a mistyped path would leave
+ * the intended version in service.
  */
 function describeResult({ withdrawal, before, hadFiles }: WithdrawResult, reason: string, hasModule: boolean): string {
   const { module, version } = withdrawal;
   const name = `${module}@${version}`;
   if (hadFiles)
-    return `${name} is withdrawn: ${reason}. Developers who have downloaded it keep it: rotate a leaked secret`;
+    return `${name} is withdrawn: ${reason}. Developers who have downloaded it still have it: replace any leaked secret`;
   if (!before) {
     const warning = hasModule
       ? ''
       : `; no version of ${module} is published: check the path, including upper and lower case`;
-    return `${name} is withdrawn: ${reason}. It was not published, and will not be${warning}`;
+    return `${name} is withdrawn: ${reason}. It was not published, and never will be${warning}`;
   }
   return before.reason === reason
-    ? `${describeWithdrawal(before)}. Nothing was left to do`
+    ? `${describeWithdrawal(before)}. There was nothing left to do`
     : `${name} stays withdrawn, with a new reason: ${reason}`;
 }

@@ -3,19 +3,19 @@ import { defineCommand, UsageError } from './command.ts';
 
 const HELP = `Usage: modpress serve [--roles webhook,worker,proxy]
 
-Runs the service: all roles in one process, or the roles named. The settings are environment variables:
+Runs the service in this process, with all roles or only with the named ones. The settings are environment variables:
 
 ${settingsTable()}
 `;
 
-/** `modpress serve` */
+/** The command `modpress serve`. */
 export const serve = defineCommand({
   name: 'serve',
   help: HELP,
   options: { roles: 'string' },
   parse: async ({ values, positionals }) => {
     if (positionals.length > 0)
-      throw new UsageError([`serve takes options only, not ${JSON.stringify(positionals[0])}`]);
+      throw new UsageError([`serve takes only options, not ${JSON.stringify(positionals[0])}`]);
     const { ROLES } = await import('../config/service-config.ts');
     if (values.roles === undefined) return ROLES;
     const names = values.roles.split(',').map((name) => name.trim());

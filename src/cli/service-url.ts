@@ -3,8 +3,8 @@ import { messageOf } from '../errors.ts';
 import { UsageError } from './command.ts';
 
 /**
- * Parses the value of an option that is the base URL of the service. Also accepts the full URL of `route`, which begins
- * with a slash. Throws UsageError.
+ * Parses the value of an option as the base URL of the service. Also accepts the base URL followed by `route`, which
+ * begins with a slash, and removes the route. Throws UsageError.
  */
 export function readServiceUrl(option: string, value: string, route: string): string {
   try {

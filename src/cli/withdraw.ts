@@ -3,25 +3,26 @@ import { defineCommand, UsageError } from './command.ts';
 
 const HELP = `Usage: modpress withdraw MODULE@VERSION --reason TEXT
 
-Takes a version of a private module out of service for good, for example one that contains a secret. It deletes the files
-of the version. Requests for it get 410 with the reason. It is never published again, even if its tag moves. A version
-that is not published yet can be withdrawn, too. Running the command again completes an interrupted withdrawal, and
-replaces the reason.
+Takes a version of a private module permanently out of service, for example because it contains a secret. Deletes the
+files of the version. Requests for the version then get 410 with the reason. modpress never publishes it again, even
+if its tag moves. You can also withdraw a version that is not published yet. If you run the command again, it
+completes an interrupted withdrawal and replaces the reason.
 
-  --reason TEXT  why, in one line, for the developers who use the version
+  --reason TEXT  why the version is withdrawn, in one line, for the developers who use it
 
-A developer who has the version in a module cache keeps it: rotate a leaked secret. Running proxies serve the version
-from memory for up to 10 s. The tag and the commit stay in GitLab, and modpress can make other versions from them: clean the
-repository as well.
+The command does not reach the module caches of developers, so replace any leaked secret. Running proxies may serve
+the version from memory for up to 10 s. The tag and the commit stay in GitLab, and modpress can build other versions
+from them, so clean the repository as well.
 
-Exit status: 0 done, 1 not complete: run it again, 2 wrong arguments or settings.
+Exit status: 0 the version is withdrawn, 1 the withdrawal is not complete: run the command again, 2 wrong arguments or
+settings.
 
-The settings are those of modpress serve: STORE, and S3_ENDPOINT, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION
-for a bucket; REDIS_URL if the service has it; GITLAB_URL, MODULE_PREFIX and MODULE_MAP for a module without published
-versions.
+The command needs these settings of modpress serve: STORE, and for a bucket S3_ENDPOINT, AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY and AWS_REGION. It also needs REDIS_URL if the service has it. For a module without published
+versions, it needs GITLAB_URL, MODULE_PREFIX and MODULE_MAP as well.
 `;
 
-/** `modpress withdraw` */
+/** The command `modpress withdraw`. */
 export const withdraw = defineCommand({
   name: 'withdraw',
   help: HELP,
@@ -34,15 +35,17 @@ export const withdraw = defineCommand({
       throw new UsageError([`${JSON.stringify(argument)} has no version: withdraw takes MODULE@VERSION`]);
     const reason = oneLine(values.reason ?? '');
     if (reason === '')
-      throw new UsageError(['--reason is missing: say why in one line, for the developers who use the version']);
+      throw new UsageError([
+        '--reason is missing: explain the withdrawal in one line, for the developers who use the version',
+      ]);
     return { module, version, reason };
   },
   run: async (options) => (await import('./run-withdraw.ts')).runWithdraw(options),
 });
 
 /**
- * Removes line breaks and control characters: the go command shows nothing of a response that contains unprintable
- * characters (formatErrorDetail in cmd/go/internal/web).
+ * Replaces line breaks and control characters with spaces. If a response contains unprintable characters, the go
+ * command shows none of its text (formatErrorDetail in cmd/go/internal/web).
  */
 function oneLine(text: string): string {
   return text.replaceAll(/[\s\p{C}]+/gu, ' ').trim();

@@ -76,7 +76,7 @@ describe('after modpress withdraw', () => {
     expect(await withdraw()).toEqual({
       status: 0,
       stderr: '',
-      stdout: `${module}@v1.1.0 is withdrawn: ${REASON}. Developers who have downloaded it keep it: rotate a leaked secret\n`,
+      stdout: `${module}@v1.1.0 is withdrawn: ${REASON}. Developers who have downloaded it still have it: replace any leaked secret\n`,
     });
     await expectGone(service, module);
     // A developer who has the version already keeps it.
@@ -174,17 +174,17 @@ describe('the command', () => {
   }) => {
     await withdraw();
     expect((await withdraw()).stdout).toMatch(
-      new RegExp(`^${module}@v1.1.0 was withdrawn on [\\d-]+: ${REASON}. Nothing was left to do\n$`),
+      new RegExp(`^${module}@v1.1.0 was withdrawn on [\\d-]+: ${REASON}. There was nothing left to do\n$`),
     );
     expect((await run([`${module}@v1.1.0`, '--reason', 'two\nlines \u001b[1m'])).stdout).toBe(
       `${module}@v1.1.0 stays withdrawn, with a new reason: two lines [1m\n`,
     );
     expect((await run([`${module}@v3.0.0+incompatible`, '--reason', REASON])).stdout).toBe(
-      `${module}@v3.0.0+incompatible is withdrawn: ${REASON}. It was not published, and will not be\n`,
+      `${module}@v3.0.0+incompatible is withdrawn: ${REASON}. It was not published, and never will be\n`,
     );
     const mistyped = `${PREFIX}/Nobody/knows`;
     expect((await run([`${mistyped}@v1.0.0`, '--reason', REASON])).stdout).toBe(
-      `${mistyped}@v1.0.0 is withdrawn: ${REASON}. It was not published, and will not be; no version of ${mistyped} is published: check the path, including upper and lower case\n`,
+      `${mistyped}@v1.0.0 is withdrawn: ${REASON}. It was not published, and never will be; no version of ${mistyped} is published: check the path, including upper and lower case\n`,
     );
   });
 
@@ -257,7 +257,7 @@ describe('the command', () => {
     expect([status, stderr]).toEqual([
       1,
       expect.stringMatching(
-        /^modpress: \S+@v1\.1\.0 is not withdrawn completely: the lock of a version cannot be taken in Redis.*; run the same command again\n$/,
+        /^modpress: \S+@v1\.1\.0 could not be withdrawn completely: the lock of a version cannot be taken in Redis.*; run the same command again\n$/,
       ),
     ]);
     await expectGone(service, module);

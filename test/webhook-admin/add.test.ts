@@ -284,13 +284,13 @@ describe('reports what GitLab does not allow in one line with status 1, and regi
     });
     const { status, stdout, stderr } = await office.hooks(`add ${name} ${PUBLIC_URL}`);
     expect([status, stdout]).toEqual([1, '']);
-    expect(stderr).toMatch(/^modpress: GitLab answered 503 for .*; run the command again when GitLab works\n$/);
+    expect(stderr).toMatch(/^modpress: GitLab answered 503 for .*; run the command again when GitLab is available\n$/);
   });
 });
 
 describe('reports a wrong call in one line with status 2', () => {
-  test.for([
-    ['no command', PUBLIC_URL, 'hooks takes add or check'],
+  test.each([
+    ['no command', PUBLIC_URL, 'the first argument must be add or check'],
     ['no target', `add ${PUBLIC_URL}`, 'no group or project is given'],
     ['no address', 'add some', '--public-url is missing'],
     ['an invalid address', 'add some --public-url go.example', '--public-url must be an http'],
