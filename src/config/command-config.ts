@@ -26,13 +26,13 @@ export interface VerifyConfig {
 export interface WithdrawConfig {
   readonly store: StoreLocation;
   readonly redisUrl: string | undefined;
-  /** The prefixes of private module paths. Empty if no setting gives one. */
+  /** The prefixes of private module paths. Empty if no setting determines a prefix. */
   readonly privatePrefixes: readonly string[];
 }
 
 /**
- * Reads the settings of `modpress backfill` without --url. Throws ConfigError with all faults at once, as the functions
- * below do.
+ * Reads the settings of `modpress backfill` without --url. Like the other functions of this file, throws one
+ * ConfigError that contains all faults.
  */
 export function loadPublishConfig(env: NodeJS.ProcessEnv): PublishConfig {
   const reader = new SettingsReader(env);
@@ -41,21 +41,24 @@ export function loadPublishConfig(env: NodeJS.ProcessEnv): PublishConfig {
   return config;
 }
 
-/** Reads the token of `modpress backfill --url`: ADMIN_TOKEN, else MODPRESS_ID_TOKEN of a CI job. */
+/**
+ * Reads the token for `modpress backfill --url`: ADMIN_TOKEN, or MODPRESS_ID_TOKEN of a CI job if ADMIN_TOKEN is not
+ * set.
+ */
 export function loadAdminToken(env: NodeJS.ProcessEnv): string {
   const reader = new SettingsReader(env);
   const [token = readIdToken(env, reader)] = reader.optional('ADMIN_TOKEN', adminTokens) ?? [];
   if (token === undefined && !reader.hasFault()) {
     reader.fault(
       'ADMIN_TOKEN',
-      'is missing: the service requires it, or in a CI job MODPRESS_ID_TOKEN, an id_token (see deploy/ci/backfill.yml)',
+      'is missing: set it to an admin token of the service; in a CI job, set MODPRESS_ID_TOKEN instead (see deploy/ci/backfill.yml)',
     );
   }
   reader.throwFaults();
   return token ?? '';
 }
 
-/** MODPRESS_ID_TOKEN is not one of the settings: GitLab sets it in a CI job. */
+/** Reads MODPRESS_ID_TOKEN. It is not in the table of settings, because GitLab sets it in a CI job. */
 function readIdToken(env: NodeJS.ProcessEnv, reader: SettingsReader): string | undefined {
   const value = env['MODPRESS_ID_TOKEN'];
   if (!value) return undefined;
@@ -67,7 +70,7 @@ function readIdToken(env: NodeJS.ProcessEnv, reader: SettingsReader): string | u
   }
 }
 
-/** Reads the settings of `modpress verify`, and those of GitLab only with --from-gitlab. */
+/** Reads the settings of `modpress verify`. Reads those of GitLab only if `fromGitLab` is true. */
 export function loadVerifyConfig(env: NodeJS.ProcessEnv, fromGitLab: boolean): VerifyConfig {
   const reader = new SettingsReader(env);
   const config = { store: readStore(reader), gitlab: fromGitLab ? readGitLabAndModules(reader) : undefined };
@@ -76,8 +79,8 @@ export function loadVerifyConfig(env: NodeJS.ProcessEnv, fromGitLab: boolean): V
 }
 
 /**
- * Reads the settings of `modpress withdraw`. The command does not call GitLab: GITLAB_URL only gives the default of
- * MODULE_PREFIX.
+ * Reads the settings of `modpress withdraw`. The command does not call GitLab. GITLAB_URL only determines the default
+ * of MODULE_PREFIX.
  */
 export function loadWithdrawConfig(env: NodeJS.ProcessEnv): WithdrawConfig {
   const reader = new SettingsReader(env);
@@ -100,7 +103,7 @@ export function loadHooksConfig(env: NodeJS.ProcessEnv): GitLabConfig & WebhookS
   const reader = new SettingsReader(env);
   const config = {
     ...readGitLab(reader),
-    ...readWebhookSecrets(reader, 'set the secret that the service uses, here or in WEBHOOK_SIGNING_TOKEN'),
+    ...readWebhookSecrets(reader, 'set it or WEBHOOK_SIGNING_TOKEN to the secret that the service uses'),
   };
   reader.throwFaults();
   return config;

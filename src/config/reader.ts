@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import { settings, type SettingName } from './settings.ts';
 
-/** Settings are missing or wrong. `faults` has one line for each fault, which begins with the name of the variable. */
+/**
+ * Settings are missing or wrong. `faults` contains one line for each fault. Each line begins with the name of the
+ * variable.
+ */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly faults: readonly string[];
@@ -13,7 +16,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** Reads settings from environment variables and collects the faults. The errors of parsers must not repeat a secret. */
+/**
+ * Reads settings from environment variables and collects the faults. The errors of the parsers must not contain
+ * secrets.
+ */
 export class SettingsReader {
   readonly #env: NodeJS.ProcessEnv;
   readonly #faults: string[] = [];
@@ -23,21 +29,21 @@ export class SettingsReader {
     this.#env = env;
   }
 
-  /** Records what is wrong with a variable. */
+  /** Records a fault of a variable. `problem` is a phrase that follows its name. */
   fault(name: string, problem: string): void {
     this.#faults.push(`${name} ${problem}`);
     this.#faulty.add(name);
   }
 
-  /** Whether one of these settings, or its NAME_FILE, has a fault. Without names: whether any setting has one. */
+  /** Whether one of these settings or its NAME_FILE has a fault. Without names, whether any setting has a fault. */
   hasFault(...names: readonly SettingName[]): boolean {
     if (names.length === 0) return this.#faults.length > 0;
     return names.some((name) => this.#faulty.has(name) || this.#faulty.has(`${name}_FILE`));
   }
 
   /**
-   * Returns the value. Records a fault and returns undefined if it is missing or wrong. `parse` throws an Error that says
-   * what is wrong with the value.
+   * Returns the value. If the value is missing or wrong, records a fault and returns undefined. `parse` throws an Error
+   * that says what is wrong with the value.
    */
   required<T>(name: SettingName, parse: (value: string) => T): T | undefined {
     const value = this.optional(name, parse);
@@ -45,7 +51,7 @@ export class SettingsReader {
     return value;
   }
 
-  /** Returns the value; undefined if it is missing. Records a fault and returns undefined if it is wrong. */
+  /** Returns the value, or undefined if it is missing. If the value is wrong, records a fault and returns undefined. */
   optional<T>(name: SettingName, parse: (value: string) => T): T | undefined {
     const value = this.#text(name);
     if (value === undefined) return undefined;
@@ -67,12 +73,12 @@ export class SettingsReader {
     if (this.#faults.length > 0) throw new ConfigError(this.#faults);
   }
 
-  /** The value of NAME, or the content of the file that NAME_FILE names. An empty value counts as missing. */
+  /** Returns the value of NAME, or the content of the file that NAME_FILE names. An empty value counts as missing. */
   #text(name: SettingName): string | undefined {
     const file = this.#env[`${name}_FILE`];
     const value = this.#env[name];
     if (!settings[name].secret || file === undefined || file === '') return value === '' ? undefined : value;
-    if (value !== undefined && value !== '') this.fault(name, `and ${name}_FILE are both set: keep one`);
+    if (value !== undefined && value !== '') this.fault(name, `and ${name}_FILE are both set: remove one of them`);
     try {
       return readFileSync(file, 'utf8').trim() || undefined;
     } catch (error) {

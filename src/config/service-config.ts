@@ -9,7 +9,7 @@ import { adminTokens, baseUrl, listenAddress, oneOf, positiveNumber } from './va
 /** A part of the service that a process runs. */
 export type Role = 'webhook' | 'worker' | 'proxy';
 
-/** All roles. A process has all of them unless --roles names some. */
+/** All roles. A process has all of them unless --roles selects some. */
 export const ROLES: readonly Role[] = ['webhook', 'worker', 'proxy'];
 
 /** The settings of the service, checked and typed. */
@@ -19,13 +19,13 @@ export interface Config extends PublishConfig, WebhookSecrets {
   readonly publicUrl: string | undefined;
   readonly upstream: readonly GoproxyEntry[];
   readonly upstreamMode: 'cache' | 'redirect';
-  /** The checksum databases to pass through. Undefined for all that the upstream supports. */
+  /** The checksum databases to pass through. Undefined means all that the upstream supports. */
   readonly sumdb: readonly SumdbEntry[] | undefined;
-  /** Whether requests for branches, commits and unpublished tags are resolved. */
+  /** Whether the proxy resolves branches, commits and unpublished tags on request. */
   readonly onDemand: boolean;
-  /** The tokens that allow admin calls. Empty if no token allows them. */
+  /** The tokens that allow admin calls. If empty, no token allows them. */
   readonly adminTokens: readonly string[];
-  /** The CI jobs that may make admin calls. Undefined if no job may. */
+  /** The rules for CI jobs that may make admin calls. If undefined, no job may. */
   readonly adminOidc: OidcRules | undefined;
   readonly sweepMinutes: number;
   readonly logLevel: string;
@@ -33,7 +33,7 @@ export interface Config extends PublishConfig, WebhookSecrets {
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
-/** Reads the settings of a service with these roles. Throws ConfigError with all faults at once. */
+/** Reads the settings of a service with these roles. Throws one ConfigError that contains all faults. */
 export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Config {
   const reader = new SettingsReader(env);
   const publishConfig = readPublishConfig(reader);
@@ -42,7 +42,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
     ...publishConfig,
     ...readWebhookSecrets(
       reader,
-      roles.includes('webhook') ? 'the webhook role needs it, or WEBHOOK_SIGNING_TOKEN' : undefined,
+      roles.includes('webhook') ? 'the webhook role needs it or WEBHOOK_SIGNING_TOKEN' : undefined,
     ),
     listen: reader.optional('LISTEN', listenAddress) ?? { host: undefined, port: 8080 },
     publicUrl,
@@ -74,7 +74,10 @@ function upstreamOfEnvironment(env: NodeJS.ProcessEnv, reader: SettingsReader): 
   }
 }
 
-/** Reports a missing ACCESS, and settings that this version does not support yet: they are refused, not ignored. */
+/**
+ * Records a fault if ACCESS is missing, and for each setting that this version does not support yet. Such a setting
+ * must not be ignored silently.
+ */
 function checkAccess(reader: SettingsReader, roles: readonly Role[]): void {
   const access = reader.optional('ACCESS', oneOf('open', 'basic', 'gitlab'));
   if (access === undefined && roles.includes('proxy') && !reader.hasFault('ACCESS'))
@@ -82,26 +85,28 @@ function checkAccess(reader: SettingsReader, roles: readonly Role[]): void {
   if (access !== undefined && access !== 'open')
     reader.fault('ACCESS', `cannot be ${access} yet: this version supports only open`);
   for (const name of ['ACCESS_USERS', 'FILTER'] as const)
-    if (reader.has(name)) reader.fault(name, 'is not supported by this version yet: leave it out');
+    if (reader.has(name)) reader.fault(name, 'is not supported by this version yet: remove it');
 }
 
 function checkUpstream(reader: SettingsReader, { upstream, upstreamMode }: Config): void {
   const [first] = upstream;
   if (upstreamMode === 'redirect' && first?.kind === 'proxy' && first.authorization !== undefined)
-    reader.fault('UPSTREAM', 'contains credentials, which UPSTREAM_MODE=redirect would give to every client');
+    reader.fault('UPSTREAM', 'contains credentials, which UPSTREAM_MODE=redirect would send to every client');
 }
 
-/** Reports a missing REDIS_URL: roles in different processes pass work to each other through Redis. */
+/**
+ * Records a fault if REDIS_URL is missing but required. Roles in different processes exchange their work through Redis.
+ */
 function checkRedis(reader: SettingsReader, { redisUrl, onDemand }: Config, roles: readonly Role[]): void {
   if (redisUrl !== undefined || roles.includes('worker')) return;
   if (roles.includes('webhook') && !reader.hasFault('REDIS_URL'))
     reader.fault(
       'REDIS_URL',
-      'is missing: a webhook role without a worker in the same process passes its jobs on through Redis',
+      'is missing: without the worker role in the same process, the webhook role sends its jobs through Redis',
     );
   if (roles.includes('proxy') && onDemand && !reader.hasFault('REDIS_URL', 'ON_DEMAND'))
     reader.fault(
       'REDIS_URL',
-      'is missing: a proxy role without a worker in the same process sends its requests on demand through Redis; ON_DEMAND=off works without it',
+      'is missing: without the worker role in the same process, the proxy role sends on-demand requests through Redis; ON_DEMAND=off works without it',
     );
 }

@@ -1,10 +1,10 @@
-/** One environment variable, as `modpress serve --help` and the faults describe it. */
+/** The description of an environment variable in `modpress serve --help` and in faults. */
 interface Setting {
   /** The default, in words. */
   readonly fallback: string;
-  /** What the value is, in words. */
+  /** What the value must be, in words. */
   readonly expects: string;
-  /** A secret is never shown. It can also be in a file, whose path is in NAME_FILE. */
+  /** Whether the value is a secret. A secret is never shown. It can also be in a file whose path is in NAME_FILE. */
   readonly secret: boolean;
 }
 
@@ -23,49 +23,55 @@ export const settings = {
     'required',
     'a token with the scope read_api, preferably a group access token with the role Reporter',
   ),
-  GITLAB_SCOPE: setting('all the token is a member of', 'groups and projects to publish from, separated by commas'),
+  GITLAB_SCOPE: setting(
+    'all that the token is a member of',
+    'groups and projects to publish from, separated by commas',
+  ),
   MODULE_PREFIX: setting('host and path of GITLAB_URL', 'first part of private module paths'),
   MODULE_MAP: setting(
     'none',
-    'vanity paths: go.corp.example=platform/go makes go.corp.example/x the project platform/go/x',
+    'vanity paths: with go.corp.example=platform/go, the module go.corp.example/x is in the project platform/go/x',
   ),
-  WEBHOOK_TOKEN: secret('one of these two, for webhook', 'secret tokens of the webhooks, separated by commas'),
+  WEBHOOK_TOKEN: secret('one of these two for webhook', 'secret tokens of the webhooks, separated by commas'),
   WEBHOOK_SIGNING_TOKEN: secret(
-    'one of these two, for webhook',
+    'one of these two for webhook',
     'signing tokens of the webhooks (whsec_…), separated by commas',
   ),
   LISTEN: setting(':8080', 'address to listen on'),
-  PUBLIC_URL: setting('from the request', 'how people reach the service'),
+  PUBLIC_URL: setting('from the request', 'URL at which users reach the service'),
   STORE: setting('file:./data', 'file:FOLDER or s3://BUCKET[/PREFIX]'),
   S3_ENDPOINT: setting("Amazon's", 'URL of the S3 service, such as http://minio:9000'),
   AWS_ACCESS_KEY_ID: secret('required for s3', 'access key of the bucket'),
   AWS_SECRET_ACCESS_KEY: secret('required for s3', 'secret key of the bucket'),
   AWS_REGION: setting('us-east-1', 'region of the bucket'),
-  REDIS_URL: secret('none: queue in the process', 'redis:// or rediss:// URL: a queue that several processes share'),
+  REDIS_URL: secret(
+    'none: queue in the process',
+    'redis:// or rediss:// URL, for a queue that several processes share',
+  ),
   UPSTREAM: secret(
     'GOPROXY of the environment, else https://goproxy.io',
-    'where other modules come from, in GOPROXY syntax',
+    'sources of all other modules, in GOPROXY syntax',
   ),
-  UPSTREAM_MODE: setting('cache', 'cache stores what clients request, redirect sends clients to the upstream'),
+  UPSTREAM_MODE: setting('cache', 'cache stores external modules, redirect sends clients to the upstream'),
   SUMDB: setting(
-    'those the upstream supports',
+    'all that the upstream supports',
     'checksum databases to pass through: NAME or NAME=URL, separated by commas',
   ),
   FILTER: setting('none', 'rules for external modules'),
-  ACCESS: setting('required for proxy', 'who may read: open is everyone on the network'),
+  ACCESS: setting('required for proxy', 'who may read modules: open means everyone on the network'),
   ACCESS_USERS: secret('none', 'users of ACCESS=basic'),
   ON_DEMAND: setting(
     'on',
     'on resolves branches, commits and unpublished tags on request, off serves published versions only',
   ),
   RETAG: setting('refuse', 'what a moved tag does to a published version: refuse or replace'),
-  ADMIN_TOKEN: secret('none', 'tokens that allow admin calls, of at least 16 characters, separated by commas'),
+  ADMIN_TOKEN: secret('none', 'tokens for admin calls, at least 16 characters each, separated by commas'),
   ADMIN_OIDC: setting(
     'none',
     'CI jobs that may make admin calls: operators=PATHS projects=PATHS, optionally issuer=URL audience=TEXT',
   ),
-  GITLAB_RATE: setting('20', 'requests a second to GitLab, of all replicas together'),
-  SWEEP_MINUTES: setting('15', 'how often tags are compared with the store'),
+  GITLAB_RATE: setting('20', 'requests per second to GitLab, of all replicas together'),
+  SWEEP_MINUTES: setting('15', 'minutes between two sweeps, which compare all tags with the store'),
   LOG_LEVEL: setting('info', 'fatal, error, warn, info, debug, trace or silent'),
 } as const satisfies Record<string, Setting>;
 

@@ -17,18 +17,18 @@ import {
   storeLocation,
 } from './value-parsers.ts';
 
-/** How to reach GitLab, and how many requests all processes together may send. */
+/** The settings for calls to GitLab. */
 export interface GitLabConfig {
   readonly gitlabUrl: string;
   readonly gitlabToken: string;
-  /** Groups and projects to publish from. Empty for all projects that the token is a member of. */
+  /** Groups and projects to publish from. If empty, all projects that the token is a member of. */
   readonly gitlabScope: readonly string[];
-  /** Requests a second to GitLab, of all processes together. */
+  /** The maximum number of requests per second to GitLab, of all processes together. */
   readonly gitlabRate: number;
   readonly redisUrl: string | undefined;
 }
 
-/** How module paths are made from the paths of GitLab projects. */
+/** The settings that determine the module paths of GitLab projects. */
 export interface ModulesConfig {
   readonly modulePrefix: string;
   readonly moduleMap: readonly PathMapping[];
@@ -55,7 +55,7 @@ export function readPublishConfig(reader: SettingsReader): PublishConfig {
   };
 }
 
-/** Reads how to reach GitLab, and how module paths are made. */
+/** Reads the settings for calls to GitLab and for module paths. */
 export function readGitLabAndModules(reader: SettingsReader): GitLabConfig & ModulesConfig {
   const gitlab = readGitLab(reader);
   return {
@@ -65,7 +65,7 @@ export function readGitLabAndModules(reader: SettingsReader): GitLabConfig & Mod
   };
 }
 
-/** Reads how to reach GitLab. */
+/** Reads the settings for calls to GitLab. */
 export function readGitLab(reader: SettingsReader): GitLabConfig {
   return {
     gitlabUrl: reader.required('GITLAB_URL', baseUrl) ?? '',
@@ -76,7 +76,7 @@ export function readGitLab(reader: SettingsReader): GitLabConfig {
   };
 }
 
-/** Reads where the store is. */
+/** Reads the location of the store. */
 export function readStore(reader: SettingsReader): StoreLocation {
   const location = reader.optional('STORE', storeLocation) ?? { kind: 'disk' as const, folder: resolve('data') };
   const isBucket = location.kind === 's3';
@@ -87,7 +87,10 @@ export function readStore(reader: SettingsReader): StoreLocation {
   return isBucket ? { ...location, endpoint, region, accessKey, secretKey } : location;
 }
 
-/** Reads the secrets of webhooks. Without any secret, reports the fault `ifMissing`; if that is undefined, no secret is required. */
+/**
+ * Reads the secrets of webhooks. If there is no secret, records the fault `ifMissing`. If `ifMissing` is undefined, no
+ * secret is required.
+ */
 export function readWebhookSecrets(reader: SettingsReader, ifMissing: string | undefined): WebhookSecrets {
   const webhookTokens = reader.optional('WEBHOOK_TOKEN', list) ?? [];
   const webhookSigningTokens = reader.optional('WEBHOOK_SIGNING_TOKEN', signingTokens) ?? [];
@@ -98,8 +101,8 @@ export function readWebhookSecrets(reader: SettingsReader, ifMissing: string | u
 }
 
 /**
- * Returns the host and path of GitLab, without the port, which a module path cannot contain. If the result cannot begin a
- * module path, records that MODULE_PREFIX is missing.
+ * Returns the host and path of GitLab. Leaves out the port, which a module path cannot contain. If no module path can
+ * begin with the result, records a fault of MODULE_PREFIX.
  */
 export function defaultModulePrefix(gitlabUrl: string, reader: SettingsReader): string {
   if (!URL.canParse(gitlabUrl)) return '';
@@ -109,7 +112,7 @@ export function defaultModulePrefix(gitlabUrl: string, reader: SettingsReader): 
   if (problem !== undefined && !reader.hasFault('MODULE_PREFIX')) {
     reader.fault(
       'MODULE_PREFIX',
-      `is missing: GITLAB_URL gives ${prefix}, which cannot begin a module path (${problem})`,
+      `is missing: its default from GITLAB_URL is ${prefix}, which cannot begin a module path (${problem})`,
     );
   }
   return prefix;

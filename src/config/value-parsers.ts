@@ -3,9 +3,12 @@ import { checkModulePath } from '../module/path.ts';
 import type { PathMapping } from '../resolve/ownership.ts';
 import { settings } from './settings.ts';
 
-/** The parsers of setting values. Each throws an Error that says what is wrong with the value, without repeating a secret. */
+/**
+ * The parsers of setting values. Each throws an Error that says what is wrong with the value. The error does not
+ * contain secrets.
+ */
 
-/** Parses STORE. A folder becomes absolute. */
+/** Parses STORE. Makes the path of a folder absolute. */
 export function storeLocation(
   value: string,
 ): { kind: 'disk'; folder: string } | { kind: 's3'; bucket: string; prefix: string } {
@@ -22,8 +25,8 @@ export function anyText(value: string): string {
 }
 
 /**
- * Parses a token that is sent in a header. The check keeps the token secret: fetch repeats an invalid header value in its
- * error, which other people may read (Headers.append in undici).
+ * Parses a token that is sent in a header. The check keeps the token secret: for an invalid header, the error of fetch
+ * contains the value (Headers.append in undici), and other people may read this error.
  */
 export function headerToken(value: string): string {
   const token = value.trim();
@@ -31,7 +34,7 @@ export function headerToken(value: string): string {
   return token;
 }
 
-/** Parses entries separated by commas, and removes the slashes around each. */
+/** Parses a list separated by commas. Removes the slashes at both ends of each entry. */
 export function list(value: string): string[] {
   const items = value.split(',').map((item) => item.trim().replace(/^\/+|\/+$/g, ''));
   if (items.includes('')) throw new Error('has an empty entry: expected a list separated by commas');
@@ -63,7 +66,7 @@ export function positiveNumber(value: string): number {
   return number;
 }
 
-/** Makes a parser that accepts these words. */
+/** Returns a parser that accepts only these words. */
 export function oneOf<const T extends string>(...words: readonly T[]): (value: string) => T {
   return (value) => {
     const word = words.find((candidate) => candidate === value);
@@ -72,7 +75,7 @@ export function oneOf<const T extends string>(...words: readonly T[]): (value: s
   };
 }
 
-/** Parses an http or https URL, and removes its final slashes. */
+/** Parses an http or https URL, and removes its trailing slashes. */
 export function baseUrl(value: string): string {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   if (!url || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
@@ -89,7 +92,7 @@ export function redisUrl(value: string): string {
   return value;
 }
 
-/** Parses LISTEN. Without a host, the result means all interfaces. */
+/** Parses LISTEN. If `host` is undefined, the service listens on all interfaces. */
 export function listenAddress(value: string): { host: string | undefined; port: number } {
   const [, host, port] = /^(?:\[([^\]]+)\]|[^:[\]]*):(\d{1,5})$/.exec(value) ?? [];
   if (port === undefined || Number(port) > 65_535) throw new Error('must be host:port, [address]:port or :port');

@@ -66,7 +66,7 @@ describe('settings', () => {
     [{ FILTER: 'x' }, 'FILTER is not supported'],
     [{ ADMIN_TOKEN: 'fifteen-letters' }, 'ADMIN_TOKEN must be tokens of at least 16 ASCII characters'],
     [{ ADMIN_TOKEN: 'sixteen-letters-,' }, 'ADMIN_TOKEN must be tokens of at least 16 ASCII characters'],
-    [{ ADMIN_OIDC: 'x' }, 'ADMIN_OIDC must be entries issuer=…'],
+    [{ ADMIN_OIDC: 'x' }, 'ADMIN_OIDC must be entries of the form issuer=…'],
     [{ ADMIN_OIDC: 'operators=platform' }, 'ADMIN_OIDC has no audience=, and PUBLIC_URL is not set'],
     [{ WEBHOOK_TOKEN: '' }, 'WEBHOOK_TOKEN is missing'],
     [{ GITLAB_URL: 'https://user:pass@gitlab.example' }, 'GITLAB_URL must not contain credentials'],
@@ -105,7 +105,7 @@ describe('settings', () => {
     writeFileSync(file, 'from-file\n');
     expect(loadConfig({ ...GOOD, GITLAB_TOKEN: '', GITLAB_TOKEN_FILE: file }, ROLES).gitlabToken).toBe('from-file');
     expect(faultsOf({ ...GOOD, GITLAB_TOKEN_FILE: file })).toEqual([
-      'GITLAB_TOKEN and GITLAB_TOKEN_FILE are both set: keep one',
+      'GITLAB_TOKEN and GITLAB_TOKEN_FILE are both set: remove one of them',
     ]);
   });
 
