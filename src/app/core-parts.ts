@@ -14,7 +14,7 @@ import type { Store } from '../store/store.ts';
 /** The parts that the service and the commands use. A test can replace each of them. */
 export interface CoreParts {
   readonly store: Promise<Store>;
-  /** The connection for the rate limiter and the version lock; undefined without REDIS_URL. */
+  /** The connection for the rate limiter and the version lock. Undefined without REDIS_URL. */
   readonly redis: Redis | undefined;
   readonly rateLimiter: RateLimiter;
   readonly lock: VersionLock;
@@ -25,18 +25,21 @@ export interface CoreParts {
   readonly blobs: Blobs;
   readonly resolver: Resolver;
   readonly publisher: Promise<Publisher>;
-  /** The folder in which each piece of work creates its own temporary folder. */
+  /** The folder in which each operation creates its own temporary folder. */
   readonly temporaryRoot: string;
 }
 
-/** The log and the callback that the parts report to. */
+/** The log and the callback that the parts use. */
 export interface CoreContext {
   /**
-   * Receives outages of Redis, and failures to remove temporary files. Silent by default: a command reports each failure
-   * itself.
+   * The log for outages of Redis, and for temporary files that cannot be removed. Silent by default, because a command
+   * reports each failure itself.
    */
   readonly log?: Logger;
-  /** Called after each request to GitLab with the status, 0 without a response, and the seconds until the response headers. */
+  /**
+   * Called after each request to GitLab, with the status and the seconds until the response headers. The status is 0 if
+   * there was no response.
+   */
   readonly onGitLabResponse?: (status: number, seconds: number) => void;
 }
 

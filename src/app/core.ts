@@ -36,9 +36,8 @@ type OwnershipSettings = ModulesConfig & Pick<GitLabConfig, 'gitlabScope'>;
 /**
  * Creates the parts of modpress from the settings, for the service and for every command.
  *
- * Each part is created once, when it is first used, after the parts that it depends on. `close` releases the parts in
- * reverse order. The type of `this` names the settings that a part needs: a command whose settings lack one of them does
- * not compile.
+ * Each part is created on first use, after its dependencies. `close` releases the parts in reverse order. The type of
+ * `this` names the settings that a part needs. A command whose settings lack one of them does not compile.
  */
 export class Core<Settings extends object> {
   readonly #settings: Settings;
@@ -47,7 +46,7 @@ export class Core<Settings extends object> {
   readonly #parts: Partial<CoreParts>;
   readonly #closers: Closer[] = [];
 
-  /** `overrides` replace parts. The caller closes the parts that it passes. */
+  /** The parts in `overrides` are used instead of new ones. The caller has to close them. */
   constructor(settings: Settings, context: CoreContext = {}, overrides: Partial<CoreParts> = {}) {
     this.#settings = settings;
     this.#log = context.log ?? createLog('silent');
@@ -65,8 +64,8 @@ export class Core<Settings extends object> {
   }
 
   /**
-   * The store, for a command that needs an existing one. Rejects with ConfigError for a folder that is not a store: opening
-   * the folder would create an empty store, so a mistyped path would look like a store without versions.
+   * The store, which must exist already. Rejects with ConfigError for a folder that is not a store. Opening such a
+   * folder would create an empty store, and a mistyped path would look like a store without versions.
    */
   async existingStore(this: Core<StoreSettings>): Promise<Store> {
     const { store } = this.#settings;
@@ -80,7 +79,7 @@ export class Core<Settings extends object> {
     return await this.store();
   }
 
-  /** The rate limiter. All processes on one Redis share it; without REDIS_URL it is only for this process. */
+  /** The rate limiter. All processes on one Redis share it. Without REDIS_URL, it is for this process only. */
   rateLimiter(this: Core<RedisSettings>): RateLimiter {
     return this.#once('rateLimiter', () => {
       const redis = this.#redis();
@@ -88,7 +87,7 @@ export class Core<Settings extends object> {
     });
   }
 
-  /** The version lock. All processes on one Redis share it; without REDIS_URL it is only for this process. */
+  /** The version lock. All processes on one Redis share it. Without REDIS_URL, it is for this process only. */
   lock(this: Core<RedisSettings>): VersionLock {
     return this.#once('lock', () => {
       const redis = this.#redis();
@@ -96,7 +95,7 @@ export class Core<Settings extends object> {
     });
   }
 
-  /** The client of GitLab's API. It keeps to GITLAB_RATE. */
+  /** The client of GitLab's API. It observes the limit GITLAB_RATE. */
   gitlab(this: Core<GitLabConfig>): GitLabClient {
     return this.#once('gitlab', () => new GitLabClient(this.#gitlabOptions()));
   }
@@ -111,7 +110,7 @@ export class Core<Settings extends object> {
     return this.#once('projects', () => new ProjectCache(this.gitlab()));
   }
 
-  /** The rules that say which module paths belong to which project. */
+  /** The rules that determine which module paths belong to which project. */
   ownership(this: Core<OwnershipSettings>): Ownership {
     return this.#once('ownership', () => {
       const { modulePrefix, moduleMap, gitlabScope } = this.#settings;
@@ -119,7 +118,7 @@ export class Core<Settings extends object> {
     });
   }
 
-  /** Finds module versions in GitLab. */
+  /** The resolver, which finds module versions in GitLab. */
   resolver(this: Core<StoreSettings & GitLabConfig & ModulesConfig>): Resolver {
     return this.#once(
       'resolver',
@@ -131,7 +130,7 @@ export class Core<Settings extends object> {
     );
   }
 
-  /** Publishes tags. */
+  /** The publisher, which publishes tags. */
   publisher(this: Core<PublishConfig>): Promise<Publisher> {
     return this.#once(
       'publisher',
@@ -144,7 +143,7 @@ export class Core<Settings extends object> {
     );
   }
 
-  /** The parts that write module versions to the store, for tags and for requests on demand. */
+  /** The dependencies of the code that writes module versions to the store, for tags and for on-demand requests. */
   async writerParts(this: Core<PublishConfig>): Promise<WriterParts> {
     const store = await this.store();
     return {
@@ -158,14 +157,14 @@ export class Core<Settings extends object> {
     };
   }
 
-  /** The folder in which each piece of work creates its own temporary folder. */
+  /** The folder in which each operation creates its own temporary folder. */
   get temporaryRoot(): string {
     return this.#once('temporaryRoot', () => TEMPORARY_ROOT);
   }
 
   /**
-   * Removes the folders that killed processes left in the temporary root, now and every hour until `close`. Rejects if the
-   * first removal fails.
+   * Removes temporary folders of killed processes, now and every hour until `close` is called. Rejects if the first
+   * removal fails.
    */
   async startTemporaryFolderCleanup(): Promise<void> {
     this.onClose(
@@ -178,12 +177,12 @@ export class Core<Settings extends object> {
     );
   }
 
-  /** Registers a closer. `close` calls it before the closers that were registered earlier. */
+  /** Registers a closer. `close` calls the closers in reverse order of their registration. */
   onClose(closer: Closer): void {
     this.#closers.push(closer);
   }
 
-  /** Calls the closers, the newest first. If one fails, calls the remaining ones as well, and then rejects. */
+  /** Calls the closers, the newest first. If one fails, still calls the remaining ones, and then rejects. */
   async close(): Promise<void> {
     const closer = this.#closers.pop();
     if (!closer) return;

@@ -4,24 +4,24 @@ import { withTimeout } from '../async/with-timeout.ts';
 import { messageOf } from '../errors.ts';
 import type { Metrics } from './metrics.ts';
 
-/** What the health routes need. */
+/** The dependencies of the health routes. */
 export interface HealthRouterParts {
   readonly version: string;
   readonly metrics: Metrics;
   readonly log: Logger;
   /**
-   * One check for each service that this process depends on, by name. It rejects with the reason if that service does not
-   * work.
+   * One check for each service that this process depends on, keyed by name. A check rejects with the reason if its
+   * service does not work.
    */
   readonly checks: Readonly<Record<string, () => Promise<void>>>;
 }
 
-/** A check that takes longer fails. */
+/** The timeout of a check. */
 const CHECK_TIMEOUT_MS = 5000;
 
 /**
- * Creates the routes `/-/healthz`, `/-/readyz`, `/-/metrics` and `/-/version`. Readiness does not depend on GitLab:
- * published versions are served without it.
+ * Creates the routes `/-/healthz`, `/-/readyz`, `/-/metrics` and `/-/version`. Readiness does not depend on GitLab,
+ * because published versions are served without it.
  */
 export function createHealthRouter(parts: HealthRouterParts): Router {
   const router = Router();
@@ -51,7 +51,7 @@ async function runChecks({ checks, log }: HealthRouterParts): Promise<string[]> 
       await withTimeout(CHECK_TIMEOUT_MS, check());
       return [];
     } catch (error) {
-      log.warn({ event: 'readiness.failed', check: name, reason: messageOf(error) }, 'not ready');
+      log.warn({ event: 'readiness.failed', check: name, reason: messageOf(error) }, 'a readiness check failed');
       return [`${name}: ${messageOf(error)}`];
     }
   });

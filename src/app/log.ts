@@ -1,14 +1,14 @@
 import { pino, type Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 
-/** The log of the process: one line of JSON for each event, on standard output. `level` is LOG_LEVEL. */
+/** Creates the log of the process: one line of JSON for each event, on standard output. `level` is LOG_LEVEL. */
 export function createLog(level: string): Logger {
   return pino({
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
-    // Errors of HTTP libraries contain the request that failed, with its headers, and so the token.
+    // Errors of HTTP libraries contain the failed request with its headers, and therefore the token.
     serializers: { err: describeError },
   });
 }

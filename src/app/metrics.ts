@@ -1,23 +1,29 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** The metrics of a process, for `/-/metrics`. Names of projects and modules are not labels: there may be thousands of them. */
+/**
+ * The metrics of a process, for `/-/metrics`. Names of projects and modules are not labels, because there may be
+ * thousands of them.
+ */
 export interface Metrics {
   readonly registry: Registry;
-  /** A webhook delivery was answered. */
+  /** Counts a webhook delivery that was answered. */
   readonly webhookReceived: (event: string, result: string) => void;
-  /** A tag was processed. `outcome` is published, skipped, refused, known or dismissed. */
+  /** Records a tag that was processed. `outcome` is published, skipped, refused, known or dismissed. */
   readonly tagProcessed: (outcome: string, seconds: number) => void;
-  /** A request on demand was answered. `request` and `result` are kinds from requests/on-demand-request.ts. */
+  /**
+   * Records an on-demand request that was answered. `request` and `result` are kinds from
+   * requests/on-demand-request.ts.
+   */
   readonly onDemandRequestAnswered: (request: string, result: string, seconds: number) => void;
-  /** A job failed and will be retried. */
+  /** Counts a job that failed and will be retried. */
   readonly jobRetried: () => void;
-  /** A request to GitLab ended. `status` is 0 if there was no response. */
+  /** Records a request to GitLab. `status` is 0 if there was no response. */
   readonly gitlabResponded: (status: number, seconds: number) => void;
-  /** A request of the go command was served. `route` is its kind, not its path. */
+  /** Records a request of the go command that was served. `route` is the kind of the request, not its path. */
   readonly httpRequestServed: (route: string, status: number, seconds: number) => void;
-  /** A sweep finished. `recovered` is the number of tags for which no webhook arrived. */
+  /** Records a sweep that finished. `recovered` is the number of tags for which no webhook arrived. */
   readonly sweepFinished: (recovered: number, seconds: number) => void;
-  /** Registers `counts`, which is called on each scrape to read the number of jobs. */
+  /** Registers `counts`. Each scrape calls it to read the number of jobs. */
   readonly watchQueue: (counts: () => Promise<{ waiting: number; active: number; delayed: number }>) => void;
 }
 
@@ -41,7 +47,7 @@ export function createMetrics(): Metrics {
   });
   const onDemandRequests = new Histogram({
     name: 'modpress_on_demand_request_seconds',
-    help: 'Time to answer a request on demand, by request and result',
+    help: 'Time to answer an on-demand request, by request and result',
     labelNames: ['request', 'result'],
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
     registers,
@@ -65,7 +71,7 @@ export function createMetrics(): Metrics {
   });
   const recovered = new Counter({
     name: 'modpress_sweep_recovered_total',
-    help: 'Tags that a sweep found and for which no webhook arrived',
+    help: 'Tags found by a sweep for which no webhook arrived',
     registers,
   });
   const sweeps = new Histogram({

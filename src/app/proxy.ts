@@ -15,7 +15,7 @@ import type { Core } from './core.ts';
 import type { Metrics } from './metrics.ts';
 import type { Queues } from './queues.ts';
 
-/** What the proxy role needs. */
+/** The dependencies of the proxy role. */
 export interface ProxyRoleParts {
   readonly config: Config;
   readonly log: Logger;
@@ -24,13 +24,13 @@ export interface ProxyRoleParts {
   readonly requests: Queues['requests'];
 }
 
-/** The proxy role: its routes, and `stopWaiting`, which ends the requests that wait for a worker. */
+/** The proxy role: its routes, and `stopWaiting`, which ends requests that wait for a worker. */
 export interface ProxyRole {
   readonly router: Router;
   readonly stopWaiting: () => void;
 }
 
-/** Creates the proxy role. It reads the store and writes only the caches. */
+/** Creates the proxy role. The role only reads the store, and writes only the caches in it. */
 export async function createProxyRole({ config, log, metrics, core, requests }: ProxyRoleParts): Promise<ProxyRole> {
   const store = await core.store();
   const readStore: ReadStore = store;

@@ -19,17 +19,26 @@ import type { Requests } from '../requests/requests.ts';
 import type { Core } from './core.ts';
 import type { Metrics } from './metrics.ts';
 
-/** The queues through which the roles pass work to each other: in Redis with REDIS_URL, else in the memory of the process. */
+/**
+ * The queues through which the roles exchange work. They are in Redis if REDIS_URL is set, and otherwise in the memory
+ * of the process.
+ */
 export interface Queues {
   /** Tags to publish. Undefined in a process that has only the proxy role. */
   readonly tags: Queue | undefined;
-  /** Requests on demand, from proxy to worker. Undefined with ON_DEMAND=off, and in a process that has only the webhook role. */
+  /**
+   * On-demand requests, from the proxy to a worker. Undefined with ON_DEMAND=off, and in a process that has only the
+   * webhook role.
+   */
   readonly requests: Requests<OnDemandRequest, OnDemandAnswer> | undefined;
-  /** Backfills. Undefined without `tags`. Without REDIS_URL also undefined in a process without the worker role. */
+  /**
+   * Backfills. Undefined if `tags` is undefined. Without REDIS_URL, also undefined in a process without the worker
+   * role.
+   */
   readonly backfills: BackfillRuns | undefined;
 }
 
-/** What `createQueues` needs. */
+/** The dependencies of `createQueues`. */
 export interface QueuesParts {
   readonly config: Config;
   readonly roles: readonly Role[];
@@ -38,7 +47,7 @@ export interface QueuesParts {
   readonly core: Core<Config>;
 }
 
-/** Creates the queues that these roles need. Closing the core closes them and waits for jobs in progress. */
+/** Creates the queues that these roles need. `core.close` closes them and waits for jobs in progress. */
 export function createQueues({ config, roles, log, metrics, core }: QueuesParts): Queues {
   const tags =
     roles.includes('webhook') || roles.includes('worker')
@@ -74,7 +83,7 @@ function createRequests({ redisUrl }: Config, log: Logger): Requests<OnDemandReq
   });
 }
 
-/** Without Redis, only a process that has the worker can run backfills. */
+/** Creates the backfill runs. Without Redis, only a process with the worker role can run backfills. */
 function createBackfills({ redisUrl }: Config, log: Logger, roles: readonly Role[]): BackfillRuns | undefined {
   if (redisUrl !== undefined) return new RedisRuns({ redisUrl, log });
   return roles.includes('worker') ? new MemoryRuns() : undefined;

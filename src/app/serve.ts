@@ -24,11 +24,11 @@ import { startWorker } from './worker.ts';
 export interface App {
   /** The port of the HTTP server. */
   readonly port: number;
-  /** Stops taking requests and jobs, lets those in progress finish, and releases all resources. */
+  /** Stops accepting requests and jobs, waits for those in progress, and releases all resources. */
   close(): Promise<void>;
 }
 
-/** What a service needs besides its settings. */
+/** The inputs of a service besides its settings. */
 export interface AppContext {
   readonly roles: readonly Role[];
   readonly log: Logger;
@@ -36,12 +36,15 @@ export interface AppContext {
   readonly version: string;
 }
 
-/** How long a client may take to send a request. GitLab gives up on a webhook after 10 s. */
+/** The timeout for receiving a request. GitLab aborts a delivery after 10 s. */
 const REQUEST_TIMEOUT_MS = 30_000;
-/** How long `close` waits for HTTP requests in progress. */
+/** The maximum time that `close` waits for HTTP requests in progress. */
 const STOP_TIMEOUT_MS = 20_000;
 
-/** Starts the service: its roles and its HTTP server. `overrides` replace parts in tests. Rejects if it cannot start. */
+/**
+ * Starts the service: its roles and its HTTP server. `overrides` replaces parts in tests. Rejects if the service cannot
+ * start.
+ */
 export async function startApp(config: Config, context: AppContext, overrides: Partial<CoreParts> = {}): Promise<App> {
   const metrics = createMetrics();
   const core = new Core(config, { log: context.log, onGitLabResponse: metrics.gitlabResponded }, overrides);
@@ -55,12 +58,15 @@ export async function startApp(config: Config, context: AppContext, overrides: P
   }
 }
 
-/** Starts the HTTP server and the roles, each after the parts that it uses. Closing the core stops them in reverse order. */
+/**
+ * Starts the HTTP server and the roles, each after the parts that it uses. `core.close` stops them in reverse order.
+ */
 async function start(config: Config, context: AppContext, core: Core<Config>, metrics: Metrics): Promise<Server> {
   const { log, roles } = context;
   const isWorker = roles.includes('worker');
   const store = await core.store();
-  // The publisher comes before the queues: parts close in reverse order, and jobs need it until the queues are closed.
+  // Parts close in reverse order, and jobs need the publisher until the queues are closed. The publisher is therefore
+  // created before the queues.
   if (isWorker) await core.publisher();
   const queues = createQueues({ config, roles, log, metrics, core });
   const { tags, requests, backfills } = queues;
@@ -75,15 +81,17 @@ async function start(config: Config, context: AppContext, core: Core<Config>, me
 
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, web).listen(config.listen);
   core.onClose(() => stopServer(server));
-  // Registered last, so called first: requests that wait for a worker would delay the stop.
+  // This closer is registered last, so it is called first. Otherwise, requests that wait for a worker would delay the
+  // stop.
   if (proxy) core.onClose(proxy.stopWaiting);
   await once(server, 'listening');
   return server;
 }
 
-/** Creates an Express app without routes. It gives each request an id. */
+/** Creates an Express app without routes. The app assigns an id to each request. */
 function createWebApp(): Express {
-  // A reverse proxy on a private network may terminate TLS and set X-Forwarded-Proto. From other clients the header is ignored.
+  // A reverse proxy on a private network may terminate TLS and set X-Forwarded-Proto. The header is ignored if it comes
+  // from any other client.
   const web = express().disable('x-powered-by').disable('etag').set('trust proxy', 'loopback, linklocal, uniquelocal');
   web.use(assignRequestIds());
   return web;
@@ -139,7 +147,9 @@ function addServiceRoutes(web: Express, { config, context, core, metrics, queues
   web.use(createHomeRouter({ publicUrl: config.publicUrl, privatePrefixes: ownership.prefixes, version }));
 }
 
-/** Stops the server and lets requests in progress finish. After the time-out it closes the connections that are still open. */
+/**
+ * Stops the server and waits for requests in progress. After the timeout, closes all connections that are still open.
+ */
 async function stopServer(server: Server): Promise<void> {
   const closed = once(server, 'close');
   server.close();

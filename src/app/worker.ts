@@ -13,8 +13,8 @@ import type { Metrics } from './metrics.ts';
 import type { Queues } from './queues.ts';
 
 /**
- * What the worker role needs. Jobs use parts of the core until `tags` is closed, so the caller creates these parts before
- * `tags`.
+ * The dependencies of the worker role. Jobs use parts of the core until `tags` is closed, so the caller must create
+ * these parts before `tags`.
  */
 export interface WorkerRoleParts {
   readonly config: Config;
@@ -26,15 +26,18 @@ export interface WorkerRoleParts {
   readonly backfills: Queues['backfills'];
 }
 
-/** The maximum number of tags that one process publishes at a time. */
+/** The maximum number of tags that one process publishes concurrently. */
 const MAX_CONCURRENT_TAGS = 4;
 /**
- * The maximum number of requests that one process answers at a time. Most requests only wait for GitLab's API; a request
- * that builds a version needs as much memory as a tag.
+ * The maximum number of on-demand requests that one process answers concurrently. Most requests only wait for GitLab. A
+ * request that builds a version needs as much memory as a tag.
  */
 const MAX_CONCURRENT_REQUESTS = 8;
 
-/** Starts the worker role. It publishes tags, sweeps, runs backfills and answers requests on demand until the core is closed. */
+/**
+ * Starts the worker role. Until the core is closed, it publishes tags, sweeps, runs backfills and answers on-demand
+ * requests.
+ */
 export async function startWorker(parts: WorkerRoleParts): Promise<void> {
   const { config, log, metrics, core, tags, requests, backfills } = parts;
   const store = await core.store();
@@ -80,8 +83,8 @@ export async function startWorker(parts: WorkerRoleParts): Promise<void> {
 }
 
 /**
- * Creates the bucket if it does not exist. The service starts even during an outage of the store: jobs wait until the store
- * works.
+ * Creates the bucket if it does not exist. If the store is not available, only logs the error: the service starts
+ * anyway, and jobs wait for the store.
  */
 async function createBucket(store: Store, log: Logger): Promise<void> {
   try {
@@ -89,7 +92,7 @@ async function createBucket(store: Store, log: Logger): Promise<void> {
   } catch (error) {
     log.error(
       { event: 'store.unavailable', reason: messageOf(error) },
-      'the store cannot be used; publishing waits until it works',
+      'the store is not available; publishing waits until it is',
     );
   }
 }
