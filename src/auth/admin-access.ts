@@ -4,10 +4,10 @@ import { IdTokens, type Job } from './id-token.ts';
 import type { OidcRules } from './oidc-rules.ts';
 import { Forbidden, Unauthorized } from './auth-errors.ts';
 
-/** Who makes an admin call: an administrator with ADMIN_TOKEN, who may do everything, or a CI job. */
+/** The caller of an admin route: an administrator with ADMIN_TOKEN, who may do everything, or a CI job. */
 export type Caller = { readonly kind: 'token' } | JobCaller;
 
-/** A CI job. With `own project`, it may act for `project` only, which is the full path as GitLab writes it. */
+/** A CI job. With `own project`, it may act only for `project`, the full path in the spelling of GitLab. */
 export interface JobCaller extends Job {
   readonly kind: 'job';
   readonly may: 'everything' | 'own project';
@@ -19,7 +19,7 @@ export interface AdminAccessOptions {
   readonly oidc: OidcRules | undefined;
 }
 
-/** Decides who may make admin calls: callers with an ADMIN_TOKEN, and CI jobs with an id_token of GitLab. */
+/** Determines who may make admin calls: callers with an ADMIN_TOKEN, and CI jobs with an id_token of GitLab. */
 export class AdminAccess {
   readonly #tokens: readonly string[];
   readonly #oidc: OidcRules | undefined;
@@ -32,8 +32,8 @@ export class AdminAccess {
   }
 
   /**
-   * Identifies the caller by the `Authorization` header. Rejects with Unauthorized, Forbidden or Unavailable of
-   * `auth-errors.ts`. Their message is for the caller.
+   * Identifies the caller by the `Authorization` header. Rejects with Unauthorized, Forbidden or Unavailable from
+   * `auth-errors.ts`. The messages of these errors are for the caller.
    */
   async authorize(authorization: string | undefined): Promise<Caller> {
     const token = bearerToken(authorization);
@@ -44,7 +44,7 @@ export class AdminAccess {
       throw new Unauthorized(`the token is not valid here: send ${this.#accepted()}`);
     }
     const { isProtected, ...job } = await this.#idTokens.verify(token);
-    // Otherwise everyone who may push a branch could act for the project.
+    // Without this check, everyone who may push a branch could act for the project.
     if (!isProtected)
       throw new Forbidden(
         `the job ran for ${job.ref}, which is not protected in ${job.project}: run it for a protected branch or tag`,
@@ -57,11 +57,11 @@ export class AdminAccess {
       ...(this.#tokens.length > 0 ? ['an ADMIN_TOKEN'] : []),
       ...(this.#oidc ? ['an id_token of a CI job'] : []),
     ];
-    return kinds.join(' or ') || 'a token that ADMIN_TOKEN or ADMIN_OIDC accepts, once one of them is set';
+    return kinds.join(' or ') || 'a token, after the operator has set ADMIN_TOKEN or ADMIN_OIDC';
   }
 }
 
-/** The token of an `Authorization` header with the scheme Bearer; undefined without such a header. */
+/** Returns the token of an `Authorization` header with the scheme Bearer. Returns undefined without such a header. */
 export function bearerToken(authorization: string | undefined): string | undefined {
   return /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
 }
@@ -70,11 +70,11 @@ function allowed(project: string, rules: OidcRules): JobCaller['may'] {
   if (isBelow(project, rules.operators)) return 'everything';
   if (isBelow(project, rules.projects)) return 'own project';
   throw new Forbidden(
-    `jobs of ${project} may not make admin calls: add it or its group to operators= or projects= of ADMIN_OIDC`,
+    `jobs of ${project} may not make admin calls: add the project or its group to operators= or projects= of ADMIN_OIDC`,
   );
 }
 
-/** Whether a project is one of `paths`, or lies in a group of `paths`. GitLab ignores the case of paths. */
+/** Whether a project is one of `paths`, or is in a group of `paths`. GitLab ignores the case of paths. */
 function isBelow(project: string, paths: readonly string[]): boolean {
   return paths.some((path) => below(project.toLowerCase(), path.toLowerCase()) !== undefined);
 }

@@ -5,7 +5,7 @@ import { Unauthorized } from './auth-errors.ts';
 
 /** The CI job to which GitLab issued an id_token. */
 export interface Job {
-  /** Full path of the project, as GitLab writes it. */
+  /** Full path of the project, in the spelling of GitLab. */
   readonly project: string;
   /** The user who started the job, if GitLab reports it. */
   readonly user: string | undefined;
@@ -15,7 +15,7 @@ export interface Job {
   readonly ref: string;
 }
 
-/** The job as its id_token describes it. `isProtected` says whether its branch or tag is protected. */
+/** A job from a valid id_token. `isProtected` says whether its branch or tag is protected. */
 export interface SignedJob extends Job {
   readonly isProtected: boolean;
 }
@@ -51,10 +51,14 @@ export class IdTokens {
     this.#keys = new IssuerKeys(issuer);
   }
 
-  /** Resolves to the job of an id_token. Rejects with Unauthorized if the token is invalid, and Unavailable if it cannot be checked. */
+  /**
+   * Resolves to the job of an id_token. Rejects with Unauthorized if the token is invalid, and with Unavailable if it
+   * cannot be checked.
+   */
   async verify(token: string): Promise<SignedJob> {
     try {
-      // This claim is not verified yet. But a token of another issuer needs no keys, and gets a better error this way.
+      // The claim is not verified yet. This check only gives a better error for a token of another issuer, without
+      // fetching keys.
       this.#checkIssuer(decodeJwt(token));
       const { payload } = await jwtVerify(token, this.#keys.find, {
         algorithms: ['RS256'],
@@ -72,7 +76,7 @@ export class IdTokens {
   #checkIssuer({ iss }: JWTPayload): void {
     if (iss === undefined || iss === this.#issuer) return;
     throw new Unauthorized(
-      `the id_token is from the issuer ${quote(iss)}, but this service accepts only ${this.#issuer}: use that GitLab, or set issuer= in ADMIN_OIDC`,
+      `the id_token is from the issuer ${quote(iss)}, but this service accepts only ${this.#issuer}: run the job in that GitLab, or change issuer= in ADMIN_OIDC`,
     );
   }
 
@@ -81,16 +85,16 @@ export class IdTokens {
       return `the id_token expired at ${formatTime(error.payload.exp)}: start the job again`;
     if (error instanceof errors.JWTClaimValidationFailed) return this.#explainClaim(error);
     if (error instanceof errors.JOSEAlgNotAllowed)
-      return 'the id_token is not signed with RS256: use one that GitLab CI issued';
+      return 'the id_token is not signed with RS256: use an id_token that GitLab CI issued';
     if (error instanceof errors.JWSSignatureVerificationFailed)
-      return 'the signature of the id_token is not valid: use one that GitLab CI issued, and send it unchanged';
-    return 'the token is not a readable id_token: use one that GitLab CI issued, and send it unchanged';
+      return 'the signature of the id_token is not valid: use an id_token that GitLab CI issued, and send it unchanged';
+    return 'the token is not a readable id_token: use an id_token that GitLab CI issued, and send it unchanged';
   }
 
   #explainClaim({ claim, reason, payload }: errors.JWTClaimValidationFailed): string {
     if (reason === 'missing') return missing(claim);
     if (claim === 'nbf' && reason === 'check_failed')
-      return `the id_token is not valid before ${formatTime(payload.nbf)}: set the clocks of GitLab and of this service`;
+      return `the id_token is not valid before ${formatTime(payload.nbf)}: correct the clocks of GitLab and of this service`;
     if (claim === 'aud')
       return `the id_token is for the audience ${quote(payload.aud)}, but this service needs ${this.#audience}: set aud: ${this.#audience} in id_tokens of the job`;
     return missing(claim);
@@ -105,10 +109,10 @@ function jobOf(payload: JWTPayload): SignedJob {
 }
 
 function missing(claim: string): string {
-  return `the id_token has no valid claim ${claim}: use one that GitLab CI issued for id_tokens of the job`;
+  return `the id_token has no valid claim ${claim}: use an id_token that GitLab CI issued for the keyword id_tokens of the job`;
 }
 
-/** A claim as one line of bounded length. The author of a CI file decides its content. */
+/** Returns a claim as one line of limited length. The author of a CI file controls its content. */
 function quote(claim: unknown): string {
   return JSON.stringify(claim).slice(0, 200);
 }

@@ -3,28 +3,31 @@ import { z } from 'zod';
 import { Unauthorized, Unavailable } from './auth-errors.ts';
 
 const TIMEOUT_MS = 5_000;
-/** How long keys are cached. For this long, a key that GitLab has removed is still accepted. */
+/** How long keys are cached. A key that GitLab has removed is still accepted for this long. */
 const CACHE_MS = 10 * 60_000;
-/** Tokens with unknown key ids cause at most one request in this time. */
+/** For tokens with unknown key ids, the keys are fetched again at most once in this time. */
 const COOLDOWN_MS = 30_000;
 
 const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.url() });
 
 /**
  * The keys with which an issuer signs. OpenID Connect Discovery finds them: `<issuer>/.well-known/openid-configuration`
- * contains their URL. Concurrent requests for the keys share one call. While the keys are cached, an outage of the
- * issuer does not matter.
+ * contains their URL. Concurrent requests for the keys share one call. An outage of the issuer has no effect while the
+ * keys are cached.
  */
 export class IssuerKeys {
   readonly #issuer: string;
-  /** Kept as long as the process runs: in GitLab the URL of the keys is a fixed route. */
+  /** Kept until the process ends, because the URL of the keys is a fixed route in GitLab. */
   #keys: Promise<JWTVerifyGetKey> | undefined;
 
   constructor(issuer: string) {
     this.#issuer = issuer;
   }
 
-  /** Finds the key for the header of a token. Rejects with Unauthorized if the issuer has no such key, and Unavailable if its keys cannot be fetched. */
+  /**
+   * Finds the key for the header of a token. Rejects with Unauthorized if the issuer has no such key, and with
+   * Unavailable if its keys cannot be fetched.
+   */
   readonly find: JWTVerifyGetKey = async (header, token) => {
     try {
       const keys = await this.#discovered();
@@ -32,7 +35,7 @@ export class IssuerKeys {
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) {
         throw new Unauthorized(
-          `the id_token is signed with a key that ${this.#issuer} does not have: use one that its CI issued; if it has just changed its keys, try again in 30 s`,
+          `the id_token is signed with a key that ${this.#issuer} does not have: use an id_token that its CI issued; if its keys have just changed, try again in 30 s`,
         );
       }
       throw new Unavailable(
@@ -59,11 +62,12 @@ async function discover(issuer: string): Promise<JWTVerifyGetKey> {
     throw new Error(`${url} answered ${response.status}`);
   }
   const { issuer: name, jwks_uri: address } = discoverySchema.parse(await response.json());
-  // OpenID Connect Discovery, section 4.3: the names have to be identical, or one issuer could act for another.
+  // OpenID Connect Discovery, section 4.3: the two issuers must be identical. Otherwise, one issuer could act for
+  // another.
   if (name !== issuer)
-    throw new Error(`${url} names the issuer ${name}: if that is GitLab, set issuer=${name} in ADMIN_OIDC`);
+    throw new Error(`${url} names the issuer ${name}: if this is your GitLab, set issuer=${name} in ADMIN_OIDC`);
   const keys = new URL(address);
-  if (keys.origin !== new URL(issuer).origin) throw new Error(`${url} has its keys at another origin: ${address}`);
+  if (keys.origin !== new URL(issuer).origin) throw new Error(`${url} names keys at another origin: ${address}`);
   return createRemoteJWKSet(keys, {
     timeoutDuration: TIMEOUT_MS,
     cacheMaxAge: CACHE_MS,

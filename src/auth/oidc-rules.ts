@@ -1,6 +1,6 @@
-/** Which CI jobs may make admin calls: ADMIN_OIDC. */
+/** The rules of ADMIN_OIDC. They determine which CI jobs may make admin calls. */
 export interface OidcRules {
-  /** The required `iss` of their id_tokens: the URL of GitLab, without a final slash. */
+  /** The required `iss` of their id_tokens: the URL of GitLab, without a trailing slash. */
   readonly issuer: string;
   /** The required `aud` of their id_tokens, which names this service. */
   readonly audience: string;
@@ -10,7 +10,7 @@ export interface OidcRules {
   readonly projects: readonly string[];
 }
 
-/** The values that ADMIN_OIDC may omit: GITLAB_URL and PUBLIC_URL. */
+/** The defaults of issuer= and audience= in ADMIN_OIDC: GITLAB_URL and PUBLIC_URL. */
 export interface OidcDefaults {
   readonly issuer: string;
   readonly audience: string | undefined;
@@ -20,8 +20,8 @@ const KEYS = ['issuer', 'audience', 'operators', 'projects'] as const;
 type Key = (typeof KEYS)[number];
 
 /**
- * Parses ADMIN_OIDC: entries `key=value`, separated by white space. Throws an Error if it is invalid. The message says
- * what to change, and contains no value.
+ * Parses ADMIN_OIDC, which has entries of the form `key=value`, separated by white space. Throws an Error if the value
+ * is invalid. The message says what to change, and does not contain the value.
  */
 export function parseOidcRules(value: string, defaults: OidcDefaults): OidcRules {
   const entries = readEntries(value);
@@ -30,7 +30,7 @@ export function parseOidcRules(value: string, defaults: OidcDefaults): OidcRules
   const operators = paths(entries.get('operators'));
   const projects = paths(entries.get('projects'));
   if (entries.has('issuer') && !isIssuer(issuer))
-    throw new Error('has an issuer= that is not an http:// or https:// URL without query and credentials');
+    throw new Error('has an invalid issuer=: it must be an http:// or https:// URL without query and credentials');
   if (audience === undefined)
     throw new Error(
       'has no audience=, and PUBLIC_URL is not set: set one of them to the aud that jobs use for this service',
@@ -46,7 +46,9 @@ function readEntries(value: string): Map<Key, string> {
     const [, name, text] = /^([a-z]+)=(.+)$/.exec(entry) ?? [];
     const key = KEYS.find((candidate) => candidate === name);
     if (key === undefined || text === undefined)
-      throw new Error(`must be entries ${KEYS.map((allowed) => `${allowed}=…`).join(', ')}, separated by spaces`);
+      throw new Error(
+        `must be entries of the form ${KEYS.map((allowed) => `${allowed}=…`).join(', ')}, separated by spaces`,
+      );
     if (entries.has(key)) throw new Error(`has ${key}= twice: keep one`);
     entries.set(key, text);
   }
@@ -57,7 +59,7 @@ function paths(value: string | undefined): string[] {
   if (value === undefined) return [];
   const list = value.split(',').map((path) => path.replace(/^\/+|\/+$/g, ''));
   if (list.includes(''))
-    throw new Error('has an empty entry among operators= or projects=: expected paths separated by commas');
+    throw new Error('has an empty entry in operators= or projects=: expected paths separated by commas');
   return list;
 }
 

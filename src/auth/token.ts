@@ -1,11 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
 /**
- * Whether `given` is one of the tokens. The comparison takes constant time: its duration depends neither on the content
- * nor on the length of the tokens.
+ * Whether `given` is one of the tokens. The duration of the comparison depends neither on the content nor on the length
+ * of the tokens.
  */
 export function isToken(given: string, tokens: readonly string[]): boolean {
-  // Node decodes the bytes of a header as Latin-1, whatever their encoding is.
+  // Node decodes the bytes of a header as Latin-1, regardless of their encoding.
   const givenDigest = digest(Buffer.from(given, 'latin1'));
   return tokens.map((token) => timingSafeEqual(digest(Buffer.from(token)), givenDigest)).includes(true);
 }

@@ -34,7 +34,7 @@ describe('admin access with ADMIN_TOKEN', () => {
 
   test('refuses every caller if no token is set', async () => {
     const closed = new AdminAccess({ tokens: [], oidc: undefined });
-    await expect(closed.authorize('Bearer x')).rejects.toThrow('once one of them is set');
+    await expect(closed.authorize('Bearer x')).rejects.toThrow('after the operator has set ADMIN_TOKEN or ADMIN_OIDC');
   });
 });
 
@@ -104,7 +104,7 @@ describe('an id_token', () => {
       const error = await outcome(await issuer.sign(), accessBy({ operators: [path], projects: [path] }));
       expect(error).toEqual(
         new Forbidden(
-          'jobs of group/lib may not make admin calls: add it or its group to operators= or projects= of ADMIN_OIDC',
+          'jobs of group/lib may not make admin calls: add the project or its group to operators= or projects= of ADMIN_OIDC',
         ),
       );
     },
@@ -120,7 +120,7 @@ describe('an id_token', () => {
 
   const wrong: [string, () => Claims, RegExp][] = [
     ['expired', () => ({ exp: seconds(-31) }), /^the id_token expired at 20\S+Z: start the job again$/],
-    ['not valid yet', () => ({ nbf: seconds(60) }), /^the id_token is not valid before 20\S+Z: set the clocks/],
+    ['not valid yet', () => ({ nbf: seconds(60) }), /^the id_token is not valid before 20\S+Z: correct the clocks/],
     [
       'for another audience',
       () => ({ aud: 'https://vault.example\nx' }),
@@ -161,7 +161,7 @@ describe('an id_token', () => {
   test('that another key has signed is refused', async () => {
     expect(await outcome(await issuer.forge())).toEqual(
       new Unauthorized(
-        'the signature of the id_token is not valid: use one that GitLab CI issued, and send it unchanged',
+        'the signature of the id_token is not valid: use an id_token that GitLab CI issued, and send it unchanged',
       ),
     );
   });
@@ -183,7 +183,7 @@ describe('an id_token', () => {
       .sign(Buffer.from(spki));
     for (const token of [none, `${none}AAAA`, symmetric]) {
       expect(await outcome(token)).toEqual(
-        new Unauthorized('the id_token is not signed with RS256: use one that GitLab CI issued'),
+        new Unauthorized('the id_token is not signed with RS256: use an id_token that GitLab CI issued'),
       );
     }
     expect(issuer.requests.keys).toBe(0);
@@ -237,7 +237,7 @@ describe('an id_token', () => {
 
   test.each([
     [{ issuer: 'https://other.example' }, 'names the issuer https://other.example'],
-    [{ jwks_uri: 'http://127.0.0.1:9/keys' }, 'has its keys at another origin'],
+    [{ jwks_uri: 'http://127.0.0.1:9/keys' }, 'names keys at another origin'],
     [{ jwks_uri: 5 }, 'jwks_uri'],
   ])('cannot be checked with a discovery document that contains %j', async (discovery, reason) => {
     issuer.discovery = discovery;
