@@ -69,6 +69,7 @@ test('reports that it waits while the service does not answer', async () => {
   const onProgress = ({ waiting }: BackfillProgress): void => {
     reported.push(waiting);
     if (reported.length === 2) stop.abort();
-  }, stop.signal);
+  };
+  await follow(service.url, onProgress, stop.signal);
   expect(reported).toEqual([undefined, 'the service does not answer; waiting up to 120 s']);
 });

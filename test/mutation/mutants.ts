@@ -466,12 +466,13 @@ export const MUTANTS: readonly Mutant[] = [
     'return missing.filter((key) => !missingBefore.has(key)).length;',
     'return missingBefore.size + missing.length;',
   ),
-  sweep(
-    '../gitlab/targets.ts',
-    'a project that is marked for deletion does not count as moved',
-    'return hasCode && !isBeingDeleted;',
-    'return hasCode;',
-  ),
+  {
+    file: 'src/gitlab/targets.ts',
+    breaks: 'a project that is marked for deletion does not count as moved',
+    find: 'return hasCode && !isBeingDeleted;',
+    replace: 'return hasCode;',
+    tests: 'test/sweep',
+  },
   sweep(
     'scan-decision.ts',
     'projects that failed in the last sweep come last',

@@ -4,7 +4,7 @@ import { test as base } from './fixtures.ts';
 import { DESIRED, PUBLIC_URL } from './hook-office.ts';
 
 for (const [groupHooks, why] of [
-  [false, "GitLab's licence has no group hooks"],
+  [false, 'the licence of GitLab does not include group hooks'],
   ['community', 'this edition of GitLab has no group hooks'],
 ] as const) {
   const test = base.extend('gitlabOptions', { scope: 'file' }, (): StandInOptions => ({ groupHooks }));
@@ -21,7 +21,7 @@ for (const [groupHooks, why] of [
       const { status, stdout, stderr } = await office.hooks(`add ${name} ${name}/sub ${paths[3]} ${PUBLIC_URL}`);
       expect([status, stderr.split('\n')[0]]).toEqual([
         0,
-        `modpress: group ${name}: ${why}, so each of its 25 projects needs its own hook`,
+        `modpress: group ${name}: ${why}, so each of its 25 projects needs its own webhook`,
       ]);
       expect(stdout.match(/^registered project /gm)).toHaveLength(25);
       for (const { id } of projects)

@@ -90,10 +90,10 @@ describe('a group', () => {
       expect.stringContaining(`registered group ${name}: webhook`),
     ]);
 
-    const later = await licensed.hooks(`add ${project.path} ${PUBLIC_URL}`);
+    const later = await office.hooks(`add ${project.path} ${PUBLIC_URL}`);
     expect(later.stdout).toContain(`covered project ${project.path}: the webhook of group ${name}`);
-    expect(await licensed.hooksOf(`/projects/${project.id}`)).toEqual([]);
-    expect(await licensed.hooksOf(`/groups/${name}%2Fsub`)).toEqual([]);
+    expect(await office.hooksOf(`/projects/${project.id}`)).toEqual([]);
+    expect(await office.hooksOf(`/groups/${name}%2Fsub`)).toEqual([]);
   });
 });
 
@@ -163,42 +163,6 @@ test('--system registers only the system hook, once', async ({ office }) => {
   expect(await office.hooks(`check --system ${PUBLIC_URL}`, admin)).toMatchObject({
     status: 0,
     stdout: expect.stringMatching(/^ok system hook: webhook \d+: enabled; not tested: GitLab does not report/),
-  });
-});
-
-describe.each([
-  [false, 'the licence of GitLab does not include group hooks'],
-  ['community', 'this edition of GitLab has no group hooks'],
-] as const)('where groups have no hooks (%s)', (groupHooks, why) => {
-  let office: HookOffice;
-  beforeAll(async () => {
-    office = await openHookOffice({ groupHooks });
-  });
-  afterAll(() => office?.[Symbol.asyncDispose]());
-
-  test('each project of the group and its subgroups gets one, except archived ones', async () => {
-    const name = createGroup(office);
-    const paths = Array.from({ length: 25 }, (_, index) => `${name}/${index % 2 ? 'sub/' : ''}lib${index}`);
-    const projects = await Promise.all(paths.map((path) => office.gitlab.createProject(path)));
-    const archived = await office.gitlab.createProject(`${name}/old`, { archived: true });
-    const { status, stdout, stderr } = await office.hooks(`add ${name} ${name}/sub ${paths[3]} ${PUBLIC_URL}`);
-    expect([status, stderr.split('\n')[0]]).toEqual([
-      0,
-      `modpress: group ${name}: ${why}, so each of its 25 projects needs its own webhook`,
-    ]);
-    expect(stdout.match(/^registered project /gm)).toHaveLength(25);
-    for (const { id } of projects)
-      expect(await office.hooksOf(`/projects/${id}`)).toEqual([expect.objectContaining(DESIRED)]);
-    expect(await office.hooksOf(`/projects/${archived.id}`)).toEqual([]);
-    expect((await office.hooks(`add ${name} ${PUBLIC_URL}`)).stdout.match(/^kept project /gm)).toHaveLength(25);
-  });
-
-  test('an administrator needs no membership', async () => {
-    const project = await office.gitlab.createProject(`${createGroup(office)}/lib`);
-    const { status } = await office.hooks(`add ${project.path.split('/')[0]} ${PUBLIC_URL}`, {
-      GITLAB_TOKEN: office.gitlab.rootToken,
-    });
-    expect([status, (await office.hooksOf(`/projects/${project.id}`)).length]).toEqual([0, 1]);
   });
 });
 
@@ -289,7 +253,7 @@ describe('reports what GitLab does not allow in one line with status 1, and regi
 });
 
 describe('reports a wrong call in one line with status 2', () => {
-  test.each([
+  test.for([
     ['no command', PUBLIC_URL, 'the first argument must be add or check'],
     ['no target', `add ${PUBLIC_URL}`, 'no group or project is given'],
     ['no address', 'add some', '--public-url is missing'],
