@@ -1,26 +1,32 @@
 import { Retry } from '../errors.ts';
 import type { RetryPolicy } from './retry.ts';
 
-/** The maximum number of attempts while the server names the wait: another client may be using up the rate limit. */
+/**
+ * The maximum number of attempts if the server specifies the wait. It is high because another client may be using up
+ * the rate limit.
+ */
 const RATE_LIMIT_ATTEMPTS = 10;
 /** The maximum number of attempts during an outage. */
 const OUTAGE_ATTEMPTS = 5;
-/** The first wait during an outage; each further one is twice as long. */
+/** The first wait during an outage, in milliseconds. Each further wait is twice as long. */
 const FIRST_WAIT_MS = 5_000;
-/** If the server names a longer wait than this, a person has to act, for example renew the token. */
+/**
+ * The maximum wait that a server may specify, in milliseconds. If a server specifies a longer wait, the policy gives
+ * up: a person has to act, for example renew the token.
+ */
 const MAX_WAIT_MS = 2 * 60_000;
 
 /**
- * The retry policy of a command that does many pieces of work. Each piece is tried a few times; then the command continues
- * with the next piece. All pieces share one policy: after a piece failed for good in an outage, the outage retries stop
- * until a piece succeeds.
+ * The retry policy of a command that processes many items. The command tries each item several times, and then
+ * continues with the next item. All items share one policy. After the policy has given up on an item because of an
+ * outage, it no longer retries outages until an item succeeds.
  */
 export class CommandRetryPolicy implements RetryPolicy {
   readonly #isTemporary: (error: unknown) => boolean;
-  /** Whether the last piece of work was given up during an outage. */
+  /** Whether the policy has given up on an item because of an outage, and no item has succeeded since. */
   #isDown = false;
 
-  /** Retries the errors for which `isTemporary` returns true; gives up at once on any other error. */
+  /** Retries the errors for which `isTemporary` returns true. Gives up at once on any other error. */
   constructor(isTemporary: (error: unknown) => boolean) {
     this.#isTemporary = isTemporary;
   }

@@ -1,4 +1,7 @@
-/** Wakes all waiting callers when the state that they depend on has changed, so that they check it again. */
+/**
+ * A condition variable. It wakes all waiting callers after the state on which they depend has changed, so that they
+ * check this state again.
+ */
 export class Condition {
   #waiting: (() => void)[] = [];
 

@@ -1,24 +1,30 @@
 import { Condition } from './condition.ts';
 
-/** The maximum number of waiting pieces of work under one key, so that a long listing is not held in memory. */
+/**
+ * The maximum number of work items that wait under one key. The limit keeps callers from holding a long listing in
+ * memory.
+ */
 const MAX_WAITING_PER_KEY = 500;
 
 type Work = () => Promise<void>;
 
-/** Runs the work of each key in order, and the work of a limited number of keys at the same time. */
+/** Runs the work items of each key one after the other, and the work of several keys at the same time. */
 export class KeyedQueue {
   readonly #maxKeys: number;
-  /** For each key with running work: the work that waits for it. */
+  /** The waiting work items of each key whose work is running. */
   readonly #waiting = new Map<string, Work[]>();
   #failure: { readonly error: unknown } | undefined;
   readonly #changed = new Condition();
 
-  /** `maxKeys` is the number of keys whose work runs at the same time. */
+  /** `maxKeys` is the maximum number of keys whose work runs at the same time. */
   constructor(maxKeys: number) {
     this.#maxKeys = maxKeys;
   }
 
-  /** Adds work under a key, once there is room for it. Rejects with the first error of any work; no work starts after that. */
+  /**
+   * Adds a work item under a key as soon as there is room for it. Rejects with the first error of any work item. No
+   * further work item starts after an error.
+   */
   async add(key: string, work: Work): Promise<void> {
     for (;;) {
       this.#throwFailure();
@@ -37,7 +43,10 @@ export class KeyedQueue {
     }
   }
 
-  /** Resolves when all work is done. Rejects with the first error, once no work runs any more. */
+  /**
+   * Resolves when all work is done. After an error, waits for the running work items and then rejects with the first
+   * error.
+   */
   async settled(): Promise<void> {
     while (this.#waiting.size > 0) await this.#changed.wait();
     this.#throwFailure();

@@ -3,19 +3,19 @@ import { sleep } from './sleep.ts';
 
 /** Decides what happens after a failed attempt. */
 export interface RetryPolicy {
-  /** How long to wait before the next attempt, in milliseconds; undefined gives up. `attempt` counts from 1. */
+  /** Returns the wait before the next attempt, in milliseconds, or undefined to give up. `attempt` counts from 1. */
   waitAfter(error: unknown, attempt: number): number | undefined;
-  /** Called after each success, for a policy that remembers outages. */
+  /** Called after each successful attempt, so that a policy can record the end of an outage. */
   succeeded?(): void;
 }
 
 /** The options of `retry`. */
 export interface RetryOptions {
-  /** Ends the waiting: `retry` then rejects with the last error at once. */
+  /** When this signal aborts, `retry` stops waiting and rejects with the last error. */
   readonly signal?: AbortSignal;
   /** Called before each wait. */
   readonly onWait?: (error: unknown, waitMs: number) => void;
-  /** Waits this many milliseconds, or until the signal aborts; `sleep` by default. */
+  /** Waits for `waitMs` milliseconds, or until the signal aborts. The default is `sleep`. */
   readonly wait?: (waitMs: number, signal: AbortSignal) => Promise<void>;
 }
 
@@ -44,5 +44,5 @@ export async function retry<T>(
 }
 
 const NEVER_ABORTED = new AbortController().signal;
-// Any number of waits may share the signal. Node would warn from the eleventh listener on.
+// Any number of waits may share the signal. By default, Node warns about more than ten listeners.
 setMaxListeners(0, NEVER_ABORTED);

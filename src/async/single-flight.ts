@@ -1,11 +1,14 @@
 /**
- * Runs work once for concurrent calls with the same key: a call that comes while the work runs gets its result or its
- * error. The result is not kept after the work has ended.
+ * Runs work once for all concurrent calls with the same key. A call that arrives while the work is running gets the
+ * same result or error. The result is not cached.
  */
 export class SingleFlight<T> {
   readonly #running = new Map<string, Promise<T>>();
 
-  /** Resolves or rejects as the work that runs for `key` does; starts `work` if none runs. */
+  /**
+   * Returns the promise of the work that is running for `key`. If no work is running for this key, starts `work` and
+   * returns its promise.
+   */
   run(key: string, work: () => Promise<T>): Promise<T> {
     const running = this.#running.get(key);
     if (running) return running;

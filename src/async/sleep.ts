@@ -1,11 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
-/** A timer set for longer than this (24.8 days) fires at once (Node's documentation of setTimeout). */
+/**
+ * The longest possible delay of a timer, in milliseconds (24.8 days). A timer with a longer delay fires at once (Node's
+ * documentation of setTimeout).
+ */
 export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * Waits for this many milliseconds, 24.8 days at most, or until `signal` aborts. An abort is not an error: the caller
- * checks the signal.
+ * Waits for `ms` milliseconds, but at most 24.8 days, or until `signal` aborts. Resolves in both cases, so the caller
+ * has to check the signal.
  */
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   try {

@@ -1,4 +1,7 @@
-/** Settles as the promise does, or rejects after `timeoutMs` milliseconds. The work behind the promise continues. */
+/**
+ * Settles as the promise does, or rejects after `timeoutMs` milliseconds. A timeout does not stop the work behind the
+ * promise.
+ */
 export async function withTimeout<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_resolve, reject) => {
