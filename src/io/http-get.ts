@@ -3,13 +3,16 @@ import { request as httpsRequest } from 'node:https';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 
-/** A connection on which no byte arrives for this long counts as dead. */
+/** The timeout of a connection on which no data arrives, in milliseconds. */
 const IDLE_MS = 120_000;
 
 /**
- * Gets a URL as fetch does, but with back-pressure on the body. The fetch of Node 20 has none: if the reader is slower than
- * the network, fetch reads the whole of a chunked body into memory, and copies all of it for every chunk. Does not follow
- * redirects. Rejects if there is no response. If the body breaks off, its reader gets the error.
+ * Sends a GET request as fetch does, but with backpressure on the response body. The fetch of Node 20 has no
+ * backpressure. If the reader is slower than the network, fetch reads a whole chunked body into memory, and copies all
+ * of it for each chunk.
+ *
+ * Does not follow redirects. Rejects if there is no response. If the connection fails later, the reader of the body
+ * gets the error.
  */
 export async function httpGet(
   url: URL,

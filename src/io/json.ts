@@ -8,7 +8,7 @@ export function parseJson(text: Buffer | string): unknown {
   }
 }
 
-/** Returns the bytes of an object as one line of JSON. */
+/** Serializes an object as one line of JSON, and returns the bytes. */
 export function jsonLine(value: object): Buffer {
   return Buffer.from(`${JSON.stringify(value)}\n`);
 }

@@ -1,6 +1,9 @@
 import { Refuse } from '../errors.ts';
 
-/** Reads all bytes of a small stream. Throws Refuse, which calls the stream `what`, if there are more than `limit` bytes. */
+/**
+ * Reads a small stream into memory. Throws Refuse if the stream has more than `limit` bytes. `what` names the stream in
+ * the error message.
+ */
 export async function collect(body: AsyncIterable<Buffer>, limit: number, what: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;

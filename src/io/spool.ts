@@ -6,11 +6,11 @@ import { callbackify } from 'node:util';
 import { Condition } from '../async/condition.ts';
 
 /**
- * A temporary file that any number of readers follow while it is written, each at its own speed. So a slow client delays
- * neither the other clients nor the cache, and a client that disconnects affects no other.
+ * A temporary file that any number of readers can read while it is written, each at its own speed. A slow or
+ * disconnected client therefore affects neither the other clients nor the cache.
  *
- * The file is unlinked at once, so nothing stays on the disk however the process ends. The file is closed when its creator
- * has called `release` and the last reader has ended.
+ * The file is unlinked right after its creation, so that it never remains on the disk after the end of the process. It
+ * is closed after its creator has called `release` and the last reader has ended.
  */
 export class Spool {
   readonly #file: FileHandle;
@@ -23,7 +23,7 @@ export class Spool {
     this.#file = file;
   }
 
-  /** Creates an empty spool in the folder, which has to exist. */
+  /** Creates an empty spool in a folder, which must exist. */
   static async create(folder: string): Promise<Spool> {
     const path = join(folder, `modpress-${randomUUID()}`);
     const file = await open(path, 'wx+', 0o600);
@@ -36,17 +36,17 @@ export class Spool {
     return this.#bytes;
   }
 
-  /** The reason why the content stays incomplete; undefined unless `fail` was called. */
+  /** The reason that was passed to `fail`; undefined if the content is not marked as incomplete. */
   get failure(): Error | undefined {
     return this.#state instanceof Error ? this.#state : undefined;
   }
 
-  /** Whether the file is closed and cannot be read any more. */
+  /** Whether the file is closed, so that it can no longer be read. */
   get closed(): boolean {
     return this.#users === 0;
   }
 
-  /** Appends a chunk. */
+  /** Appends a chunk. Calls must not overlap. */
   async write(chunk: Uint8Array): Promise<void> {
     for (let done = 0; done < chunk.length;) {
       const { bytesWritten } = await this.#file.write(chunk, done, chunk.length - done, this.#bytes);
@@ -56,33 +56,36 @@ export class Spool {
     this.#changed.notifyAll();
   }
 
-  /** Marks the content as complete: readers end when they have read it. */
+  /** Marks the content as complete. Each reader then ends after the last byte. */
   finish(): void {
     this.#state = 'complete';
     this.#changed.notifyAll();
   }
 
-  /** Marks the content as incomplete: readers fail with the reason after the last byte written. Has no effect after `finish`. */
+  /**
+   * Marks the content as incomplete. Each reader then fails with the reason after the last written byte. Has no effect
+   * after `finish`.
+   */
   fail(reason: unknown): void {
     if (this.#state !== 'open') return;
     this.#state = reason instanceof Error ? reason : new Error(String(reason));
     this.#changed.notifyAll();
   }
 
-  /** Reads `length` bytes from `position` on; fewer only if fewer are written so far. */
+  /** Reads up to `length` bytes at `position`. Returns fewer bytes only if fewer have been written so far. */
   async peek(position: number, length: number): Promise<Buffer> {
     const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.#bytes - position)));
     for (let done = 0; done < buffer.length;) {
       const { bytesRead } = await this.#file.read(buffer, done, buffer.length - done, position + done);
-      if (bytesRead === 0) throw new Error('a temporary file is shorter than what was written to it');
+      if (bytesRead === 0) throw new Error('a temporary file is shorter than the data that was written to it');
       done += bytesRead;
     }
     return buffer;
   }
 
   /**
-   * Returns a stream of the bytes from `start` to before `end`. By default that is the whole content, including the bytes that
-   * are still to be written. The caller has to read the stream to its end or destroy it.
+   * Returns a stream of the bytes from `start` up to, but not including, `end`. The default is the whole content,
+   * including bytes that are not written yet. The caller has to read the stream to its end or destroy it.
    */
   reader(start = 0, end = Number.POSITIVE_INFINITY): Readable {
     this.#users++;
@@ -108,7 +111,10 @@ export class Spool {
     });
   }
 
-  /** Ends one use of the file. The creator calls this once, and each reader calls it by itself. The last call closes the file. */
+  /**
+   * Ends one use of the file. The creator must call this once. Each reader calls it automatically at its end. The last
+   * call closes the file.
+   */
   async release(): Promise<void> {
     this.#users--;
     if (this.#users === 0) await this.#file.close();
