@@ -3,32 +3,35 @@ import { checkFilePath } from './path.ts';
 import { foldCase } from './unicode.ts';
 
 /**
- * Decides which files of a tree belong in a module zip: checkFiles of golang.org/x/mod/zip, for names alone. The zip writer
- * checks sizes, where it sees the bytes.
+ * Decides which files of a tree belong in a module zip, as checkFiles of golang.org/x/mod/zip does. Only names are
+ * checked here. The zip writer checks the sizes of the files.
  */
 
-/** A file in the module's directory; its path is relative to that directory. Git submodules are left out beforehand. */
+/** A file in the module's directory. `path` is relative to this directory. Git submodules must be omitted. */
 export interface TreeFile {
   readonly path: string;
   readonly kind: 'file' | 'symlink';
 }
 
-/** A file that makes the whole module illegal, and the reason. */
+/** A file that makes the whole module invalid, and the reason. */
 export interface InvalidFile {
   readonly path: string;
   readonly reason: string;
 }
 
-/** The result: the files of the zip in byte order of their paths. The module is illegal if `invalid` is not empty. */
+/**
+ * The result of `checkFiles`. `included` contains the files of the zip in byte order of their paths. The module is
+ * invalid if `invalid` is not empty.
+ */
 export interface CheckedFiles<T extends TreeFile> {
   readonly included: readonly T[];
   readonly invalid: readonly InvalidFile[];
 }
 
 /**
- * Divides the files of a module into those that belong in its zip and those that make it illegal. Vendored files, nested
- * modules and symlinks are left out and not reported. `isGo124` is true if the root go.mod asks for go 1.24 or later
- * (`isGo124OrLater`).
+ * Determines which files of a module belong in its zip, and which files make the module invalid. Omits vendored files,
+ * files of nested modules, and symlinks with valid names. `isGo124` is true if the root go.mod declares go 1.24 or
+ * later (see `isGo124OrLater`).
  */
 export function checkFiles<T extends TreeFile>(files: readonly T[], isGo124: boolean): CheckedFiles<T> {
   const nested = nestedModules(files);
@@ -45,24 +48,26 @@ export function checkFiles<T extends TreeFile>(files: readonly T[], isGo124: boo
 }
 
 /**
- * Collects the files of a tree one by one, and drops those that `checkFiles` would leave out: `checkFiles` gives the same
- * result for `files()` as for the whole tree. A tree can have many more vendored files and nested modules than the module
- * has files. In git's order, which keeps the files of a directory together, they are dropped at once. In another order
- * some of them take memory until `files()` is called.
+ * Collects the files of a tree one by one, and drops vendored files and files of nested modules. `checkFiles` returns
+ * the same result for `files()` as for the whole tree. The sieve saves memory, because a tree can contain many more
+ * dropped files than files of the module.
+ *
+ * The files should be added in git's order, which keeps the files of a directory together. In this order, the files of
+ * a nested module are dropped once its go.mod is added. In another order, some of them stay in memory.
  */
 export class TreeSieve<T extends TreeFile> {
   readonly #isGo124: boolean;
   readonly #nested = new Set<string>();
   readonly #kept: T[] = [];
 
-  /** `isGo124` as for `checkFiles`. */
+  /** `isGo124` has the same meaning as in `checkFiles`. */
   constructor(isGo124: boolean) {
     this.#isGo124 = isGo124;
   }
 
   /** Adds the next file of the tree. */
   add(file: T): void {
-    // A go.mod among vendored files changes nothing: every file in its directory is vendored too.
+    // A go.mod among vendored files can be ignored, because every file in its directory is vendored too.
     if (isVendored(file.path, this.#isGo124) || isInside(file.path, this.#nested)) return;
     const directory = nestedModule(file);
     if (directory === undefined) {
@@ -73,13 +78,15 @@ export class TreeSieve<T extends TreeFile> {
     this.#kept.length = this.#kept.findLastIndex((kept) => !kept.path.startsWith(directory)) + 1;
   }
 
-  /** The files added so far that are neither vendored nor in a nested module, in the order in which they were added. */
+  /**
+   * Returns the added files that are neither vendored nor in a nested module, in the order in which they were added.
+   */
   files(): T[] {
     return this.#kept.filter((file) => !isInside(file.path, this.#nested));
   }
 }
 
-/** The directories of the modules nested in this one. */
+/** Returns the directories of the nested modules. */
 function nestedModules(files: readonly TreeFile[]): ReadonlySet<string> {
   const directories = new Set<string>();
   for (const file of files) {
@@ -90,12 +97,13 @@ function nestedModules(files: readonly TreeFile[]): ReadonlySet<string> {
 }
 
 /**
- * The directory, with its final `/`, that this file turns into a nested module; undefined if it does not. A regular file
- * called go.mod does, in upper or lower case.
+ * Returns the directory of a nested module if the file is its go.mod, and otherwise undefined. The directory ends in
+ * `/`. The name go.mod may be in upper or lower case. A symlink does not count.
  */
 function nestedModule({ path, kind }: TreeFile): string | undefined {
   const slash = path.lastIndexOf('/') + 1;
-  // For go.mod, lower-casing equals strings.EqualFold: no character outside ASCII folds to one of its letters.
+  // For the name go.mod, `toLowerCase` is equivalent to strings.EqualFold: no character outside ASCII folds to one of
+  // its letters.
   return slash > 0 && kind === 'file' && path.slice(slash).toLowerCase() === 'go.mod'
     ? path.slice(0, slash)
     : undefined;
@@ -111,8 +119,9 @@ function isInside(path: string, directories: ReadonlySet<string>): boolean {
 }
 
 /**
- * isVendoredPackage of x/mod/zip. Before go 1.24 it used a fixed offset for a `/vendor/` deeper in the path, so more files
- * counted as vendored than was intended. Modules with an older go version keep this rule, so that their checksums stay.
+ * Implements isVendoredPackage of x/mod/zip. Before go 1.24, that function used a fixed offset for a `/vendor/` deeper
+ * in the path, so more files counted as vendored than intended. The old rule still applies to modules with an older go
+ * version, so that their checksums do not change.
  */
 function isVendored(path: string, isGo124: boolean): boolean {
   if (isGo124 && path === 'vendor/modules.txt') return true;
@@ -123,8 +132,8 @@ function isVendored(path: string, isGo124: boolean): boolean {
   } else {
     const index = path.indexOf(vendor);
     if (index < 0) return false;
-    // Go counts bytes, so the old rule has to count bytes too. The new rule only looks for a slash, for which it does not
-    // matter whether bytes or characters are counted.
+    // Go counts bytes, so the old rule has to count bytes too. The new rule only searches for a slash, so bytes and
+    // characters lead to the same result.
     if (!isGo124) return Buffer.from(path).subarray(vendor.length).includes('/');
     offset = index + vendor.length;
   }
@@ -135,9 +144,9 @@ function checkGoModCase(path: string): string | undefined {
   return path !== 'go.mod' && path.toLowerCase() === 'go.mod' ? 'go.mod files must have lowercase names' : undefined;
 }
 
-/** Finds names that a file system without upper and lower case would confuse, and names of both a file and a directory. */
+/** Finds names that differ only in case, and names that belong to both a file and a directory. */
 class CollisionChecker {
-  /** The first path of each case-folded name. Two maps of strings take less memory than a map of objects. */
+  /** The first path for each case-folded name. Two maps of strings take less memory than a map of objects. */
   readonly #files = new Map<string, string>();
   readonly #directories = new Map<string, string>();
 

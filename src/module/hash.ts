@@ -2,18 +2,18 @@ import { createHash } from 'node:crypto';
 
 declare const h1Brand: unique symbol;
 
-/** A checksum as in go.sum: `h1:` and a SHA-256 in base64. */
+/** A checksum in the format of go.sum: `h1:`, followed by a SHA-256 in base64. */
 export type H1 = string & { readonly [h1Brand]: true };
 
-/** One hashed file: its name, which is part of the checksum, and the hex SHA-256 of its bytes. */
+/** The digest of a file: its name, which is part of the checksum, and the hexadecimal SHA-256 of its bytes. */
 export interface FileDigest {
   readonly name: string;
   readonly sha256: string;
 }
 
 /**
- * The h1 of a set of files (dirhash.Hash1): the SHA-256 of one line per file, sorted by the bytes of the names. JavaScript
- * sorts by UTF-16 units, which is another order outside the Basic Multilingual Plane.
+ * Computes the h1 of a set of files (dirhash.Hash1). It is the SHA-256 of one line for each file, in byte order of the
+ * names. JavaScript sorts strings by UTF-16 code units, and this order differs outside the Basic Multilingual Plane.
  */
 export function hashFiles(files: readonly FileDigest[]): H1 {
   const sum = createHash('sha256');
@@ -23,15 +23,17 @@ export function hashFiles(files: readonly FileDigest[]): H1 {
   return `h1:${sum.digest('base64')}` as H1;
 }
 
-/** The h1 of a go.mod, as in the `/go.mod` lines of go.sum. */
+/** Computes the h1 of a go.mod, as in the `/go.mod` lines of go.sum. */
 export function hashGoMod(gomod: Buffer): H1 {
   return hashFiles([{ name: 'go.mod', sha256: createHash('sha256').update(gomod).digest('hex') }]);
 }
 
-/** Compares two strings by their UTF-8 bytes, as git and Go do: negative, zero or positive. */
+/**
+ * Compares two strings by their UTF-8 bytes, as git and Go do. Returns a negative number, zero, or a positive number.
+ */
 export function compareBytes(a: string, b: string): number {
   if (a === b) return 0;
-  // Without surrogates, the order by UTF-16 units is the order by bytes, and faster to compute.
+  // Without surrogates, the order of UTF-16 code units equals the order of bytes, and is faster to compute.
   if (!SURROGATES.test(a) && !SURROGATES.test(b)) return a < b ? -1 : 1;
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

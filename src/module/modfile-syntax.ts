@@ -11,13 +11,13 @@ export class ModfileSyntaxError extends Error {
   override readonly name = 'ModfileSyntaxError';
 }
 
-/** A token with its text in the file. `kind` distinguishes words and quoted strings from punctuation with the same text. */
+/** A token, with its text as in the file. A quoted string has the kind `word`. */
 interface Token {
   readonly kind: 'word' | 'punctuation' | 'end';
   readonly text: string;
 }
 
-/** The verbs whose blocks are read. Other blocks are skipped, as by modfile.ParseLax. */
+/** The verbs whose blocks are read. Other blocks are skipped, as in modfile.ParseLax. */
 const BLOCK_VERBS = new Set(['module', 'godebug', 'require', 'exclude', 'replace', 'retract', 'tool', 'ignore']);
 
 /** Parses a go.mod into statements by the grammar of x/mod/modfile (read.go). Throws ModfileSyntaxError. */
@@ -38,7 +38,10 @@ export function parseStatements(text: string): Statement[] {
   return statements;
 }
 
-/** Reads the lines of a block, from index `start`, into `into`. Returns the index of the closing line. */
+/**
+ * Appends the statements of a block to `into`. `start` is the index of its first line. Returns the index of the closing
+ * line.
+ */
 function readBlock(lines: readonly Token[][], start: number, head: readonly string[], into: Statement[]): number {
   const [verb = ''] = head;
   for (let i = start; i < lines.length; i++) {
@@ -66,7 +69,7 @@ function isPunctuation(token: Token | undefined, text: string): boolean {
   return token?.kind === 'punctuation' && token.text === text;
 }
 
-/** The tokens of each line, without comments. */
+/** Returns the tokens of each line, without comments. */
 function tokenLines(text: string): Token[][] {
   const lines: Token[][] = [[]];
   let rest = text;
@@ -99,7 +102,7 @@ function readToken(text: string): Token {
   return { kind: 'word', text: word };
 }
 
-/** A word has any printable characters except spaces and `()[]{},`. It ends before a comment. */
+/** Reads a word, which consists of printable characters except spaces and `()[]{},`. A comment ends the word. */
 function readWord(text: string): string {
   let length = 0;
   for (const char of text) {
@@ -122,7 +125,7 @@ const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
   '"': 34,
 };
 
-/** The value of a double-quoted Go string literal (strconv.Unquote); undefined if the text is not a valid literal. */
+/** Returns the value of a double-quoted Go string literal (strconv.Unquote), or undefined if the literal is invalid. */
 export function unquoteGo(literal: string): string | undefined {
   if (!/^".*"$/s.test(literal) || literal.length < 2) return undefined;
   const bytes: Buffer[] = [];

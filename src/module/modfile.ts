@@ -2,15 +2,15 @@ import { ModfileSyntaxError, parseStatements, unquoteGo, type Statement } from '
 import { splitPathVersion, type ModulePath } from './path.ts';
 import { canonicalVersion, compareVersions, matchesMajor } from './version.ts';
 
-/** Reads a go.mod with the same tolerance with which the go command reads the go.mod of a dependency. */
+/** Parses a go.mod as leniently as the go command parses the go.mod of a dependency. */
 
-/** A range of versions that the author retracted: from `low` to `high`, both included. */
+/** A range of retracted versions, from `low` to `high`, both included. */
 export interface Retraction {
   readonly low: string;
   readonly high: string;
 }
 
-/** The directives of a go.mod that matter for a dependency. */
+/** The directives of a go.mod that apply to a dependency. */
 export interface Modfile {
   /** The argument of the `go` directive, such as `1.24` or `1.21.0`. */
   readonly go: string | undefined;
@@ -18,8 +18,8 @@ export interface Modfile {
 }
 
 /**
- * The module path that a go.mod declares. Only the first `module` line is read (modfile.ModulePath), so a syntax error
- * further down does not matter. Empty if the file declares no path.
+ * Returns the module path that a go.mod declares, or an empty string if it declares none. Only the first `module` line
+ * is read, as in modfile.ModulePath, so later syntax errors are ignored.
  */
 export function declaredPath(gomod: Buffer): string {
   for (const raw of gomod.toString('utf8').split('\n')) {
@@ -35,25 +35,28 @@ export function declaredPath(gomod: Buffer): string {
   return '';
 }
 
-/** The go.mod that the go command makes up for a module without one (LegacyGoMod in cmd/go). No module path needs quotes. */
+/**
+ * Returns the go.mod that the go command generates for a module without one (LegacyGoMod in cmd/go). The path is not
+ * quoted, because no valid module path needs quotes.
+ */
 export function legacyGoMod(path: ModulePath): Buffer {
   return Buffer.from(`module ${path}\n`);
 }
 
 /**
- * Whether the newer vendor rule applies: the root go.mod asks for go 1.24 or later. The old rule applies to a go.mod that
- * cannot be parsed or has no go version (parseGoVers in x/mod/zip).
+ * Whether the root go.mod declares go 1.24 or later, so that the newer rule for vendored files applies. The old rule
+ * applies if the go.mod cannot be parsed or declares no go version (parseGoVers in x/mod/zip).
  */
 export function isGo124OrLater(gomod: Buffer): boolean {
   const match = /^([0-9]+)\.([0-9]+)(\.[0-9]+)?([a-z]+[0-9]+)?$/.exec(parseModfileLax(gomod)?.go ?? '');
   if (!match) return false;
   const [, major, minor, patch, kind] = match;
-  // In internal/gover a patch release has no pre-releases, so such a version is invalid.
+  // In internal/gover, a patch release has no pre-releases, so such a version is invalid.
   if (patch !== undefined && kind !== undefined) return false;
   return Number(major) > 1 || Number(minor) >= 24;
 }
 
-/** The retractions that a go.mod declares; none if it cannot be parsed. */
+/** Returns the retractions that a go.mod declares, or none if the go.mod cannot be parsed. */
 export function retractions(gomod: Buffer): readonly Retraction[] {
   return parseModfileLax(gomod)?.retractions ?? [];
 }
@@ -64,8 +67,8 @@ export function isRetracted(version: string, ranges: readonly Retraction[]): boo
 }
 
 /**
- * Parses a go.mod as modfile.ParseLax does: ignores unknown directives. Returns undefined if a known directive is
- * invalid.
+ * Parses a go.mod as modfile.ParseLax does, which ignores unknown directives. Returns undefined if the syntax or a
+ * known directive is invalid.
  */
 export function parseModfileLax(gomod: Buffer): Modfile | undefined {
   try {
@@ -83,11 +86,13 @@ function readDirectives(statements: readonly Statement[]): Modfile {
   for (const { verb, args } of statements) {
     switch (verb) {
       case 'go':
-        if (go !== undefined || args.length !== 1) throw new ModfileSyntaxError('go takes one argument, once');
+        if (go !== undefined || args.length !== 1)
+          throw new ModfileSyntaxError('the go directive must occur once, with one argument');
         go = goVersion(args[0] ?? '');
         break;
       case 'module':
-        if (++modules > 1 || args.length !== 1) throw new ModfileSyntaxError('module takes one argument, once');
+        if (++modules > 1 || args.length !== 1)
+          throw new ModfileSyntaxError('the module directive must occur once, with one argument');
         parseString(args[0] ?? '');
         break;
       case 'require':
@@ -97,7 +102,7 @@ function readDirectives(statements: readonly Statement[]): Modfile {
         retracted.push(...retractionsOf(args));
         break;
       case 'ignore':
-        if (args.length !== 1) throw new ModfileSyntaxError('ignore takes one argument');
+        if (args.length !== 1) throw new ModfileSyntaxError('an ignore directive must have one argument');
         parseString(args[0] ?? '');
         break;
       default:
@@ -106,7 +111,7 @@ function readDirectives(statements: readonly Statement[]): Modfile {
   return { go, retractions: retracted };
 }
 
-/** The go version in the argument of the `go` directive. The patterns are GoVersionRE and laxGoVersionRE of x/mod/modfile. */
+/** Parses the argument of the `go` directive. The patterns are GoVersionRE and laxGoVersionRE of x/mod/modfile. */
 function goVersion(text: string): string {
   if (/^[1-9][0-9]*\.(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))?(?:[a-z]+[0-9]+)?$/.test(text)) return text;
   const lax = /^v?([1-9][0-9]*\.(?:0|[1-9][0-9]*))[^0-9].*$/.exec(text)?.[1];
@@ -117,7 +122,7 @@ function goVersion(text: string): string {
 function checkRequirement(args: readonly string[]): void {
   const [path, version] = args.map(parseString);
   if (args.length !== 2 || path === undefined || version === undefined) {
-    throw new ModfileSyntaxError('require takes a path and a version');
+    throw new ModfileSyntaxError('a require directive must have a path and a version');
   }
   const canonical = canonicalVersion(version);
   const split = splitPathVersion(path);
@@ -126,7 +131,10 @@ function checkRequirement(args: readonly string[]): void {
   }
 }
 
-/** Parses `v1.2.3` or `[v1.0.0, v1.2.3]`. Other arguments can be the syntax of a later go command, so x/mod ignores them. */
+/**
+ * Parses `v1.2.3` or `[v1.0.0, v1.2.3]`. Ignores other arguments, as x/mod does, because a later go command may support
+ * them.
+ */
 function retractionsOf(args: readonly string[]): Retraction[] {
   const [first, second, comma, third, close] = args;
   const bounds = first !== '[' ? [first, first] : comma === ',' && close === ']' ? [second, third] : [];
@@ -141,15 +149,15 @@ function parseString(token: string): string {
 }
 
 /**
- * The value of a token; undefined for an invalid string literal, and for quotes elsewhere than around the whole token
- * (parseString in x/mod/modfile).
+ * Returns the value of a token (parseString in x/mod/modfile). Returns undefined for an invalid string literal, and for
+ * any other token that contains a quotation mark.
  */
 function unquoted(token: string): string | undefined {
   if (token.startsWith('"')) return unquoteGo(token);
   return /["'`]/.test(token) ? undefined : token;
 }
 
-/** bytes.TrimSpace. JavaScript's `trim` would remove a byte order mark too. */
+/** Implements bytes.TrimSpace. JavaScript's `trim` would also remove a byte order mark. */
 function trimGo(text: string): string {
   return text.replace(GO_SPACE, '');
 }

@@ -1,11 +1,11 @@
-/** Joins two paths with a slash: module paths, project paths or directories. Either may be empty. */
+/** Joins two module paths, project paths or directories with a slash. Either of them may be empty. */
 export function joinPath(path: string, rest: string): string {
   return path === '' || rest === '' ? path + rest : `${path}/${rest}`;
 }
 
 /**
- * The part of a path below a prefix of whole elements: `c` for `a/b/c` and `a/b`. Empty for the prefix itself, undefined if
- * the path is not below the prefix.
+ * Returns the part of a path below a prefix, for example `c` for `a/b/c` and `a/b`. Compares whole path elements.
+ * Returns an empty string if the path equals the prefix, and undefined if the path is not below the prefix.
  */
 export function below(path: string, prefix: string): string | undefined {
   if (prefix === '') return path;

@@ -1,8 +1,8 @@
 import { isLetter } from './unicode.ts';
 
 /**
- * Module paths and file paths, by the rules of golang.org/x/mod/module. Each check returns the reason why a path is
- * invalid, or undefined if the path is valid.
+ * Checks module paths and file paths by the rules of golang.org/x/mod/module. Each check returns the reason why a path
+ * is invalid, or undefined if the path is valid.
  */
 
 declare const modulePathBrand: unique symbol;
@@ -10,19 +10,19 @@ declare const modulePathBrand: unique symbol;
 /** A module path that has passed `checkModulePath`. */
 export type ModulePath = string & { readonly [modulePathBrand]: true };
 
-/** The two parts of a module path: `prefix + major` is the path; `major` is empty, `/vN` or, for gopkg.in, `.vN`. */
+/** The two parts of a module path, which equals `prefix + major`. `major` is empty, `/vN` or, for gopkg.in, `.vN`. */
 export interface SplitPath {
   readonly prefix: string;
   readonly major: string;
 }
 
-/** Parses a module path from outside. Returns the path, or the reason why it is not a module path. */
+/** Parses an untrusted module path. Returns the path, or the reason why the text is not a module path. */
 export function parseModulePath(text: string): ModulePath | { reason: string } {
   const reason = checkModulePath(text);
   return reason === undefined ? (text as ModulePath) : { reason };
 }
 
-/** Why the text is not a module path (module.CheckPath); undefined if it is one. */
+/** Returns why the text is not a module path, or undefined if it is a module path (module.CheckPath). */
 export function checkModulePath(path: string): string | undefined {
   const reason = checkPath(path, 'module');
   if (reason !== undefined) return reason;
@@ -34,14 +34,17 @@ export function checkModulePath(path: string): string | undefined {
   return undefined;
 }
 
-/** Why the text cannot be the path of a file in a module zip (module.CheckFilePath); undefined if it can. */
+/**
+ * Returns why the path is not allowed for a file in a module zip, or undefined if it is allowed (module.CheckFilePath).
+ */
 export function checkFilePath(path: string): string | undefined {
   return checkPath(path, 'file');
 }
 
 /**
- * Splits off the major version suffix (module.SplitPathVersion). Undefined if the last element looks like a version but is
- * not a legal suffix: `/v1`, `/v02`, `/v1.2`.
+ * Splits a module path into its prefix and its major version suffix (module.SplitPathVersion). Returns undefined if the
+ * last element looks like a version but is not a valid suffix (`/v1`, `/v02`, `/v1.2`), or if a gopkg.in path has no
+ * suffix.
  */
 export function splitPathVersion(path: string): SplitPath | undefined {
   if (path.startsWith('gopkg.in/')) {
@@ -54,23 +57,31 @@ export function splitPathVersion(path: string): SplitPath | undefined {
   return /^\/v[1-9][0-9]*$/.test(major) && major !== '/v1' ? { prefix, major } : undefined;
 }
 
-/** Escapes a module path for the proxy protocol and the store: upper case `X` becomes `!x`. */
+/** Escapes a module path for the proxy protocol and the store. An upper-case `X` becomes `!x`. */
 export function escapePath(path: ModulePath): string {
   return escapeUpperCase(path);
 }
 
-/** Unescapes a module path from a URL, after percent-decoding. Returns the reason if the text is not an escaped module path. */
+/**
+ * Unescapes a module path from a URL after percent-decoding. Returns the reason if the text is not an escaped module
+ * path.
+ */
 export function unescapePath(escaped: string): ModulePath | { reason: string } {
   const path = unescapeUpperCase(escaped);
-  return path === undefined ? { reason: 'invalid escaping: upper case letters are written !x' } : parseModulePath(path);
+  return path === undefined
+    ? { reason: 'invalid escaping: an upper-case X must be written as !x' }
+    : parseModulePath(path);
 }
 
-/** Turns `X` into `!x`, as module.EscapePath and EscapeVersion do. */
+/** Replaces each upper-case `X` by `!x`, as module.EscapePath and module.EscapeVersion do. */
 export function escapeUpperCase(text: string): string {
   return text.replace(/[A-Z]/g, (char) => `!${char.toLowerCase()}`);
 }
 
-/** The inverse of `escapeUpperCase`. Undefined, as in Go, for upper case, for a `!` without a letter, and outside ASCII. */
+/**
+ * Reverses `escapeUpperCase`. As in Go, returns undefined if the text has an upper-case letter, a character outside
+ * ASCII, or a `!` without a lower-case letter after it.
+ */
 export function unescapeUpperCase(escaped: string): string | undefined {
   if (/[A-Z]|\P{ASCII}|!(?![a-z])/u.test(escaped)) return undefined;
   return escaped.replace(/!([a-z])/g, (_, char: string) => char.toUpperCase());
@@ -89,7 +100,7 @@ function checkPath(path: string, kind: 'module' | 'file'): string | undefined {
   return undefined;
 }
 
-/** Why a path element is illegal (checkElem in x/mod/module); undefined if it is legal. */
+/** Returns why a path element is invalid, or undefined if it is valid (checkElem in x/mod/module). */
 export function checkElement(element: string, kind: 'module' | 'file'): string | undefined {
   if (element === '') return 'empty path element';
   if (/^\.+$/.test(element)) return `invalid path element ${JSON.stringify(element)}`;

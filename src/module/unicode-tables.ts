@@ -1,6 +1,6 @@
 // Generated from Go's unicode package, Unicode 15.0.0, by test/module/unicode/tables.go. Do not edit.
 
-/** unicode.IsLetter outside ASCII: the lengths of alternating gaps and runs, in base 36. The first gap starts at code point 0. */
+/** unicode.IsLetter outside ASCII: the lengths of alternating gaps and runs, in base 36, from code point 0. */
 export const LETTERS =
   '4q 1 a 1 4 1 5 n 1 v 1 cq 4 c e 5 7 1 1 1 3l 5 1 2 2 4 1 1 6 1 1 3 1 1 1 k 1 2b 1 3v 8 4m 1 12 2 1 6 15 ' +
   '1z r 4 4 19 17 z 2 1 2r 1 1 f 2 7 2 a 3 2 1 g 1 1 u t 2h b 1 o x 9 2 4 1 5 m 4 1 9 1 3 1 n p 7 b 5 o 1 6 ' +

@@ -1,25 +1,28 @@
 import { FOLDS, LETTERS, PRINTABLE } from './unicode-tables.ts';
 
 /**
- * The character classes and the case folding of Go's `unicode` package. JavaScript's (`\p{L}`, `toLowerCase`) follow the
- * Unicode version of Node, which is newer than Go's, and lower-casing differs from simple folding (the Kelvin sign, the
- * dotless i). A checksum must depend on neither.
+ * Implements the character classes and the case folding of Go's `unicode` package. JavaScript's `\p{L}` and
+ * `toLowerCase` follow the Unicode version of Node, which is newer than Go's. Lower-casing also differs from simple
+ * folding, for example for the Kelvin sign and the dotless i. A checksum must not depend on these differences.
  */
 
-/** unicode.IsLetter for one character outside ASCII. */
+/** Whether a character outside ASCII is a letter (unicode.IsLetter). */
 export function isLetter(char: string): boolean {
   return inRanges(letters, char.codePointAt(0) ?? 0);
 }
 
-/** unicode.IsPrint for one character; in ASCII, these are space to tilde. */
+/** Whether a character is printable (unicode.IsPrint). The printable ASCII characters are space to tilde. */
 export function isPrint(char: string): boolean {
   const code = char.codePointAt(0) ?? 0;
   return code < 0x80 ? code >= 0x20 && code < 0x7f : inRanges(printable, code);
 }
 
-/** Folds the case of a text (simple folding). Two names have the same result exactly if Go considers them equal. */
+/**
+ * Folds the case of a text (simple folding). Two names have the same result if and only if they are equal in Go's
+ * case-insensitive comparison.
+ */
 export function foldCase(text: string): string {
-  // Nearly all names are ASCII, in which only A-Z have to be folded.
+  // Nearly all names are in ASCII, where only A-Z have to be folded.
   if (/^\p{ASCII}*$/u.test(text)) return text.toLowerCase();
   return Array.from(text, (char) => {
     const code = char.codePointAt(0) ?? 0;
@@ -27,7 +30,10 @@ export function foldCase(text: string): string {
   }).join('');
 }
 
-/** Decodes a table of alternating gap and run lengths. The result has the first code point of each run and of each gap after it. */
+/**
+ * Decodes a table of alternating gap and run lengths. The result contains the first code point of each run, followed by
+ * the first code point after this run.
+ */
 function decodeRanges(table: string): Uint32Array {
   let code = 0;
   return Uint32Array.from(table.split(' '), (length) => (code += Number.parseInt(length, 36)));
@@ -44,7 +50,10 @@ function inRanges(boundaries: Uint32Array, code: number): boolean {
   return low % 2 === 1;
 }
 
-/** Decodes runs of `gap,step,count,delta`: `count` code points, `step` apart, each of which folds to itself plus `delta`. */
+/**
+ * Decodes a table of runs, each written as `gap,step,count,delta`. `gap` is the distance from the start of the previous
+ * run. A run has `count` code points at intervals of `step`. Each of them folds to itself plus `delta`.
+ */
 function decodeFolds(table: string): Map<number, number> {
   const map = new Map<number, number>();
   let start = 0;

@@ -1,6 +1,9 @@
 import { checkElement, escapeUpperCase, splitPathVersion, unescapeUpperCase, type ModulePath } from './path.ts';
 
-/** Semantic versions by the rules of Go (golang.org/x/mod/semver and module): they begin with `v` and may end in `+incompatible`. */
+/**
+ * Parses and compares semantic versions by the rules of Go (golang.org/x/mod/semver and module). These versions begin
+ * with `v`, and may end in `+incompatible`.
+ */
 
 declare const versionBrand: unique symbol;
 
@@ -22,19 +25,21 @@ const SEMVER = new RegExp(
   `^v(${NUMBER})(?:\\.(${NUMBER})(?:\\.(${NUMBER})(-[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?(\\+[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?)?)?$`,
 );
 
-/** Parses a version from outside. Only the canonical form is accepted: `v1.2` and `v1.2.3+meta` give undefined. */
+/**
+ * Parses an untrusted version. Accepts only the canonical form: the result is undefined for `v1.2` and `v1.2.3+meta`.
+ */
 export function parseVersion(text: string): Version | undefined {
   return text !== '' && canonicalVersion(text) === text ? (text as Version) : undefined;
 }
 
-/** Whether the text is a semantic version in Go's sense, `v1` and `v1.2` included (semver.IsValid). */
+/** Whether the text is a semantic version as Go defines it, including `v1` and `v1.2` (semver.IsValid). */
 export function isSemver(text: string): boolean {
   return parseSemver(text) !== undefined;
 }
 
 /**
- * The canonical form of a version (module.CanonicalVersion): three numbers, and no build metadata except `+incompatible`.
- * Empty if the text is not a version.
+ * Returns the canonical form of a version (module.CanonicalVersion): three numbers, and no build metadata except
+ * `+incompatible`. Returns an empty string if the text is not a version.
  */
 export function canonicalVersion(text: string): string {
   const parsed = parseSemver(text);
@@ -43,18 +48,21 @@ export function canonicalVersion(text: string): string {
   return `v${parsed.major}.${parsed.minor}.${parsed.patch}${parsed.prerelease}${suffix}`;
 }
 
-/** The major version: `v2` for `v2.3.4`; empty if the text is not a version. */
+/** Returns the major version, for example `v2` for `v2.3.4`, or an empty string if the text is not a version. */
 export function majorOf(version: string): string {
   const parsed = parseSemver(version);
   return parsed ? `v${parsed.major}` : '';
 }
 
-/** The pre-release part: `-rc.1` for `v1.0.0-rc.1`; empty for a release. */
+/** Returns the pre-release part, for example `-rc.1` for `v1.0.0-rc.1`, or an empty string for a release. */
 export function prereleaseOf(version: string): string {
   return parseSemver(version)?.prerelease ?? '';
 }
 
-/** Compares two versions by precedence (semver.Compare): negative, zero or positive. Build metadata is ignored. */
+/**
+ * Compares two versions by precedence, without build metadata (semver.Compare). Returns a negative number, zero, or a
+ * positive number.
+ */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [parseSemver(a), parseSemver(b)];
   if (!left || !right) return left ? 1 : right ? -1 : 0;
@@ -71,24 +79,26 @@ export function isPseudoVersion(version: string): boolean {
   return PSEUDO_VERSION.test(version) && parseSemver(version) !== undefined;
 }
 
-/** Whether a version fits the major version suffix of a path: empty, `/vN` or `.vN` (module.CheckPathMajor). */
+/**
+ * Whether a version matches the major version suffix of a path (module.CheckPathMajor). `pathMajor` is empty, `/vN` or
+ * `.vN`.
+ */
 export function matchesMajor(version: string, pathMajor: string): boolean {
   const suffix = pathMajor.replace(/-unstable$/, '');
-  // Old go commands made v0.0.0 pseudo-versions for gopkg.in's .v1; those are still valid.
+  // Old go commands created v0.0.0 pseudo-versions for gopkg.in paths that end in .v1. These versions are still valid.
   if (version.startsWith('v0.0.0-') && suffix === '.v1') return true;
   const major = majorOf(version);
   if (suffix === '') return major === 'v0' || major === 'v1' || version.endsWith('+incompatible');
   return major === suffix.slice(1);
 }
 
-/** Why the path and the version do not match as module@version (module.Check); undefined if they match. */
+/** Returns why the path and the version do not match, or undefined if they match (module.Check). */
 export function checkModuleVersion(path: ModulePath, version: Version): string | undefined {
   const major = splitPathVersion(path)?.major ?? '';
   if (matchesMajor(version, major)) return undefined;
   return `version ${version} should be ${major === '' ? 'v0 or v1' : major.slice(1)}, not ${majorOf(version)}`;
 }
 
-/** The version without `+incompatible`. */
 export function withoutIncompatible(version: string): string {
   return version.replace(/\+incompatible$/, '');
 }
@@ -99,8 +109,8 @@ export function escapeVersion(version: Version): string {
 }
 
 /**
- * Unescapes a version or the name of a revision (`main`, `v1`, a commit) from a URL, after percent-decoding
- * (module.UnescapeVersion). Undefined if the text is not such a name.
+ * Unescapes a version or revision name (`main`, `v1`, a commit id) from a URL after percent-decoding
+ * (module.UnescapeVersion). Returns undefined if the text is not such a name.
  */
 export function unescapeVersion(escaped: string): string | undefined {
   const version = unescapeUpperCase(escaped);

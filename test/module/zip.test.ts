@@ -235,12 +235,14 @@ test('the zip writer accepts a module of 500 MiB, and refuses a larger module by
   const zip = new ModuleZip(path, version);
   zip.output.resume();
   await expect(zip.add({ ...nothing, path: 'big', size: 500 * 2 ** 20 })).rejects.toThrow('has 0 bytes instead of');
-  await expect(zip.add({ ...nothing, path: 'small', size: 1 })).rejects.toThrow('module source tree too large');
+  await expect(zip.add({ ...nothing, path: 'small', size: 1 })).rejects.toThrow(
+    'the files of the module are too large',
+  );
 });
 
 test('checkZipSize accepts a zip of 500 MiB, and refuses a larger zip', () => {
   expect(() => checkZipSize(500 * 2 ** 20)).not.toThrow();
-  expect(() => checkZipSize(500 * 2 ** 20 + 1)).toThrow('module zip too large');
+  expect(() => checkZipSize(500 * 2 ** 20 + 1)).toThrow('the module zip is too large');
 });
 
 test.each(['', 'module a.b/c\n', 'module a.b/c\r\n\r\ngo 1.24'])(

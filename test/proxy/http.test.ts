@@ -93,7 +93,7 @@ describe('the proxy over HTTP', () => {
     ]);
     expect(await get(`${proxy.url}/gitlab.example/Team/@v/list`)).toMatchObject({
       status: 404,
-      text: expect.stringContaining('upper case letters are written !x'),
+      text: expect.stringContaining('an upper-case X must be written as !x'),
     });
     expect(await get(`${proxy.url}/favicon.ico`)).toMatchObject({ status: 404 });
   });

@@ -3,26 +3,26 @@ import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRaw, deflateRawSync } from 'node:zlib';
 
-/** The sizes and the checksum of one file. They grow while the file is deflated. */
+/** The sizes and the checksum of one file, which are updated while the file is deflated. */
 export interface Deflation {
-  /** Bytes before compression. */
+  /** The number of bytes before compression. */
   size: number;
-  /** CRC-32 of these bytes. */
+  /** The CRC-32 of the bytes before compression. */
   crc32: number;
-  /** Bytes after compression. */
+  /** The number of bytes after compression. */
   compressedSize: number;
 }
 
 /**
- * Files of up to this many bytes are deflated synchronously. This takes a millisecond or two. On a busy machine, a
- * round trip to another thread takes longer.
+ * The maximum size of a file that is deflated synchronously, in bytes. Such a file takes one or two milliseconds. On a
+ * busy machine, a round trip to another thread takes longer.
  */
 const MAX_SYNC_BYTES = 64 * 2 ** 10;
-/** Larger files are deflated in blocks of this many bytes. */
+/** The size of the blocks in which larger files are deflated, in bytes. */
 const BLOCK_BYTES = 2 ** 20;
-/** Number of blocks that are deflated at the same time. It bounds the memory. */
+/** The maximum number of blocks that are deflated at the same time. It limits the use of memory. */
 const MAX_PARALLEL_BLOCKS = 4;
-/** How far back deflate looks for repetitions, in bytes (RFC 1951). */
+/** The window size of deflate, in bytes (RFC 1951). */
 const WINDOW_BYTES = 32 * 2 ** 10;
 /** An empty last block. Every deflate stream can end with it. */
 const END = Buffer.from([0x03, 0x00]);
@@ -30,8 +30,8 @@ const END = Buffer.from([0x03, 0x00]);
 const deflateInThread = promisify(deflateRaw);
 
 /**
- * Deflates a buffer or a stream of `size` bytes, and counts in `deflation`. The size alone decides how the bytes are
- * compressed, so equal bytes give equal output, from a buffer or in chunks of any size.
+ * Deflates a buffer or a stream of `size` bytes, and updates `deflation`. Equal bytes always result in equal output,
+ * from a buffer as well as from a stream with chunks of any size.
  */
 export async function* deflate(
   source: Buffer | Readable,
@@ -59,8 +59,9 @@ function deflateSync(bytes: Buffer, level: number, deflation: Deflation): Buffer
 }
 
 /**
- * Deflates several blocks at a time, each in a thread. A flushed block ends at a whole byte, so the outputs can be joined to
- * one stream. Each block has the end of the previous block as its dictionary, as it would in one stream.
+ * Deflates several blocks at the same time, each in a thread. A flushed block ends at a byte boundary, so the outputs
+ * can be joined into one stream. Each block uses the end of the previous block as its dictionary, as in a single
+ * stream.
  */
 async function* deflateBlocks(source: Buffer | Readable, level: number, deflation: Deflation): AsyncGenerator<Buffer> {
   const outputs: Promise<Buffer>[] = [];
@@ -78,7 +79,7 @@ async function* deflateBlocks(source: Buffer | Readable, level: number, deflatio
 }
 
 /**
- * Joins or splits chunks into blocks of BLOCK_BYTES, so that the output does not depend on the chunks. The last block
+ * Joins and splits chunks into blocks of BLOCK_BYTES, so that the output does not depend on the chunks. The last block
  * may be shorter.
  */
 async function* inBlocks(source: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Buffer> {

@@ -1,10 +1,13 @@
 /**
- * The records of a zip file, by the specification of the format (APPNOTE.TXT). Everything that could differ between two
- * zips of the same files is fixed here. Sizes and offsets have 32 bits, since a module is far smaller. The number of
- * files is not limited: beyond 65,534 files, the zip has the 64-bit records.
+ * Builds the records of a zip file by the specification of the format (APPNOTE.TXT). All fields that could differ
+ * between two zips of the same files have fixed values. Sizes and offsets have 32 bits, which is enough for any module.
+ * The number of files is not limited: a zip with more than 65,534 files has the 64-bit records.
  */
 
-/** An entry whose bytes are written. All sizes are in bytes; `offset` is the position of the local header. */
+/**
+ * An entry whose bytes have been written. All sizes are in bytes. `offset` is the position of the local header in
+ * bytes.
+ */
 export interface WrittenEntry {
   readonly name: string;
   readonly crc32: number;
@@ -13,21 +16,21 @@ export interface WrittenEntry {
   readonly offset: number;
 }
 
-/** Bit 3: the CRC-32 and the sizes follow the data. Bit 11: names are UTF-8. */
+/** Bit 3 means that the CRC-32 and the sizes follow the data. Bit 11 means that names are UTF-8. */
 const FLAGS = 0x0808;
 const DEFLATE = 8;
 const VERSION_NEEDED = 20;
 const VERSION_64 = 45;
-/** Made on Unix, so that readers find a Unix mode. */
+/** Declares Unix as the origin of the zip, so that readers use the Unix mode of each file. */
 const MADE_BY = (3 << 8) | VERSION_64;
-/** Midnight of 1980-01-01, the earliest time in a zip. */
+/** Midnight on 1980-01-01, the earliest time that a zip can contain. */
 const TIME = 0;
 const DATE = 0x21;
 const REGULAR_FILE = (0o100644 << 16) >>> 0;
-/** The value of a 16-bit field whose real value is in the 64-bit record. */
+/** The value of a 16-bit field if the real value is in the 64-bit record. */
 const ELSEWHERE_16 = 0xffff;
 
-/** The record before the data of a file. */
+/** Returns the record before the data of a file. */
 export function localHeader(name: string): Buffer {
   const encoded = Buffer.from(name);
   const record = Buffer.alloc(30);
@@ -41,7 +44,7 @@ export function localHeader(name: string): Buffer {
   return Buffer.concat([record, encoded]);
 }
 
-/** The record after the data of a file. */
+/** Returns the record after the data of a file. */
 export function dataDescriptor({ crc32, compressedSize, size }: Omit<WrittenEntry, 'name' | 'offset'>): Buffer {
   const record = Buffer.alloc(16);
   record.writeUInt32LE(0x08074b50, 0);
@@ -51,7 +54,7 @@ export function dataDescriptor({ crc32, compressedSize, size }: Omit<WrittenEntr
   return record;
 }
 
-/** The directory at the end of a zip. `offset` is its position in bytes. */
+/** Returns the central directory and its end records. `offset` is the position of the directory in bytes. */
 export function centralDirectory(entries: readonly WrittenEntry[], offset: number): Buffer {
   const directory = Buffer.concat(entries.map(directoryEntry));
   return Buffer.concat([directory, endOfDirectory(entries.length, directory.length, offset)]);
@@ -87,11 +90,11 @@ function endOfDirectory(count: number, size: number, offset: number): Buffer {
   return needs64 ? Buffer.concat([endOfDirectory64(count, size, offset), record]) : record;
 }
 
-/** The 64-bit end record, followed by its locator. */
+/** Returns the 64-bit end record, followed by its locator. */
 function endOfDirectory64(count: number, size: number, offset: number): Buffer {
   const record = Buffer.alloc(56 + 20);
   record.writeUInt32LE(0x06064b50, 0);
-  // Size of the record, without its first 12 bytes.
+  // The size of the record without its first 12 bytes.
   record.writeBigUInt64LE(44n, 4);
   record.writeUInt16LE(MADE_BY, 12);
   record.writeUInt16LE(VERSION_64, 14);
@@ -101,7 +104,7 @@ function endOfDirectory64(count: number, size: number, offset: number): Buffer {
   record.writeBigUInt64LE(BigInt(offset), 48);
   record.writeUInt32LE(0x07064b50, 56);
   record.writeBigUInt64LE(BigInt(offset + size), 64);
-  // Number of disks.
+  // The number of disks.
   record.writeUInt32LE(1, 72);
   return record;
 }

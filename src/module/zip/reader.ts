@@ -12,18 +12,21 @@ export interface ReadZip {
   readonly h1: H1;
   /** The h1 of the root go.mod, if the zip has one. */
   readonly goModH1: H1 | undefined;
-  /** Why the go command would refuse the zip, although every entry can be read; undefined if it would accept the zip. */
+  /**
+   * The reason why the go command would refuse a zip whose entries can all be read; undefined if it would accept the
+   * zip.
+   */
   readonly fault: string | undefined;
 }
 
-/** The file is not a zip, or it is damaged. The message names the damage. */
+/** The file is not a zip, or the zip is damaged. The message describes the damage. */
 export class DamagedZip extends Error {
   override readonly name = 'DamagedZip';
 }
 
 /**
- * Reads a whole module zip from disk and checks what the go command checks: the directory, every CRC-32, every name.
- * Throws DamagedZip if the zip cannot be read.
+ * Reads a whole module zip from disk, and checks what the go command checks: the directory, every CRC-32, and every
+ * name. Throws DamagedZip if the zip cannot be read.
  */
 export async function readModuleZip(path: string, module: ModulePath, version: Version): Promise<ReadZip> {
   return await readZip(path, async (zip, file) => {
@@ -45,8 +48,8 @@ export async function readModuleZip(path: string, module: ModulePath, version: V
 }
 
 /**
- * The h1 of a zip on disk (dirhash.HashZip). It compares neither names nor CRC-32 values, so a changed byte in an entry
- * that can still be inflated gives another h1. Throws DamagedZip if the zip cannot be read.
+ * Computes the h1 of a zip on disk (dirhash.HashZip). Does not check names or CRC-32 values. If a byte of an entry has
+ * changed and the entry can still be inflated, the result is another h1. Throws DamagedZip if the zip cannot be read.
  */
 export async function hashZip(path: string): Promise<H1> {
   return await readZip(path, async (zip) => {
@@ -57,8 +60,8 @@ export async function hashZip(path: string): Promise<H1> {
 }
 
 /**
- * Opens a zip, passes it to `read`, and closes it. If the file cannot be opened, passes that error on. Any other error
- * becomes DamagedZip.
+ * Opens a zip, passes it to `read`, and closes it. If the file cannot be opened, rejects with the error of the file
+ * system. Any other error becomes the cause of a DamagedZip.
  */
 async function readZip<T>(path: string, read: (zip: ZipFile, file: FileHandle) => Promise<T>): Promise<T> {
   const file = await open(path);
@@ -97,18 +100,17 @@ async function* hashedEntries(zip: ZipFile): AsyncGenerator<HashedEntry> {
 }
 
 /**
- * Throws if a CRC-32 is wrong: the one in the directory, or the one after the entry's bytes. The go command compares
- * both.
+ * Throws if the CRC-32 in the directory or the CRC-32 after the data of the entry is wrong. The go command checks both.
  */
 async function assertChecksum(zip: ZipFile, file: FileHandle, entry: Entry, crc: number): Promise<void> {
   const inDescriptor = await descriptorCrc(zip, file, entry);
   if (crc !== entry.crc32 || (inDescriptor !== undefined && inDescriptor !== crc))
-    throw new Error(`the checksum of ${JSON.stringify(entry.fileName)} within it is wrong`);
+    throw new Error(`the CRC-32 of the entry ${JSON.stringify(entry.fileName)} is wrong`);
 }
 
 /**
- * The CRC-32 in the data descriptor of an entry; undefined for an entry without a descriptor. The signature of a
- * descriptor is optional (readDataDescriptor in archive/zip).
+ * Returns the CRC-32 in the data descriptor of an entry, or undefined if the entry has no descriptor. The signature of
+ * a descriptor is optional (readDataDescriptor in archive/zip).
  */
 async function descriptorCrc(zip: ZipFile, file: FileHandle, entry: Entry): Promise<number | undefined> {
   if ((entry.generalPurposeBitFlag & HAS_DESCRIPTOR) === 0) return undefined;
@@ -119,8 +121,8 @@ async function descriptorCrc(zip: ZipFile, file: FileHandle, entry: Entry): Prom
 }
 
 /**
- * Throws unless the directory fills the space between the offset in the end record and that record, as in every zip
- * that ModuleZip writes. The go command relies on it (readDirectoryEnd in archive/zip).
+ * Throws unless the directory starts at the offset in the end record and ends right before the end records. The go
+ * command relies on this (readDirectoryEnd in archive/zip), and every zip that ModuleZip writes has this layout.
  */
 async function assertDirectory(file: FileHandle): Promise<void> {
   const { size } = await file.stat();
@@ -129,27 +131,30 @@ async function assertDirectory(file: FileHandle): Promise<void> {
   const has64 = end.readUInt16LE(10) === 0xffff;
   const directoryEnd = size - END_BYTES - (has64 ? END_64_BYTES : 0);
   if (end.readUInt32LE(0) !== END_SIGNATURE || end.readUInt32LE(12) + end.readUInt32LE(16) !== directoryEnd) {
-    throw new Error('its directory is not where its end record says');
+    throw new Error('the central directory is not at the position that the end record contains');
   }
 }
 
-/** Why the go command refuses a zip with an entry of this name; `previous` are the names of the entries before it. */
+/**
+ * Returns why the go command refuses a zip with an entry of this name, or undefined if it accepts the entry. `previous`
+ * contains the names of the entries before it.
+ */
 function faultOf(name: string, prefix: string, previous: ReadonlySet<string>): string | undefined {
   const quoted = JSON.stringify(name);
-  if (!name.startsWith(prefix)) return `it has ${quoted}, which is not below ${prefix}`;
-  if (previous.has(name)) return `it has ${quoted} twice`;
+  if (!name.startsWith(prefix)) return `its entry ${quoted} is not below ${prefix}`;
+  if (previous.has(name)) return `it contains the entry ${quoted} twice`;
   const path = name.slice(prefix.length);
   const reason = checkFilePath(path);
-  if (reason !== undefined) return `it has ${quoted}: ${reason}`;
+  if (reason !== undefined) return `the name of its entry ${quoted} is invalid: ${reason}`;
   const base = path.slice(path.lastIndexOf('/') + 1);
   return base.toLowerCase() === 'go.mod' && path !== 'go.mod'
-    ? `it has ${quoted}: the only go.mod allowed is the one at the root of the module`
+    ? `it contains ${quoted}, but the only go.mod allowed is the one at the root of the module`
     : undefined;
 }
 
 const END_SIGNATURE = 0x06054b50;
 const END_BYTES = 22;
-/** Size of the 64-bit end record and of its locator. */
+/** The size of the 64-bit end record and its locator, in bytes. */
 const END_64_BYTES = 56 + 20;
 const HAS_DESCRIPTOR = 0x8;
 const DESCRIPTOR_SIGNATURE = 0x08074b50;

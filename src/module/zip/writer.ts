@@ -6,29 +6,37 @@ import type { ModulePath } from '../path.ts';
 import type { Version } from '../version.ts';
 import { centralDirectory, dataDescriptor, localHeader, type WrittenEntry } from './format.ts';
 
-/** MaxZipFile of golang.org/x/mod/zip, in bytes: the limit for the sum of all files, and for the zip. */
+/**
+ * The maximum size of all files together, and the maximum size of the zip, in bytes (MaxZipFile of
+ * golang.org/x/mod/zip).
+ */
 export const MAX_ZIP = 500 * 2 ** 20;
-/** MaxGoMod of golang.org/x/mod/zip, in bytes. */
+/** The maximum size of the go.mod, in bytes (MaxGoMod of golang.org/x/mod/zip). */
 export const MAX_GOMOD = 16 * 2 ** 20;
-/** MaxLICENSE of golang.org/x/mod/zip, in bytes. */
+/** The maximum size of the LICENSE, in bytes (MaxLICENSE of golang.org/x/mod/zip). */
 export const MAX_LICENSE = 16 * 2 ** 20;
 
-/** A file for a module zip. `path` is relative to the module's directory, `size` is in bytes. */
+/** A file for a module zip. `path` is relative to the module's directory. `size` is in bytes. */
 export interface ZipEntry {
   readonly path: string;
   readonly size: number;
-  /** Hex SHA-256 of the bytes. */
+  /** The hexadecimal SHA-256 of the bytes. */
   readonly sha256: string;
-  /** The bytes, or a function that opens them. It is called once, when the bytes are needed. */
+  /**
+   * The bytes, or a function that opens a stream of the bytes. The function is called once, when the bytes are needed.
+   */
   readonly content: Buffer | (() => Readable);
 }
 
-/** The smallest write to `output`, in bytes: thousands of smaller writes would take longer than the compression. */
+/**
+ * The minimum size of a write to `output` before the end, in bytes. Thousands of smaller writes would take longer than
+ * the compression.
+ */
 const MIN_WRITE_BYTES = 64 * 2 ** 10;
 
 /**
- * Writes a module zip. `output` has to be read while `add` is called. Equal entries in equal order give equal bytes: time
- * and mode are fixed, since no checksum depends on them.
+ * Writes a module zip. The caller must read `output` while it calls `add`. The same entries in the same order result in
+ * the same bytes. Time and mode are fixed, because no checksum depends on them.
  */
 export class ModuleZip {
   readonly output: Readable;
@@ -37,26 +45,27 @@ export class ModuleZip {
   readonly #level: number;
   readonly #hashes: FileDigest[] = [];
   readonly #entries: WrittenEntry[] = [];
-  /** Bytes of the zip that are not yet written to `output`, and their number. */
+  /** The bytes of the zip that are not yet written to `output`. `#pendingBytes` is their number. */
   readonly #pending: Buffer[] = [];
   #pendingBytes = 0;
-  /** Sum of the sizes of all files, in bytes. */
+  /** The total size of all files, in bytes. */
   #total = 0;
-  /** Bytes of the zip so far, pending ones included. */
+  /** The size of the zip so far, in bytes. It includes pending bytes. */
   #written = 0;
 
-  /** `level` is the level of deflate, 1 to 9. */
+  /** `level` is the compression level of deflate, from 1 to 9. */
   constructor(path: ModulePath, version: Version, level = 5) {
     this.#prefix = `${path}@${version}/`;
     this.#level = level;
     this.output = this.#output;
-    // The next write reports the error.
+    // Without a listener, an error would end the process. The next write reports the error.
     this.#output.on('error', () => undefined);
   }
 
   /**
-   * Adds a file. Resolves once its bytes are written or pending; the next call has to wait until then, which keeps the
-   * memory bounded. Rejects with Refuse if a limit is exceeded, and with the error of a failed read or write.
+   * Adds a file. Resolves when its bytes are written or pending. The caller must wait for this before the next call,
+   * which limits the use of memory. Rejects with Refuse if a size limit is exceeded, and with the error of a failed
+   * read or write.
    */
   async add(entry: ZipEntry): Promise<void> {
     this.#checkSize(entry);
@@ -73,7 +82,7 @@ export class ModuleZip {
     this.#hashes.push({ name, sha256 });
   }
 
-  /** Ends the zip, and with it `output`. Returns the h1. */
+  /** Writes the end of the zip, ends `output`, and returns the h1. */
   finish(): H1 {
     this.#output.write(this.#takePending());
     this.#output.end(centralDirectory(this.#entries, this.#written));
@@ -97,15 +106,17 @@ export class ModuleZip {
 
   #checkSize({ path, size }: ZipEntry): void {
     this.#total += size;
-    if (this.#total > MAX_ZIP) throw new Refuse(`module source tree too large: the limit is ${MAX_ZIP} bytes`);
+    if (this.#total > MAX_ZIP)
+      throw new Refuse(`the files of the module are too large: the limit is ${MAX_ZIP} bytes in total`);
     const limit = path === 'go.mod' ? MAX_GOMOD : path === 'LICENSE' ? MAX_LICENSE : MAX_ZIP;
-    if (size > limit) throw new Refuse(`${path} is too large: ${size} bytes, the limit is ${limit}`);
+    if (size > limit) throw new Refuse(`${path} is too large: it has ${size} bytes, and the limit is ${limit}`);
   }
 }
 
-/** Throws Refuse if a zip is larger than the go command accepts. */
+/** Throws Refuse if a zip is larger than the go command accepts. `bytes` is the size of the zip. */
 export function checkZipSize(bytes: number): void {
-  if (bytes > MAX_ZIP) throw new Refuse(`module zip too large: ${bytes} bytes, the limit is ${MAX_ZIP}`);
+  if (bytes > MAX_ZIP)
+    throw new Refuse(`the module zip is too large: it has ${bytes} bytes, and the limit is ${MAX_ZIP}`);
 }
 
 /** Resolves when the stream accepts more bytes; rejects once it is closed. */
@@ -113,7 +124,7 @@ function writable(output: PassThrough): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (): void => {
       output.off('drain', settle).off('close', settle);
-      if (output.destroyed) reject(output.errored ?? new Error('the zip was closed before its end'));
+      if (output.destroyed) reject(output.errored ?? new Error('the output of the zip was closed before its end'));
       else resolve();
     };
     if (output.destroyed) settle();

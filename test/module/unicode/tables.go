@@ -85,7 +85,7 @@ func main() {
 		i += best
 	}
 	fmt.Printf("// Generated from Go's unicode package, Unicode %s, by test/module/unicode/tables.go. Do not edit.\n\n", unicode.Version)
-	fmt.Printf("/** unicode.IsLetter outside ASCII: the lengths of alternating gaps and runs, in base 36. The first gap starts at code point 0. */\nexport const LETTERS =\n%s;\n\n", wrap(enc(unicode.IsLetter)))
+	fmt.Printf("/** unicode.IsLetter outside ASCII: the lengths of alternating gaps and runs, in base 36, from code point 0. */\nexport const LETTERS =\n%s;\n\n", wrap(enc(unicode.IsLetter)))
 	fmt.Printf("/** unicode.IsPrint outside ASCII, in the format of LETTERS. */\nexport const PRINTABLE =\n%s;\n\n", wrap(enc(unicode.IsPrint)))
 	fmt.Printf("/** Simple folding: runs of `gap,step,count,delta` in base 36. */\nexport const FOLDS =\n%s;\n", wrap(strings.Join(runs, " ")))
 }
