@@ -1,27 +1,30 @@
 /**
- * The three ways in which publishing a tag can fail. The type decides whether the queue retries the job, which outcome is
- * recorded, and how the failure is logged. Any other error is a bug. The queue retries it like an outage, so that no tag is
- * lost.
+ * The three ways in which publishing a tag can fail. The class of the error decides whether the queue retries the job,
+ * which outcome is recorded, and how the failure is logged. Any other error is a bug. The queue retries the job in this
+ * case too, so that no tag is lost.
  */
 
 /**
- * There is nothing to publish: the tag is not a version, or there is no Go module. Final until the tag changes. It is
- * recorded, but nobody has to act.
+ * There is nothing to publish: the tag is not a version, or there is no Go module in its directory. The outcome is
+ * recorded, and is final until the tag moves. Nobody has to act.
  */
 export class Skip extends Error {
   override readonly name = 'Skip';
 }
 
-/** Publishing would be wrong: an illegal module, a moved tag. Final: a person has to act on the reason. */
+/**
+ * Publishing would be wrong, for example because the module is invalid or the tag was moved. The outcome is final, and
+ * a person has to act.
+ */
 export class Refuse extends Error {
   override readonly name = 'Refuse';
 }
 
 /**
- * A failure that should pass: an outage, a rate limit, a truncated archive.
+ * A temporary failure, for example an outage, a rate limit, or a truncated archive.
  *
- * `afterMs` is the shortest wait before the next attempt, in milliseconds, if the server gave one. Without it, the queue's
- * own backoff decides.
+ * `afterMs` is the minimum wait before the next attempt, in milliseconds, if the server specified one. Without it, the
+ * backoff of the queue applies.
  */
 export class Retry extends Error {
   override readonly name = 'Retry';
@@ -34,14 +37,17 @@ export class Retry extends Error {
 }
 
 /**
- * Returns the error to throw after a read broke off: a Refuse or a Retry stays, because it says what happens next. Any other
- * error becomes the cause of a Retry with this message.
+ * Returns the error to throw after a read has failed. Returns a Refuse or a Retry unchanged, because its class already
+ * decides what happens next. Any other error becomes the cause of a new Retry with this message.
  */
 export function asRetry(error: unknown, message: string): Refuse | Retry {
   return error instanceof Refuse || error instanceof Retry ? error : new Retry(message, { cause: error });
 }
 
-/** Returns the message of any thrown value, followed by the messages of its causes: fetch reports the real reason as a cause. */
+/**
+ * Returns the message of any thrown value, followed by the messages of its causes. For example, fetch reports the
+ * actual reason as a cause.
+ */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause === undefined ? error.message : `${error.message}: ${messageOf(error.cause)}`;

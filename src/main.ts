@@ -8,7 +8,7 @@ Usage:
   modpress serve [--roles webhook,worker,proxy]                     run the service
   modpress serve --help                                             list all settings
   modpress backfill [GROUP|PROJECT ...] [--since DATE] [--url URL]   publish every tag that is not published yet
-  modpress verify [MODULE[@VERSION] ...] [--from-gitlab] [--json]   recompute the checksums in the store
+  modpress verify [MODULE[@VERSION] ...] [--from-gitlab] [--json]   check the stored versions and their checksums
   modpress withdraw MODULE@VERSION --reason TEXT                    take a version out of service
   modpress hooks add|check [GROUP|PROJECT ...] --public-url URL     register webhooks, or check them
   modpress --version
@@ -17,7 +17,7 @@ Usage:
 /** Runs the command line. Resolves to the exit status. */
 async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
-  // Loads only the command that runs, so that help appears immediately.
+  // Only the code of the requested command is loaded, so that the help appears without delay.
   switch (command) {
     case 'serve':
       return (await import('./cli/serve.ts')).serve(rest);
@@ -44,13 +44,13 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-// Node ignores SIGPIPE, which silently ends any other program in `modpress … | head`.
+// Node ignores SIGPIPE. In `modpress … | head`, this signal ends any other program without an error message.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(128 + constants.signals.SIGPIPE);
-  process.stderr.write(`modpress: the output cannot be written: ${error.message}\n`);
+  process.stderr.write(`modpress: cannot write the output: ${error.message}\n`);
   process.exit(1);
 });
-// The reader of the progress and the errors may be gone. The command continues without it.
+// If stderr is closed, the command continues without reporting progress and errors.
 process.stderr.on('error', () => undefined);
 
 process.exitCode = await main(process.argv.slice(2));

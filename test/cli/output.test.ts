@@ -20,7 +20,7 @@ test('modpress fails with one line if its output cannot be written', async () =>
   const [errors] = await Promise.all([text(child.stderr), once(child, 'close')]);
   expect([child.exitCode, errors]).toEqual([
     1,
-    'modpress: the output cannot be written: ENOSPC: no space left on device, write\n',
+    'modpress: cannot write the output: ENOSPC: no space left on device, write\n',
   ]);
 });
 
