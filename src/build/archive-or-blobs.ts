@@ -3,39 +3,51 @@ import { ErrorResponse } from '../gitlab/error-response.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 
 /**
- * The one place that decides whether bytes come from an archive or from single blobs.
+ * Decides whether bytes come from an archive or from single blobs. No other file makes this decision.
  *
- * An archive is one call for all files, but GitLab allows five a minute for a project. A blob is one call for one file, and
- * is kept: a later version needs only the blobs that changed. build-zip.ts and commit-tree.ts carry the decisions out.
+ * An archive takes one call for all files, but GitLab allows only five archives a minute for each project. A blob takes
+ * one call for one file, but it stays in the cache, so that a later version needs only the blobs that changed.
+ * build-zip.ts, from-blobs.ts and commit-tree.ts carry out the decisions.
  */
 
-/** Up to this many missing blobs are fetched one by one: an archive is not worth one of its five permits. */
+/**
+ * Up to this number, missing blobs are fetched one by one. An archive would use up one of the five permits a minute.
+ */
 const FEW_BLOBS = 10;
-/** Fetching more missing blobs than this, at GitLab's usual limit of calls, takes longer than waiting for an archive. */
+/**
+ * If more blobs than this are missing, fetching them at GitLab's usual rate limit takes longer than waiting for an
+ * archive.
+ */
 const MANY_BLOBS = 1000;
-/** GitLab's limit for each project and user (reference: application limits, repository archives). */
+/** GitLab's limit on archives for each project and user (reference: application limits, repository archives). */
 const GITLAB_ARCHIVES_PER_MINUTE = 5;
 /**
- * GitLab counts archives in a window of a minute from the first one. One more second allows for different clocks and slow
- * networks.
+ * The window of the archive limit, in milliseconds. GitLab's window is one minute and begins with the first archive.
+ * One more second allows for clock differences and slow networks.
  */
 const ARCHIVE_WINDOW_MS = 61_000;
 
-/** GitLab's limit for archives, which all processes share. */
+/** GitLab's limit on archives, which all processes share. */
 export interface ArchiveLimit {
   readonly rateLimiter: RateLimiter;
-  /** Archives a minute for each project; GitLab's own limit by default. */
+  /** The number of archives a minute for each project. The default is GitLab's own limit. */
   readonly archivesPerMinute?: number | undefined;
 }
 
-/** GitLab gives no archive of the project for the next `afterMs` milliseconds. The message may be shown to developers. */
+/**
+ * The archive limit of the project is reached for the next `afterMs` milliseconds. The message may be shown to
+ * developers.
+ */
 export class ArchiveLimitReached extends Retry {
   constructor({ archivesPerMinute = GITLAB_ARCHIVES_PER_MINUTE }: ArchiveLimit, afterMs: number) {
     super(`GitLab allows ${archivesPerMinute} archives a minute for a project`, { afterMs });
   }
 }
 
-/** Takes a permit for one archive of a project. Resolves to 0, or to the milliseconds until the next one is free. */
+/**
+ * Reserves a permit for one archive of a project. Resolves to 0 if a permit was free, and otherwise to the time until
+ * the next permit is free, in milliseconds.
+ */
 export async function reserveArchive(
   { rateLimiter, archivesPerMinute = GITLAB_ARCHIVES_PER_MINUTE }: ArchiveLimit,
   projectId: number,
@@ -44,22 +56,22 @@ export async function reserveArchive(
 }
 
 /**
- * The wait in milliseconds if GitLab refused an archive although a permit was left: another program uses the token, or Redis
- * lost the count. Undefined for every other error.
+ * Returns the wait in milliseconds if GitLab refused an archive although a permit was free. This happens if another
+ * program uses the same token, or if Redis lost the count. Returns undefined for every other error.
  */
 export function archiveRefusedMs(error: unknown): number | undefined {
   return error instanceof ErrorResponse && error.status === 429 ? error.afterMs : undefined;
 }
 
-/** How missing blobs get into the cache. */
+/** The source from which missing blobs are loaded into the cache. */
 export type BlobSource =
   | { readonly from: 'single blobs' }
   | { readonly from: 'archive' }
   | { readonly from: 'later archive'; readonly waitMs: number };
 
 /**
- * Decides how the missing blobs, whose number is `missing`, get into the cache. `reserve` takes a permit for an archive
- * (see reserveArchive).
+ * Decides from where missing blobs are loaded into the cache. `missing` is their number. `reserve` reserves a permit
+ * for an archive, as `reserveArchive` does.
  */
 export async function chooseBlobSource(missing: number, reserve: () => Promise<number>): Promise<BlobSource> {
   if (missing <= FEW_BLOBS) return { from: 'single blobs' };
@@ -67,7 +79,7 @@ export async function chooseBlobSource(missing: number, reserve: () => Promise<n
   return waitMs === 0 ? { from: 'archive' } : { from: 'later archive', waitMs };
 }
 
-/** Whether waiting for an archive is quicker than fetching `missing` blobs one by one. */
+/** Whether waiting for an archive takes less time than fetching `missing` blobs one by one. */
 export function isArchiveQuicker(missing: number): boolean {
   return missing > MANY_BLOBS;
 }

@@ -1,37 +1,38 @@
 /**
- * A parsed pattern of .gitattributes (wildmatch.c of git). Without `exact` it may match more names than in git, because the
- * parser does not understand a part of it.
+ * A parsed pattern of .gitattributes (wildmatch.c of git). If `exact` is false, the pattern may match more names than
+ * in git. This is the case if the parser does not support a part of the pattern, or if not every version of git uses
+ * the line.
  */
 export interface Pattern {
   readonly steps: readonly Step[];
-  /** The literal characters at the start and at the end: enough to rule out most names quickly. */
+  /** The literal characters at the start of the pattern. Most names can be ruled out by `prefix` and `suffix` alone. */
   readonly prefix: string;
   readonly suffix: string;
-  /** A pattern without a slash matches the last element of a path. */
+  /** Whether the pattern has no slash, so that it is matched with the last element of a path. */
   readonly forBaseName: boolean;
   readonly exact: boolean;
 }
 
 /**
- * A function accepts one character. `all` and `no slash` accept any number of characters, with or without slashes. `fork`
- * continues both with the next step and after the next two steps.
+ * A step of a pattern. A function accepts one character. `all` accepts any number of characters, and `no slash` accepts
+ * any number of characters except slashes. `fork` continues both with the next step and after the next two steps.
  */
 type Step = ((char: string) => boolean) | 'all' | 'no slash' | 'fork';
 
 /**
- * The tokens, in the order in which git's wildmatch looks for them, with only those sets that mean the same in every
- * version of git.
+ * Matches the next token of a pattern. The alternatives are in the order in which git's wildmatch tests them. Only
+ * those sets are supported that have the same meaning in every version of git.
  */
 const TOKEN =
   /(?<directories>(?<=^|\/)\*\*+(?:\/|$))|(?<stars>\*+)|(?<anyChar>\?)|\\(?<escaped>.)|\[(?<set>[!^]?[-\w.,+=@~ ]+)\]|(?<plain>[^*?\\[])/gsy;
 
-/** A pattern that was not parsed: it may match every name. */
+/** The result for a pattern that cannot be parsed. It may match every name. */
 export const UNREAD_PATTERN: Pattern = { steps: ['all'], prefix: '', suffix: '', forBaseName: false, exact: false };
 
-/** Parses a pattern, given with one character for each byte. `isSure` tells whether every version of git uses the line. */
+/** Parses a pattern. `text` has one character for each byte. `isSure` is true if every version of git uses the line. */
 export function readPattern(text: string, isSure: boolean): Pattern {
   const forBaseName = !text.includes('/');
-  // A final slash matches only directories, which have no bytes to convert.
+  // A pattern with a final slash matches only directories, and a directory has no bytes to convert.
   if (text.endsWith('/')) return { steps: [() => false], prefix: '', suffix: '', forBaseName, exact: true };
   const pattern = text.replace(/^\//, '');
   const steps: Step[] = [];
@@ -73,7 +74,10 @@ function isAscending(set: string): boolean {
   return Array.from(set.replace(/^[!^]/, '').matchAll(/(.)-(.)/g)).every(([, first = '', last = '']) => first <= last);
 }
 
-/** The cost of matching so far: 1 for comparing a pattern's ends, PLACE_WORK for each character and place in the pattern. */
+/**
+ * The cost of matching so far. A comparison of prefix and suffix costs 1. Each character costs PLACE_WORK for each
+ * place in the pattern that is examined.
+ */
 export interface Work {
   work: number;
 }
@@ -81,8 +85,9 @@ export interface Work {
 const PLACE_WORK = 10;
 
 /**
- * Whether a pattern matches a path, or the last element of a path if it is `forBaseName`. It follows all paths through the
- * pattern at once, so the work is at most the length of the pattern times that of the name.
+ * Whether a pattern matches a name, and adds the cost to `spent`. `name` is the last element of a path if the pattern
+ * is `forBaseName`, and otherwise the whole path. All possible places in the pattern are tracked at once, so that the
+ * cost is at most proportional to the length of the pattern times the length of the name.
  */
 export function matches({ steps, prefix, suffix }: Pattern, name: string, spent: Work): boolean {
   spent.work++;
@@ -109,7 +114,9 @@ export function matches({ steps, prefix, suffix }: Pattern, name: string, spent:
   return places.has(steps.length);
 }
 
-/** Returns the given places in the pattern, and the places that can be reached from them without consuming a character. */
+/**
+ * Returns the given places in the pattern, and the places that can be reached from them without consuming a character.
+ */
 function reachable(steps: readonly Step[], places: readonly number[]): ReadonlySet<number> {
   const reached = new Set(places);
   // The loop also visits the places that it adds.

@@ -1,7 +1,7 @@
 import { matches, readPattern, UNREAD_PATTERN, type Pattern, type Work } from './attribute-pattern.ts';
 import { below } from '../module/path-elements.ts';
 
-/** A .gitattributes file: its directory, empty for the root of the repository, and its text. */
+/** A .gitattributes file: its directory, which is empty for the root of the repository, and its text. */
 export interface AttributesFile {
   readonly directory: string;
   readonly text: string;
@@ -9,18 +9,21 @@ export interface AttributesFile {
 
 /** How git converts a file in the archives that the go command creates. */
 export interface Conversion {
-  /** `$Id$` is expanded to contain the blob id. */
+  /** Whether git expands `$Id$` to contain the blob id. */
   readonly ident: boolean;
-  /** Line ends become CRLF; with `auto` only in files that git regards as text and that have no CR yet. */
+  /**
+   * Whether git converts line endings to CRLF. With `auto`, git converts only files that it regards as text and that
+   * contain no CR.
+   */
   readonly crlf: 'never' | 'auto' | 'always';
-  /** Git changes the encoding of the file, or fails to do so. */
+  /** Whether git changes the encoding of the file, or tries to change it and fails. */
   readonly reencoded: boolean;
 }
 
 /**
- * How git converts the file at a path, with these .gitattributes files and with `core.autocrlf=input` and `core.eol=lf`,
- * which the go command sets (convert_attrs in git's convert.c). `unsure` if that depends on a line that this parser does
- * not understand.
+ * Determines how git converts the file at a path with these .gitattributes files (convert_attrs in git's convert.c).
+ * The git settings are `core.autocrlf=input` and `core.eol=lf`, as the go command sets them. Returns `unsure` if the
+ * result depends on a line that this parser does not support.
  */
 export function conversionOf(files: readonly AttributesFile[], path: string): Conversion | 'unsure' {
   const values = attributesOf(files, path);
@@ -30,7 +33,10 @@ export function conversionOf(files: readonly AttributesFile[], path: string): Co
   return { ident: values.get('ident') === true, crlf, reencoded: isReencoded(values.get('working-tree-encoding')) };
 }
 
-/** `attr`, `-attr`, `attr=text`, `!attr`; or unsure, if versions of git differ in whether the line counts. */
+/**
+ * The value of an attribute. `attr` is true, `-attr` is false, `attr=text` is the text, and `!attr` is `unset`. The
+ * value is `unsure` if the parser does not support the line, or if not every version of git uses the line.
+ */
 type Value = boolean | { readonly text: string } | 'unset' | 'unsure';
 type Assignment = readonly [name: string, value: Value];
 
@@ -39,24 +45,24 @@ interface Line {
   readonly assignments: readonly Assignment[];
 }
 
-/** The attributes that change bytes. */
+/** The attributes that change the bytes of a file. */
 const CONVERTING = ['text', 'crlf', 'eol', 'ident', 'working-tree-encoding'] as const;
-/** Not an attribute: it stands for all attributes that an uncertain macro may set. */
+/** A name that is not an attribute. It stands for all attributes that an uncertain macro may set. */
 const MACRO = '[attr]';
-/** `binary`, the only macro that git itself defines. */
+/** The attributes that `binary` sets. Git itself defines no other macro. */
 const BINARY: readonly Assignment[] = [
   ['diff', false],
   ['merge', false],
   ['text', false],
 ];
 /**
- * The parser stops in a .gitattributes file after this much work (see `matches`): about a second, which blocks the event
- * loop.
+ * The maximum cost of matching for one .gitattributes file (see `Work`). This much work blocks the event loop for about
+ * a second.
  */
 const MAX_WORK = 50_000_000;
-/** Newer versions of git ignore a line of this length or more, older versions do not. */
+/** Newer versions of git ignore a line with at least this many bytes. Older versions use the line. */
 const LONG_LINE_BYTES = 2048;
-/** Only some versions of git skip it. */
+/** A byte order mark at the start of a line, which only some versions of git skip. */
 const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf';
 
 function textAction(value: Value | undefined): 'text' | 'auto' | 'binary' | undefined {
@@ -75,14 +81,14 @@ function isReencoded(value: Value | undefined): boolean {
 }
 
 /**
- * The attributes of a path. Files in deeper directories come first, and in each file the later lines. The first value of an
- * attribute counts (fill in git's attr.c).
+ * Returns the attributes of a path. As in `fill` of git's attr.c, the first value of an attribute counts. Files in
+ * deeper directories are read first, and each file is read from its last line to its first.
  */
 function attributesOf(files: readonly AttributesFile[], path: string): ReadonlyMap<string, Value> {
   const governing = files
     .filter(({ directory }) => below(path, directory) !== undefined)
     .toSorted((a, b) => a.directory.length - b.directory.length);
-  // Only the file at the root can define macros.
+  // Only the file at the root of the repository can define macros.
   const macros = governing[0]?.directory === '' ? parseOnce(governing[0]).macros : new Map([['binary', BINARY]]);
   const values = new Map<string, Value>();
   const assign = (assignments: readonly Assignment[], isSure: boolean): void => {
@@ -106,9 +112,9 @@ function attributesOf(files: readonly AttributesFile[], path: string): ReadonlyM
   return values;
 }
 
-/** A parsed .gitattributes file. It is parsed once and used for thousands of paths. */
+/** A parsed .gitattributes file. Each file is parsed once, because its lines are matched with thousands of paths. */
 interface ParsedFile extends Work {
-  /** The last line first. */
+  /** The lines in reverse order. */
   readonly lines: readonly Line[];
   readonly macros: ReadonlyMap<string, readonly Assignment[]>;
 }
@@ -152,7 +158,7 @@ function readLines(text: string, macros: Map<string, readonly Assignment[]>): Li
 
 const ATTRIBUTE = /^[.\w][-.\w]*$/;
 
-/** Parses the attributes of a line. Returns undefined if one of them is illegal: git then ignores the line. */
+/** Parses the attributes of a line. Returns undefined if one of them is invalid, because git then ignores the line. */
 function readAssignments(text: string): Assignment[] | undefined {
   const assignments: Assignment[] = [];
   for (const word of text.split(/[ \t\r]+/)) {
@@ -172,7 +178,9 @@ const UNREAD_LINE: Line = {
   assignments: [MACRO, ...CONVERTING].map((name) => [name, 'unsure'] as const),
 };
 
-/** The UTF-8 bytes of a text, as a text with one character for each byte: git's patterns match bytes. */
+/**
+ * Returns the UTF-8 bytes of a text as a string with one character for each byte. Git matches patterns byte by byte.
+ */
 function bytesOf(text: string): string {
   return Buffer.from(text).toString('latin1');
 }

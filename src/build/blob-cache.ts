@@ -6,60 +6,64 @@ import type { HashedFile } from './hashed-file.ts';
 
 /** The limits of a cache. */
 export interface BlobCacheLimits {
-  /** 1 GiB by default. */
+  /** The maximum size of all blobs, in bytes. The default is 1 GiB. */
   readonly bytes?: number;
-  /** 250,000 by default. Each blob takes about 100 bytes of memory. */
+  /** The maximum number of blobs. The default is 250,000. Each blob takes about 100 bytes of memory. */
   readonly blobs?: number;
-  /** Resolves to the free bytes on the disk; by default on the disk of the folder. Called for each new segment. */
+  /**
+   * Resolves to the number of free bytes on the disk, by default on the disk of the folder. Called for each new
+   * segment.
+   */
   readonly free?: () => Promise<number>;
 }
 
-/** An open blob of `size` bytes. `body` has to be read to its end or destroyed. */
+/** An open blob of `size` bytes. The caller must read `body` to its end or destroy it. */
 export interface OpenBlob {
   readonly size: number;
   readonly body: Readable;
 }
 
-/** A file without a name, to which blobs are appended until it is full. */
+/** An unlinked file to which blobs are appended until it is full. */
 interface Segment {
   readonly file: Spool;
-  /** The place of each blob in the file, as `placeOf` encodes it. */
+  /** The place of each blob in the file, as `placeOf` encodes it. The keys come from `keyOf`. */
   readonly places: Map<string, number>;
   /**
-   * Small blobs that are not yet written, and their size in bytes: thousands of small writes would be slower than the
-   * downloads.
+   * Small blobs that are not yet written. `waitingBytes` is their total size. They are written together, because
+   * thousands of small writes would be slower than the downloads.
    */
   readonly waiting: Buffer[];
   waitingBytes: number;
-  /** The size of the segment, with the bytes that are not yet written. */
+  /** The size of the segment in bytes, including the bytes that are not yet written. */
   bytes: number;
 }
 
-/** The cache is divided into this many segments. At the limit the oldest one is removed. */
+/** The number of segments into which the cache is divided. If the cache is full, the oldest segment is removed. */
 const SEGMENTS = 16;
-/** When this many bytes wait, they are written at once. */
+/** When at least this many bytes are waiting, they are written to the disk. */
 const WRITE_BYTES = 2 ** 20;
-/** Every blob starts before this offset in its segment, in bytes. */
+/** Every blob in a segment starts before this offset, in bytes. */
 const MAX_START = 2 ** 26;
 
 /**
- * Blobs of all repositories on disk, by their git id. The oldest blobs are removed first, a whole segment at a time; open
- * readers of a segment can finish. The files have no names, so nothing is left behind however the process ends. The cache
- * uses at most half of the disk space that it finds free, since zips and archives are made on the same disk.
+ * A cache on disk for the blobs of all repositories, by their git id. It removes the oldest blobs first, one segment at
+ * a time. Readers of a removed segment can finish. The files are unlinked, so that nothing remains on the disk after
+ * the end of the process. The cache uses at most half of the disk space that other files leave free, because zips and
+ * archives are created on the same disk.
  */
 export class BlobCache {
   readonly #folder: string;
   readonly #maxBytes: number;
   readonly #maxBlobs: number;
   readonly #free: () => Promise<number>;
-  /** How many bytes the cache may use, as of the newest segment. */
+  /** The maximum size of the cache in bytes. It is computed for each new segment. */
   #room = 0;
-  /** Oldest first. Blobs are added to the last one. */
+  /** The segments, with the oldest first. Blobs are added to the last segment. */
   readonly #segments: Segment[] = [];
-  /** The end of the last change: changes run one after the other. */
+  /** Resolves at the end of the last change. Changes run one after the other. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
-  /** The folder has to exist. */
+  /** `folder` must exist. */
   constructor(folder: string, { bytes = 2 ** 30, blobs = 250_000, free = () => freeOn(folder) }: BlobCacheLimits = {}) {
     this.#folder = folder;
     this.#maxBytes = bytes;
@@ -71,7 +75,7 @@ export class BlobCache {
     return this.#find(keyOf(id)) !== undefined;
   }
 
-  /** Opens a blob; undefined if the cache does not have it. */
+  /** Opens a blob. Resolves to undefined if the cache does not contain the blob. */
   async open(id: BlobId): Promise<OpenBlob | undefined> {
     const key = keyOf(id);
     let found = this.#find(key);
@@ -83,10 +87,13 @@ export class BlobCache {
     return found && { size: found.size, body: found.segment.file.reader(found.start, found.start + found.size) };
   }
 
-  /** Adds a file. Throws an Error if the file does not have this blob id. Ignores a file that is larger than the whole cache. */
+  /**
+   * Adds a file. Ignores a file that is larger than the whole cache. Rejects with an Error if the file does not have
+   * this blob id.
+   */
   async keep(id: BlobId, file: HashedFile): Promise<void> {
     const { size, content } = file;
-    if (file.blob !== id) throw new Error(`these are not the bytes of blob ${id}`);
+    if (file.blob !== id) throw new Error(`the file does not have the blob id ${id}`);
     if (size > this.#maxBytes) return;
     await this.#inTurn(async () => {
       if (this.has(id)) return;
@@ -105,7 +112,7 @@ export class BlobCache {
     });
   }
 
-  /** Empties the cache. The disk space is free once all readers are done. */
+  /** Removes all blobs. The disk space is free after the end of all readers. */
   async clear(): Promise<void> {
     await this.#inTurn(() => this.#drop(this.#segments.splice(0)));
   }
@@ -118,7 +125,7 @@ export class BlobCache {
     return undefined;
   }
 
-  /** Returns the segment for the next blob, which has enough room for it. Removes the oldest segments if necessary. */
+  /** Returns a segment with enough room for a blob of `size` bytes. Removes the oldest segments if necessary. */
   async #segmentFor(size: number): Promise<Segment> {
     const last = this.#segments.at(-1);
     const isFull =
@@ -152,7 +159,7 @@ export class BlobCache {
     });
   }
 
-  /** Writes to a segment. Removes the segment if this fails, because its content would be incomplete. */
+  /** Runs a write to a segment. Removes the segment if the write fails, because its content would be incomplete. */
   async #orDrop(segment: Segment, write: () => Promise<void>): Promise<void> {
     try {
       await write();
@@ -165,7 +172,8 @@ export class BlobCache {
 
   async #drop(segments: readonly Segment[]): Promise<void> {
     for (const { file, waiting } of segments) {
-      // A caller that is about to open one of these blobs gets undefined instead of a closed file.
+      // A removed segment must not write its waiting bytes to the closed file. A pending `open` of one of these blobs
+      // resolves to undefined.
       waiting.length = 0;
       await file.release();
     }
@@ -191,7 +199,7 @@ async function freeOn(folder: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** The segment of a blob, and its place in the file, in bytes. */
+/** The segment of a blob, and its place in the file in bytes. */
 interface FoundBlob {
   readonly segment: Segment;
   readonly start: number;
@@ -203,14 +211,14 @@ function isUnwritten({ segment, start, size }: FoundBlob): boolean {
   return start + size > segment.file.bytes;
 }
 
-/** Returns the id as bytes, which take half the memory of hex digits. */
+/** Returns the bytes of the id as a string, which takes half the memory of the hexadecimal digits. */
 function keyOf(id: BlobId): string {
   return Buffer.from(id, 'hex').toString('latin1');
 }
 
 /**
- * Packs start and size into one number. Numbers up to 2^53 are exact. Only a blob larger than a segment gives a larger
- * number. Such a blob starts at 0, so its number is a multiple of 2^26, which is exact too.
+ * Encodes start and size as one number. Numbers up to 2^53 are exact. Only a blob that is larger than a segment results
+ * in a larger number. Such a blob starts at 0, so its number is a multiple of 2^26, which is exact too.
  */
 function placeOf(start: number, size: number): number {
   return size * MAX_START + start;

@@ -7,7 +7,7 @@ import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import type { BlobCache, OpenBlob } from './blob-cache.ts';
 import { hashBytes, hashUnsized, type HashedFile } from './hashed-file.ts';
 
-/** What fetching blobs needs. */
+/** The dependencies of `Blobs`. */
 export interface BlobsParts {
   readonly gitlab: Pick<GitLabClient, 'blob'>;
   readonly cache: BlobCache;
@@ -16,12 +16,15 @@ export interface BlobsParts {
 
 /** The maximum number of downloads that `fetch` runs at the same time. */
 const CONCURRENCY = 8;
-/** How often `open` downloads a blob that other blobs displace from the cache at once. */
+/**
+ * The maximum number of downloads of one blob in a call of `open`. Other blobs may displace the blob from the cache
+ * right after each download.
+ */
 const MAX_ATTEMPTS = 3;
 
 /**
- * The blobs of GitLab's repositories. Each is downloaded once and then read from the cache. The id of every download is
- * checked: wrong bytes throw Retry and are not kept.
+ * Provides the blobs of GitLab's repositories. Each blob is downloaded once and then read from the cache. The id of
+ * every download is checked. A download with wrong bytes is not cached and rejects with Retry.
  */
 export class Blobs {
   readonly #parts: BlobsParts;
@@ -36,33 +39,38 @@ export class Blobs {
     return this.#parts.cache.has(id);
   }
 
-  /** Adds a file of an archive to the cache, under its blob id. */
+  /** Adds a file of an archive to the cache under its blob id. */
   async keep(id: BlobId, file: HashedFile): Promise<void> {
     await this.#parts.cache.keep(id, file);
   }
 
-  /** Adds bytes to the cache. `idLength` as for `hashBytes`. */
+  /** Adds bytes to the cache under their blob id. `idLength` has the same meaning as in `hashFile`. */
   async keepBytes(bytes: Buffer, idLength: number): Promise<void> {
     const hashed = hashBytes(bytes, idLength);
     await this.keep(hashed.blob as BlobId, hashed);
   }
 
-  /** Empties the cache, to free disk space for other files. */
+  /** Removes all blobs from the cache, to free disk space for other files. */
   async clear(): Promise<void> {
     await this.#parts.cache.clear();
   }
 
-  /** Opens a blob of a project. Downloads it first if necessary, once for all simultaneous callers. */
+  /** Opens a blob of a project. Downloads the blob first if necessary, once for all concurrent callers. */
   async open(projectId: number, id: BlobId): Promise<OpenBlob> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const cached = await this.#parts.cache.open(id);
       if (cached) return cached;
       await this.#download(projectId, id);
     }
-    throw new Retry(`blob ${id} of project ${projectId} does not stay in the blob cache: the cache may be too small`);
+    throw new Retry(
+      `other blobs displace blob ${id} of project ${projectId} from the blob cache, which may be too small`,
+    );
   }
 
-  /** Downloads the given blobs that are not in the cache, several at a time. Rejects after the first failure. */
+  /**
+   * Downloads those of the given blobs that are not in the cache, several at the same time. After a failure, starts no
+   * further download and rejects.
+   */
   async fetch(projectId: number, ids: Iterable<BlobId>): Promise<void> {
     let failed = false;
     const fetchNext = async (id: BlobId): Promise<void> => {
@@ -79,11 +87,11 @@ export class Blobs {
 
   async #download(projectId: number, id: BlobId): Promise<void> {
     const { gitlab, cache, temporaryRoot } = this.#parts;
-    // The key contains the project: a failure in one project must not affect the same blob of another project.
+    // The key contains the project, because a failure in one project must not affect the same blob of another project.
     await this.#downloads.run(`${projectId} ${id}`, () =>
       withTemporaryFolder(temporaryRoot, async (folder) => {
         const file = await hashUnsized(await gitlab.blob(projectId, id), id.length, folder).catch((error: unknown) => {
-          throw asRetry(error, `reading blob ${id} of project ${projectId} broke off`);
+          throw asRetry(error, `the download of blob ${id} of project ${projectId} failed`);
         });
         if (file.blob !== id) {
           throw new Retry(`GitLab sent wrong bytes for blob ${id} of project ${projectId}`);

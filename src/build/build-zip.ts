@@ -8,25 +8,26 @@ import { buildFromBlobs } from './from-blobs.ts';
 import { archiveRefusedMs, ArchiveLimitReached, reserveArchive, type ArchiveLimit } from './archive-or-blobs.ts';
 import type { BuiltZip } from './zip-file.ts';
 
-/** What a build needs. */
+/** The dependencies of a build. */
 export interface BuildParts extends ArchiveLimit {
   readonly gitlab: GitLabClient;
-  /** Undefined to build from archives only. */
+  /** Undefined if all versions have to be built from archives. */
   readonly blobs?: Blobs | undefined;
 }
 
 /** The options of a build. */
 export interface BuildOptions {
-  /** The source that is tried first; an archive by default. */
+  /** The source that is tried first. The default is an archive. */
   readonly preferred?: 'archive' | 'blobs' | undefined;
-  /** The files of the version's commit; by default they are read from GitLab. */
+  /** The files of the version's commit. By default, they are read from GitLab. */
   readonly files?: CommitFiles | undefined;
 }
 
 /**
- * Builds the module zip of a version in `folder`, which the caller removes. If the first source cannot provide the version,
- * the other one is used. Blobs cannot if only git can convert a file, or if the cache is too small. An archive cannot while
- * the permits of this minute are used up. Both sources give the same bytes. Throws Refuse or Retry.
+ * Builds the module zip of a version in `folder`, which the caller removes. If the preferred source is not possible,
+ * the other source is used. Blobs are not possible if only git can convert a file, or if the cache is too small. An
+ * archive is not possible while the archive limit is reached. The bytes of the zip are the same for both sources.
+ * Throws Refuse or Retry.
  */
 export async function buildZip(
   parts: BuildParts,

@@ -5,13 +5,19 @@ import type { AttributesFile } from './attributes.ts';
 
 /** The files of one commit, by their paths in the repository. */
 export interface CommitFiles {
-  /** All entries below a directory, recursively; `directory` is empty for the root. */
+  /** Lists all entries below a directory, recursively. `directory` is empty for the root. */
   tree(directory: string): AsyncIterable<TreeEntry>;
-  /** A file's bytes as git stores them; undefined if it does not exist. Throws Refuse beyond `limit` bytes. */
+  /**
+   * Reads a file as git stores it. Resolves to undefined if the file does not exist. Rejects with Refuse if the file
+   * has more than `limit` bytes.
+   */
   file(path: string, limit: number): Promise<Buffer | undefined>;
 }
 
-/** Reads the files from GitLab: one call for each file, and one for a hundred entries of a tree. */
+/**
+ * Returns the files of a commit, which are read from GitLab. A file takes one call, and a tree takes one call for each
+ * hundred entries.
+ */
 export function filesInGitLab(gitlab: GitLabClient, projectId: number, commit: CommitId): CommitFiles {
   return {
     tree: (directory) => gitlab.tree(projectId, commit, directory),
@@ -19,12 +25,12 @@ export function filesInGitLab(gitlab: GitLabClient, projectId: number, commit: C
   };
 }
 
-/** A larger .gitattributes file is refused. */
+/** The maximum size of a .gitattributes file, in bytes. */
 const MAX_ATTRIBUTES_BYTES = 2 ** 20;
 
 /**
- * Reads the .gitattributes files that apply to a module: those in the directories above its directory, and those `within`
- * its directory, which are given by their paths. Throws Refuse for a file that is too large.
+ * Reads the .gitattributes files that apply to a module. These are the files in the directories above the module's
+ * directory, and the files in that directory, whose paths are `within`. Throws Refuse for a file that is too large.
  */
 export async function readAttributes(
   files: CommitFiles,

@@ -8,30 +8,36 @@ import type { FromBlobsParts } from './from-blobs.ts';
 import { prefetchFromArchive } from './prefetch.ts';
 import { chooseBlobSource, reserveArchive } from './archive-or-blobs.ts';
 
-/** What reading whole trees needs. */
+/** The dependencies of `CommitTrees`. */
 export interface CommitTreesParts extends FromBlobsParts {
   readonly temporaryRoot: string;
 }
 
-/** A larger tree is not held in memory: the directory of each module is listed instead. An entry takes about 200 bytes. */
+/**
+ * The maximum number of entries of a tree in memory. An entry takes about 200 bytes. For a larger tree, the directory
+ * of each module is listed instead.
+ */
 const MAX_ENTRIES = 50_000;
 /** The maximum number of entries of all trees in memory. */
 const MAX_HELD_ENTRIES = 100_000;
-/** The size in the cache, in entries, of the note that a tree is too large. */
+/** The size in the cache, in entries, of the marker for a tree that is too large. */
 const TOO_LARGE_SIZE = 100;
-/** How many blobs that archives lack or change are remembered. */
+/** The maximum number of remembered blobs that archives lack or change. */
 const MAX_UNARCHIVED_BLOBS = 50_000;
-/** How long a repository whose archive is too large is remembered. */
+/** How long a repository whose archive is too large is remembered, in milliseconds. */
 const TOO_LARGE_MS = 24 * 60 * 60_000;
-/** The wait before the archive is requested again if GitLab named no wait. */
+/** The wait before the next request for the archive if GitLab specified no wait, in milliseconds. */
 const RETRY_MS = 60_000;
 const SYMLINK_MODE = '120000';
 
-/** The trees of commits on which several versions are tagged: each is read once for all of them. */
+/** The trees of commits on which several versions are tagged. Each tree is read once for all these versions. */
 export class CommitTrees {
-  /** Blobs that archives of GitLab leave out or change: they do not justify another archive. */
+  /** Blobs that GitLab's archives lack or change. Another archive would not provide them either. */
   readonly #unarchived = new LRUCache<BlobId, true>({ max: MAX_UNARCHIVED_BLOBS });
-  /** Projects whose archive is over the limit: without this cache, each commit would download half a gigabyte in vain. */
+  /**
+   * Projects whose archive is larger than the limit. Without this cache, each commit would cause another download of
+   * 500 MiB.
+   */
   readonly #tooLarge = new LRUCache<number, true>({ max: 10_000, ttl: TOO_LARGE_MS });
   readonly #trees: LRUCache<string, CommitTree | 'too large', TreePlace>;
 
@@ -39,7 +45,7 @@ export class CommitTrees {
     const memory = { unarchived: this.#unarchived, tooLarge: this.#tooLarge };
     this.#trees = new LRUCache({
       maxSize: MAX_HELD_ENTRIES,
-      // A fetch whose entry is evicted still resolves for its callers.
+      // If an entry is evicted during its fetch, its callers still receive the result.
       ignoreFetchAbort: true,
       sizeCalculation: (tree) => (tree === 'too large' ? TOO_LARGE_SIZE : tree.size),
       fetchMethod: async (_key, _stale, { context: place }) => await readTree({ ...parts, ...memory, ...place }),
@@ -47,8 +53,8 @@ export class CommitTrees {
   }
 
   /**
-   * Reads the tree of a commit, and most of the file contents into the blob cache if GitLab provides an archive. Resolves
-   * to undefined for a tree of more than 50,000 entries.
+   * Reads the tree of a commit. Also loads most of the file contents into the blob cache if many are missing and an
+   * archive is available. Resolves to undefined for a tree of more than 50,000 entries.
    */
   async of(projectId: number, commit: CommitId): Promise<CommitFiles | undefined> {
     const tree = await this.#trees.forceFetch(`${projectId} ${commit}`, { context: { projectId, commit } });
@@ -81,9 +87,9 @@ async function readTree(parts: CommitTreeParts): Promise<CommitTree | 'too large
 class CommitTree implements CommitFiles {
   readonly #parts: CommitTreeParts;
   readonly #entries: readonly TreeEntry[];
-  /** Set while a prefetch runs and after it succeeded: it runs once. */
+  /** The prefetch that is running or has succeeded. It is not repeated after a success. */
   #prefetching: Promise<void> | undefined;
-  /** No archive is available before this time, as performance.now(). */
+  /** No archive is requested before this time, which is a value of performance.now(). */
   #notBefore = 0;
 
   constructor(parts: CommitTreeParts, entries: readonly TreeEntry[]) {
@@ -91,7 +97,7 @@ class CommitTree implements CommitFiles {
     this.#entries = entries;
   }
 
-  /** The size of the tree in the cache, in entries; never 0, which LRUCache does not accept. */
+  /** The size of the tree in the cache, in entries. It is never 0, because LRUCache does not accept 0. */
   get size(): number {
     return this.#entries.length + 1;
   }
@@ -110,7 +116,7 @@ class CommitTree implements CommitFiles {
     return await collect(body, limit, path);
   }
 
-  /** Downloads one archive of the whole repository for the blobs of all its modules, if enough blobs are missing. */
+  /** Downloads one archive of the whole repository with the blobs of all its modules, if enough blobs are missing. */
   async prefetch(): Promise<void> {
     if (performance.now() < this.#notBefore) return;
     this.#prefetching ??= this.#prefetch().catch((error: unknown) => {
@@ -135,7 +141,8 @@ class CommitTree implements CommitFiles {
         prefetchFromArchive(this.#parts, { projectId, commit, directory: '' }, wanted, folder),
       );
     } catch (error) {
-      // For example, another program used up the limit. Meanwhile the blobs are fetched one by one.
+      // For example, another program has used up the archive limit. Until the next archive, blobs are fetched one by
+      // one.
       if (error instanceof Retry) return this.#postpone(error.afterMs ?? RETRY_MS);
       // The repository is larger than a module may be, but each of its modules may be small enough.
       if (!(error instanceof Refuse)) throw error;

@@ -2,8 +2,8 @@ import type { BlobId } from '../gitlab/schema.ts';
 import type { Conversion } from './attributes.ts';
 
 /**
- * Converts a blob as git does on checkout: first `$Id$`, then line ends (convert_to_working_tree). It does not change the
- * encoding: the caller must not pass a file that git re-encodes.
+ * Converts a blob as git does on checkout: first `$Id$`, then line endings (convert_to_working_tree). The encoding is
+ * not changed, so the caller must not pass a file that git re-encodes.
  */
 export function convertBytes(raw: Buffer, blob: BlobId, { ident, crlf }: Omit<Conversion, 'reencoded'>): Buffer {
   const text = raw.toString('latin1');
@@ -19,7 +19,7 @@ function withIdent(text: string, blob: BlobId): string {
   let done = 0;
   for (let match = keyword.exec(text); match; match = keyword.exec(text)) {
     if (isForeign(match[1] ?? '')) {
-      // Its final dollar may begin the next keyword.
+      // The final `$` of this match may begin the next keyword.
       keyword.lastIndex = match.index + 1;
       continue;
     }
@@ -29,7 +29,10 @@ function withIdent(text: string, blob: BlobId): string {
   return parts.join('') + text.slice(done);
 }
 
-/** Whether another system wrote the text between `$Id:` and `$`: the text of git has spaces only at its ends. */
+/**
+ * Whether another version control system wrote the text between `$Id:` and `$`. Git writes spaces only at the ends of
+ * this text.
+ */
 function isForeign(id: string): boolean {
   const space = id.indexOf(' ', 1);
   return space >= 0 && space < id.length - 1;
@@ -40,8 +43,8 @@ function withCrlf(text: string): string {
 }
 
 /**
- * Whether `text=auto eol=crlf` converts the content: only text without any CR (will_convert_lf_to_crlf and
- * convert_is_binary).
+ * Whether git converts the content with `text=auto eol=crlf`. Git converts only text without a CR
+ * (will_convert_lf_to_crlf and convert_is_binary).
  */
 function isConvertedByAuto(text: string): boolean {
   if (/[\r\0]/.test(text)) return false;
@@ -60,7 +63,7 @@ function isConvertedByAuto(text: string): boolean {
 const LINE_FEED = 10;
 const SPACE = 32;
 const DELETE = 127;
-/** Backspace, tab, form feed, escape. */
+/** Backspace, tab, form feed and escape. */
 const PRINTABLE_CONTROLS: ReadonlySet<number> = new Set([8, 9, 12, 27]);
 /** The end-of-file character of DOS, which git ignores at the end of a file. */
 const END_OF_FILE = '\u001a';

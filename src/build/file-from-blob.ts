@@ -7,23 +7,26 @@ import { convertBytes } from './convert-bytes.ts';
 import { hashBytes, hashUnsized, type HashedFile } from './hashed-file.ts';
 import type { PlannedFile } from './plan-zip.ts';
 
-/** The sources of a file that does not come from an archive. */
+/** The sources of a file that is made from its blob. */
 export interface BlobSource {
-  /** Opens a blob, as git stores it. */
+  /** Opens a blob as git stores it. */
   readonly blob: (id: BlobId) => Promise<Readable>;
   /** All .gitattributes files that apply to the module's files. */
   readonly attributes: () => Promise<readonly AttributesFile[]>;
-  /** A folder for files that are too large to hold in memory; the caller removes it. */
+  /** A folder for files that are too large for memory. The caller removes the folder. */
   readonly folder: string;
 }
 
-/** A file is converted as a whole, in memory. Larger files are not expected to need a conversion. */
+/**
+ * The maximum size of a file that is converted, in bytes, because the whole file is converted in memory. Larger files
+ * are not expected to need a conversion.
+ */
 const MAX_CONVERTED_BYTES = 32 * 2 ** 20;
 
 /**
- * Makes a file from its blob, with the bytes that the go command sees: converted as .gitattributes says. Resolves to
- * undefined for a file that git re-encodes or may re-encode, because only git can do this. Throws Retry if GitLab sent
- * wrong bytes, Refuse if the file is too large.
+ * Makes a file from its blob, with the bytes that the go command uses: those after the conversions in .gitattributes.
+ * Resolves to undefined if git re-encodes the file or if its conversion is uncertain, because only git can then make
+ * the file. Throws Retry if GitLab sent wrong bytes, and Refuse if the file is too large.
  */
 export async function makeFromBlob(file: PlannedFile, source: BlobSource): Promise<HashedFile | undefined> {
   const blob = file.content;
@@ -38,7 +41,7 @@ export async function makeFromBlob(file: PlannedFile, source: BlobSource): Promi
   return hashed;
 }
 
-/** Whether `makeFromBlob` can make a file. */
+/** Whether `makeFromBlob` can make a file with these .gitattributes files. */
 export function canMakeFromBlob({ content, treePath }: PlannedFile, attributes: readonly AttributesFile[]): boolean {
   if (typeof content !== 'string') return true;
   const conversion = conversionOf(attributes, treePath);
@@ -46,8 +49,8 @@ export function canMakeFromBlob({ content, treePath }: PlannedFile, attributes: 
 }
 
 /**
- * Reads the blob of a file that .gitattributes converts, as git stores it. Throws Refuse if it is larger than 32 MiB, Retry
- * if GitLab sent wrong bytes.
+ * Reads the blob of a file that .gitattributes converts, as git stores it. Throws Refuse if the blob is larger than 32
+ * MiB, and Retry if GitLab sent wrong bytes.
  */
 export async function readBlob(treePath: string, blob: BlobId, source: Pick<BlobSource, 'blob'>): Promise<Buffer> {
   const bytes = await collect(

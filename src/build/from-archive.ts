@@ -10,7 +10,10 @@ import { planZip } from './plan-zip.ts';
 import { checkArchiveSize } from './prefetch.ts';
 import { writeZip, type BuiltZip } from './zip-file.ts';
 
-/** Builds a version's zip from an archive, which arrives while the tree is read and the zip is written. Throws Refuse or Retry. */
+/**
+ * Builds the zip of a version from an archive. The archive is downloaded while the tree is read and the zip is written.
+ * Throws Refuse or Retry.
+ */
 export async function buildFromArchive(
   gitlab: GitLabClient,
   files: CommitFiles,
@@ -18,8 +21,8 @@ export async function buildFromArchive(
   folder: string,
 ): Promise<BuiltZip> {
   const { project, commit, directory } = version;
-  // The archive is downloaded at full speed from the start, while the tree is still being read: a proxy between modpress and
-  // GitLab may close an idle connection.
+  // The download starts before the tree is read and runs at full speed, because a proxy between modpress and GitLab may
+  // close an idle connection.
   const spool = await Spool.create(folder);
   const stop = new AbortController();
   const download = spoolArchive(spool, () => gitlab.archive(project.id, commit, directory), stop.signal);
@@ -40,7 +43,7 @@ export async function buildFromArchive(
   }
 }
 
-/** Copies the archive into the spool. Never rejects: the reader of the spool gets the error. */
+/** Copies the archive into the spool. Never rejects, because the reader of the spool gets the error. */
 async function spoolArchive(spool: Spool, open: () => Promise<Readable>, signal: AbortSignal): Promise<void> {
   try {
     for await (const chunk of checkArchiveSize(addAbortSignal(signal, await open()))) await spool.write(chunk);

@@ -9,14 +9,15 @@ import { prefetchFromArchive, type PrefetchParts } from './prefetch.ts';
 import { ArchiveLimitReached, chooseBlobSource, isArchiveQuicker, type ArchiveLimit } from './archive-or-blobs.ts';
 import { writeZip, type BuiltZip } from './zip-file.ts';
 
-/** What building from blobs needs. */
+/** The dependencies of a build from blobs. */
 export type FromBlobsParts = PrefetchParts & ArchiveLimit;
 
 /**
- * Builds a version's zip from the tree and from blobs. Fetches only the blobs that are not in the cache. `reserve` takes a
- * permit for an archive (see reserveArchive). Resolves to undefined for a version that has to come from an archive: only
- * git can convert one of its files, or the version is larger than the cache. Throws Refuse or Retry, for example if waiting
- * for an archive is quicker.
+ * Builds the zip of a version from the tree and from blobs. Fetches only the blobs that are not in the cache. `reserve`
+ * reserves a permit for an archive, as `reserveArchive` does.
+ *
+ * Resolves to undefined if the version must be built from an archive: only git can convert one of its files, or the
+ * version is larger than the cache. Throws Refuse or Retry, for example if waiting for an archive takes less time.
  */
 export async function buildFromBlobs(
   parts: FromBlobsParts,
@@ -58,7 +59,10 @@ async function attributesOf(
   }
 }
 
-/** Downloads the missing blobs of the planned files into the cache. Resolves to false if the cache cannot hold the version. */
+/**
+ * Downloads the missing blobs of the planned files into the cache. Resolves to false if the cache is too small for the
+ * version.
+ */
 async function supplyBlobs(
   parts: FromBlobsParts,
   { project, commit, directory, gomod }: ResolvedVersion,
@@ -68,7 +72,7 @@ async function supplyBlobs(
 ): Promise<boolean> {
   const { blobs } = parts;
   if (gomod) await blobs.keepBytes(gomod, commit.length);
-  // Files with the same content share one blob, and so one call.
+  // Files with the same content share one blob, which takes one call.
   const planned = new Set<BlobId>();
   const wanted = new Map<string, BlobId>();
   for (const { treePath, content } of files) {
@@ -82,7 +86,8 @@ async function supplyBlobs(
   if (source.from === 'archive') {
     const place = { projectId: project.id, commit, directory };
     prefetched = await prefetchFromArchive(parts, place, wanted, folder).catch((error: unknown) => {
-      // For example, another program used up the limit. Waiting is worth it only if very many blobs are missing.
+      // For example, another program has used up the archive limit. Waiting for an archive is better only if very many
+      // blobs are missing.
       if (!(error instanceof Retry) || isArchiveQuicker(missing)) throw error;
       return 0;
     });
@@ -90,7 +95,7 @@ async function supplyBlobs(
     throw new ArchiveLimitReached(parts, source.waitMs);
   }
   const remaining = Array.from(planned).filter((id) => !blobs.has(id));
-  // Blobs that are missing again were displaced by later ones, so the version is larger than the cache.
+  // A blob that is missing again was displaced by a later blob, so the version is larger than the cache.
   const displaced = remaining.length - (missing - prefetched);
   if (isArchiveQuicker(displaced)) return false;
   await blobs.fetch(project.id, remaining);

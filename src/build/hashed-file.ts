@@ -7,21 +7,27 @@ import { Refuse } from '../errors.ts';
 import { collect } from '../io/read-body.ts';
 import { MAX_ZIP } from '../module/zip/writer.ts';
 
-/** A file that was read and hashed, and can be read again. */
+/** A file that has been read and hashed, and can be read again. */
 export interface HashedFile {
   readonly size: number;
-  /** Hex SHA-256 of the bytes, for the h1. */
+  /** The hexadecimal SHA-256 of the bytes, for the h1. */
   readonly sha256: string;
-  /** The blob id that git gives these bytes. */
+  /** The blob id that git computes for these bytes. */
   readonly blob: string;
-  /** The bytes, or a function that opens them; valid until the next file is hashed with the same folder. */
+  /**
+   * The bytes, or a function that opens a stream of the bytes. The function is valid until the next file is hashed in
+   * the same folder.
+   */
   readonly content: Buffer | (() => Readable);
 }
 
-/** Larger files are written to disk. */
+/** The maximum size of a file in memory, in bytes. Larger files are written to disk. */
 const MAX_MEMORY_BYTES = 2 ** 20;
 
-/** Reads and hashes a file of known size. `idLength` is the number of hex digits of the repository's object ids: 40 or 64. */
+/**
+ * Reads and hashes a file of known size. `idLength` is the number of hexadecimal digits of the repository's object ids:
+ * 40 or 64.
+ */
 export async function hashFile(
   body: AsyncIterable<Buffer>,
   size: number,
@@ -40,7 +46,10 @@ export async function hashFile(
   return { size, sha256: sha256.digest('hex'), blob: git.digest('hex'), content: () => createReadStream(path) };
 }
 
-/** Reads and hashes a file of unknown size. Git hashes the size before the bytes, so a large file is written to disk first. */
+/**
+ * Reads and hashes a file of unknown size. Git hashes the size before the bytes, so a large file is written to disk
+ * first. `idLength` has the same meaning as in `hashFile`.
+ */
 export async function hashUnsized(body: AsyncIterable<Buffer>, idLength: number, folder: string): Promise<HashedFile> {
   const path = join(folder, 'unsized-file');
   const start: Buffer[] = [];
@@ -63,7 +72,7 @@ export async function hashUnsized(body: AsyncIterable<Buffer>, idLength: number,
   return hashFile(createReadStream(path), size, idLength, folder);
 }
 
-/** Hashes bytes that are in memory. */
+/** Hashes bytes that are in memory. `idLength` has the same meaning as in `hashFile`. */
 export function hashBytes(bytes: Buffer, idLength: number): HashedFile {
   return {
     size: bytes.length,
@@ -85,7 +94,7 @@ async function writeFile(body: AsyncIterable<Buffer>, path: string, onChunk: (ch
   try {
     for await (const chunk of body) {
       size += chunk.length;
-      if (size > MAX_ZIP) throw new Refuse(`a file is larger than ${MAX_ZIP} bytes, the limit of a module`);
+      if (size > MAX_ZIP) throw new Refuse(`a file is larger than ${MAX_ZIP} bytes, the size limit of a module`);
       onChunk(chunk);
       await file.write(chunk);
     }
@@ -94,7 +103,7 @@ async function writeFile(body: AsyncIterable<Buffer>, path: string, onChunk: (ch
   }
 }
 
-/** Creates the hash for blob ids with this many hex digits, and adds the header of a blob to it. */
+/** Creates the hash for a blob id with `idLength` hexadecimal digits, and adds the header of a blob to the hash. */
 function gitHash(idLength: number, size: number): ReturnType<typeof createHash> {
   return createHash(idLength === 64 ? 'sha256' : 'sha1').update(`blob ${size}\0`);
 }

@@ -8,17 +8,18 @@ import { makeFromBlob, readBlob, type BlobSource } from './file-from-blob.ts';
 import { hashFile, type HashedFile } from './hashed-file.ts';
 import type { PlannedFile } from './plan-zip.ts';
 
-/** The tar.gz archive of the module's directory, and blobs for the files that the archive lacks or changed. */
+/** The tar.gz archive of the module's directory, and the blobs of files that the archive lacks or has changed. */
 export interface ArchiveSource extends BlobSource {
   readonly archive: Readable;
 }
 
 /**
- * Adds the planned files to the zip, in order, in one pass over the archive. Plan and archive are both in byte order of the
- * paths, so this is a merge. The blob id of each file is checked before the file goes in. Resolves to the h1.
+ * Adds the planned files to the zip, in order, in one pass over the archive. The plan and the archive are both in byte
+ * order of the paths, so they can be merged. The blob id of each file is checked before the file is added. Resolves to
+ * the h1.
  *
- * Throws Retry for an archive that breaks off or is damaged, Refuse for a module that is too large or has a file whose
- * conversion modpress cannot compute.
+ * Throws Retry if the archive is truncated or damaged. Throws Refuse if the module is too large, or if modpress cannot
+ * compute the conversion of a file.
  */
 export async function mergeArchive(plan: readonly PlannedFile[], source: ArchiveSource, zip: ModuleZip): Promise<H1> {
   let next = 0;
@@ -41,9 +42,10 @@ export async function mergeArchive(plan: readonly PlannedFile[], source: Archive
 }
 
 /**
- * Returns the file of the archive if its blob id is right, else makes the file from its blob. GitLab's archive obeys
- * `export-subst`, which the go command does not, and the expansion hides how line ends and `$Id$` were converted. Up to
- * GitLab 16 the attributes of the default branch override those of the commit (ApplyGitattributes of Gitaly).
+ * Returns the file of the archive if its blob id is correct, and otherwise makes the file from its blob. GitLab's
+ * archive applies `export-subst`, which the go command ignores. Afterwards, the file no longer shows how line endings
+ * and `$Id$` were converted. Up to GitLab 16, the attributes of the default branch override those of the commit
+ * (ApplyGitattributes of Gitaly).
  */
 async function checkedFile(archived: ArchivedFile, file: PlannedFile, source: ArchiveSource): Promise<HashedFile> {
   const blob = file.content;
@@ -54,8 +56,8 @@ async function checkedFile(archived: ArchivedFile, file: PlannedFile, source: Ar
 }
 
 /**
- * Returns a file with a working-tree-encoding, which git re-encodes, also for the go command. Only git can compute its
- * bytes, so the bytes in the archive are used. Throws Refuse if export-subst may have changed them too.
+ * Returns the bytes in the archive for a file that only git can convert, such as a file with `working-tree-encoding`.
+ * The go command uses the same conversion. Throws Refuse if `export-subst` may have changed the bytes too.
  */
 async function reencodedFile(
   archived: HashedFile,
@@ -65,19 +67,19 @@ async function reencodedFile(
 ): Promise<HashedFile> {
   if (!(await readBlob(treePath, blob, source)).includes('$Format:')) return archived;
   throw new Refuse(
-    `${treePath} is converted by .gitattributes and has $Format:$ in it: modpress cannot compute the bytes that the go command would see`,
+    `${treePath} contains $Format:$, and .gitattributes also converts it: modpress cannot compute the bytes that the go command would use`,
   );
 }
 
 /**
- * Makes a file that the archive lacks. The go command ignores export-ignore, so the file belongs in the zip, converted like
- * any other file.
+ * Makes a file that the archive lacks. The go command ignores `export-ignore`, so the file belongs in the zip and is
+ * converted like any other file.
  */
 async function missingFile(file: PlannedFile, source: ArchiveSource): Promise<HashedFile> {
   const hashed = await makeFromBlob(file, source);
   if (hashed) return hashed;
   throw new Refuse(
     `${file.treePath} is export-ignore, and .gitattributes also converts it (eol, ident or working-tree-encoding): ` +
-      'modpress cannot compute the bytes that the go command would see',
+      'modpress cannot compute the bytes that the go command would use',
   );
 }

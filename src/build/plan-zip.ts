@@ -6,38 +6,41 @@ import { MAX_LICENSE } from '../module/zip/writer.ts';
 import { joinPath } from '../module/path-elements.ts';
 import type { CommitFiles } from './commit-files.ts';
 
-/** The module to plan. */
+/** The module whose zip is planned. */
 interface PlannedModule {
   readonly commit: CommitId;
-  /** Empty for the root of the repository. */
+  /** The module's directory, which is empty for the root of the repository. */
   readonly directory: string;
-  /** Undefined for a repository without go.mod. */
+  /** The bytes of the module's go.mod. Undefined for a repository without go.mod. */
   readonly gomod: Buffer | undefined;
 }
 
 /** A file that belongs in the zip. */
 export interface PlannedFile extends TreeFile {
-  /** Path in the repository; for an inherited LICENSE, its path in the module's directory. `path` is relative to the module. */
+  /**
+   * The path in the repository. For an inherited LICENSE, it is the path in the module's directory. `path` is relative
+   * to the module.
+   */
   readonly treePath: string;
-  /** The blob that has its bytes, or the bytes of an inherited LICENSE. */
+  /** The id of the file's blob, or the bytes of an inherited LICENSE. */
   readonly content: BlobId | Buffer;
 }
 
 /** The contents of a version's zip, decided before the archive is read. */
 export interface ZipPlan {
-  /** In byte order of the paths, which is also git's order within an archive. */
+  /** The files, in byte order of the paths. An archive of git has the same order. */
   readonly files: readonly PlannedFile[];
   /** The paths in the repository of the .gitattributes files among the module's files. */
   readonly attributes: readonly string[];
 }
 
 const SYMLINK_MODE = '120000';
-/** The maximum number of invalid files in the message of a refusal. */
+/** The maximum number of invalid files that an error message names. */
 const MAX_NAMED_FILES = 5;
 
 /**
- * Reads the tree of a module and decides which files belong in its zip. Files of nested modules and vendored files take no
- * memory, however many there are. Throws Refuse for a module that the go command refuses.
+ * Reads the tree of a module and decides which files belong in its zip. Files of nested modules and vendored files take
+ * no memory, regardless of their number. Throws Refuse for a module that the go command refuses.
  */
 export async function planZip(commitFiles: CommitFiles, { commit, directory, gomod }: PlannedModule): Promise<ZipPlan> {
   const isGo124 = gomod !== undefined && isGo124OrLater(gomod);
@@ -46,12 +49,12 @@ export async function planZip(commitFiles: CommitFiles, { commit, directory, gom
     if (entry.type === 'blob') sieve.add(plannedFile(entry, directory));
   }
   const files = sieve.files();
-  // A .gitattributes file that the sieve dropped applies only to files that it dropped as well.
+  // A .gitattributes file that the sieve dropped applies only to files that the sieve dropped as well.
   const attributes = files
     .filter(({ path }) => path === '.gitattributes' || path.endsWith('/.gitattributes'))
     .map(({ treePath }) => treePath);
   if (gomod && !files.some((file) => file.path === 'go.mod')) {
-    throw new Retry(`GitLab's tree of ${commit} lacks ${joinPath(directory, 'go.mod')}, which its files API has`);
+    throw new Retry(`GitLab's tree of ${commit} lacks ${joinPath(directory, 'go.mod')}, which its files API contains`);
   }
   if (directory !== '' && !files.some((file) => file.path === 'LICENSE')) {
     const license = await commitFiles.file('LICENSE', MAX_LICENSE);
@@ -70,7 +73,7 @@ export async function planZip(commitFiles: CommitFiles, { commit, directory, gom
 
 function plannedFile(entry: TreeEntry, directory: string): PlannedFile {
   return {
-    // A slice of `treePath`: V8 keeps one copy of the characters for both.
+    // This is a slice of `treePath`, so V8 keeps only one copy of the characters.
     path: directory === '' ? entry.path : entry.path.slice(directory.length + 1),
     treePath: entry.path,
     kind: entry.mode === SYMLINK_MODE ? 'symlink' : 'file',

@@ -7,13 +7,13 @@ import { MAX_ZIP } from '../module/zip/writer.ts';
 import type { Blobs } from './blobs.ts';
 import { hashBytes, hashFile, type HashedFile } from './hashed-file.ts';
 
-/** What prefetching needs. */
+/** The dependencies of prefetching. */
 export interface PrefetchParts {
   readonly gitlab: GitLabClient;
   readonly blobs: Blobs;
 }
 
-/** Identifies an archive. */
+/** The project, the commit and the directory of an archive. */
 export interface ArchivePlace {
   readonly projectId: number;
   readonly commit: CommitId;
@@ -22,9 +22,11 @@ export interface ArchivePlace {
 }
 
 /**
- * Reads one archive and keeps the blobs in it. `wanted` gives the blob id for each path of interest. A file that GitLab
- * changed or left out stays missing. Resolves to the number of blobs that were kept. Rejects with Retry for an archive that
- * breaks off and with Refuse for one that is larger than 500 MiB; the blobs read before that are kept.
+ * Reads one archive and adds its blobs to the cache. `wanted` maps the paths of interest to their blob ids. A file that
+ * GitLab has changed or left out stays missing. Resolves to the number of added blobs.
+ *
+ * Rejects with Retry if the archive is truncated, and with Refuse if the archive is larger than 500 MiB. Blobs that
+ * were read before the error stay in the cache.
  */
 export async function prefetchFromArchive(
   { gitlab, blobs }: PrefetchParts,
@@ -49,8 +51,8 @@ export async function prefetchFromArchive(
 }
 
 /**
- * Changes the line ends of a small file to LF, which git most likely stores: attributes may have changed them to CRLF in
- * the archive.
+ * Changes the line endings of a small file to LF. Attributes may have changed them to CRLF in the archive, and git most
+ * likely stores LF.
  */
 function withLineFeeds(file: HashedFile, { length }: BlobId): HashedFile {
   if (!Buffer.isBuffer(file.content)) return file;
@@ -58,8 +60,8 @@ function withLineFeeds(file: HashedFile, { length }: BlobId): HashedFile {
 }
 
 /**
- * Passes on the chunks of an archive. Throws Refuse beyond MAX_ZIP bytes: a zip is hardly ever smaller than the tar.gz of
- * the same files.
+ * Yields the chunks of an archive. Throws Refuse after MAX_ZIP bytes, because a zip is hardly ever smaller than the
+ * tar.gz of the same files.
  */
 export async function* checkArchiveSize(archive: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let bytes = 0;

@@ -6,14 +6,17 @@ import type { H1 } from '../module/hash.ts';
 import { checkZipSize, ModuleZip } from '../module/zip/writer.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 
-/** A finished module zip in the folder of the build; `size` in bytes. */
+/** A finished module zip in the folder of the build. `size` is in bytes. */
 export interface BuiltZip {
   readonly path: string;
   readonly size: number;
   readonly h1: H1;
 }
 
-/** Writes the zip of a version to `folder`, while `feed` adds files and finishes it. Throws Refuse for a zip of more than 500 MiB. */
+/**
+ * Writes the zip of a version to `folder`, while `feed` adds files and finishes the zip. Throws Refuse if the zip is
+ * larger than 500 MiB.
+ */
 export async function writeZip(
   { path, version }: ResolvedVersion,
   folder: string,
@@ -23,7 +26,7 @@ export async function writeZip(
   const zip = new ModuleZip(path, version);
   const written = pipeline(zip.output, createWriteStream(file));
   const fed = feed(zip).catch((error: unknown) => {
-    // Ends `written` too. Its error would only repeat this one.
+    // This also ends `written`. Its error would only repeat the error of `feed`.
     zip.output.destroy();
     throw error;
   });

@@ -162,7 +162,7 @@ test('the blob cache lets an open reader finish after its blob is removed, and a
 
 test('the blob cache rejects bytes that do not match the given id', async () => {
   await expect(cache.keep('1'.repeat(40) as BlobId, hashBytes(Buffer.from('x'), 40))).rejects.toThrow(
-    'not the bytes of blob',
+    'does not have the blob id',
   );
 });
 
