@@ -15,20 +15,23 @@ import { outcomeName, publishVersion } from './transaction.ts';
 import { withdrawalOf } from './withdraw.ts';
 import type { WriterParts } from './write-version.ts';
 
-/** What the handler needs. */
+/** The dependencies of the handler. */
 export interface OnDemandParts extends WriterParts {
   readonly resolver: Resolver;
   readonly log: Logger;
-  /** Called with the id of a project that has tags which should have been published long ago. */
+  /** Called with the id of a project that may have tags for which no webhook arrived. */
   readonly onMissed: (projectId: number) => void;
-  /** Called after each request, with its kind, the kind of its answer, and its duration in seconds. */
+  /** Called after each request with its kind, the kind of its answer, and its duration in seconds. */
   readonly onAnswered: (request: OnDemandRequest['kind'], answer: OnDemandAnswer['kind'], seconds: number) => void;
 }
 
-/** The wait before the client repeats the request, if GitLab named no wait. */
+/** The wait before the client repeats the request if GitLab specified no wait, in milliseconds. */
 const RETRY_MS = 10_000;
 
-/** Answers the requests that the store cannot serve: branches, commits, and versions that are not published yet. */
+/**
+ * Answers on-demand requests for what the store does not have: branches, commits, and versions that are not published
+ * yet.
+ */
 export class OnDemand {
   readonly #parts: OnDemandParts;
 
@@ -52,7 +55,7 @@ export class OnDemand {
       if (!(error instanceof Retry || error instanceof StoreUnavailable)) throw error;
       this.#parts.log.warn(
         { event: 'on-demand.postponed', ...request, reason: messageOf(error) },
-        'GitLab or the store failed: the client has to send the request again',
+        'GitLab or the store failed: the client has to repeat the request',
       );
       const afterMs = error instanceof Retry ? error.afterMs : undefined;
       return { kind: 'later', reason: publicReason(error), afterMs: afterMs ?? RETRY_MS };
@@ -68,7 +71,7 @@ export class OnDemand {
     return await this.#list(request.module);
   }
 
-  /** Reads only the go.mod: a client that resolves dependencies does not have to wait for the zip. */
+  /** Reads only the go.mod. A client that resolves dependencies does not have to wait for the zip. */
   async #goMod(module: ModulePath, version: Version): Promise<OnDemandAnswer> {
     const { resolved } = await this.#resolve(module, version);
     const { gomod = legacyGoMod(module), tag, project } = resolved;
@@ -76,7 +79,7 @@ export class OnDemand {
     return { kind: 'mod', base64: gomod.toString('base64') };
   }
 
-  /** Resolves the version, and reads the outcome under its tag if there is one. Throws Refuse for a withdrawn version. */
+  /** Resolves the version, and reads the outcome of its tag if there is one. Throws Refuse for a withdrawn version. */
   async #resolve(
     module: ModulePath,
     version: Version,
@@ -85,7 +88,7 @@ export class OnDemand {
     const withdrawal = await readWithdrawal(store, module, version);
     if (withdrawal) throw new Refuse(describeWithdrawal(withdrawal));
     const resolved = await resolver.resolve(module, version);
-    if (resolved.version !== version) throw new Skip(`${module}@${version} is ${resolved.version}`);
+    if (resolved.version !== version) throw new Skip(`${module}@${version} resolves to ${resolved.version}`);
     const { tag, project, commit } = resolved;
     const tagOutcome = tag === undefined ? undefined : await readOutcome(store, project.id, tag, commit);
     const tagWithdrawal = tagOutcome && (await withdrawalOf(store, tagOutcome));
@@ -109,12 +112,13 @@ export class OnDemand {
     const startedAt = new Date().toISOString();
     const { resolved, tagOutcome: recorded } = await this.#resolve(module, version);
     const { project, tag, commit } = resolved;
-    // A skipped outcome names no module, so it may be replaced: a repository without go.mod is published only on request.
+    // A skipped outcome has no module path, so it may be replaced. For example, a repository without go.mod is
+    // published only on demand.
     const tagOutcome = recorded?.status === 'skipped' ? undefined : recorded;
     const name = outcomeName(resolved, tagOutcome);
     const earlier = name === tag ? tagOutcome : await readOutcome(store, project.id, name, commit);
-    // A version that was refused before is not built again: that would cost another archive.
-    if (earlier?.status === 'refused') throw new Refuse(earlier.reason ?? 'it was refused before');
+    // A version that was refused before is not built again, because the build would need another archive.
+    if (earlier?.status === 'refused') throw new Refuse(earlier.reason ?? 'the version was refused before');
     const outcome = await publishVersion(this.#parts, resolved, { startedAt, tagOutcome });
     const fields = { module, version, project: project.path, commit };
     if (outcome.status === 'refused') {
@@ -128,8 +132,8 @@ export class OnDemand {
   }
 }
 
-/** Returns what a developer may read about a failure. The error text of GitLab is only logged. */
+/** Returns the reason of a failure for developers. GitLab's error text is only logged. */
 function publicReason(error: Retry | StoreUnavailable): string {
   if (error instanceof StoreUnavailable) return 'the module store cannot be reached';
-  return error instanceof ArchiveLimitReached ? error.message : 'GitLab does not answer as it should';
+  return error instanceof ArchiveLimitReached ? error.message : 'GitLab cannot be reached or returned an error';
 }

@@ -15,24 +15,27 @@ import { publishVersion } from './transaction.ts';
 import { withdrawalOf } from './withdraw.ts';
 import type { WriterParts } from './write-version.ts';
 
-/** What the publisher needs. */
+/** The dependencies of the publisher. */
 export interface PublisherParts extends WriterParts {
   readonly ownership: Ownership;
-  /** A cache that other parts use too. By default the publisher has its own. */
+  /** A cache of projects that other parts may share. The default is a separate cache. */
   readonly projects?: ProjectCache;
 }
 
 /**
- * The result of a job: an outcome, where `known` says that it was recorded before; or the reason why no outcome is
- * recorded, for example that the tag no longer exists.
+ * The result of a job. It is either an outcome or the reason why no outcome is recorded, for example that the tag no
+ * longer exists. `known` is true if the outcome was recorded before.
  */
 export type PublishResult = { readonly outcome: Outcome; readonly known: boolean } | { readonly dismissed: string };
 
-/** The fields of a job that the publisher uses. Without a strategy the version is built from an archive. */
+/** The fields of a job that the publisher uses. Without a strategy, the version is built from an archive. */
 export type PublishRequest = Pick<TagJob, 'projectId' | 'tag' | 'cachedTag' | 'allowCachedProject' | 'listedPath'> &
   Partial<Pick<TagJob, 'strategy'>>;
 
-/** How long a tag from a listing counts as current. A tag that moves in this time is another job. */
+/**
+ * How long a tag from a listing counts as current, in milliseconds. If the tag moves in this time, the moved tag has
+ * another job.
+ */
 const CACHED_TAG_FRESH_MS = 10 * 60_000;
 
 /** Publishes tags: decides for each tag whether it is a module version, and records an outcome. */
@@ -49,8 +52,8 @@ export class Publisher {
   }
 
   /**
-   * Publishes a tag if it is a module version, and records the outcome in either case. Publishing it again changes nothing.
-   * Rejects with Retry, or with an error of the store, if the job has to run again.
+   * Publishes a tag if it is a module version, and records the outcome in either case. Publishing the same tag again
+   * changes nothing. Rejects with Retry, or with an error of the store, if the job has to run again.
    */
   async publish(job: PublishRequest): Promise<PublishResult> {
     const { gitlab, store } = this.#parts;
@@ -58,7 +61,7 @@ export class Publisher {
     const startedAt = new Date().toISOString();
     const tag = (cachedTag && readCachedTag(cachedTag)) ?? (await gitlab.tag(projectId, name));
     if (!tag) {
-      return { dismissed: `tag ${name} of project ${projectId} does not exist, or GITLAB_TOKEN may not see it` };
+      return { dismissed: `tag ${name} of project ${projectId} does not exist, or GITLAB_TOKEN has no access to it` };
     }
     if (!tag.commit || !tag.committedAt) {
       return { dismissed: `tag ${name} of project ${projectId} does not point at a commit` };
@@ -80,8 +83,8 @@ export class Publisher {
   }
 
   /**
-   * Locates the version of a tag and publishes it. `recorded` is the outcome under the tag; `isValid` says whether it still
-   * counts.
+   * Locates the version of a tag and publishes it. `recorded` is the stored outcome of the tag, and `isValid` is true
+   * if this outcome still counts.
    */
   async #publishAt(
     job: PublishRequest,
@@ -98,7 +101,7 @@ export class Publisher {
       located = await this.#locate(job, commit, (read) => (project = read));
     } catch (error) {
       if (!(error instanceof Skip || error instanceof Refuse)) throw error;
-      // Without a module path, the outcome can only be stored under the tag. There it would replace the outcome of the
+      // Without a module path, the outcome can only be stored under the tag. There, it would replace the outcome of the
       // version that was published before the project moved.
       const wouldReplace = isValid && recorded?.status === 'published';
       const outcome: Outcome = {
@@ -111,24 +114,28 @@ export class Publisher {
         startedAt,
         finishedAt: new Date().toISOString(),
       };
-      const note = `not published under its new path: ${error.message}`;
+      const note = `the version is not published under the new path of the project: ${error.message}`;
       await writeOutcome(store, wouldReplace ? { ...recorded, project: project?.path, note } : outcome);
       return outcome;
     }
     const outcome = await publishVersion(this.#parts, located.version, {
       startedAt,
-      // The outcome of a tag that was refused or skipped before may be replaced.
+      // A skipped or refused outcome of the tag may be replaced.
       tagOutcome: recorded?.status === 'published' ? recorded : undefined,
       preferred: job.strategy === undefined || job.strategy === 'archive' ? 'archive' : 'blobs',
       files: located.files,
       assertCurrent: () => this.#assertCurrent(job, commit),
     });
-    // Records in the outcome of the tag that the tag is done under its new path too.
+    // The outcome of the tag records the new path of the project, so that the tag is not processed again under this
+    // path.
     if (recorded && outcome.tag !== name) await writeOutcome(store, { ...recorded, project: outcome.project });
     return outcome;
   }
 
-  /** A published outcome is no longer valid if the version is missing from the store, unless it was withdrawn. */
+  /**
+   * Whether an outcome still counts. A published outcome does not count if the version is missing from the store,
+   * unless the version was withdrawn.
+   */
   async #isStillValid(outcome: Outcome): Promise<boolean> {
     const { status, module, version } = outcome;
     if (status !== 'published') return true;
@@ -138,8 +145,8 @@ export class Publisher {
   }
 
   /**
-   * Finds the module version of a tag. `onProject` is called with the project as soon as it is read. Throws Skip, Refuse or
-   * Dismissed.
+   * Finds the module version of a tag. `onProject` is called with the project as soon as the project is read. Throws
+   * Skip, Refuse or Dismissed.
    */
   async #locate(
     job: PublishRequest,
@@ -158,7 +165,7 @@ export class Publisher {
         if (!project) throw new Retry(`project ${projectId} disappeared while its tag ${tag} was read`);
         onProject(project);
         if (!ownership.isInScope(project.path)) throw new Dismissed(`project ${project.path} is not in GITLAB_SCOPE`);
-        // GitLab renames such a project. Nothing is published under that name.
+        // GitLab renames a project that is scheduled for deletion. Nothing is published under the new name.
         if (project.isBeingDeleted) throw new Dismissed(`project ${project.path} is scheduled for deletion`);
         return { project, roots: ownership.rootsOf(project.path) };
       },
@@ -167,28 +174,34 @@ export class Publisher {
     return { version, files: await files() };
   }
 
-  /** The files of the commit: in memory for a tag that shares its commit with other tags, otherwise read from GitLab. */
+  /**
+   * Returns the files of the commit. They are in memory for a tag that shares its commit with other tags, and are
+   * otherwise read from GitLab.
+   */
   async #filesOf({ projectId, strategy }: PublishRequest, commit: Commit): Promise<CommitFiles> {
     const tree = strategy === 'shared tree' ? await this.#trees?.of(projectId, commit.id) : undefined;
     return tree ?? filesInGitLab(this.#parts.gitlab, projectId, commit.id);
   }
 
-  /** Reads the project. A job of a push never uses the cache: the project may have moved just before. */
+  /** Reads the project. A job of a tag push never uses the cache, because the project may have moved just before. */
   async #project({ projectId, allowCachedProject, listedPath }: PublishRequest): Promise<Project | undefined> {
     if (allowCachedProject) return await this.#projects.withId(projectId, listedPath);
     return await this.#parts.gitlab.project(projectId);
   }
 
-  /** Throws Dismissed unless the tag still points at the commit: the tag was read, or listed, minutes ago. */
+  /**
+   * Throws Dismissed unless the tag still points at the commit. The tag may have moved since it was read or listed,
+   * which can be minutes ago.
+   */
   async #assertCurrent({ projectId, tag: name }: PublishRequest, commit: Commit): Promise<void> {
     const current = await this.#parts.gitlab.tag(projectId, name);
     if (current?.commit !== commit.id) {
-      throw new Dismissed(`tag ${name} of project ${projectId} is not at ${commit.id} any more`);
+      throw new Dismissed(`tag ${name} of project ${projectId} no longer points at ${commit.id}`);
     }
   }
 }
 
-/** Returns the tag as GitLab listed it; undefined if the listing is too old or its data is invalid. */
+/** Returns the tag as GitLab listed it, or undefined if the listing is too old or its data is invalid. */
 function readCachedTag({ commit, committedAt, readAt }: CachedTag): Pick<Tag, 'commit' | 'committedAt'> | undefined {
   const ageMs = Date.now() - Date.parse(readAt);
   const tag = { commit: parseCommit(commit), committedAt: new Date(committedAt) };
@@ -197,14 +210,17 @@ function readCachedTag({ commit, committedAt, readAt }: CachedTag): Pick<Tag, 'c
 }
 
 /**
- * Whether the project moved since the outcome was recorded. Published versions stay. Under the new path the same tags are
- * versions of other modules, as for the go command.
+ * Whether the project has moved since the outcome was recorded. Versions that are already published stay. Under the new
+ * path, the same tags are versions of other modules, as for the go command.
  */
 function hasMoved({ project }: Outcome, listedPath: string | undefined): boolean {
   return project !== undefined && listedPath !== undefined && project !== listedPath;
 }
 
-/** There is nothing to do now and nothing to record: the project may enter GITLAB_SCOPE tomorrow, and a moved tag is another job. */
+/**
+ * There is nothing to publish now, and no outcome is recorded. The project may enter GITLAB_SCOPE later, and a moved
+ * tag has another job.
+ */
 class Dismissed extends Error {
   override readonly name = 'Dismissed';
 }

@@ -5,9 +5,9 @@ import { publishedVersions } from '../store/published-versions.ts';
 import type { Store } from '../store/store.ts';
 
 /**
- * Writes a module's list for static serving. When several processes write the list at once, one of them may overwrite a
- * newer list with an older one. So each process reads the versions again after writing, until the list that it wrote is
- * current.
+ * Writes a module's list for static serving. If several processes write the list at the same time, one of them may
+ * overwrite a newer list with an older one. Therefore each process reads the versions again after each write, until the
+ * list that it wrote is current.
  */
 export async function writeList(store: Store, module: ModulePath): Promise<void> {
   let written: string | undefined;

@@ -5,8 +5,9 @@ import { copyToFile } from '../store/copy-to-file.ts';
 import type { ReadStore } from '../store/store.ts';
 
 /**
- * Computes the h1 of a stored zip from its bytes. Resolves to the h1 and the size in bytes; undefined if the store has no
- * such object. `folder` is a temporary folder for a copy of the zip. Throws DamagedZip if the zip cannot be read.
+ * Computes the h1 of a stored zip from its bytes. Resolves to the h1 and the size in bytes, or to undefined if the
+ * store has no such object. `folder` is a temporary folder for a copy of the zip. Rejects with DamagedZip if the zip
+ * cannot be read.
  */
 export async function hashStoredZip(
   store: ReadStore,

@@ -4,17 +4,20 @@ import type { TagJob } from '../queue/tag-job.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import type { Publisher, PublishResult } from './publisher.ts';
 
-/** What the handler needs. */
+/** The dependencies of the handler. */
 export interface TagHandlerParts {
   readonly publisher: Publisher;
   readonly log: Logger;
-  /** Called after each tag with the status of a new outcome, `known` or `dismissed`, and the duration in seconds. */
+  /**
+   * Called after each tag with its result and the duration in seconds. The result is the status of a new outcome,
+   * `known` or `dismissed`.
+   */
   readonly onDone: (outcome: string, seconds: number) => void;
 }
 
 /**
- * Creates the handler of tag jobs. It publishes the tag and logs the result in one line. Rejects as Publisher.publish does,
- * but with Retry in an outage of the store.
+ * Creates the handler of tag jobs. The handler publishes the tag and logs the result in one line. It rejects as
+ * Publisher.publish does, but with Retry if the store is not available.
  */
 export function createTagHandler({ publisher, log, onDone }: TagHandlerParts): (job: TagJob) => Promise<PublishResult> {
   return async (job) => {
@@ -33,7 +36,7 @@ export function createTagHandler({ publisher, log, onDone }: TagHandlerParts): (
     const { status, project, module, version, reason, note, h1, commit } = result.outcome;
     onDone(result.known ? 'known' : status, seconds);
     const detail = { ...fields, project, commit, module, version, h1, reason, note };
-    if (result.known) log.debug({ event: 'tag.known', ...detail }, 'the tag has an outcome already');
+    if (result.known) log.debug({ event: 'tag.known', ...detail }, 'the tag already has an outcome');
     else if (status === 'refused') log.error({ event: 'tag.refused', ...detail }, 'tag refused: a person has to act');
     else if (status === 'skipped')
       log.info({ event: 'tag.skipped', ...detail }, 'tag skipped: it is not a module version');
@@ -42,7 +45,10 @@ export function createTagHandler({ publisher, log, onDone }: TagHandlerParts): (
   };
 }
 
-/** An outage of the store is expected: the queue retries the job as it does after an outage of GitLab. */
+/**
+ * Throws a Retry if the store is not available, so that the queue retries the job as after an outage of GitLab. Throws
+ * any other error unchanged.
+ */
 function retryOutages(error: unknown): never {
   throw error instanceof StoreUnavailable ? new Retry('the store is not available', { cause: error }) : error;
 }

@@ -6,18 +6,22 @@ import { writeVersion, type WriteOptions, type WriterParts } from './write-versi
 
 /** The options of `publishVersion`. */
 export interface PublishOptions extends WriteOptions {
-  /** When the work on the tag or the request began, ISO 8601. */
+  /** The time when the work on the tag or the request began, in ISO 8601. */
   readonly startedAt: string;
-  /** The outcome already stored under this tag. If it is of another module, it is kept, and the new one goes under `module@version`. */
+  /**
+   * The outcome that is already stored under this tag. If it belongs to another module, it is kept, and the new outcome
+   * is stored under `module@version`.
+   */
   readonly tagOutcome: Outcome | undefined;
 }
 
 /**
- * The one transaction that publishes a version: its three files, then its index entry, then its outcome. The outcome is
- * `refused` for a version that the go command would not accept, that was withdrawn, or whose tag was moved.
+ * Publishes a version in one transaction, which writes its three files, then its index entry, then its outcome. No
+ * other code publishes versions. The outcome is `refused` if the go command would not accept the version, if the
+ * version was withdrawn, or if its tag was moved.
  *
- * Resolves to the outcome, which is in the store then. Rejects with Retry, or with an error of the store, if the
- * transaction has to run again. Running it again changes nothing that is already stored.
+ * Resolves to the outcome after it is stored. Rejects with Retry, or with an error of the store, if the transaction has
+ * to run again. Running it again changes nothing that is already stored.
  */
 export async function publishVersion(
   parts: WriterParts,
@@ -48,9 +52,10 @@ export async function publishVersion(
 }
 
 /**
- * The name under which the outcome of a version is stored: its tag. A version without a tag is stored under
- * `module@version`, and so is a version whose tag has an outcome of another module (`tagOutcome`): one tag can publish
- * under several paths, when MODULE_MAP names its project several times or when the project has moved.
+ * Returns the name under which the outcome of a version is stored, which is normally its tag. The name is
+ * `module@version` if the version has no tag, or if its tag has an outcome of another module (`tagOutcome`). One tag
+ * can publish versions under several paths if MODULE_MAP contains its project several times, or if the project has
+ * moved.
  */
 export function outcomeName(
   { tag, path, version }: Pick<ResolvedVersion, 'tag' | 'path' | 'version'>,

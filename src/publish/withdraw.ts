@@ -9,7 +9,7 @@ import { describeWithdrawal, readWithdrawal, writeWithdrawal, type Withdrawal } 
 import type { Outcome } from '../store/outcome.ts';
 import { writeList } from './static-list.ts';
 
-/** What withdrawing needs. */
+/** The dependencies of a withdrawal. */
 export interface WithdrawParts {
   readonly store: Store;
   /** The version lock of the publishers, if all processes share one. */
@@ -26,15 +26,16 @@ export interface WithdrawResult {
 }
 
 /**
- * Takes a version out of service for good: writes a marker, then deletes the version's files and removes it from the static
- * list. A second call completes an interrupted withdrawal; another reason replaces the earlier one. With a lock it resolves
- * after every publish of the version that was in progress. Rejects with errors of the store or of the lock: the marker may
- * exist by then, and the withdrawal has to be run again.
+ * Takes a version out of service permanently. Writes a marker, deletes the version's files, and removes the version
+ * from the static list. A second call completes an interrupted withdrawal, and a different reason replaces the earlier
+ * one. With a lock, the call waits for every publish of the version that is in progress. Rejects with errors of the
+ * store or of the lock. The marker may already exist in this case, and the withdrawal has to be run again.
  *
- * It is safe without the lock too. The marker is written before the deletions, and a publish looks for it after its last
- * write (`assertInService`). If the publish does not find it, all its writes came before the marker, and so before the
- * deletions. If it finds the marker, it deletes what it wrote. The check before building stops later publishes, and deletes
- * the files of a publish that died between its writes and its check.
+ * The withdrawal is safe without a lock too. The marker is written before the deletions, and a publish looks for the
+ * marker after its last write (`assertInService`). If the publish does not find the marker, all its writes came before
+ * the marker, and therefore before the deletions. If the publish finds the marker, it deletes the files that it wrote.
+ * The check before the build stops later publishes. It also deletes the files of a publish that was interrupted between
+ * its writes and its check.
  */
 export async function withdrawVersion(
   { store, lock }: WithdrawParts,
@@ -45,13 +46,14 @@ export async function withdrawVersion(
   const before = await readWithdrawal(store, module, version);
   const withdrawal = { module, version, reason, withdrawnAt: before?.withdrawnAt ?? new Date().toISOString() };
   if (before?.reason !== reason) await writeWithdrawal(store, withdrawal);
-  // Before taking the lock: a publish in progress may hold it for as long as GitLab takes for an archive.
+  // The files are deleted before the lock is taken, because a publish in progress may hold the lock until GitLab has
+  // sent an archive.
   const hadFiles = await deleteFiles(store, module, version);
   if (lock) await lock(moduleVersionName(module, version), () => deleteFiles(store, module, version));
   return { withdrawal, before, hadFiles };
 }
 
-/** Throws Refuse for a withdrawn version, after deleting all files of it. */
+/** Deletes all files of a withdrawn version, and then throws Refuse. Does nothing for any other version. */
 export async function assertInService(store: Store, module: ModulePath, version: Version): Promise<void> {
   const withdrawal = await readWithdrawal(store, module, version);
   if (!withdrawal) return;
@@ -60,16 +62,16 @@ export async function assertInService(store: Store, module: ModulePath, version:
 }
 
 /**
- * The withdrawal of the version that an outcome names. It also holds for the same tag under another module path, which the
- * tag gets when its project moves: the secret that leaked is the same.
+ * Returns the withdrawal of the version that an outcome names. The withdrawal also applies to the same tag under
+ * another module path, after its project has moved: a leaked secret is the same under both paths.
  */
 export async function withdrawalOf(store: ReadStore, { module, version }: Outcome): Promise<Withdrawal | undefined> {
   return module && version && (await readWithdrawal(store, module, version));
 }
 
 /**
- * Deletes the files of a version, `.info` first: without this file the version does not exist for readers. Resolves to
- * whether there were any files.
+ * Deletes the files of a version. `.info` is deleted first, because the version does not exist for readers without this
+ * file. Resolves to true if there were any files.
  */
 async function deleteFiles(store: Store, module: ModulePath, version: Version): Promise<boolean> {
   let hadFiles = false;

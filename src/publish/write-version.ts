@@ -17,39 +17,39 @@ import { writeList } from './static-list.ts';
 import { hashStoredZip } from './stored-zip.ts';
 import { assertInService } from './withdraw.ts';
 
-/** What writing a version needs. */
+/** The dependencies of `writeVersion`. */
 export interface WriterParts extends BuildParts {
   readonly store: Store;
-  /** Keeps two publishers from building the same version at once. */
+  /** Prevents two publishers from building the same version at the same time. */
   readonly lock: VersionLock;
-  /** RETAG: what a moved tag does to a published version. */
+  /** The RETAG setting, which decides what happens to a published version if its tag is moved. */
   readonly retag: 'refuse' | 'replace';
   /** The folder in which each build creates its own temporary folder. */
   readonly temporaryRoot: string;
 }
 
-/** The checksums of a version as go.sum has them, and the size of its zip in bytes. */
+/** The checksums of a version in the form of go.sum, and the size of its zip in bytes. */
 export interface WrittenVersion {
   readonly h1: H1;
   readonly goModH1: H1;
   readonly size: number;
 }
 
-/** How a version is built and written. */
+/** The options of `writeVersion`. */
 export interface WriteOptions extends BuildOptions {
   /**
-   * Called before a version is refused or replaced because its tag was moved. Rejects if the tag has moved again since it
-   * was read.
+   * Called before a version is refused or replaced because its tag was moved. Rejects if the tag has moved again since
+   * it was read.
    */
   readonly assertCurrent?: () => Promise<void>;
 }
 
 /**
- * Builds a module version and stores its three files. Running it again changes nothing, and needs no archive if the version
- * was stored from the same commit.
+ * Builds a module version and stores its three files. Running it again changes nothing, and needs no archive if the
+ * version was stored from the same commit.
  *
- * Throws Refuse for a module that the go command would not accept, for a version that is already published with another
- * checksum, and for one that was withdrawn. Throws Retry, or an error of the store, if the publish has to run again.
+ * Throws Refuse if the go command would not accept the module, if the version is already published with another
+ * checksum, or if the version was withdrawn. Throws Retry, or an error of the store, if the publish has to run again.
  */
 export async function writeVersion(
   parts: WriterParts,
@@ -88,7 +88,10 @@ async function buildAndStore(
   return { h1: zip.h1, goModH1: hashGoMod(gomod), size: zip.size };
 }
 
-/** Reads the stored version if it is from the same commit: a commit always gives the same zip, so there is nothing to build. */
+/**
+ * Reads the stored version if it was built from the same commit. Nothing has to be built then, because a commit always
+ * results in the same zip.
+ */
 async function readStored(
   store: Store,
   { path, version, commit, origin }: ResolvedVersion,
@@ -104,7 +107,9 @@ async function readStored(
   return zip && gomod && { ...zip, goModH1: hashGoMod(gomod) };
 }
 
-/** Stores zip, mod and info, in that order: a version exists for readers once its .info does. */
+/**
+ * Stores `.zip`, `.mod` and `.info` in this order, because a version exists for readers as soon as its `.info` exists.
+ */
 async function storeFiles(
   { store, retag }: WriterParts,
   resolved: ResolvedVersion,
@@ -120,28 +125,31 @@ async function storeFiles(
   if (publishedH1) await assertCurrent?.();
   if (publishedH1 && retag === 'refuse') {
     throw new Refuse(
-      `${path}@${version} was published with ${publishedH1} and stays; the tag now points at ${commit}, which gives ${zip.h1}. ` +
-        'Tag a new version instead: builds that know the old checksum would fail with this one (RETAG=replace allows it)',
+      `${path}@${version} was published with checksum ${publishedH1} and stays unchanged. The tag now points at ${commit}, which has checksum ${zip.h1}. ` +
+        'Tag a new version instead: builds with the old checksum in go.sum would fail (RETAG=replace allows the replacement)',
     );
   }
   if (publishedH1) {
     for (const tag of [resolved.tag, `${path}@${version}`])
       if (tag !== undefined)
         await forgetOutcomes(store, { projectId: resolved.project.id, tag, commit, module: path, version });
-    // While the files are replaced the version does not exist: readers must not combine an old zip with a new go.mod.
+    // Without `.info`, the version does not exist for readers while its files are replaced. A reader must not combine
+    // an old zip with a new go.mod.
     await store.delete(key('info'));
   }
   await storeZip(store, key('zip'), zip);
   await store.put(key('mod'), gomod);
   await store.put(key('info'), Buffer.from(infoText(version, resolved.committedAt, resolved.origin)));
   await writeList(store, path);
-  // The version may have been withdrawn during the build. withdraw.ts explains why one check before and one after are enough.
+  // The version may have been withdrawn during the build. withdraw.ts explains why one check before the build and one
+  // after it are enough.
   await assertInService(store, path, version);
 }
 
-/** Stores the zip. The file is closed in any case: a store that fails may never have read it. */
+/** Stores the zip. Closes its file in any case, because a store that fails may not have read the file. */
 async function storeZip(store: Store, key: string, zip: BuiltZip): Promise<void> {
-  // The store reports the errors of a stream that it reads. Without a listener, any other would end the process.
+  // The store reports the errors of a stream that it reads. Without a listener, the error of a stream that it has not
+  // read would end the process.
   const stream = createReadStream(zip.path).on('error', () => undefined);
   try {
     await store.put(key, { stream, size: zip.size });

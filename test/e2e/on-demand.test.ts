@@ -182,7 +182,7 @@ describe('an outage of GitLab', () => {
     expect(await ask('v1.0.0.zip')).toMatchObject({ status: 200 });
     expect(await ask('other.info')).toMatchObject({
       status: 503,
-      text: expect.stringContaining('GitLab does not answer'),
+      text: expect.stringContaining('GitLab cannot be reached or returned an error'),
     });
     // A package of a published module: the go command requests it as if it were a module.
     expect((await get(`${service.url}/${module}/pkg/@v/v1.0.0.info`)).status).toBe(404);
