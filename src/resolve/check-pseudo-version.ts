@@ -7,7 +7,7 @@ import type { Revision } from './revision.ts';
 import { tagPrefixOf } from './tagged-versions.ts';
 
 /**
- * Throws Refuse unless a pseudo-version is a valid name of its commit, now or at an earlier time
+ * Throws Refuse unless a pseudo-version is valid for its commit, or was valid at an earlier time
  * (codeRepo.validatePseudoVersion in cmd/go). Without this check, anybody could invent a high version for a commit.
  */
 export async function checkPseudoVersion(
@@ -27,7 +27,7 @@ async function faultOf(
   version: Version,
 ): Promise<string | undefined> {
   const parsed = parsePseudoVersion(withoutIncompatible(version));
-  if (!parsed) return 'it has none of the forms of a pseudo-version';
+  if (!parsed) return 'it does not have the form of a pseudo-version';
   const { timestamp, revision, base } = parsed;
   const short = id.slice(0, 12);
   if (revision !== short) {
@@ -36,20 +36,20 @@ async function faultOf(
       : short.startsWith(revision)
         ? 'is too short'
         : 'does not match';
-    return `its commit id ${difference}: it has to be ${short}`;
+    return `its commit id ${difference}: use ${short}`;
   }
   if (timestamp !== timestampOf(committedAt))
     return `its time is not the time of the commit, which is ${timestampOf(committedAt)}`;
   if (typeof base !== 'string') return base.reason;
   if (base === '') {
     return place.major === '' && majorOf(version) === 'v1'
-      ? 'without a tag before it, the major version has to be v0'
+      ? 'its commit has no earlier tag, so the major version has to be v0'
       : undefined;
   }
   return await baseFaultOf(repositories, place, id, base);
 }
 
-/** Why `base` is not a tag on an ancestor of the commit; undefined if it is. */
+/** Returns why `base` is not a tag on an ancestor of the commit, or undefined if it is. */
 async function baseFaultOf(
   repositories: Repositories,
   place: ModulePlace,
@@ -61,7 +61,7 @@ async function baseFaultOf(
   if (tags.some((tag) => tag.commit === commit && tag.name.replace(prefix, '') === base)) {
     return `its commit has the tag ${prefix}${base}: use that version instead`;
   }
-  // Tags like v1.2.3+meta count as v1.2.3 here.
+  // A tag such as v1.2.3+meta counts as v1.2.3 here.
   const candidates = tags.filter(
     ({ name }) => name.startsWith(prefix + base) && compareVersions(name.slice(prefix.length), base) === 0,
   );

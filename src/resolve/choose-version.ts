@@ -17,20 +17,25 @@ import type { Repositories, RepositoryTag } from './repositories.ts';
 import type { Revision } from './revision.ts';
 import { tagPrefixOf } from './tagged-versions.ts';
 
-/** What is needed to choose a version. */
+/** The inputs for choosing a version. */
 export interface ChoiceParts {
   readonly repositories: Repositories;
   readonly place: ModulePlace;
   readonly revision: Revision;
-  /** Returns a test for whether the module's author retracted a version. Called only if needed: it takes requests to GitLab. */
+  /**
+   * Resolves to a function that returns whether a version is retracted. Called only if needed, because it sends
+   * requests to GitLab.
+   */
   readonly isRetracted: () => Promise<(version: string) => boolean>;
 }
 
 /**
- * The version of a revision that was found for `query`; an empty query stands for the latest commit. If the query is a full
- * version, the result is that version or an error. Otherwise it is the highest tag on the commit that is not retracted, else
- * a pseudo-version after the highest tag before the commit (codeRepo.convert in cmd/go). Throws Skip or Refuse if the
- * revision has no valid version.
+ * Chooses the version of a revision that was found for `query` (codeRepo.convert in cmd/go). An empty query stands for
+ * the latest commit.
+ *
+ * If the query is a full version, the result is that version or an error. Otherwise, the result is the highest version
+ * that is tagged on the commit and not retracted. Without such a tag, the result is a pseudo-version after the highest
+ * version before the commit. Throws Skip or Refuse if the revision has no valid version.
  */
 export async function chooseVersion(parts: ChoiceParts, query: string): Promise<Version> {
   const { repositories, place, revision } = parts;
@@ -63,7 +68,8 @@ export async function chooseVersion(parts: ChoiceParts, query: string): Promise<
     if (isHigher && (await allows(version))) highest = version;
   }
   if (highest !== undefined) return checkedVersion(parts, highest, requested);
-  // A tag like v1.2.3+meta is not a version, since several tags can differ in metadata alone; but it can be a base.
+  // A tag such as v1.2.3+meta is not a version, because several tags can differ only in metadata. However, it can be
+  // the base of a pseudo-version.
   const base = equivalent[0]?.version ?? (await versionBefore(parts, tags, allows)) ?? '';
   const pseudo = pseudoVersion(
     place.major.slice(1).replace(/-unstable$/, ''),
@@ -75,15 +81,15 @@ export async function chooseVersion(parts: ChoiceParts, query: string): Promise<
 }
 
 /**
- * The version that a tag of the module names. `isCanonical` is false for a tag with build metadata: v1.2.3+meta stands for
- * v1.2.3. Undefined if the tag names no version of the module.
+ * Returns the version that a tag names, or undefined if the tag names no version of the module. `isCanonical` is false
+ * for a tag with build metadata, for example v1.2.3+meta, which stands for v1.2.3.
  */
 function tagVersion(
   place: ModulePlace,
   tag: string,
 ): { readonly version: string; readonly isCanonical: boolean } | undefined {
   const prefix = tagPrefixOf(place);
-  // cmd/go tests the whole tag too, so a tag of a directory never counts as a pseudo-version.
+  // As in cmd/go, the whole tag is tested, so a tag with a directory never counts as a pseudo-version.
   if (!tag.startsWith(prefix) || isPseudoVersion(tag)) return undefined;
   const name = tag.slice(prefix.length);
   const version = withoutIncompatible(canonicalVersion(name));
@@ -91,8 +97,9 @@ function tagVersion(
 }
 
 /**
- * The highest version that is tagged on the commit or on an ancestor (gitRepo.RecentTag in cmd/go). A tag from which the
- * commit can be reached is younger than the commit; such tags are left out before GitLab has to compare each with the commit.
+ * Returns the highest version that is tagged on the commit or on an ancestor (gitRepo.RecentTag in cmd/go). A tag from
+ * which the commit can be reached is newer than the commit. Such tags are skipped, so that GitLab does not have to
+ * compare each of them with the commit.
  */
 async function versionBefore(
   { repositories, place, revision }: ChoiceParts,
@@ -107,7 +114,7 @@ async function versionBefore(
     .toSorted((a, b) => compareVersions(b.version, a.version));
   let younger: ReadonlySet<string> = new Set();
   for (const [index, { tag, version }] of candidates.entries()) {
-    // In most repositories the first candidate is the result, and the younger tags need not be read.
+    // In most repositories the first candidate is the result, and the newer tags do not have to be read.
     if (index === 1) younger = await repositories.tagsContaining(place.project.id, revision.id);
     if (tag.commit !== revision.id && younger.has(tag.name)) continue;
     if ((await allows(version)) && (await repositories.isAncestor(place.project.id, tag.commit, revision.id)))
@@ -117,9 +124,9 @@ async function versionBefore(
 }
 
 /**
- * The version in its full spelling, with `+incompatible` where it is needed (checkCanonical in cmd/go). `requested` is the
- * full version that the query named, if it named one. Throws Refuse if the module's path does not allow the version, and
- * Skip if it is not the requested one.
+ * Returns the full form of a version, with `+incompatible` where needed (checkCanonical in cmd/go). `requested` is the
+ * query if the query is a full version. Throws Refuse if the module path does not allow the version, and Skip if the
+ * version is not the requested version.
  */
 async function checkedVersion(parts: ChoiceParts, version: string, requested: Version | undefined): Promise<Version> {
   const { place } = parts;
@@ -131,7 +138,7 @@ async function checkedVersion(parts: ChoiceParts, version: string, requested: Ve
   const spelling = requested !== undefined && requestedBase === version ? requested : version;
   if (matchesMajor(base, place.major)) {
     if (spelling.endsWith('+incompatible'))
-      throw new Refuse(`${majorOf(base)} is a compatible version of ${place.path}: ask for ${base}`);
+      throw new Refuse(`${majorOf(base)} is a compatible version of ${place.path}: request ${base} instead`);
     return spelling as Version;
   }
   if (await mayBeIncompatible(parts, base, requested)) return `${base}+incompatible` as Version;
@@ -142,7 +149,10 @@ async function checkedVersion(parts: ChoiceParts, version: string, requested: Ve
   );
 }
 
-/** Whether a version of a higher major may be used without `/vN`: only if the repository has no go.mod for that major. */
+/**
+ * Whether a version with a higher major version may be used without `/vN`. This is allowed only if the repository has
+ * no go.mod for that major version.
+ */
 async function mayBeIncompatible(
   { repositories, place, revision }: ChoiceParts,
   version: string,
@@ -150,12 +160,13 @@ async function mayBeIncompatible(
 ): Promise<boolean> {
   if (place.directory !== '' || place.major !== '') return false;
   if (await repositories.goMod(place.project.id, revision.id, '')) return false;
-  // Old go commands did not look into vN, so a version requested as +incompatible stays valid (golang.org/issue/51324).
+  // Old go commands did not read the directory vN, so a version that is requested as +incompatible stays valid
+  // (golang.org/issue/51324).
   if (requested?.endsWith('+incompatible')) return true;
   return (await repositories.goMod(place.project.id, revision.id, majorOf(version))) === undefined;
 }
 
-/** For `catch`: turns Skip and Refuse into undefined, and throws every other error again. */
+/** A handler for `catch`. Returns undefined for Skip and Refuse, and throws every other error again. */
 export function undefinedIfRejected(error: unknown): undefined {
   if (error instanceof Skip || error instanceof Refuse) return undefined;
   throw error;

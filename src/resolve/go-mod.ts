@@ -4,15 +4,19 @@ import { splitPathVersion } from '../module/path.ts';
 import { joinPath } from '../module/path-elements.ts';
 import type { ModulePlace } from './place.ts';
 
-/** The go.mod of a version, and the directory of its files. */
+/** The go.mod of a version, and the directory of the module's files. */
 export interface ChosenGoMod {
-  /** The module's directory in the repository: the directory of the place, or the `vN` below it. */
+  /**
+   * The module's directory in the repository. It is the directory of the ModulePlace, or the `vN` directory below it.
+   */
   readonly directory: string;
-  /** The bytes of the go.mod; undefined for a repository from before modules, which the go command accepts as a module too. */
+  /**
+   * The bytes of the go.mod. Undefined for a repository without go.mod, which the go command also accepts as a module.
+   */
   readonly gomod: Buffer | undefined;
 }
 
-/** The two go.mod files that can belong to a module; each undefined if it does not exist. */
+/** The two go.mod files that can belong to a module. Each is undefined if the file does not exist. */
 export interface GoModFiles {
   /** The go.mod in the directory that the module path names. */
   readonly plain: Buffer | undefined;
@@ -20,15 +24,18 @@ export interface GoModFiles {
   readonly versioned: Buffer | undefined;
 }
 
-/** The second directory in which a module's go.mod can be: `vN` below its own. Undefined if its path has no `/vN`. */
+/**
+ * Returns the second directory in which the go.mod of a module can be: `vN` below the module's directory. Returns
+ * undefined if the module path does not end in `/vN`, or if the whole path is the root of the repository.
+ */
 export function versionDirectoryOf({ path, root, directory, major }: ModulePlace): string | undefined {
   return major.startsWith('/') && root !== path ? joinPath(directory, major.slice(1)) : undefined;
 }
 
 /**
- * Chooses the go.mod of a module by the rules of codeRepo.findDir in cmd/go: `vN/go.mod` or `go.mod`, whichever claims the
- * major version. Throws Skip if the module has no go.mod, Refuse if both files claim the major version, or if a file
- * contradicts the module path.
+ * Chooses the go.mod of a module by the rules of codeRepo.findDir in cmd/go. The result is `vN/go.mod` or `go.mod`,
+ * depending on which file declares a path with the major version. Throws Skip if the module has no go.mod. Throws
+ * Refuse if both files declare such a path, or if a file contradicts the module path.
  */
 export function chooseGoMod(place: ModulePlace, { plain, versioned }: GoModFiles): ChosenGoMod {
   const { directory, major } = place;
@@ -38,7 +45,9 @@ export function chooseGoMod(place: ModulePlace, { plain, versioned }: GoModFiles
   if (versionDirectory !== undefined && versioned) {
     const versionedClaims = claimsMajor(versioned, major);
     if (plainClaims && versionedClaims)
-      throw new Refuse(`both ${file} and ${versionDirectory}/go.mod claim ${major}. Keep one of them.`);
+      throw new Refuse(
+        `both ${file} and ${versionDirectory}/go.mod declare a path that ends in ${major}: keep only one of these files`,
+      );
     if (!versionedClaims)
       throw new Refuse(`${versionDirectory}/go.mod declares ${describe(versioned)}${contradiction(versioned, major)}`);
     return { directory: versionDirectory, gomod: versioned };
@@ -55,23 +64,27 @@ export function chooseGoMod(place: ModulePlace, { plain, versioned }: GoModFiles
   );
 }
 
-/** Whether the path that a go.mod declares allows the major version (isMajor in cmd/go). `major` is empty, `/vN` or `.vN`. */
+/**
+ * Whether the path that a go.mod declares allows the major version (isMajor in cmd/go). `major` is empty, `/vN` or
+ * `.vN`.
+ */
 function claimsMajor(gomod: Buffer, major: string): boolean {
   const declared = declaredPath(gomod);
   const claimed = declared === '' ? undefined : splitPathVersion(declared)?.major;
   if (claimed === undefined) return false;
   if (major !== '') return claimed.slice(1) === major.slice(1);
-  // Old go commands accepted gopkg.in paths as replacements for unversioned ones; that is still legal (golang.org/issue/34254).
+  // Old go commands accepted gopkg.in paths as replacements for unversioned paths. This is still allowed
+  // (golang.org/issue/34254).
   return claimed === '' || /^\.v[01](?:-unstable)?$/.test(claimed) || declared.startsWith('gopkg.in/');
 }
 
-/** The module path that a go.mod declares, as words for an error message. */
+/** Describes the module path that a go.mod declares, for an error message. */
 function describe(gomod: Buffer): string {
   const declared = declaredPath(gomod);
   return declared === '' ? 'no module path' : `module path ${declared}`;
 }
 
-/** The fault of a declared path, as a clause that ends an error message; empty if no path is declared. */
+/** Describes the fault of a declared path, as a clause at the end of an error message. Empty if no path is declared. */
 function contradiction(gomod: Buffer, major: string): string {
   if (declaredPath(gomod) === '') return '';
   return major === '' ? ', which has a major version suffix' : `, which does not end in ${major}`;

@@ -8,35 +8,39 @@ import type { RepositoryTag } from './repositories.ts';
 import type { Revision } from './revision.ts';
 import { tagPrefixOf } from './tagged-versions.ts';
 
-/** Where a version comes from: the fields of codehost.Origin in cmd/go, in the same order. Fields that do not apply are left out. */
+/**
+ * The origin of a version: the fields of codehost.Origin in cmd/go, in the same order. Fields that do not apply are
+ * omitted.
+ */
 export interface Origin {
   readonly VCS: 'git';
   readonly URL: string;
   /** The directory of the module, without a `vN` below it. */
   readonly Subdir?: string;
   readonly Hash: string;
-  /** A pseudo-version depends on the tags with this prefix. */
+  /** The prefix of the tags on which a pseudo-version depends. */
   readonly TagPrefix?: string;
-  /** A checksum over the names and commits of those tags. */
+  /** A checksum of the names and commits of these tags. */
   readonly TagSum?: string;
   readonly Ref?: string;
 }
 
-/** The origin of a version. */
+/** Returns the origin of a version, without any tags on which the version depends (see `originWithTags`). */
 export function originOf({ project, directory }: ModulePlace, { id, ref }: Revision, version: Version): Origin {
   return {
     VCS: 'git',
     URL: project.httpUrl,
     ...(directory !== '' && { Subdir: directory }),
     Hash: id,
-    // A pseudo-version names its commit, so the ref that led to it does not matter (writeDiskStat in cmd/go).
+    // A pseudo-version names its commit, so the ref by which the commit was found does not matter (writeDiskStat in
+    // cmd/go).
     ...(ref !== undefined && !isPseudoVersion(version) && { Ref: ref }),
   };
 }
 
 /**
- * The origin of a pseudo-version that was found for another query. New tags can change the result of such a query, so the
- * origin records the tags (codeRepo.convert in cmd/go). `tags` are all tags of the repository.
+ * Returns the origin of a pseudo-version that depends on the tags of its repository. New tags can change the result of
+ * its query, so the origin records the tags (codeRepo.convert in cmd/go). `tags` are all tags of the repository.
  */
 export function originWithTags(
   place: ModulePlace,
@@ -58,19 +62,22 @@ export function originWithTags(
   };
 }
 
-/** The text of an `.info`, as json.Marshal writes modfetch.RevInfo. */
+/** Returns the text of an `.info` in the format of json.Marshal for modfetch.RevInfo. */
 export function infoText(version: Version, time: Date, origin: Origin): string {
   return JSON.stringify({ Version: version, Time: time.toISOString().replace(/\.\d+Z$/, 'Z'), Origin: origin });
 }
 
 const originSchema = z.object({ Origin: z.object({ URL: z.string(), Hash: z.string() }) });
 
-/** The origin in an `.info`; undefined if it has none, as in an `.info` from an old go command. */
+/** Returns the origin in an `.info`, or undefined if it has none, for example because an old go command wrote it. */
 export function originIn(info: string): { readonly URL: string; readonly Hash: string } | undefined {
   return originSchema.safeParse(parseJson(info)).data?.Origin;
 }
 
-/** The checksum of gitRepo.Tags in cmd/go. JSON quotes these names as Go does: a version has printable ASCII characters alone. */
+/**
+ * Computes the checksum of tags as gitRepo.Tags in cmd/go does. JSON quotes these names as Go does, because a version
+ * contains only printable ASCII characters.
+ */
 function tagSum(tags: readonly RepositoryTag[], prefix: string, directory: string): string {
   const sum = createHash('sha256');
   for (const { name, commit } of tags.toSorted((a, b) => compareBytes(a.name, b.name))) {
@@ -80,7 +87,7 @@ function tagSum(tags: readonly RepositoryTag[], prefix: string, directory: strin
   return `t1:${sum.digest('base64')}`;
 }
 
-/** isOriginTag in cmd/go: versions, with or without build metadata. */
+/** Implements isOriginTag in cmd/go, which accepts versions with and without build metadata. */
 function isVersionTag(name: string): boolean {
   const canonical = withoutIncompatible(canonicalVersion(name));
   return canonical !== '' && name.startsWith(canonical) && !isPseudoVersion(name);

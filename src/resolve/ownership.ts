@@ -8,18 +8,21 @@ export interface PathMapping {
 }
 
 /**
- * Which module paths belong to which project. The path is computed from the project and never read from a go.mod, so no
- * project can publish under the name of another. A path under our prefixes is never requested from anywhere else, so
- * nobody outside can serve a private module.
+ * Determines which module paths belong to which project. The module path is computed from the project and never read
+ * from a go.mod, so that no project can publish under the path of another. Paths under the private prefixes are never
+ * requested from an upstream proxy. Therefore nobody outside can serve a private module.
  */
 export class Ownership {
   readonly #mappings: readonly PathMapping[];
   /** The prefixes of all private module paths, for display and for GONOSUMDB. */
   readonly prefixes: readonly string[];
-  /** GITLAB_SCOPE: groups and projects to publish from; empty for all. */
+  /** The groups and projects from which modpress publishes (GITLAB_SCOPE). It is empty for all projects. */
   readonly scope: readonly string[];
 
-  /** `modulePrefix` is MODULE_PREFIX; `map` is MODULE_MAP, which has precedence over it; `scope` is GITLAB_SCOPE. */
+  /**
+   * `modulePrefix` is MODULE_PREFIX. `map` is MODULE_MAP, which has precedence over `modulePrefix`. `scope` is
+   * GITLAB_SCOPE.
+   */
   constructor(modulePrefix: string, map: readonly PathMapping[] = [], scope: readonly string[] = []) {
     this.scope = scope;
     this.#mappings = [...map, { modulePrefix, projectPrefix: '' }];
@@ -27,8 +30,8 @@ export class Ownership {
   }
 
   /**
-   * Whether a module path is private: one of our prefixes, a path below a prefix, or a path above a prefix. When the go
-   * command looks for a package, it asks for every parent of the package's path.
+   * Whether a module path is private. This includes the private prefixes, the paths below them, and the paths above
+   * them. The paths above are included because the go command requests every parent path of a package.
    */
   isPrivate(modulePath: string): boolean {
     return this.prefixes.some(
@@ -45,9 +48,10 @@ export class Ownership {
   }
 
   /**
-   * The module paths that a project's root can have, without the `/vN` of its go.mod. There are several if MODULE_MAP
-   * names the project several times, as for gopkg.in/x.v1 and gopkg.in/x.v2. `projectPath` is the full path of the project
-   * in GitLab. Throws Refuse if MODULE_MAP gives all of these paths to other projects.
+   * Returns the module paths that the root of a project can have, without the `/vN` of its go.mod. There are several
+   * paths if MODULE_MAP contains the project several times, for example for gopkg.in/x.v1 and gopkg.in/x.v2.
+   * `projectPath` is the full path of the project in GitLab. Throws Refuse if MODULE_MAP assigns all of these paths to
+   * other projects.
    */
   rootsOf(projectPath: string): readonly string[] {
     const mapping = longest(this.#mappings, (candidate) => candidate.projectPrefix, projectPath);
@@ -59,18 +63,21 @@ export class Ownership {
     if (owned.length > 0) return owned;
     const [root = ''] = roots;
     throw new Refuse(
-      `MODULE_MAP gives the module path ${root} of project ${projectPath} to ${this.projectPathOf(root) ?? 'nobody'}`,
+      `MODULE_MAP assigns the module path ${root} of project ${projectPath} to ${this.projectPathOf(root) ?? 'no project'}`,
     );
   }
 
-  /** The project path of a module path, for a module at the root of its project; undefined outside our prefixes. */
+  /**
+   * Returns the path of the project whose root has this module path, or undefined for a path outside the private
+   * prefixes.
+   */
   projectPathOf(modulePath: string): string | undefined {
     const mapping = longest(this.#mappings, (candidate) => candidate.modulePrefix, modulePath);
     return mapping && joinPath(mapping.projectPrefix, below(modulePath, mapping.modulePrefix) ?? '');
   }
 }
 
-/** The mapping with the longest prefix that covers the path. */
+/** Returns the mapping with the longest prefix of the path. */
 function longest(
   mappings: readonly PathMapping[],
   prefixOf: (mapping: PathMapping) => string,

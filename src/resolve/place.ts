@@ -4,7 +4,7 @@ import { below } from '../module/path-elements.ts';
 import { splitPathVersion, type ModulePath } from '../module/path.ts';
 import type { Ownership } from './ownership.ts';
 
-/** The location of a module, computed from its path alone (newCodeRepo in cmd/go). */
+/** The location of a module in its project, computed from the module path (newCodeRepo in cmd/go). */
 export interface ModulePlace {
   readonly path: ModulePath;
   readonly project: Project;
@@ -17,8 +17,9 @@ export interface ModulePlace {
 }
 
 /**
- * Finds the project of a module path. At most one prefix of the path can be a project, since GitLab has no projects within
- * projects. `projectAt` reads a project by its full path. Throws Skip if no project in GITLAB_SCOPE has the module.
+ * Finds the project of a module path. At most one prefix of the path can be a project, because a GitLab project cannot
+ * contain another project. `projectAt` reads a project by its full path. Throws Skip if no project in GITLAB_SCOPE has
+ * the module.
  */
 export async function findPlace(
   path: ModulePath,
@@ -27,23 +28,23 @@ export async function findPlace(
 ): Promise<ModulePlace> {
   for (const root of possibleRoots(path)) {
     const projectPath = ownership.projectPathOf(root.replace(/\.git$/, ''));
-    // A project is always in a group or in the namespace of a user.
+    // A project is always in a group or in the namespace of a user, so its path contains a slash.
     if (projectPath === undefined || !projectPath.includes('/')) continue;
     const project = await projectAt(projectPath);
-    // GitLab ignores the case of a path and follows former paths; the go command accepts the current path alone.
+    // GitLab ignores the case of a path and redirects former paths. The go command accepts only the current path.
     if (project?.path !== projectPath) continue;
     if (!ownership.isInScope(projectPath)) throw new Skip(`project ${projectPath} is not in GITLAB_SCOPE`);
     const roots = ownership.rootsOf(projectPath);
     if (!roots.includes(root.replace(/\.git$/, '')))
-      throw new Skip(`the modules of project ${projectPath} are at ${roots.join(' and ')}`);
+      throw new Skip(`the root of project ${projectPath} has the module path ${roots.join(' or ')}`);
     return placeIn(path, project, root);
   }
-  throw new Skip(`there is no project for ${path}, or GITLAB_TOKEN may not see it`);
+  throw new Skip(`there is no project for ${path}, or GITLAB_TOKEN has no access to it`);
 }
 
 /**
- * The place of a module path in a given project, whose root has the module path `root`. Throws Skip if the path does
- * not fit.
+ * Returns the place of a module in a project whose root has the module path `root`. Throws Skip if the project cannot
+ * contain the module.
  */
 export function placeIn(path: ModulePath, project: Project, root: string): ModulePlace {
   const split = splitPathVersion(path);
@@ -54,7 +55,10 @@ export function placeIn(path: ModulePath, project: Project, root: string): Modul
   return { path, project, root, directory, major: split.major };
 }
 
-/** The module paths that the repository's root can have: the path and its parents, longest first. An element that ends in `.git` is the root. */
+/**
+ * Returns the module paths that the root of the repository can have: the path and its parents, longest first. If an
+ * element ends in `.git`, the path up to this element is the only result.
+ */
 function possibleRoots(path: ModulePath): string[] {
   const elements = path.split('/');
   const gitElement = elements.findIndex((element, index) => index > 0 && /.\.git$/.test(element));

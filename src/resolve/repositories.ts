@@ -10,25 +10,29 @@ export interface RepositoryTag {
   readonly commit: CommitId;
 }
 
-/** How long the list of a repository's tags counts as current, in milliseconds. One go command asks for it several times. */
+/**
+ * How long the list of a repository's tags counts as current, in milliseconds. A single go command requests it several
+ * times.
+ */
 const TAGS_FRESH_MS = 5_000;
-/** Number of repositories whose lists of tags are cached. */
+/** The maximum number of repositories whose lists of tags are cached. */
 const MAX_TAG_LISTS = 500;
-/** Number of pairs of commits that are cached. */
+/** The maximum number of pairs of commits that are cached. */
 const MAX_COMMIT_PAIRS = 50_000;
-/** Size of the cache of go.mod files, in bytes. */
+/** The maximum size of the cache of go.mod files, in bytes. */
 const GOMOD_CACHE_BYTES = 32 * 2 ** 20;
 
 /**
- * Reads the repositories behind modules, through GitLab's API. It caches go.mod files of commits and
- * whether one commit is an ancestor of another, which never change, and lists of tags for a few seconds. Its methods reject with Retry if GitLab cannot be reached.
+ * Reads the repositories of modules through GitLab's API. It caches go.mod files of commits, and whether one commit is
+ * an ancestor of another, because neither ever changes. It caches lists of tags for a few seconds. Its methods reject
+ * with Retry if GitLab cannot be reached.
  */
 export class Repositories {
   readonly #gitlab: GitLabClient;
   readonly #tags = new LRUCache<number, readonly RepositoryTag[]>({
     max: MAX_TAG_LISTS,
     ttl: TAGS_FRESH_MS,
-    // A list that leaves the cache while it is being read still reaches the callers that wait for it.
+    // If a list is evicted from the cache while it is being read, its callers still receive it.
     ignoreFetchAbort: true,
     fetchMethod: (projectId) => this.#readTags(projectId),
   });
@@ -43,25 +47,28 @@ export class Repositories {
     this.#gitlab = gitlab;
   }
 
-  /** The commit of a tag; undefined if there is no such tag, or if it points at something other than a commit. */
+  /**
+   * Reads the commit of a tag. Resolves to undefined if there is no such tag, or if the tag does not point at a commit.
+   */
   async tag(projectId: number, name: string): Promise<Commit | undefined> {
     const tag = await this.#gitlab.tag(projectId, name);
     return tag?.commit && tag.committedAt && { id: tag.commit, committedAt: tag.committedAt };
   }
 
-  /** The tip of a branch; undefined if there is no such branch. */
+  /** Reads the tip of a branch. Resolves to undefined if there is no such branch. */
   branch(projectId: number, name: string): Promise<Commit | undefined> {
     return this.#gitlab.branch(projectId, name);
   }
 
-  /** The tip of the default branch; undefined for a repository without commits. */
+  /** Reads the tip of the default branch. Resolves to undefined for a repository without commits. */
   head(projectId: number): Promise<Commit | undefined> {
     return this.#gitlab.commit(projectId, 'HEAD');
   }
 
   /**
-   * The commit whose id begins with these hexadecimal digits, if it is reachable from a branch or a tag. The go command
-   * accepts no other commits, so a commit of an open merge request cannot pass as one of the project.
+   * Reads the commit whose id begins with these hexadecimal digits. Resolves to undefined if the commit is not
+   * reachable from a branch or a tag, because the go command does not accept such a commit. In particular, a commit of
+   * an open merge request does not count as a commit of the project.
    */
   async commit(projectId: number, digits: string): Promise<Commit | undefined> {
     const commit = await this.#gitlab.commit(projectId, digits);
@@ -69,12 +76,12 @@ export class Repositories {
     return (await this.#gitlab.isReachable(projectId, commit.id)) ? commit : undefined;
   }
 
-  /** All tags that point at a commit, in the order of their names. */
+  /** Lists all tags that point at a commit, in the order of their names. */
   tags(projectId: number): Promise<readonly RepositoryTag[]> {
     return this.#tags.forceFetch(projectId);
   }
 
-  /** The bytes of a go.mod as git stores them; undefined if the directory has none at this commit. */
+  /** Reads a go.mod as git stores it. Resolves to undefined if the directory has no go.mod at this commit. */
   async goMod(projectId: number, commit: CommitId, directory: string): Promise<Buffer | undefined> {
     const path = joinPath(directory, 'go.mod');
     const key = `${projectId} ${commit} ${path}`;
@@ -85,7 +92,7 @@ export class Repositories {
     return bytes;
   }
 
-  /** Whether `ancestor` is the same commit as `descendant`, or an ancestor of it. */
+  /** Whether `ancestor` is the same commit as `descendant`, or one of its ancestors. */
   async isAncestor(projectId: number, ancestor: CommitId, descendant: CommitId): Promise<boolean> {
     if (ancestor === descendant) return true;
     const key = `${projectId} ${ancestor} ${descendant}`;
@@ -96,7 +103,7 @@ export class Repositories {
     return isAncestor;
   }
 
-  /** The names of the tags from which a commit can be reached. */
+  /** Lists the names of the tags from which a commit can be reached. */
   async tagsContaining(projectId: number, commit: CommitId): Promise<ReadonlySet<string>> {
     const names = new Set<string>();
     for await (const name of this.#gitlab.tagsContaining(projectId, commit)) names.add(name);

@@ -13,14 +13,14 @@ import { Repositories } from './repositories.ts';
 import { findHead, findRevision, type Revision } from './revision.ts';
 import { highestRelease, retractionTest, taggedVersions } from './tagged-versions.ts';
 
-/** A module version found in GitLab: everything that is needed to build it. */
+/** A module version that was found in GitLab, with everything that is needed to build it. */
 export interface ResolvedVersion extends ChosenGoMod {
   readonly path: ModulePath;
   readonly version: Version;
   readonly project: Project;
   readonly commit: CommitId;
   readonly committedAt: Date;
-  /** The full name of the tag, including the module's directory; undefined if no tag was named. */
+  /** The full name of the tag, including the module's directory. Undefined if the query names no tag. */
   readonly tag: string | undefined;
   readonly origin: Origin;
 }
@@ -33,16 +33,16 @@ export interface ListedVersions {
 
 /** Optional parts of a resolver. */
 export interface ResolverOptions {
-  /** The cache through which projects are read; by default a cache of the resolver's own. */
+  /** The cache through which projects are read. The default is a separate cache. */
   readonly projects?: ProjectCache;
-  /** Returns the withdrawn versions of a module; by default no version is withdrawn. */
+  /** Resolves to the withdrawn versions of a module. By default, no version is withdrawn. */
   readonly withdrawnOf?: (module: ModulePath) => Promise<ReadonlySet<string>>;
 }
 
 /**
- * Finds what the go command finds by cloning a repository: which version a query means, and which versions exist. It uses
- * GitLab's API alone and downloads no archive. Throws Skip or Refuse, with the reason, for what the go command would not
- * accept, and Retry if GitLab cannot be reached.
+ * Finds which version a query means and which versions exist. The results equal those of the go command in a clone of
+ * the repository, but the resolver uses only GitLab's API and downloads no archive. Throws Skip or Refuse, with the
+ * reason, if the go command would not accept the query. Throws Retry if GitLab cannot be reached.
  */
 export class Resolver {
   readonly #gitlab: GitLabClient;
@@ -64,9 +64,9 @@ export class Resolver {
   }
 
   /**
-   * The version that a query for a module means. A query is a version, a tag, a branch, `HEAD`, 7 to 40 digits of a
-   * commit's id, or `latest` for the tip of the default branch. A branch whose version was withdrawn still gives that
-   * version; `latest` gives another one.
+   * Finds the version that a query for a module means. A query is a version, a tag, a branch, `HEAD`, at least 7 digits
+   * of a commit id, or `latest` for the tip of the default branch. If the version of a branch was withdrawn, the branch
+   * still resolves to this version, but `latest` resolves to another version.
    */
   async resolve(path: ModulePath, query: string): Promise<ResolvedVersion> {
     const place = await this.#place(path);
@@ -75,15 +75,16 @@ export class Resolver {
       : await this.#versionAt(place, await findRevision(this.#repositories, place, query), query);
   }
 
-  /** The `.info` for a query. */
+  /** Returns the text of the `.info` for a query. */
   async info(path: ModulePath, query: string): Promise<string> {
     const { version, committedAt, origin } = await this.resolve(path, query);
     return infoText(version, committedAt, origin);
   }
 
   /**
-   * The versions in `@v/list`, in ascending order, without the withdrawn ones. The list is empty for a module that has no
-   * tags. Throws Skip if there is no module at all: after an empty list the go command would not look elsewhere.
+   * Lists the versions for `@v/list` in ascending order, without the withdrawn versions. The list is empty for a module
+   * without tags. Throws Skip if there is no module, because after an empty list the go command would not search
+   * elsewhere.
    */
   async list(path: ModulePath): Promise<ListedVersions> {
     const place = await this.#place(path);
@@ -96,16 +97,19 @@ export class Resolver {
     };
   }
 
-  /** A version at the commit that was recorded for it, whether or not its tag has moved since. */
+  /** Finds a version at the commit that was recorded for it, even if its tag has moved since. */
   async at(path: ModulePath, version: Version, commit: CommitId): Promise<ResolvedVersion> {
     const place = await this.#place(path);
     const recorded = await this.#gitlab.commit(place.project.id, commit);
-    if (!recorded) throw new Skip(`${place.project.path} has no commit ${commit}, although it was recorded`);
+    if (!recorded) throw new Skip(`${place.project.path} has no commit ${commit}, although this commit was recorded`);
     const revision: Revision = { ...recorded, ref: undefined, tag: undefined };
     return this.#resolved(place, revision, version, await this.#goMod(place, commit));
   }
 
-  /** The tip of the default branch; if its version is withdrawn, the highest tagged version that is neither withdrawn nor retracted. */
+  /**
+   * Returns the version of the tip of the default branch. If this version was withdrawn, returns the highest tagged
+   * version that is neither withdrawn nor retracted.
+   */
   async #latest(place: ModulePlace): Promise<ResolvedVersion> {
     const tip = await this.#versionAt(place, await findHead(this.#repositories, place.project), '');
     const withdrawn = await this.#withdrawnOf(place.path);
@@ -116,7 +120,9 @@ export class Resolver {
     );
     const highest = highestRelease(usable)?.version;
     if (highest === undefined)
-      throw new Refuse(`the latest version of ${place.path}, ${tip.version}, was withdrawn, and there is no other`);
+      throw new Refuse(
+        `the latest version of ${place.path}, ${tip.version}, was withdrawn, and there is no other version`,
+      );
     return await this.#versionAt(place, await findRevision(this.#repositories, place, highest), highest);
   }
 

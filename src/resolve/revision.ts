@@ -6,18 +6,21 @@ import { joinPath } from '../module/path-elements.ts';
 import type { ModulePlace } from './place.ts';
 import type { Repositories } from './repositories.ts';
 
-/** The commit that a query names in the repository, and how the query names it. */
+/** The commit that a query names, and the way in which the query names it. */
 export interface Revision extends Commit {
-  /** The full name of the branch or tag, or `HEAD` for the latest commit; undefined if the query names the commit in another way. */
+  /**
+   * The full name of the branch or tag, or `HEAD` for the latest commit. Undefined if the query names the commit in
+   * another way.
+   */
   readonly ref: string | undefined;
   /** The name of the tag, if the query names a tag. */
   readonly tag: string | undefined;
 }
 
 /**
- * Finds the commit that a query names: a tag, else a branch, else `HEAD`, else a commit by 7 to 40 digits of its id, in the
- * order of gitRepo.stat in cmd/go. A version names the tag of the same name, in the module's directory; a pseudo-version
- * names the commit it contains. Throws Skip if there is no such revision.
+ * Finds the commit that a query names. The query can name a tag, a branch, `HEAD`, or a commit by at least 7 digits of
+ * its id. These are tried in this order, as in gitRepo.stat of cmd/go. A version names the tag of the same name in the
+ * module's directory. A pseudo-version names the commit whose id it contains. Throws Skip if there is no such revision.
  */
 export async function findRevision(
   repositories: Repositories,
@@ -25,7 +28,7 @@ export async function findRevision(
   query: string,
 ): Promise<Revision> {
   const name = revisionName(directory, query);
-  // A branch whose name is a version does not count: it can move, and a version must not.
+  // A branch whose name is a version does not count, because a branch can move and a version must not change.
   const onlyTag = parseVersion(query) !== undefined && !isPseudoVersion(query);
   const isCommit = COMMIT.test(name);
   const [tag, branch, commit] = await Promise.all([
@@ -35,7 +38,7 @@ export async function findRevision(
   ]);
   if (tag) return { ...tag, ref: `refs/tags/${name}`, tag: name };
   if (branch) return { ...branch, ref: `refs/heads/${name}`, tag: undefined };
-  // The go command records no ref for the query HEAD (gitRepo.stat), but it does for the latest commit.
+  // The go command records no ref for the query HEAD (gitRepo.stat), but it records a ref for the latest commit.
   if (name === 'HEAD') return { ...(await findHead(repositories, project)), ref: undefined };
   if (commit) return { ...commit, ref: undefined, tag: undefined };
   const what = onlyTag
@@ -46,17 +49,20 @@ export async function findRevision(
   throw new Skip(`${project.path} has no ${what}`);
 }
 
-/** The tip of the default branch. Throws Skip for a repository without commits. */
+/** Finds the tip of the default branch. Throws Skip for a repository without commits. */
 export async function findHead(repositories: Repositories, project: Project): Promise<Revision> {
   const head = await repositories.head(project.id);
   if (!head) throw new Skip(`${project.path} has no commits`);
   return { ...head, ref: 'HEAD', tag: undefined };
 }
 
-/** At least 7 digits, codehost's minHashDigits: a shorter text is too likely to be a name. Ids by SHA-256 have 64 digits. */
+/**
+ * Matches a commit id of at least 7 digits (minHashDigits in codehost), because a shorter text is too likely to be a
+ * name. SHA-256 ids have 64 digits.
+ */
 const COMMIT = /^[0-9a-f]{7,40}$|^[0-9a-f]{64}$/;
 
-/** The name of a tag, branch or commit that a query stands for (codeRepo.revToRev in cmd/go). */
+/** Returns the name of the tag, branch or commit for which a query stands (codeRepo.revToRev in cmd/go). */
 function revisionName(directory: string, query: string): string {
   if (!isSemver(query)) return query;
   if (isPseudoVersion(query)) return parsePseudoVersion(query)?.revision ?? query;

@@ -9,42 +9,45 @@ import { joinPath } from '../module/path-elements.ts';
 import { placeIn, type ModulePlace } from './place.ts';
 import type { ResolvedVersion } from './resolver.ts';
 
-/** A tag that names a module version: `sub/dir/v1.2.3` is version v1.2.3 of the module in sub/dir. */
+/** A tag that names a module version. For example, `sub/dir/v1.2.3` names version v1.2.3 of the module in sub/dir. */
 interface VersionTag {
   /** Empty for the root of the repository. */
   readonly directory: string;
   readonly version: Version;
 }
 
-/** A pushed tag, with functions that read more about it when needed. */
+/** A pushed tag, with functions that read more about the tag if needed. */
 export interface PushedTag {
   readonly name: string;
   readonly commit: Commit;
-  /** Reads the tag's project; `roots` are the module paths that its root can have (Ownership.rootsOf). */
+  /**
+   * Reads the project of the tag. `roots` are the module paths that the root of the project can have
+   * (Ownership.rootsOf).
+   */
   readonly owner: () => Promise<{ readonly project: Project; readonly roots: readonly string[] }>;
-  /** Reads the go.mod in a directory of the commit; undefined if the directory has none. */
+  /** Reads the go.mod in a directory of the commit. Resolves to undefined if the directory has no go.mod. */
   readonly readGoMod: (directory: string) => Promise<Buffer | undefined>;
 }
 
 /** The version that a tag names. */
 export interface LocatedTag extends ResolvedVersion {
-  /** A warning for people, although the version can be published. */
+  /** A warning about a version that is published nevertheless. */
   readonly note: string | undefined;
 }
 
 /**
- * Finds the module version that a tag names. The path comes from the project. The go.mod decides only two things: the
- * major version suffix, and whether `.git` follows the project path. `.git` has to follow if the go command cannot ask
- * GitLab for the root of the repository. Throws Skip if the tag is not a version or its directory has no go.mod, Refuse
- * if the go.mod contradicts the tag.
+ * Finds the module version that a tag names. The module path is computed from the project. The go.mod decides only two
+ * things: the major version suffix, and whether `.git` follows the project path. `.git` is necessary if the go command
+ * cannot request the root of the repository from GitLab. Throws Skip if the tag is not a version or if its directory
+ * has no go.mod. Throws Refuse if the go.mod contradicts the tag.
  */
 export async function locateTag({ name, commit, owner, readGoMod }: PushedTag): Promise<LocatedTag> {
   const tag = parseTag(name);
   const { directory, version } = tag;
   const major = majorOf(version);
   const isVersioned = major !== 'v0' && major !== 'v1';
-  // A tag that turns out not to be a module costs three requests at most, the one for the tag included. So the owner is
-  // read early only if there is no second go.mod to read.
+  // For a tag that is not a module, at most three requests are sent, including the request for the tag. Therefore the
+  // owner is read early only if there is no second go.mod to read.
   const early = isVersioned ? undefined : owner();
   early?.catch(() => undefined);
   const [plain, versioned] = await Promise.all([
@@ -71,7 +74,10 @@ export async function locateTag({ name, commit, owner, readGoMod }: PushedTag): 
     committedAt: commit.committedAt,
     tag: name,
     origin,
-    note: declared === place.path ? undefined : `go.mod declares ${declared}: usable only through a replace directive`,
+    note:
+      declared === place.path
+        ? undefined
+        : `go.mod declares ${declared}, so the version is usable only through a replace directive`,
   };
 }
 
@@ -80,13 +86,18 @@ function parseTag(tag: string): VersionTag {
   const slash = tag.lastIndexOf('/');
   const version = parseVersion(tag.slice(slash + 1));
   if (version === undefined || version.includes('+')) {
-    throw new Skip(`tag ${tag} is not a version: the go command accepts v1.2.3 or v1.2.3-pre, in full`);
+    throw new Skip(
+      `tag ${tag} is not a version: the go command accepts only full versions such as v1.2.3 or v1.2.3-pre`,
+    );
   }
   if (isPseudoVersion(version)) throw new Skip(`tag ${tag} looks like a pseudo-version, which the go command ignores`);
   return { directory: slash < 0 ? '' : tag.slice(0, slash), version };
 }
 
-/** The place of the version under the first of the project's module paths that fits; with `.git` if the go.mod declares it. */
+/**
+ * Returns the place of the version under the first module path of the project that matches the version. The path
+ * contains `.git` if the go.mod declares it.
+ */
 function placeOf(
   { directory, version }: VersionTag,
   project: Project,
@@ -100,7 +111,7 @@ function placeOf(
     const root = declared.has(pathAt(withGit, directory, version)) ? withGit : withoutGit;
     const path = parseModulePath(pathAt(root, directory, version));
     if (typeof path !== 'string') {
-      problem ??= new Refuse(`${pathAt(root, directory, version)} is not a legal module path: ${path.reason}`);
+      problem ??= new Refuse(`${pathAt(root, directory, version)} is not a valid module path: ${path.reason}`);
       continue;
     }
     const mismatch = checkModuleVersion(path, version);
@@ -113,7 +124,7 @@ function placeOf(
 function pathAt(root: string, directory: string, version: Version): string {
   const major = majorOf(version);
   const path = joinPath(root, directory);
-  // The path of a project called v2, or a path like gopkg.in/yaml.v2, already has the suffix.
+  // The path of a project called v2, or a path such as gopkg.in/yaml.v2, already has the suffix.
   const own = splitPathVersion(root)?.major ?? '';
   if (major === 'v0' || major === 'v1' || own.startsWith('.') || (directory === '' && own === `/${major}`)) return path;
   return `${path}/${major}`;

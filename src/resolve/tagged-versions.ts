@@ -17,18 +17,21 @@ export interface TaggedVersion {
   readonly tag: RepositoryTag;
 }
 
-/** The first part of the module's tags, before the version: its directory and a slash; empty for the root. */
+/**
+ * Returns the prefix of the module's tags before the version. It is the module's directory with a final slash, and
+ * empty for the root.
+ */
 export function tagPrefixOf({ directory }: ModulePlace): string {
   return directory === '' ? '' : `${directory}/`;
 }
 
 /**
- * The versions of a module, in ascending order, as `go list -m -versions` shows them in direct mode: the versions that its
- * tags name, and `+incompatible` versions if the repository does not use modules yet (codeRepo.Versions and
- * appendIncompatibleVersions in cmd/go). Retracted versions are included.
+ * Lists the versions of a module in ascending order, as `go list -m -versions` does in direct mode. They are the
+ * versions that the module's tags name, and `+incompatible` versions if the repository does not use modules yet
+ * (codeRepo.Versions and appendIncompatibleVersions in cmd/go). Retracted versions are included.
  */
 export async function taggedVersions(repositories: Repositories, place: ModulePlace): Promise<TaggedVersion[]> {
-  // The real gopkg.in offers tags under the stable path alone.
+  // gopkg.in itself lists tags only under the stable path.
   if (place.path.startsWith('gopkg.in/') && place.path.endsWith('-unstable')) return [];
   const prefix = tagPrefixOf(place);
   const tagged = (await repositories.tags(place.project.id)).flatMap((tag) => {
@@ -45,13 +48,17 @@ export async function taggedVersions(repositories: Repositories, place: ModulePl
 }
 
 /**
- * The highest release; if there is no release, the highest pre-release. `ascending` is in ascending order.
+ * Returns the highest release, or the highest pre-release if there is no release. `ascending` must be in ascending
+ * order.
  */
 export function highestRelease(ascending: readonly TaggedVersion[]): TaggedVersion | undefined {
   return ascending.findLast(({ version }) => prereleaseOf(version) === '') ?? ascending.at(-1);
 }
 
-/** The versions of higher majors that may be used as `+incompatible`: those of majors whose latest version has no go.mod. */
+/**
+ * Returns the versions with higher major versions that may be used as `+incompatible`. A major version is included if
+ * its latest version has no go.mod.
+ */
 async function incompatible(
   repositories: Repositories,
   { project }: ModulePlace,
@@ -70,9 +77,9 @@ async function incompatible(
 }
 
 /**
- * Returns a test for whether the module's author retracted a version. The retractions are in the go.mod of the highest
- * release, or of the highest pre-release if there is no release (codeRepo.retractedVersions in cmd/go). Without a readable
- * go.mod no version is retracted.
+ * Resolves to a function that returns whether a version is retracted. The retractions are in the go.mod of the highest
+ * release, or of the highest pre-release if there is no release (codeRepo.retractedVersions in cmd/go). Without a
+ * readable go.mod, no version is retracted.
  */
 export async function retractionTest(
   repositories: Repositories,

@@ -160,7 +160,9 @@ describe('after modpress withdraw', () => {
     await expectGone(service, module);
     expect(await get(`${service.url}/${module}/@latest`)).toMatchObject({
       status: 404,
-      text: expect.stringContaining(`the latest version of ${module}, v1.1.0, was withdrawn, and there is no other`),
+      text: expect.stringContaining(
+        `the latest version of ${module}, v1.1.0, was withdrawn, and there is no other version`,
+      ),
     });
     expect(await get(`${service.url}/${module}/@v/list`)).toMatchObject({ status: 200, text: '' });
   });
@@ -191,9 +193,9 @@ describe('the command', () => {
   test.for<[string, (module: string) => string[], string]>([
     ['no version', (module) => [module, '--reason', REASON], 'has no version: withdraw takes MODULE@VERSION'],
     [
-      'an incomplete version',
-      (module) => [`${module}@v1.1`, '--reason', REASON],
-      'is not a version: it has to be given in full, as v1.2.3',
+      'half a version',
+      () => [`${module}@v1.1`, '--reason', REASON],
+      'is not a version: use the full form, such as v1.2.3',
     ],
     [
       'a version of another major',

@@ -45,7 +45,7 @@ describe('a tag of a project', () => {
     ['mirrors/yaml', 'v1.0.0', { '': 'gopkg.in/yaml.v1' }, /gopkg\.in\/yaml\.v2: version v1\.0\.0 should be v2/],
     ['mirrors/yaml', 'v2.4.0', { '': 'gopkg.in/yaml.v3' }, /does not end in \.v2/],
     ['mirrors/yaml', 'v2.4.0', { v2: 'gopkg.in/yaml.v2' }, /no go\.mod/],
-    ['mirrors/yaml', 'sub/v2.4.0', { sub: 'gopkg.in/yaml.v2/sub' }, /not a legal module path/],
+    ['mirrors/yaml', 'sub/v2.4.0', { sub: 'gopkg.in/yaml.v2/sub' }, /not a valid module path/],
     ['platform/go/log', 'v2.0.0', { '': 'go.corp.example/log/v2' }, 'go.corp.example/log/v2@v2.0.0 in /'],
     ['platform/go/log', 'x/v2.0.0', { 'x/v2': 'go.corp.example/log/x/v2' }, 'go.corp.example/log/x/v2@v2.0.0 in /x/v2'],
     ['group/v2', 'v2.0.0', { '': 'gitlab.example/group/v2' }, 'gitlab.example/group/v2@v2.0.0 in /'],

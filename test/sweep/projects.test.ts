@@ -124,7 +124,7 @@ test('a sweep keeps the outcome of a published version if its project moves to a
     status: 'published',
     module: 'gitlab.example/team/lib',
     project: 'team/aux',
-    note: expect.stringContaining('not a legal module path'),
+    note: expect.stringContaining('not a valid module path'),
   });
 });
 
