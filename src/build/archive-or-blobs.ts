@@ -6,8 +6,8 @@ import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
  * Decides whether bytes come from an archive or from single blobs. No other file makes this decision.
  *
  * An archive takes one call for all files, but GitLab allows only five archives a minute for each project. A blob takes
- * one call for one file, but it stays in the cache, so that a later version needs only the blobs that changed.
- * build-zip.ts, from-blobs.ts and commit-tree.ts carry out the decisions.
+ * one call for one file, but it stays in the cache. A later version then needs only the blobs that changed. The
+ * decisions are carried out in build-zip.ts, from-blobs.ts and commit-tree.ts.
  */
 
 /**

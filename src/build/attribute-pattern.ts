@@ -1,7 +1,6 @@
 /**
  * A parsed pattern of .gitattributes (wildmatch.c of git). If `exact` is false, the pattern may match more names than
- * in git. This is the case if the parser does not support a part of the pattern, or if not every version of git uses
- * the line.
+ * in git: the parser does not support a part of the pattern, or not every version of git uses the line.
  */
 export interface Pattern {
   readonly steps: readonly Step[];
@@ -86,8 +85,8 @@ const PLACE_WORK = 10;
 
 /**
  * Whether a pattern matches a name, and adds the cost to `spent`. `name` is the last element of a path if the pattern
- * is `forBaseName`, and otherwise the whole path. All possible places in the pattern are tracked at once, so that the
- * cost is at most proportional to the length of the pattern times the length of the name.
+ * is `forBaseName`, and otherwise the whole path. All possible places in the pattern are tracked at once. The cost is
+ * therefore at most proportional to the length of the pattern times the length of the name.
  */
 export function matches({ steps, prefix, suffix }: Pattern, name: string, spent: Work): boolean {
   spent.work++;

@@ -42,9 +42,9 @@ export function checkFilePath(path: string): string | undefined {
 }
 
 /**
- * Splits a module path into its prefix and its major version suffix (module.SplitPathVersion). Returns undefined if the
- * last element looks like a version but is not a valid suffix (`/v1`, `/v02`, `/v1.2`), or if a gopkg.in path has no
- * suffix.
+ * Splits a module path into its prefix and its major version suffix (module.SplitPathVersion). Returns undefined if a
+ * gopkg.in path has no suffix. Also returns undefined if the last element looks like a version but is not a valid
+ * suffix: `/v1`, `/v02`, `/v1.2`.
  */
 export function splitPathVersion(path: string): SplitPath | undefined {
   if (path.startsWith('gopkg.in/')) {
@@ -79,8 +79,8 @@ export function escapeUpperCase(text: string): string {
 }
 
 /**
- * Reverses `escapeUpperCase`. As in Go, returns undefined if the text has an upper-case letter, a character outside
- * ASCII, or a `!` without a lower-case letter after it.
+ * Reverses `escapeUpperCase`. As in Go, returns undefined for a text with an upper-case letter or a character outside
+ * ASCII, or with a `!` that no lower-case letter follows.
  */
 export function unescapeUpperCase(escaped: string): string | undefined {
   if (/[A-Z]|\P{ASCII}|!(?![a-z])/u.test(escaped)) return undefined;

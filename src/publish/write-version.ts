@@ -48,8 +48,9 @@ export interface WriteOptions extends BuildOptions {
  * Builds a module version and stores its three files. Running it again changes nothing, and needs no archive if the
  * version was stored from the same commit.
  *
- * Throws Refuse if the go command would not accept the module, if the version is already published with another
- * checksum, or if the version was withdrawn. Throws Retry, or an error of the store, if the publish has to run again.
+ * Throws Refuse if the go command would not accept the module, or if the version was withdrawn. Also throws Refuse if
+ * the version is already published with another checksum. Throws Retry, or an error of the store, if the publish has to
+ * run again.
  */
 export async function writeVersion(
   parts: WriterParts,

@@ -9,8 +9,8 @@ export interface PathMapping {
 
 /**
  * Determines which module paths belong to which project. The module path is computed from the project and never read
- * from a go.mod, so that no project can publish under the path of another. Paths under the private prefixes are never
- * requested from an upstream proxy. Therefore nobody outside can serve a private module.
+ * from a go.mod. Therefore no project can publish under the path of another project. Paths under the private prefixes
+ * are never requested from an upstream proxy. Therefore nobody outside can serve a private module.
  */
 export class Ownership {
   readonly #mappings: readonly PathMapping[];

@@ -67,8 +67,8 @@ export class Repositories {
 
   /**
    * Reads the commit whose id begins with these hexadecimal digits. Resolves to undefined if the commit is not
-   * reachable from a branch or a tag, because the go command does not accept such a commit. In particular, a commit of
-   * an open merge request does not count as a commit of the project.
+   * reachable from a branch or a tag: the go command does not accept such a commit. In particular, a commit of an open
+   * merge request does not count as a commit of the project.
    */
   async commit(projectId: number, digits: string): Promise<Commit | undefined> {
     const commit = await this.#gitlab.commit(projectId, digits);

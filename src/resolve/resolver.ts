@@ -41,8 +41,8 @@ export interface ResolverOptions {
 
 /**
  * Finds which version a query means and which versions exist. The results equal those of the go command in a clone of
- * the repository, but the resolver uses only GitLab's API and downloads no archive. Throws Skip or Refuse, with the
- * reason, if the go command would not accept the query. Throws Retry if GitLab cannot be reached.
+ * the repository. The resolver uses only GitLab's API and downloads no archive. Throws Skip or Refuse, with the reason,
+ * if the go command would not accept the query. Throws Retry if GitLab cannot be reached.
  */
 export class Resolver {
   readonly #gitlab: GitLabClient;
@@ -64,9 +64,9 @@ export class Resolver {
   }
 
   /**
-   * Finds the version that a query for a module means. A query is a version, a tag, a branch, `HEAD`, at least 7 digits
-   * of a commit id, or `latest` for the tip of the default branch. If the version of a branch was withdrawn, the branch
-   * still resolves to this version, but `latest` resolves to another version.
+   * Finds the version that a query for a module means. A query is a version, a tag, a branch, `HEAD`, or at least 7
+   * digits of a commit id. The query `latest` means the tip of the default branch. If the version of a branch was
+   * withdrawn, the branch still resolves to this version, but `latest` resolves to another version.
    */
   async resolve(path: ModulePath, query: string): Promise<ResolvedVersion> {
     const place = await this.#place(path);

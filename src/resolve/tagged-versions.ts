@@ -26,9 +26,9 @@ export function tagPrefixOf({ directory }: ModulePlace): string {
 }
 
 /**
- * Lists the versions of a module in ascending order, as `go list -m -versions` does in direct mode. They are the
- * versions that the module's tags name, and `+incompatible` versions if the repository does not use modules yet
- * (codeRepo.Versions and appendIncompatibleVersions in cmd/go). Retracted versions are included.
+ * Lists the versions of a module in ascending order, as `go list -m -versions` does in direct mode (codeRepo.Versions
+ * and appendIncompatibleVersions in cmd/go). They are the versions that the module's tags name. `+incompatible`
+ * versions are added if the repository does not use modules yet. Retracted versions are included.
  */
 export async function taggedVersions(repositories: Repositories, place: ModulePlace): Promise<TaggedVersion[]> {
   // gopkg.in itself lists tags only under the stable path.
