@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { expect } from 'vitest';
-import type { Role } from '../../src/config/service.ts';
+import type { Role } from '../../src/config/service-config.ts';
 import { outcomesPrefix } from '../../src/store/layout.ts';
 import { outcomeSchema, type Outcome } from '../../src/store/outcome.ts';
 import { S3Store } from '../../src/store/s3.ts';

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { describe, expect } from 'vitest';
 import { startGo } from '../proxy/go.ts';
-import { listen } from '../proxy/stub.ts';
+import { listen } from '../services/http-stub.ts';
 import { test as base } from './fixtures.ts';
 import { addHook, library, PREFIX, pushTags } from './office.ts';
 import { watchVersion } from './version-watch.ts';

@@ -4,7 +4,7 @@ import { startRedis } from '../services/redis.ts';
 import { startInProcess } from './in-process.ts';
 import { openOffice } from './office.ts';
 import { startService, type Service } from './service.ts';
-import type { Role } from '../../src/config/service.ts';
+import type { Role } from '../../src/config/service-config.ts';
 
 /** The settings that override those of the office. */
 type Settings = Readonly<Record<string, string>>;

@@ -193,8 +193,8 @@ describe('the command', () => {
   test.for<[string, (module: string) => string[], string]>([
     ['no version', (module) => [module, '--reason', REASON], 'has no version: withdraw takes MODULE@VERSION'],
     [
-      'half a version',
-      () => [`${module}@v1.1`, '--reason', REASON],
+      'an incomplete version',
+      (module) => [`${module}@v1.1`, '--reason', REASON],
       'is not a version: use the full form, such as v1.2.3',
     ],
     [

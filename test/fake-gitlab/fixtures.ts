@@ -25,6 +25,11 @@ export const test = base
     onCleanup(() => receiver[Symbol.asyncDispose]());
     return receiver;
   })
+  /** A client with a token that can only read the API, for the file. */
+  .extend('client', { scope: 'file' }, ({ gitlab }) => {
+    const token = gitlab.createToken({ scopes: ['read_api'], role: 'reporter' });
+    return new GitLabClient({ url: gitlab.url, token, beforeCall: async () => undefined });
+  })
   /** An empty folder for one test. */
   .extend('folder', async ({}, { onCleanup }) => {
     const folder = await mkdtemp(join(tmpdir(), 'modpress-test-'));

@@ -1035,7 +1035,7 @@ export const REJECTIONS: readonly Rejection[] = [
     status: 'refused',
     files: { 'a+b/go.mod': mod() },
     tag: 'a+b/v1.0.0',
-    says: 'not a valid module path',
+    reason: 'not a valid module path',
     query: undefined,
   },
 ];

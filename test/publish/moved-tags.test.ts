@@ -28,18 +28,22 @@ const test = base
   });
 
 describe('a listed tag that moved before its job ran', () => {
-  test.each(RETAGS)('leaves the version published from its new commit alone, with RETAG=%s', async (retag) => {
-    const publishing = await start(retag);
-    const listed = listedAt(first);
-    await move(second);
-    // A push comes before all listed ones.
-    await publishing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' });
-    expect(await publishing.publisher.publish(listed)).toEqual({
-      dismissed: `tag v1.0.0 of project ${project.id} no longer points at ${first}`,
-    });
-    expect(await publishedCommit(publishing)).toBe(second);
-    expect(await outcomes(publishing)).toEqual([second]);
-  });
+  test.for(RETAGS)(
+    'does not change the version published from its new commit, with RETAG=%s',
+    async (retag, { createPublishing, lib }) => {
+      const { project, first, second } = lib;
+      const publishing = await createPublishing({ retag });
+      const listed = listedAt(first, project);
+      await moveTag(lib, second);
+      // A push comes before all listed ones.
+      await publishing.publisher.publish({ projectId: project.id, tag: 'v1.0.0' });
+      expect(await publishing.publisher.publish(listed)).toEqual({
+        dismissed: `tag v1.0.0 of project ${project.id} no longer points at ${first}`,
+      });
+      expect(await publishedCommit(publishing, lib)).toBe(second);
+      expect(await outcomes(publishing, project)).toEqual([second]);
+    },
+  );
 });
 
 test('RETAG=replace publishes a tag again that moves back to an earlier commit', async ({ createPublishing, lib }) => {

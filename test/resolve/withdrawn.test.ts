@@ -34,8 +34,9 @@ test.for<[string, string[], string]>([
   expect(await resolver.resolve(MODULE, 'main')).toMatchObject({ version: 'v1.3.0' });
 });
 
-test('latest is refused if all versions are withdrawn', async () => {
-  await expect(resolverWithout(ALL).resolve(MODULE, 'latest')).rejects.toThrow(
+test('latest is refused if all versions are withdrawn', async ({ createResolver }) => {
+  const resolver = createResolver(...ALL);
+  await expect(resolver.resolve(MODULE, 'latest')).rejects.toThrow(
     new Refuse(`the latest version of ${MODULE}, v1.3.0, was withdrawn, and there is no other version`),
   );
   expect(await resolver.list(MODULE)).toMatchObject({ versions: [] });
