@@ -1,37 +1,42 @@
 import { httpGet } from '../io/http-get.ts';
 import { UpstreamFailed } from './module-source.ts';
 
-/** How long a download waits for the other server, in milliseconds. */
+/** The timeouts of a download, in milliseconds. */
 export interface DownloadTimeouts {
-  /** From the start to the headers of the response, redirects included. */
+  /** The maximum time from the start to the headers of the final response, redirects included. */
   readonly headersMs: number;
-  /** From one chunk of the body to the next. */
+  /** The maximum time between two chunks of the body. */
   readonly idleMs: number;
 }
 
-/** How to make a download. */
+/** The options of `download`. */
 export interface DownloadOptions {
   readonly timeouts: DownloadTimeouts;
-  /** `Authorization` header. It is sent to the origin of the URL only, never to another origin after a redirect. */
+  /**
+   * The `Authorization` header. It is sent only to the origin of the requested URL, never to another origin after a
+   * redirect.
+   */
   readonly authorization: string | undefined;
-  /** Aborts the download, also while the body arrives. */
+  /** Aborts the download, even while the body arrives. */
   readonly signal: AbortSignal;
 }
 
-/** A response whose headers have arrived. The caller reads `body` to its end, or calls `cancel`. */
+/** A response whose headers have arrived. The caller must read `body` to its end or call `cancel`. */
 export interface Download {
-  /** The server that sent the response, for messages. */
+  /** The host of the requested URL, for messages. */
   readonly host: string;
   readonly status: number;
   readonly headers: Headers;
-  /** Rejects with UpstreamFailed if the connection breaks, the body is truncated, or no data arrives for `idleMs`. */
+  /**
+   * Reading fails with UpstreamFailed if the connection breaks, the body is truncated, or no data arrives for `idleMs`.
+   */
   readonly body: AsyncIterable<Uint8Array>;
   cancel(): void;
 }
 
 /**
- * Sends a GET request for a URL. Follows at most ten redirects, and none from https to http, as the go command does.
- * A response of any status is a result. Rejects with UpstreamFailed if there is no response.
+ * Sends a GET request. Follows at most ten redirects, but none from https to http, as the go command does. Resolves to
+ * the response, whatever its status. Rejects with UpstreamFailed if no response arrives or a redirect is not allowed.
  */
 export async function download(url: string, options: DownloadOptions): Promise<Download> {
   const guard = new TimeoutGuard(new URL(url).host, options.signal);
@@ -50,14 +55,14 @@ export async function download(url: string, options: DownloadOptions): Promise<D
   }
 }
 
-/** Reads the whole body. Rejects with UpstreamFailed if the body is longer than `maxBytes`. */
+/** Reads the whole body into memory. Rejects with UpstreamFailed if the body is longer than `maxBytes`. */
 export async function readAll(response: Download, maxBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of limitBody(response, maxBytes)) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 
-/** Yields the chunks of the body. Fails with UpstreamFailed as soon as the body exceeds `maxBytes`. */
+/** Yields the chunks of the body. Throws UpstreamFailed as soon as the body exceeds `maxBytes`. */
 export async function* limitBody(response: Download, maxBytes: number): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of response.body) {
@@ -68,7 +73,7 @@ export async function* limitBody(response: Download, maxBytes: number): AsyncGen
   }
 }
 
-/** The time-outs of one download. Aborts the download when a time-out expires or the caller's signal is aborted. */
+/** Aborts one download when a timeout expires or the caller aborts its signal. */
 class TimeoutGuard {
   readonly host: string;
   readonly #controller = new AbortController();
@@ -78,7 +83,8 @@ class TimeoutGuard {
   constructor(host: string, stop: AbortSignal) {
     this.host = host;
     this.#stop = stop;
-    // Not AbortSignal.any: a signal that lives as long as the process would keep every download in memory.
+    // AbortSignal.any is not used, because a signal that lives as long as the process would keep every download in
+    // memory.
     stop.addEventListener('abort', this.end);
     if (stop.aborted) this.end();
   }
@@ -130,8 +136,8 @@ async function follow(url: string, options: DownloadOptions, guard: TimeoutGuard
 }
 
 /**
- * Sends the request, and sends it once more if the connection was reset. A server may close an idle connection just as
- * a request is sent on it. That does not mean that the server is down.
+ * Sends the request, and repeats it once if the connection is reset. A server may close an idle connection while a
+ * request is being sent on it. Such a reset does not mean that the server is down.
  */
 async function getAgainIfReset(target: URL, init: Parameters<typeof httpGet>[1]): Promise<Response> {
   try {
@@ -143,7 +149,7 @@ async function getAgainIfReset(target: URL, init: Parameters<typeof httpGet>[1])
 }
 
 function headersFor(authorization: string | undefined): Record<string, string> {
-  // With a content encoding, Content-Length would not prove that the body is complete.
+  // Without a content encoding, Content-Length proves that the body is complete.
   const headers = { 'user-agent': 'modpress', 'accept-encoding': 'identity' };
   return authorization === undefined ? headers : { ...headers, authorization };
 }
@@ -167,28 +173,28 @@ async function* read(
   const reader = response.body?.getReader();
   try {
     for (;;) {
-      // The timer runs only while we wait for the server. A slow reader on our side is not the server's fault.
+      // The timer runs only while modpress waits for the server. A slow client must not cause a timeout.
       const chunk = reader && (await guard.withTimeout(idleMs, () => reader.read()));
       if (chunk?.value === undefined) return;
       yield chunk.value;
     }
   } catch (error) {
-    throw guard.failure('broke the connection in the middle of the response', error);
+    throw guard.failure('closed the connection before the end of the response', error);
   } finally {
     guard.end();
   }
 }
 
 /**
- * The reason of a failure as clients may see it: an error code. The full text may contain addresses, which belong in
- * the log only.
+ * Returns the part of an error that clients may see, which is its error code. The full message may contain addresses,
+ * so it appears only in the log.
  */
 function reasonOf(error: unknown): string {
   if (error instanceof Error && error.name === 'AbortError') return 'aborted';
   return codeOf(error) ?? 'no connection';
 }
 
-/** The error code of the system, such as ECONNRESET, if the error or one of its causes has one. */
+/** Returns the system's error code, such as ECONNRESET, from the error or one of its causes. */
 function codeOf(error: unknown): string | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if ('code' in cause && typeof cause.code === 'string') return cause.code;

@@ -11,7 +11,7 @@ import { protocolPath, type ModuleRequest } from './protocol-request.ts';
 import { GO_DIRECT, UPSTREAM_IS_OFF, type Upstream } from './upstream.ts';
 import { checkSmallFile } from './validate-download.ts';
 
-/** What ExternalModules needs. */
+/** The dependencies of ExternalModules. */
 export interface ExternalParts {
   readonly upstream: Upstream;
   /** The part of the store below `upstream/`. */
@@ -19,13 +19,13 @@ export interface ExternalParts {
   readonly log: Logger;
 }
 
-/** Maximum size of the cache in memory, in bytes. */
+/** The maximum size of the in-memory cache, in bytes. */
 const MEMORY_BYTES = 64 * 2 ** 20;
 
 /**
- * External modules, through a cache. The files of a version are downloaded once and kept forever. Lists, `@latest` and
- * names of revisions are requested from upstream each time; during an outage of upstream, the last good response is
- * served instead.
+ * Serves external modules through a cache. Files of a version are downloaded once and kept forever. Lists, `@latest`
+ * and revision names are requested from the upstream proxies each time. If the upstream proxies fail, clients get the
+ * last good response.
  */
 export class ExternalModules implements ModuleSource {
   readonly #upstream: Upstream;
@@ -43,7 +43,7 @@ export class ExternalModules implements ModuleSource {
     const path = protocolPath(request);
     const download = async (): Promise<Buffer> =>
       await this.#upstream.get(path, async (response) => {
-        // Lists and .info files have the same limit as a go.mod.
+        // Lists and .info files have the same size limit as a go.mod.
         const body = await readAll(response, MAX_GOMOD);
         checkSmallFile(body, request);
         return body;
@@ -52,13 +52,13 @@ export class ExternalModules implements ModuleSource {
     return immutable ? await this.#responses.immutable(path, download) : await this.#responses.lastGood(path, download);
   }
 
-  /** Resolves when all downloads have ended and all of their results are in the cache. */
+  /** Resolves when all downloads and writes to the cache have ended, successfully or not. */
   async settled(): Promise<void> {
     await Promise.all([this.#zips.settled(), this.#responses.settled()]);
   }
 }
 
-/** External modules in redirect mode: clients download them from the first upstream proxy themselves. */
+/** Serves external modules in redirect mode, which redirects clients to the first upstream proxy. */
 export class RedirectedModules implements ModuleSource {
   readonly #base: string | undefined;
   readonly #off: boolean;

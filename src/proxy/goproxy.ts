@@ -1,24 +1,24 @@
 /**
- * One entry of a GOPROXY list. After a 404 or 410 from a proxy, the next entry is tried. After any other failure, the
- * next entry is tried only if `onError` is `continue`, which stands for the separator `|`.
+ * An entry of a GOPROXY list. After a 404 or 410 from a proxy, modpress tries the next entry. After any other failure,
+ * it tries the next entry only if `onError` is `continue`, which represents the separator `|`.
  */
 export type GoproxyEntry = ProxyEntry | { readonly kind: 'direct' } | { readonly kind: 'off' };
 
-/** A proxy over HTTP. */
+/** A proxy with an http or https URL. */
 export interface ProxyEntry {
   readonly kind: 'proxy';
-  /** Base URL without credentials and without a final `/`. */
+  /** The base URL, without credentials and without a final `/`. */
   readonly url: string;
-  /** `Authorization` header made from the credentials in the URL; undefined if the URL has none. */
+  /** The `Authorization` header made from the credentials in the URL; undefined if the URL has none. */
   readonly authorization: string | undefined;
   readonly onError: 'stop' | 'continue';
 }
 
 /**
- * Parses GOPROXY syntax as the go command does (proxyList in cmd/go/internal/modfetch): skips empty entries, ignores
+ * Parses GOPROXY syntax as the go command does (proxyList in cmd/go/internal/modfetch). Skips empty entries, ignores
  * everything after `direct` or `off`, and reads `example.com` as `https://example.com`.
  *
- * Throws an Error if the text is invalid. The message says why and contains no credentials.
+ * Throws an Error if the text is invalid. The message states the reason and contains no credentials.
  */
 export function parseGoproxy(text: string): GoproxyEntry[] {
   const entries: GoproxyEntry[] = [];
@@ -31,11 +31,11 @@ export function parseGoproxy(text: string): GoproxyEntry[] {
     }
     entries.push({ kind: 'proxy', ...parseProxyUrl(word), onError: separator === '|' ? 'continue' : 'stop' });
   }
-  if (entries.length === 0) throw new Error('names no proxy; expected URLs separated by , or |, or direct, or off');
+  if (entries.length === 0) throw new Error('contains no entry; expected URLs separated by , or |, or direct, or off');
   return entries;
 }
 
-/** Joins the URL of a proxy and a path. `path` has no leading `/` and is not percent-encoded yet. */
+/** Returns the URL of a path below the URL of a proxy. `path` has no leading `/` and is not percent-encoded. */
 export function urlBelow(base: string, path: string): string {
   return `${base}/${encodeURIComponent(path).replaceAll('%2F', '/').replaceAll('%40', '@')}`;
 }

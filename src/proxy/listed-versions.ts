@@ -1,9 +1,9 @@
 import { compareVersions, isPseudoVersion, prereleaseOf, type Version } from '../module/version.ts';
 
 /**
- * The versions for `@v/list`, in ascending order. Pseudo-versions are left out. So are `+incompatible` versions if the
- * highest compatible version has its own go.mod (appendIncompatibleVersions in cmd/go/internal/modfetch). Retracted
- * versions are included, because the go command filters them itself.
+ * Returns the versions for `@v/list` in ascending order, without pseudo-versions. Also omits `+incompatible` versions
+ * if the highest compatible version has its own go.mod (appendIncompatibleVersions in cmd/go/internal/modfetch).
+ * Includes retracted versions, because the go command filters them itself.
  */
 export async function listedVersions(
   published: readonly Version[],
@@ -17,8 +17,8 @@ export async function listedVersions(
 }
 
 /**
- * Sorts versions in the order in which `@latest` prefers them: releases before pre-releases, higher before lower. The
- * go.mod of the first version, retracted or not, contains the retractions of the module.
+ * Sorts versions by the preference of `@latest`: releases before pre-releases, then higher versions before lower
+ * versions. The go.mod of the first version, retracted or not, contains the retractions of the module.
  */
 export function byPreference(listed: readonly Version[]): Version[] {
   const descending = listed.toSorted((a, b) => compareVersions(b, a));
@@ -28,12 +28,12 @@ export function byPreference(listed: readonly Version[]): Version[] {
   ];
 }
 
-/** The text of `@v/list`: one version a line. */
+/** Returns the text of `@v/list`, with one version per line. */
 export function listText(versions: readonly string[]): Buffer {
   return Buffer.from(versions.map((version) => `${version}\n`).join(''));
 }
 
-/** The versions in the text of `@v/list`. */
+/** Returns the versions in the text of `@v/list`. */
 export function parseListText(text: Buffer): string[] {
   return text
     .toString()

@@ -1,16 +1,18 @@
 import { LRUCache } from 'lru-cache';
 
-/** A file in memory, and when it was read: milliseconds of the monotonic clock (`performance.now()`). */
+/** A file in memory. `readAt` is the value of `performance.now()` when the file was read. */
 export interface CachedFile {
   readonly body: Buffer;
   readonly readAt: number;
 }
 
-/** Small files in memory. The total size is bounded; the least recently used file is removed first. */
+/** A cache of small files in memory. Its total size is bounded, and the least recently used file is removed first. */
 export class MemoryCache {
   readonly #entries: LRUCache<string, CachedFile>;
 
-  /** `maxBytes` limits the total size of keys and bodies. A file larger than a sixteenth of it is not stored. */
+  /**
+   * `maxBytes` limits the total size of keys and bodies. A file larger than a sixteenth of `maxBytes` is not stored.
+   */
   constructor(maxBytes: number) {
     this.#entries = new LRUCache({
       maxSize: maxBytes,

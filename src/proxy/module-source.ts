@@ -3,23 +3,26 @@ import type { ByteRange, OpenObject, StoredObject } from '../store/store.ts';
 import type { ModuleRequest } from './protocol-request.ts';
 
 /**
- * A source of modules. The router has one source for private modules and another for external modules. Filters and
- * publishing on demand are sources that wrap another source.
- *
- * Resolves to an answer if the request succeeds. Otherwise rejects with one of the errors below or StoreUnavailable.
+ * A source of modules. The router uses one source for private modules and another for external modules. A source may
+ * wrap another source, as OnDemandModules does.
  */
 export interface ModuleSource {
-  /** `access` is `stat` by default. */
+  /**
+   * Resolves to an answer if the request succeeds. Otherwise rejects with StoreUnavailable or an error of this file.
+   */
   answer(request: ModuleRequest, access?: FileAccess): Promise<Answer>;
 }
 
 /**
- * How to read a file that the store has to stream, which is a zip. `open` opens the whole file; its size and time come
- * with it. `stat` reads only the size and time.
+ * How to read a zip, which is the only file that modpress streams from the store. `open` opens the zip and also returns
+ * its size and time. `stat` returns only the size and time, and is the default.
  */
 export type FileAccess = 'open' | 'stat';
 
-/** A success. `immutable` content never changes under its URL. `stale` content is the last known content, and may have changed. */
+/**
+ * The answer to a successful request. `immutable` content never changes under its URL. `stale` content is the last
+ * known content and may be outdated.
+ */
 export type Answer = BytesAnswer | StoredAnswer | StreamAnswer | RedirectAnswer;
 
 /** Content in memory. */
@@ -31,8 +34,9 @@ export interface BytesAnswer {
 }
 
 /**
- * Content in a store. After `open` access, `object` includes the body, which the caller consumes or destroys.
- * `openRange` reads a part of the object, or all of it; it resolves to undefined if the object has been removed.
+ * Content in a store. After `open` access, `object` includes the body, which the caller must consume or destroy.
+ * `openRange` opens a range of the object, or the whole object without a range. It resolves to undefined if the object
+ * has been removed.
  */
 export interface StoredAnswer {
   readonly kind: 'stored';
@@ -42,7 +46,8 @@ export interface StoredAnswer {
 }
 
 /**
- * Content that is still being downloaded. The caller consumes or destroys `body`. `size` is in bytes, if it is known.
+ * Content that is still being downloaded. The caller must consume or destroy `body`. `size` is in bytes; undefined if
+ * it is unknown.
  */
 export interface StreamAnswer {
   readonly kind: 'stream';
@@ -51,34 +56,34 @@ export interface StreamAnswer {
   readonly immutable: boolean;
 }
 
-/** The client finds the content at another URL. */
+/** A redirect to another URL. */
 export interface RedirectAnswer {
   readonly kind: 'redirect';
   readonly url: string;
 }
 
 /**
- * 404: as far as the service can tell, the module or version does not exist. The go command tries its next proxy. The
- * developer reads the message.
+ * Status 404: the module or version does not exist, as far as modpress can determine. The go command tries its next
+ * proxy. The developer sees the message.
  */
 export class NotFound extends Error {
   override readonly name: string = 'NotFound';
 }
 
-/** 410: the version existed and was withdrawn. The developer reads the message. */
+/** Status 410: the version existed and was withdrawn. The developer sees the message. */
 export class Gone extends NotFound {
   override readonly name: string = 'Gone';
 }
 
-/** 403: the request is refused by a rule, and the go command stops. The developer reads the message. */
+/** Status 403: a rule forbids the request, and the go command stops. The developer sees the message. */
 export class Forbidden extends Error {
   override readonly name = 'Forbidden';
 }
 
-/** 502 or 504: the upstream proxy sent no usable response. The developer reads the message; the details are in `cause`. */
+/** Status 502 or 504: the upstream proxy sent no usable response. The developer sees the message, but not `cause`. */
 export class UpstreamFailed extends Error {
   override readonly name = 'UpstreamFailed';
-  /** Whether a time-out expired. Otherwise the response was wrong, or the server could not be reached. */
+  /** Whether a timeout expired. If false, the response was invalid or the server could not be reached. */
   readonly timedOut: boolean;
   /** The `Retry-After` of the upstream proxy, in seconds. */
   readonly retryAfter: number | undefined;
@@ -91,14 +96,14 @@ export class UpstreamFailed extends Error {
 }
 
 /**
- * 503 or 504: the module or version may exist, but at the moment the service cannot find out, or cannot deliver it. The
- * developer reads the message.
+ * Status 503 or 504: the module or version may exist, but modpress currently cannot find or deliver it. The developer
+ * sees the message.
  */
 export class TryAgainLater extends Error {
   override readonly name = 'TryAgainLater';
-  /** Whether a time-out expired. Otherwise it was clear from the start that waiting would not help. */
+  /** Whether a timeout expired. If false, waiting would not have helped. */
   readonly timedOut: boolean;
-  /** When to try again, in seconds. */
+  /** How long the client should wait before it tries again, in seconds. */
   readonly retryAfter: number;
 
   constructor(message: string, options: { timedOut: boolean; retryAfter: number; cause?: unknown }) {
@@ -108,7 +113,7 @@ export class TryAgainLater extends Error {
   }
 }
 
-/** The subject of a request for use in a message: `module` or `module@version`. */
+/** Returns the subject of a request for messages: `module` or `module@version`. */
 export function describe(request: ModuleRequest): string {
   return request.kind === 'file' ? `${request.module}@${request.version}` : request.module;
 }

@@ -16,7 +16,7 @@ import type { FileRequest, ModuleRequest } from './protocol-request.ts';
 import { listText, parseListText } from './listed-versions.ts';
 import { WorkerClient } from './worker-client.ts';
 
-/** What OnDemandModules needs. */
+/** The dependencies of OnDemandModules. */
 export interface OnDemandParts {
   /** The published modules. */
   readonly published: ModuleSource;
@@ -26,9 +26,9 @@ export interface OnDemandParts {
 }
 
 /**
- * The published private modules, and in addition everything that GitLab has: branches, commits, and tags for which no
- * webhook has arrived. The store comes first. Only if the store lacks something, a worker gets a request, and the
- * client waits for the worker's answer.
+ * Serves published private modules from the store. If the store lacks the requested content, sends an on-demand request
+ * to a worker and waits for its answer. Clients can therefore also use branches, commits, and tags for which no webhook
+ * has arrived.
  */
 export class OnDemandModules implements ModuleSource {
   readonly #modules: ModuleSource;
@@ -49,18 +49,18 @@ export class OnDemandModules implements ModuleSource {
       return await this.#fromWorker(request, access);
     } catch (error) {
       if (error instanceof TryAgainLater && (await this.#isPartOfPublished(request.module))) {
-        throw new NotFound(`${describe(request)} is not published here, and GitLab cannot be queried right now`);
+        throw new NotFound(`${describe(request)} is not published here, and modpress cannot query GitLab right now`);
       }
       throw error;
     }
   }
 
-  /** Ends all waiting. Waiting requests are rejected with TryAgainLater, which tells the client to try again. */
+  /** Rejects all waiting requests with TryAgainLater, so that their clients try again. */
   close(): void {
     this.#worker.close();
   }
 
-  /** The answer from the published modules; undefined if they do not have it. */
+  /** Returns the answer from the published modules; undefined if the requested content is not published. */
   async #find(request: ModuleRequest, access: FileAccess): Promise<Answer | undefined> {
     try {
       return await this.#modules.answer(request, access);
@@ -72,9 +72,9 @@ export class OnDemandModules implements ModuleSource {
   }
 
   /**
-   * The list of published versions, completed with the versions that are tagged but not published yet. Otherwise the newest
-   * version would be missing while the tags of a project are published one after the other. If GitLab takes too long, the
-   * list has the published versions only.
+   * Adds versions that are tagged but not yet published to the list of published versions. Otherwise the newest version
+   * could be missing while a worker publishes the tags of a project. If the worker takes too long, returns only the
+   * published versions.
    */
   async #withTaggedVersions(module: ModulePath, published: Answer): Promise<Answer> {
     if (published.kind !== 'bytes') return published;
@@ -82,7 +82,8 @@ export class OnDemandModules implements ModuleSource {
     if (tagged?.kind !== 'list') return published;
     const publishedVersions = parseListText(published.body);
     const taggedVersions = new Set<string>(tagged.versions);
-    // Whether a list has +incompatible versions depends on all tags. So the worker decides it, not the store.
+    // All tags of a module together determine whether its list has +incompatible versions. Therefore the worker's
+    // answer decides, not the store.
     const untagged = publishedVersions.filter(
       (version) => !taggedVersions.has(version) && !version.endsWith('+incompatible'),
     );
@@ -96,9 +97,9 @@ export class OnDemandModules implements ModuleSource {
   }
 
   /**
-   * The tagged versions without the withdrawn ones. The worker's answer may be minutes old, so a version may have been
-   * withdrawn since. A published version is not withdrawn. So the withdrawals are read only if a tagged version is not
-   * published.
+   * Returns the tagged versions without the withdrawn versions. The worker's answer may be minutes old, so a version
+   * may have been withdrawn since then. A published version is not withdrawn. Therefore the withdrawals are read only
+   * if a tagged version is not published.
    */
   async #withoutWithdrawn(
     module: ModulePath,
@@ -136,7 +137,7 @@ export class OnDemandModules implements ModuleSource {
     return await this.#modules.answer(request, access);
   }
 
-  /** A worker's answer, which is of this kind. Rejects as the worker client does. */
+  /** Resolves to a worker's answer of the given kind. Rejects as `WorkerClient.answerTo` does. */
   async #answerTo<Kind extends OnDemandAnswer['kind']>(
     onDemandRequest: OnDemandRequest,
     request: ModuleRequest,
@@ -145,14 +146,15 @@ export class OnDemandModules implements ModuleSource {
     const isPublished = async (): Promise<boolean> => (await this.#find(request, 'stat')) !== undefined;
     const answer = await this.#worker.answerTo(onDemandRequest, describe(request), isPublished);
     if (!isOfKind(answer, kind))
-      throw new Error(`expected an answer of the kind ${kind}, but its kind is ${answer.kind}`);
+      throw new Error(`expected an answer of kind ${kind}, but received kind ${answer.kind}`);
     return answer;
   }
 
   /**
-   * Whether the path lies below a published module, and is not published itself. Then it is most likely a package of that
-   * module. The go command requests every prefix of a package path, and must not fail at this one while GitLab is down. It
-   * continues with the published module, and checks that the package exists there.
+   * Returns whether the path is below a published module, but is not itself a published module. Such a path is most
+   * likely a package of that module. The go command requests every prefix of a package path as a module. While GitLab
+   * is down, a 404 for such a path lets the go command continue with the published module. The go command then checks
+   * that the module contains the package.
    */
   async #isPartOfPublished(module: ModulePath): Promise<boolean> {
     for (let slash = module.lastIndexOf('/'); slash > 0; slash = module.lastIndexOf('/', slash - 1)) {

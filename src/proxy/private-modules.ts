@@ -19,24 +19,24 @@ import { MemoryCache } from './memory-cache.ts';
 import type { FileRequest, ModuleRequest } from './protocol-request.ts';
 import { byPreference, listedVersions, listText } from './listed-versions.ts';
 
-/** What PrivateModules needs. */
+/** The dependencies of PrivateModules. */
 export interface PrivateModulesParts {
   readonly store: ReadStore;
-  /** How long a file in memory is served without reading the store, in milliseconds; 10 s by default. */
+  /** How long a file is served from memory without reading the store, in milliseconds; 10 s by default. */
   readonly freshMs?: number;
 }
 
-/** Maximum size of the cache in memory, in bytes. */
+/** The maximum size of the in-memory cache, in bytes. */
 const MEMORY_BYTES = 64 * 2 ** 20;
 const FRESH_MS = 10_000;
 
 /**
- * The private modules. They come from the store and from no other place.
+ * Serves private modules from the store and from no other source.
  *
- * A version exists once its `.info` exists, which is written last. Without an `.info`, the `.mod` and `.zip` in the
- * store are not served. Files in memory remain available during an outage of the store. While the store works, a file
- * is served from memory for a few seconds only, so that all processes soon notice a version that another process has
- * withdrawn or replaced.
+ * A version exists once its `.info` exists, which is written last. Without an `.info`, the `.mod` and `.zip` are not
+ * served. Files in memory remain available during an outage of the store. While the store works, a file is served from
+ * memory for only a few seconds. Therefore every process soon notices that another process has withdrawn or replaced a
+ * version.
  */
 export class PrivateModules implements ModuleSource {
   readonly #store: ReadStore;
@@ -58,7 +58,8 @@ export class PrivateModules implements ModuleSource {
 
   async #find(request: ModuleRequest, access: FileAccess): Promise<Answer | undefined> {
     const { module } = request;
-    // Lists and @latest in memory are never fresh: they must include a tag that was pushed a second ago.
+    // Lists and @latest are read from the store each time, because they must include a tag that was pushed a second
+    // ago.
     if (request.kind === 'list') return await this.#read(listKey(module), 0, () => this.#list(module));
     if (request.kind === 'latest')
       return await this.#read(`${versionsPrefix(module)}@latest`, 0, () => this.#latest(module));
@@ -69,7 +70,10 @@ export class PrivateModules implements ModuleSource {
       : await this.#small(module, version, request.file);
   }
 
-  /** Throws Gone for a withdrawn version. Called for missing files only, so that published versions cost no extra read. */
+  /**
+   * Throws Gone if the version is withdrawn. It is called only for missing files, so that published versions need no
+   * extra read.
+   */
   async #refuseWithdrawn({ module, version: text }: FileRequest): Promise<void> {
     const version = parseVersion(text);
     const withdrawal = version && (await readWithdrawal(this.#store, module, version));
@@ -94,7 +98,10 @@ export class PrivateModules implements ModuleSource {
     return (await this.#small(module, latest, 'info'))?.body;
   }
 
-  /** The versions for `@v/list`, found by their `.info`. The static copy under `list` is not read. */
+  /**
+   * Returns the versions for `@v/list`, based on the existing `.info` files. Does not read the static copy under
+   * `list`.
+   */
   async #versions(module: ModulePath): Promise<Version[]> {
     const published: Version[] = [];
     for await (const version of publishedVersions(this.#store, module)) published.push(version);
@@ -125,8 +132,8 @@ export class PrivateModules implements ModuleSource {
   }
 
   /**
-   * Returns the content in memory if it is at most `freshMs` old. Otherwise loads it; concurrent reads of one key share
-   * one load. If the store is down, the result is the content in memory, marked as stale.
+   * Returns the content in memory if it is younger than `freshMs`. Otherwise loads it; concurrent reads of one key
+   * share one load. If the store is down, returns the content in memory, marked as stale.
    */
   async #read(key: string, freshMs: number, load: () => Promise<Buffer | undefined>): Promise<BytesAnswer | undefined> {
     const cached = this.#memory.get(key);

@@ -6,10 +6,10 @@ import type { ByteRange, StoredObject } from '../store/store.ts';
 import { NotFound, type Answer, type FileAccess, type StoredAnswer } from './module-source.ts';
 
 /**
- * How to read a stored file for a request. A plain GET opens it at once: size and time come with it, so a `stat` would
- * be an unnecessary second call. A HEAD needs no body, and a range such as `bytes=-100` needs the size first. With
- * If-None-Match the client most likely has the file already. Then a `stat` costs less than a body that is not sent: on
- * S3, an unread body also costs the connection.
+ * Returns how to read a stored file for a request. A plain GET opens the file at once: this also returns size and time,
+ * so a `stat` would be an unnecessary second call. A HEAD needs no body, and a range such as `bytes=-100` needs the
+ * size first. A client that sends If-None-Match most likely has the file already. For such a client, a `stat` is
+ * cheaper than opening a body that is not sent: an unread body from S3 makes its connection unusable.
  */
 export function fileAccessFor(request: Request): FileAccess {
   const isPlainGet =
@@ -18,10 +18,10 @@ export function fileAccessFor(request: Request): FileAccess {
 }
 
 /**
- * Sends a success: status, validators, length and body. The caller has set `Content-Type` and `Cache-Control` already.
- * Rejects with NotFound if the stored object has been removed, with StoreUnavailable if it cannot be opened, and with
- * the error of a body that fails. The response is then either unsent or destroyed. A body in `answer` is consumed or
- * destroyed in any case.
+ * Sends an answer: status, validators, length and body. The caller must set `Content-Type` and `Cache-Control`
+ * beforehand. Rejects with NotFound if the stored object has been removed, with StoreUnavailable if it cannot be
+ * opened, or with the error of the body. After a rejection, the response is either unsent or destroyed. A body in
+ * `answer` is always consumed or destroyed.
  */
 export async function respond(request: Request, response: Response, answer: Answer): Promise<void> {
   try {
@@ -34,7 +34,7 @@ export async function respond(request: Request, response: Response, answer: Answ
 async function send(request: Request, response: Response, answer: Answer): Promise<void> {
   switch (answer.kind) {
     case 'redirect':
-      // Not response.redirect: express would change the escaping of the URL.
+      // response.redirect is not used, because express would change the escaping of the URL.
       response.status(302).setHeader('Location', answer.url);
       response.end();
       return;
@@ -53,8 +53,8 @@ async function send(request: Request, response: Response, answer: Answer): Promi
 }
 
 /**
- * Serves stored objects whole or in part (RFC 9110, section 14). The go command requests only whole files, but download
- * managers and caches request parts.
+ * Sends a stored object or a range of it (RFC 9110, section 14). The go command requests only whole files, but download
+ * managers and caches request ranges.
  */
 async function sendStored(request: Request, response: Response, answer: StoredAnswer): Promise<void> {
   const { object } = answer;
@@ -68,7 +68,7 @@ async function sendStored(request: Request, response: Response, answer: StoredAn
     response.end();
     return;
   }
-  // The headers are set after the object is open: until then the response can still become a 404.
+  // The headers are set only after the object is open, because until then the response can still become a 404.
   const body = request.method === 'HEAD' ? undefined : await openBody(answer, range);
   setLength(response, object, range);
   await sendBody(response, body);
@@ -88,19 +88,19 @@ function setLength(response: Response, object: StoredObject, range: ByteRange | 
   if (range) response.status(206).setHeader('Content-Range', `bytes ${range.first}-${range.last}/${object.size}`);
 }
 
-/** Sends the body, or ends the response without one. `pipeline` destroys the body if the client has left. */
+/** Sends the body, or ends a response without a body. `pipeline` destroys the body if the client disconnects. */
 async function sendBody(response: Response, body: Readable | undefined): Promise<void> {
   if (body === undefined) response.end();
   else await pipeline(body, response);
 }
 
-/** The stream that an answer holds open, if any. */
+/** Returns the open stream of an answer, if any. */
 function bodyOf(answer: Answer): Readable | undefined {
   if (answer.kind === 'stream') return answer.body;
   return answer.kind === 'stored' && 'body' in answer.object ? answer.object.body : undefined;
 }
 
-/** Completes the response with 304 if the client has the content already. */
+/** Ends the response with 304 and returns true if the client already has the content. */
 function isNotModified(request: Request, response: Response, etag: string): boolean {
   response.setHeader('ETag', etag);
   const header = request.get('if-none-match');
@@ -113,7 +113,9 @@ function isNotModified(request: Request, response: Response, etag: string): bool
   return true;
 }
 
-/** The requested range. Undefined means the whole object, which is also the response to a request for several ranges. */
+/**
+ * Returns the requested range, or undefined for the whole object. A request for several ranges gets the whole object.
+ */
 function rangeOf(request: Request, etag: string, size: number): ByteRange | 'unsatisfiable' | undefined {
   if (request.method !== 'GET') return undefined;
   const condition = request.get('if-range');

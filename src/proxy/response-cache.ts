@@ -6,9 +6,9 @@ import { SingleFlight } from '../async/single-flight.ts';
 import { MemoryCache } from './memory-cache.ts';
 
 /**
- * Small responses of upstream servers, cached in memory and in the store. Concurrent requests for one key are sent
- * upstream once. A store that cannot be read or written is logged and costs another request upstream. The client gets
- * its answer in any case.
+ * Caches small responses of upstream servers in memory and in the store. Concurrent requests for one key share one
+ * upstream request. A failure of the store is logged and may cause another upstream request, but the client gets its
+ * response in any case.
  */
 export class ResponseCache {
   readonly #cache: Cache;
@@ -17,14 +17,14 @@ export class ResponseCache {
   readonly #requests = new SingleFlight<BytesAnswer>();
   readonly #writes = new Map<string, Promise<void>>();
 
-  /** `memoryBytes` limits the size of the cache in memory. */
+  /** `memoryBytes` limits the size of the in-memory cache. */
   constructor(cache: Cache, log: Logger, memoryBytes: number) {
     this.#cache = cache;
     this.#log = log;
     this.#memory = new MemoryCache(memoryBytes);
   }
 
-  /** For content that never changes: runs `download` only if the content is not in the cache. */
+  /** Returns content that never changes. Calls `download` only if the content is not in the cache. */
   async immutable(key: string, download: () => Promise<Buffer>): Promise<BytesAnswer> {
     return await this.#requests.run(key, async () => {
       const body = (await this.#get(key)) ?? this.#store(key, await download());
@@ -32,7 +32,10 @@ export class ResponseCache {
     });
   }
 
-  /** For content that changes: runs `download` each time. If upstream fails, the result is the last good response, as stale. */
+  /**
+   * Returns content that can change. Calls `download` each time. If the upstream server fails, returns the last good
+   * response, marked as stale.
+   */
   async lastGood(key: string, download: () => Promise<Buffer>): Promise<BytesAnswer> {
     return await this.#requests.run(key, async () => {
       try {
@@ -42,14 +45,14 @@ export class ResponseCache {
         if (body === undefined) throw error;
         this.#log.warn(
           { event: 'upstream.failed', err: error, key },
-          'upstream failed; serving the last good response',
+          'the upstream request failed; serving the last good response',
         );
         return { kind: 'bytes', body, immutable: false, stale: true };
       }
     });
   }
 
-  /** Resolves when all writes to the store so far have ended, successfully or not. */
+  /** Resolves when all current writes to the store have ended, successfully or not. */
   async settled(): Promise<void> {
     await Promise.all(this.#writes.values());
   }
@@ -68,7 +71,9 @@ export class ResponseCache {
     }
   }
 
-  /** Starts to write the content, unless it has not changed. Neither the caller nor the client waits for the write. */
+  /**
+   * Returns the content, and starts to write it to the store if it has changed. The client does not wait for the write.
+   */
   #store(key: string, body: Buffer): Buffer {
     if (this.#memory.get(key)?.body.equals(body)) return body;
     this.#memory.set(key, body);
@@ -79,7 +84,7 @@ export class ResponseCache {
     return body;
   }
 
-  /** The writes of one key run one after the other, so that the newest content stays. */
+  /** Writes the content once the previous write of the key has ended, so that the newest content remains. */
   async #put(key: string, body: Buffer, previous: Promise<void> | undefined): Promise<void> {
     await previous;
     try {
@@ -90,7 +95,10 @@ export class ResponseCache {
   }
 }
 
-/** Whether upstream failed. The 404 that stands for `direct` counts too, if its cause is such a failure. */
+/**
+ * Returns whether the upstream server failed. This includes the 404 for a `direct` entry if its cause is an
+ * UpstreamFailed.
+ */
 function isOutage(error: unknown): boolean {
   return error instanceof UpstreamFailed || (error instanceof Error && error.cause instanceof UpstreamFailed);
 }

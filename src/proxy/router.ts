@@ -17,26 +17,30 @@ import { parseRequest, type ModuleRequest, type SumdbRequest } from './protocol-
 import { fileAccessFor, respond } from './respond.ts';
 import type { Sumdb } from './sumdb.ts';
 
-/** What the proxy router needs. */
+/** The dependencies of the proxy router. */
 export interface ProxyParts {
-  /** Whether a module path, or a prefix of one, is private. No server outside ever gets a request about a private path. */
+  /**
+   * Returns whether a module path, or a prefix of a module path, is private. No external server ever receives a private
+   * path.
+   */
   readonly isPrivate: (path: string) => boolean;
   readonly privateModules: ModuleSource;
   readonly externalModules: ModuleSource;
   readonly sumdb: Pick<Sumdb, 'answer'>;
   readonly log: Logger;
   /**
-   * Called when a response has ended, or its client has left. `route` is one of a few fixed words, such as
+   * Called when a response has ended or the client has disconnected. `route` is one of a few fixed names, such as
    * `private/zip`.
    */
   readonly observe?: (route: string, status: number, seconds: number) => void;
 }
 
 /**
- * The GOPROXY protocol, read only. Only this file turns results and errors into status, headers and text.
- * Passes `/` and everything under `/-/` on to the next router, and responds to all other paths.
+ * Creates the router of the GOPROXY protocol, which is read-only. Only this file converts answers and errors to status,
+ * headers and text. The router passes `/` and all paths below `/-/` on to the next router, and responds to all other
+ * paths.
  *
- * Error texts and log lines contain the id of the request, so `assignRequestIds` has to come first.
+ * Error texts and log lines contain the request id, so `assignRequestIds` must run first.
  */
 export function createProxyRouter(parts: ProxyParts): Router {
   const router = Router();
@@ -47,7 +51,7 @@ export function createProxyRouter(parts: ProxyParts): Router {
   return router;
 }
 
-/** A parsed request, and which source is responsible for it. */
+/** A parsed request and the source that must answer it. */
 type RoutedRequest =
   | { readonly scope: 'private' | 'external'; readonly parsed: ModuleRequest }
   | { readonly scope: 'sumdb'; readonly parsed: SumdbRequest };
@@ -78,7 +82,7 @@ function routeOf({ isPrivate }: ProxyParts, request: Request): RoutedRequest {
   return { scope: isPrivate(parsed.module) ? 'private' : 'external', parsed };
 }
 
-/** The defence against dependency confusion: the path of a module alone decides its source, and there is no second source. */
+/** Prevents dependency confusion: the module path alone determines the source, and no other source is tried. */
 async function answerOf(parts: ProxyParts, { scope, parsed }: RoutedRequest, request: Request): Promise<Answer> {
   if (scope === 'sumdb') return await parts.sumdb.answer(parsed);
   const source = scope === 'private' ? parts.privateModules : parts.externalModules;
@@ -90,7 +94,7 @@ function nameOf(parsed: ModuleRequest | SumdbRequest): string {
   return parsed.kind === 'file' ? parsed.file : parsed.kind;
 }
 
-/** The subject of a request, in words for the developer. */
+/** Returns the subject of a request for messages to the developer. */
 function subjectOf(parsed: ModuleRequest | SumdbRequest): string {
   return parsed.kind === 'sumdb' ? `the checksum database ${parsed.database}` : describe(parsed);
 }
@@ -109,14 +113,17 @@ function setHeaders(response: Response, routed: RoutedRequest, answer: Answer): 
   }
 }
 
-/** `private`, because not everyone may read a private module: a shared cache would serve it without checking credentials. */
+/**
+ * Returns `private` for private modules and for invalid requests. A shared cache would serve private modules without
+ * checking credentials.
+ */
 function cacheScopeOf(routed: RoutedRequest | undefined): 'private' | 'public' {
   return routed === undefined || routed.scope === 'private' ? 'private' : 'public';
 }
 
 /**
- * Cache-Control for content that changes. A cache between the service and the developers must not hide a tag that was
- * just pushed, so it has to revalidate private content.
+ * Returns the Cache-Control header for content that can change. Shared caches must revalidate private content, because
+ * they must not hide a tag that was just pushed.
  */
 function cacheControlForChanges(cacheScope: 'private' | 'public'): string {
   return cacheScope === 'private' ? 'private, no-cache' : 'public, max-age=60';
@@ -142,11 +149,11 @@ const TEXT = 'text/plain; charset=utf-8';
 class MethodNotAllowed extends Error {}
 class BadRequest extends Error {}
 
-/** How an error is reported to the client. */
+/** The response to a failed request. */
 interface Failure {
   readonly status: number;
   readonly text: string;
-  /** In seconds. */
+  /** The Retry-After, in seconds. */
   readonly retryAfter?: number | undefined;
 }
 
@@ -166,7 +173,7 @@ function sendError(
     return;
   }
   const { status, text, retryAfter } = failureOf(error, routed ? subjectOf(routed.parsed) : request.path);
-  if (status >= 500) log.error({ event: 'request.failed', err: error, status, ...fields }, 'request failed');
+  if (status >= 500) log.error({ event: 'request.failed', err: error, status, ...fields }, 'the request failed');
   for (const name of ['Content-Length', 'Content-Range', 'ETag', 'Accept-Ranges', 'Last-Modified'])
     response.removeHeader(name);
   response.status(status).setHeader('Content-Type', TEXT);
@@ -181,16 +188,22 @@ function sendError(
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-/** The go command shows at most eight lines of an error, up to the first blank line. The last one is for the request id. */
+/**
+ * The go command shows at most eight lines of an error text, up to the first blank line. The eighth line is for the
+ * request id.
+ */
 const MAX_TEXT_LINES = 7;
 
-/** The lines of a text that the go command shows together with the request id. */
+/** Returns the lines of a text that the go command shows in addition to the request id. */
 function shownLines(text: string): string {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
   return lines.slice(0, MAX_TEXT_LINES).join('\n');
 }
 
-/** Only messages that are written for the developer are sent. The messages of unexpected errors are only logged. */
+/**
+ * Returns the response to an error. Only messages for developers are sent; messages of unexpected errors appear only in
+ * the log.
+ */
 function failureOf(error: unknown, subject: string): Failure {
   if (error instanceof BadRequest) return { status: 400, text: `bad request: ${error.message}` };
   if (error instanceof MethodNotAllowed) return { status: 405, text: 'method not allowed: modules are read-only here' };

@@ -8,35 +8,41 @@ import { sumdbOperation, sumdbPath, type SumdbRequest } from './protocol-request
 import type { Upstream } from './upstream.ts';
 
 /**
- * A checksum database that clients may use. Requests go to `server`, or to the upstream proxies if `server` is
- * undefined.
+ * A checksum database that clients may use. modpress sends requests to `server`, or to the upstream proxies if `server`
+ * is undefined.
  */
 export interface SumdbEntry {
   readonly name: string;
   readonly server: Pick<ProxyEntry, 'url' | 'authorization'> | undefined;
 }
 
-/** What Sumdb needs. */
+/** The dependencies of Sumdb. */
 export interface SumdbParts {
   readonly upstream: Upstream;
   /** The part of the store below `sumdb/`. */
   readonly cache: Cache;
   readonly log: Logger;
-  /** The databases that clients may use. If undefined, all databases that the upstream proxies offer. */
+  /** The databases that clients may use; undefined means all databases that the upstream proxies offer. */
   readonly databases: readonly SumdbEntry[] | undefined;
   readonly isPrivate: (path: string) => boolean;
-  /** For the advice to a developer whose go command requests the checksum of a private module. */
+  /**
+   * The prefixes of private module paths. The error for a lookup of a private module recommends a GONOSUMDB setting
+   * with them.
+   */
   readonly privatePrefixes: readonly string[];
 }
 
-/** In bytes. By the protocol a tile has up to 2^30 hashes, but 256 in every known database. Records are short. */
+/**
+ * The maximum size of a response, in bytes. The protocol allows up to 2^30 hashes in a tile, but all known databases
+ * use 256. Records are short.
+ */
 const MAX_BODY_BYTES = 4 * 2 ** 20;
-/** Maximum size of the cache in memory, in bytes. */
+/** The maximum size of the in-memory cache, in bytes. */
 const MEMORY_BYTES = 16 * 2 ** 20;
 
 /**
- * Passes on requests to checksum databases. Tiles and lookups never change and are cached. The go command verifies all
- * responses with the key of the database. The paths of private modules are never sent to any server outside.
+ * Passes requests on to checksum databases. Caches tiles and lookups, which never change. The go command verifies all
+ * responses with the key of the database. modpress never sends the path of a private module to an external server.
  */
 export class Sumdb {
   readonly #parts: SumdbParts;
@@ -47,12 +53,15 @@ export class Sumdb {
     this.#responses = new ResponseCache(parts.cache, parts.log, MEMORY_BYTES);
   }
 
-  /** Rejects with NotFound, Forbidden or UpstreamFailed. */
+  /**
+   * Returns the response of the checksum database, or the cached response. Rejects with NotFound, Forbidden or
+   * UpstreamFailed.
+   */
   async answer(request: SumdbRequest): Promise<BytesAnswer> {
     if (request.operation === 'lookup' && this.#parts.isPrivate(request.module)) {
       const patterns = this.#parts.privatePrefixes.map((prefix) => `${prefix}/*`).join(',');
       throw new Forbidden(
-        `${request.module} is private: its path is not sent to a checksum database\nSet this once: go env -w GONOSUMDB=${patterns}`,
+        `${request.module} is private: its path is not sent to a checksum database\nRun this once: go env -w GONOSUMDB=${patterns}`,
       );
     }
     const download = this.#downloadOf(request);
@@ -62,7 +71,7 @@ export class Sumdb {
       : await this.#responses.immutable(sumdbPath(request), download);
   }
 
-  /** Resolves when all responses have been written to the cache. */
+  /** Resolves when all writes to the cache have ended, successfully or not. */
   async settled(): Promise<void> {
     await this.#responses.settled();
   }
@@ -71,7 +80,7 @@ export class Sumdb {
     const { databases, upstream } = this.#parts;
     const entry = databases?.find(({ name }) => name === request.database);
     if (databases !== undefined && entry === undefined) {
-      throw new NotFound(`the checksum database ${request.database} is not passed through here`);
+      throw new NotFound(`the checksum database ${request.database} is not available through this proxy`);
     }
     const readBody = async (response: Download): Promise<Buffer> => {
       const body = await readAll(response, MAX_BODY_BYTES);
@@ -80,15 +89,15 @@ export class Sumdb {
     };
     const server = entry?.server;
     if (server === undefined) return () => upstream.get(`sumdb/${sumdbPath(request)}`, readBody);
-    // A proxy answers "supported", a database does not: https://go.dev/ref/mod#checksum-database.
+    // A proxy implements "supported", but a database does not: https://go.dev/ref/mod#checksum-database.
     if (request.operation === 'supported') return async () => Buffer.alloc(0);
     return () => upstream.getFrom(server, sumdbOperation(request), readBody);
   }
 }
 
 /**
- * Parses the setting SUMDB: names separated by commas. A name followed by `=https://…` is requested at that URL.
- * Throws an Error if the text is invalid; the message says why.
+ * Parses the setting SUMDB, a comma-separated list of names. A name followed by `=https://…` is a database at that URL.
+ * Throws an Error with the reason if the text is invalid.
  */
 export function parseSumdbs(text: string): SumdbEntry[] {
   const entries = text.split(',').map((entry) => entry.trim());
@@ -102,7 +111,10 @@ export function parseSumdbs(text: string): SumdbEntry[] {
     });
 }
 
-/** Throws UpstreamFailed for a tile of the wrong length. Each hash of a tile has 32 bytes, and the path gives their number. */
+/**
+ * Throws UpstreamFailed if a tile has the wrong length. Each hash has 32 bytes, and the path contains the number of
+ * hashes.
+ */
 function checkBody(body: Buffer, request: SumdbRequest, host: string): void {
   if (request.operation !== 'tile') return;
   const [, height = '', level, partial] = /^tile\/([0-9]+)\/([^/]+)\/.*?(?:\.p\/([0-9]+))?$/.exec(request.tile) ?? [];

@@ -2,35 +2,35 @@ import { Forbidden, Gone, NotFound, UpstreamFailed } from './module-source.ts';
 import { download, readAll, type Download, type DownloadTimeouts } from './download.ts';
 import { urlBelow, type GoproxyEntry, type ProxyEntry } from './goproxy.ts';
 
-/** What Upstream needs. */
+/** The dependencies of Upstream. */
 export interface UpstreamParts {
   readonly entries: readonly GoproxyEntry[];
-  /** 30 s to the headers and 30 s between chunks by default. */
+  /** By default, 30 s until the headers and 30 s between chunks. */
   readonly timeouts?: DownloadTimeouts;
 }
 
 const UPSTREAM_TIMEOUTS: DownloadTimeouts = { headersMs: 30_000, idleMs: 30_000 };
-/** Upper limit for the Retry-After of an upstream proxy that is passed on to clients. */
+/** The longest Retry-After of an upstream proxy that modpress passes on to clients. */
 const MAX_RETRY_AFTER_SECONDS = 3600;
-/** The go command shows at most eight lines of an error text. Two of these lines are for the text of modpress. */
+/** The go command shows at most eight lines of an error text, and modpress needs two of them. */
 const MAX_EXPLANATION_LINES = 6;
 const MAX_EXPLANATION_CHARACTERS = 500;
 const MAX_ERROR_BODY_BYTES = 65_536;
 
-/** The text for a client if UPSTREAM=off. */
+/** The error message for clients if UPSTREAM=off. */
 export const UPSTREAM_IS_OFF = 'external modules are switched off on this proxy (UPSTREAM=off)';
-/** The advice for a client if `direct` ends the list. */
-export const GO_DIRECT = 'To fetch it from its repository: go env -w GOPROXY=<this proxy>,direct';
+/** The advice to clients if the list ends with `direct`. */
+export const GO_DIRECT = 'To fetch the module from its repository: go env -w GOPROXY=<this proxy>,direct';
 
 /**
- * The list of upstream proxies. Each is tried in turn by the rules of GOPROXY (TryProxies in cmd/go/internal/modfetch):
- * after 404 and 410, the next one is tried; any other failure ends the list at `,` and continues it at `|`. If all fail,
- * the client gets the last failure that is not a 404, or else the last 404.
+ * The list of upstream proxies. Tries them in turn by the rules of GOPROXY (TryProxies in cmd/go/internal/modfetch).
+ * After a 404 or 410, tries the next proxy. After any other failure, tries the next proxy only if the separator is `|`.
+ * If all proxies fail, the client gets the last failure that is not a 404 or 410, or else the last failure.
  *
- * `direct` becomes a 404, so that the client goes to the repository itself. `off` ends the list. If it is the first
- * entry, it becomes a 403, after which no client tries another proxy. After a proxy, it leaves the 404 of that proxy as
- * it is: the go command requests every prefix of a package path as a module, and a 403 for one of them would fail the
- * command.
+ * An entry `direct` leads to a 404, so that the client uses the repository itself. An entry `off` ends the list. If
+ * `off` is the first entry, the client gets a 403 and tries no other proxy. If `off` follows a proxy, the client gets
+ * the failure of that proxy. A 403 would be wrong there: the go command requests every prefix of a package path as a
+ * module, and fails after a single 403.
  */
 export class Upstream {
   readonly #entries: readonly GoproxyEntry[];
@@ -43,10 +43,10 @@ export class Upstream {
   }
 
   /**
-   * Requests a path from the proxies of the list. `path` has no leading `/` and is not percent-encoded yet.
+   * Requests a path from the proxies of the list. `path` has no leading `/` and is not percent-encoded.
    *
-   * `use` is called with a response of status 200, and has to finish reading it. If it throws UpstreamFailed, this counts
-   * as a failure of that proxy. Rejects with NotFound, Gone, Forbidden or UpstreamFailed.
+   * Calls `use` with a response of status 200. `use` must ensure that the response is read to its end. If `use` throws
+   * UpstreamFailed, that proxy counts as failed. Rejects with NotFound, Gone, Forbidden or UpstreamFailed.
    */
   async get<T>(path: string, use: (response: Download) => Promise<T>): Promise<T> {
     let failure: NotFound | UpstreamFailed | Forbidden | undefined;
@@ -64,7 +64,7 @@ export class Upstream {
     throw failure ?? new Forbidden(UPSTREAM_IS_OFF);
   }
 
-  /** Requests a path from a single server. The rules of `get` apply to `path`, `use` and the errors. */
+  /** Requests a path from a single server. `path`, `use` and the errors are the same as for `get`. */
   async getFrom<T>(
     server: Pick<ProxyEntry, 'url' | 'authorization'>,
     path: string,
@@ -115,7 +115,10 @@ async function failureOf(response: Download, path: string): Promise<NotFound | U
   }
 }
 
-/** The first paragraph of a plain-text error, since the go command shows no more than that. Empty for any other error. */
+/**
+ * Returns the first paragraph of a plain-text error, because the go command shows no more. Returns an empty string for
+ * any other error.
+ */
 async function explanation(response: Download): Promise<string> {
   if (!/^text\/plain(?:;|$)/i.test(response.headers.get('content-type') ?? '')) return '';
   try {
@@ -128,7 +131,7 @@ async function explanation(response: Download): Promise<string> {
       .join('\n')
       .slice(0, MAX_EXPLANATION_CHARACTERS);
   } catch (error) {
-    // The error depends on the status alone, so it does not matter if the text does not arrive.
+    // The status alone determines the error, so a missing text does no harm.
     if (error instanceof UpstreamFailed) return '';
     throw error;
   }

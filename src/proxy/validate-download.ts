@@ -6,8 +6,8 @@ import type { Spool } from '../io/spool.ts';
 import { parseJson } from '../io/json.ts';
 
 /**
- * Checks the responses of upstream servers before they are cached forever. The go command detects forgery by its
- * checksums. These checks only keep truncated files and the login pages of other servers out of the cache.
+ * These checks run before a response of an upstream server is cached forever. They keep truncated files and login pages
+ * out of the cache. The go command detects forged files by their checksums.
  */
 
 const infoSchema = z.object({ Version: z.string() });
@@ -15,7 +15,7 @@ const infoSchema = z.object({ Version: z.string() });
 /** Throws UpstreamFailed unless `body` can be the requested list, `.info` or `.mod`. */
 export function checkSmallFile(body: Buffer, request: ModuleRequest): void {
   const problem = problemOf(body, request);
-  if (problem !== undefined) throw new UpstreamFailed(`the upstream proxy sent, for ${describe(request)}, ${problem}`);
+  if (problem !== undefined) throw new UpstreamFailed(`the upstream proxy sent ${problem} for ${describe(request)}`);
 }
 
 function problemOf(body: Buffer, request: ModuleRequest): string | undefined {
@@ -29,15 +29,17 @@ function problemOf(body: Buffer, request: ModuleRequest): string | undefined {
   const requested = request.kind === 'file' ? parseVersion(request.version) : undefined;
   return requested === undefined || requested === info.data.Version
     ? undefined
-    : `the .info of another version, ${info.data.Version}`;
+    : `the .info of version ${info.data.Version}`;
 }
 
-/** An "end of central directory" record has 22 bytes and a comment of at most 65,535 (APPNOTE 4.3.16). */
+/**
+ * The maximum size of an "end of central directory" record: 22 bytes and a comment of 65,535 bytes (APPNOTE 4.3.16).
+ */
 const MAX_END_RECORD_BYTES = 65_557;
 
 /**
- * Throws UpstreamFailed unless the file ends as a zip does, with a directory of files under `module@version/`. Only
- * this check notices a body without Content-Length that was truncated.
+ * Throws UpstreamFailed unless the file ends like a zip, with a directory of files under `module@version/`. For a body
+ * without Content-Length, only this check detects truncation.
  */
 export async function checkZip(spool: Spool, request: FileRequest): Promise<void> {
   const tail = await spool.peek(Math.max(0, spool.bytes - MAX_END_RECORD_BYTES), MAX_END_RECORD_BYTES);
@@ -46,15 +48,15 @@ export async function checkZip(spool: Spool, request: FileRequest): Promise<void
   if (isComplete && (await isDirectoryOf(`${request.module}@${request.version}/`, tail.readUInt32LE(end + 16), spool)))
     return;
   throw new UpstreamFailed(
-    `the upstream proxy sent, for ${describe(request)}, a zip that is truncated or not a zip of this version`,
+    `the upstream proxy sent a zip for ${describe(request)} that is truncated or belongs to another version`,
   );
 }
 
 async function isDirectoryOf(root: string, offset: number, spool: Spool): Promise<boolean> {
-  // With more than 65,535 files, a zip64 record describes the directory.
+  // For more than 65,535 files, a zip64 record describes the directory. This check does not read that record.
   if (offset === 0xffff_ffff) return true;
   const entry = await spool.peek(offset, 46 + root.length);
   const first = entry.toString('latin1', 0, 4);
-  // The directory of a module without files has only its end record.
+  // The directory of a zip without files consists of the end record only.
   return first === 'PK\u0005\u0006' || (first === 'PK\u0001\u0002' && entry.toString('latin1', 46) === root);
 }

@@ -4,36 +4,39 @@ import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-requ
 import { RequestFailed, type RequestClient } from '../requests/requests.ts';
 import { NotFound, TryAgainLater } from './module-source.ts';
 
-/** How long a client waits for the meaning of a query, a list, or a go.mod. */
+/** How long a client waits for the result of a query, a list or a go.mod, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 30_000;
-/** How long it waits until a version is published. That can take more than a minute: GitLab limits archives per minute. */
+/**
+ * How long a client waits until a version is published, in milliseconds. Publishing can take more than a minute,
+ * because GitLab limits archives per minute.
+ */
 const PUBLISH_TIMEOUT_MS = 75_000;
-/** How long it waits for the tags that are missing from the list of a published module. */
+/** How long a client waits for the tags that are missing from the list of a published module, in milliseconds. */
 const LIST_TIMEOUT_MS = 3_000;
 
-/** While a client waits for a version, how often to check whether it has been published, in milliseconds. */
+/** How often modpress checks whether the version that a client waits for has been published, in milliseconds. */
 const CHECK_MS = 1_000;
 
-/** When a client should try again if there is no better estimate, in seconds. */
+/** The Retry-After for clients if there is no better estimate, in seconds. */
 const RETRY_AFTER_SECONDS = 10;
 
-/** Sends requests to workers. Waits for an answer only as long as the client of the proxy can wait. */
+/** Sends on-demand requests to workers. Waits for an answer only as long as a client of the proxy can wait. */
 export class WorkerClient {
   readonly #requests: RequestClient<OnDemandRequest, OnDemandAnswer>;
   readonly #closing = new AbortController();
 
   constructor(requests: RequestClient<OnDemandRequest, OnDemandAnswer>) {
     this.#requests = requests;
-    // One listener for each waiting client.
+    // Each waiting client adds a listener, and Node would warn from the eleventh listener on.
     setMaxListeners(0, this.#closing.signal);
   }
 
   /**
-   * Resolves to a worker's answer, which is never `absent` or `later`. If a worker postpones a publish, waits and sends
-   * the request again, until the time-out. While it waits, it calls `isPublished`, because the job of the tag may
-   * publish the version too. `subject` names the module or version in messages.
+   * Resolves to a worker's answer, which is never `absent` or `later`. If the answer to a publish request is `later`,
+   * waits and sends the request again, until the timeout. During the wait, calls `isPublished` regularly, because the
+   * job of the tag may publish the version too. `subject` is the module or version for messages.
    *
-   * Rejects with NotFound if GitLab has no such module or version, and with TryAgainLater if there is no answer in time.
+   * Rejects with NotFound if GitLab has no such module or version, and with TryAgainLater if no answer arrives in time.
    */
   async answerTo(
     request: OnDemandRequest,
@@ -60,7 +63,10 @@ export class WorkerClient {
     }
   }
 
-  /** Resolves to a worker's answer; undefined if no worker answers within the time-out for lists, or after `close`. */
+  /**
+   * Resolves to a worker's answer. Resolves to undefined if no answer arrives within the timeout for lists, if the
+   * request fails, or after `close`.
+   */
   async answerIfQuick(request: OnDemandRequest): Promise<OnDemandAnswer | undefined> {
     try {
       return await this.#unlessClosed(this.#requests.request(request, LIST_TIMEOUT_MS));
@@ -70,12 +76,12 @@ export class WorkerClient {
     }
   }
 
-  /** Ends all waiting. Waiting requests are rejected with TryAgainLater, which tells the client to try again. */
+  /** Rejects all waiting requests with TryAgainLater, so that their clients try again. */
   close(): void {
     this.#closing.abort();
   }
 
-  /** Resolves to true as soon as `isPublished` does, and to false after `waitMs` milliseconds. */
+  /** Resolves to true once `isPublished` resolves to true, or to false after `waitMs` milliseconds. */
   async #waitUntil(isPublished: () => Promise<boolean>, waitMs: number): Promise<boolean> {
     for (const end = performance.now() + waitMs; performance.now() < end;) {
       await this.#unlessClosed(sleep(Math.min(CHECK_MS, Math.max(0, end - performance.now())), this.#closing.signal));
@@ -91,19 +97,20 @@ export class WorkerClient {
     } catch (cause) {
       if (cause instanceof TryAgainLater) throw cause;
       throw new TryAgainLater(
-        `${subject} has not been published yet, and GitLab cannot be queried for it right now\nTry again in a moment.`,
+        `${subject} has not been published yet, and modpress cannot query GitLab right now\nTry again in a moment.`,
         { timedOut: false, retryAfter: RETRY_AFTER_SECONDS, cause },
       );
     }
     if (answer !== undefined) return answer;
-    const activity = request.kind === 'publish' ? 'is being built from GitLab' : 'is being looked up in GitLab';
-    throw new TryAgainLater(`${subject} ${activity}, which has not finished yet\nTry again in a moment.`, {
+    const activity =
+      request.kind === 'publish' ? 'is still being built from GitLab' : 'is still being looked up in GitLab';
+    throw new TryAgainLater(`${subject} ${activity}\nTry again in a moment.`, {
       timedOut: true,
       retryAfter: RETRY_AFTER_SECONDS,
     });
   }
 
-  /** The result of `work`. Rejects with TryAgainLater once `close` is called. */
+  /** Settles as `work` does. Rejects with TryAgainLater once `close` is called. */
   #unlessClosed<T>(work: Promise<T>): Promise<T> {
     const { signal } = this.#closing;
     return new Promise((resolve, reject) => {

@@ -11,12 +11,12 @@ import { Spool } from '../io/spool.ts';
 import type { Upstream } from './upstream.ts';
 import { checkZip } from './validate-download.ts';
 
-/** A zip in the cache: its size and time, and its body if the access was `open`. */
+/** A zip in the cache, with its size and time. After `open` access, `object` includes the body. */
 interface CachedZip {
   readonly object: StoredObject | OpenObject;
 }
 
-/** A zip that is being downloaded. `size` is in bytes, if the upstream proxy reported it. */
+/** A zip that is being downloaded. `size` is in bytes; undefined if the upstream proxy did not report it. */
 interface DownloadingZip {
   readonly spool: Spool;
   readonly size: number | undefined;
@@ -24,15 +24,15 @@ interface DownloadingZip {
 
 /**
  * A pull-through cache for the zips of external modules. The first request for a zip starts a download into a temporary
- * file. All clients that request the zip meanwhile read the file as it grows. When the file is complete and has the
- * form of a module zip, it is copied to the cache. If the download fails, the connections of the clients are closed and
- * nothing is stored. A client that is slow or leaves does not affect the download.
+ * file. All clients that request the zip during the download read this file as it grows. Once the file is complete and
+ * has the form of a module zip, it is copied to the cache. If the download fails, the connections of the clients are
+ * closed and nothing is stored. A slow or disconnected client does not affect the download.
  */
 export class ZipCache {
   readonly #upstream: Upstream;
   readonly #cache: Cache;
   readonly #log: Logger;
-  /** The lookup of the first client, by key. During a download, the lookup stays here until the end. */
+  /** The lookups in progress, by key. A lookup that starts a download stays here until the download has ended. */
   readonly #lookups = new Map<string, Promise<CachedZip | DownloadingZip>>();
   readonly #downloads = new Set<Promise<void>>();
 
@@ -42,7 +42,7 @@ export class ZipCache {
     this.#log = log;
   }
 
-  /** Rejects with NotFound, Gone, Forbidden or UpstreamFailed. */
+  /** Returns the zip from the cache or from its download. Rejects with NotFound, Gone, Forbidden or UpstreamFailed. */
   async answer(request: FileRequest, access: FileAccess): Promise<Answer> {
     const key = protocolPath(request);
     for (;;) {
@@ -53,21 +53,21 @@ export class ZipCache {
         return { kind: 'stored', object, immutable: true, openRange: (range) => this.#cache.open(key, range) };
       }
       if (!zip.spool.closed) return { kind: 'stream', body: zip.spool.reader(), size: zip.size, immutable: true };
-      // The download ended before this client could read: it failed at once, or else the zip is in the cache by now.
+      // The download ended before this client could read it. Either the download failed, or the zip is now in the
+      // cache.
       if (zip.spool.failure) throw zip.spool.failure;
     }
   }
 
-  /** Resolves when all downloads have ended and their zips are in the cache. */
+  /** Resolves when all downloads have ended and their zips have been written to the cache. */
   async settled(): Promise<void> {
     await Promise.all(this.#downloads);
   }
 
   /**
-   * The zip in the cache, or its download. All clients that arrive between the first read of the cache and the end of
-   * the download share one lookup, so that there is one download. If the zip turns out to be in the cache, each client
-   * opens it for itself, since a body has one reader. Undefined means that the zip has left the cache meanwhile, so
-   * that the caller has to try again.
+   * Returns the zip in the cache, or its download. All clients that arrive before the download ends share one lookup,
+   * so that only one download runs. If the zip is in the cache, each client opens its own body, because a body has only
+   * one reader. Returns undefined if the zip has left the cache in the meantime; the caller must then try again.
    */
   async #find(key: string, request: FileRequest, access: FileAccess): Promise<CachedZip | DownloadingZip | undefined> {
     const running = this.#lookups.get(key);
@@ -87,8 +87,8 @@ export class ZipCache {
   }
 
   /**
-   * Undefined if the zip is missing. A cache that cannot be read is logged, and counts as missing: the zip is
-   * downloaded.
+   * Returns undefined if the zip is missing. If the cache cannot be read, logs the failure and also returns undefined,
+   * so that the zip is downloaded.
    */
   async #readCache(key: string, access: FileAccess): Promise<CachedZip | undefined> {
     try {
@@ -130,7 +130,8 @@ export class ZipCache {
       reader = spool.reader();
       await this.#cache.put(key, { stream: reader, size: spool.bytes });
     } catch (error) {
-      // After `finish` this changes nothing: then the clients have the whole zip, and only the cache has failed.
+      // After `finish`, this call has no effect: the clients get the whole zip, and only the write to the cache has
+      // failed.
       spool.fail(error);
       if (reader)
         this.#log.warn({ event: 'cache.failed', operation: 'write', err: error, key }, 'cannot write to the cache');

@@ -46,7 +46,7 @@ test('without a worker and without Redis, serves published versions, and returns
   expect((await get(`${proxies[0].url}/${module}/@v/v1.0.0.zip`)).status).toBe(200);
   expect(await get(`${proxies[0].url}/${module}/@v/main.info`)).toMatchObject({
     status: 503,
-    text: expect.stringContaining('cannot be queried for it right now'),
+    text: expect.stringContaining('modpress cannot query GitLab right now'),
   });
   await redis.start();
   await expect

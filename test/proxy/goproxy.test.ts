@@ -29,8 +29,8 @@ test.each([
 });
 
 test.each([
-  ['', 'names no proxy'],
-  [' ,|', 'names no proxy'],
+  ['', 'contains no entry'],
+  [' ,|', 'contains no entry'],
   ['file:///srv/modules', 'file://'],
   ['nonsense', 'neither a URL'],
   ['/srv/modules', 'neither a URL'],

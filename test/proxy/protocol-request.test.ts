@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseRequest, protocolPath, sumdbPath } from '../../src/proxy/protocol-request.ts';
 
-describe('a request of the module protocol', () => {
+describe('a request of the GOPROXY protocol', () => {
   test.each([
     ['/rsc.io/quote/@v/list', { kind: 'list', module: 'rsc.io/quote' }],
     ['/rsc.io/quote/@latest', { kind: 'latest', module: 'rsc.io/quote' }],
@@ -32,7 +32,7 @@ describe('a request of the module protocol', () => {
   });
 
   test.each([
-    ['a path outside the module protocol', '/favicon.ico'],
+    ['a path outside the GOPROXY protocol', '/favicon.ico'],
     ['upper case that is not escaped', '/github.com/Azure/sdk/@v/list'],
     ['a single exclamation mark', '/github.com/a!/@v/list'],
     ['an escaped upper case letter', '/github.com/!A/@v/list'],

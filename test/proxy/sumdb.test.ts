@@ -69,7 +69,7 @@ describe('checksum databases', () => {
     const proxy = await start({ databases: [{ name: 'other.example', server: undefined }] });
     expect(await get(`${proxy.url}${DATABASE}/supported`)).toMatchObject({
       status: 404,
-      text: expect.stringContaining('sum.example is not passed through here'),
+      text: expect.stringContaining('sum.example is not available through this proxy'),
     });
     expect(upstream.asked).toEqual([]);
   });
