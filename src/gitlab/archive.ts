@@ -3,23 +3,28 @@ import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { asRetry } from '../errors.ts';
 
-/** A regular file of an archive. `path` is its path in the repository. `body` can be read until the loop goes on to the next file. */
+/**
+ * A regular file in an archive. `path` is relative to the root of the repository. `body` can be read only until the
+ * loop continues with the next file.
+ */
 export interface ArchivedFile {
   readonly path: string;
   readonly size: number;
   readonly body: AsyncIterable<Buffer>;
 }
 
-/** gunzip gives chunks of this size. Each chunk costs a round trip to another thread, so few large ones are cheaper. */
+/**
+ * The size of the chunks from gunzip, in bytes. Each chunk needs a round trip to another thread, so a few large chunks
+ * are faster.
+ */
 const CHUNK_BYTES = 256 * 2 ** 10;
 
-const BROKE_OFF = 'the archive from GitLab broke off';
+const BROKE_OFF = 'the archive from GitLab is truncated or damaged';
 
 /**
- * The regular files of a tar.gz archive, as they arrive. GitLab sends status 200 long before it knows whether it can
- * finish, so only the end markers of gzip and tar prove that an archive is complete. Throws Retry if the archive breaks
- * off. Errors of the stream that are Retry or Refuse themselves stay as they are. Leaving the loop early closes the
- * download.
+ * Yields the regular files of a tar.gz archive while it is downloaded. GitLab sends status 200 before the archive is
+ * complete, so only the end markers of gzip and tar prove that it is complete. Throws Retry if the archive is
+ * truncated. Throws a Retry or Refuse of the stream unchanged. Leaving the loop early closes the download.
  */
 export async function* readArchive(archive: Readable): AsyncGenerator<ArchivedFile> {
   const entries = extract();
@@ -31,10 +36,10 @@ export async function* readArchive(archive: Readable): AsyncGenerator<ArchivedFi
     for await (const entry of entries) {
       const { name, type, size } = entry.header;
       if (type === 'file' || type === 'contiguous-file') {
-        // The first path element belongs to the archive: project, ref and commit.
+        // The first path element is the archive's own directory, named after project, ref and commit.
         yield { path: name.slice(name.indexOf('/') + 1), size, body: bodyOf(entry as AsyncIterable<Buffer>) };
       }
-      // The next entry comes only after the rest of this one was read.
+      // The next entry arrives only after the rest of this entry has been read.
       entry.resume();
     }
   } catch (error) {

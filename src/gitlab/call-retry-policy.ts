@@ -2,17 +2,18 @@ import type { RetryPolicy } from '../async/retry.ts';
 import { Retry } from '../errors.ts';
 import { ErrorResponse } from './error-response.ts';
 
-/** The waits during a short outage, in milliseconds. They save a job from losing the work already done. */
+/** The waits during a short outage, in milliseconds. They let a job keep the work that it has already done. */
 const OUTAGE_WAITS_MS = [300, 1500];
-/** The statuses of a short outage. */
+/** The statuses that indicate a short outage. */
 const OUTAGE_STATUSES: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 /**
- * The longest rate limit that a call waits for, in milliseconds. Without this wait, a long listing would start again.
+ * The longest Retry-After that a call waits for, in milliseconds. Without this wait, a long listing would start again
+ * from the beginning.
  */
 const MAX_RATE_LIMIT_WAIT_MS = 120_000;
 const MAX_RATE_LIMIT_WAITS = 5;
 
-/** GitLab could not be reached, or its response broke off. */
+/** GitLab could not be reached, or its response was truncated. */
 export class NoResponse extends Retry {
   constructor(endpoint: string, cause: unknown) {
     super(`GitLab does not answer (${endpoint})`, { cause });
@@ -20,12 +21,12 @@ export class NoResponse extends Retry {
 }
 
 /**
- * Decides how one call to GitLab is retried. Make a new one for each call: it counts the waits.
+ * Decides how to retry one call to GitLab. Each call needs a new instance, because the instance counts the waits.
  *
  * - Only reads are retried.
- * - A short outage is retried twice.
- * - A 429 with a Retry-After is retried up to five times. A 429 for an archive is not: the archive limit needs a
- *   minute, and a job can use blobs instead.
+ * - After a short outage, a call is retried twice.
+ * - After a 429 with a Retry-After, a call is retried up to five times. A 429 for an archive is not retried, because
+ *   the archive limit lasts a minute and a job can use blobs instead.
  * - Any other error ends the call at once.
  */
 export class CallRetryPolicy implements RetryPolicy {

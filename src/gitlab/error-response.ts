@@ -2,23 +2,26 @@ import { z } from 'zod';
 import { messageOf, Retry } from '../errors.ts';
 import { retryAfterMs } from './rate-limit-headers.ts';
 
-/** Error texts show at most this many characters of a response's body. */
+/** Error messages contain at most this many characters of a response body. */
 const MAX_BODY_CHARACTERS = 300;
-/** GitLab counts archives by the minute, and its 429 for an archive has no Retry-After. */
+/**
+ * The wait after a 429 without Retry-After, in milliseconds. GitLab sends such a 429 for archives, which it limits per
+ * minute.
+ */
 const ARCHIVE_RETRY_AFTER_MS = 60_000;
-/** The message of a response is cut to this length, so that it stays one readable line. */
+/** The result of `messageInBody` has at most this many characters, so that it stays one readable line. */
 const MAX_LINE_CHARACTERS = 200;
 
 /**
- * The wait after an error that only a person can solve, such as a refused token or a missing role. A quick retry is
- * useless, but the tag must not be lost.
+ * The wait after an error that needs a person, such as a rejected token or a missing role, in milliseconds. A quick
+ * retry is useless, but the tag must not be lost.
  */
 export const NEEDS_PERSON_MS = 5 * 60_000;
 
-/** GitLab answered 404: what was requested does not exist, or the token may not see it. */
+/** GitLab responded with 404: the requested object does not exist, or the token may not see it. */
 export class GitLabNotFound extends Error {
   override readonly name = 'GitLabNotFound';
-  /** The beginning of the response's body. */
+  /** The beginning of the response body. */
   readonly text: string;
 
   constructor(text: string, message: string) {
@@ -27,12 +30,14 @@ export class GitLabNotFound extends Error {
   }
 }
 
-/** GitLab answered with an error status other than 404. */
+/** GitLab responded with an error status other than 404. */
 export class ErrorResponse extends Retry {
   readonly status: number;
-  /** The beginning of the response's body. */
+  /** The beginning of the response body. */
   readonly text: string;
-  /** The response's own Retry-After, in milliseconds. `afterMs` also covers statuses that come without one. */
+  /**
+   * The Retry-After of the response, in milliseconds. `afterMs` has a default for some statuses without a Retry-After.
+   */
   readonly retryAfterMs: number | undefined;
 
   constructor(
@@ -47,7 +52,7 @@ export class ErrorResponse extends Retry {
   }
 }
 
-/** Turns an error response into the error to throw. The message says what an operator can do. Reads the body. */
+/** Reads the body of an error response and returns the error to throw. The message states what an operator can do. */
 export async function errorOf(response: Response, endpoint: string): Promise<GitLabNotFound | ErrorResponse> {
   const text = (await response.text().catch(messageOf)).slice(0, MAX_BODY_CHARACTERS);
   const { status } = response;
@@ -70,8 +75,8 @@ export async function errorOf(response: Response, endpoint: string): Promise<Git
 }
 
 /**
- * The result of a call, or undefined after a 404. With `isAbsent`, only a 404 that it accepts counts as absence; any
- * other 404 becomes a Retry.
+ * Resolves to the result of a call, or to undefined after a 404. If `isAbsent` is given and returns false for the 404,
+ * rejects with Retry instead.
  */
 export async function undefinedIfNotFound<T>(
   call: Promise<T>,
@@ -87,15 +92,19 @@ export async function undefinedIfNotFound<T>(
 }
 
 /**
- * Whether a 404 means that the commit lacks the file (lib/api/files.rb). GitLab also answers 404 with "Commit" while
- * Gitaly is down (Commit.find in lib/gitlab/git/commit.rb), and with "Project" once the token has lost its access. If
- * such a 404 counted as a missing go.mod, the tag would be skipped for ever.
+ * Returns whether a 404 means that the commit does not contain the file (lib/api/files.rb). GitLab also responds with
+ * "404 Commit Not Found" while Gitaly is down (Commit.find in lib/gitlab/git/commit.rb). Once the token has lost its
+ * access, GitLab responds with "404 Project Not Found". If such a 404 counted as a missing go.mod, the tag would be
+ * skipped permanently.
  */
 export function isFileNotFound({ text }: GitLabNotFound): boolean {
   return text.includes('404 File Not Found');
 }
 
-/** The message in the body of an error: `{"message": …}` or `{"error": …}`, else the body itself. One short line. */
+/**
+ * Returns the message in an error body as one short line. The message is the value of `message` or `error` in a JSON
+ * body, or else the body itself.
+ */
 export function messageInBody(text: string): string {
   const schema = z.union([z.object({ message: z.unknown() }), z.object({ error: z.unknown() })]);
   try {
@@ -103,7 +112,7 @@ export function messageInBody(text: string): string {
     const message = 'message' in body ? body.message : body.error;
     return oneLine(typeof message === 'string' ? message : JSON.stringify(message));
   } catch {
-    // The body is not JSON, or was cut off: the page of a proxy, for example.
+    // The body is truncated or not JSON, such as the error page of a proxy.
     return oneLine(text);
   }
 }

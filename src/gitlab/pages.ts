@@ -1,10 +1,10 @@
 import type { z } from 'zod';
 import { parseResponse } from './schema.ts';
 
-/** The largest page that GitLab returns. */
+/** The maximum number of items that GitLab returns in one page. */
 export const MAX_PER_PAGE = 100;
 
-/** One page of a list. Its header `Link` leads to the next one. */
+/** One page of a list. Its `Link` header contains the URL of the next page. */
 export interface Page {
   readonly body: unknown;
   readonly headers: Readonly<Record<string, string>>;
@@ -14,8 +14,9 @@ export interface Page {
 export type PageQuery = Readonly<Record<string, string>>;
 
 /**
- * The items of a list from page `first` on. Follows `Link: rel="next"`, so it works for every kind of pagination in
- * GitLab. `read` gets the next page, and its errors are passed on. Rejects with Retry if a page does not fit `schema`.
+ * Yields the items of a list, starting with the page `first`. Follows `Link: rel="next"`, which works for every kind of
+ * pagination in GitLab. `read` reads the next page; its errors are thrown unchanged. Throws Retry if a page does not
+ * match `schema`.
  */
 export async function* itemsFrom<T>(
   first: Page,

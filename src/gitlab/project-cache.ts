@@ -2,15 +2,14 @@ import { LRUCache } from 'lru-cache';
 import type { GitLabClient } from './client.ts';
 import type { Project } from './schema.ts';
 
-/** A project that was read this long ago or less is not read again. In milliseconds. */
+/** How long a project stays in the cache, in milliseconds. */
 const FRESH_MS = 20_000;
-/** The cache holds at most this many projects. */
+/** The maximum number of projects in the cache. */
 const MAX_PROJECTS = 10_000;
 
 /**
- * Projects that were read from GitLab a moment ago, for work on many tags of one project, or many requests of one go
- * command. Also remembers that a project does not exist, but remembers no failure. Concurrent reads of one project
- * share one call.
+ * Caches projects for a short time, for work on many tags of one project or many requests of one go command. Also
+ * caches that a project does not exist, but does not cache failures. Concurrent reads of one project share one call.
  */
 export class ProjectCache {
   readonly #entries: LRUCache<string, { readonly project: Project | undefined }, number | string>;
@@ -19,18 +18,22 @@ export class ProjectCache {
     this.#entries = new LRUCache({
       max: MAX_PROJECTS,
       ttl: FRESH_MS,
-      // A project that leaves the cache while it is being read still reaches the callers that wait for it.
+      // If the cache evicts a project while it is being read, the waiting callers still get the project.
       ignoreFetchAbort: true,
       fetchMethod: async (_key, _stale, { context: id }) => ({ project: await gitlab.project(id) }),
     });
   }
 
-  /** A project by its full path; undefined if it does not exist. Rejects with Retry if GitLab fails. */
+  /** Returns the project at a full path; undefined if it does not exist. Rejects with Retry if GitLab fails. */
   async atPath(path: string): Promise<Project | undefined> {
     return (await this.#entries.forceFetch(path, { context: path })).project;
   }
 
-  /** A project by its id. A caller that knows the path passes it, so that a moved project is read again. Rejects with Retry if GitLab fails. */
+  /**
+   * Returns the project with an id; undefined if it does not exist. `path` is the path that the caller expects, if any.
+   * A project that has moved is read again, because `path` is part of the cache key. Rejects with Retry if GitLab
+   * fails.
+   */
   async withId(id: number, path: string | undefined): Promise<Project | undefined> {
     return (await this.#entries.forceFetch(`${id} ${path ?? ''}`, { context: id })).project;
   }

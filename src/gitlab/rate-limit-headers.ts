@@ -1,17 +1,20 @@
 /**
- * The longest pause, in milliseconds. GitLab's rate-limit windows are a minute or an hour, and maintenance can take
- * hours. After a pause of this length, one more call does no harm.
+ * The longest pause, in milliseconds. GitLab's rate limits count calls per minute or per hour, and maintenance can take
+ * hours. One more call after a pause of this length does no harm.
  */
 const MAX_PAUSE_MS = 10 * 60_000;
 
 /**
- * The rate-limit pause: for how many milliseconds GitLab wants no more calls with the same token; 0 for no pause.
+ * Returns the rate-limit pause: for how many milliseconds GitLab allows no calls with the same token. 0 means no pause.
  *
- * A 429 of GitLab's limits for users and addresses (lib/gitlab/rack_attack.rb) has RateLimit-Limit, -Name, -Observed,
- * -Remaining, -Reset, -ResetTime and Retry-After. Since 18.6 the first five come with other responses as well (lib/gitlab/
- * middleware/rack_attack_headers.rb), behind a feature flag. There, 0 remaining marks the last call before a 429. The
- * archive limit is separate (Gitlab::ApplicationRateLimiter): it counts one project, and its 429 has none of these
- * headers. If a proxy in between adds a Retry-After, it applies to that archive alone.
+ * A 429 of GitLab's limits for users and addresses (lib/gitlab/rack_attack.rb) has the headers RateLimit-Limit, -Name,
+ * -Observed, -Remaining, -Reset, -ResetTime and Retry-After. Since GitLab 18.6, a feature flag adds the first five
+ * headers to other responses too (lib/gitlab/middleware/rack_attack_headers.rb). In such a response, a
+ * RateLimit-Remaining of 0 marks the last call before a 429.
+ *
+ * The archive limit is separate (Gitlab::ApplicationRateLimiter): it counts the archives of one project, and its 429
+ * has none of these headers. If a proxy in between adds a Retry-After to this 429, the pause applies to that archive
+ * only.
  */
 export function rateLimitPauseMs({ status, headers }: Response, isArchive: boolean): number {
   const isUsedUp = headers.get('ratelimit-remaining') === '0';
@@ -20,7 +23,8 @@ export function rateLimitPauseMs({ status, headers }: Response, isArchive: boole
 }
 
 /**
- * Retry-After in milliseconds (GitLab sends seconds), at most 10 minutes; undefined if it is missing or not a number.
+ * Returns Retry-After in milliseconds, at most 10 minutes; undefined if it is missing or not a number. GitLab sends
+ * seconds.
  */
 export function retryAfterMs(headers: Headers): number | undefined {
   const seconds = Number(headers.get('retry-after') ?? Number.NaN);
@@ -28,8 +32,8 @@ export function retryAfterMs(headers: Headers): number | undefined {
 }
 
 /**
- * RateLimit-Reset is a time of GitLab's clock, in seconds since 1970. The Date of the same response comes from that
- * clock too, while our clock may differ.
+ * Returns the milliseconds until RateLimit-Reset, a time of GitLab's clock in seconds since 1970. The Date of the same
+ * response comes from GitLab's clock too, while the local clock may differ.
  */
 function untilResetMs(headers: Headers): number {
   const resetMs = Number(headers.get('ratelimit-reset') ?? Number.NaN) * 1000;

@@ -9,20 +9,26 @@ export type CommitId = string & { readonly [commitBrand]: true };
 /** A full blob id in lower-case hex: the SHA-1 (or SHA-256) of the file's content as git stores it. */
 export type BlobId = string & { readonly [blobBrand]: true };
 
-/** SHA-1 has 40 digits, SHA-256 has 64. */
+/** A SHA-1 id has 40 digits, and a SHA-256 id has 64. */
 const OBJECT_ID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 const objectId = z.string().regex(OBJECT_ID);
 const commitId = objectId.transform((id) => id as CommitId);
 
-/** The text as a commit id; undefined unless it is a full id. GitLab would look up anything else as a branch or tag. */
+/**
+ * Returns the text as a commit id; undefined if it is not a full id. GitLab would look up any other text as a branch or
+ * tag.
+ */
 export function parseCommit(text: string | undefined): CommitId | undefined {
   return text !== undefined && OBJECT_ID.test(text) ? (text as CommitId) : undefined;
 }
 
-/** GitLab renames a project or group like this while it waits for its deletion (Namespaces::MarkForDeletionBaseService, 18.x). */
+/**
+ * The suffix that GitLab adds to the path of a project or group that is scheduled for deletion
+ * (Namespaces::MarkForDeletionBaseService, 18.x).
+ */
 const DELETION_SCHEDULED = /-deletion_scheduled-\d+(?:\/|$)/;
 
-/** A project's JSON. */
+/** Parses the JSON of a project. */
 export const projectSchema = z
   .object({
     id: z.number().int(),
@@ -46,12 +52,12 @@ export const projectSchema = z
     lastActivityAt: project.last_activity_at,
   }));
 
-/** A commit's JSON. */
+/** Parses the JSON of a commit. */
 export const commitSchema = z
   .object({ id: commitId, committed_date: z.coerce.date() })
   .transform((commit) => ({ id: commit.id, committedAt: commit.committed_date }));
 
-/** A tag's JSON. */
+/** Parses the JSON of a tag. */
 export const tagSchema = z
   .object({ name: z.string(), commit: commitSchema.nullable(), created_at: z.coerce.date().nullish() })
   .transform((tag) => ({
@@ -61,12 +67,12 @@ export const tagSchema = z
     createdAt: tag.created_at ?? undefined,
   }));
 
-/** A branch's JSON. Only the commit at its tip is used. */
+/** Parses the JSON of a branch to the commit at its tip. */
 export const branchSchema = z
   .object({ commit: commitSchema.nullable() })
   .transform((branch) => branch.commit ?? undefined);
 
-/** The JSON of one page of a tree listing. */
+/** Parses the JSON of one page of a tree listing. */
 export const treeSchema = z.array(
   z
     .object({ path: z.string(), type: z.string(), mode: z.string(), id: objectId })
@@ -76,20 +82,26 @@ export const treeSchema = z.array(
 /** A commit and its committer date, which the go command uses as the time of a version. */
 export type Commit = z.output<typeof commitSchema>;
 /**
- * A project. `path` is its full path, such as `group/sub/lib`; `httpUrl` is its address for git.
- * GitLab records activity at most once an hour: a push changes `lastActivityAt` only if that is an hour old (app/models/event.rb).
- * Without `hasCode` the repository is switched off, and every call for it gets 403.
- * A project that GitLab calls empty (`empty_repo`) has no branch, but may have tags (Repository#empty?).
+ * A project. `path` is its full path, such as `group/sub/lib`, and `httpUrl` is its URL for git.
+ *
+ * - GitLab records activity at most once an hour: a push changes `lastActivityAt` only if its value is an hour old
+ *   (app/models/event.rb).
+ * - If `hasCode` is false, the repository is disabled, and every call for the repository gets a 403.
+ * - A project that GitLab calls empty (`empty_repo`) has no branch, but may have tags (Repository#empty?).
  */
 export type Project = z.output<typeof projectSchema>;
-/** A tag. `commit` is undefined if the tag points at something else, such as a blob. Only an annotated tag has `createdAt`. */
+/**
+ * A tag. `commit` is undefined if the tag points to another object, such as a blob. Only an annotated tag has
+ * `createdAt`.
+ */
 export type Tag = z.output<typeof tagSchema>;
 /** An entry of a recursive tree listing. `type` is `blob`, `tree`, or `commit` for a submodule. */
 export type TreeEntry = z.output<typeof treeSchema>[number];
 
 /**
- * The value as the schema describes it; undefined stays undefined. Throws Retry for any other value: a response that breaks
- * the API's promises (from GitLab, or from a proxy before it) counts as an outage. `subject` names the response in the error.
+ * Parses a response; returns undefined for undefined. Throws Retry if the response does not match the schema. An
+ * invalid response, from GitLab or from a proxy in front of it, counts as an outage. `subject` is the name of the
+ * response for error messages.
  */
 export function parseResponse<T>(schema: z.ZodType<T>, value: unknown, subject: string): T | undefined {
   if (value === undefined) return undefined;

@@ -1,26 +1,29 @@
 import type { GitLabClient } from './client.ts';
 import type { Project } from './schema.ts';
 
-/** A group with all groups below it, a single project, or all projects that the token's user is a member of. */
+/** A group with its subgroups, a single project, or all projects that the token's user is a member of. */
 export type Target =
   | { readonly kind: 'group'; readonly path: string }
   | { readonly kind: 'project'; readonly path: string; readonly project: Project }
   | { readonly kind: 'membership' };
 
-/** The targets that GITLAB_SCOPE or the arguments of a command name. */
+/** The targets in GITLAB_SCOPE or in the arguments of a command. */
 export interface FoundTargets {
   readonly targets: readonly Target[];
-  /** The paths that are neither a group nor a project, or that the token may not see. */
+  /** The paths at which the token can see neither a group nor a project. */
   readonly unknown: readonly string[];
 }
 
 /**
- * Called with a path that is neither a group nor a project, or that the token may not see; `newPath` is then undefined.
- * Also called when a project has left the path: `newPath` is its new path, which is outside GITLAB_SCOPE.
+ * Called with a path at which the token can see neither a group nor a project; `newPath` is then undefined. Also called
+ * if the project at the path has moved. `newPath` is then its new path, which is outside GITLAB_SCOPE.
  */
 type OnUnknown = (path: string, newPath: string | undefined) => void;
 
-/** Looks up the group or project at each path. Without paths, the only target is the membership. Rejects with Retry if GitLab fails. */
+/**
+ * Finds the group or project at each path. Without paths, the only target is the membership. Rejects with Retry if
+ * GitLab fails.
+ */
 export async function findTargets(gitlab: GitLabClient, paths: readonly string[]): Promise<FoundTargets> {
   if (paths.length === 0) return { targets: [{ kind: 'membership' }], unknown: [] };
   const targets: Target[] = [];
@@ -29,7 +32,8 @@ export async function findTargets(gitlab: GitLabClient, paths: readonly string[]
     if (await gitlab.hasGroup(path)) targets.push({ kind: 'group', path });
     else {
       const project = await gitlab.project(path);
-      // The project's own path is compared with GITLAB_SCOPE. It may differ: GitLab also finds a project by its old paths.
+      // The current path of the project is used, because callers compare it with GITLAB_SCOPE. It may differ from
+      // `path`, because GitLab also finds a project by its old paths.
       if (project) targets.push({ kind: 'project', path: project.path, project });
       else unknown.push(path);
     }
@@ -37,7 +41,7 @@ export async function findTargets(gitlab: GitLabClient, paths: readonly string[]
   return { targets, unknown };
 }
 
-/** The projects of the targets, archived ones included. A project of several targets comes once. */
+/** Yields each project of the targets once, including archived projects. */
 export async function* projectsOf(gitlab: GitLabClient, targets: readonly Target[]): AsyncGenerator<Project> {
   yield* distinctProjects(targets, async function* (target) {
     if (target.kind === 'membership') yield* gitlab.memberProjects();
@@ -47,8 +51,8 @@ export async function* projectsOf(gitlab: GitLabClient, targets: readonly Target
 }
 
 /**
- * The projects in GITLAB_SCOPE, or all that the token's user is a member of, archived ones included, each once. Needs only
- * one call for each page of projects.
+ * Yields each project in GITLAB_SCOPE once, including archived projects. Without a scope, yields all projects that the
+ * token's user is a member of. Needs only one call for each page of projects.
  */
 export async function* projectsInScope(
   gitlab: GitLabClient,
@@ -82,8 +86,8 @@ async function* projectsAt(gitlab: GitLabClient, path: string, onUnknown: OnUnkn
 }
 
 /**
- * Whether modpress publishes from a project: its repository is switched on, and the project does not wait for its
- * deletion. GitLab changes the path of a project that waits for its deletion, but the project has not moved.
+ * Returns whether modpress publishes from a project: its repository is enabled, and the project is not scheduled for
+ * deletion. GitLab renames a project that is scheduled for deletion, but that does not count as a move.
  */
 export function isOpen({ hasCode, isBeingDeleted }: Project): boolean {
   return hasCode && !isBeingDeleted;

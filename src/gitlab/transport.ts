@@ -6,13 +6,22 @@ import { CallRetryPolicy, NoResponse } from './call-retry-policy.ts';
 import { errorOf, GitLabNotFound, NEEDS_PERSON_MS } from './error-response.ts';
 import { rateLimitPauseMs } from './rate-limit-headers.ts';
 
-/** What the transport needs from outside. */
+/** The dependencies of the transport. */
 export interface TransportOptions {
-  /** Resolves when the next call to GitLab may be made. A rejection ends the call with the same error. */
+  /**
+   * Called before each attempt. Resolves when the call to GitLab may be made. A rejection ends the call with the same
+   * error.
+   */
   readonly beforeCall: () => Promise<void>;
-  /** Called with the milliseconds of a rate-limit pause: until it is over, `beforeCall` should not resolve. */
+  /**
+   * Called with the length of a rate-limit pause, in milliseconds. Until the pause is over, `beforeCall` should not
+   * resolve.
+   */
   readonly hold?: (pauseMs: number) => void | Promise<void>;
-  /** Called after every attempt with the status of the response (0 if there was none) and the seconds until its headers. */
+  /**
+   * Called after each attempt. `status` is the status of the response, or 0 without a response. `seconds` is the time
+   * until the headers arrived.
+   */
   readonly observe?: (status: number, seconds: number) => void;
 }
 
@@ -22,14 +31,15 @@ interface GitLabResponse {
   readonly status: number;
 }
 
-/** A GitLab that sends no headers within a minute is down. */
+/** How long a call waits for the headers of a response, in milliseconds. */
 const HEADERS_TIMEOUT_MS = 60_000;
 const MAX_REDIRECTS = 3;
 
 /**
- * The transport under @gitbeaker. Gitbeaker's own transport repeats a call ten times within half a second after a 429,
- * and allows five archives a minute for all projects together. This transport obeys the rate limiter and GitLab's
- * rate-limit headers, retries as CallRetryPolicy decides, and throws nothing but GitLabNotFound and Retry.
+ * Creates the transport for @gitbeaker. After a 429, Gitbeaker's own transport repeats a call ten times within half a
+ * second. It also allows only five archives a minute for all projects together. This transport follows the rate limiter
+ * and GitLab's rate-limit headers, and retries as CallRetryPolicy decides. Its own errors are always a GitLabNotFound
+ * or a Retry.
  */
 export function createTransport(options: TransportOptions): ReturnType<typeof createRequesterFn> {
   return createRequesterFn(
@@ -60,7 +70,7 @@ async function send(
   }, policy);
 }
 
-/** Reports a rate-limit pause to `hold`. If `hold` rejects, drops the response and throws that error. */
+/** Reports a rate-limit pause to `hold`. If `hold` rejects, cancels the response and throws that error. */
 async function reportPause(response: Response, isArchive: boolean, { hold }: TransportOptions): Promise<void> {
   const pauseMs = rateLimitPauseMs(response, isArchive);
   if (pauseMs === 0) return;
@@ -82,7 +92,7 @@ async function fetchOnce(
   url.search = searchParams ?? '';
   const timeout = new AbortController();
   const timer = setTimeout(
-    () => timeout.abort(new Error(`no answer within ${HEADERS_TIMEOUT_MS / 1000} s`)),
+    () => timeout.abort(new Error(`no response within ${HEADERS_TIMEOUT_MS / 1000} s`)),
     HEADERS_TIMEOUT_MS,
   );
   const started = performance.now();
@@ -112,11 +122,14 @@ async function fetchOnce(
   }
 }
 
-/** GitLab redirects to itself when a project was moved. No other host gets the token or is trusted. */
+/**
+ * GitLab redirects to its own address after a project has moved. Any other host is not trusted and must not receive the
+ * token.
+ */
 function redirected(from: URL, location: string): URL {
   const to = new URL(location, from);
   if (to.origin === from.origin) return to;
-  throw new Retry(`GitLab redirects to ${to.origin}: GITLAB_URL has to be the address at which GitLab itself answers`, {
+  throw new Retry(`GitLab redirects to ${to.origin}; set GITLAB_URL to the address of GitLab itself`, {
     afterMs: NEEDS_PERSON_MS,
   });
 }

@@ -5,13 +5,13 @@ import { ErrorResponse, GitLabNotFound, messageInBody, undefinedIfNotFound } fro
 import { itemsFrom, MAX_PER_PAGE, type PageQuery } from './pages.ts';
 import { parseResponse } from './schema.ts';
 
-/** The project, group or instance whose pushes a hook reports. `path` is the full path. */
+/** The owner of a hook: a project, a group or the whole instance. `path` is the full path. */
 export type HookOwner =
   | { readonly kind: 'project'; readonly id: number; readonly path: string }
   | { readonly kind: 'group'; readonly path: string }
   | { readonly kind: 'system' };
 
-/** The settings of a hook that can be changed, by GitLab's names. */
+/** The settings of a hook that can be changed, under their names in GitLab. */
 export type HookSettings = Readonly<Record<string, boolean | string>>;
 
 const hookSchema = z
@@ -48,32 +48,35 @@ const deliverySchema = z
   }));
 
 /**
- * A hook. GitLab never returns its secrets. Since 19.0 it returns whether they are set; before, `tokenPresent` and
- * `signingTokenPresent` are undefined. `settings` is everything that GitLab returns.
+ * A hook. GitLab never returns its secrets. Since GitLab 19.0, it returns whether they are set. Before 19.0,
+ * `tokenPresent` and `signingTokenPresent` are undefined. `settings` contains everything that GitLab returns.
  */
 export type Hook = z.output<typeof hookSchema>;
 /**
- * One call of a hook. `status` is the status of the receiver's response, as text, or `internal error` without a response.
- * `key` is the same for a call and its repetitions. Some versions of GitLab do not return the time.
+ * One call of a hook. `status` is the status of the receiver's response as text, or `internal error` without a
+ * response. A call and its repetitions have the same `key`. Some versions of GitLab do not return the time.
  */
 export type Delivery = z.output<typeof deliverySchema>;
 
-/** The result of a test call, or of a delivery that was sent again. */
+/** The result of a test call or of a repeated delivery. */
 export type CallResult =
   | { readonly kind: 'sent'; readonly status: string }
-  /** `message` is from GitLab, or from the receiver. */
+  /** `message` comes from GitLab or from the receiver. */
   | { readonly kind: 'failed'; readonly message: string }
-  /** GitLab allows five test calls a minute. */
+  /** The rate limit was reached: GitLab allows five test calls a minute. */
   | { readonly kind: 'limited' }
-  /** The hook is gone, or this version of GitLab has no such call. */
+  /** The hook no longer exists, or this version of GitLab does not have this call. */
   | { readonly kind: 'absent' };
 
-/** Only an Owner of a group may read and change its hooks (doc/api/group_webhooks.md). */
+/** The access level of an Owner. Only an Owner of a group may read and change its hooks (doc/api/group_webhooks.md). */
 const OWNER_ACCESS = 50;
-/** The largest page of deliveries that GitLab returns (lib/api/hooks/events.rb). */
+/** The maximum number of deliveries that GitLab returns in one page (lib/api/hooks/events.rb). */
 const MAX_DELIVERIES_PER_PAGE = 20;
 
-/** Reads and changes hooks of projects, groups and the system. Rejects with ErrorResponse, GitLabNotFound or Retry, as the transport does. */
+/**
+ * Reads and changes hooks of projects, groups and the system. Rejects with ErrorResponse, GitLabNotFound or Retry, like
+ * the transport.
+ */
 export class WebhookClient {
   readonly #requester: BaseResource['requester'];
 
@@ -82,7 +85,7 @@ export class WebhookClient {
     this.#requester = new BaseResource(resourceOptions(options)).requester;
   }
 
-  /** All hooks of an owner, without those of the groups above it. */
+  /** Lists the hooks of an owner, without the hooks of its parent groups. */
   list(owner: HookOwner): AsyncIterable<Hook> {
     return this.#items(hookSchema, hooksEndpoint(owner), MAX_PER_PAGE);
   }
@@ -105,23 +108,26 @@ export class WebhookClient {
 
   /**
    * Makes GitLab call a hook with data of the newest commits, even if the hook is disabled. A successful response
-   * enables the hook. Not for system hooks.
+   * enables the hook. Does not work for system hooks.
    */
   test(owner: HookOwner, id: number): Promise<CallResult> {
     return this.#call(`${hooksEndpoint(owner)}/${id}/test/tag_push_events`);
   }
 
-  /** Makes GitLab send a delivery again, unless the hook is disabled. Not for system hooks. */
+  /** Makes GitLab send a delivery again, unless the hook is disabled. Does not work for system hooks. */
   resend(owner: HookOwner, id: number, delivery: number): Promise<CallResult> {
     return this.#call(`${hooksEndpoint(owner)}/${id}/events/${delivery}/resend`);
   }
 
-  /** The deliveries of the last days, newest first. Not for system hooks. */
+  /** Lists the deliveries of the last days, newest first. Does not work for system hooks. */
   deliveries(owner: HookOwner, id: number): AsyncIterable<Delivery> {
     return this.#items(deliverySchema, `${hooksEndpoint(owner)}/${id}/events`, MAX_DELIVERIES_PER_PAGE);
   }
 
-  /** Whether the token may read and change the hooks of a group: it belongs to an Owner (also an inherited one) or to an administrator. */
+  /**
+   * Returns whether the token may read and change the hooks of a group. Its user must be an administrator or an Owner
+   * of the group, possibly by inheritance.
+   */
   async ownsGroup(path: string): Promise<boolean> {
     const { body } = await this.#requester.get('user');
     const user = parseResponse(z.object({ id: z.number().int(), is_admin: z.boolean().nullish() }), body, 'user');
@@ -147,7 +153,7 @@ export class WebhookClient {
     }
   }
 
-  /** The items of a list. Unlike in GitLabClient, a list that does not exist rejects with GitLabNotFound. */
+  /** Yields the items of a list. Unlike GitLabClient, throws GitLabNotFound if the list does not exist. */
   async *#items<T>(schema: z.ZodType<T>, endpoint: string, perPage: number): AsyncGenerator<T> {
     const read = (query: PageQuery) => this.#requester.get(endpoint, { searchParams: query });
     yield* itemsFrom(await read({ per_page: `${perPage}` }), z.array(schema), endpoint, read);

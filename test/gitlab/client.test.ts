@@ -131,7 +131,7 @@ describe('the client rejects with a Retry that explains what to do', () => {
     await using server = await listen((_, response) => response.writeHead(302, { location: `${other.url}/x` }).end());
     await expect(clientFor(server.url, 'secret').tag(1, 'v1.0.0')).rejects.toMatchObject({
       name: 'Retry',
-      message: expect.stringContaining('GITLAB_URL has to be'),
+      message: expect.stringContaining('set GITLAB_URL to the address'),
     });
     expect(seen).toEqual([]);
   });
