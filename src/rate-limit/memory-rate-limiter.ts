@@ -1,16 +1,19 @@
 import type { RateLimiter } from './rate-limiter.ts';
 
 interface Window {
-  /** When each reservation that still counts was made, oldest first, as performance.now(). */
+  /** The times of the reservations that still count, oldest first, as values of performance.now(). */
   readonly reservedAt: number[];
   readonly windowMs: number;
 }
 
-/** The rate limiter of one process: an exact sliding window for each key. */
+/** A rate limiter for one process, with an exact sliding window for each key. */
 export class MemoryRateLimiter implements RateLimiter {
-  /** Least recently used first. */
+  /** The windows by key, least recently used first. */
   readonly #windows = new Map<string, Window>();
-  /** When each hold ends, as performance.now(). Separate from the windows, because a hold may outlast all reservations. */
+  /**
+   * The end of each hold, as a value of performance.now(). The holds are separate from the windows, because a hold may
+   * outlast all reservations.
+   */
   readonly #holdEnds = new Map<string, number>();
 
   async reserve(key: string, limit: number, windowMs: number): Promise<number> {
@@ -20,7 +23,8 @@ export class MemoryRateLimiter implements RateLimiter {
     this.#holdEnds.delete(key);
     const reservedAt = (this.#windows.get(key)?.reservedAt ?? []).filter((time) => time + windowMs > now);
     const isFree = reservedAt.length < limit;
-    // The oldest of the newest `limit` reservations: when it expires, there is room, even if the limit was higher before.
+    // This is the oldest of the newest `limit` reservations. Once it expires, a new reservation is possible, even if
+    // the limit was higher before.
     const blocking = reservedAt[reservedAt.length - limit] ?? now;
     if (isFree) reservedAt.push(now);
     this.#windows.delete(key);

@@ -5,8 +5,8 @@
  * returns 0. If the limit is reached, it makes no reservation and returns how many milliseconds to wait before the next
  * try.
  *
- * `hold` stops all reservations for a key for `holdMs` milliseconds from now, in all processes: GitLab asked for a pause.
- * The longest hold counts; it cannot be taken back.
+ * `hold` prevents reservations for a key in all processes for the next `holdMs` milliseconds, because GitLab requested
+ * a pause. Of several holds, the longest applies. A hold cannot be cancelled.
  */
 export interface RateLimiter {
   reserve(key: string, limit: number, windowMs: number): Promise<number>;

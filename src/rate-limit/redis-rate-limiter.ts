@@ -4,15 +4,17 @@ import { Retry } from '../errors.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 
 /**
- * Reservations are members of a sorted set. Their score is the time of Redis in microseconds, so the clocks of the
- * processes do not matter.
+ * Makes a reservation and returns 0, or returns how many milliseconds to wait.
  *
- * A reservation in the future was made before the clock of Redis was set back (on a machine that started with a wrong
- * time). It does not count. Redis expires keys by the same clock, so it would stop all calls until the clock reaches it. A
- * hold is a key that expires when the hold ends.
+ * Reservations are members of a sorted set. Their score is the time of the Redis server in microseconds, so the clocks
+ * of the processes do not matter. A hold is a key that expires when the hold ends.
  *
- * KEYS: the set, the hold. ARGV: the limit, the window in milliseconds, a unique name. Numbers go through string.format
- * because Lua would round the time when it prints it.
+ * The script deletes reservations in the future. They were made before the clock of Redis was set back, for example on
+ * a machine that started with a wrong time. Redis expires keys by the same clock, so such a reservation would block
+ * calls until the clock reaches its time.
+ *
+ * KEYS: the set, the hold. ARGV: the limit, the window in milliseconds, a unique name. Numbers are converted with
+ * string.format, because Lua's own conversion would round the time.
  */
 const RESERVE_SCRIPT = `
 local held = redis.call('PTTL', KEYS[2])
@@ -34,33 +36,33 @@ end
 local blocking = redis.call('ZRANGE', KEYS[1], count - limit, count - limit, 'WITHSCORES')[2] or now
 return math.max(1, math.ceil(math.min(window, blocking + window - now) / 1000))`;
 
-/** KEYS: the hold. ARGV: its length in milliseconds. A longer hold stays. */
+/** Sets a hold unless a longer one exists. KEYS: the hold. ARGV: the length of the hold in milliseconds. */
 const HOLD_SCRIPT = `
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[1], '', 'PX', ARGV[1])
 end`;
 
-/** The rate limiter of all processes that share a Redis and a prefix: an exact sliding window for each key. */
+/** A rate limiter for all processes that share a Redis and a prefix, with an exact sliding window for each key. */
 export class RedisRateLimiter implements RateLimiter {
   readonly #redis: Redis;
   readonly #prefix: string;
 
-  /** The caller ends `redis`. */
+  /** The caller must close `redis`. */
   constructor(redis: Redis, prefix = 'modpress') {
     this.#redis = redis;
     this.#prefix = prefix;
   }
 
-  /** Rejects with Retry when Redis does not reply: without Redis no process knows the reservations of other processes. */
+  /** Rejects with Retry if Redis does not reply, because the reservations of other processes are then unknown. */
   async reserve(key: string, limit: number, windowMs: number): Promise<number> {
     return Number(
       await this.#run(RESERVE_SCRIPT, [this.#windowKey(key), this.#holdKey(key)], [limit, windowMs, randomUUID()]),
     );
   }
 
-  /** Rejects with Retry when Redis does not reply: then other processes do not see the hold. */
+  /** Rejects with Retry if Redis does not reply, because other processes then do not see the hold. */
   async hold(key: string, holdMs: number): Promise<void> {
-    // Redis accepts whole milliseconds, and no expiry of 0.
+    // Redis accepts only whole milliseconds and rejects an expiry of 0.
     if (holdMs > 0) await this.#run(HOLD_SCRIPT, [this.#holdKey(key)], [Math.ceil(holdMs)]);
   }
 

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RateLimiter } from './rate-limiter.ts';
 
 /**
- * Waits until a reservation succeeds. Rejects with the error of the rate limiter, or with an AbortError once `signal`
- * aborts; then nothing was reserved.
+ * Waits until a reservation succeeds. Makes no reservation if it rejects, either with the error of the rate limiter or
+ * with an AbortError once `signal` aborts.
  */
 export async function waitForPermit(
   rateLimiter: RateLimiter,
