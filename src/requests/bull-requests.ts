@@ -12,41 +12,44 @@ import { FINISH_SCRIPT, HOLD_SCRIPT, LOOK_SCRIPT, lookReplySchema } from './requ
 import { MAX_WAITING_REQUESTS, RequestFailed, requestId, type Requests, type RequestsOptions } from './requests.ts';
 import { storedAnswerSchema, type StoredAnswer } from './stored-answer.ts';
 
-/** The options of requests on Bull. A request whose process is silent for `lockMs` is put into the queue again. */
+/**
+ * The options of BullRequests. A request is put into the queue again if its worker does not renew the lease for
+ * `lockMs`.
+ */
 export interface BullRequestsOptions<R, A> extends BullOptions, RequestsOptions<A> {
   readonly requestSchema: z.ZodType<R>;
   readonly answerSchema: z.ZodType<A>;
 }
 
-/** An answer stays in Redis at least this long, so that the clients that already wait find it. */
+/** The minimum time that an answer stays in Redis, in milliseconds, so that waiting clients find it. */
 const MIN_STAY_MS = 3_000;
 /**
- * How often a client looks for the answer. The interval doubles up to the maximum: most answers take only a few calls to
- * GitLab.
+ * The first interval at which a client looks for the answer, in milliseconds. It doubles up to MAX_POLL_MS, because
+ * most answers need only a few calls to GitLab.
  */
 const FIRST_POLL_MS = 20;
 const MAX_POLL_MS = 200;
-/** A client waits this long for Redis before the request fails. */
+/** How long a client waits for a reply of Redis before the request fails, in milliseconds. */
 const REDIS_TIMEOUT_MS = 4_000;
 
-/** A request in the queue. `id` is the same for equal requests; `job` is unique. */
+/** Parses a request in the queue. Equal requests have the same `id`, while `job` is unique. */
 const requestJobSchema = z.object({ id: z.string(), job: z.string(), request: z.unknown() });
 type RequestJob = z.infer<typeof requestJobSchema>;
 
-/** An answer that a client has found. */
+/** An answer that a client has found in Redis. */
 interface FoundAnswer<A> {
-  /** The JSON text in Redis. */
+  /** The JSON text of the answer in Redis. */
   readonly text: string;
-  /** Whether it is valid for new requests. */
+  /** Whether the answer is valid for new requests. */
   readonly isFresh: boolean;
-  /** Absent if the handler failed, or if the text cannot be read. */
+  /** Absent if the handler failed or `text` cannot be read. */
   readonly answer: A | undefined;
 }
 
 /**
- * Requests on Redis, for all processes with the same prefix. Bull carries a request to a worker, which stores the answer
- * under a key that all clients of the request read. A lease on each request keeps other workers from handling it too, and
- * expires when its worker dies.
+ * Requests through Redis, for all processes with the same prefix. Bull delivers a request to a worker. The worker
+ * stores the answer under a key that all clients of the request read. A lease on each request prevents other workers
+ * from handling the same request. The lease expires if its worker dies.
  */
 export class BullRequests<R extends object, A extends object> implements Requests<R, A> {
   readonly #options: BullRequestsOptions<R, A>;
@@ -61,7 +64,7 @@ export class BullRequests<R extends object, A extends object> implements Request
     this.#storedAnswerSchema = storedAnswerSchema(options.answerSchema);
     this.#redis = connectRedis(options.redisUrl, options.log);
     this.#bull = openBull('requests', options, () => this.#redis);
-    // Every waiting client adds a listener.
+    // Each waiting client adds a listener, and Node would warn from the eleventh listener on.
     setMaxListeners(0, this.#closing.signal);
   }
 
@@ -77,7 +80,7 @@ export class BullRequests<R extends object, A extends object> implements Request
         staleText = found.text;
         continue;
       }
-      // An answer that is not kept for later requests is still valid for the clients that waited for it.
+      // An answer that is no longer valid for new requests is still valid for the clients that waited for it.
       if (found?.answer) return found.answer;
       if (found) throw new RequestFailed('the request could not be answered');
       const leftMs = deadline - performance.now();
@@ -91,7 +94,7 @@ export class BullRequests<R extends object, A extends object> implements Request
   }
 
   serve(concurrency: number, handler: (request: R) => Promise<A>): void {
-    if (this.#consumer !== undefined) throw new Error('serve() is called once');
+    if (this.#consumer !== undefined) throw new Error('serve() may be called only once');
     const consumer = new BullConsumer<RequestJob>('requests', this.#options, async (job, redis) => {
       const parsed = requestJobSchema.safeParse(job.data);
       if (parsed.success) await consumer.track(this.#work(parsed.data, redis, handler));
@@ -108,8 +111,8 @@ export class BullRequests<R extends object, A extends object> implements Request
   }
 
   /**
-   * Returns the stored answer unless its text is `staleText`. Without such an answer, puts the request into the queue, unless a
-   * worker has it already, and returns undefined.
+   * Returns the stored answer unless its text is `staleText`. Without such an answer, returns undefined, and puts the
+   * request into the queue unless it is already there or a worker handles it.
    */
   async #look(id: string, request: R, staleText: string): Promise<FoundAnswer<A> | undefined> {
     const { log } = this.#options;
@@ -120,14 +123,14 @@ export class BullRequests<R extends object, A extends object> implements Request
       throw new RequestFailed('the queue in Redis cannot be used', { cause: error });
     }
     const [state, text, leftMs] = reply;
-    if (state === 'full') throw new RequestFailed('too many requests wait');
+    if (state === 'full') throw new RequestFailed('too many requests are waiting');
     if (state !== 'answer') return undefined;
     const stored = this.#storedAnswerSchema.safeParse(text);
-    // Only this service writes the key, but another version of it may have done so.
+    // Only modpress writes this key, but the answer may come from another version of modpress.
     if (!stored.success)
       log.warn(
         { event: 'on-demand.answer-invalid', request, err: stored.error },
-        'an answer in Redis cannot be read and is ignored',
+        'an answer in Redis is invalid and is ignored',
       );
     const { keepMs = 0, stayMs = 0, answer } = stored.data ?? {};
     return { text, answer, isFresh: keepMs - (stayMs - leftMs) > 0 && stored.success };
@@ -144,15 +147,17 @@ export class BullRequests<R extends object, A extends object> implements Request
   }
 
   /**
-   * Handles a request. Never rejects: a retry by Bull is useless, because a client that still waits puts the request into
-   * the queue again.
+   * Handles a request. Never rejects, because a retry by Bull would be useless: a client that still waits puts the
+   * request into the queue again.
    */
   async #work({ id, job, request }: RequestJob, redis: Redis, handler: (request: R) => Promise<A>): Promise<void> {
     const { log } = this.#options;
-    // Unique for each attempt: Bull gives a job to another worker when it believes that the first one is dead, perhaps wrongly.
+    // The holder is unique for each attempt. If a worker seems dead, Bull passes its job to another worker, although
+    // the first worker may still be running.
     const holder = randomUUID();
     try {
-      // After an outage the queue may hold requests that were put again meanwhile, or that no client waits for.
+      // After an outage, the queue may contain requests that were put into it twice, or for which no client waits any
+      // more.
       if (!(await this.#hold(redis, id, job, holder, ''))) return;
       const renewing = setInterval(() => void this.#renew(redis, id, holder), lockMsOf(this.#options) / 3);
       const result = await this.#handle(request, handler).finally(() => clearInterval(renewing));
@@ -168,15 +173,18 @@ export class BullRequests<R extends object, A extends object> implements Request
         stayMs,
       );
       if (isStored === 0)
-        log.warn({ event: 'on-demand.late', request }, 'an answer came too late: another worker has the request now');
+        log.warn(
+          { event: 'on-demand.late', request },
+          'an answer came too late; another worker now handles the request',
+        );
     } catch (error) {
       log.warn({ event: 'on-demand.redis-failed', request, err: error }, 'Redis failed while a request was handled');
     }
   }
 
   /**
-   * Resolves to the answer and how long it is valid for later requests, in milliseconds; without answer if the handler
-   * failed.
+   * Calls the handler. Resolves to its answer and how long the answer is valid for later requests, in milliseconds.
+   * Resolves without an answer if the handler failed.
    */
   async #handle(
     request: unknown,
@@ -196,7 +204,7 @@ export class BullRequests<R extends object, A extends object> implements Request
 
   async #renew(redis: Redis, id: string, holder: string): Promise<void> {
     try {
-      // Takes the lease again if Redis lost it, so that no other worker begins.
+      // If Redis has lost the lease, this takes it again, so that no other worker starts.
       await this.#hold(redis, id, holder, holder, holder);
     } catch (error) {
       this.#options.log.warn(

@@ -9,20 +9,20 @@ interface WaitingRequest<R, A> {
   readonly reject: (error: RequestFailed) => void;
 }
 
-/** The maximum number of answers that are kept. */
+/** The maximum number of answers in the cache. */
 const MAX_ANSWERS = 10_000;
 
 /** Requests within one process. */
 export class MemoryRequests<R extends object, A extends object> implements Requests<R, A> {
   readonly #options: RequestsOptions<A>;
   /**
-   * By the id of the request. `fetch` of LRUCache is not used: it would keep an answer that is valid for 0 ms, and after an
-   * eviction an equal request would run twice.
+   * The answers, by request id. `LRUCache.fetch` is not used: it would keep an answer that is valid for 0 ms. After an
+   * eviction, an equal request would run twice.
    */
   readonly #answers = new LRUCache<string, A>({ max: MAX_ANSWERS });
-  /** The requests that wait or run, by their id. */
+  /** The requests that wait or run, by request id. */
   readonly #open = new SingleFlight<A>();
-  /** The requests that wait for a handler, the oldest first. */
+  /** The requests that wait for a handler, oldest first. */
   readonly #waiting: WaitingRequest<R, A>[] = [];
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
@@ -31,7 +31,7 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
 
   constructor(options: RequestsOptions<A>) {
     this.#options = options;
-    // Every waiting client adds a listener.
+    // Each waiting client adds a listener, and Node would warn from the eleventh listener on.
     setMaxListeners(0, this.#closing.signal);
   }
 
@@ -59,7 +59,7 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
   }
 
   async #enqueue(request: R): Promise<A> {
-    if (this.#waiting.length >= MAX_WAITING_REQUESTS) throw new RequestFailed('too many requests wait');
+    if (this.#waiting.length >= MAX_WAITING_REQUESTS) throw new RequestFailed('too many requests are waiting');
     return await new Promise<A>((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
       this.#start();
@@ -95,7 +95,7 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
     }
   }
 
-  /** Resolves with the answer, or with undefined after `timeoutMs` milliseconds or when the service stops. */
+  /** Resolves to the answer, or to undefined after `timeoutMs` milliseconds or when the service stops. */
   #wait(answer: Promise<A>, timeoutMs: number): Promise<A | undefined> {
     return new Promise((resolve, reject) => {
       const { signal } = this.#closing;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { parseModulePath, type ModulePath } from '../module/path.ts';
 import { parseVersion, type Version } from '../module/version.ts';
 
-/** The requests of the proxy to a worker, and the answers, in the form in which they pass through a queue. */
+/** The on-demand requests of the proxy to a worker, and their answers, in the form that the queue transports. */
 
 const modulePath = z.string().transform((text, context): ModulePath => {
   const path = parseModulePath(text);
@@ -19,8 +19,8 @@ const version = z.string().transform((text, context): Version => {
 
 /**
  * - `info`: resolve a query, such as a branch, a commit or `latest`.
- * - `list`: list the versions that tags name.
- * - `mod`: get the go.mod of a version.
+ * - `list`: list the versions that have a tag.
+ * - `mod`: read the go.mod of a version.
  * - `publish`: build a version and store it.
  */
 export const onDemandRequestSchema = z.discriminatedUnion('kind', [
@@ -32,10 +32,10 @@ export const onDemandRequestSchema = z.discriminatedUnion('kind', [
 
 /**
  * - `info`: the text of the .info file.
- * - `list`: `complete` if every version in the list is published.
+ * - `list`: the versions; `complete` is true if all of them are published.
  * - `mod`: the bytes of go.mod.
  * - `published`: the version is in the store.
- * - `absent`: the go command would not find the version, or would not accept it; `reason` says why.
+ * - `absent`: by the rules of the go command, the version does not exist or is not acceptable; `reason` says why.
  * - `later`: a temporary failure; the client should send the same request again after `afterMs` milliseconds.
  */
 export const onDemandAnswerSchema = z.discriminatedUnion('kind', [
@@ -53,11 +53,11 @@ export type OnDemandRequest = z.output<typeof onDemandRequestSchema>;
 export type OnDemandAnswer = z.output<typeof onDemandAnswerSchema>;
 
 /**
- * How long an answer is valid for later equal requests, in milliseconds.
+ * Returns how long an answer is valid for later equal requests, in milliseconds.
  *
- * Information about an existing version is kept for about as long as one command runs, because a branch moves. A complete
- * list is kept longer: a later tag is published, and the proxy adds the published versions to the list. `absent` is kept
- * because the go command requests every prefix of every path.
+ * Information about an existing version is kept for about as long as one go command runs, because a branch can move. A
+ * complete list is kept longer: a worker publishes each later tag, and the proxy adds published versions to the list.
+ * `absent` is kept because the go command requests every prefix of every package path.
  */
 export function keepMs(answer: OnDemandAnswer): number {
   return answer.kind === 'list' && answer.complete ? COMPLETE_LIST_MS : KEEP_MS[answer.kind];

@@ -3,23 +3,22 @@ import type { Logger } from 'pino';
 /** The side that sends requests and waits for their answers. */
 export interface RequestClient<R, A> {
   /**
-   * Resolves with the answer, or with undefined after `timeoutMs` milliseconds. The work then continues, and its answer is
-   * kept for the next client that sends the same request. Rejects with RequestFailed if the handler failed unexpectedly or
-   * the queue cannot be used.
+   * Resolves to the answer, or to undefined after `timeoutMs` milliseconds. After a timeout, the work continues, and
+   * its answer is kept for the next equal request. Rejects with RequestFailed if the handler failed unexpectedly or the
+   * queue cannot be used.
    */
   request(request: R, timeoutMs: number): Promise<A | undefined>;
 }
 
 /**
  * Requests to a worker, in this process or another one. Every implementation guarantees:
- * - equal requests that are open at the same time, in all processes together, are handled once, and every client gets the
- *   answer;
- * - an answer is kept for `keepMs(answer)` and returned to every client that sends the same request in that time;
- * - a handler that rejects fails the request for all clients that wait; nothing is kept, and the next equal request runs
- *   the handler again;
- * - if the process that handles a request dies, another one takes the request over within 20 seconds, provided that a client
- *   waits for it;
- * - if 10,000 requests wait already, a new one is rejected with RequestFailed.
+ * - Equal requests that are open at the same time, in any process, are handled once. Every client gets the answer.
+ * - An answer is kept for `keepMs(answer)` and returned to every client that sends an equal request in that time.
+ * - If a handler rejects, the request fails for all waiting clients. Nothing is kept, and the next equal request runs
+ *   the handler again.
+ * - If the process that handles a request dies, another process takes over within 20 seconds, provided that a client
+ *   still waits.
+ * - If 10,000 requests are already waiting, a new request is rejected with RequestFailed.
  */
 export interface Requests<R, A> extends RequestClient<R, A> {
   /** Starts handling requests in this process, at most `concurrency` at a time. Called once. */
@@ -31,24 +30,29 @@ export interface Requests<R, A> extends RequestClient<R, A> {
 /** The options of both implementations. */
 export interface RequestsOptions<A> {
   readonly log: Logger;
-  /** How long an answer is valid for later equal requests, in milliseconds; 0 if only for the clients that wait already. */
+  /**
+   * Returns how long an answer is valid for later equal requests, in milliseconds. 0 means that it is valid only for
+   * clients that are already waiting.
+   */
   readonly keepMs: (answer: A) => number;
 }
 
 /**
- * A request could not be answered because the queue, the handler or the service failed. The details are in `cause`, or in
- * the log.
+ * The queue, the handler or the service failed, so a request could not be answered. `cause` or the log has the details.
  */
 export class RequestFailed extends Error {
   override readonly name = 'RequestFailed';
 }
 
-/** The maximum number of requests that wait for a handler. Clients can send any number, and perhaps no handler runs. */
+/**
+ * The maximum number of requests that wait for a handler. Without a limit, they could use up the memory while no
+ * handler runs.
+ */
 export const MAX_WAITING_REQUESTS = 10_000;
 
 /**
- * Returns the id of a request, which is the same for equal requests: the order of fields does not count, nor does a field
- * that is undefined.
+ * Returns the id of a request. Equal requests have the same id: the order of fields does not matter, and undefined
+ * fields do not count.
  */
 export function requestId(request: object): string {
   const fields = Object.entries(request).filter(([, value]) => value !== undefined);

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 
 /**
- * An answer as Redis stores it. `job` is the job that produced it. It is valid for new requests for `keepMs` milliseconds,
- * and stays in Redis for `stayMs`. `answer` is absent if the handler failed. There is no time stamp, because the clocks of
- * the machines differ: the age follows from the expiry of the key.
+ * An answer as Redis stores it. `job` is the job that produced the answer. The answer is valid for new requests for
+ * `keepMs` milliseconds, and stays in Redis for `stayMs` milliseconds. `answer` is absent if the handler failed. The
+ * age of the answer is computed from the expiry of the key, because the clocks of the machines may differ.
  */
 export interface StoredAnswer<A> {
   readonly job: string;

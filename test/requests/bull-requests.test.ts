@@ -183,7 +183,7 @@ describe('requests in Redis', () => {
     await expect.poll(() => handled).toEqual(['a']);
     await client.set(leaseKey(), 'another', 'PX', 60_000);
     release();
-    await expect.poll(() => warnings).toContain('an answer came too late: another worker has the request now');
+    await expect.poll(() => warnings).toContain('an answer came too late; another worker now handles the request');
     expect(await client.get(leaseKey())).toBe('another');
     expect(await client.exists(answerKey())).toBe(0);
   });
@@ -202,7 +202,7 @@ describe('requests in Redis', () => {
       requests.serve(1, answerAtOnce);
       await client.set(answerKey(), text, 'PX', 60_000);
       expect(await requests.request({ name: 'a' }, 10_000)).toMatchObject({ text: 'a' });
-      expect(warnings).toEqual(['an answer in Redis cannot be read and is ignored']);
+      expect(warnings).toEqual(['an answer in Redis is invalid and is ignored']);
     });
   }
 
@@ -217,7 +217,7 @@ describe('requests in Redis', () => {
   test('are rejected while too many requests wait', async () => {
     const requests = open();
     await client.lpush(key('requests:wait'), ...Array.from({ length: MAX_WAITING_REQUESTS }, (_, index) => index));
-    await expect(requests.request({ name: 'a' }, 10_000)).rejects.toThrow('too many requests wait');
+    await expect(requests.request({ name: 'a' }, 10_000)).rejects.toThrow('too many requests are waiting');
     await client.rpop(key('requests:wait'));
     expect(await requests.request({ name: 'a' }, 0)).toBeUndefined();
     expect(await client.llen(key('requests:wait'))).toBe(MAX_WAITING_REQUESTS);

@@ -14,7 +14,7 @@ describe('requests in memory', () => {
     const sent = Array.from({ length: MAX_WAITING_REQUESTS }, (_, index) =>
       requests.request({ name: `${index}` }, 20_000),
     );
-    await expect(requests.request({ name: 'one more' }, 20_000)).rejects.toThrow('too many requests wait');
+    await expect(requests.request({ name: 'one more' }, 20_000)).rejects.toThrow('too many requests are waiting');
     requests.serve(4, async ({ name }) => ({ text: name, keepMs: 0 }));
     expect((await Promise.all(sent)).at(-1)).toMatchObject({ text: `${MAX_WAITING_REQUESTS - 1}` });
     expect(await requests.request({ name: 'one more' }, 20_000)).toMatchObject({ text: 'one more' });
