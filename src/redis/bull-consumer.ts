@@ -5,20 +5,20 @@ import { withTimeout } from '../async/with-timeout.ts';
 import { openBull, windDown, type BullOptions, type BullQueueName, type ConnectionType } from './bull.ts';
 import { connectRedis, endRedis } from './connection.ts';
 
-/** `close` waits this long for Redis to record the last jobs. */
+/** How long `close` waits for Redis to record the last jobs, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 5_000;
-/** The wait between a failed start and the next one. */
+/** The wait between a failed start and the next one, in milliseconds. */
 const RESTART_MS = 1_000;
-/** No client waits for a worker: its commands wait until an outage is over. */
+/** A worker's commands wait until an outage is over, because no client waits for them. */
 const WORKER_OPTIONS: RedisOptions = { maxRetriesPerRequest: null, commandTimeout: 15_000 };
-/** Commands that block by design must not time out, and Bull requires the ready check to be off for them. */
+/** Blocking commands must not time out. Bull also requires that the ready check is off for their connections. */
 const BLOCKING_OPTIONS: RedisOptions = { ...WORKER_OPTIONS, commandTimeout: undefined, enableReadyCheck: false };
 
 type Connections = Record<ConnectionType, Redis>;
 
 /**
- * Runs the jobs of a queue of Bull while Redis is available. It has its own connections: its commands wait for the end of
- * an outage, while the commands of other callers fail at once.
+ * Runs the jobs of a Bull queue while Redis is available. It has its own connections, because its commands wait for the
+ * end of an outage, while the commands of other callers fail at once.
  */
 export class BullConsumer<T> {
   readonly #name: BullQueueName;
@@ -29,14 +29,14 @@ export class BullConsumer<T> {
   #connections: Connections | undefined;
   #bull: Bull.Queue<T> | undefined;
 
-  /** `run` does the work of a job, and may use the connection that it gets. Bull handles its errors. */
+  /** `run` executes a job and may use the connection that is passed to it. Bull handles the errors of `run`. */
   constructor(name: BullQueueName, options: BullOptions, run: (job: Bull.Job<T>, redis: Redis) => Promise<void>) {
     this.#name = name;
     this.#options = options;
     this.#run = run;
   }
 
-  /** Aborted once `close` was called. */
+  /** Aborted once `close` has been called. */
   get closing(): AbortSignal {
     return this.#closing.signal;
   }
@@ -47,7 +47,8 @@ export class BullConsumer<T> {
     while (!signal.aborted) {
       const connections = this.#connect();
       try {
-        // Bull never starts if Redis fails at the start (while it loads its data, say). So Redis has to reply first.
+        // Bull never starts if Redis fails during the start, for example while Redis loads its data. Therefore Redis
+        // must reply first.
         await Promise.all(Object.values(connections).map((connection) => connection.ping()));
         if (signal.aborted) return;
         this.#bull = openBull(this.#name, this.#options, (type) => connections[type]);
@@ -65,19 +66,22 @@ export class BullConsumer<T> {
     }
   }
 
-  /** Makes `close` wait for this work. Settles as the work does. */
+  /** Makes `close` wait for this work. Settles as `work` does. */
   track(work: Promise<void>): Promise<void> {
     this.#running.add(work);
     return work.finally(() => this.#running.delete(work));
   }
 
-  /** Takes no more jobs, waits for the tracked work and until Redis has recorded its results, and ends the connections. */
+  /**
+   * Takes no more jobs. Waits for the tracked work, and until Redis has recorded its results. Then closes the
+   * connections.
+   */
   async close(): Promise<void> {
     this.#closing.abort();
     const recorded = this.#bull && windDown(this.#bull);
     await Promise.allSettled(this.#running);
     try {
-      // During an outage of Redis the last jobs cannot be recorded, and the outage may be long.
+      // The wait is limited, because Redis records nothing during an outage, and the outage may be long.
       if (recorded) await withTimeout(CLOSE_TIMEOUT_MS, recorded);
     } catch (error) {
       this.#options.log.warn(
@@ -95,7 +99,8 @@ export class BullConsumer<T> {
       subscriber: connectRedis(redisUrl, log, BLOCKING_OPTIONS),
       bclient: connectRedis(redisUrl, log, BLOCKING_OPTIONS),
     };
-    // The other two connections have no heartbeat. They lead to the same server, so they are replaced together with the first one.
+    // The other two connections have no heartbeat. They lead to the same server, so they are replaced together with
+    // `client`.
     connections.client.on('reconnecting', () => {
       for (const connection of [connections.subscriber, connections.bclient]) {
         if (connection.status === 'ready') connection.disconnect(true);

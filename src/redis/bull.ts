@@ -2,20 +2,26 @@ import Bull from 'bull';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 
-/** The options of a queue on Bull. All times in milliseconds. */
+/** The options of a Bull queue. All times are in milliseconds. */
 export interface BullOptions {
   readonly log: Logger;
-  /** `redis://` or `rediss://`. */
+  /** A `redis://` or `rediss://` URL. */
   readonly redisUrl: string;
-  /** The beginning of all keys; `modpress` by default. */
+  /** The prefix of all keys; `modpress` by default. */
   readonly prefix?: string;
-  /** A job may be taken from a worker that has been silent this long; ten seconds by default. */
+  /**
+   * If a worker does not renew the lock of its job for this long, another worker may take the job; ten seconds by
+   * default.
+   */
   readonly lockMs?: number;
-  /** How often Bull looks for such jobs; five seconds by default. It takes a job at the second look. */
+  /** How often Bull checks for such jobs; five seconds by default. Bull takes a job at the second check. */
   readonly stalledCheckMs?: number;
 }
 
-/** The names of the queues on Bull, which are parts of keys in Redis: `publish` has tag jobs, `requests` has requests on demand. */
+/**
+ * The names of the Bull queues, which are parts of keys in Redis. `publish` contains tag jobs, and `requests` contains
+ * on-demand requests.
+ */
 export type BullQueueName = 'publish' | 'requests';
 
 /** A job throws this to run again after `delayMs` milliseconds. */
@@ -29,12 +35,14 @@ export class RunAgain extends Error {
   }
 }
 
-/** The name of our back-off strategy. Bull stores it with each job, so it stays the same in all versions. */
+/**
+ * The name of the backoff strategy. Bull stores it with each job, so it must stay the same in all versions of modpress.
+ */
 const BACKOFF_STRATEGY = 'asked';
 
 /**
- * Bull's options for every job: our own id, an unlimited number of attempts, and no trace in Redis after the job is done.
- * Jobs with a lower `priority` run first. In one queue, either all jobs have a priority or no job has one.
+ * Returns Bull's options for a job: the given id, an unlimited number of attempts, and removal from Redis after the job
+ * is done. Jobs with a lower `priority` run first. In one queue, either all jobs have a priority or no job has one.
  */
 export function jobOptions(jobId: string, priority?: 1 | 2): Bull.JobOptions {
   return {
@@ -48,7 +56,7 @@ export function jobOptions(jobId: string, priority?: 1 | 2): Bull.JobOptions {
   };
 }
 
-/** Removes a job without data from the queue. Deletes the hash of the job too, unless the job has data by now. */
+/** Removes a job without data from the queue. Also deletes the hash of the job, unless the job now has data. */
 const DISCARD_SCRIPT = `
 redis.call('LREM', KEYS[2], 1, ARGV[1])
 redis.call('SREM', KEYS[3], ARGV[1])
@@ -56,10 +64,12 @@ if redis.call('HEXISTS', KEYS[1], 'data') == 0 then redis.call('DEL', KEYS[1]) e
 return 0`;
 
 /**
- * Removes a job without data. Then throws RunAgain with `delayMs`, because the job may have got data in the meantime.
+ * Removes a job without data. Then rejects with RunAgain and `delayMs`, because the job may have received data in the
+ * meantime.
  *
- * Bull can return the id of a job that is gone. In doing so it creates a job without data, and every later job of that id
- * would be dropped as a duplicate (bull 4.16 lib/commands: moveToActive and others write to the hash without a check).
+ * Bull can return the id of a job that no longer exists. Bull then creates a job without data, and drops every later
+ * job with this id as a duplicate. The reason is that moveToActive and other commands write to the hash without a check
+ * (bull 4.16 lib/commands).
  */
 export async function discard<T>(job: Bull.Job<T>, redis: Redis, log: Logger, delayMs: number): Promise<never> {
   const { queue } = job;
@@ -69,20 +79,20 @@ export async function discard<T>(job: Bull.Job<T>, redis: Redis, log: Logger, de
   throw new RunAgain(delayMs);
 }
 
-/** The kinds of connection that Bull needs. */
+/** The kinds of connections that Bull needs. */
 export type ConnectionType = 'client' | 'subscriber' | 'bclient';
 
-/** The beginning of all keys of a queue. */
+/** Returns the prefix of all keys of a queue. */
 export function prefixOf(options: BullOptions): string {
   return options.prefix ?? 'modpress';
 }
 
-/** How long a lock lasts unless it is renewed, in milliseconds. */
+/** Returns how long a lock lasts unless it is renewed, in milliseconds. */
 export function lockMsOf(options: BullOptions): number {
   return options.lockMs ?? 10_000;
 }
 
-/** Opens a queue of Bull on connections that `createClient` returns; the caller ends them. */
+/** Opens a Bull queue on connections from `createClient`. The caller must close these connections. */
 export function openBull<T>(
   name: BullQueueName,
   options: BullOptions,
@@ -94,9 +104,9 @@ export function openBull<T>(
     settings: {
       lockDuration: lockMsOf(options),
       stalledInterval: options.stalledCheckMs ?? 5_000,
-      // By default Bull drops a job that keeps losing its worker.
+      // By default, Bull drops a job if its workers die repeatedly.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
-      // Bull announces delayed jobs by publish/subscribe. If a message gets lost, a job is late by this much at most.
+      // Bull announces delayed jobs by publish/subscribe. If a message is lost, a job is late by at most this time.
       guardInterval: 1_000,
       retryProcessDelay: 1_000,
       backoffStrategies: {
@@ -105,19 +115,22 @@ export function openBull<T>(
     },
   });
   bull.on('error', (error: Error, action?: string) => {
-    // Bull also emits the errors of the connections here, one for each attempt, without `action`: connectRedis logs those.
-    if (action !== undefined) options.log.warn({ event: 'bull.failed', err: error, action }, 'Bull reports an error');
+    // Bull also emits connection errors here, without `action` and once for each attempt. connectRedis logs these
+    // errors.
+    if (action !== undefined)
+      options.log.warn({ event: 'bull.failed', err: error, action }, 'an operation of Bull failed');
   });
-  // Bull names its connection and does not catch the errors of this command (CLIENT forbidden, connection lost). They would
-  // end the process as an unhandled rejection (bull 4.16 lib/queue.js, setHandler).
+  // Bull sets the name of its connection, and does not catch the errors of this command (CLIENT forbidden, connection
+  // lost). Such an error would end the process as an unhandled rejection (bull 4.16 lib/queue.js, setHandler).
   return Object.assign(bull, { setWorkerName: () => Promise.resolve() });
 }
 
 /**
- * Stops Bull from taking more jobs. Resolves once Bull has recorded the results of the running ones.
+ * Stops Bull from taking more jobs. Resolves once Bull has recorded the results of the running jobs.
  *
- * Bull's own method for this opens a new connection and does not catch its errors, which end the process during an outage
- * (bull 4.16 lib/queue.js, whenCurrentJobsFinished). So this reads `processing`, where Bull keeps its running jobs.
+ * Bull's own method opens a new connection and does not catch its errors, so an outage would end the process (bull 4.16
+ * lib/queue.js, whenCurrentJobsFinished). Therefore this function reads `processing`, which contains Bull's running
+ * jobs.
  */
 export async function windDown<T>(bull: Bull.Queue<T>): Promise<void> {
   const { processing } = bull as unknown as { processing: Record<string, Promise<unknown>> };

@@ -1,15 +1,15 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from 'pino';
 
-/** How often a connection is checked with a PING. */
+/** How often a connection is checked with a PING, in milliseconds. */
 const HEARTBEAT_MS = 5_000;
 
 /**
- * Connects to Redis (`redis://` or, with TLS, `rediss://`) and reconnects without end.
+ * Connects to Redis (`redis://` or, with TLS, `rediss://`), and reconnects after every loss of the connection.
  *
- * By default a command fails at once when the connection is lost, or after three seconds without a reply, which suits a
- * caller whose client waits. `options` may change this. An outage is logged once, not for each attempt. A connection with a
- * `commandTimeout` has a heartbeat. End the connection with `endRedis`.
+ * By default, a command fails at once if the connection is lost, or after three seconds without a reply. This suits a
+ * caller whose client waits; `options` can change it. An outage is logged once, not for each attempt. A connection with
+ * a `commandTimeout` has a heartbeat. The caller must close the connection with `endRedis`.
  */
 export function connectRedis(url: string, log: Logger, options: RedisOptions = {}): Redis {
   const redis = new Redis(url, {
@@ -18,7 +18,7 @@ export function connectRedis(url: string, log: Logger, options: RedisOptions = {
     connectTimeout: 3_000,
     keepAlive: 10_000,
     retryStrategy: (attempt) => Math.min(attempt * 100, 1_000),
-    // After a failover the old primary replies READONLY: only a new connection finds the new one.
+    // After a failover, the old primary replies READONLY. Only a new connection reaches the new primary.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
     ...options,
   });
@@ -28,9 +28,9 @@ export function connectRedis(url: string, log: Logger, options: RedisOptions = {
 }
 
 /**
- * Replaces a connection that does not reply to a PING: TCP alone takes a quarter of an hour to notice a peer that vanished.
- * Without `commandTimeout` a PING would wait for its reply without end. Blocking and subscribed connections have none, because
- * a PING has to wait for its turn there.
+ * Replaces a connection that does not reply to a PING, because TCP alone needs a quarter of an hour to notice a lost
+ * peer. Without `commandTimeout`, a PING would wait forever for its reply. Blocking and subscribed connections have no
+ * `commandTimeout`, because a PING waits behind other commands there.
  */
 function startHeartbeat(redis: Redis): void {
   const timer = setInterval(() => {
@@ -43,10 +43,11 @@ function startHeartbeat(redis: Redis): void {
   redis.once('end', () => clearInterval(timer));
 }
 
-/** Ends a connection for good. During an outage, `disconnect()` alone leaves the pending commands hanging. */
+/** Closes a connection permanently. During an outage, `disconnect()` alone would never settle the pending commands. */
 export function endRedis(redis: Redis): void {
   redis.options.retryStrategy = () => null;
-  // Between two attempts there is no connection to end: the next attempt is the last one, whether it fails or succeeds.
+  // Between two attempts, there is no connection to close. The next attempt is the last one, whether it fails or
+  // succeeds.
   if (redis.status === 'reconnecting') redis.once('ready', () => redis.disconnect());
   else redis.disconnect();
 }

@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 
-/** Returns 1 while the lease is ours (and takes it again if Redis lost it), 0 once another holder has it. */
+/**
+ * Renews the lease, or takes it again if Redis has lost it, and returns 1. Returns 0 if another holder has the lease.
+ */
 const RENEW_SCRIPT = `
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -13,18 +15,18 @@ const RELEASE_SCRIPT = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`;
 
-/** A lock in Redis that expires unless its holder renews it. It is renewed until it is released. */
+/** A lock in Redis that expires unless its holder renews it. `takeLease` renews it until `release` is called. */
 export interface Lease {
-  /** Ends the renewals and frees the lease. Rejects when Redis cannot be reached; then the lease expires by itself. */
+  /** Ends the renewals and frees the lease. Rejects if Redis cannot be reached; the lease then expires. */
   release(): Promise<void>;
 }
 
 /**
- * Takes the lease `key`; returns undefined when another holder has it. Renews it every third of `lockMs` milliseconds, and
- * calls `alsoRenew` each time. If this process dies, the lease expires `lockMs` after the last renewal. Rejects when Redis
- * cannot be reached.
+ * Takes the lease `key`. Resolves to undefined if another holder has it. Renews the lease every third of `lockMs`
+ * milliseconds, and calls `alsoRenew` each time. If this process dies, the lease expires `lockMs` milliseconds after
+ * the last renewal. Rejects if Redis cannot be reached.
  *
- * As with every lease, a process that is suspended for longer than `lockMs` loses it without noticing.
+ * As with every lease, a process that is suspended for longer than `lockMs` loses the lease without noticing.
  */
 export async function takeLease(
   redis: Redis,

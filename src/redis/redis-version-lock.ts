@@ -5,12 +5,12 @@ import { Retry } from '../errors.ts';
 import { takeLease, type Lease } from './lease.ts';
 import type { VersionLock } from './version-lock.ts';
 
-/** A lease that its holder has not renewed for this long expires. */
+/** A lease expires if its holder does not renew it for this many milliseconds. */
 const LOCK_MS = 10_000;
-/** How often a waiting process tries to take the lease. */
+/** How often a waiting process tries to take the lease, in milliseconds. */
 const POLL_MS = 200;
 
-/** Creates a lock that all processes on one Redis share. The lock rejects with Retry when Redis cannot be used. */
+/** Creates a lock that all processes on one Redis share. The lock rejects with Retry if Redis cannot be used. */
 export function redisLock(redis: Redis, log: Logger): VersionLock {
   return async (name, work) => {
     const lease = await waitForLease(redis, `modpress:version:${name}`, log);
@@ -22,7 +22,7 @@ export function redisLock(redis: Redis, log: Logger): VersionLock {
         .catch((error: unknown) =>
           log.warn(
             { event: 'version-lock.release-failed', name, err: error },
-            'the lock of a version could not be released; it expires by itself',
+            'the lock of a version could not be released; it expires automatically',
           ),
         );
     }

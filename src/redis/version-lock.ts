@@ -1,6 +1,6 @@
 /**
- * Runs `work` while no other caller, in all processes together, runs work under the same `name`. So a version that is
- * requested while its tag is being published is built once. Resolves or rejects as `work` does.
+ * Runs `work` while no other caller, in any process, runs work under the same `name`. This ensures that a version is
+ * built only once if a client requests it while its tag is being published. Settles as `work` does.
  */
 export type VersionLock = <T>(name: string, work: () => Promise<T>) => Promise<T>;
 
