@@ -13,32 +13,38 @@ import { BullWorker } from './bull-worker.ts';
 import type { AddResult, Handler, Queue, QueueCounts } from './queue.ts';
 import { idOf, type TagJob } from './tag-job.ts';
 
-/** How long the queue remembers a delivery. */
+/** How long the queue remembers a delivery, in milliseconds. */
 const DELIVERY_MEMORY_MS = 3_600_000;
-/** An operation fails after this time. GitLab waits ten seconds for the response to a webhook. */
+/** An operation fails after this many milliseconds. GitLab waits ten seconds for the response to a webhook. */
 const REDIS_TIMEOUT_MS = 4_000;
-/** The wait between two attempts of an operation. */
+/** The wait between two attempts of an operation, in milliseconds. */
 const RETRY_INTERVAL_MS = 200;
 /**
- * The maximum number of jobs that are stored at a time. Further jobs wait, and this wait has no time-out: if thousands were
- * stored at once, Redis could not reply to each of them within REDIS_TIMEOUT_MS.
+ * The maximum number of jobs that are stored at the same time. Further jobs wait without a timeout. If thousands of
+ * jobs were stored at once, Redis could not reply to each of them within REDIS_TIMEOUT_MS.
  */
 const MAX_CONCURRENT_ADDS = 100;
 
-/** Returns the data of a job. If the job has no data, deletes its hash and returns 1; returns 0 if there is no hash. */
+/**
+ * Returns the data of a job. If the job has no data, deletes its hash and returns 1. If there is no hash, returns 0.
+ */
 const READ_SCRIPT = `
 local data = redis.call('HGET', KEYS[1], 'data')
 if data then return data end
 return redis.call('DEL', KEYS[1])`;
 
 /**
- * The queue on Redis, shared by all processes with the same prefix. Its jobs survive the death of any process. In an outage
- * of Redis, `add`, `counts` and `check` reject within four seconds; workers continue when Redis works again.
+ * A queue in Redis that all processes with the same prefix share. Its jobs survive the death of any process. During an
+ * outage of Redis, `add`, `counts` and `check` reject within four seconds. Workers continue when Redis works again.
  *
- * A job runs at least once. It runs again if its worker died, was suspended for longer than `lockMs`, or could not record
- * in Redis that the job was done; and if `add` had to store it twice, because Redis did not reply in time. An `add` that
- * rejects may have stored its job all the same. `close` leaves the waiting jobs to the other processes, or to the next
- * start.
+ * A job runs at least once. It runs again in these cases:
+ *
+ * - Its worker died or was suspended for longer than `lockMs`.
+ * - Its worker could not record in Redis that the job was done.
+ * - `add` had to store the job twice, because Redis did not reply in time.
+ *
+ * An `add` that rejects may still have stored its job. `close` leaves the waiting jobs to other processes or to the
+ * next start.
  */
 export class BullQueue implements Queue {
   readonly #options: BullQueueOptions;
@@ -46,9 +52,12 @@ export class BullQueue implements Queue {
   readonly #bull: Bull.Queue<StoredJob>;
   readonly #closing = new AbortController();
   readonly #limitAdds = pLimit(MAX_CONCURRENT_ADDS);
-  /** When the last `add` succeeded, as performance.now(). */
+  /** The time of the last successful `add`, as a value of performance.now(). */
   #lastAddedMs = 0;
-  /** The last `add` that failed while no other `add` succeeded, as performance.now(); undefined after a success. */
+  /**
+   * The last `add` that failed while no other `add` succeeded; undefined after a success. `seenMs` is a value of
+   * performance.now().
+   */
   #outage: { readonly seenMs: number; readonly error: unknown } | undefined;
   #worker: BullWorker | undefined;
 
@@ -56,7 +65,8 @@ export class BullQueue implements Queue {
     this.#options = options;
     this.#redis = connectRedis(options.redisUrl, options.log);
     this.#bull = openBull('publish', options, () => this.#redis);
-    // Every operation that waits for its next attempt adds a listener.
+    // Each operation that waits for its next attempt adds a listener, and Node would warn from the eleventh listener
+    // on.
     setMaxListeners(0, this.#closing.signal);
   }
 
@@ -74,7 +84,7 @@ export class BullQueue implements Queue {
   }
 
   process(concurrency: number, handler: Handler): void {
-    if (this.#worker !== undefined) throw new Error('process() is called once');
+    if (this.#worker !== undefined) throw new Error('process() may be called only once');
     this.#worker = new BullWorker(this.#options, handler);
     void this.#worker.start(concurrency);
   }
@@ -85,7 +95,7 @@ export class BullQueue implements Queue {
   }
 
   async check(): Promise<void> {
-    // A write, because a full Redis and a replica reply to a PING all the same.
+    // The check is a write, because a full Redis or a replica would still reply to a PING.
     await this.#withRetry(() => this.#redis.set(`${prefixOf(this.#options)}:check`, '1', 'PX', 1_000));
   }
 
@@ -103,21 +113,22 @@ export class BullQueue implements Queue {
       abandoned.throwIfAborted();
       await this.#bull.add(candidate, jobOptions(id, priority));
       const data = await this.#redis.eval(READ_SCRIPT, 1, this.#bull.toKey(id));
-      // 0: the job is done already. 1: Bull found a hash without data under this id and added nothing (see `discard`).
+      // 0: the job is already done. 1: Bull found a hash without data under this id and did not add the job (see
+      // `discard`).
       if (data === 0) return added;
       if (data === 1) continue;
       const existing = storedJobSchema.parse(JSON.parse(String(data)));
       if (existing.nonce === job.nonce) return added;
       added = 'folded';
-      // A listed tag that is pushed now runs before the other listed ones.
+      // A listed tag that has now been pushed runs before the other listed tags.
       if (job.priority === 'listed' || existing.priority === 'pushed' || !(await this.#takeBack(id))) return added;
       candidate = { ...existing, priority: 'pushed', failures: 0, nonce: job.nonce };
     }
   }
 
   /**
-   * Removes a waiting job; returns false if it is not waiting. If this process dies afterwards, the next sweep queues the
-   * tag again.
+   * Removes a waiting job. Returns false if the job exists but is not waiting. If this process dies after the removal,
+   * the next sweep queues the tag again.
    */
   async #takeBack(id: string): Promise<boolean> {
     const job = await this.#bull.getJob(id);
@@ -131,7 +142,7 @@ export class BullQueue implements Queue {
   async #whenFree<T>(attempt: (abandoned: AbortSignal) => Promise<T>): Promise<T> {
     const arrivedMs = performance.now();
     return await this.#limitAdds(async () => {
-      // During an outage the waiting calls fail together with the calls before them, instead of four seconds later.
+      // During an outage, the waiting calls fail together with the running calls, instead of four seconds later.
       if (this.#outage && this.#outage.seenMs > arrivedMs) throw this.#outage.error;
       const startedMs = performance.now();
       try {
@@ -147,8 +158,8 @@ export class BullQueue implements Queue {
   }
 
   /**
-   * Repeats an attempt until it succeeds, for four seconds at most. An attempt must be safe to repeat. Its signal aborts
-   * when the time is over, so that an attempt that still runs takes no further step.
+   * Repeats an attempt until it succeeds, for at most four seconds. An attempt must be safe to repeat. The signal
+   * aborts when the time is over, so that a running attempt takes no further step.
    */
   async #withRetry<T>(attempt: (abandoned: AbortSignal) => Promise<T>): Promise<T> {
     const { signal } = this.#closing;

@@ -8,7 +8,7 @@ import type { Handler } from './queue.ts';
 import { handleFailures, type AfterFailure } from './job-failure.ts';
 import { takeLease } from '../redis/lease.ts';
 
-/** How long a job waits while another job of its tag runs. */
+/** How long a job is delayed if another job of its tag runs, in milliseconds. */
 const BUSY_MS = 1_000;
 
 /** Runs the tag jobs of the Bull queue. */
@@ -30,7 +30,7 @@ export class BullWorker {
     return this.#consumer.start(concurrency);
   }
 
-  /** Takes no more jobs, waits for the running ones, and ends the connections. */
+  /** Takes no more jobs, waits for the running jobs, and closes the connections. */
   close(): Promise<void> {
     return this.#consumer.close();
   }
@@ -42,7 +42,8 @@ export class BullWorker {
     const { failures, nonce, ...tagJob } = stored.data;
     const key = `${prefixOf(this.#options)}:running:${subjectOf(tagJob)}`;
     const lockMs = lockMsOf(this.#options);
-    // Bull renews its own lock too, but never again after one failure (lib/queue.js, lockExtender).
+    // Each renewal also extends Bull's own lock. Bull renews this lock too, but stops after one failure (lib/queue.js,
+    // lockExtender).
     const lease = await takeLease(redis, key, lockMs, this.#options.log, () => job.extendLock(lockMs));
     if (lease === undefined) throw new RunAgain(BUSY_MS);
     try {
@@ -51,7 +52,7 @@ export class BullWorker {
     } catch (error) {
       if (error instanceof RunAgain) throw error;
       const delayMs = this.#afterFailure(tagJob, error, failures + 1);
-      // Bull's own count of attempts includes those that ended because the tag was busy.
+      // Bull's own number of attempts is not used, because it includes attempts that ended because the tag was busy.
       await job.update({ ...tagJob, nonce, failures: failures + 1 });
       throw new RunAgain(delayMs);
     } finally {

@@ -3,7 +3,7 @@ import { messageOf, Retry } from '../errors.ts';
 import { LONGEST_TIMER_MS } from '../async/sleep.ts';
 import type { TagJob } from './tag-job.ts';
 
-/** The back-off of failed jobs: `firstMs` after the first failure, doubling up to `maxMs`. Milliseconds. */
+/** The backoff of failed jobs, in milliseconds: `firstMs` after the first failure, doubling up to `maxMs`. */
 export interface Backoff {
   readonly firstMs: number;
   readonly maxMs: number;
@@ -12,22 +12,22 @@ export interface Backoff {
 /** Called after each failed attempt. `attempt` counts from 1; `delayMs` is the wait before the next attempt. */
 export type OnFailure = (job: TagJob, error: unknown, attempt: number, delayMs: number) => void;
 
-/** The options of both queues. */
+/** The options of both queue implementations. */
 export interface QueueOptions {
   readonly log: Logger;
   readonly onFailure?: OnFailure;
-  /** One second to five minutes by default. */
+  /** By default, from one second to five minutes. */
   readonly backoff?: Backoff;
 }
 
-/** Handles a failed attempt. `attempt` counts from 1. Returns how long the job has to wait, in milliseconds. */
+/** Handles a failed attempt. `attempt` counts from 1. Returns the delay before the next attempt, in milliseconds. */
 export type AfterFailure = (job: TagJob, error: unknown, attempt: number) => number;
 
 const DEFAULT_BACKOFF: Backoff = { firstMs: 1_000, maxMs: 300_000 };
 
 /**
- * Returns the function that both queues call after a handler has failed. It logs the failure and calls `onFailure`. The job
- * waits for `Retry.afterMs` if given, else for the back-off.
+ * Returns the function that both queues call after a handler has failed. The function logs the failure and calls
+ * `onFailure`. It returns `Retry.afterMs` if the error has one, or else the delay of the backoff.
  */
 export function handleFailures(options: QueueOptions): AfterFailure {
   const { log, onFailure, backoff = DEFAULT_BACKOFF } = options;
@@ -51,6 +51,6 @@ function delayAfter(error: unknown, attempt: number, { firstMs, maxMs }: Backoff
     return Math.min(Math.max(1, Math.ceil(error.afterMs)), LONGEST_TIMER_MS);
   }
   const fullMs = Math.min(maxMs, firstMs * 2 ** (attempt - 1), LONGEST_TIMER_MS);
-  // Jitter of up to a quarter, so that jobs that failed together are not retried together.
+  // A random part of up to a quarter is subtracted, so that jobs that failed together are not retried together.
   return Math.max(1, Math.round(fullMs * (1 - Math.random() / 4)));
 }

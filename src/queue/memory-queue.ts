@@ -9,18 +9,18 @@ interface Entry {
   timer?: NodeJS.Timeout;
 }
 
-/** How long the queue remembers a delivery. */
+/** How long the queue remembers a delivery, in milliseconds. */
 const DELIVERY_MEMORY_MS = 3_600_000;
 const MAX_DELIVERIES = 100_000;
 
 /**
- * The queue within one process. Its jobs survive failing handlers, but not the end of the process. The next sweep then
- * queues their tags again.
+ * A queue within one process. Its jobs survive failing handlers, but not the end of the process. After a restart, the
+ * next sweep queues their tags again.
  */
 export class MemoryQueue implements Queue {
-  /** Every job that waits, is delayed or runs, by id. A new job with the same id is folded into it. */
+  /** All jobs that wait, are delayed or run, by id. A new job is folded into an existing job with the same id. */
   readonly #entries = new Map<string, Entry>();
-  /** The ids of waiting jobs, in the order in which they will run: first the pushed tags, then the listed ones. */
+  /** The ids of the waiting jobs in their order of execution. Pushed tags run before listed tags. */
   readonly #waiting = { pushed: new Set<string>(), listed: new Set<string>() };
   readonly #running = new Map<string, Promise<void>>();
   /** The project and tag of each running job. */
@@ -44,7 +44,7 @@ export class MemoryQueue implements Queue {
       this.#entries.set(id, { job, failures: 0 });
       this.#wait(id, job);
     } else if (job.priority === 'pushed' && this.#waiting.listed.delete(id)) {
-      // A listed tag that is pushed now runs before the other listed ones.
+      // A listed tag that has now been pushed runs before the other listed tags.
       entry.job = { ...entry.job, priority: 'pushed' };
       this.#wait(id, entry.job);
     }
@@ -74,7 +74,10 @@ export class MemoryQueue implements Queue {
     await Promise.all(this.#running.values());
   }
 
-  /** Starts waiting jobs up to the limit: pushed tags first, then by age. Skips a job while another one of its tag runs. */
+  /**
+   * Starts waiting jobs up to the limit: pushed tags first, then listed tags, oldest first. Skips a job while another
+   * job of its tag runs.
+   */
   #start(): void {
     const handler = this.#handler;
     if (handler === undefined || this.#closing) return;
@@ -92,7 +95,7 @@ export class MemoryQueue implements Queue {
 
   async #run(id: string, entry: Entry, handler: Handler): Promise<void> {
     try {
-      // This lets add() resolve first, and treats a handler that throws like a handler that rejects.
+      // This wait lets `add` resolve first. It also makes a handler that throws behave like a handler that rejects.
       await Promise.resolve();
       await handler(entry.job);
       this.#entries.delete(id);

@@ -18,8 +18,8 @@ export interface QueueCounts {
  * - when `add` resolves, the job is as safe as the queue itself (on Redis: it survives the death of this process);
  * - a job is folded into another one with the same project, tag and hint that waits, is delayed or runs;
  * - a pushed tag runs before all listed tags: a sweep may have queued thousands of them, even the pushed tag itself;
- * - with `delivery` (GitLab's `webhook-id` or `Idempotency-Key`), a repeated delivery of the last hour is folded too, even
- *   after its job is done; the queue remembers a delivery only once its job is safe.
+ * - with `delivery` (GitLab's `webhook-id` or `Idempotency-Key`), a repeated delivery of the last hour is folded too,
+ *   even after its job is done; the queue remembers a delivery only once its job is safe.
  */
 export interface JobSink {
   add(job: TagJob, delivery?: string): Promise<AddResult>;
@@ -28,7 +28,7 @@ export interface JobSink {
 /**
  * The whole queue, for the worker. Every implementation guarantees:
  * - jobs of one project and tag never run at the same time, in all processes together, whatever their hints;
- * - a job whose handler rejects runs again: after `Retry.afterMs` if given, else after a back-off that doubles from one
+ * - a job whose handler rejects runs again: after `Retry.afterMs` if given, else after a backoff that doubles from one
  *   second to five minutes; there is no last attempt;
  * - a job whose worker died is run by another one;
  * - `close` starts no more jobs, waits for the running ones, and then releases every connection and timer.

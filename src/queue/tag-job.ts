@@ -1,28 +1,33 @@
 import { z } from 'zod';
 import type { CommitId } from '../gitlab/schema.ts';
 
-/** Parses a job as Redis stores it. A job that an older version stored has no priority and no strategy: it counts as pushed. */
+/**
+ * Parses a job as Redis stores it. A job from an older version of modpress may lack priority and strategy; it then
+ * counts as pushed.
+ */
 export const tagJobSchema = z.object({
   projectId: z.number(),
   /** The tag's full name, without `refs/tags/`. */
   tag: z.string(),
   /**
-   * What the tag points at, according to the sender: a commit, a tag object, or nothing. It only distinguishes jobs: two
-   * deliveries of a tag with the same hint are one job. The hint is not trusted; the job reads the tag again.
+   * The object that the tag points to, according to the sender: a commit, a tag object, or nothing. The hint only
+   * distinguishes jobs: two deliveries of a tag with the same hint are one job. The job does not trust the hint, and
+   * reads the tag again.
    */
   hint: z.string(),
   /**
-   * Where the job comes from. A developer waits for a `pushed` tag, so it runs before all `listed` tags: a sweep or a
-   * backfill may have queued thousands of them.
+   * The origin of the job. A developer waits for a `pushed` tag, so it runs before all `listed` tags. A sweep may have
+   * queued thousands of listed tags.
    */
   priority: z.enum(['pushed', 'listed']).default('pushed'),
   /**
-   * Where the bytes of the module come from:
-   * - `archive` needs the fewest calls for a single version;
-   * - `blobs` needs the fewest calls for many versions of a module, because most blobs are the same in the previous version;
-   * - `shared tree` is `blobs` for a commit with several tagged versions, whose tree is read once for all of them.
+   * The source of the module's bytes:
+   * - `archive` needs the fewest calls for a single version.
+   * - `blobs` needs the fewest calls for many versions of a module, because most blobs also occur in the previous
+   *   version.
+   * - `shared tree` means `blobs` for a commit with several tagged versions. The tree is read once for all of them.
    *
-   * All of them give the same bytes (build/archive-or-blobs.ts).
+   * All strategies produce the same bytes (build/archive-or-blobs.ts).
    */
   strategy: z.enum(['archive', 'blobs', 'shared tree']).default('archive'),
   /** The tag as GitLab listed it. While the listing is recent, the job need not read the tag again. */
@@ -36,16 +41,16 @@ export const tagJobSchema = z.object({
       readAt: z.string(),
     })
     .optional(),
-  /** Whether the job may use a cached project. The many jobs of one listing then share one read. */
+  /** Whether the job may use a cached project, so that the many jobs of one listing share one read. */
   allowCachedProject: z.boolean().optional(),
-  /** Full path of the project in the listing. An outcome with another path shows that the project has moved. */
+  /** The full path of the project in the listing. If an outcome has another path, the project has moved. */
   listedPath: z.string().optional(),
 });
 
-/** A tag to process. The job reads everything else about it from GitLab when it runs. */
+/** A tag to process. When the job runs, it reads everything else about the tag from GitLab. */
 export type TagJob = Readonly<z.infer<typeof tagJobSchema>>;
 
-/** A tag as GitLab listed it, as a job contains it. */
+/** A tag as GitLab listed it, in the form that a job contains. */
 export type CachedTag = NonNullable<TagJob['cachedTag']>;
 
 /** Returns the job for a pushed tag. */
@@ -53,7 +58,7 @@ export function pushedTag(projectId: number, tag: string, hint: string): TagJob 
   return { projectId, tag, hint, priority: 'pushed', strategy: 'archive' };
 }
 
-/** A tag in a listing, and whether other versions are tagged on the same commit. */
+/** A tag in a listing. `sharesCommit` is true if other versions are tagged on the same commit. */
 export interface ListedTag {
   readonly name: string;
   readonly commit: CommitId;
@@ -61,7 +66,10 @@ export interface ListedTag {
   readonly sharesCommit: boolean;
 }
 
-/** Returns the job for a tag of a listing that was read at `readAt`. `path` is the project's full path, if the listing has it. */
+/**
+ * Returns the job for a tag of a listing that was read at `readAt`. `path` is the project's full path, if the listing
+ * has it.
+ */
 export function listedTag(
   { id, path }: { readonly id: number; readonly path?: string | undefined },
   { name, commit, committedAt, sharesCommit }: ListedTag,
@@ -80,14 +88,14 @@ export function listedTag(
 }
 
 /**
- * Returns the key of the project and tag: jobs with the same key must not run at the same time. Percent-encoding removes
- * all characters with a meaning in a Redis key or in a job id of Bull (`:` above all), and `@` cannot occur inside a part.
+ * Returns a key for project and tag. Jobs with the same key must not run at the same time. Percent-encoding removes all
+ * special characters of Redis keys and Bull job ids, above all `:`. It also removes `@`, which separates the parts.
  */
 export function subjectOf(job: Pick<TagJob, 'projectId' | 'tag'>): string {
   return `${job.projectId}@${escape(job.tag)}`;
 }
 
-/** Returns the id of the job. Two jobs are equal if their project, tag and hint are. */
+/** Returns the id of the job. Jobs with the same project, tag and hint have the same id. */
 export function idOf(job: Pick<TagJob, 'projectId' | 'tag' | 'hint'>): string {
   return `${subjectOf(job)}@${escape(job.hint)}`;
 }
