@@ -1,11 +1,11 @@
 import { PassThrough, type Readable } from 'node:stream';
 import type { ByteRange, PutStream } from './store.ts';
 
-/** Helpers for the promises of all stores about the bytes of objects, for reading and writing. */
+/** Helpers for stores that read and write the bytes of objects as the contract in store.ts requires. */
 
 /**
- * Calls `write` with the bytes of a put, in chunks. The chunks end with an error if the stream fails, or does not have
- * the declared length. Finally the stream is destroyed, even if it was not read to its end.
+ * Calls `write` with the bytes of a put, in chunks. The iteration of the chunks throws if the stream fails or does not
+ * have the declared length. Finally destroys the stream, even if `write` has not read all of it.
  */
 export async function withChunks(
   body: Buffer | PutStream,
@@ -36,14 +36,14 @@ async function* measured({ stream, size }: PutStream): AsyncGenerator<Buffer> {
       typeof chunk === 'string' ? Buffer.from(chunk) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     length += bytes.length;
     if (size !== undefined && length > size)
-      throw new Error(`the stream is longer than the ${size} bytes that were declared`);
+      throw new Error(`the stream is longer than its declared size of ${size} bytes`);
     yield bytes;
   }
   if (size !== undefined && length < size)
-    throw new Error(`the stream ended after ${length} of the ${size} bytes that were declared`);
+    throw new Error(`the stream ended after ${length} bytes, before its declared size of ${size} bytes`);
 }
 
-/** The chunks joined into parts of exactly `size` bytes. The last part is shorter, and may be empty. */
+/** Joins the chunks into parts of exactly `size` bytes. The last part is shorter and may be empty. */
 export async function* inParts(chunks: AsyncIterable<Buffer>, size: number): AsyncGenerator<Buffer> {
   let pending: Buffer[] = [];
   let length = 0;
@@ -62,8 +62,8 @@ export async function* inParts(chunks: AsyncIterable<Buffer>, size: number): Asy
 }
 
 /**
- * The same bytes as `source`. If the source fails, the result fails with `translate(error)`. Destroying the result also
- * destroys the source, even if nothing was read yet.
+ * Returns a stream with the same bytes as `source`. If `source` fails, the returned stream fails with
+ * `translate(error)`. Destroying the returned stream also destroys `source`, even before the first read.
  */
 export function translated(source: Readable, translate: (error: unknown) => Error): Readable {
   const body = new PassThrough();

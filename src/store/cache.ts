@@ -3,9 +3,9 @@ import type { SUMDB_PREFIX, UPSTREAM_PREFIX } from './layout.ts';
 import type { ByteRange, OpenObject, PutStream, Store, StoredObject } from './store.ts';
 
 /**
- * The only part of the store that the proxy may write: copies of other servers' responses, below one prefix. They may be
- * deleted at any time. Keys are relative to the prefix, so no other object can be reached. Promises and errors are those
- * of the store.
+ * The only part of the store that the proxy may write. It contains copies of other servers' responses below one prefix,
+ * which may be deleted at any time. Keys are relative to the prefix, so the proxy cannot reach other objects. The
+ * guarantees and errors are those of Store.
  */
 export interface Cache {
   get(key: string): Promise<Buffer | undefined>;
@@ -14,7 +14,10 @@ export interface Cache {
   put(key: string, body: Buffer | PutStream): Promise<void>;
 }
 
-/** The part of the store below `prefix` as a cache. An invalid key rejects with TypeError before the prefix is added. */
+/**
+ * Creates a cache on the part of the store below `prefix`. A method rejects with TypeError if the key is invalid before
+ * the prefix is added.
+ */
 export function createCache(
   store: Pick<Store, keyof Cache>,
   prefix: typeof UPSTREAM_PREFIX | typeof SUMDB_PREFIX,

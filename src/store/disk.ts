@@ -10,15 +10,15 @@ import type { ByteRange, OpenObject, PutStream, Store, StoredObject } from './st
 /** A partial file that has not been written to for this many milliseconds belongs to a dead process. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 
-/** A listing reads the size and time of this many files at once. */
+/** A listing reads the size and time of this many files at the same time. */
 const LISTING_BATCH = 64;
 
 /**
- * The store in a folder. A key is a path below the folder.
+ * A store in a folder. A key is a path below the folder.
  *
- * An object is written to a partial file in `.tmp`, synced, and renamed to its place. So a reader sees the whole object or
- * nothing, and `.tmp` must be in the same file system as the objects. `.tmp` also marks a folder as a store: if it is
- * missing, the volume is not mounted, and a missing file proves nothing.
+ * A put writes a partial file in `.tmp`, syncs it, and renames it to its final path. Therefore a reader sees the whole
+ * object or nothing, and `.tmp` must be in the same file system as the objects. `.tmp` also marks a folder as a store.
+ * If `.tmp` is missing, the volume is not mounted, so a missing file does not prove that the object is absent.
  */
 export class DiskStore implements Store, AsyncDisposable {
   readonly #folder: string;
@@ -29,7 +29,10 @@ export class DiskStore implements Store, AsyncDisposable {
     this.#partial = join(this.#folder, RESERVED);
   }
 
-  /** Opens the store in `folder`. Creates a missing folder, and removes partial files of dead processes. Rejects with StoreUnavailable. */
+  /**
+   * Opens the store in `folder`. Creates a missing folder, and removes partial files of dead processes. Rejects with
+   * StoreUnavailable if this fails.
+   */
   static async open(folder: string): Promise<DiskStore> {
     const store = new DiskStore(folder);
     await store.#attempt(async () => {
@@ -80,8 +83,8 @@ export class DiskStore implements Store, AsyncDisposable {
   }
 
   /**
-   * The objects below `directory` (a key with its final `/`, or empty for the root) whose names there begin with
-   * `start`. A directory is sorted by its name with a `/`, which puts its keys at their place in byte order.
+   * Yields the objects below `directory` whose names there begin with `start`. `directory` is a key with a final `/`,
+   * or empty for the root. A directory is sorted by its name with a final `/`, which puts its keys in byte order.
    */
   async *#walk(directory: string, start: string, after: string | undefined): AsyncGenerator<StoredObject> {
     const entries = await this.#undefinedIfAbsent(() => readdir(this.#path(directory), { withFileTypes: true }));
@@ -125,7 +128,8 @@ export class DiskStore implements Store, AsyncDisposable {
         }
         await this.#attempt(() => moveInto(partial, this.#path(key)), key);
       } catch (error) {
-        // The same outage may keep the file from being removed. `open` then removes it later; the first error matters.
+        // The same outage may prevent the removal of the file; `open` then removes it later. Only the first error
+        // matters.
         await rm(partial, { force: true }).catch(() => undefined);
         throw error;
       }
@@ -154,7 +158,7 @@ export class DiskStore implements Store, AsyncDisposable {
     });
   }
 
-  /** Nothing stays open between calls. */
+  /** Does nothing, because nothing stays open between calls. */
   async [Symbol.asyncDispose](): Promise<void> {}
 
   #path(key: string): string {
@@ -165,7 +169,10 @@ export class DiskStore implements Store, AsyncDisposable {
     return join(this.#partial, `${process.pid}-${randomUUID()}`);
   }
 
-  /** The result of `access`, or undefined if the object is missing. The store itself must not be missing. */
+  /**
+   * Returns the result of `access`, or undefined if the object is missing. Throws StoreUnavailable if the store itself
+   * is missing.
+   */
   async #undefinedIfAbsent<T>(access: () => Promise<T>): Promise<T | undefined> {
     try {
       return await access();
@@ -176,7 +183,7 @@ export class DiskStore implements Store, AsyncDisposable {
     }
   }
 
-  /** The result of `access`. Translates its error. */
+  /** Returns the result of `access`, and translates its error. */
   async #attempt<T>(access: () => Promise<T>, key?: string): Promise<T> {
     try {
       return await access();
@@ -204,8 +211,8 @@ async function unlessMissing<T>(access: Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * Renames a synced file to its place. A name survives a power cut only after its directory was synced, and so does a new
- * directory. So this also syncs the directory, and each directory above that got a new entry.
+ * Renames a synced file to its final path. A new file or directory survives a power failure only if its parent
+ * directory was synced. Therefore this function also syncs each directory that has a new entry.
  */
 async function moveInto(partial: string, path: string): Promise<void> {
   const directory = dirname(path);

@@ -5,7 +5,7 @@ import type { Version } from '../module/version.ts';
 import { indexKey, moduleKey } from './layout.ts';
 import type { Store } from './store.ts';
 
-/** The parts of an outcome that its index entry depends on. */
+/** The fields of an outcome that determine its index entry. */
 export interface Indexed {
   readonly status: string;
   readonly module?: ModulePath | undefined;
@@ -13,9 +13,8 @@ export interface Indexed {
 }
 
 /**
- * Writes the index entry of a published outcome unless it exists. Does nothing for any other outcome. The key follows from
- * the time at which the version's `.info` was stored, so a second call (after a crash, or a concurrent one) makes no second
- * entry.
+ * Writes the index entry of a published outcome unless it exists. Does nothing for any other outcome. The key contains
+ * the time at which the version's `.info` was stored, so a repeated or concurrent call writes no second entry.
  */
 export async function writeIndexEntry(store: Store, { status, module, version }: Indexed): Promise<void> {
   if (status !== 'published' || module === undefined || version === undefined) return;

@@ -1,19 +1,20 @@
 /**
- * The rules for keys. They are the same for every store, so that a key that works on a developer's disk works in a bucket.
+ * The rules for keys. They are the same for all stores, so that a key that works on a developer's disk also works in a
+ * bucket.
  *
- * The limits are the lowest of all supported stores: 255 bytes for a file name (ext4, XFS, APFS, MinIO) and 1,024 bytes
- * for a whole key (S3), counted in UTF-8.
+ * The limits are the lowest of all supported stores, counted in UTF-8. A file name may have 255 bytes (ext4, XFS, APFS,
+ * MinIO), and a whole key 1,024 bytes (S3).
  */
 
 const MAX_ELEMENT_BYTES = 255;
 const MAX_KEY_BYTES = 1024;
 
-/** First element of the keys that a store uses internally: for partial files, and for the object that `check` writes. */
+/** The first element of keys that a store uses internally: partial files, and the object that `check` writes. */
 export const RESERVED = '.tmp';
 
 /**
- * Why the text is not a key by the contract in store.ts; undefined if it is one. A backslash is refused because some
- * systems read it as a `/`.
+ * Returns why the text is not a key by the contract in store.ts, or undefined for a key. A backslash is not allowed,
+ * because some systems treat it as a `/`.
  */
 function fault(key: string): string | undefined {
   const elements = key.split('/');
@@ -25,7 +26,7 @@ function fault(key: string): string | undefined {
   return undefined;
 }
 
-/** Whether the text is a key. */
+/** Returns whether the text is a key. */
 export function isKey(text: string): boolean {
   return fault(text) === undefined;
 }
@@ -42,8 +43,8 @@ export function checkPrefix(prefix: string): void {
 }
 
 /**
- * Whether the key is short enough to be stored. No object can have a longer key, so a read of a longer key finds
- * nothing.
+ * Returns whether the key is short enough to be stored. No object can have a longer key, so a read of a longer key
+ * finds nothing.
  */
 export function fits(key: string): boolean {
   return (
@@ -58,18 +59,23 @@ export class KeyTooLong extends TypeError {
 
   constructor(key: string) {
     super(
-      `the store key ${JSON.stringify(key)} is too long: it may have ${MAX_KEY_BYTES} bytes, and ${MAX_ELEMENT_BYTES} between two slashes`,
+      `the store key ${JSON.stringify(key)} is too long; the limits are ${MAX_KEY_BYTES} bytes, and ${MAX_ELEMENT_BYTES} bytes between two slashes`,
     );
   }
 }
 
-/** Throws TypeError unless an object can be stored under the key. For a key that is too long, the error is KeyTooLong. */
+/**
+ * Throws TypeError unless an object can be stored under the key. For a key that is too long, the error is KeyTooLong.
+ */
 export function checkNewKey(key: string): void {
   checkKey(key);
   if (!fits(key)) throw new KeyTooLong(key);
 }
 
-/** Compares two keys by their UTF-8 bytes. JavaScript compares UTF-16 units, which differs outside the basic plane. */
+/**
+ * Compares two keys by their UTF-8 bytes. JavaScript compares UTF-16 units, so its order differs outside the Basic
+ * Multilingual Plane.
+ */
 export function compareKeys(left: string, right: string): number {
   return Buffer.compare(Buffer.from(left), Buffer.from(right));
 }

@@ -2,13 +2,13 @@ import { DiskStore } from './disk.ts';
 import { S3Store } from './s3.ts';
 import type { Store } from './store.ts';
 
-/** The place of the store, from the settings. `endpoint` is a URL; without one it is Amazon's S3. */
+/** The location of the store, from the settings. `endpoint` is a URL; undefined means Amazon S3. */
 export type StoreLocation =
   | { readonly kind: 'disk'; readonly folder: string }
   | {
       readonly kind: 's3';
       readonly bucket: string;
-      /** First part of every key, with or without slashes around it; may be empty. */
+      /** The first part of every key, with or without slashes around it; may be empty. */
       readonly prefix: string;
       readonly endpoint: string | undefined;
       readonly accessKey: string;
@@ -17,8 +17,8 @@ export type StoreLocation =
     };
 
 /**
- * Opens the store. Creates a missing folder, and rejects with StoreUnavailable if that fails. Sends nothing to a bucket
- * yet, so that a service can start during an outage: `check` tests the bucket and creates it.
+ * Opens the store. Creates a missing folder, and rejects with StoreUnavailable if that fails. Sends no request to a
+ * bucket, so that a service can start during an outage. `check` tests the bucket and creates it if it is missing.
  */
 export async function openStore(location: StoreLocation): Promise<Store & AsyncDisposable> {
   return location.kind === 'disk' ? await DiskStore.open(location.folder) : new S3Store(location);

@@ -7,19 +7,23 @@ import { writeIndexEntry } from './index-entry.ts';
 import { outcomeKey, outcomesOfTagPrefix } from './layout.ts';
 import type { ReadStore, Store } from './store.ts';
 
-/** The outcome of a tag at a commit: published, skipped or refused, and why. It is final: only a moved tag gets a new one. */
+/**
+ * The outcome of a tag at a commit. `status` is the result, and `reason` explains a skipped or refused tag. An outcome
+ * is final: only a moved tag gets a new one.
+ */
 export const outcomeSchema = z.object({
   status: z.enum(['published', 'skipped', 'refused']),
   projectId: z.number(),
   /**
-   * Full path of the project when the tag was processed; absent if the tag was skipped or refused before the project was read.
+   * The full path of the project when the tag was processed. Absent if the tag was skipped or refused before the
+   * project was read.
    */
   project: z.string().optional(),
   tag: z.string(),
   commit: z.string(),
-  /** Why the tag was skipped or refused, for people. */
+  /** The reason why the tag was skipped or refused, as text for users. */
   reason: z.string().optional(),
-  /** What people should know about a published version. */
+  /** Additional information about a published version, as text for users. */
   note: z.string().optional(),
   module: z
     .string()
@@ -31,23 +35,29 @@ export const outcomeSchema = z.object({
     .optional(),
   h1: z.string().optional(),
   goModH1: z.string().optional(),
-  /** Bytes of the zip. */
+  /** The size of the zip, in bytes. */
   size: z.number().optional(),
-  /** When the job began. */
+  /** The time when the job began. */
   startedAt: z.iso.datetime(),
-  /** When the version became visible, or the tag was skipped or refused. */
+  /** The time when the version became visible, or when the tag was skipped or refused. */
   finishedAt: z.iso.datetime(),
 });
 
 /** The outcome of a tag at a commit. */
 export type Outcome = z.infer<typeof outcomeSchema>;
 
-/** Parses the bytes of an outcome in the store; undefined if they are damaged. Module and version are not checked. */
+/**
+ * Parses the bytes of an outcome in the store. Returns undefined if they are damaged. Does not check the module and the
+ * version.
+ */
 export function parseOutcome(bytes: Buffer): Outcome | undefined {
   return outcomeSchema.safeParse(parseJson(bytes)).data;
 }
 
-/** The outcome of a tag at a commit; undefined if it does not exist. A damaged outcome counts as missing, so that it is made again. */
+/**
+ * Reads the outcome of a tag at a commit. Returns undefined if it does not exist or is damaged, so that the tag is
+ * processed again.
+ */
 export async function readOutcome(
   store: ReadStore,
   projectId: number,
@@ -59,8 +69,8 @@ export async function readOutcome(
 }
 
 /**
- * Records an outcome. Before that, writes the index entry of a published version: a tag with an outcome is not processed
- * again, so an index entry that came later could be missing for ever.
+ * Records an outcome. First writes the index entry of a published version. In the opposite order, a crash in between
+ * would lose the index entry, because a tag with an outcome is not processed again.
  */
 export async function writeOutcome(store: Store, outcome: Outcome): Promise<void> {
   await writeIndexEntry(store, outcome);
@@ -69,8 +79,8 @@ export async function writeOutcome(store: Store, outcome: Outcome): Promise<void
 }
 
 /**
- * Deletes the outcomes that say that this version was published from this tag, at any commit. Called before the version
- * is replaced. Otherwise, when the tag moves back to an earlier commit, that commit would count as published.
+ * Deletes the outcomes, at any commit, that record that this version was published from this tag. Must be called before
+ * the version is replaced. Otherwise, if the tag moves back to an earlier commit, that commit would count as published.
  */
 export async function forgetOutcomes(
   store: Store,

@@ -5,28 +5,28 @@ import { S3Connection } from './s3-connection.ts';
 import { codeOf, isAboutTheObject, isTransient, NO_BUCKET, reasonOf } from './s3-errors.ts';
 import { StoreUnavailable } from './store.ts';
 
-/** The bucket, and how to reach it. */
+/** The bucket and the connection to it. */
 export interface BucketOptions {
   readonly bucket: string;
-  /** URL of the service, `http` or `https`, without a path. Amazon's S3 if missing. */
+  /** The `http` or `https` URL of the service, without a path; Amazon S3 by default. */
   readonly endpoint?: string | undefined;
   readonly accessKey: string;
   readonly secretKey: string;
   readonly region?: string;
-  /** A request fails when the service is silent for this many milliseconds. 30 seconds if missing. */
+  /** A request fails if the service sends nothing for this many milliseconds; 30 seconds by default. */
   readonly timeoutMs?: number;
 }
 
 /**
- * Size of a part of a multipart upload in bytes. A put holds this much in memory (twice, while chunks are joined).
- * S3 demands at least 5 MiB, and allows 10,000 parts: with this size, an object can have 80 GB.
+ * The size of a part of a multipart upload, in bytes. A put holds one part in memory, and a second one while chunks are
+ * joined. S3 requires parts of at least 5 MiB and allows 10,000 parts. With this size, an object can have 80 GB.
  */
 export const PART_BYTES = 8 * 1024 * 1024;
 
 const ATTEMPTS = 3;
 const RETRY_WAIT_MS = 100;
 
-/** A lost connection or a 5xx is retried: every request has the same effect when it is repeated. */
+/** A lost connection or a 5xx is retried, because a repeated request has the same effect as the first one. */
 const RETRY_POLICY: RetryPolicy = {
   waitAfter: (error, attempt) => (isTransient(error) && attempt < ATTEMPTS ? RETRY_WAIT_MS * attempt : undefined),
 };
@@ -38,7 +38,7 @@ export class S3Bucket {
   readonly #connection: S3Connection;
   readonly #client: Client;
 
-  /** Throws TypeError for an invalid endpoint. Sends nothing yet. */
+  /** Throws TypeError for an invalid endpoint. Sends no request. */
   constructor(options: BucketOptions) {
     this.name = options.bucket;
     this.#region = options.region ?? 'us-east-1';
@@ -49,12 +49,12 @@ export class S3Bucket {
       secretKey: options.secretKey,
       region: this.#region,
       partSize: PART_BYTES,
-      // The client's own retries write to the console, and do not read the bodies of failed responses.
+      // The client's own retries write to the console and do not read the bodies of failed responses.
       retryOptions: { disableRetry: true },
     });
   }
 
-  /** Sends a request. An error about the object is thrown unchanged, any other failure as StoreUnavailable. */
+  /** Sends a request. Throws an error about the object unchanged, and any other failure as StoreUnavailable. */
   async send<T>(request: (client: Client, bucket: string) => Promise<T>): Promise<T> {
     try {
       return await retry(() => request(this.#client, this.name), RETRY_POLICY);
@@ -63,22 +63,22 @@ export class S3Bucket {
     }
   }
 
-  /** Creates the bucket. Also succeeds if another replica has created it meanwhile. */
+  /** Creates the bucket. Also succeeds if another replica has created it in the meantime. */
   async create(): Promise<void> {
     try {
       await this.#client.makeBucket(this.name, this.#region);
     } catch (error) {
       if (codeOf(error) === 'BucketAlreadyOwnedByYou') return;
-      throw this.unavailable(`${NO_BUCKET}; these credentials may not create it (${messageOf(error)})`, error);
+      throw this.unavailable(`${NO_BUCKET}, because these credentials may not (${messageOf(error)})`, error);
     }
   }
 
-  /** Turns an error into the error that the contract in store.ts requires. */
+  /** Converts an error to the error that the contract in store.ts requires. */
   translate(error: unknown): Error {
     return isAboutTheObject(error) ? error : this.unavailable(reasonOf(error), error);
   }
 
-  /** The error for a bucket that cannot be used. */
+  /** Returns the error for a bucket that cannot be used. */
   unavailable(reason: string, cause?: unknown): StoreUnavailable {
     return new StoreUnavailable(
       `the store in bucket ${this.name} at ${this.#connection.origin} cannot be used: ${reason}`,
@@ -86,7 +86,7 @@ export class S3Bucket {
     );
   }
 
-  /** Closes the idle connections. */
+  /** Closes all connections. */
   close(): void {
     this.#connection.close();
   }

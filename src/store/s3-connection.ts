@@ -4,22 +4,25 @@ import type { ClientOptions } from 'minio';
 import { TransientFailure } from './s3-errors.ts';
 
 /**
- * Idle connections are closed after this time, in milliseconds. Servers close them later, so no request uses a
- * connection that the server is closing.
+ * Idle connections are closed after this many milliseconds. Servers close them later, so no request uses a connection
+ * that the server is closing.
  */
 const IDLE_MS = 4_000;
 
 /**
- * The HTTP connections of the S3 client. They are reused, and requests have a time-out: without it, the client would wait
- * forever for a service that accepts connections but sends nothing.
+ * The HTTP connections of the S3 client. Connections are reused, and requests have a timeout. Without a timeout, the
+ * client would wait forever for a service that accepts connections but sends nothing.
  */
 export class S3Connection {
-  /** Scheme, host and port, for messages. */
+  /** The scheme, host and port, for messages. */
   readonly origin: string;
   readonly clientOptions: Pick<ClientOptions, 'endPoint' | 'port' | 'useSSL' | 'transport' | 'transportAgent'>;
   readonly #agent: http.Agent;
 
-  /** A request fails when the service is silent for `timeoutMs` milliseconds. Throws TypeError for an invalid endpoint. */
+  /**
+   * A request fails if the service sends nothing for `timeoutMs` milliseconds. Throws TypeError for an invalid
+   * endpoint.
+   */
   constructor(endpoint: string, timeoutMs: number) {
     const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
     if (
@@ -51,8 +54,9 @@ export class S3Connection {
 }
 
 /**
- * `request`, with two more failures: the service is silent for `timeoutMs` (also in the middle of a response), or its
- * status says that it cannot answer now. A reader that is slow to read the received bytes does not count as silence.
+ * Wraps `request` so that it fails in two more cases. The request fails if the service sends nothing for `timeoutMs`
+ * milliseconds, even in the middle of a response. It also fails if the status means that the service cannot respond
+ * now. A client that reads the received bytes slowly causes no timeout.
  */
 function withTimeoutAndStatus(request: typeof http.request, timeoutMs: number): typeof http.request {
   const patched = (options: http.RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest => {
@@ -62,11 +66,14 @@ function withTimeoutAndStatus(request: typeof http.request, timeoutMs: number): 
       received = response;
       const status = response.statusCode ?? 0;
       if (status < 500 && status !== 429 && status !== 408) onResponse(response);
-      else sent.destroy(new TransientFailure(`the service answers ${status} ${response.statusMessage ?? ''}`.trim()));
+      else
+        sent.destroy(
+          new TransientFailure(`the service responded with status ${status} ${response.statusMessage ?? ''}`.trim()),
+        );
     });
     sent.on('timeout', () => {
       if (received !== undefined && received.readableLength > 0) sent.socket?.setTimeout(timeoutMs);
-      else (received ?? sent).destroy(new Error(`the service is silent for ${timeoutMs / 1000} s`));
+      else (received ?? sent).destroy(new Error(`the service sent nothing for ${timeoutMs / 1000} s`));
     });
     return sent;
   };

@@ -4,10 +4,10 @@ import { messageOf } from '../errors.ts';
 /** The advice for a missing bucket. */
 export const NO_BUCKET = 'the bucket does not exist; create it';
 const WRONG_KEY = 'the credentials are wrong; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
-const NOT_REACHED = 'it cannot be reached; check S3_ENDPOINT, and that the service runs';
-const WRONG_PLACE = 'the bucket is elsewhere; check AWS_REGION and S3_ENDPOINT';
+const NOT_REACHED = 'the service cannot be reached; check S3_ENDPOINT, and that the service is running';
+const WRONG_PLACE = 'the bucket has another address; check AWS_REGION and S3_ENDPOINT';
 
-/** What an operator can do about an error, by S3's or the system's code for it. */
+/** The advice to an operator, by the error code of S3 or of the system. */
 const ADVICE: Readonly<Record<string, string>> = {
   NoSuchBucket: NO_BUCKET,
   InvalidAccessKeyId: WRONG_KEY,
@@ -17,43 +17,46 @@ const ADVICE: Readonly<Record<string, string>> = {
   AuthorizationHeaderMalformed: 'the bucket is in another region; check AWS_REGION',
   MovedPermanently: WRONG_PLACE,
   PermanentRedirect: WRONG_PLACE,
-  XMinioStorageFull: 'it is full; free some space',
+  XMinioStorageFull: 'the storage is full; free some space',
   ECONNREFUSED: NOT_REACHED,
   ENOTFOUND: NOT_REACHED,
   EHOSTUNREACH: NOT_REACHED,
 };
 
-/** S3's codes for a problem with the requested object, not with the service. */
+/** S3's error codes for a problem with the requested object, not with the service. */
 const ABOUT_THE_OBJECT: ReadonlySet<string> = new Set(['NoSuchKey', 'NotFound', 'InvalidRange']);
 
-/** The connection was lost while a request was sent. */
+/** The error codes of the system for a connection that was lost while a request was sent. */
 const LOST_CONNECTION: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
-/** The service could not answer this time: it is too busy, restarts, or is broken behind its load balancer. */
+/**
+ * The service could not respond this time. For example, it was too busy, was restarting, or was down behind its load
+ * balancer.
+ */
 export class TransientFailure extends Error {
   override readonly name = 'TransientFailure';
 }
 
-/** The code of an error: S3's, or the system's; empty if it has none. */
+/** Returns the error code of S3 or of the system; an empty string if the error has no code. */
 export function codeOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
     ? error.code
     : '';
 }
 
-/** Whether the service works, and reports a problem with the requested object. */
+/** Returns whether the service works but reports a problem with the requested object. */
 export function isAboutTheObject(error: unknown): error is S3Error {
   return error instanceof S3Error && ABOUT_THE_OBJECT.has(codeOf(error));
 }
 
-/** Whether the same request may succeed a moment later. */
+/** Returns whether the same request may succeed a moment later. */
 export function isTransient(error: unknown): boolean {
   return error instanceof TransientFailure || LOST_CONNECTION.has(codeOf(error));
 }
 
-/** Why the service failed, for an operator: advice where there is some, else the error's own code and message. */
+/** Returns the reason of a failure for an operator: the advice for its code, or else its code and message. */
 export function reasonOf(error: unknown): string {
   const code = codeOf(error);
   const details = `${code} ${messageOf(error)}`.trim();
-  return ADVICE[code] ?? (details === '' ? 'its answer is not that of an S3 service; check S3_ENDPOINT' : details);
+  return ADVICE[code] ?? (details === '' ? 'the response is not from an S3 service; check S3_ENDPOINT' : details);
 }

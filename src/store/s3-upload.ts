@@ -3,19 +3,19 @@ import { messageOf } from '../errors.ts';
 import { inParts } from './body.ts';
 import { PART_BYTES, type S3Bucket } from './s3-bucket.ts';
 
-/** The object to write: its full name in the bucket, and its type. */
+/** The object to write. `name` is its full name in the bucket. */
 export interface UploadTarget {
   readonly name: string;
   readonly contentType: string;
 }
 
 /**
- * Stores the bytes of an object. A single part is one PUT, which is atomic.
+ * Stores the bytes of an object. A single part is sent as one PUT, which is atomic.
  *
- * More parts are a multipart upload, a new one for every call, so that two writers of one name never mix their parts.
- * The client's own `putObject` cannot be used for this: it continues any upload that it finds for the name, and aborts
- * none. If the process is killed, the parts stay, but no reader sees them. MinIO removes them after a day; on S3 a
- * lifecycle rule (AbortIncompleteMultipartUpload) does.
+ * Several parts need a multipart upload. Each call starts a new upload, so that two writers of one name never mix their
+ * parts. The client's own `putObject` cannot be used, because it continues any upload that it finds for the name, and
+ * aborts no upload. If the process is killed, the parts stay, but no reader sees them. MinIO removes such parts after a
+ * day; on S3, a lifecycle rule (AbortIncompleteMultipartUpload) removes them.
  */
 export async function uploadObject(
   bucket: S3Bucket,

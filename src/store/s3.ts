@@ -17,21 +17,21 @@ import {
   StoreUnavailable,
 } from './store.ts';
 
-/** The bucket, and where in it the store is. */
+/** The bucket and the location of the store in it. */
 export interface S3Options extends BucketOptions {
-  /** First part of every key in the bucket, with or without slashes around it. */
+  /** The first part of every key in the bucket, with or without slashes around it. */
   readonly prefix?: string;
 }
 
-/** A listing asks for this many objects in one request: the most that S3 allows. */
+/** The number of objects that a listing requests at once, which is the maximum of S3. */
 const LISTING_PAGE = 1000;
 
-/** The store in a bucket of S3, MinIO or another service with the S3 protocol. */
+/** A store in a bucket of S3, MinIO or another service with the S3 protocol. */
 export class S3Store implements Store, AsyncDisposable {
   readonly #bucket: S3Bucket;
   readonly #prefix: string;
 
-  /** Throws TypeError for an invalid endpoint or prefix. Sends nothing to the service yet. */
+  /** Throws TypeError for an invalid endpoint or prefix. Sends no request. */
   constructor(options: S3Options) {
     const prefix = (options.prefix ?? '').replace(/^\/+|\/+$/g, '');
     if (prefix !== '') checkKey(prefix);
@@ -67,13 +67,13 @@ export class S3Store implements Store, AsyncDisposable {
       throw error;
     });
     if (response === undefined) return undefined;
-    // The client returns Node's own response, but declares only a stream.
+    // The client returns Node's IncomingMessage, but declares only a stream.
     const { headers } = response as IncomingMessage;
     try {
       const size = Number(range === undefined ? headers['content-length'] : headers['content-range']?.split('/')[1]);
       const modified = new Date(headers['last-modified'] ?? '');
       if (!Number.isSafeInteger(size) || Number.isNaN(modified.getTime()))
-        throw this.#bucket.unavailable('its answer lacks the size or the time of the object');
+        throw this.#bucket.unavailable('the response lacks the size or the time of the object');
       if (range !== undefined) checkRange(range, size);
       return { key, size, modified, body: translated(response, (error) => this.#bucket.translate(error)) };
     } catch (error) {
@@ -82,8 +82,8 @@ export class S3Store implements Store, AsyncDisposable {
     }
   }
 
-  // The client's XML reader turns a key that looks like a number into a number. A key with a slash never does, and every
-  // key of layout.ts has one.
+  // The client's XML parser converts a key that looks like a number to a number. This never happens to a key with a
+  // slash, and every key of layout.ts has a slash.
   async *list(prefix: string, options: { after?: string } = {}): AsyncGenerator<StoredObject> {
     checkPrefix(prefix);
     const within = this.#name(prefix);
@@ -117,7 +117,7 @@ export class S3Store implements Store, AsyncDisposable {
     if (fits(name)) await this.#bucket.send((client, bucket) => client.removeObject(bucket, name));
   }
 
-  /** Also creates the bucket if it is missing and the credentials allow it. */
+  /** Also creates a missing bucket if the credentials allow it. */
   async check(): Promise<void> {
     const key = `${RESERVED}/check-${randomUUID()}`;
     const name = this.#name(key);
@@ -135,7 +135,7 @@ export class S3Store implements Store, AsyncDisposable {
     if (written === undefined) throw this.#bucket.unavailable('an object that was just written is missing');
   }
 
-  /** Closes the idle connections. */
+  /** Closes all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#bucket.close();
   }
@@ -144,7 +144,7 @@ export class S3Store implements Store, AsyncDisposable {
     return `${this.#prefix}${key}`;
   }
 
-  /** The result of a request for an object, or undefined if the object is missing. */
+  /** Returns the result of a request for an object, or undefined if the object is missing. */
   async #find<T>(
     key: string,
     request: (client: Client, bucket: string, name: string) => Promise<T>,

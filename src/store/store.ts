@@ -30,7 +30,10 @@ export interface ReadStore {
   get(key: string): Promise<Buffer | undefined>;
   /** Size and time of an object, without its bytes. */
   stat(key: string): Promise<StoredObject | undefined>;
-  /** The object as a stream, or the given part of it. A range beyond the end is a bug of the caller and rejects with RangeError. */
+  /**
+   * The object as a stream, or the given part of it. A range beyond the end is a bug of the caller and rejects with
+   * RangeError.
+   */
   open(key: string, range?: ByteRange): Promise<OpenObject | undefined>;
   /**
    * Every object whose key starts with `prefix`, in ascending byte order of the keys, without a limit on their number.

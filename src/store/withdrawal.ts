@@ -5,7 +5,9 @@ import type { Version } from '../module/version.ts';
 import { parseWithdrawalKey, withdrawalKey, withdrawalsPrefix } from './layout.ts';
 import type { ReadStore, Store } from './store.ts';
 
-/** A version that was taken out of service, and why. `withdrawnAt` is ISO 8601 in UTC; undefined if the marker is damaged. */
+/**
+ * A version that was withdrawn, and the reason. `withdrawnAt` is ISO 8601 in UTC; undefined if the marker is damaged.
+ */
 export interface Withdrawal {
   readonly module: ModulePath;
   readonly version: Version;
@@ -13,12 +15,12 @@ export interface Withdrawal {
   readonly withdrawnAt: string | undefined;
 }
 
-/** The parts of a marker that are read. The key of the marker names the version. */
+/** Parses the content of a marker. The key of the marker, not its content, identifies the version. */
 const markerSchema = z.object({ reason: z.string(), withdrawnAt: z.iso.datetime() });
 
 /**
- * The withdrawal of a version; undefined if the version is in service. The marker counts by its existence: if it is
- * damaged, only the reason and the time are lost.
+ * Reads the withdrawal of a version. Returns undefined if the version is not withdrawn. A version is withdrawn if its
+ * marker exists: if the marker is damaged, only the reason and the time are lost.
  */
 export async function readWithdrawal(
   store: ReadStore,
@@ -36,12 +38,12 @@ export async function readWithdrawal(
   );
 }
 
-/** Records a withdrawal. It is durable when this resolves. */
+/** Records a withdrawal. The withdrawal is durable once this resolves. */
 export async function writeWithdrawal(store: Store, withdrawal: Withdrawal): Promise<void> {
   await store.put(withdrawalKey(withdrawal.module, withdrawal.version), jsonLine(withdrawal));
 }
 
-/** All withdrawn versions of a module. */
+/** Returns all withdrawn versions of a module. */
 export async function withdrawnVersions(store: ReadStore, module: ModulePath): Promise<ReadonlySet<string>> {
   const versions = new Set<string>();
   for await (const { key } of store.list(withdrawalsPrefix(module))) {
@@ -51,7 +53,7 @@ export async function withdrawnVersions(store: ReadStore, module: ModulePath): P
   return versions;
 }
 
-/** The withdrawal in one line, for people. */
+/** Returns a description of the withdrawal in one line. */
 export function describeWithdrawal({ module, version, reason, withdrawnAt }: Withdrawal): string {
   const on = withdrawnAt === undefined ? '' : ` on ${withdrawnAt.slice(0, 10)}`;
   return `${module}@${version} was withdrawn${on}: ${reason}`;

@@ -290,16 +290,16 @@ describe('S3Store with a faulty service', () => {
       () => store.delete('x'),
       () => store.check(),
     ]) {
-      await expect(attempt()).rejects.toThrow(/silent for 0.2 s/);
+      await expect(attempt()).rejects.toThrow(/sent nothing for 0.2 s/);
       await expect(attempt()).rejects.toThrow(StoreUnavailable);
     }
   });
 
-  it('rejects if the service stops sending in the middle of an object', async () => {
+  it('rejects when the service stops sending in the middle of an object', async () => {
     const store = await storeOn((_, response) => void response.writeHead(200, object).write(Buffer.alloc(1000)), 200);
     await expect(store.get('x')).rejects.toThrow(StoreUnavailable);
     const opened = await store.open('x');
-    await expect(buffer(opened?.body ?? Readable.from([]))).rejects.toThrow(/silent for 0.2 s/);
+    await expect(buffer(opened?.body ?? Readable.from([]))).rejects.toThrow(/sent nothing for 0.2 s/);
   });
 
   it('waits for a slow reader', async () => {
@@ -335,7 +335,7 @@ describe('S3Store with a faulty service', () => {
       });
       for (const attempt of [() => store.get('x'), () => store.stat('x'), () => store.put('x', Buffer.from('x'))]) {
         requests = 0;
-        await expect(attempt()).rejects.toThrow(new RegExp(`bucket .*answers ${status}`));
+        await expect(attempt()).rejects.toThrow(new RegExp(`bucket .*responded with status ${status}`));
         expect(requests).toBe(3);
       }
     },
@@ -373,7 +373,7 @@ describe('S3Store with a faulty service', () => {
     const store = await storeOn(
       (_, response) => void response.writeHead(400).end('Client sent an HTTP request to an HTTPS server.'),
     );
-    await expect(store.get('x')).rejects.toThrow(/not that of an S3 service; check S3_ENDPOINT/);
+    await expect(store.get('x')).rejects.toThrow(/not from an S3 service; check S3_ENDPOINT/);
   });
 
   it('advises to create a missing bucket if its credentials do not allow this', async () => {
@@ -386,7 +386,7 @@ describe('S3Store with a faulty service', () => {
     });
     await expect(store.check()).rejects.toThrow(StoreUnavailable);
     await expect(store.check()).rejects.toThrow(
-      /the bucket does not exist; create it; these credentials may not create it \(AccessDenied.\)/,
+      /the bucket does not exist; create it, because these credentials may not \(AccessDenied.\)/,
     );
   });
 
