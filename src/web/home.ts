@@ -2,17 +2,17 @@ import { Router, type Request } from 'express';
 import { escapeHtml } from './html.ts';
 import { CONTENT_SECURITY_POLICY, STYLE } from './style.ts';
 
-/** What the pages show. */
+/** The values that the start page shows. */
 export interface HomeParts {
-  /** The public URL of the service. If undefined, it is read from the request. */
+  /** The public URL of the service. If undefined, it is taken from the request. */
   readonly publicUrl?: string | undefined;
-  /** The first parts of private module paths, such as `gitlab.example`. */
+  /** The prefixes of private module paths, such as `gitlab.example`. */
   readonly privatePrefixes: readonly string[];
   /** The version of modpress. */
   readonly version: string;
 }
 
-/** The pages for people. */
+/** Creates the router of the start page. */
 export function createHomeRouter(parts: HomeParts): Router {
   const router = Router();
   router.get('/', (request, response) => {
@@ -20,7 +20,7 @@ export function createHomeRouter(parts: HomeParts): Router {
       'Content-Security-Policy': CONTENT_SECURITY_POLICY,
       'X-Content-Type-Options': 'nosniff',
       'Referrer-Policy': 'no-referrer',
-      // Without PUBLIC_URL, the page shows the address of the request, so no cache may serve it to others.
+      // Without PUBLIC_URL, the page shows the address of the request, so no cache may serve it to other clients.
       'Cache-Control': parts.publicUrl === undefined ? 'no-store' : 'no-cache',
     });
     response.type('html').send(homePage({ ...parts, publicUrl: parts.publicUrl ?? urlOf(request) }));
@@ -28,7 +28,7 @@ export function createHomeRouter(parts: HomeParts): Router {
   return router;
 }
 
-/** The start page: what the service does, and which commands a developer needs. */
+/** Returns the start page, which describes the service and lists the commands that a developer needs. */
 function homePage({ publicUrl, privatePrefixes, version }: HomeParts & { publicUrl: string }): string {
   const [prefix = 'gitlab.example'] = privatePrefixes;
   const patterns = (privatePrefixes.length === 0 ? [prefix] : privatePrefixes).map((path) => `${path}/*`).join(',');
@@ -72,10 +72,10 @@ ${main}
 `;
 }
 
-/** The address from the Host header, or from X-Forwarded-* if express trusts the proxy that sent it. */
+/** Returns the address from the Host header, or from X-Forwarded-* if express trusts the proxy that sent them. */
 function urlOf(request: Request): string {
   const host = request.host;
-  // People copy this address into a shell, so it may contain nothing but a host and a port.
+  // Developers copy this address into a shell, so it may contain only a host and a port.
   return /^[A-Za-z0-9.-]+(?::[0-9]{1,5})?$|^\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?$/.test(host ?? '')
     ? `${request.protocol}://${host}`
     : 'https://modpress.example';

@@ -22,7 +22,7 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
 a { color: var(--accent); }
 `;
 
-/** The Content-Security-Policy of the pages: it allows this style sheet and nothing else. */
+/** The Content-Security-Policy of the pages, which allows this style sheet and nothing else. */
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
