@@ -63,7 +63,10 @@ export class Issuer {
     return this.#key.public;
   }
 
-  /** Issues an id_token as GitLab does for a job on a protected branch of group/lib. `claims` override the default claims. */
+  /**
+   * Issues an id_token as GitLab does for a job on a protected branch of group/lib. `claims` override the default
+   * claims.
+   */
   async sign(claims: Claims = {}, key: Key = this.#key): Promise<string> {
     const now = Math.floor(Date.now() / 1000);
     const defaults = {

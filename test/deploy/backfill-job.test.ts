@@ -36,7 +36,10 @@ interface Job {
   readonly isProtected?: boolean;
 }
 
-/** The jobs of deploy/ci/backfill.yml. The tests run their scripts as a GitLab runner does, with an id_token as in GitLab. */
+/**
+ * The jobs of deploy/ci/backfill.yml. The tests run their scripts as a GitLab runner does, with an id_token as in
+ * GitLab.
+ */
 const test = base
   .extend('issuer', { scope: 'file' }, async ({}, { onCleanup }) => {
     const issuer = await Issuer.start();

@@ -16,7 +16,10 @@ export interface Service extends AsyncDisposable {
   readonly log: readonly LogLine[];
   /** Resolves to the first line with this event and these fields. Rejects if the process ends without it. */
   logged(event: string, fields?: Readonly<Record<string, unknown>>): Promise<LogLine>;
-  /** Sends SIGTERM and waits for the end. Rejects if the process takes too long, fails, or printed anything but log lines. */
+  /**
+   * Sends SIGTERM and waits for the end. Rejects if the process takes too long, fails, or printed anything but log
+   * lines.
+   */
   stop(): Promise<void>;
   /** Sends SIGKILL and waits for the end. */
   kill(): Promise<void>;

@@ -37,8 +37,8 @@ export type Files = Readonly<Record<string, string>>;
 const GO_MOD = 'module example.com/work\n\ngo 1.21\n';
 
 /**
- * Two developers with one GitLab: one uses modpress, the other `GOPROXY=direct`. Every command must have the same result
- * for both.
+ * Two developers with one GitLab: one uses modpress, the other `GOPROXY=direct`. Every command must have the same
+ * result for both.
  */
 export class SideBySide {
   readonly #office: Office;
@@ -66,8 +66,8 @@ export class SideBySide {
   }
 
   /**
-   * Creates a project, lets `build` commit and tag, and pushes all branches and tags without a webhook. modpress builds at
-   * most five versions of a project per minute, so tests that need many versions use several projects.
+   * Creates a project, lets `build` commit and tag, and pushes all branches and tags without a webhook. modpress builds
+   * at most five versions of a project per minute, so tests that need many versions use several projects.
    */
   async repository(path: string, build: (tree: WorkTree, module: string) => Promise<void>): Promise<void> {
     const project = await this.gitlab.createProject(path);
@@ -133,8 +133,8 @@ export function expectSame({ command, modpress, direct }: Outcomes): Outcome {
 }
 
 /**
- * Expects that a command has failed on both sides, with the same files afterwards. Returns stderr of both sides, because
- * their texts differ for the same reason.
+ * Expects that a command has failed on both sides, with the same files afterwards. Returns stderr of both sides,
+ * because their texts differ for the same reason.
  */
 export function expectFailure({ command, modpress, direct }: Outcomes): {
   readonly modpress: string;

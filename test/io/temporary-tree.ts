@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
-/** Writes files, by their paths, to a new temporary folder. Returns the folder, which is removed after the current test. */
+/**
+ * Writes files, by their paths, to a new temporary folder. Returns the folder, which is removed after the current test.
+ */
 export async function writeTemporaryTree(files: Readonly<Record<string, string | Buffer>>): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'modpress-tree-'));
   onTestFinished(() => rm(root, { recursive: true }));

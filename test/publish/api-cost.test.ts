@@ -138,7 +138,9 @@ describe('publishing a tag', () => {
   });
 });
 
-/** Counts the requests since they were cleared. Expects that all of them belong to the project and have a known kind. */
+/**
+ * Counts the requests since they were cleared. Expects that all of them belong to the project and have a known kind.
+ */
 function countRequests(gitlab: StandIn, project: Project): Cost {
   const paths = gitlab.requests.map(({ path }) =>
     decodeURIComponent(path.replace(`/api/v4/projects/${project.id}`, '')),

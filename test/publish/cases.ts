@@ -1,8 +1,8 @@
 import type { FileContent } from '../fake-gitlab/work-tree.ts';
 
 /**
- * A repository whose tags are published and compared with the result of `GOPROXY=direct`. By default, the repository has one
- * commit on main, which contains `files`, and all `tags` are on this commit.
+ * A repository whose tags are published and compared with the result of `GOPROXY=direct`. By default, the repository
+ * has one commit on main, which contains `files`, and all `tags` are on this commit.
  */
 export interface Case {
   /** What is special in this repository. */

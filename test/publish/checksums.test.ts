@@ -31,7 +31,10 @@ const WAYS = [
 ] as const;
 type Strategy = (typeof WAYS)[number]['strategy'];
 
-/** Cases that only git can convert, and cases with so many files that an archive may be the cheapest source of the blobs. */
+/**
+ * Cases that only git can convert, and cases with so many files that an archive may be the cheapest source of the
+ * blobs.
+ */
 const MAY_HAVE_ARCHIVE = new Set([
   'another encoding by attribute',
   'export-ignore and an unsupported pattern in another directory',

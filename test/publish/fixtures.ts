@@ -35,7 +35,9 @@ export const test = base
       return { project, tree, module: modulePath(`${HOST}/${project.path}`) };
     };
   })
-  /** Creates a publisher with these parts. Its files, and its store by default, are in `name` in the folder of the test. */
+  /**
+   * Creates a publisher with these parts. Its files, and its store by default, are in `name` in the folder of the test.
+   */
   .extend(
     'createPublishing',
     ({ gitlab, folder }) =>

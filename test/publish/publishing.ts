@@ -20,7 +20,10 @@ export interface Publishing {
   read(path: string, version: string, file: VersionFile): Promise<Buffer>;
 }
 
-/** Creates a publisher whose files are all in `folder`. It may request any number of archives unless `parts` sets a limit. */
+/**
+ * Creates a publisher whose files are all in `folder`. It may request any number of archives unless `parts` sets a
+ * limit.
+ */
 export async function startPublishing(
   gitlab: StandIn,
   folder: string,

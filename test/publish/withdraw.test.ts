@@ -22,7 +22,10 @@ const BAD = version('v1.1.0');
 type Parts = Partial<PublisherParts>;
 
 const test = base
-  /** A project with two versions, of which none is published. Its module path has an upper-case letter, which keys escape. */
+  /**
+   * A project with two versions, of which none is published. Its module path has an upper-case letter, which keys
+   * escape.
+   */
   .extend('lib', async ({ gitlab, createRepository }): Promise<Repository> => {
     const repository = await createRepository('group/Lib');
     const { tree, module } = repository;

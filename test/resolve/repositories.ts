@@ -4,8 +4,8 @@ import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 import { PREFIX } from './fixtures.ts';
 
 /**
- * Creates repositories with histories in which every rule for revisions matters. Returns the ids of the commits by name.
- * The entry `<name> time` is the time of the commit in the format of a pseudo-version.
+ * Creates repositories with histories in which every rule for revisions matters. Returns the ids of the commits by
+ * name. The entry `<name> time` is the time of the commit in the format of a pseudo-version.
  */
 export async function createRepositories(gitlab: StandIn): Promise<ReadonlyMap<string, string>> {
   const commits = new Map<string, string>();

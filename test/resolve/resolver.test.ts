@@ -8,8 +8,8 @@ import { PREFIX, test as base } from './fixtures.ts';
 import { createRepositories } from './repositories.ts';
 
 /**
- * Modules below the prefix, with queries. `{name}` stands for the id of the commit with this name, `{name:7}` for its first
- * seven digits, and `{name:time}` for its time in a pseudo-version.
+ * Modules below the prefix, with queries. `{name}` stands for the id of the commit with this name, `{name:7}` for its
+ * first seven digits, and `{name:time}` for its time in a pseudo-version.
  */
 const ACCEPTED = [
   'lib@main',
@@ -145,7 +145,8 @@ describe('a query returns the version of direct mode', () => {
     });
   });
 
-  // Each query is a separate call of the go command. In one call, a query may use what the go command has read for another.
+  // Each query is a separate call of the go command. In one call, a query may use what the go command has read for
+  // another.
   test.for([
     'lib@main',
     'lib@HEAD',
@@ -173,7 +174,10 @@ describe('a query that direct mode refuses is refused with a reason', () => {
   });
 });
 
-/** The URL of the repository in GitLab's API. In direct mode, the URL has the host through which git connects to the fake GitLab. */
+/**
+ * The URL of the repository in GitLab's API. In direct mode, the URL has the host through which git connects to the
+ * fake GitLab.
+ */
 function urlOf(query: string, gitlab: StandIn): string {
   return `${gitlab.url}/group/${query.replace(/[@/].*|\.git.*/, '')}.git`;
 }
