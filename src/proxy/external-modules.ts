@@ -2,14 +2,22 @@ import type { Logger } from 'pino';
 import type { Cache } from '../store/cache.ts';
 import { parseVersion } from '../module/version.ts';
 import { MAX_GOMOD } from '../module/zip/writer.ts';
-import { Forbidden, NotFound, type Answer, type FileAccess, type ModuleSource } from './module-source.ts';
+import {
+  Forbidden,
+  NotFound,
+  UpstreamFailed,
+  describe,
+  type Answer,
+  type FileAccess,
+  type ModuleSource,
+} from './module-source.ts';
 import { ZipCache } from './zip-cache.ts';
 import { readAll } from './download.ts';
 import { urlBelow, type GoproxyEntry } from './goproxy.ts';
-import { ResponseCache } from './response-cache.ts';
+import { ResponseCache, type CacheableResponse } from './response-cache.ts';
 import { protocolPath, type ModuleRequest } from './protocol-request.ts';
 import { GO_DIRECT, UPSTREAM_IS_OFF, type Upstream } from './upstream.ts';
-import { checkSmallFile } from './validate-download.ts';
+import { smallFileProblem } from './validate-download.ts';
 
 /** The dependencies of ExternalModules. */
 export interface ExternalParts {
@@ -41,15 +49,20 @@ export class ExternalModules implements ModuleSource {
   async answer(request: ModuleRequest, access: FileAccess = 'stat'): Promise<Answer> {
     if (request.kind === 'file' && request.file === 'zip') return await this.#zips.answer(request, access);
     const path = protocolPath(request);
-    const download = async (): Promise<Buffer> =>
-      await this.#upstream.get(path, async (response) => {
-        // Lists and .info files have the same size limit as a go.mod.
-        const body = await readAll(response, MAX_GOMOD);
-        checkSmallFile(body, request);
-        return body;
-      });
+    const response: CacheableResponse = {
+      key: path,
+      download: () =>
+        this.#upstream.get(path, async (download) => {
+          // Lists and .info files have the same size limit as a go.mod.
+          const body = await readAll(download, MAX_GOMOD);
+          const problem = smallFileProblem(body, request);
+          if (problem === undefined) return body;
+          throw new UpstreamFailed(`${download.host} sent ${problem} for ${describe(request)}`);
+        }),
+      isValid: (body) => smallFileProblem(body, request) === undefined,
+    };
     const immutable = request.kind === 'file' && parseVersion(request.version) !== undefined;
-    return immutable ? await this.#responses.immutable(path, download) : await this.#responses.lastGood(path, download);
+    return immutable ? await this.#responses.immutable(response) : await this.#responses.lastGood(response);
   }
 
   /** Resolves when all downloads and writes to the cache have ended, successfully or not. */

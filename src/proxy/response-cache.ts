@@ -5,6 +5,15 @@ import { UpstreamFailed, type BytesAnswer } from './module-source.ts';
 import { SingleFlight } from '../async/single-flight.ts';
 import { MemoryCache } from './memory-cache.ts';
 
+/** A response that can be cached. */
+export interface CacheableResponse {
+  readonly key: string;
+  /** Requests the response from upstream. Rejects with UpstreamFailed if it is not valid. */
+  readonly download: () => Promise<Buffer>;
+  /** Whether a cached body is valid. An earlier version may have stored a page of another server as a response. */
+  readonly isValid: (body: Buffer) => boolean;
+}
+
 /**
  * Caches small responses of upstream servers in memory and in the store. Concurrent requests for one key share one
  * upstream request. A failure of the store is logged and may cause another upstream request, but the client gets its
@@ -24,10 +33,11 @@ export class ResponseCache {
     this.#memory = new MemoryCache(memoryBytes);
   }
 
-  /** Returns content that never changes. Calls `download` only if the content is not in the cache. */
-  async immutable(key: string, download: () => Promise<Buffer>): Promise<BytesAnswer> {
+  /** Returns content that never changes. Calls `download` only if the cache has no valid content. */
+  async immutable(response: CacheableResponse): Promise<BytesAnswer> {
+    const { key, download } = response;
     return await this.#requests.run(key, async () => {
-      const body = (await this.#get(key)) ?? this.#store(key, await download());
+      const body = (await this.#get(response)) ?? this.#store(key, await download());
       return { kind: 'bytes', body, immutable: true };
     });
   }
@@ -36,12 +46,13 @@ export class ResponseCache {
    * Returns content that can change. Calls `download` each time. If the upstream server fails, returns the last good
    * response, marked as stale.
    */
-  async lastGood(key: string, download: () => Promise<Buffer>): Promise<BytesAnswer> {
+  async lastGood(response: CacheableResponse): Promise<BytesAnswer> {
+    const { key, download } = response;
     return await this.#requests.run(key, async () => {
       try {
         return { kind: 'bytes', body: this.#store(key, await download()), immutable: false };
       } catch (error) {
-        const body = isOutage(error) ? await this.#get(key) : undefined;
+        const body = isOutage(error) ? await this.#get(response) : undefined;
         if (body === undefined) throw error;
         this.#log.warn(
           { event: 'upstream.failed', err: error, key },
@@ -57,12 +68,18 @@ export class ResponseCache {
     await Promise.all(this.#writes.values());
   }
 
-  async #get(key: string): Promise<Buffer | undefined> {
+  /** The cached body. Undefined if it is missing or not valid, and if the store cannot be read. */
+  async #get({ key, isValid }: CacheableResponse): Promise<Buffer | undefined> {
     const cached = this.#memory.get(key);
     if (cached) return cached.body;
     try {
       const body = await this.#cache.get(key);
-      if (body) this.#memory.set(key, body);
+      if (!body) return undefined;
+      if (!isValid(body)) {
+        this.#log.warn({ event: 'cache.invalid', key }, 'the cached response is not valid; requesting it again');
+        return undefined;
+      }
+      this.#memory.set(key, body);
       return body;
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;

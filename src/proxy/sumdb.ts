@@ -6,6 +6,7 @@ import { parseProxyUrl, type ProxyEntry } from './goproxy.ts';
 import { ResponseCache } from './response-cache.ts';
 import { sumdbOperation, sumdbPath, type SumdbRequest } from './protocol-request.ts';
 import type { Upstream } from './upstream.ts';
+import { sumdbProblem } from './validate-sumdb-response.ts';
 
 /**
  * A checksum database that clients may use. modpress sends requests to `server`, or to the upstream proxies if `server`
@@ -64,11 +65,13 @@ export class Sumdb {
         `${request.module} is private: its path is not sent to a checksum database\nRun this once: go env -w GONOSUMDB=${patterns}`,
       );
     }
-    const download = this.#downloadOf(request);
+    const cached = {
+      key: sumdbPath(request),
+      download: this.#downloadOf(request),
+      isValid: (body: Buffer) => sumdbProblem(body, request) === undefined,
+    };
     const changes = request.operation === 'supported' || request.operation === 'latest';
-    return changes
-      ? await this.#responses.lastGood(sumdbPath(request), download)
-      : await this.#responses.immutable(sumdbPath(request), download);
+    return changes ? await this.#responses.lastGood(cached) : await this.#responses.immutable(cached);
   }
 
   /** Resolves when all writes to the cache have ended, successfully or not. */
@@ -84,7 +87,8 @@ export class Sumdb {
     }
     const readBody = async (response: Download): Promise<Buffer> => {
       const body = await readAll(response, MAX_BODY_BYTES);
-      checkBody(body, request, response.host);
+      const problem = sumdbProblem(body, request);
+      if (problem !== undefined) throw new UpstreamFailed(`${response.host} sent ${problem} for ${sumdbPath(request)}`);
       return body;
     };
     const server = entry?.server;
@@ -109,17 +113,4 @@ export function parseSumdbs(text: string): SumdbEntry[] {
       if (!/^[A-Za-z0-9._~:/-]+$/.test(name)) throw new Error('has an entry that is neither NAME nor NAME=URL');
       return { name, server: equals < 0 ? undefined : parseProxyUrl(entry.slice(equals + 1)) };
     });
-}
-
-/**
- * Throws UpstreamFailed if a tile has the wrong length. Each hash has 32 bytes, and the path contains the number of
- * hashes.
- */
-function checkBody(body: Buffer, request: SumdbRequest, host: string): void {
-  if (request.operation !== 'tile') return;
-  const [, height = '', level, partial] = /^tile\/([0-9]+)\/([^/]+)\/.*?(?:\.p\/([0-9]+))?$/.exec(request.tile) ?? [];
-  if (level === 'data') return;
-  const hashes = partial === undefined ? 2 ** Number(height) : Number(partial);
-  if (body.length !== hashes * 32)
-    throw new UpstreamFailed(`${host} sent a tile of ${body.length} bytes instead of ${hashes * 32}`);
 }

@@ -1,35 +1,44 @@
 import { z } from 'zod';
-import { parseVersion } from '../module/version.ts';
+import { isSemver, parseVersion } from '../module/version.ts';
 import { UpstreamFailed, describe } from './module-source.ts';
 import type { FileRequest, ModuleRequest } from './protocol-request.ts';
 import type { Spool } from '../io/spool.ts';
 import { parseJson } from '../io/json.ts';
+import { startsLikeHtml } from './validate-sumdb-response.ts';
 
 /**
  * These checks run before a response of an upstream server is cached forever. They keep truncated files and login pages
  * out of the cache. The go command detects forged files by their checksums.
  */
 
-const infoSchema = z.object({ Version: z.string() });
+const infoSchema = z.object({ Version: z.string(), Time: z.string().optional() });
 
-/** Throws UpstreamFailed unless `body` can be the requested list, `.info` or `.mod`. */
-export function checkSmallFile(body: Buffer, request: ModuleRequest): void {
-  const problem = problemOf(body, request);
-  if (problem !== undefined) throw new UpstreamFailed(`the upstream proxy sent ${problem} for ${describe(request)}`);
-}
-
-function problemOf(body: Buffer, request: ModuleRequest): string | undefined {
-  // The go command ignores lines of a list that are not versions.
-  if (request.kind === 'list') return undefined;
+/**
+ * Returns why the body cannot be the requested list, `.info` or `.mod`, as words for an error message; undefined if it can
+ * be.
+ */
+export function smallFileProblem(body: Buffer, request: ModuleRequest): string | undefined {
+  const text = body.toString('utf8');
+  if (request.kind === 'list') return isList(text) ? undefined : 'a list with lines that are not versions';
   if (request.kind === 'file' && request.file === 'mod') {
-    return /^[ \t\ufeff]*module\b/m.test(body.toString('utf8')) ? undefined : 'a go.mod without a module directive';
+    return /^[ \t\ufeff]*module\b/m.test(text) && !startsLikeHtml(body)
+      ? undefined
+      : 'a go.mod without a module directive';
   }
   const info = infoSchema.safeParse(parseJson(body));
-  if (!info.success) return 'an invalid .info file';
+  if (!info.success || parseVersion(info.data.Version) === undefined) return 'an invalid .info file';
   const requested = request.kind === 'file' ? parseVersion(request.version) : undefined;
   return requested === undefined || requested === info.data.Version
     ? undefined
     : `the .info of version ${info.data.Version}`;
+}
+
+/** Whether each line begins with a version. The go command ignores the rest of a line (proxyRepo.Versions in cmd/go). */
+function isList(text: string): boolean {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .every((line) => line === '' || isSemver(line.split(/\s/, 1)[0] ?? ''));
 }
 
 /**

@@ -172,15 +172,30 @@ describe('external modules', () => {
     ['v1.0.0.info', '<html>Please log in</html>'],
     ['v1.0.0.info', '{"Version":"v1.0.1"}'],
     ['v1.0.0.mod', '<html>Please log in</html>'],
+    ['v1.0.0.mod', '<html>\nmodule of a page\n</html>'],
     ['main.info', '<html>Please log in</html>'],
+    ['main.info', '{"Version":"main"}'],
+    ['list', '<html>Please log in</html>'],
+    ['list', 'v1.0.0\nPlease log in\n'],
+    ['../@latest', '<html>Please log in</html>'],
+    ['../@latest', '{"Version":"latest"}'],
   ])('are not cached if upstream sends an invalid %s', async (file, body) => {
-    routes[`${V}/${file}`] = body;
+    const { pathname: path } = new URL(`${V}/${file}`, upstream.url);
+    const valid = routes[path];
+    routes[path] = body;
     const proxy = await start();
-    expect(await get(`${proxy.url}${V}/${file}`)).toMatchObject({
+    expect(await get(proxy.url + path)).toMatchObject({
       status: 502,
-      text: expect.stringMatching(/the upstream proxy sent .* for outside\.example\/hello@/),
+      text: expect.stringMatching(/127\.0\.0\.1:\d+ sent .* for outside\.example\/hello/),
     });
     expect(await cached(proxy)).toEqual([]);
+    // The page that an earlier version has cached is not served either, and a valid response replaces it.
+    await proxy.store.put(`upstream${path}`, Buffer.from(body));
+    expect(await get(proxy.url + path)).toMatchObject({ status: 502 });
+    routes[path] = valid ?? '';
+    expect(await get(proxy.url + path)).toMatchObject({ status: 200, body: Buffer.from(String(valid)) });
+    await proxy.settled();
+    expect(String(await proxy.store.get(`upstream${path}`))).toBe(String(valid));
   });
 
   test('are requested each time for a list, @latest or a branch, and served from the cache in an outage', async () => {

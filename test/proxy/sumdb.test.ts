@@ -5,10 +5,15 @@ import { goEnv, startGo } from './go.ts';
 import { publish } from './modules.ts';
 import { get, startProxy, type TestProxy, type TestProxyOptions } from './server.ts';
 import { startStub, type Routes, type Stub } from '../services/http-stub.ts';
+import { lookup, record, treeHead } from './sumdb-responses.ts';
 
 const DATABASE = '/sumdb/sum.example';
 const TILE = `${DATABASE}/tile/8/0/000.p/3`;
 const LOOKUP = `${DATABASE}/lookup/outside.example/!hello@v1.0.0`;
+const RECORD = lookup('outside.example/Hello', 'v1.0.0');
+const DATA_TILE = `${DATABASE}/tile/8/data/000.p/2`;
+const RECORDS = record(0, 'a.b/c', 'v1.0.0') + record(1, 'a.b/c', 'v1.1.0');
+const PAGE = '<!DOCTYPE html>\n<html><body>Please log in</body></html>\n';
 
 describe('checksum databases', () => {
   let routes: Routes;
@@ -17,9 +22,9 @@ describe('checksum databases', () => {
   beforeEach(async () => {
     routes = {
       [`${DATABASE}/supported`]: '',
-      [`${DATABASE}/latest`]: 'tree 1\n',
+      [`${DATABASE}/latest`]: treeHead(1),
       [TILE]: Buffer.alloc(96),
-      [LOOKUP]: 'a record\n',
+      [LOOKUP]: RECORD,
     };
     upstream = await startStub(routes);
     open.push(upstream);
@@ -39,23 +44,57 @@ describe('checksum databases', () => {
       expect([path, (await get(proxy.url + path)).status]).toEqual([path, 200]);
     }
     expect(upstream.asked).toEqual([`${DATABASE}/supported`, `${DATABASE}/latest`, TILE, LOOKUP]);
-    routes[`${DATABASE}/latest`] = 'tree 2\n';
-    expect(await get(`${proxy.url}${DATABASE}/latest`)).toMatchObject({ text: 'tree 2\n' });
+    routes[`${DATABASE}/latest`] = treeHead(2);
+    expect(await get(`${proxy.url}${DATABASE}/latest`)).toMatchObject({ text: treeHead(2) });
     await proxy.settled();
     await upstream.close();
     const restarted = await start({ folder: proxy.folder });
     expect((await get(restarted.url + TILE)).body.equals(Buffer.alloc(96))).toBe(true);
-    expect(await get(restarted.url + LOOKUP)).toMatchObject({ status: 200, text: 'a record\n' });
+    expect(await get(restarted.url + LOOKUP)).toMatchObject({ status: 200, text: RECORD });
     expect(await get(`${restarted.url}${DATABASE}/supported`)).toMatchObject({ status: 200, text: '' });
     expect(await get(`${restarted.url}${DATABASE}/lookup/outside.example/new@v1.0.0`)).toMatchObject({ status: 502 });
   });
 
-  test('cause a 502 for a tile of the wrong length, which is not cached', async () => {
-    routes[TILE] = Buffer.alloc(95);
+  test.each<[path: string, name: string, invalid: string | Buffer, valid: string | Buffer]>([
+    [TILE, 'a tile of the wrong length', Buffer.alloc(95), Buffer.alloc(96)],
+    [DATA_TILE, 'a data tile with a record too few', record(4, 'a.b/c', 'v1.0.0'), RECORDS],
+    [DATA_TILE, 'a truncated data tile', RECORDS.slice(0, -1), RECORDS],
+    [DATA_TILE, 'a page as a data tile', PAGE, RECORDS],
+    [LOOKUP, 'a page as a record', PAGE, RECORD],
+    [LOOKUP, 'the record of another version', lookup('outside.example/Hello', 'v1.0.1'), RECORD],
+    [LOOKUP, 'the record of another module', lookup('outside.example/hello', 'v1.0.0'), RECORD],
+    [LOOKUP, 'a truncated record', RECORD.slice(0, 100), RECORD],
+    [LOOKUP, 'a record without a tree head', record(1, 'outside.example/Hello', 'v1.0.0'), RECORD],
+    [`${DATABASE}/supported`, 'a page as supported', PAGE, ''],
+    [`${DATABASE}/latest`, 'a page as the tree head', PAGE, treeHead(3)],
+    [`${DATABASE}/latest`, 'a tree head without a signature', treeHead(3).split('—')[0] ?? '', treeHead(3)],
+  ])('%s: neither serves nor caches %s', async (path, _name, invalid, valid) => {
+    routes[path] = invalid;
     const proxy = await start();
-    expect(await get(proxy.url + TILE)).toMatchObject({ status: 502 });
-    routes[TILE] = Buffer.alloc(96);
-    expect(await get(proxy.url + TILE)).toMatchObject({ status: 200 });
+    expect(await get(proxy.url + path)).toMatchObject({ status: 502 });
+    await proxy.settled();
+    expect(await proxy.store.stat(path.slice(1))).toBeUndefined();
+    routes[path] = valid;
+    expect(await get(proxy.url + path)).toMatchObject({ status: 200, body: Buffer.from(valid) });
+    routes[path] = invalid;
+    // The last good response stays: it is served as immutable, or as stale.
+    expect(await get(proxy.url + path)).toMatchObject({ status: 200, body: Buffer.from(valid) });
+  });
+
+  test.each([LOOKUP, `${DATABASE}/latest`])('replaces an invalid %s that an earlier version cached', async (path) => {
+    const proxy = await start();
+    await proxy.store.put(path.slice(1), Buffer.from(PAGE));
+    expect(await get(proxy.url + path)).toMatchObject({ status: 200, text: routes[path] });
+    await proxy.settled();
+    expect(String(await proxy.store.get(path.slice(1)))).toBe(routes[path]);
+  });
+
+  test('does not serve an invalid response from the cache in an outage either', async () => {
+    const proxy = await start();
+    for (const path of [LOOKUP, `${DATABASE}/latest`]) await proxy.store.put(path.slice(1), Buffer.from(PAGE));
+    await upstream.close();
+    for (const path of [LOOKUP, `${DATABASE}/latest`])
+      expect([path, (await get(proxy.url + path)).status]).toEqual([path, 502]);
   });
 
   test('are 404 if upstream does not have them, so that the go command connects to them itself', async () => {
@@ -75,13 +114,13 @@ describe('checksum databases', () => {
   });
 
   test('are requested at their own URL if one is set', async () => {
-    const own = await startStub({ '/db/lookup/outside.example/!hello@v1.0.0': 'own record\n' });
+    const own = await startStub({ '/db/lookup/outside.example/!hello@v1.0.0': RECORD });
     open.push(own);
     const proxy = await start({
       databases: [{ name: 'sum.example', server: { url: `${own.url}/db`, authorization: undefined } }],
     });
     expect(await get(`${proxy.url}${DATABASE}/supported`)).toMatchObject({ status: 200, text: '' });
-    expect(await get(proxy.url + LOOKUP)).toMatchObject({ status: 200, text: 'own record\n' });
+    expect(await get(proxy.url + LOOKUP)).toMatchObject({ status: 200, text: RECORD });
     expect(own.asked).toEqual(['/db/lookup/outside.example/!hello@v1.0.0']);
     expect(upstream.asked).toEqual([]);
   });
