@@ -73,14 +73,17 @@ export class SettingsReader {
     if (this.#faults.length > 0) throw new ConfigError(this.#faults);
   }
 
-  /** Returns the value of NAME, or the content of the file that NAME_FILE names. An empty value counts as missing. */
+  /**
+   * The value of NAME, or the content of the file that NAME_FILE names without its final line break. An empty value counts as
+   * missing.
+   */
   #text(name: SettingName): string | undefined {
     const file = this.#env[`${name}_FILE`];
     const value = this.#env[name];
     if (!settings[name].secret || file === undefined || file === '') return value === '' ? undefined : value;
     if (value !== undefined && value !== '') this.fault(name, `and ${name}_FILE are both set: remove one of them`);
     try {
-      return readFileSync(file, 'utf8').trim() || undefined;
+      return readFileSync(file, 'utf8').replace(/\r?\n$/, '') || undefined;
     } catch (error) {
       this.fault(`${name}_FILE`, `names a file that cannot be read: ${messageOf(error)}`);
       return undefined;

@@ -15,6 +15,7 @@ import {
   redisUrl,
   signingTokens,
   storeLocation,
+  secretTokens,
 } from './value-parsers.ts';
 
 /** The settings for calls to GitLab. */
@@ -92,7 +93,7 @@ export function readStore(reader: SettingsReader): StoreLocation {
  * secret is required.
  */
 export function readWebhookSecrets(reader: SettingsReader, ifMissing: string | undefined): WebhookSecrets {
-  const webhookTokens = reader.optional('WEBHOOK_TOKEN', list) ?? [];
+  const webhookTokens = reader.optional('WEBHOOK_TOKEN', secretTokens) ?? [];
   const webhookSigningTokens = reader.optional('WEBHOOK_SIGNING_TOKEN', signingTokens) ?? [];
   const isMissing = webhookTokens.length + webhookSigningTokens.length === 0;
   if (ifMissing !== undefined && isMissing && !reader.hasFault('WEBHOOK_TOKEN', 'WEBHOOK_SIGNING_TOKEN'))

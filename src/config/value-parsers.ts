@@ -29,35 +29,40 @@ export function anyText(value: string): string {
  * contains the value (Headers.append in undici), and other people may read this error.
  */
 export function headerToken(value: string): string {
-  const token = value.trim();
-  if (!/^[!-~]+$/.test(token)) throw new Error('must be one token: a single line of ASCII characters without spaces');
-  return token;
+  if (!/^[!-~]+$/.test(value)) throw new Error('must be one token: a single line of ASCII characters without spaces');
+  return value;
 }
 
-/** Parses a list separated by commas. Removes the slashes at both ends of each entry. */
+/** Parses names and paths separated by commas, and removes the slashes around each. Not for secrets: see `secretList`. */
 export function list(value: string): string[] {
   const items = value.split(',').map((item) => item.trim().replace(/^\/+|\/+$/g, ''));
   if (items.includes('')) throw new Error('has an empty entry: expected a list separated by commas');
   return items;
 }
 
-/** Parses the signing tokens of GitLab, separated by commas. */
-export function signingTokens(value: string): string[] {
-  const tokens = list(value);
-  if (!tokens.every((token) => /^whsec_[A-Za-z0-9+/]+={0,2}$/.test(token))) {
-    throw new Error('must be signing tokens as GitLab shows them: whsec_ and base64, separated by commas');
-  }
-  return tokens;
+/**
+ * Makes a parser of secrets that are separated by commas. Each secret stays exactly as it is set, except for spaces around a
+ * comma: HTTP removes them from a header too. `pattern` matches a valid secret, and `expected` describes it.
+ */
+export function secretList(pattern: RegExp, expected: string): (value: string) => string[] {
+  return (value) => {
+    const secrets = value.split(',').map((item) => item.trim());
+    if (!secrets.every((item) => pattern.test(item))) throw new Error(`must be ${expected}, separated by commas`);
+    return secrets;
+  };
 }
 
-/** Parses ADMIN_TOKEN. Does not use `list`, which removes slashes: a token in base64 may end with a slash. */
-export function adminTokens(value: string): string[] {
-  const tokens = value.split(',').map((token) => token.trim());
-  if (!tokens.every((token) => /^[!-~]{16,}$/.test(token))) {
-    throw new Error('must be tokens of at least 16 ASCII characters without spaces, separated by commas');
-  }
-  return tokens;
-}
+/** Parses WEBHOOK_TOKEN. GitLab accepts every secret token of one line. */
+export const secretTokens = secretList(/^\P{Cc}+$/u, 'secret tokens of one line each');
+
+/** Parses the signing tokens of GitLab. */
+export const signingTokens = secretList(
+  /^whsec_[A-Za-z0-9+/]+={0,2}$/,
+  'signing tokens as GitLab shows them (whsec_ and base64)',
+);
+
+/** Parses ADMIN_TOKEN. */
+export const adminTokens = secretList(/^[!-~]{16,}$/, 'tokens of at least 16 ASCII characters without spaces');
 
 /** Parses a number greater than 0. */
 export function positiveNumber(value: string): number {

@@ -69,6 +69,9 @@ describe('settings', () => {
     [{ ADMIN_OIDC: 'x' }, 'ADMIN_OIDC must be entries of the form issuer=…'],
     [{ ADMIN_OIDC: 'operators=platform' }, 'ADMIN_OIDC has no audience=, and PUBLIC_URL is not set'],
     [{ WEBHOOK_TOKEN: '' }, 'WEBHOOK_TOKEN is missing'],
+    [{ WEBHOOK_TOKEN: 'new,,old' }, 'WEBHOOK_TOKEN must be secret tokens of one line each, separated by commas'],
+    [{ WEBHOOK_TOKEN: 'new\nold' }, 'WEBHOOK_TOKEN must be secret tokens of one line each, separated by commas'],
+    [{ GITLAB_TOKEN: ' glpat-x' }, 'GITLAB_TOKEN must be one token: a single line'],
     [{ GITLAB_URL: 'https://user:pass@gitlab.example' }, 'GITLAB_URL must not contain credentials'],
     [{ GITLAB_URL: 'http://localhost:3000' }, 'MODULE_PREFIX is missing'],
     [{ GITLAB_TOKEN: 'glpat-x\n# of the platform group' }, 'GITLAB_TOKEN must be one token: a single line'],
@@ -100,7 +103,19 @@ describe('settings', () => {
     expect(faultsOf(values).join('\n')).not.toContain('hunter2');
   });
 
-  test('that are secret may be in a variable or in a file, but not in both', () => {
+  test.each<[content: string, secret: string]>([
+    ['/a b/\n', '/a b/'],
+    ['/a b/\r\n', '/a b/'],
+    [' a b ', ' a b '],
+    ['a\n\n', 'a\n'],
+  ])('lose only a final line break if they are secret and in a file: %j is %j', (content, secret) => {
+    const file = join(folder, 'secret-key');
+    writeFileSync(file, content);
+    const env = { ...GOOD, STORE: 's3://bucket', AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY_FILE: file };
+    expect(loadConfig(env, ROLES).store).toMatchObject({ secretKey: secret });
+  });
+
+  test('can be in a file if they are secret, but not in both places', () => {
     const file = join(folder, 'token');
     writeFileSync(file, 'from-file\n');
     expect(loadConfig({ ...GOOD, GITLAB_TOKEN: '', GITLAB_TOKEN_FILE: file }, ROLES).gitlabToken).toBe('from-file');
@@ -117,7 +132,7 @@ describe('settings', () => {
       'https://corp.example/gitlab/',
       { gitlabUrl: 'https://corp.example/gitlab', modulePrefix: 'corp.example/gitlab' },
     ],
-    ['GITLAB_TOKEN', ' glpat-x\n', { gitlabToken: 'glpat-x' }],
+    ['GITLAB_TOKEN', '/glpat-x=/', { gitlabToken: '/glpat-x=/' }],
     ['GITLAB_SCOPE', 'group, other/project/', { gitlabScope: ['group', 'other/project'] }],
     [
       'MODULE_MAP',
@@ -136,6 +151,9 @@ describe('settings', () => {
       { adminOidc: { issuer: 'https://gitlab.example', audience: 'modpress', operators: [], projects: ['group'] } },
     ],
     ['WEBHOOK_TOKEN', 'new,old', { webhookTokens: ['new', 'old'] }],
+    ['WEBHOOK_TOKEN', 'abc/', { webhookTokens: ['abc/'] }],
+    ['WEBHOOK_TOKEN', '/abc//, "d e" ', { webhookTokens: ['/abc//', '"d e"'] }],
+    ['WEBHOOK_SIGNING_TOKEN', 'whsec_abc/,whsec_/abc=', { webhookSigningTokens: ['whsec_abc/', 'whsec_/abc='] }],
     [
       'GOPROXY',
       'https://proxy.corp.example,direct',

@@ -9,7 +9,7 @@ import { watchVersion } from './version-watch.ts';
 const current = signingToken();
 // Two values of each setting, as during a rotation.
 test.override('settings', {
-  WEBHOOK_TOKEN: 'the secret of the hook,the next secret',
+  WEBHOOK_TOKEN: '/the secret of the hook/,the next secret',
   WEBHOOK_SIGNING_TOKEN: `${signingToken()},${current}`,
 });
 // The time limit of the first test does not cover the start.
@@ -56,7 +56,7 @@ describe('a call of the webhook', () => {
     await using listener = await startInProcess(crowd.settings);
     const project = await crowd.gitlab.createProject('crowd/hello');
     for (const owner of ['/groups/crowd', `/projects/${project.id}`, '']) {
-      await addHook(crowd.gitlab, owner, listener.url, { token: 'the secret of the hook' });
+      await addHook(crowd.gitlab, owner, listener.url, { token: '/the secret of the hook/' });
     }
     const module = `${PREFIX}/crowd/hello`;
     await using watch = watchVersion(listener.url, module, 'v1.0.0');

@@ -37,7 +37,7 @@ export async function openOffice(options: StandInOptions = {}): Promise<Office> 
       GITLAB_TOKEN: gitlab.createToken({ scopes: ['read_api'], role: 'reporter' }),
       GITLAB_RATE: '1000',
       MODULE_PREFIX: PREFIX,
-      WEBHOOK_TOKEN: 'the secret of the hook',
+      WEBHOOK_TOKEN: '/the secret of the hook/',
       ACCESS: 'open',
       // Versions must be published by a tag, except in tests of publishing on demand.
       ON_DEMAND: 'off',
