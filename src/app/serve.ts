@@ -1,6 +1,6 @@
 import express, { type Express } from 'express';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { AdminAccess } from '../auth/admin-access.ts';
@@ -15,6 +15,8 @@ import { createWebhookRouter } from '../webhook/router.ts';
 import type { CoreParts } from './core-parts.ts';
 import { Core } from './core.ts';
 import { createHealthRouter } from './health.ts';
+import { createHttpServer, stopHttpServer } from './http-server.ts';
+import { answerFailedRoutes, answerUnknownRoutes } from './last-routes.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createProxyRole } from './proxy.ts';
 import { createQueues, type Queues } from './queues.ts';
@@ -35,11 +37,6 @@ export interface AppContext {
   /** The version of modpress. */
   readonly version: string;
 }
-
-/** The timeout for receiving a request. GitLab aborts a delivery after 10 s. */
-const REQUEST_TIMEOUT_MS = 30_000;
-/** The maximum time that `close` waits for HTTP requests in progress. */
-const STOP_TIMEOUT_MS = 20_000;
 
 /**
  * Starts the service: its roles and its HTTP server. `overrides` replaces parts in tests. Rejects if the service cannot
@@ -79,8 +76,11 @@ async function start(config: Config, context: AppContext, core: Core<Config>, me
     : undefined;
   if (proxy) web.use(proxy.router);
 
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, web).listen(config.listen);
-  core.onClose(() => stopServer(server));
+  web.use(answerUnknownRoutes(roles));
+  web.use(answerFailedRoutes(log.child({ component: 'app' })));
+
+  const server = createHttpServer(web).listen(config.listen);
+  core.onClose(() => stopHttpServer(server));
   // This closer is registered last, so it is called first. Otherwise, requests that wait for a worker would delay the
   // stop.
   if (proxy) core.onClose(proxy.stopWaiting);
@@ -145,15 +145,4 @@ function addServiceRoutes(web: Express, { config, context, core, metrics, queues
     );
   }
   web.use(createHomeRouter({ publicUrl: config.publicUrl, privatePrefixes: ownership.prefixes, version }));
-}
-
-/**
- * Stops the server and waits for requests in progress. After the timeout, closes all connections that are still open.
- */
-async function stopServer(server: Server): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  const timer = setTimeout(() => server.closeAllConnections(), STOP_TIMEOUT_MS);
-  await closed;
-  clearTimeout(timer);
 }

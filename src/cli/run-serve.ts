@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { captureOutput } from '../app/captured-output.ts';
 import { createLog } from '../app/log.ts';
 import { startApp } from '../app/serve.ts';
 import { loadConfig, type Role } from '../config/service-config.ts';
@@ -12,6 +13,7 @@ export async function runServe(roles: readonly Role[]): Promise<number> {
   const config = loadConfig(process.env, roles);
   const rootLog = createLog(config.logLevel);
   const log = rootLog.child({ component: 'app' });
+  captureOutput(log);
   const version = packageVersion();
   const app = await startApp(config, { roles, log: rootLog, version }).catch((cause: unknown) => {
     throw new Error('cannot start', { cause });

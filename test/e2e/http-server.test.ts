@@ -1,0 +1,59 @@
+import { Redis } from 'ioredis';
+import { request } from 'node:http';
+import { expect } from 'vitest';
+import { test } from './fixtures.ts';
+
+/** Sends a path exactly as it is, which fetch does not. */
+async function rawGet(
+  url: string,
+  path: string,
+): Promise<{ status: number | undefined; type: string | undefined; text: string }> {
+  const { hostname, port } = new URL(url);
+  return await new Promise((resolve, reject) => {
+    request({ hostname, port, path }, (response) => {
+      response.toArray().then((chunks: Buffer[]) => {
+        const text = Buffer.concat(chunks).toString('utf8');
+        resolve({ status: response.statusCode, type: response.headers['content-type'], text });
+      }, reject);
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+test('keeps idle connections open for longer than load balancers do', async ({ service }) => {
+  const response = await fetch(`${service.url}/-/healthz`);
+  expect(response.headers.get('keep-alive')).toBe('timeout=75');
+});
+
+test.for([
+  ['GET', '/-/unknown', 404, /^not found: .*no route GET \/-\/unknown\nrequest id: \S+\n$/],
+  ['POST', '/-/unknown', 404, /^not found: .*no route POST \/-\/unknown\nrequest id: \S+\n$/],
+  ['GET', '/-/backfill/%zz', 400, /^bad request: the request is not valid\nrequest id: \S+\n$/],
+] as const)('answers %s %s with %i and a line of text', async ([method, path, status, text], { service }) => {
+  const response = await fetch(service.url + path, { method });
+  expect([response.status, response.headers.get('content-type')]).toEqual([status, 'text/plain; charset=utf-8']);
+  expect(await response.text()).toMatch(text);
+});
+
+test('answers a path that is no URL with a line of text', async ({ service }) => {
+  const { status, type, text } = await rawGet(service.url, '/-/%c0%ae/%2e%2e');
+  expect([status, type]).toEqual([404, 'text/plain; charset=utf-8']);
+  expect(text).toMatch(/^not found: /);
+});
+
+test('writes nothing but lines of JSON, even if Redis refuses the command INFO', async ({ redis, startRole }) => {
+  const admin = new Redis(redis.url);
+  await admin.acl('SETUSER', 'limited', 'on', '>password', '~*', '&*', '+@all', '-info');
+  admin.disconnect();
+  const url = new URL(redis.url);
+  url.username = 'limited';
+  url.password = 'password';
+  const service = await startRole('webhook', { REDIS_URL: url.href });
+  const { text, level } = await service.logged('library.message');
+  expect([level, text]).toEqual(['warn', expect.stringContaining('INFO command fails')]);
+  expect(await fetch(`${service.url}/-/unknown`).then((response) => response.text())).toMatch(
+    /^not found: this process \(webhook\) has no route GET \/-\/unknown\n/,
+  );
+  // The fixture fails if the service has written anything else.
+});
