@@ -7,6 +7,7 @@ import { PrivateModules } from '../proxy/private-modules.ts';
 import { createProxyRouter } from '../proxy/router.ts';
 import { Sumdb } from '../proxy/sumdb.ts';
 import { Upstream } from '../proxy/upstream.ts';
+import { viaName } from '../proxy/via.ts';
 import { createCache } from '../store/cache.ts';
 import { SUMDB_PREFIX, UPSTREAM_PREFIX } from '../store/layout.ts';
 import type { ReadStore } from '../store/store.ts';
@@ -30,12 +31,27 @@ export interface ProxyRole {
   readonly stopWaiting: () => void;
 }
 
+/** How long a download from an upstream may stand still. */
+const UPSTREAM_IDLE_MS = 30_000;
+
 /** Creates the proxy role. The role only reads the store, and writes only the caches in it. */
 export async function createProxyRole({ config, log, metrics, core, requests }: ProxyRoleParts): Promise<ProxyRole> {
   const store = await core.store();
   const readStore: ReadStore = store;
   const ownership = core.ownership();
-  const upstream = new Upstream({ entries: config.upstream });
+  const name = viaName([
+    config.gitlabUrl,
+    config.modulePrefix,
+    config.publicUrl ?? '',
+    config.store.kind === 's3'
+      ? `${config.store.endpoint} ${config.store.bucket}/${config.store.prefix}`
+      : config.store.folder,
+  ]);
+  const upstream = new Upstream({
+    entries: config.upstream,
+    timeouts: { headersMs: config.upstreamTimeoutMs, idleMs: UPSTREAM_IDLE_MS },
+    viaName: name,
+  });
   const external =
     config.upstreamMode === 'redirect'
       ? new RedirectedModules(config.upstream)
@@ -62,6 +78,7 @@ export async function createProxyRole({ config, log, metrics, core, requests }: 
     privateModules: onDemand ?? published,
     externalModules: external,
     sumdb,
+    viaName: name,
     log,
     observe: metrics.httpRequestServed,
   });

@@ -63,9 +63,9 @@ export class SettingsReader {
     }
   }
 
-  /** Whether the setting has a value. */
-  has(name: SettingName): boolean {
-    return this.#text(name) !== undefined;
+  /** Whether the variable NAME or NAME_FILE is set and not empty. */
+  isSet(name: string): boolean {
+    return Boolean(this.#env[name]) || Boolean(this.#env[`${name}_FILE`]);
   }
 
   /** Throws ConfigError if there are faults. */

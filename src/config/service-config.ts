@@ -1,10 +1,12 @@
+import { hostname } from 'node:os';
 import { parseOidcRules, type OidcRules } from '../auth/oidc-rules.ts';
 import { messageOf } from '../errors.ts';
 import { parseGoproxy, type GoproxyEntry } from '../proxy/goproxy.ts';
 import { parseSumdbs, type SumdbEntry } from '../proxy/sumdb.ts';
 import { SettingsReader } from './reader.ts';
+import { LATER_SETTINGS } from './settings.ts';
 import { readPublishConfig, readWebhookSecrets, type PublishConfig, type WebhookSecrets } from './shared-config.ts';
-import { adminTokens, baseUrl, listenAddress, oneOf, positiveNumber } from './value-parsers.ts';
+import { adminTokens, baseUrl, listenAddress, oneOf, positiveNumber, timeoutSeconds } from './value-parsers.ts';
 
 /** A part of the service that a process runs. */
 export type Role = 'webhook' | 'worker' | 'proxy';
@@ -19,6 +21,8 @@ export interface Config extends PublishConfig, WebhookSecrets {
   readonly publicUrl: string | undefined;
   readonly upstream: readonly GoproxyEntry[];
   readonly upstreamMode: 'cache' | 'redirect';
+  /** How long to wait for the first byte of an upstream response, in milliseconds. */
+  readonly upstreamTimeoutMs: number;
   /** The checksum databases to pass through. Undefined means all that the upstream supports. */
   readonly sumdb: readonly SumdbEntry[] | undefined;
   /** Whether the proxy resolves branches, commits and unpublished tags on request. */
@@ -48,6 +52,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
     publicUrl,
     upstream: reader.optional('UPSTREAM', parseGoproxy) ?? upstreamOfEnvironment(env, reader),
     upstreamMode: reader.optional('UPSTREAM_MODE', oneOf('cache', 'redirect')) ?? 'cache',
+    upstreamTimeoutMs: (reader.optional('UPSTREAM_TIMEOUT', timeoutSeconds) ?? 100) * 1000,
     sumdb: reader.optional('SUMDB', parseSumdbs),
     onDemand: (reader.optional('ON_DEMAND', oneOf('on', 'off')) ?? 'on') === 'on',
     adminTokens: reader.optional('ADMIN_TOKEN', adminTokens) ?? [],
@@ -84,14 +89,38 @@ function checkAccess(reader: SettingsReader, roles: readonly Role[]): void {
     reader.fault('ACCESS', 'is missing: set who may read the modules; open means everyone on the network');
   if (access !== undefined && access !== 'open')
     reader.fault('ACCESS', `cannot be ${access} yet: this version supports only open`);
-  for (const name of ['ACCESS_USERS', 'FILTER'] as const)
-    if (reader.has(name)) reader.fault(name, 'is not supported by this version yet: remove it');
+  for (const name of LATER_SETTINGS)
+    if (reader.isSet(name)) reader.fault(name, 'is not supported by this version yet: remove it');
 }
 
-function checkUpstream(reader: SettingsReader, { upstream, upstreamMode }: Config): void {
+function checkUpstream(reader: SettingsReader, config: Config): void {
+  const { upstream, upstreamMode, sumdb = [] } = config;
   const [first] = upstream;
   if (upstreamMode === 'redirect' && first?.kind === 'proxy' && first.authorization !== undefined)
     reader.fault('UPSTREAM', 'contains credentials, which UPSTREAM_MODE=redirect would send to every client');
+  const itself = upstream.find((entry) => entry.kind === 'proxy' && isThisService(entry.url, config));
+  if (itself?.kind === 'proxy')
+    reader.fault(
+      'UPSTREAM',
+      reader.isSet('UPSTREAM')
+        ? `contains ${itself.url}, the address of this service, which would wait for itself`
+        : `is missing, and GOPROXY of the environment contains ${itself.url}, the address of this service: set UPSTREAM`,
+    );
+  const database = sumdb.find(({ server }) => server && isThisService(server.url, config));
+  if (database?.server)
+    reader.fault('SUMDB', `contains ${database.server.url}, the address of this service, which would wait for itself`);
+}
+
+/**
+ * Whether a URL certainly leads to this service: it is PUBLIC_URL or a path below it, or it has the port of LISTEN on this
+ * machine. Another name of the service cannot be recognized here: src/proxy/via.ts ends such loops.
+ */
+function isThisService(url: string, { publicUrl, listen }: Pick<Config, 'publicUrl' | 'listen'>): boolean {
+  if (publicUrl !== undefined && `${url}/`.startsWith(`${publicUrl}/`)) return true;
+  const { protocol, hostname: host, port } = new URL(url);
+  const isThisMachine =
+    /^(?:localhost|127(?:\.\d+){3}|\[::1\]|0\.0\.0\.0|\[::\])$/.test(host) || host === hostname().toLowerCase();
+  return isThisMachine && Number(port || (protocol === 'https:' ? 443 : 80)) === listen.port;
 }
 
 /**

@@ -53,13 +53,12 @@ export const settings = {
     'sources of all other modules, in GOPROXY syntax',
   ),
   UPSTREAM_MODE: setting('cache', 'cache stores external modules, redirect sends clients to the upstream'),
+  UPSTREAM_TIMEOUT: setting('100', 'seconds to wait for the first byte of an upstream response'),
   SUMDB: setting(
     'all that the upstream supports',
     'checksum databases to pass through: NAME or NAME=URL, separated by commas',
   ),
-  FILTER: setting('none', 'rules for external modules'),
   ACCESS: setting('required for proxy', 'who may read modules: open means everyone on the network'),
-  ACCESS_USERS: secret('none', 'users of ACCESS=basic'),
   ON_DEMAND: setting(
     'on',
     'on resolves branches, commits and unpublished tags on request, off serves published versions only',
@@ -74,6 +73,9 @@ export const settings = {
   SWEEP_MINUTES: setting('15', 'minutes between two sweeps, which compare all tags with the store'),
   LOG_LEVEL: setting('info', 'fatal, error, warn, info, debug, trace or silent'),
 } as const satisfies Record<string, Setting>;
+
+/** Settings of a later version. A service that ignored them would be open to more people than its operator believes. */
+export const LATER_SETTINGS = ['ACCESS_USERS', 'FILTER'] as const;
 
 /** The name of a setting. */
 export type SettingName = keyof typeof settings;

@@ -71,6 +71,13 @@ export function positiveNumber(value: string): number {
   return number;
 }
 
+/** Parses a timeout in seconds. A timer cannot be longer than 24.8 days, and a client does not wait for an hour. */
+export function timeoutSeconds(value: string): number {
+  const seconds = positiveNumber(value);
+  if (seconds > 3600) throw new Error('must be at most 3600 seconds');
+  return seconds;
+}
+
 /** Returns a parser that accepts only these words. */
 export function oneOf<const T extends string>(...words: readonly T[]): (value: string) => T {
   return (value) => {

@@ -17,6 +17,8 @@ export interface DownloadOptions {
    * redirect.
    */
   readonly authorization: string | undefined;
+  /** The `Via` header. */
+  readonly via: string;
   /** Aborts the download, even while the body arrives. */
   readonly signal: AbortSignal;
 }
@@ -124,7 +126,7 @@ async function follow(url: string, options: DownloadOptions, guard: TimeoutGuard
   const { origin } = new URL(url);
   let target = new URL(url);
   for (let redirects = 0; ; redirects++) {
-    const headers = headersFor(target.origin === origin ? options.authorization : undefined);
+    const headers = headersFor(options.via, target.origin === origin ? options.authorization : undefined);
     const response = await getAgainIfReset(target, { signal: guard.signal, headers });
     const location = REDIRECTS.has(response.status) ? response.headers.get('location') : null;
     if (location === null) return response;
@@ -148,9 +150,9 @@ async function getAgainIfReset(target: URL, init: Parameters<typeof httpGet>[1])
   }
 }
 
-function headersFor(authorization: string | undefined): Record<string, string> {
+function headersFor(via: string, authorization: string | undefined): Record<string, string> {
   // Without a content encoding, Content-Length proves that the body is complete.
-  const headers = { 'user-agent': 'modpress', 'accept-encoding': 'identity' };
+  const headers = { 'user-agent': 'modpress', 'accept-encoding': 'identity', via };
   return authorization === undefined ? headers : { ...headers, authorization };
 }
 

@@ -46,13 +46,13 @@ export class ExternalModules implements ModuleSource {
     this.#zips = new ZipCache(parts.upstream, parts.cache, parts.log);
   }
 
-  async answer(request: ModuleRequest, access: FileAccess = 'stat'): Promise<Answer> {
-    if (request.kind === 'file' && request.file === 'zip') return await this.#zips.answer(request, access);
+  async answer(request: ModuleRequest, access: FileAccess = 'stat', receivedVia?: string): Promise<Answer> {
+    if (request.kind === 'file' && request.file === 'zip') return await this.#zips.answer(request, access, receivedVia);
     const path = protocolPath(request);
     const response: CacheableResponse = {
       key: path,
       download: () =>
-        this.#upstream.get(path, async (download) => {
+        this.#upstream.get(path, receivedVia, async (download) => {
           // Lists and .info files have the same size limit as a go.mod.
           const body = await readAll(download, MAX_GOMOD);
           const problem = smallFileProblem(body, request);

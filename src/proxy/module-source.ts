@@ -9,8 +9,9 @@ import type { ModuleRequest } from './protocol-request.ts';
 export interface ModuleSource {
   /**
    * Resolves to an answer if the request succeeds. Otherwise rejects with StoreUnavailable or an error of this file.
+   * `receivedVia` is the `Via` header of the request.
    */
-  answer(request: ModuleRequest, access?: FileAccess): Promise<Answer>;
+  answer(request: ModuleRequest, access?: FileAccess, receivedVia?: string): Promise<Answer>;
 }
 
 /**

@@ -16,6 +16,7 @@ import {
 import { parseRequest, type ModuleRequest, type SumdbRequest } from './protocol-request.ts';
 import { fileAccessFor, respond } from './respond.ts';
 import type { Sumdb } from './sumdb.ts';
+import { isLoop } from './via.ts';
 
 /** The dependencies of the proxy router. */
 export interface ProxyParts {
@@ -27,6 +28,8 @@ export interface ProxyParts {
   readonly privateModules: ModuleSource;
   readonly externalModules: ModuleSource;
   readonly sumdb: Pick<Sumdb, 'answer'>;
+  /** The name of this service in `Via` headers (see via.ts). */
+  readonly viaName: string;
   readonly log: Logger;
   /**
    * Called when a response has ended or the client has disconnected. `route` is one of a few fixed names, such as
@@ -84,9 +87,11 @@ function routeOf({ isPrivate }: ProxyParts, request: Request): RoutedRequest {
 
 /** Prevents dependency confusion: the module path alone determines the source, and no other source is tried. */
 async function answerOf(parts: ProxyParts, { scope, parsed }: RoutedRequest, request: Request): Promise<Answer> {
-  if (scope === 'sumdb') return await parts.sumdb.answer(parsed);
+  const via = request.get('Via');
+  if (isLoop(via, parts.viaName)) throw new Loop();
+  if (scope === 'sumdb') return await parts.sumdb.answer(parsed, via);
   const source = scope === 'private' ? parts.privateModules : parts.externalModules;
-  return await source.answer(parsed, fileAccessFor(request));
+  return await source.answer(parsed, fileAccessFor(request), via);
 }
 
 function nameOf(parsed: ModuleRequest | SumdbRequest): string {
@@ -148,6 +153,8 @@ const TEXT = 'text/plain; charset=utf-8';
 
 class MethodNotAllowed extends Error {}
 class BadRequest extends Error {}
+/** The service is its own upstream. */
+class Loop extends Error {}
 
 /** The response to a failed request. */
 interface Failure {
@@ -207,6 +214,12 @@ function shownLines(text: string): string {
 function failureOf(error: unknown, subject: string): Failure {
   if (error instanceof BadRequest) return { status: 400, text: `bad request: ${error.message}` };
   if (error instanceof MethodNotAllowed) return { status: 405, text: 'method not allowed: modules are read-only here' };
+  if (error instanceof Loop) {
+    return {
+      status: 508,
+      text: `loop: the request for ${subject} has come back to this service, which is its own upstream\nThe operator has to correct UPSTREAM (or GOPROXY in the environment of the service).`,
+    };
+  }
   if (error instanceof Gone) return { status: 410, text: `gone: ${error.message}` };
   if (error instanceof NotFound) return { status: 404, text: `not found: ${error.message}` };
   if (error instanceof Forbidden) return { status: 403, text: `refused: ${error.message}` };

@@ -58,7 +58,7 @@ export class Sumdb {
    * Returns the response of the checksum database, or the cached response. Rejects with NotFound, Forbidden or
    * UpstreamFailed.
    */
-  async answer(request: SumdbRequest): Promise<BytesAnswer> {
+  async answer(request: SumdbRequest, receivedVia?: string): Promise<BytesAnswer> {
     if (request.operation === 'lookup' && this.#parts.isPrivate(request.module)) {
       const patterns = this.#parts.privatePrefixes.map((prefix) => `${prefix}/*`).join(',');
       throw new Forbidden(
@@ -67,7 +67,7 @@ export class Sumdb {
     }
     const cached = {
       key: sumdbPath(request),
-      download: this.#downloadOf(request),
+      download: this.#downloadOf(request, receivedVia),
       isValid: (body: Buffer) => sumdbProblem(body, request) === undefined,
     };
     const changes = request.operation === 'supported' || request.operation === 'latest';
@@ -79,7 +79,7 @@ export class Sumdb {
     await this.#responses.settled();
   }
 
-  #downloadOf(request: SumdbRequest): () => Promise<Buffer> {
+  #downloadOf(request: SumdbRequest, receivedVia: string | undefined): () => Promise<Buffer> {
     const { databases, upstream } = this.#parts;
     const entry = databases?.find(({ name }) => name === request.database);
     if (databases !== undefined && entry === undefined) {
@@ -92,10 +92,10 @@ export class Sumdb {
       return body;
     };
     const server = entry?.server;
-    if (server === undefined) return () => upstream.get(`sumdb/${sumdbPath(request)}`, readBody);
+    if (server === undefined) return () => upstream.get(`sumdb/${sumdbPath(request)}`, receivedVia, readBody);
     // A proxy implements "supported", but a database does not: https://go.dev/ref/mod#checksum-database.
     if (request.operation === 'supported') return async () => Buffer.alloc(0);
-    return () => upstream.getFrom(server, sumdbOperation(request), readBody);
+    return () => upstream.getFrom(server, sumdbOperation(request), receivedVia, readBody);
   }
 }
 

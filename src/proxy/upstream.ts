@@ -1,15 +1,16 @@
 import { Forbidden, Gone, NotFound, UpstreamFailed } from './module-source.ts';
 import { download, readAll, type Download, type DownloadTimeouts } from './download.ts';
 import { urlBelow, type GoproxyEntry, type ProxyEntry } from './goproxy.ts';
+import { nextVia } from './via.ts';
 
 /** The dependencies of Upstream. */
 export interface UpstreamParts {
   readonly entries: readonly GoproxyEntry[];
-  /** By default, 30 s until the headers and 30 s between chunks. */
-  readonly timeouts?: DownloadTimeouts;
+  readonly timeouts: DownloadTimeouts;
+  /** The name of this service in `Via` headers (see via.ts). */
+  readonly viaName: string;
 }
 
-const UPSTREAM_TIMEOUTS: DownloadTimeouts = { headersMs: 30_000, idleMs: 30_000 };
 /** The longest Retry-After of an upstream proxy that modpress passes on to clients. */
 const MAX_RETRY_AFTER_SECONDS = 3600;
 /** The go command shows at most eight lines of an error text, and modpress needs two of them. */
@@ -35,26 +36,29 @@ export const GO_DIRECT = 'To fetch the module from its repository: go env -w GOP
 export class Upstream {
   readonly #entries: readonly GoproxyEntry[];
   readonly #timeouts: DownloadTimeouts;
+  readonly #viaName: string;
   readonly #stop = new AbortController();
 
   constructor(parts: UpstreamParts) {
     this.#entries = parts.entries;
-    this.#timeouts = parts.timeouts ?? UPSTREAM_TIMEOUTS;
+    this.#timeouts = parts.timeouts;
+    this.#viaName = parts.viaName;
   }
 
   /**
-   * Requests a path from the proxies of the list. `path` has no leading `/` and is not percent-encoded.
+   * Requests a path from the proxies of the list. `path` has no leading `/` and is not percent-encoded. `receivedVia`
+   * is the `Via` header of the client's request.
    *
    * Calls `use` with a response of status 200. `use` must ensure that the response is read to its end. If `use` throws
    * UpstreamFailed, that proxy counts as failed. Rejects with NotFound, Gone, Forbidden or UpstreamFailed.
    */
-  async get<T>(path: string, use: (response: Download) => Promise<T>): Promise<T> {
+  async get<T>(path: string, receivedVia: string | undefined, use: (response: Download) => Promise<T>): Promise<T> {
     let failure: NotFound | UpstreamFailed | Forbidden | undefined;
     for (const entry of this.#entries) {
       if (entry.kind === 'off') break;
       if (entry.kind === 'direct') throw goDirect(failure);
       try {
-        return await this.getFrom(entry, path, use);
+        return await this.getFrom(entry, path, receivedVia, use);
       } catch (error) {
         if (!(error instanceof NotFound || error instanceof UpstreamFailed || error instanceof Forbidden)) throw error;
         if (failure === undefined || failure instanceof NotFound || !(error instanceof NotFound)) failure = error;
@@ -64,15 +68,17 @@ export class Upstream {
     throw failure ?? new Forbidden(UPSTREAM_IS_OFF);
   }
 
-  /** Requests a path from a single server. `path`, `use` and the errors are the same as for `get`. */
+  /** Requests a path from a single server. The other parameters and the errors are the same as for `get`. */
   async getFrom<T>(
     server: Pick<ProxyEntry, 'url' | 'authorization'>,
     path: string,
+    receivedVia: string | undefined,
     use: (response: Download) => Promise<T>,
   ): Promise<T> {
     const response = await download(urlBelow(server.url, path), {
       timeouts: this.#timeouts,
       authorization: server.authorization,
+      via: nextVia(receivedVia, this.#viaName),
       signal: this.#stop.signal,
     });
     try {

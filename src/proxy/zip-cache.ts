@@ -43,10 +43,10 @@ export class ZipCache {
   }
 
   /** Returns the zip from the cache or from its download. Rejects with NotFound, Gone, Forbidden or UpstreamFailed. */
-  async answer(request: FileRequest, access: FileAccess): Promise<Answer> {
+  async answer(request: FileRequest, access: FileAccess, receivedVia: string | undefined): Promise<Answer> {
     const key = protocolPath(request);
     for (;;) {
-      const zip = await this.#find(key, request, access);
+      const zip = await this.#find(request, access, receivedVia);
       if (zip === undefined) continue;
       if ('object' in zip) {
         const { object } = zip;
@@ -69,16 +69,26 @@ export class ZipCache {
    * so that only one download runs. If the zip is in the cache, each client opens its own body, because a body has only
    * one reader. Returns undefined if the zip has left the cache in the meantime; the caller must then try again.
    */
-  async #find(key: string, request: FileRequest, access: FileAccess): Promise<CachedZip | DownloadingZip | undefined> {
+  async #find(
+    request: FileRequest,
+    access: FileAccess,
+    receivedVia: string | undefined,
+  ): Promise<CachedZip | DownloadingZip | undefined> {
+    const key = protocolPath(request);
     const running = this.#lookups.get(key);
-    if (running === undefined) return await this.#lookUp(key, request, access);
+    if (running === undefined) return await this.#lookUp(request, access, receivedVia);
     const zip = await running;
     return 'object' in zip ? await this.#readCache(key, access) : zip;
   }
 
-  #lookUp(key: string, request: FileRequest, access: FileAccess): Promise<CachedZip | DownloadingZip> {
+  #lookUp(
+    request: FileRequest,
+    access: FileAccess,
+    receivedVia: string | undefined,
+  ): Promise<CachedZip | DownloadingZip> {
+    const key = protocolPath(request);
     const readOrDownload = async (): Promise<CachedZip | DownloadingZip> =>
-      (await this.#readCache(key, access)) ?? (await this.#startDownload(key, request));
+      (await this.#readCache(key, access)) ?? (await this.#startDownload(request, receivedVia));
     const lookup = readOrDownload();
     this.#lookups.set(key, lookup);
     const forget = (): boolean => this.#lookups.delete(key);
@@ -101,8 +111,9 @@ export class ZipCache {
     }
   }
 
-  async #startDownload(key: string, request: FileRequest): Promise<DownloadingZip> {
-    return await this.#upstream.get(key, async (response) => {
+  async #startDownload(request: FileRequest, receivedVia: string | undefined): Promise<DownloadingZip> {
+    const key = protocolPath(request);
+    return await this.#upstream.get(key, receivedVia, async (response) => {
       const spool = await Spool.create(tmpdir());
       const length = response.headers.get('content-length');
       const zip = { spool, size: length === null ? undefined : Number(length) };

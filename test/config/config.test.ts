@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { loadConfig, ROLES, type Role } from '../../src/config/service-config.ts';
@@ -64,6 +64,22 @@ describe('settings', () => {
     [{ ACCESS: '' }, 'ACCESS is missing'],
     [{ ON_DEMAND: 'yes' }, 'ON_DEMAND must be one of on, off'],
     [{ FILTER: 'x' }, 'FILTER is not supported'],
+    [{ UPSTREAM_TIMEOUT: '1e9' }, 'UPSTREAM_TIMEOUT must be at most 3600 seconds'],
+    [{ UPSTREAM: 'http://localhost:8080' }, 'UPSTREAM contains http://localhost:8080, the address of this service'],
+    [
+      { UPSTREAM: 'https://goproxy.example|http://127.0.0.1:81', LISTEN: '10.0.0.1:81' },
+      'UPSTREAM contains http://127.0.0.1:81, the address of this service',
+    ],
+    [{ UPSTREAM: `http://${hostname()}:8080/` }, `UPSTREAM contains http://${hostname()}:8080, the address`],
+    [
+      { UPSTREAM: 'https://go.corp.example/go,direct', PUBLIC_URL: 'https://go.corp.example' },
+      'UPSTREAM contains https://go.corp.example/go, the address of this service',
+    ],
+    [
+      { GOPROXY: 'https://go.corp.example,direct', PUBLIC_URL: 'https://go.corp.example' },
+      'UPSTREAM is missing, and GOPROXY of the environment contains https://go.corp.example, the address of this service',
+    ],
+    [{ SUMDB: 'sum.example=http://[::1]:8080' }, 'SUMDB contains http://[::1]:8080, the address of this service'],
     [{ ADMIN_TOKEN: 'fifteen-letters' }, 'ADMIN_TOKEN must be tokens of at least 16 ASCII characters'],
     [{ ADMIN_TOKEN: 'sixteen-letters-,' }, 'ADMIN_TOKEN must be tokens of at least 16 ASCII characters'],
     [{ ADMIN_OIDC: 'x' }, 'ADMIN_OIDC must be entries of the form issuer=…'],
@@ -150,6 +166,8 @@ describe('settings', () => {
       'audience=modpress projects=group',
       { adminOidc: { issuer: 'https://gitlab.example', audience: 'modpress', operators: [], projects: ['group'] } },
     ],
+    ['UPSTREAM_TIMEOUT', '0.5', { upstreamTimeoutMs: 500 }],
+    ['UPSTREAM', 'http://localhost:8081', { upstream: [{ url: 'http://localhost:8081' }] }],
     ['WEBHOOK_TOKEN', 'new,old', { webhookTokens: ['new', 'old'] }],
     ['WEBHOOK_TOKEN', 'abc/', { webhookTokens: ['abc/'] }],
     ['WEBHOOK_TOKEN', '/abc//, "d e" ', { webhookTokens: ['/abc//', '"d e"'] }],

@@ -38,6 +38,8 @@ export interface TestProxyOptions {
   readonly timeouts?: DownloadTimeouts;
   readonly databases?: readonly SumdbEntry[];
   readonly freshMs?: number;
+  /** `modpress-test` by default. */
+  readonly viaName?: string;
   /** Wraps the store of the proxy. */
   readonly wrap?: (store: Store) => Store;
   readonly externalModules?: ModuleSource;
@@ -58,7 +60,8 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
 
   const upstream = new Upstream({
     entries: parseGoproxy(options.upstream ?? 'off'),
-    ...(options.timeouts && { timeouts: options.timeouts }),
+    timeouts: options.timeouts ?? { headersMs: 30_000, idleMs: 30_000 },
+    viaName: options.viaName ?? 'modpress-test',
   });
   const external = new ExternalModules({ upstream, cache: createCache(store, 'upstream/'), log });
   const sumdb = new Sumdb({
@@ -80,6 +83,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
       privateModules,
       externalModules: options.externalModules ?? external,
       sumdb,
+      viaName: options.viaName ?? 'modpress-test',
       log,
       observe: (route, status) => void observed.push(`${route} ${status}`),
     }),
