@@ -4,9 +4,9 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 /**
  * All timeouts of the HTTP server, in milliseconds. docs/operations/index.md describes them.
  *
- * Load balancers keep idle connections open for 60 s (the default of AWS and nginx). The service keeps them longer. If the
- * service closed a connection first, a request that was just sent on it would be lost, and the client would get a 502.
- * Node's default is 5 s.
+ * Load balancers keep idle connections open for 60 s (the default of AWS and nginx). The service keeps them longer. If
+ * the service closed a connection first, a request that was just sent on it would be lost, and the client would get a
+ * 502. Node's default is 5 s.
  */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** The time in which the headers of a request have to arrive. */

@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import { requestIdOf, withRequestId } from '../io/request-id.ts';
 
 /**
- * Answers requests that no route has answered with 404 and a line of text. `roles` are those of this process: a route of
- * another role is missing here too.
+ * Answers requests that no route has answered with 404 and a line of text. `roles` are those of this process: a route
+ * of another role is missing here too.
  */
 export function answerUnknownRoutes(roles: readonly string[]): RequestHandler {
   return (request, response) => {
@@ -15,8 +15,8 @@ export function answerUnknownRoutes(roles: readonly string[]): RequestHandler {
 }
 
 /**
- * Answers requests whose route failed with a line of text, where Express would send an HTML page. An error of the client,
- * such as a malformed URL, keeps its status. Every other error is logged, and its message is not sent.
+ * Answers requests whose route failed with a line of text, where Express would send an HTML page. An error of the
+ * client, such as a malformed URL, keeps its status. Every other error is logged, and its message is not sent.
  */
 export function answerFailedRoutes(log: Logger): ErrorRequestHandler {
   // Express recognizes an error handler by its four parameters.
@@ -42,7 +42,10 @@ export function answerFailedRoutes(log: Logger): ErrorRequestHandler {
   };
 }
 
-/** The status of an error of the client, as Express and its parsers set it (http-errors); undefined for all other errors. */
+/**
+ * The status of an error of the client, as Express and its parsers set it (http-errors); undefined for all other
+ * errors.
+ */
 function clientErrorStatus(error: unknown): number | undefined {
   const status = error instanceof Error && 'status' in error ? Number(error.status) : Number.NaN;
   return status >= 400 && status < 500 ? status : undefined;

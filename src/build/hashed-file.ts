@@ -4,6 +4,7 @@ import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Refuse } from '../errors.ts';
+import { blobHash } from '../gitlab/blob-hash.ts';
 import { collect } from '../io/read-body.ts';
 import { MAX_ZIP } from '../module/zip/writer.ts';
 
@@ -37,7 +38,7 @@ export async function hashFile(
   if (size <= MAX_MEMORY_BYTES)
     return hashBytes(await collect(body, MAX_MEMORY_BYTES, 'a file of the archive'), idLength);
   const path = join(folder, 'large-file');
-  const git = gitHash(idLength, size);
+  const git = blobHash(idLength, size);
   const sha256 = createHash('sha256');
   await writeFile(body, path, (chunk) => {
     git.update(chunk);
@@ -77,7 +78,7 @@ export function hashBytes(bytes: Buffer, idLength: number): HashedFile {
   return {
     size: bytes.length,
     sha256: createHash('sha256').update(bytes).digest('hex'),
-    blob: gitHash(idLength, bytes.length).update(bytes).digest('hex'),
+    blob: blobHash(idLength, bytes.length).update(bytes).digest('hex'),
     content: bytes,
   };
 }
@@ -101,9 +102,4 @@ async function writeFile(body: AsyncIterable<Buffer>, path: string, onChunk: (ch
   } finally {
     await file.close();
   }
-}
-
-/** Creates the hash for a blob id with `idLength` hexadecimal digits, and adds the header of a blob to the hash. */
-function gitHash(idLength: number, size: number): ReturnType<typeof createHash> {
-  return createHash(idLength === 64 ? 'sha256' : 'sha1').update(`blob ${size}\0`);
 }

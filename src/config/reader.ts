@@ -74,8 +74,8 @@ export class SettingsReader {
   }
 
   /**
-   * The value of NAME, or the content of the file that NAME_FILE names without its final line break. An empty value counts as
-   * missing.
+   * The value of NAME, or the content of the file that NAME_FILE names without its final line break. An empty value
+   * counts as missing.
    */
   #text(name: SettingName): string | undefined {
     const file = this.#env[`${name}_FILE`];

@@ -112,8 +112,8 @@ function checkUpstream(reader: SettingsReader, config: Config): void {
 }
 
 /**
- * Whether a URL certainly leads to this service: it is PUBLIC_URL or a path below it, or it has the port of LISTEN on this
- * machine. Another name of the service cannot be recognized here: src/proxy/via.ts ends such loops.
+ * Whether a URL certainly leads to this service: it is PUBLIC_URL or a path below it, or it has the port of LISTEN on
+ * this machine. Another name of the service cannot be recognized here: src/proxy/via.ts ends such loops.
  */
 function isThisService(url: string, { publicUrl, listen }: Pick<Config, 'publicUrl' | 'listen'>): boolean {
   if (publicUrl !== undefined && `${url}/`.startsWith(`${publicUrl}/`)) return true;

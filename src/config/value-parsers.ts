@@ -33,7 +33,9 @@ export function headerToken(value: string): string {
   return value;
 }
 
-/** Parses names and paths separated by commas, and removes the slashes around each. Not for secrets: see `secretList`. */
+/**
+ * Parses names and paths separated by commas, and removes the slashes around each. Not for secrets: see `secretList`.
+ */
 export function list(value: string): string[] {
   const items = value.split(',').map((item) => item.trim().replace(/^\/+|\/+$/g, ''));
   if (items.includes('')) throw new Error('has an empty entry: expected a list separated by commas');
@@ -41,8 +43,8 @@ export function list(value: string): string[] {
 }
 
 /**
- * Makes a parser of secrets that are separated by commas. Each secret stays exactly as it is set, except for spaces around a
- * comma: HTTP removes them from a header too. `pattern` matches a valid secret, and `expected` describes it.
+ * Makes a parser of secrets that are separated by commas. Each secret stays exactly as it is set, except for spaces
+ * around a comma: HTTP removes them from a header too. `pattern` matches a valid secret, and `expected` describes it.
  */
 export function secretList(pattern: RegExp, expected: string): (value: string) => string[] {
   return (value) => {

@@ -2,7 +2,8 @@ import { Gitlab } from '@gitbeaker/rest';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { Retry } from '../errors.ts';
-import { isFileNotFound, undefinedIfNotFound } from './error-response.ts';
+import { retryIfNotFound, undefinedIfNotFound, type MissingThing } from './error-response.ts';
+import { blobHash } from './blob-hash.ts';
 import { itemsFrom, MAX_PER_PAGE, type Page, type PageQuery } from './pages.ts';
 import { readAtMost, toReadable } from './response-stream.ts';
 import {
@@ -54,12 +55,17 @@ export class GitLabClient {
 
   /** Reads a project by its id or full path. GitLab also finds a moved project by its old paths. */
   async project(id: number | string): Promise<Project | undefined> {
-    return parseResponse(projectSchema, await undefinedIfNotFound(this.#api.Projects.show(id)), `project ${id}`);
+    return parseResponse(
+      projectSchema,
+      await undefinedIfNotFound(this.#api.Projects.show(id), 'Project'),
+      `project ${id}`,
+    );
   }
 
   /** Returns whether a group with this full path exists. */
   async hasGroup(path: string): Promise<boolean> {
-    return (await undefinedIfNotFound(this.#api.Groups.show(path, { withProjects: false }))) !== undefined;
+    const group = await undefinedIfNotFound(this.#api.Groups.show(path, { withProjects: false }), 'Group');
+    return parseResponse(z.object({ id: z.number().int() }), group, `group ${path}`) !== undefined;
   }
 
   /**
@@ -68,28 +74,20 @@ export class GitLabClient {
    */
   async groupProjects(group: string): Promise<AsyncIterable<Project> | undefined> {
     const endpoint = `groups/${encodeURIComponent(group)}/projects`;
-    const first = await this.#firstPage(endpoint, {
-      include_subgroups: 'true',
-      with_shared: 'false',
-      order_by: 'id',
-      sort: 'asc',
-    });
+    const query = { include_subgroups: 'true', with_shared: 'false', order_by: 'id', sort: 'asc' };
+    const first = await undefinedIfNotFound(this.#firstPage(endpoint, query), 'Group');
     return first && this.#itemsFrom(first, z.array(projectSchema), endpoint);
   }
 
   /** Lists all projects that the token's user is a member of, including archived projects. */
   memberProjects(): AsyncIterable<Project> {
-    return this.#items(z.array(projectSchema), 'projects', {
-      membership: 'true',
-      order_by: 'id',
-      sort: 'asc',
-      pagination: 'keyset',
-    });
+    const query = { membership: 'true', order_by: 'id', sort: 'asc', pagination: 'keyset' };
+    return this.#items(z.array(projectSchema), 'projects', query);
   }
 
   /** Reads a tag in its current state. */
   async tag(projectId: number, name: string): Promise<Tag | undefined> {
-    const tag = await undefinedIfNotFound(this.#api.Tags.show(projectId, name));
+    const tag = await undefinedIfNotFound(this.#api.Tags.show(projectId, name), 'Tag', 'Project', 'nothing');
     return parseResponse(tagSchema, tag, `tag ${name} of project ${projectId}`);
   }
 
@@ -99,16 +97,13 @@ export class GitLabClient {
    * last one (app/finders/tags_finder.rb).
    */
   tags(projectId: number): AsyncIterable<Tag> {
-    return this.#items(z.array(tagSchema), `projects/${projectId}/repository/tags`, {
-      order_by: 'name',
-      sort: 'asc',
-      pagination: 'keyset',
-    });
+    const query = { order_by: 'name', sort: 'asc', pagination: 'keyset' };
+    return this.#items(z.array(tagSchema), tagsEndpoint(projectId), query, 'nothing');
   }
 
   /** Reads the current commit at the tip of a branch. */
   async branch(projectId: number, name: string): Promise<Commit | undefined> {
-    const branch = await undefinedIfNotFound(this.#api.Branches.show(projectId, name));
+    const branch = await undefinedIfNotFound(this.#api.Branches.show(projectId, name), 'Branch', 'Project', 'nothing');
     return parseResponse(branchSchema, branch, `branch ${name} of project ${projectId}`);
   }
 
@@ -116,7 +111,8 @@ export class GitLabClient {
    * Reads a commit by its full or abbreviated id, or by `HEAD`. The commit need not be reachable from a branch or tag.
    */
   async commit(projectId: number, id: string): Promise<Commit | undefined> {
-    const commit = await undefinedIfNotFound(this.#api.Commits.show(projectId, id));
+    const commit = await undefinedIfNotFound(this.#api.Commits.show(projectId, id), 'Commit', 'Project', 'nothing');
+    if (commit === undefined) await this.#assertRepositoryWorks(projectId);
     return parseResponse(commitSchema, commit, `commit ${id} of project ${projectId}`);
   }
 
@@ -139,7 +135,7 @@ export class GitLabClient {
 
   /** Returns the best common ancestor of two commits; undefined if they have none. */
   async mergeBase(projectId: number, first: CommitId, second: CommitId): Promise<CommitId | undefined> {
-    const base = await undefinedIfNotFound(this.#api.Repositories.mergeBase(projectId, [first, second]));
+    const base = await undefinedIfNotFound(this.#api.Repositories.mergeBase(projectId, [first, second]), 'Merge Base');
     return parseResponse(commitSchema, base, `merge base of ${first} and ${second}`)?.id;
   }
 
@@ -150,10 +146,10 @@ export class GitLabClient {
   async *tree(projectId: number, commit: CommitId, directory: string): AsyncGenerator<TreeEntry> {
     const endpoint = `projects/${projectId}/repository/tree`;
     const path = directory !== '' && { path: directory };
-    const first = await this.#firstPage(endpoint, { ref: commit, recursive: 'true', pagination: 'keyset', ...path });
-    // An empty list would mean a commit without go.mod. But GitLab also responds with 404 while Gitaly is down (see
-    // `isFileNotFound`).
-    if (!first) throw new Retry(`GitLab has no tree of commit ${commit} of project ${projectId}`);
+    // A 404 is not an empty tree, which would mean a commit without go.mod.
+    const first = await retryIfNotFound(
+      this.#firstPage(endpoint, { ref: commit, recursive: 'true', pagination: 'keyset', ...path }),
+    );
     yield* this.#itemsFrom(first, treeSchema, endpoint);
   }
 
@@ -163,21 +159,32 @@ export class GitLabClient {
    * bytes.
    */
   async file(projectId: number, commit: CommitId, path: string, limit: number): Promise<Buffer | undefined> {
-    const options = { lfs: false, asStream: true };
-    const call = this.#api.RepositoryFiles.showRaw(projectId, path, commit, options);
-    const body = await undefinedIfNotFound(call, isFileNotFound);
-    if (body === undefined) return undefined;
-    return readAtMost(toReadable(body, path), limit, path);
+    // Like @gitbeaker, encodes dots too. Its own method does not return the headers.
+    const file = encodeURIComponent(path).replaceAll('.', '%2E');
+    const endpoint = `projects/${projectId}/repository/files/${file}/raw`;
+    const searchParams = { ref: commit, lfs: 'false' };
+    const call = this.#api.RepositoryFiles.requester.get(endpoint, { searchParams, asStream: true });
+    const response = await undefinedIfNotFound(call, 'File');
+    if (response === undefined) return undefined;
+    const body = toReadable(response.body, path);
+    const blob = response.headers['x-gitlab-blob-id'];
+    if (blob === undefined) {
+      body.destroy();
+      throw new Retry(
+        `the response for ${path} of project ${projectId} is not from GitLab: it has no X-Gitlab-Blob-Id`,
+      );
+    }
+    const bytes = await readAtMost(body, limit, path);
+    if (blobHash(blob.length, bytes.length).update(bytes).digest('hex') === blob) return bytes;
+    throw new Retry(`GitLab sent wrong bytes for ${path} of project ${projectId}`);
   }
 
   /** Opens a blob as a stream of its bytes. */
   async blob(projectId: number, blob: BlobId): Promise<Readable> {
     const options = { asStream: true, showExpanded: false } as const;
-    const body = await undefinedIfNotFound(this.#api.Repositories.showBlobRaw(projectId, blob, options));
-    if (body === undefined) {
-      throw new Retry(`GitLab has no blob ${blob} of project ${projectId}, although a tree contains it`);
-    }
-    return toReadable(body, `blob ${blob}`);
+    const call = this.#api.Repositories.showBlobRaw(projectId, blob, options);
+    // A tree contains the blob, so the blob exists.
+    return toReadable(await retryIfNotFound(call), `blob ${blob}`);
   }
 
   /**
@@ -193,14 +200,29 @@ export class GitLabClient {
       includeLfsBlobs: false,
       ...(directory !== '' && { path: directory }),
     } as const;
-    const body = await undefinedIfNotFound(this.#api.Repositories.showArchive(projectId, options));
-    if (body === undefined) throw new Retry(`GitLab has no archive of commit ${commit} of project ${projectId}`);
-    return toReadable(body, `archive of ${commit}`);
+    // GitLab responds with 404 to every failure of an archive (lib/api/repositories.rb).
+    return toReadable(
+      await retryIfNotFound(this.#api.Repositories.showArchive(projectId, options)),
+      `archive of ${commit}`,
+    );
   }
 
-  /** Yields the items of a list. A list that does not exist counts as empty. */
-  async *#items<T>(schema: z.ZodType<T[]>, endpoint: string, query: PageQuery): AsyncGenerator<T> {
-    const first = await this.#firstPage(endpoint, query);
+  /**
+   * Rejects with Retry unless GitLab can read the repository. While Gitaly is down, GitLab responds with 404 for every
+   * commit, and with 503 for the list of tags.
+   */
+  async #assertRepositoryWorks(projectId: number): Promise<void> {
+    await undefinedIfNotFound(this.#page(tagsEndpoint(projectId), { per_page: '1' }), 'Project', 'nothing');
+  }
+
+  /** Yields the items of a list. The list is empty if GitLab responds with 404 for one of `absent`. */
+  async *#items<T>(
+    schema: z.ZodType<T[]>,
+    endpoint: string,
+    query: PageQuery,
+    ...absent: readonly MissingThing[]
+  ): AsyncGenerator<T> {
+    const first = await undefinedIfNotFound(this.#firstPage(endpoint, query), ...absent);
     if (first) yield* this.#itemsFrom(first, schema, endpoint);
   }
 
@@ -209,18 +231,18 @@ export class GitLabClient {
    * incomplete list must not look complete.
    */
   #itemsFrom<T>(first: Page, schema: z.ZodType<T[]>, endpoint: string): AsyncGenerator<T> {
-    return itemsFrom(first, schema, endpoint, async (query) => {
-      const page = await this.#page(endpoint, query);
-      if (!page) throw new Retry(`GitLab's list ${endpoint} disappeared while modpress was reading it`);
-      return page;
-    });
+    return itemsFrom(first, schema, endpoint, (query) => retryIfNotFound(this.#page(endpoint, query)));
   }
 
-  async #firstPage(endpoint: string, query: PageQuery): Promise<Page | undefined> {
-    return await this.#page(endpoint, { ...query, per_page: `${MAX_PER_PAGE}` });
+  #firstPage(endpoint: string, query: PageQuery): Promise<Page> {
+    return this.#page(endpoint, { ...query, per_page: `${MAX_PER_PAGE}` });
   }
 
-  async #page(endpoint: string, query: PageQuery): Promise<Page | undefined> {
-    return undefinedIfNotFound(this.#api.Projects.requester.get(endpoint, { searchParams: query }));
+  #page(endpoint: string, query: PageQuery): Promise<Page> {
+    return this.#api.Projects.requester.get(endpoint, { searchParams: query });
   }
+}
+
+function tagsEndpoint(projectId: number): string {
+  return `projects/${projectId}/repository/tags`;
 }

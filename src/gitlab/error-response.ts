@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { messageOf, Retry } from '../errors.ts';
+import { parseJson } from '../io/json.ts';
 import { retryAfterMs } from './rate-limit-headers.ts';
 
 /** Error messages contain at most this many characters of a response body. */
@@ -18,19 +19,29 @@ const MAX_LINE_CHARACTERS = 200;
  */
 export const NEEDS_PERSON_MS = 5 * 60_000;
 
-/** GitLab responded with 404: the requested object does not exist, or the token may not see it. */
+/**
+ * The object that a 404 of GitLab names: `404 Tag Not Found` names `Tag`. `nothing` is `404 Not Found`, the response
+ * for a project without a repository. `route` means that GitLab does not have the route.
+ */
+export type MissingThing =
+  'Project' | 'Group' | 'Tag' | 'Branch' | 'Commit' | 'File' | 'Merge Base' | 'nothing' | 'route';
+
+/** GitLab responded with 404 in its own JSON: an object does not exist, or the token cannot see it. */
 export class GitLabNotFound extends Error {
   override readonly name = 'GitLabNotFound';
-  /** The beginning of the response body. */
-  readonly text: string;
+  /** One of `MissingThing`, or another name. */
+  readonly missing: string;
 
-  constructor(text: string, message: string) {
+  constructor(missing: string, message: string) {
     super(message);
-    this.text = text;
+    this.missing = missing;
   }
 }
 
-/** GitLab responded with an error status other than 404. */
+/**
+ * GitLab, or a server between modpress and GitLab, responded with an error status. The status is 404 only if the
+ * response is not from GitLab.
+ */
 export class ErrorResponse extends Retry {
   readonly status: number;
   /** The beginning of the response body. */
@@ -59,8 +70,16 @@ export async function errorOf(response: Response, endpoint: string): Promise<Git
   const message = `GitLab answered ${status} for ${endpoint}: ${text}`;
   const details = { status, text, retryAfterMs: retryAfterMs(response.headers) };
   switch (status) {
-    case 404:
-      return new GitLabNotFound(text, message);
+    case 404: {
+      const missing = missingThing(text);
+      if (missing === 'route') return new GitLabNotFound(missing, `${message} (is GITLAB_URL the base URL of GitLab?)`);
+      if (missing !== undefined) return new GitLabNotFound(missing, message);
+      return new ErrorResponse(
+        details,
+        `${message} (this 404 is not from GitLab but from a server in front of it)`,
+        undefined,
+      );
+    }
     case 401:
       return new ErrorResponse(details, `${message} (is GITLAB_TOKEN still valid?)`, NEEDS_PERSON_MS);
     case 403: {
@@ -75,30 +94,44 @@ export async function errorOf(response: Response, endpoint: string): Promise<Git
 }
 
 /**
- * Resolves to the result of a call, or to undefined after a 404. If `isAbsent` is given and returns false for the 404,
- * rejects with Retry instead.
+ * Resolves to the result of a call, or to undefined if GitLab responded with 404 for one of `absent`. Rejects with
+ * Retry after every other 404. For example, GitLab responds to a request for a file with `404 Commit Not Found` while
+ * Gitaly is down (Commit.find in lib/gitlab/git/commit.rb). If this 404 counted as a missing go.mod, the tag would be
+ * skipped permanently.
  */
 export async function undefinedIfNotFound<T>(
   call: Promise<T>,
-  isAbsent: (error: GitLabNotFound) => boolean = () => true,
+  ...absent: readonly MissingThing[]
 ): Promise<T | undefined> {
   try {
     return await call;
   } catch (error) {
-    if (!(error instanceof GitLabNotFound)) throw error;
-    if (isAbsent(error)) return undefined;
-    throw new Retry(error.message, { cause: error });
+    if (error instanceof GitLabNotFound && (absent as readonly string[]).includes(error.missing)) return undefined;
+    throw asOutage(error);
   }
 }
 
+/** Resolves to the result of a call for an object that exists. Rejects with Retry after a 404. */
+export async function retryIfNotFound<T>(call: Promise<T>): Promise<T> {
+  return await call.catch((error: unknown) => {
+    throw asOutage(error);
+  });
+}
+
+function asOutage(error: unknown): unknown {
+  if (!(error instanceof GitLabNotFound)) return error;
+  return new Retry(error.message, { cause: error, ...(error.missing === 'route' && { afterMs: NEEDS_PERSON_MS }) });
+}
+
 /**
- * Returns whether a 404 means that the commit does not contain the file (lib/api/files.rb). GitLab also responds with
- * "404 Commit Not Found" while Gitaly is down (Commit.find in lib/gitlab/git/commit.rb). Once the token has lost its
- * access, GitLab responds with "404 Project Not Found". If such a 404 counted as a missing go.mod, the tag would be
- * skipped permanently.
+ * Returns the object that the body of a 404 names (not_found! in lib/api/helpers.rb). Undefined if it is not from
+ * GitLab.
  */
-export function isFileNotFound({ text }: GitLabNotFound): boolean {
-  return text.includes('404 File Not Found');
+function missingThing(text: string): string | undefined {
+  const message = z.object({ message: z.string() }).safeParse(parseJson(text)).data?.message;
+  if (message === undefined) return /^\{"error":"404 Not Found"\}$/.test(text.trim()) ? 'route' : undefined;
+  const match = /^404 (?:(.+) )?Not Found$/.exec(message);
+  return match ? (match[1] ?? 'nothing') : undefined;
 }
 
 /**

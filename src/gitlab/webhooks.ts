@@ -133,7 +133,7 @@ export class WebhookClient {
     const user = parseResponse(z.object({ id: z.number().int(), is_admin: z.boolean().nullish() }), body, 'user');
     if (user?.is_admin === true) return true;
     const endpoint = `groups/${encodeURIComponent(path)}/members/all/${user?.id}`;
-    const response = await undefinedIfNotFound(this.#requester.get(endpoint));
+    const response = await undefinedIfNotFound(this.#requester.get(endpoint), 'nothing');
     const member = parseResponse(z.object({ access_level: z.number() }), response?.body, 'member');
     return (member?.access_level ?? 0) >= OWNER_ACCESS;
   }

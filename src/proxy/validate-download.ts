@@ -14,8 +14,8 @@ import { startsLikeHtml } from './validate-sumdb-response.ts';
 const infoSchema = z.object({ Version: z.string(), Time: z.string().optional() });
 
 /**
- * Returns why the body cannot be the requested list, `.info` or `.mod`, as words for an error message; undefined if it can
- * be.
+ * Returns why the body cannot be the requested list, `.info` or `.mod`, as words for an error message; undefined if it
+ * can be.
  */
 export function smallFileProblem(body: Buffer, request: ModuleRequest): string | undefined {
   const text = body.toString('utf8');
@@ -33,7 +33,9 @@ export function smallFileProblem(body: Buffer, request: ModuleRequest): string |
     : `the .info of version ${info.data.Version}`;
 }
 
-/** Whether each line begins with a version. The go command ignores the rest of a line (proxyRepo.Versions in cmd/go). */
+/**
+ * Whether each line begins with a version. The go command ignores the rest of a line (proxyRepo.Versions in cmd/go).
+ */
 function isList(text: string): boolean {
   return text
     .split('\n')

@@ -2,8 +2,8 @@ import type { SumdbRequest } from './protocol-request.ts';
 
 /**
  * Checks that a response of a checksum database has the form that https://go.dev/ref/mod#checksum-database and
- * golang.org/x/mod/sumdb define. The go command verifies the signatures. These checks keep the login pages of other servers
- * and truncated responses out of the cache.
+ * golang.org/x/mod/sumdb define. The go command verifies the signatures. These checks keep the login pages of other
+ * servers and truncated responses out of the cache.
  */
 
 const TREE_HEAD_TITLE = 'go.sum database tree';
@@ -11,7 +11,9 @@ const TREE_HEAD_TITLE = 'go.sum database tree';
 const MAX_SUPPORTED_BYTES = 1024;
 const HASH_BYTES = 32;
 
-/** Returns why the body cannot be the response to the request, as words for an error message; undefined if it can be. */
+/**
+ * Returns why the body cannot be the response to the request, as words for an error message; undefined if it can be.
+ */
 export function sumdbProblem(body: Buffer, request: SumdbRequest): string | undefined {
   switch (request.operation) {
     case 'supported':

@@ -152,7 +152,8 @@ class LocationFinder implements WebhookLocations {
    */
   async #whyNoGroupHooks(path: string, error: unknown): Promise<string> {
     // The community edition does not have the route.
-    if (error instanceof GitLabNotFound) return 'this edition of GitLab has no group hooks';
+    if (error instanceof GitLabNotFound && error.missing === 'route')
+      return 'this edition of GitLab has no group hooks';
     if (!hasStatus(error, 403)) throw error;
     if (await this.#parts.hooks.ownsGroup(path)) return 'the licence of GitLab does not include group hooks';
     throw new HookFailure(
