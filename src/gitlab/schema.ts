@@ -59,12 +59,18 @@ export const commitSchema = z
 
 /** Parses the JSON of a tag. */
 export const tagSchema = z
-  .object({ name: z.string(), commit: commitSchema.nullable(), created_at: z.coerce.date().nullish() })
+  .object({
+    name: z.string(),
+    target: z.string().nullish(),
+    commit: commitSchema.nullable(),
+    created_at: z.coerce.date().nullish(),
+  })
   .transform((tag) => ({
     name: tag.name,
     commit: tag.commit?.id,
     committedAt: tag.commit?.committedAt,
     createdAt: tag.created_at ?? undefined,
+    target: tag.target ?? undefined,
   }));
 
 /** Parses the JSON of a branch to the commit at its tip. */

@@ -29,8 +29,16 @@ export interface PublisherParts extends WriterParts {
 export type PublishResult = { readonly outcome: Outcome; readonly known: boolean } | { readonly dismissed: string };
 
 /** The fields of a job that the publisher uses. Without a strategy, the version is built from an archive. */
-export type PublishRequest = Pick<TagJob, 'projectId' | 'tag' | 'cachedTag' | 'allowCachedProject' | 'listedPath'> &
-  Partial<Pick<TagJob, 'strategy'>>;
+export type PublishRequest = Pick<
+  TagJob,
+  'projectId' | 'tag' | 'announcedAt' | 'cachedTag' | 'allowCachedProject' | 'listedPath'
+> &
+  Partial<Pick<TagJob, 'strategy' | 'hint'>>;
+
+/** How long an announced tag is requested again, in milliseconds, and the limits of the waits. */
+const ANNOUNCEMENT_MS = 60_000;
+const MIN_ANNOUNCEMENT_WAIT_MS = 2_000;
+const MAX_ANNOUNCEMENT_WAIT_MS = 20_000;
 
 /**
  * How long a tag from a listing counts as current, in milliseconds. If the tag moves in this time, the moved tag has
@@ -56,10 +64,10 @@ export class Publisher {
    * changes nothing. Rejects with Retry, or with an error of the store, if the job has to run again.
    */
   async publish(job: PublishRequest): Promise<PublishResult> {
-    const { gitlab, store } = this.#parts;
+    const { store } = this.#parts;
     const { projectId, tag: name, cachedTag, listedPath } = job;
     const startedAt = new Date().toISOString();
-    const tag = (cachedTag && readCachedTag(cachedTag)) ?? (await gitlab.tag(projectId, name));
+    const tag = (cachedTag && readCachedTag(cachedTag)) ?? (await this.#readTag(job));
     if (!tag) {
       return { dismissed: `tag ${name} of project ${projectId} does not exist, or GITLAB_TOKEN has no access to it` };
     }
@@ -175,6 +183,24 @@ export class Publisher {
   }
 
   /**
+   * Reads the tag from GitLab. Rejects with Retry if a webhook has just announced the tag, but GitLab does not return it
+   * yet: a replica of GitLab's database or of the repository can be behind by seconds.
+   */
+  async #readTag(job: PublishRequest): Promise<Tag | undefined> {
+    const { gitlab } = this.#parts;
+    const { projectId, tag: name } = job;
+    const tag = await gitlab.tag(projectId, name);
+    const waitMs = announcementWaitMs(job);
+    if (waitMs === undefined || (tag && isAnnounced(tag, job))) return tag;
+    // Without access to the project, GitLab will not return the tag later either.
+    if (!tag && !(await gitlab.project(projectId))) return undefined;
+    const problem = tag
+      ? `GitLab still returns tag ${name} of project ${projectId} at ${tag.commit ?? 'no commit'}, but a webhook announced ${job.hint}`
+      : `GitLab does not return tag ${name} of project ${projectId} yet, which a webhook has just announced`;
+    throw new Retry(problem, { afterMs: waitMs });
+  }
+
+  /**
    * Returns the files of the commit. They are in memory for a tag that shares its commit with other tags, and are
    * otherwise read from GitLab.
    */
@@ -199,6 +225,21 @@ export class Publisher {
       throw new Dismissed(`tag ${name} of project ${projectId} no longer points at ${commit.id}`);
     }
   }
+}
+
+/**
+ * Returns how long to wait before the tag is requested again, in milliseconds; undefined if no webhook announced the tag
+ * within the last minute. The wait is the time since the announcement, so that it doubles with each request.
+ */
+function announcementWaitMs({ announcedAt }: PublishRequest): number | undefined {
+  const ageMs = Math.abs(Date.now() - Date.parse(announcedAt ?? ''));
+  if (!(ageMs < ANNOUNCEMENT_MS)) return undefined;
+  return Math.min(Math.max(ageMs, MIN_ANNOUNCEMENT_WAIT_MS), MAX_ANNOUNCEMENT_WAIT_MS);
+}
+
+/** Returns whether the tag is at the object that the webhook announced. A webhook without an object announces any. */
+function isAnnounced({ commit, target }: Tag, { hint = '' }: PublishRequest): boolean {
+  return hint === commit || hint === target || parseCommit(hint) === undefined;
 }
 
 /** Returns the tag as GitLab listed it, or undefined if the listing is too old or its data is invalid. */

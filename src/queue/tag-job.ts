@@ -15,6 +15,8 @@ export const tagJobSchema = z.object({
    * reads the tag again.
    */
   hint: z.string(),
+  /** When a webhook announced the tag, ISO 8601. Undefined for a tag from a listing. */
+  announcedAt: z.string().optional(),
   /**
    * The origin of the job. A developer waits for a `pushed` tag, so it runs before all `listed` tags. A sweep may have
    * queued thousands of listed tags.

@@ -107,7 +107,10 @@ export function createWebhookRouter(options: WebhookOptions): Router {
     if (delivery.kind === 'ignored') return ignore(request, response, delivery.reason);
 
     const id = request.get('webhook-id') ?? request.get('Idempotency-Key');
-    const results = await Promise.allSettled(delivery.jobs.map((job) => queue.add(job, id && deliveryIdOf(id, job))));
+    const announcedAt = new Date().toISOString();
+    const results = await Promise.allSettled(
+      delivery.jobs.map((job) => queue.add({ ...job, announcedAt }, id && deliveryIdOf(id, job))),
+    );
     const failure = results.find((result) => result.status === 'rejected');
     if (failure !== undefined) {
       log.error(

@@ -42,14 +42,14 @@ test('answers a path that is no URL with a line of text', async ({ service }) =>
   expect(text).toMatch(/^not found: /);
 });
 
-test('writes nothing but lines of JSON, even if Redis refuses the command INFO', async ({ redis, startRole }) => {
+test('writes nothing but lines of JSON, even if Redis refuses the command INFO', async ({ redis, startProcess }) => {
   const admin = new Redis(redis.url);
   await admin.acl('SETUSER', 'limited', 'on', '>password', '~*', '&*', '+@all', '-info');
   admin.disconnect();
   const url = new URL(redis.url);
   url.username = 'limited';
   url.password = 'password';
-  const service = await startRole('webhook', { REDIS_URL: url.href });
+  const service = await startProcess({ REDIS_URL: url.href }, 'webhook');
   const { text, level } = await service.logged('library.message');
   expect([level, text]).toEqual(['warn', expect.stringContaining('INFO command fails')]);
   expect(await fetch(`${service.url}/-/unknown`).then((response) => response.text())).toMatch(

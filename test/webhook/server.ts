@@ -18,7 +18,8 @@ export interface WebhookServer {
   readonly received: readonly string[];
   readonly logged: string;
   readonly recorder: JobSink;
-  jobs(): TagJob[];
+  /** The jobs that were added, without the time of the announcement. */
+  jobs(): Omit<TagJob, 'announcedAt'>[];
   /** Starts the webhook, with the token `the secret` by default. */
   serve(options?: Partial<WebhookOptions>): Promise<void>;
   post(body: unknown, given?: Record<string, string>): Promise<Response>;
@@ -65,7 +66,7 @@ export function useWebhookServer(): WebhookServer {
     added,
     received,
     recorder,
-    jobs: () => added.map(({ job }) => job),
+    jobs: () => added.map(({ job: { announcedAt: _, ...job } }) => job),
     async serve(options = {}) {
       const log = pino({ level: 'trace' }, { write: (line) => (logged += line) });
       const metrics = { received: (event: string, result: string) => void received.push(`${event} ${result}`) };
