@@ -20,8 +20,8 @@ export interface HealthRouterParts {
 const CHECK_TIMEOUT_MS = 5000;
 
 /**
- * Creates the routes `/-/healthz`, `/-/readyz`, `/-/metrics` and `/-/version`. Readiness does not depend on GitLab,
- * because published versions are served without it.
+ * Creates the routes `/-/healthz`, `/-/readyz`, `/-/metrics` and `/-/version`. Readiness does not depend on GitLab
+ * being available, because published versions are served without it.
  */
 export function createHealthRouter(parts: HealthRouterParts): Router {
   const router = Router();

@@ -14,6 +14,7 @@ import { createHomeRouter } from '../web/home.ts';
 import { createWebhookRouter } from '../webhook/router.ts';
 import type { CoreParts } from './core-parts.ts';
 import { Core } from './core.ts';
+import { GitLabCheck } from './gitlab-check.ts';
 import { createHealthRouter } from './health.ts';
 import { createHttpServer, stopHttpServer } from './http-server.ts';
 import { answerFailedRoutes, answerUnknownRoutes } from './last-routes.ts';
@@ -70,7 +71,8 @@ async function start(config: Config, context: AppContext, core: Core<Config>, me
   if (tags && isWorker) await startWorker({ config, log, metrics, core, tags, requests, backfills });
 
   const web = createWebApp();
-  addServiceRoutes(web, { config, context, core, metrics, queues, store });
+  const gitlabCheck = isWorker ? startGitLabCheck(config, core, log) : undefined;
+  addServiceRoutes(web, { config, context, core, metrics, queues, store, gitlabCheck });
   const proxy = roles.includes('proxy')
     ? await createProxyRole({ config, log: log.child({ component: 'proxy' }), metrics, core, requests })
     : undefined;
@@ -86,6 +88,17 @@ async function start(config: Config, context: AppContext, core: Core<Config>, me
   if (proxy) core.onClose(proxy.stopWaiting);
   await once(server, 'listening');
   return server;
+}
+
+function startGitLabCheck(config: Config, core: Core<Config>, log: Logger): GitLabCheck {
+  const check = new GitLabCheck({
+    gitlab: core.gitlab(),
+    scope: config.gitlabScope,
+    log: log.child({ component: 'gitlab' }),
+  });
+  check.start();
+  core.onClose(() => check.stop());
+  return check;
 }
 
 /** Creates an Express app without routes. The app assigns an id to each request. */
@@ -104,10 +117,13 @@ interface RoutesParts {
   readonly metrics: Metrics;
   readonly queues: Queues;
   readonly store: Store;
+  /** Undefined without the worker role. */
+  readonly gitlabCheck: GitLabCheck | undefined;
 }
 
 /** Adds the routes below `/-/`, and the web pages. */
-function addServiceRoutes(web: Express, { config, context, core, metrics, queues, store }: RoutesParts): void {
+function addServiceRoutes(web: Express, parts: RoutesParts): void {
+  const { config, context, core, metrics, queues, store, gitlabCheck } = parts;
   const { log, roles, version } = context;
   const { tags, backfills } = queues;
   const ownership = core.ownership();
@@ -119,6 +135,7 @@ function addServiceRoutes(web: Express, { config, context, core, metrics, queues
       checks: {
         store: () => (roles.includes('worker') ? store.check() : store.stat(PROBE_KEY).then(() => undefined)),
         ...(tags && { queue: () => tags.check() }),
+        ...(gitlabCheck && { gitlab: () => gitlabCheck.assertRight() }),
       },
     }),
   );

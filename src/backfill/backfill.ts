@@ -11,6 +11,7 @@ import type { Ownership } from '../resolve/ownership.ts';
 import type { ReadStore } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import { compareTags, type MissingTag } from '../sweep/compare-tags.ts';
+import { checkGitLab, checkMembership } from '../gitlab/instance.ts';
 import { findTargets, isOpen, projectsOf, type Target } from '../gitlab/targets.ts';
 import type { BackfillProgress } from './backfill-progress.ts';
 import type { BackfillRequest } from './backfill-request.ts';
@@ -41,17 +42,19 @@ const CONCURRENT_PROJECTS = 4;
 const CONCURRENT_TAGS = 8;
 
 /**
- * Finds the groups and projects that a request names. Rejects with UnknownTargets, and with Retry if GitLab cannot be
- * read.
+ * Finds the groups and projects that a request names. Rejects with UnknownTargets, with WrongGitLabSettings, and with
+ * Retry if GitLab cannot be read.
  */
 export async function findBackfillTargets(
   { gitlab, ownership }: TargetParts,
   request: BackfillRequest,
 ): Promise<readonly Target[]> {
+  await checkGitLab(gitlab);
   const { targets, unknown } = await findTargets(
     gitlab,
     request.targets.length === 0 ? ownership.scope : request.targets,
   );
+  if (targets.some(({ kind }) => kind === 'membership')) await checkMembership(gitlab);
   if (unknown.length > 0)
     throw new UnknownTargets(`GitLab has no group or project ${unknown.join(', ')} that GITLAB_TOKEN can see`);
   // A group may contain a part of GITLAB_SCOPE. The backfill then publishes only that part.

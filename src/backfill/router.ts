@@ -6,6 +6,7 @@ import { messageOf, Retry } from '../errors.ts';
 import { sleep } from '../async/sleep.ts';
 import { requestIdOf, withRequestId } from '../io/request-id.ts';
 import { isToken } from '../auth/token.ts';
+import { WrongGitLabSettings } from '../gitlab/instance.ts';
 import { UnknownTargets } from './backfill.ts';
 import { isOver } from './backfill-progress.ts';
 import { parseBackfillRequest, type BackfillRequest } from './backfill-request.ts';
@@ -205,6 +206,6 @@ function statusOf(error: unknown): number | undefined {
   if (error instanceof Forbidden) return 403;
   if (error instanceof UnknownTargets || error instanceof NoSuchBackfill) return 404;
   if (error instanceof Retry) return 502;
-  if (error instanceof Unavailable) return 503;
+  if (error instanceof Unavailable || error instanceof WrongGitLabSettings) return 503;
   return undefined;
 }

@@ -47,10 +47,19 @@ export function resourceOptions(options: GitLabOptions): ConstructorParameters<t
  * outage never looks like absence. Lists are read page by page, so memory use does not depend on their length.
  */
 export class GitLabClient {
+  /** The base URL of GitLab, without a trailing slash. */
+  readonly url: string;
   readonly #api: InstanceType<typeof Gitlab>;
 
   constructor(options: GitLabOptions) {
+    this.url = options.url;
     this.#api = new Gitlab(resourceOptions(options));
+  }
+
+  /** Returns GitLab's description of itself, unchecked. Rejects with GitLabNotFound if GitLab has no such route. */
+  async metadata(): Promise<unknown> {
+    // Every supported version of GitLab has this route (lib/api/metadata.rb).
+    return (await this.#page('version', {})).body;
   }
 
   /** Reads a project by its id or full path. GitLab also finds a moved project by its old paths. */
@@ -89,6 +98,11 @@ export class GitLabClient {
   async tag(projectId: number, name: string): Promise<Tag | undefined> {
     const tag = await undefinedIfNotFound(this.#api.Tags.show(projectId, name), 'Tag', 'Project', 'nothing');
     return parseResponse(tagSchema, tag, `tag ${name} of project ${projectId}`);
+  }
+
+  /** Returns whether a tag exists. Rejects with Retry unless GitLab says so about the tag itself. */
+  async hasTag(projectId: number, name: string): Promise<boolean> {
+    return (await undefinedIfNotFound(this.#api.Tags.show(projectId, name), 'Tag')) !== undefined;
   }
 
   /**

@@ -25,6 +25,7 @@ export function sumdbProblem(body: Buffer, request: SumdbRequest): string | unde
         ? undefined
         : 'a body that is not the record of this version';
     case 'tile':
+    default:
       return tileProblem(body, request.tile);
   }
 }

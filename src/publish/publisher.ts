@@ -183,8 +183,8 @@ export class Publisher {
   }
 
   /**
-   * Reads the tag from GitLab. Rejects with Retry if a webhook has just announced the tag, but GitLab does not return it
-   * yet: a replica of GitLab's database or of the repository can be behind by seconds.
+   * Reads the tag from GitLab. Rejects with Retry if a webhook has just announced the tag, but GitLab does not return
+   * it yet: a replica of GitLab's database or of the repository can be behind by seconds.
    */
   async #readTag(job: PublishRequest): Promise<Tag | undefined> {
     const { gitlab } = this.#parts;
@@ -228,8 +228,8 @@ export class Publisher {
 }
 
 /**
- * Returns how long to wait before the tag is requested again, in milliseconds; undefined if no webhook announced the tag
- * within the last minute. The wait is the time since the announcement, so that it doubles with each request.
+ * Returns how long to wait before the tag is requested again, in milliseconds; undefined if no webhook announced the
+ * tag within the last minute. The wait is the time since the announcement, so that it doubles with each request.
  */
 function announcementWaitMs({ announcedAt }: PublishRequest): number | undefined {
   const ageMs = Math.abs(Date.now() - Date.parse(announcedAt ?? ''));

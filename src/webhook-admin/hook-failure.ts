@@ -1,4 +1,5 @@
 import { ErrorResponse, GitLabNotFound, messageInBody } from '../gitlab/error-response.ts';
+import { WrongGitLabSettings } from '../gitlab/instance.ts';
 import type { HookOwner } from '../gitlab/webhooks.ts';
 
 /** GitLab refused to show or change webhooks. The message is one line that tells the user what to do. */
@@ -48,6 +49,7 @@ export function explainError(error: unknown, owner?: HookOwner): unknown {
       cause: error,
       concernsOneOwner: true,
     });
+  if (error instanceof WrongGitLabSettings) return new HookFailure(error.message, { cause: error });
   if (!(error instanceof ErrorResponse)) return error;
   const { status, text } = error;
   if (status === 401)

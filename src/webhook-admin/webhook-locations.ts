@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { Project } from '../gitlab/schema.ts';
+import { checkGitLab } from '../gitlab/instance.ts';
 import { findTargets } from '../gitlab/targets.ts';
 import { GitLabNotFound } from '../gitlab/error-response.ts';
 import type { Hook, HookOwner, WebhookClient } from '../gitlab/webhooks.ts';
@@ -59,6 +60,7 @@ export async function findLocations(
   parts: WebhookAdminParts,
   { paths, system }: WebhookTargets,
 ): Promise<WebhookLocations> {
+  await checkGitLab(parts.gitlab);
   const { targets, unknown } = await findTargets(parts.gitlab, paths);
   if (unknown.length > 0) {
     throw new UnknownTarget(

@@ -50,6 +50,7 @@ describe('modpress backfill', () => {
       'groups/tools',
       'groups/tools/projects',
       ...Array.from({ length: 4 }, () => 'projects/ID/repository/tags'),
+      'version',
     ]);
 
     await using service = await startService(env);
@@ -245,7 +246,7 @@ describe('modpress backfill', () => {
       [
         'an expired token',
         { scopes: ['read_api'], expired: true },
-        /GitLab answered 401 .*is GITLAB_TOKEN still valid\?/,
+        /GitLab does not accept GITLAB_TOKEN \(401\): it is wrong, expired or revoked/,
       ],
       ['a token without the scope', { scopes: ['read_repository'] }, /GitLab answered 403 .*needs the scope read_api/],
     ] as const)('%s', async ([, options, message], { office, env }) => {

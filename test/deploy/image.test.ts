@@ -219,10 +219,12 @@ function signalOf(stage: Stage): NodeJS.Signals {
   return stage.instructions.find(({ keyword }) => keyword === 'STOPSIGNAL')?.text as NodeJS.Signals;
 }
 
-/** A GitLab without projects, for services that have nothing to publish. */
+/** A GitLab with one project that has no tags, for services that have nothing to publish. */
 async function startEmptyGitLab(): Promise<Server> {
-  const server = createServer((_, response) => {
-    response.setHeader('Content-Type', 'application/json').end('[]');
+  const project = { id: 1, path_with_namespace: 'group/empty', http_url_to_repo: 'http://127.0.0.1/group/empty.git' };
+  const server = createServer(({ url = '' }, response) => {
+    const body = url.includes('/version') ? { version: '19.0.1' } : url.includes('/projects?') ? [project] : [];
+    response.setHeader('Content-Type', 'application/json').end(JSON.stringify(body));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

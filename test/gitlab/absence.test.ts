@@ -83,17 +83,19 @@ describe.for(Object.keys(READS))('reading %s', (name) => {
   });
 
   test.for(ABSENCE[name] ?? [])('takes "%s" for absence', async ([message, result], { gitlab, client, project }) => {
-    using _fault = addFault(gitlab, { status: 404, body: { message } }, 1);
+    using fault = addFault(gitlab, { status: 404, body: { message } }, 1);
     expect(await read(client, project.id)).toEqual(result);
+    expect(fault.hits).toBe(1);
   });
 });
 
 test('a commit is absent only if GitLab can read the repository', async ({ gitlab, client, project }) => {
   expect(await client.commit(project.id, 'deadbeef')).toBeUndefined();
   // While Gitaly is down, GitLab responds with 404 for commits, and with 503 for tags.
-  using _commits = addFault(gitlab, { status: 404, body: { message: '404 Commit Not Found' } }, 1, /\/commits\//);
-  using _tags = addFault(gitlab, { status: 503, body: { message: '503 Service Unavailable' } }, 9, /\/tags/);
+  using commits = addFault(gitlab, { status: 404, body: { message: '404 Commit Not Found' } }, 1, /\/commits\//);
+  using tags = addFault(gitlab, { status: 503, body: { message: '503 Service Unavailable' } }, 9, /\/tags/);
   await expect(client.commit(project.id, project.commit)).rejects.toMatchObject({ name: 'Retry', status: 503 });
+  expect([commits.hits, tags.hits]).toEqual([1, 3]);
 });
 
 test.for([
@@ -101,8 +103,9 @@ test.for([
   ['a response without the id of a blob', (body: string) => ({ body, headers: {} })],
 ] as const)('a file is refused if GitLab sends %s', async ([, response], { gitlab, client, project }) => {
   expect(String(await client.file(project.id, project.commit, 'go.mod', 100))).toContain('module ');
-  using _fault = addFault(gitlab, { status: 200, ...response('<html>Please log in</html>') });
+  using fault = addFault(gitlab, { status: 200, ...response('<html>Please log in</html>') });
   await expect(client.file(project.id, project.commit, 'go.mod', 100)).rejects.toMatchObject({ name: 'Retry' });
+  expect(fault.hits).toBe(1);
 });
 
 /** A login page instead of a blob or an archive is noticed by its bytes, where they are read. */

@@ -32,6 +32,7 @@ test('the client returns the commit of a lightweight or annotated tag, with its 
     commit,
     committedAt: new Date('2024-01-01T00:00:00Z'),
     createdAt: expect.any(Date),
+    target: expect.stringMatching(/^[0-9a-f]{40}$/),
   });
   expect(await client.tag(project.id, 'v9.0.0')).toBeUndefined();
 });

@@ -19,7 +19,7 @@ export interface WebhookServer {
   readonly logged: string;
   readonly recorder: JobSink;
   /** The jobs that were added, without the time of the announcement. */
-  jobs(): Omit<TagJob, 'announcedAt'>[];
+  jobs(): TagJob[];
   /** Starts the webhook, with the token `the secret` by default. */
   serve(options?: Partial<WebhookOptions>): Promise<void>;
   post(body: unknown, given?: Record<string, string>): Promise<Response>;
@@ -66,7 +66,7 @@ export function useWebhookServer(): WebhookServer {
     added,
     received,
     recorder,
-    jobs: () => added.map(({ job: { announcedAt: _, ...job } }) => job),
+    jobs: () => added.map(({ job }) => Object.assign({}, job, { announcedAt: undefined })),
     async serve(options = {}) {
       const log = pino({ level: 'trace' }, { write: (line) => (logged += line) });
       const metrics = { received: (event: string, result: string) => void received.push(`${event} ${result}`) };
