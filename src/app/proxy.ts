@@ -39,6 +39,15 @@ export async function createProxyRole({ config, log, metrics, core, requests }: 
   const store = await core.store();
   const readStore: ReadStore = store;
   const ownership = core.ownership();
+  log.info(
+    { event: 'proxy.private-paths', prefixes: ownership.prefixes },
+    'these module paths are never sent upstream',
+  );
+  if (ownership.prefixAboveScope !== undefined)
+    log.warn(
+      { event: 'scope.not-separable', prefix: ownership.prefixAboveScope },
+      'MODULE_MAP makes all paths below MODULE_PREFIX private, so modules outside GITLAB_SCOPE are not available from an upstream',
+    );
   const name = viaName([
     config.gitlabUrl,
     config.modulePrefix,
@@ -62,7 +71,7 @@ export async function createProxyRole({ config, log, metrics, core, requests }: 
     log,
     databases: config.sumdb,
     isPrivate: (path) => ownership.isPrivate(path),
-    privatePrefixes: ownership.prefixes,
+    privatePatterns: ownership.patterns,
   });
   core.onClose(async () => {
     upstream.close();

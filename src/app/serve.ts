@@ -161,5 +161,12 @@ function addServiceRoutes(web: Express, parts: RoutesParts): void {
       }),
     );
   }
-  web.use(createHomeRouter({ publicUrl: config.publicUrl, privatePrefixes: ownership.prefixes, version }));
+  web.use(
+    createHomeRouter({
+      publicUrl: config.publicUrl,
+      privatePrefixes: ownership.prefixes,
+      privatePatterns: ownership.patterns,
+      version,
+    }),
+  );
 }

@@ -27,10 +27,10 @@ export interface SumdbParts {
   readonly databases: readonly SumdbEntry[] | undefined;
   readonly isPrivate: (path: string) => boolean;
   /**
-   * The prefixes of private module paths. The error for a lookup of a private module recommends a GONOSUMDB setting
+   * The patterns of private module paths. The error for a lookup of a private module recommends a GONOSUMDB setting
    * with them.
    */
-  readonly privatePrefixes: readonly string[];
+  readonly privatePatterns: readonly string[];
 }
 
 /**
@@ -60,7 +60,7 @@ export class Sumdb {
    */
   async answer(request: SumdbRequest, receivedVia?: string): Promise<BytesAnswer> {
     if (request.operation === 'lookup' && this.#parts.isPrivate(request.module)) {
-      const patterns = this.#parts.privatePrefixes.map((prefix) => `${prefix}/*`).join(',');
+      const patterns = this.#parts.privatePatterns.join(',');
       throw new Forbidden(
         `${request.module} is private: its path is not sent to a checksum database\nRun this once: go env -w GONOSUMDB=${patterns}`,
       );

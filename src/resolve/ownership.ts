@@ -14,8 +14,16 @@ export interface PathMapping {
  */
 export class Ownership {
   readonly #mappings: readonly PathMapping[];
-  /** The prefixes of all private module paths, for display and for GONOSUMDB. */
+  readonly #modulePrefix: string;
+  /** The private prefixes in the form of `comparable`. */
+  readonly #comparable: readonly string[];
+  /**
+   * The prefixes of all private module paths: those of MODULE_MAP, and MODULE_PREFIX. With GITLAB_SCOPE, the groups and
+   * projects of the scope below MODULE_PREFIX take its place.
+   */
   readonly prefixes: readonly string[];
+  /** The patterns of all private module paths, for GOPRIVATE and GONOSUMDB. */
+  readonly patterns: readonly string[];
   /** The groups and projects from which modpress publishes (GITLAB_SCOPE). It is empty for all projects. */
   readonly scope: readonly string[];
 
@@ -25,18 +33,34 @@ export class Ownership {
    */
   constructor(modulePrefix: string, map: readonly PathMapping[] = [], scope: readonly string[] = []) {
     this.scope = scope;
+    this.#modulePrefix = modulePrefix;
     this.#mappings = [...map, { modulePrefix, projectPrefix: '' }];
-    this.prefixes = [...new Set(this.#mappings.map((mapping) => mapping.modulePrefix))];
+    const mapped = map.map((mapping) => mapping.modulePrefix);
+    const unmapped = scope.length === 0 ? [modulePrefix] : scope.map((path) => joinPath(modulePrefix, path));
+    this.prefixes = [...new Set([...mapped, ...unmapped])];
+    // A prefix of MODULE_MAP or of the scope can be a module itself, which `prefix/*` does not match.
+    this.patterns = this.prefixes.map((prefix) => (prefix === modulePrefix ? `${prefix}/*` : prefix));
+    this.#comparable = this.prefixes.map(comparable);
   }
 
   /**
    * Whether a module path is private. This includes the private prefixes, the paths below them, and the paths above
-   * them. The paths above are included because the go command requests every parent path of a package.
+   * them. The paths above are included because the go command requests every parent path of a package. Upper and lower
+   * case do not matter, and neither does `.git`: GitLab ignores both, and nobody outside may see such a path either.
    */
   isPrivate(modulePath: string): boolean {
-    return this.prefixes.some(
-      (prefix) => below(modulePath, prefix) !== undefined || below(prefix, modulePath) !== undefined,
-    );
+    const path = comparable(modulePath);
+    return this.#comparable.some((prefix) => below(path, prefix) !== undefined || below(prefix, path) !== undefined);
+  }
+
+  /**
+   * Returns the prefix of MODULE_MAP that makes all of MODULE_PREFIX private in spite of GITLAB_SCOPE; undefined if there is
+   * none. Modules outside the scope then cannot come from an upstream.
+   */
+  get prefixAboveScope(): string | undefined {
+    if (this.scope.length === 0) return undefined;
+    return this.#mappings.slice(0, -1).find(({ modulePrefix }) => below(this.#modulePrefix, modulePrefix) !== undefined)
+      ?.modulePrefix;
   }
 
   /** Whether GITLAB_SCOPE includes a project. GitLab ignores the case of paths. */
@@ -75,6 +99,11 @@ export class Ownership {
     const mapping = longest(this.#mappings, (candidate) => candidate.modulePrefix, modulePath);
     return mapping && joinPath(mapping.projectPrefix, below(modulePath, mapping.modulePrefix) ?? '');
   }
+}
+
+/** Returns a module path in lower case, and without the `.git` that a path element can end in. */
+function comparable(path: string): string {
+  return path.toLowerCase().replaceAll(/\.git(?=\/|$)/g, '');
 }
 
 /** Returns the mapping with the longest prefix of the path. */

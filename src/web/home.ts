@@ -8,6 +8,8 @@ export interface HomeParts {
   readonly publicUrl?: string | undefined;
   /** The prefixes of private module paths, such as `gitlab.example`. */
   readonly privatePrefixes: readonly string[];
+  /** The patterns of private module paths, such as `gitlab.example/*`. */
+  readonly privatePatterns: readonly string[];
   /** The version of modpress. */
   readonly version: string;
 }
@@ -29,9 +31,10 @@ export function createHomeRouter(parts: HomeParts): Router {
 }
 
 /** Returns the start page, which describes the service and lists the commands that a developer needs. */
-function homePage({ publicUrl, privatePrefixes, version }: HomeParts & { publicUrl: string }): string {
+function homePage(parts: HomeParts & { publicUrl: string }): string {
+  const { publicUrl, privatePrefixes, privatePatterns, version } = parts;
   const [prefix = 'gitlab.example'] = privatePrefixes;
-  const patterns = (privatePrefixes.length === 0 ? [prefix] : privatePrefixes).map((path) => `${path}/*`).join(',');
+  const patterns = privatePatterns.join(',');
   return page(
     'modpress',
     `<h1>modpress</h1>

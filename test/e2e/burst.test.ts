@@ -10,7 +10,7 @@ test('the next sweep publishes 50 tags of one push, for which GitLab calls no we
   const module = `${PREFIX}/platform/burst`;
   // The project exists before the service starts, so that the first sweep finds it.
   await using service = await startInProcess({ ...office.settings, SWEEP_MINUTES: '0.1' });
-  await addHook(office.gitlab, '/groups/platform', service.url, { token: 'the secret of the hook' });
+  await addHook(office.gitlab, '/groups/platform', service.url, { token: '/the secret of the hook/' });
   const published = (): number => service.log.filter(({ event }) => event === 'tag.published').length;
   await pushTags(project, library(module, 'first'), 'v0.1.0');
   await expect.poll(published).toBe(1);

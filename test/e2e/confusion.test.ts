@@ -37,7 +37,13 @@ const PATHS = [PREFIX, VANITY, PREFIX.replace('e', '%65')].flatMap((prefix) => [
   `/sumdb/${SUMDB}/lookup/${prefix}@v1.0.0`,
 ]);
 
-for (const mode of ['cache', 'redirect'] as const) {
+for (const [mode, scope] of [
+  ['cache', ''],
+  ['redirect', ''],
+  ['cache', 'group,platform'],
+  ['redirect', 'group,platform'],
+] as const) {
+  const isPrivate = (path: string): boolean => isPrivatePath(path, scope);
   const test = base
     /** A source of modules that returns 200 to every request, and the paths that were requested. */
     .extend('upstream', { scope: 'file' }, async ({}, { onCleanup }) => {
@@ -53,9 +59,10 @@ for (const mode of ['cache', 'redirect'] as const) {
       MODULE_MAP: `${VANITY}=platform/go`,
       UPSTREAM: upstream.url,
       UPSTREAM_MODE: mode,
+      GITLAB_SCOPE: scope,
     }));
 
-  describe(`private modules stay private when the upstream claims to have every module (${mode})`, () => {
+  describe(`private modules stay private when the upstream claims to have every module (${mode}, scope ${scope || 'none'})`, () => {
     test('no route requests a private module from the upstream or redirects a client to it', async ({
       service,
       upstream,
@@ -73,6 +80,9 @@ for (const mode of ['cache', 'redirect'] as const) {
       expect(mode === 'cache' ? list.body : list.location).toMatch(
         mode === 'cache' ? 'v9.9.9' : `${upstream.url}/other.example/module/@v/list`,
       );
+      // With a scope, only its own paths are private. Without one, the whole host is.
+      const outside = await get(service.url, `/${PREFIX}/elsewhere/lib/@v/list`);
+      expect(outside.status).toBe(scope === '' ? 404 : mode === 'cache' ? 200 : 302);
       // A path that only begins with the same text as a private prefix is not private.
       const lookalike = await get(service.url, `/${PREFIX}.org/x/@v/list`);
       expect(lookalike.status).toBe(mode === 'cache' ? 200 : 302);
@@ -84,7 +94,7 @@ for (const mode of ['cache', 'redirect'] as const) {
       upstream,
     }) => {
       const project = await office.gitlab.createProject('group/secret');
-      await addHook(office.gitlab, '/groups/group', service.url, { token: 'the secret of the hook' });
+      await addHook(office.gitlab, '/groups/group', service.url, { token: '/the secret of the hook/' });
       await using watch = watchVersion(service.url, MODULE, 'v1.0.0');
       await pushTags(project, library(MODULE, 'secret'), 'v1.0.0');
       await watch.published;
@@ -115,8 +125,10 @@ function verifierKey(name: string): string {
   return `${name}+${hash.toString('hex')}+${key.toString('base64')}`;
 }
 
-function isPrivate(path: string): boolean {
-  return path.includes(`${PREFIX}/`) || path.includes(`${PREFIX}@`) || path.includes(VANITY);
+function isPrivatePath(path: string, scope: string): boolean {
+  const roots = scope === '' ? [PREFIX] : scope.split(',').map((group) => `${PREFIX}/${group}`);
+  const isBelow = roots.some((root) => path.includes(`${root}/`) || path.includes(`${root}@`));
+  return isBelow || path.includes(`${PREFIX}@`) || path.includes(`${PREFIX}/@`) || path.includes(VANITY);
 }
 
 /** Sends a request with an unchanged path: fetch would normalise it. */

@@ -70,7 +70,7 @@ const TROUBLES: readonly Trouble[] = [
 
 test.beforeAll(async ({ office, service }) => {
   office.gitlab.createGroup('troubled');
-  await addHook(office.gitlab, '/groups/troubled', service.url, { token: 'the secret of the hook' });
+  await addHook(office.gitlab, '/groups/troubled', service.url, { token: '/the secret of the hook/' });
 });
 
 describe.concurrent('a tag is published in the end, and its version is never visible in part', () => {

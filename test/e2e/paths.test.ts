@@ -8,7 +8,7 @@ import { startInProcess } from './in-process.ts';
 import { addHook, checksumsDirect, checksumsThrough, library, openOffice, PREFIX, pushTags } from './office.ts';
 import { watchVersion } from './version-watch.ts';
 
-const secret = { token: 'the secret of the hook' };
+const secret = { token: '/the secret of the hook/' };
 
 test.override('settings', { MODULE_MAP: 'go.corp.example=platform/go' });
 // The time limit of the first test does not cover the start.

@@ -24,7 +24,7 @@ const test = base
   .extend('tree', { scope: 'file' }, async ({ office, modpress }, { onCleanup }) => {
     const tree = await WorkTree.create(await office.gitlab.createProject('platform/hello'));
     onCleanup(() => tree.remove());
-    await addHook(office.gitlab, '/groups/platform', modpress.url, { token: 'the secret of the hook' });
+    await addHook(office.gitlab, '/groups/platform', modpress.url, { token: '/the secret of the hook/' });
     return tree;
   })
   .extend('go', { scope: 'file' }, async ({ modpress }, { onCleanup }) => {

@@ -28,7 +28,7 @@ describe('one process with its queue in memory', () => {
     ]);
     const service = await startProcess();
     await service.logged('sweep.finished');
-    await addHook(office.gitlab, '/groups/killed', service.url, { token: 'the secret of the hook' });
+    await addHook(office.gitlab, '/groups/killed', service.url, { token: '/the secret of the hook/' });
     office.gitlab.faults.add({
       path: new RegExp(`/projects/${broken.id}/repository/archive`),
       kind: { trickleBytesPerSecond: 1000 },
@@ -67,7 +67,7 @@ describe('one process with its queue in memory', () => {
     const project = await office.gitlab.createProject('stopped/slow');
     const service = await startProcess({ GITLAB_SCOPE: 'stopped' });
     await service.logged('sweep.finished');
-    await addHook(office.gitlab, '/groups/stopped', service.url, { token: 'the secret of the hook' });
+    await addHook(office.gitlab, '/groups/stopped', service.url, { token: '/the secret of the hook/' });
     office.gitlab.faults.add({
       path: new RegExp(`/projects/${project.id}/repository/archive`),
       kind: { trickleBytesPerSecond: 50_000 },

@@ -18,7 +18,7 @@ const test = base.extend('scaledOut', { scope: 'file' }, async ({ office, shared
   const [webhook, second] = await Promise.all([startProcess(settings, 'webhook'), startProcess(settings, 'worker')]);
   const proxy = await startProcess(settings, 'proxy');
   office.gitlab.createGroup('platform');
-  await addHook(office.gitlab, '/groups/platform', webhook.url, { token: 'the secret of the hook' });
+  await addHook(office.gitlab, '/groups/platform', webhook.url, { token: '/the secret of the hook/' });
   return { workers: [first, second] as const, proxy };
 });
 

@@ -60,7 +60,7 @@ const test = base
 
 test.beforeAll(async ({ office, service }) => {
   office.gitlab.createGroup('platform');
-  await addHook(office.gitlab, '/groups/platform', service.url, { token: 'the secret of the hook' });
+  await addHook(office.gitlab, '/groups/platform', service.url, { token: '/the secret of the hook/' });
 });
 
 describe('after modpress withdraw', () => {

@@ -70,7 +70,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
     log,
     databases: options.databases,
     isPrivate,
-    privatePrefixes: ['gitlab.example'],
+    privatePatterns: ['gitlab.example/*'],
   });
   const privateModules = new PrivateModules({
     store,

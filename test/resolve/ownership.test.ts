@@ -60,4 +60,51 @@ describe('the ownership of a module path', () => {
     expect(['groups/lib', 'other/library', 'other'].some((path) => scoped.isInScope(path))).toBe(false);
     expect(ownership.isInScope('anything/at/all')).toBe(true);
   });
+
+  describe('with a scope', () => {
+    const scoped = new Ownership(
+      'gitlab.com',
+      [{ modulePrefix: 'go.corp.example', projectPrefix: 'acme/go' }],
+      ['acme', 'Partner/Lib'],
+    );
+
+    test.each([
+      'gitlab.com',
+      'gitlab.com/acme',
+      'gitlab.com/acme/lib/v2',
+      'gitlab.com/ACME/lib',
+      'GitLab.com/acme/lib',
+      'gitlab.com/acme.git/lib',
+      'gitlab.com/partner',
+      'gitlab.com/partner/lib',
+      'gitlab.com/partner/lib.git/sub',
+      'go.corp.example',
+      'go.corp.example/x',
+    ])('treats %s as private', (path) => {
+      expect(scoped.isPrivate(path)).toBe(true);
+    });
+
+    test.each([
+      'gitlab.com/gitlab-org/api/client-go',
+      'gitlab.com/gitlab-org',
+      'gitlab.com/acme-public/lib',
+      'gitlab.com/partner/library',
+      'gitlab.com/partner/other',
+      'example.com/acme/lib',
+    ])('does not treat %s as private', (path) => {
+      expect(scoped.isPrivate(path)).toBe(false);
+    });
+
+    test('has patterns that match the groups and projects of the scope themselves', () => {
+      expect(scoped.patterns).toEqual(['go.corp.example', 'gitlab.com/acme', 'gitlab.com/Partner/Lib']);
+      expect(new Ownership('gitlab.example').patterns).toEqual(['gitlab.example/*']);
+    });
+
+    test('reports a prefix of MODULE_MAP that contains MODULE_PREFIX, and so makes everything private', () => {
+      expect(scoped.prefixAboveScope).toBeUndefined();
+      const whole = [{ modulePrefix: 'gitlab.com', projectPrefix: 'acme' }];
+      expect(new Ownership('gitlab.com', whole, ['acme']).prefixAboveScope).toBe('gitlab.com');
+      expect(new Ownership('gitlab.com', whole).prefixAboveScope).toBeUndefined();
+    });
+  });
 });

@@ -17,7 +17,14 @@ async function home(
   trustProxy = false,
 ): Promise<Page> {
   const app = express().set('trust proxy', trustProxy);
-  app.use(createHomeRouter({ privatePrefixes: ['gitlab.example'], version: '1.2.3', ...parts }));
+  app.use(
+    createHomeRouter({
+      privatePrefixes: ['gitlab.example'],
+      privatePatterns: ['gitlab.example/*'],
+      version: '1.2.3',
+      ...parts,
+    }),
+  );
   await using server = await listen(app);
   return await new Promise((resolve, reject) => {
     request(server.url, { headers }, (response) => {
@@ -32,9 +39,10 @@ test('the start page shows the commands to type', async () => {
   const { html } = await home({
     publicUrl: 'https://go.corp.example/',
     privatePrefixes: ['gitlab.example', 'go.corp.example/x'],
+    privatePatterns: ['gitlab.example/*', 'go.corp.example/x'],
   });
   expect(html).toContain('<code>go env -w GOPROXY=https://go.corp.example</code>');
-  expect(html).toContain('<code>go env -w GONOSUMDB=gitlab.example/*,go.corp.example/x/*</code>');
+  expect(html).toContain('<code>go env -w GONOSUMDB=gitlab.example/*,go.corp.example/x</code>');
   expect(html).toContain('<code>go get gitlab.example/group/project@latest</code>');
   expect(html).toContain('modpress 1.2.3');
 });
