@@ -12,6 +12,7 @@ import {
   keepMs,
   onDemandAnswerSchema,
   onDemandRequestSchema,
+  subjectsOf,
   type OnDemandAnswer,
   type OnDemandRequest,
 } from '../requests/on-demand-request.ts';
@@ -27,8 +28,8 @@ export interface Queues {
   /** Tags to publish. Undefined in a process that has only the proxy role. */
   readonly tags: Queue | undefined;
   /**
-   * On-demand requests, from the proxy to a worker. Undefined with ON_DEMAND=off, and in a process that has only the
-   * webhook role.
+   * On-demand requests, from the proxy to a worker. Undefined with ON_DEMAND=off. A process without the worker and the
+   * proxy role only invalidates their results, through Redis.
    */
   readonly requests: Requests<OnDemandRequest, OnDemandAnswer> | undefined;
   /**
@@ -58,7 +59,7 @@ export function createQueues({ config, roles, log, metrics, core }: QueuesParts)
     metrics.watchQueue(() => tags.counts());
   }
   const requests =
-    config.onDemand && (roles.includes('worker') || roles.includes('proxy'))
+    config.onDemand && (roles.includes('worker') || roles.includes('proxy') || config.redisUrl !== undefined)
       ? createRequests(config, log.child({ component: 'requests' }))
       : undefined;
   if (requests) core.onClose(() => requests.close());
@@ -73,7 +74,7 @@ function createTagQueue({ redisUrl }: Config, log: Logger, metrics: Metrics): Qu
 }
 
 function createRequests({ redisUrl }: Config, log: Logger): Requests<OnDemandRequest, OnDemandAnswer> {
-  const options = { log, keepMs };
+  const options = { log, keepMs, subjectsOf };
   if (redisUrl === undefined) return new MemoryRequests(options);
   return new BullRequests({
     ...options,

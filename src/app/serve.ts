@@ -18,6 +18,7 @@ import { GitLabCheck } from './gitlab-check.ts';
 import { createHealthRouter } from './health.ts';
 import { createHttpServer, stopHttpServer } from './http-server.ts';
 import { answerFailedRoutes, answerUnknownRoutes } from './last-routes.ts';
+import { invalidateOnce, invalidateProject } from './invalidation.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createProxyRole } from './proxy.ts';
 import { createQueues, type Queues } from './queues.ts';
@@ -147,6 +148,7 @@ function addServiceRoutes(web: Express, parts: RoutesParts): void {
         queue: tags,
         log: log.child({ component: 'webhook' }),
         metrics: { received: metrics.webhookReceived },
+        onDeleted: invalidateOnce(invalidateProject(queues.requests, ownership), log.child({ component: 'webhook' })),
       }),
     );
   }

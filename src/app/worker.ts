@@ -9,6 +9,7 @@ import type { Store } from '../store/store.ts';
 import { CatchUp } from '../sweep/catch-up.ts';
 import { startSweeping } from '../sweep/schedule.ts';
 import type { Core } from './core.ts';
+import { invalidateOnce, invalidateProject } from './invalidation.ts';
 import type { Metrics } from './metrics.ts';
 import type { Queues } from './queues.ts';
 
@@ -45,10 +46,12 @@ export async function startWorker(parts: WorkerRoleParts): Promise<void> {
   await core.startTemporaryFolderCleanup();
   const gitlab = core.gitlab();
   const publishLog = log.child({ component: 'publish' });
+  const invalidate = invalidateProject(requests, core.ownership());
   const publish = createTagHandler({
     publisher: await core.publisher(),
     log: publishLog,
     onDone: metrics.tagProcessed,
+    onChanged: invalidate,
   });
   tags.process(MAX_CONCURRENT_TAGS, async (job) => void (await publish(job)));
   runBackfills(
@@ -66,6 +69,7 @@ export async function startWorker(parts: WorkerRoleParts): Promise<void> {
     scope: config.gitlabScope,
     rateLimiter: core.rateLimiter(),
     minutes: config.sweepMinutes,
+    onChanged: invalidateOnce(invalidate, sweepLog),
     onSwept: metrics.sweepFinished,
   });
   core.onClose(() => sweeping.stop());
@@ -79,7 +83,7 @@ export async function startWorker(parts: WorkerRoleParts): Promise<void> {
     onMissed: (projectId) => catchUp.add(projectId),
     onAnswered: metrics.onDemandRequestAnswered,
   });
-  requests.serve(MAX_CONCURRENT_REQUESTS, (request) => onDemand.answer(request));
+  requests.serve(MAX_CONCURRENT_REQUESTS, (request, changedAt) => onDemand.answer(request, changedAt));
 }
 
 /**

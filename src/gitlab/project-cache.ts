@@ -4,6 +4,8 @@ import type { Project } from './schema.ts';
 
 /** How long a project stays in the cache, in milliseconds. */
 const FRESH_MS = 20_000;
+/** How long a missing project stays in the cache, in milliseconds: it may be created, with a tag, at any moment. */
+const ABSENT_MS = 2_000;
 /** The maximum number of projects in the cache. */
 const MAX_PROJECTS = 10_000;
 
@@ -20,8 +22,17 @@ export class ProjectCache {
       ttl: FRESH_MS,
       // If the cache evicts a project while it is being read, the waiting callers still get the project.
       ignoreFetchAbort: true,
-      fetchMethod: async (_key, _stale, { context: id }) => ({ project: await gitlab.project(id) }),
+      fetchMethod: async (_key, _stale, { context: id, options }) => {
+        const project = await gitlab.project(id);
+        if (!project) options.ttl = ABSENT_MS;
+        return { project };
+      },
     });
+  }
+
+  /** Forgets all projects. A project that is being read now is not cached. */
+  clear(): void {
+    this.#entries.clear();
   }
 
   /** Returns the project at a full path; undefined if it does not exist. Rejects with Retry if GitLab fails. */

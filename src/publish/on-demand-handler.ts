@@ -34,14 +34,23 @@ const RETRY_MS = 10_000;
  */
 export class OnDemand {
   readonly #parts: OnDemandParts;
+  /** The time of the newest change that the caches of the resolver contain. */
+  #newestChange = 0;
 
   constructor(parts: OnDemandParts) {
     this.#parts = parts;
   }
 
-  /** Resolves to the answer to a request. Rejects only because of a bug. */
-  async answer(request: OnDemandRequest): Promise<OnDemandAnswer> {
+  /**
+   * Resolves to the answer to a request. `changedAt` is the time of the last change of the project (see RequestHandler).
+   * Rejects only because of a bug.
+   */
+  async answer(request: OnDemandRequest, changedAt = 0): Promise<OnDemandAnswer> {
     const started = performance.now();
+    if (changedAt > this.#newestChange) {
+      this.#newestChange = changedAt;
+      this.#parts.resolver.forgetChanging();
+    }
     const answer = await this.#answer(request);
     this.#parts.onAnswered(request.kind, answer.kind, (performance.now() - started) / 1000);
     return answer;

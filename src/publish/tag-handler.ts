@@ -13,18 +13,26 @@ export interface TagHandlerParts {
    * `known` or `dismissed`.
    */
   readonly onDone: (outcome: string, seconds: number) => void;
+  /**
+   * Called after each tag with the full path of its project, if the path is known: the project may have another version
+   * now. If it rejects, the job runs again.
+   */
+  readonly onChanged: (projectPath: string) => Promise<void>;
 }
 
 /**
  * Creates the handler of tag jobs. The handler publishes the tag and logs the result in one line. It rejects as
  * Publisher.publish does, but with Retry if the store is not available.
  */
-export function createTagHandler({ publisher, log, onDone }: TagHandlerParts): (job: TagJob) => Promise<PublishResult> {
+export function createTagHandler(parts: TagHandlerParts): (job: TagJob) => Promise<PublishResult> {
+  const { publisher, log, onDone, onChanged } = parts;
   return async (job) => {
     const started = performance.now();
     const result = await publisher.publish(job).catch(retryOutages);
     const seconds = (performance.now() - started) / 1000;
     const fields = { projectId: job.projectId, tag: job.tag, seconds: Number(seconds.toFixed(3)) };
+    const path = ('outcome' in result ? result.outcome.project : undefined) ?? job.listedPath ?? job.announcedPath;
+    if (path !== undefined) await onChanged(path);
     if ('dismissed' in result) {
       onDone('dismissed', seconds);
       log.info(

@@ -17,6 +17,8 @@ export const tagJobSchema = z.object({
   hint: z.string(),
   /** When a webhook announced the tag, ISO 8601. Undefined for a tag from a listing. */
   announcedAt: z.string().optional(),
+  /** The full path of the project in the webhook. The job does not trust it, and only invalidates results with it. */
+  announcedPath: z.string().optional(),
   /**
    * The origin of the job. A developer waits for a `pushed` tag, so it runs before all `listed` tags. A sweep may have
    * queued thousands of listed tags.

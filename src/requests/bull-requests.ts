@@ -8,15 +8,30 @@ import { withTimeout } from '../async/with-timeout.ts';
 import { discard, jobOptions, lockMsOf, openBull, prefixOf, type BullOptions } from '../redis/bull.ts';
 import { BullConsumer } from '../redis/bull-consumer.ts';
 import { connectRedis, endRedis } from '../redis/connection.ts';
-import { FINISH_SCRIPT, HOLD_SCRIPT, LOOK_SCRIPT, lookReplySchema } from './request-scripts.ts';
-import { MAX_WAITING_REQUESTS, RequestFailed, requestId, type Requests, type RequestsOptions } from './requests.ts';
+import {
+  CHANGED_SCRIPT,
+  FINISH_SCRIPT,
+  HOLD_SCRIPT,
+  INVALIDATE_SCRIPT,
+  LOOK_SCRIPT,
+  lookReplySchema,
+} from './request-scripts.ts';
+import {
+  MAX_WAITING_REQUESTS,
+  REMEMBER_CHANGES_MS,
+  RequestFailed,
+  requestId,
+  type RequestHandler,
+  type Requests,
+  type RequestsOptions,
+} from './requests.ts';
 import { storedAnswerSchema, type StoredAnswer } from './stored-answer.ts';
 
 /**
  * The options of BullRequests. A request is put into the queue again if its worker does not renew the lease for
  * `lockMs`.
  */
-export interface BullRequestsOptions<R, A> extends BullOptions, RequestsOptions<A> {
+export interface BullRequestsOptions<R, A> extends BullOptions, RequestsOptions<R, A> {
   readonly requestSchema: z.ZodType<R>;
   readonly answerSchema: z.ZodType<A>;
 }
@@ -42,6 +57,8 @@ interface FoundAnswer<A> {
   readonly text: string;
   /** Whether the answer is valid for new requests. */
   readonly isFresh: boolean;
+  /** See StoredAnswer. */
+  readonly changedAt: number;
   /** Absent if the handler failed or `text` cannot be read. */
   readonly answer: A | undefined;
 }
@@ -74,9 +91,12 @@ export class BullRequests<R extends object, A extends object> implements Request
     const deadline = performance.now() + timeoutMs;
     const id = requestId(request);
     let staleText = '';
+    let requiredChange: number | undefined;
     for (let polls = 0; ; polls++) {
-      const found = await this.#look(id, request, staleText);
-      if (found && polls === 0 && !found.isFresh) {
+      const { found, changedAt } = await this.#look(id, request, staleText);
+      // The answer has to contain all changes before this request.
+      requiredChange ??= changedAt;
+      if (found && ((polls === 0 && !found.isFresh) || found.changedAt < requiredChange)) {
         staleText = found.text;
         continue;
       }
@@ -93,7 +113,7 @@ export class BullRequests<R extends object, A extends object> implements Request
     }
   }
 
-  serve(concurrency: number, handler: (request: R) => Promise<A>): void {
+  serve(concurrency: number, handler: RequestHandler<R, A>): void {
     if (this.#consumer !== undefined) throw new Error('serve() may be called only once');
     const consumer = new BullConsumer<RequestJob>('requests', this.#options, async (job, redis) => {
       const parsed = requestJobSchema.safeParse(job.data);
@@ -110,11 +130,20 @@ export class BullRequests<R extends object, A extends object> implements Request
     endRedis(this.#redis);
   }
 
+  async invalidate(subject: string): Promise<void> {
+    const key = this.#changeKey(subject);
+    await withTimeout(REDIS_TIMEOUT_MS, this.#redis.eval(INVALIDATE_SCRIPT, 1, key, REMEMBER_CHANGES_MS));
+  }
+
   /**
-   * Returns the stored answer unless its text is `staleText`. Without such an answer, returns undefined, and puts the
-   * request into the queue unless it is already there or a worker handles it.
+   * Looks for the stored answer, unless its text is `staleText`. Without such an answer, puts the request into the queue
+   * unless it is already there or a worker handles it. Also returns the time of the last change of the subjects.
    */
-  async #look(id: string, request: R, staleText: string): Promise<FoundAnswer<A> | undefined> {
+  async #look(
+    id: string,
+    request: R,
+    staleText: string,
+  ): Promise<{ readonly found: FoundAnswer<A> | undefined; readonly changedAt: number }> {
     const { log } = this.#options;
     let reply: z.infer<typeof lookReplySchema>;
     try {
@@ -122,9 +151,9 @@ export class BullRequests<R extends object, A extends object> implements Request
     } catch (error) {
       throw new RequestFailed('the queue in Redis cannot be used', { cause: error });
     }
-    const [state, text, leftMs] = reply;
+    const [state, text, leftMs, changedAt] = reply;
     if (state === 'full') throw new RequestFailed('too many requests are waiting');
-    if (state !== 'answer') return undefined;
+    if (state !== 'answer') return { found: undefined, changedAt };
     const stored = this.#storedAnswerSchema.safeParse(text);
     // Only modpress writes this key, but the answer may come from another version of modpress.
     if (!stored.success)
@@ -133,14 +162,28 @@ export class BullRequests<R extends object, A extends object> implements Request
         'an answer in Redis is invalid and is ignored',
       );
     const { keepMs = 0, stayMs = 0, answer } = stored.data ?? {};
-    return { text, answer, isFresh: keepMs - (stayMs - leftMs) > 0 && stored.success };
+    const isFresh = keepMs - (stayMs - leftMs) > 0 && stored.success;
+    return { found: { text, answer, isFresh, changedAt: stored.data?.changedAt ?? 0 }, changedAt };
   }
 
   async #lookOrPut(id: string, request: R, staleText: string): Promise<z.infer<typeof lookReplySchema>> {
     const job = randomUUID();
-    const keys = [this.#answerKey(id), this.#leaseKey(id), this.#bull.toKey('wait')];
+    const keys = [
+      this.#answerKey(id),
+      this.#leaseKey(id),
+      this.#bull.toKey('wait'),
+      ...this.#options.subjectsOf(request).map((subject) => this.#changeKey(subject)),
+    ];
     const reply = lookReplySchema.parse(
-      await this.#redis.eval(LOOK_SCRIPT, 3, ...keys, staleText, job, lockMsOf(this.#options), MAX_WAITING_REQUESTS),
+      await this.#redis.eval(
+        LOOK_SCRIPT,
+        keys.length,
+        ...keys,
+        staleText,
+        job,
+        lockMsOf(this.#options),
+        MAX_WAITING_REQUESTS,
+      ),
     );
     if (reply[0] === 'put') await this.#bull.add({ id, job, request }, { ...jobOptions(job), attempts: 1 });
     return reply;
@@ -150,7 +193,7 @@ export class BullRequests<R extends object, A extends object> implements Request
    * Handles a request. Never rejects, because a retry by Bull would be useless: a client that still waits puts the
    * request into the queue again.
    */
-  async #work({ id, job, request }: RequestJob, redis: Redis, handler: (request: R) => Promise<A>): Promise<void> {
+  async #work({ id, job, request }: RequestJob, redis: Redis, handler: RequestHandler<R, A>): Promise<void> {
     const { log } = this.#options;
     // The holder is unique for each attempt. If a worker seems dead, Bull passes its job to another worker, although
     // the first worker may still be running.
@@ -159,10 +202,12 @@ export class BullRequests<R extends object, A extends object> implements Request
       // After an outage, the queue may contain requests that were put into it twice, or for which no client waits any
       // more.
       if (!(await this.#hold(redis, id, job, holder, ''))) return;
+      // Read before the handler starts: a change while it runs may be missing in its answer.
+      const changedAt = await this.#changedAt(redis, request);
       const renewing = setInterval(() => void this.#renew(redis, id, holder), lockMsOf(this.#options) / 3);
-      const result = await this.#handle(request, handler).finally(() => clearInterval(renewing));
+      const result = await this.#handle(request, changedAt, handler).finally(() => clearInterval(renewing));
       const stayMs = Math.max(MIN_STAY_MS, result.keepMs);
-      const stored: StoredAnswer<A> = { job, ...result, stayMs };
+      const stored: StoredAnswer<A> = { job, ...result, stayMs, changedAt };
       const isStored = await redis.eval(
         FINISH_SCRIPT,
         2,
@@ -188,10 +233,11 @@ export class BullRequests<R extends object, A extends object> implements Request
    */
   async #handle(
     request: unknown,
-    handler: (request: R) => Promise<A>,
+    changedAt: number,
+    handler: RequestHandler<R, A>,
   ): Promise<{ readonly keepMs: number; readonly answer?: A }> {
     try {
-      const answer = await handler(this.#options.requestSchema.parse(request));
+      const answer = await handler(this.#options.requestSchema.parse(request), changedAt);
       return { answer, keepMs: Math.ceil(this.#options.keepMs(answer)) };
     } catch (error) {
       this.#options.log.error(
@@ -200,6 +246,13 @@ export class BullRequests<R extends object, A extends object> implements Request
       );
       return { keepMs: 0 };
     }
+  }
+
+  async #changedAt(redis: Redis, request: unknown): Promise<number> {
+    const parsed = this.#options.requestSchema.safeParse(request);
+    if (!parsed.success) return 0;
+    const keys = this.#options.subjectsOf(parsed.data).map((subject) => this.#changeKey(subject));
+    return z.coerce.number().parse(await redis.eval(CHANGED_SCRIPT, keys.length, ...keys));
   }
 
   async #renew(redis: Redis, id: string, holder: string): Promise<void> {
@@ -216,6 +269,10 @@ export class BullRequests<R extends object, A extends object> implements Request
 
   async #hold(redis: Redis, id: string, from: string, to: string, assumed: string): Promise<boolean> {
     return (await redis.eval(HOLD_SCRIPT, 1, this.#leaseKey(id), from, to, lockMsOf(this.#options), assumed)) === 1;
+  }
+
+  #changeKey(subject: string): string {
+    return `${prefixOf(this.#options)}:changed:${subject}`;
   }
 
   #answerKey(id: string): string {

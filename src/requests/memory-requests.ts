@@ -1,7 +1,15 @@
 import { setMaxListeners } from 'node:events';
 import { LRUCache } from 'lru-cache';
 import { SingleFlight } from '../async/single-flight.ts';
-import { MAX_WAITING_REQUESTS, RequestFailed, requestId, type Requests, type RequestsOptions } from './requests.ts';
+import {
+  MAX_WAITING_REQUESTS,
+  REMEMBER_CHANGES_MS,
+  RequestFailed,
+  requestId,
+  type RequestHandler,
+  type Requests,
+  type RequestsOptions,
+} from './requests.ts';
 
 interface WaitingRequest<R, A> {
   readonly request: R;
@@ -9,17 +17,22 @@ interface WaitingRequest<R, A> {
   readonly reject: (error: RequestFailed) => void;
 }
 
+/** The maximum number of changes that are remembered. */
+const MAX_CHANGES = 100_000;
 /** The maximum number of answers in the cache. */
 const MAX_ANSWERS = 10_000;
 
 /** Requests within one process. */
 export class MemoryRequests<R extends object, A extends object> implements Requests<R, A> {
-  readonly #options: RequestsOptions<A>;
+  readonly #options: RequestsOptions<R, A>;
   /**
    * The answers, by request id. `LRUCache.fetch` is not used: it would keep an answer that is valid for 0 ms. After an
    * eviction, an equal request would run twice.
    */
-  readonly #answers = new LRUCache<string, A>({ max: MAX_ANSWERS });
+  readonly #answers = new LRUCache<string, { readonly answer: A; readonly changedAt: number }>({ max: MAX_ANSWERS });
+  /** The number of the last change of each subject. */
+  readonly #changes = new LRUCache<string, number>({ max: MAX_CHANGES, ttl: REMEMBER_CHANGES_MS });
+  #changeCount = 0;
   /** The requests that wait or run, by request id. */
   readonly #open = new SingleFlight<A>();
   /** The requests that wait for a handler, oldest first. */
@@ -27,9 +40,9 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   #concurrency = 0;
-  #handler: ((request: R) => Promise<A>) | undefined;
+  #handler: RequestHandler<R, A> | undefined;
 
-  constructor(options: RequestsOptions<A>) {
+  constructor(options: RequestsOptions<R, A>) {
     this.#options = options;
     // Each waiting client adds a listener, and Node would warn from the eleventh listener on.
     setMaxListeners(0, this.#closing.signal);
@@ -38,15 +51,20 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
   async request(request: R, timeoutMs: number): Promise<A | undefined> {
     if (this.#closing.signal.aborted) throw new RequestFailed('this process accepts no more requests');
     const id = requestId(request);
-    const answer = this.#answers.get(id);
-    if (answer) return answer;
+    const changedAt = this.#changedAt(request);
+    const cached = this.#answers.get(id);
+    if (cached?.changedAt === changedAt) return cached.answer;
     return await this.#wait(
-      this.#open.run(id, () => this.#enqueue(request)),
+      this.#open.run(`${id} ${changedAt}`, () => this.#enqueue(request)),
       timeoutMs,
     );
   }
 
-  serve(concurrency: number, handler: (request: R) => Promise<A>): void {
+  async invalidate(subject: string): Promise<void> {
+    this.#changes.set(subject, ++this.#changeCount);
+  }
+
+  serve(concurrency: number, handler: RequestHandler<R, A>): void {
     this.#concurrency = concurrency;
     this.#handler = handler;
     this.#start();
@@ -80,11 +98,14 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
     }
   }
 
-  async #run({ request, resolve, reject }: WaitingRequest<R, A>, handler: (request: R) => Promise<A>): Promise<void> {
+  async #run({ request, resolve, reject }: WaitingRequest<R, A>, handler: RequestHandler<R, A>): Promise<void> {
+    // A change while the handler runs may be missing in its answer.
+    const changedAt = this.#changedAt(request);
     try {
-      const answer = await handler(request);
+      const answer = await handler(request, changedAt);
       const keepMs = this.#options.keepMs(answer);
-      if (keepMs > 0) this.#answers.set(requestId(request), answer, { ttl: Math.ceil(keepMs) });
+      if (keepMs > 0 && changedAt === this.#changedAt(request))
+        this.#answers.set(requestId(request), { answer, changedAt }, { ttl: Math.ceil(keepMs) });
       resolve(answer);
     } catch (error) {
       this.#options.log.error(
@@ -93,6 +114,11 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
       );
       reject(new RequestFailed('the request could not be answered', { cause: error }));
     }
+  }
+
+  /** Returns the number of the last change of a subject of the request. */
+  #changedAt(request: R): number {
+    return Math.max(0, ...this.#options.subjectsOf(request).map((subject) => this.#changes.get(subject) ?? 0));
   }
 
   /** Resolves to the answer, or to undefined after `timeoutMs` milliseconds or when the service stops. */

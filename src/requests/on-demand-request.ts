@@ -53,6 +53,23 @@ export type OnDemandRequest = z.output<typeof onDemandRequestSchema>;
 export type OnDemandAnswer = z.output<typeof onDemandAnswerSchema>;
 
 /**
+ * Returns the subjects of a request: the module path and its parents, because one of them is the root of the project. The
+ * subjects are in the form of `projectSubject`.
+ */
+export function subjectsOf({ module }: OnDemandRequest): string[] {
+  const elements = projectSubject(module).split('/');
+  return elements.map((_, index) => elements.slice(0, index + 1).join('/'));
+}
+
+/**
+ * Returns the subject for a project whose root has this module path. Upper and lower case and `.git` do not matter, because
+ * GitLab ignores them.
+ */
+export function projectSubject(rootPath: string): string {
+  return rootPath.toLowerCase().replaceAll(/\.git(?=\/|$)/g, '');
+}
+
+/**
  * Returns how long an answer is valid for later equal requests, in milliseconds.
  *
  * Information about an existing version is kept for about as long as one go command runs, because a branch can move. A

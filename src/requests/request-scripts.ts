@@ -1,19 +1,43 @@
 import { z } from 'zod';
 
+/** Returns the time of the last change of the subjects with the keys KEYS[first] and later, as text; `0` without a change. */
+const lastChange = (first: number): string => `
+local changed = '0'
+for i = ${first}, #KEYS do
+  local time = redis.call('GET', KEYS[i])
+  if time and tonumber(time) > tonumber(changed) then changed = time end
+end`;
+
+/** Returns the time of the last change of the subjects with these keys, in microseconds, as text. */
+export const CHANGED_SCRIPT = `${lastChange(1)}
+return changed`;
+
+/** Records a change of the subject with the key KEYS[1] for ARGV[1] milliseconds. */
+export const INVALIDATE_SCRIPT = `
+local now = redis.call('TIME')
+redis.call('SET', KEYS[1], string.format('%d%06d', now[1], now[2]), 'PX', ARGV[1])
+return 1`;
+
 /**
- * Returns `answer`, the text of the stored answer and the milliseconds until it expires, unless the text is ARGV[1].
- * Without such an answer, returns `wait` if the lease of the request is taken, or `full` if too many requests are
+ * Returns `answer`, the text of the stored answer and the milliseconds until it expires, unless the text is ARGV[1]. The
+ * fourth value is the time of the last change of the subjects, whose keys are KEYS[4] and later. Without such an answer, returns `wait` if the lease of the request is taken, or `full` if too many requests are
  * waiting. Otherwise takes the lease and returns `put`; the caller must then put the request into the queue.
  */
 export const LOOK_SCRIPT = `
+${lastChange(4)}
 local text = redis.call('GET', KEYS[1])
-if text and text ~= ARGV[1] then return {'answer', text, redis.call('PTTL', KEYS[1])} end
-if redis.call('EXISTS', KEYS[2]) == 1 then return {'wait', '', 0} end
-if redis.call('LLEN', KEYS[3]) >= tonumber(ARGV[4]) then return {'full', '', 0} end
+if text and text ~= ARGV[1] then return {'answer', text, redis.call('PTTL', KEYS[1]), changed} end
+if redis.call('EXISTS', KEYS[2]) == 1 then return {'wait', '', 0, changed} end
+if redis.call('LLEN', KEYS[3]) >= tonumber(ARGV[4]) then return {'full', '', 0, changed} end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-return {'put', '', 0}`;
+return {'put', '', 0, changed}`;
 /** Parses the reply of LOOK_SCRIPT. */
-export const lookReplySchema = z.tuple([z.enum(['answer', 'wait', 'full', 'put']), z.string(), z.number()]);
+export const lookReplySchema = z.tuple([
+  z.enum(['answer', 'wait', 'full', 'put']),
+  z.string(),
+  z.number(),
+  z.coerce.number(),
+]);
 
 /**
  * Transfers the lease from the holder ARGV[1] to the holder ARGV[2], or renews it if both are equal. If there is no

@@ -18,24 +18,39 @@ export interface RequestClient<R, A> {
  *   the handler again.
  * - If the process that handles a request dies, another process takes over within 20 seconds, provided that a client
  *   still waits.
+ * - After `invalidate(subject)`, an answer that depends on the subject is not returned to any new request, even if its
+ *   handler is still running. A new request runs the handler again.
  * - If 10,000 requests are already waiting, a new request is rejected with RequestFailed.
  */
 export interface Requests<R, A> extends RequestClient<R, A> {
   /** Starts handling requests in this process, at most `concurrency` at a time. Called once. */
-  serve(concurrency: number, handler: (request: R) => Promise<A>): void;
+  serve(concurrency: number, handler: RequestHandler<R, A>): void;
+  /** Invalidates all answers that depend on a subject (see `subjectsOf`), in all processes. Rejects if Redis fails. */
+  invalidate(subject: string): Promise<void>;
   /** Accepts no new request, waits for the running handlers, and releases every connection and timer. */
   close(): Promise<void>;
 }
 
+/**
+ * Handles a request. `changedAt` grows with each change of a subject of the request. The answer must contain all changes so
+ * far: if `changedAt` is higher than before, data that was cached earlier is out of date.
+ */
+export type RequestHandler<R, A> = (request: R, changedAt: number) => Promise<A>;
+
 /** The options of both implementations. */
-export interface RequestsOptions<A> {
+export interface RequestsOptions<R, A> {
   readonly log: Logger;
   /**
    * Returns how long an answer is valid for later equal requests, in milliseconds. 0 means that it is valid only for
    * clients that are already waiting.
    */
   readonly keepMs: (answer: A) => number;
+  /** Returns the subjects on which the answer to a request depends, for `invalidate`. */
+  readonly subjectsOf: (request: R) => readonly string[];
 }
+
+/** How long a change must be remembered, in milliseconds: longer than any answer is valid. */
+export const REMEMBER_CHANGES_MS = 20 * 60_000;
 
 /**
  * The queue, the handler or the service failed, so a request could not be answered. `cause` or the log has the details.

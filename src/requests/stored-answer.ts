@@ -9,6 +9,8 @@ export interface StoredAnswer<A> {
   readonly job: string;
   readonly keepMs: number;
   readonly stayMs: number;
+  /** The time of the last change that the answer certainly contains, in microseconds of the clock of Redis. */
+  readonly changedAt: number;
   readonly answer?: A | undefined;
 }
 
@@ -22,6 +24,12 @@ export function storedAnswerSchema<A>(answerSchema: z.ZodType<A>): z.ZodType<Sto
       return z.NEVER;
     }
   });
-  const shape = { job: z.string(), keepMs: z.number(), stayMs: z.number(), answer: answerSchema.optional() };
+  const shape = {
+    job: z.string(),
+    keepMs: z.number(),
+    stayMs: z.number(),
+    changedAt: z.number().default(0),
+    answer: answerSchema.optional(),
+  };
   return json.pipe(z.object(shape));
 }

@@ -81,6 +81,11 @@ export class Repositories {
     return this.#tags.forceFetch(projectId);
   }
 
+  /** Forgets the lists of tags. A list that is being read now is not cached. */
+  forgetTags(): void {
+    this.#tags.clear();
+  }
+
   /** Reads a go.mod as git stores it. Resolves to undefined if the directory has no go.mod at this commit. */
   async goMod(projectId: number, commit: CommitId, directory: string): Promise<Buffer | undefined> {
     const path = joinPath(directory, 'go.mod');

@@ -163,6 +163,12 @@ export class Resolver {
     };
   }
 
+  /** Forgets everything that may have changed in GitLab: lists of tags and projects. */
+  forgetChanging(): void {
+    this.#repositories.forgetTags();
+    this.#projects.clear();
+  }
+
   #place(path: ModulePath): Promise<ModulePlace> {
     return findPlace(path, this.#ownership, (projectPath) => this.#projects.atPath(projectPath));
   }

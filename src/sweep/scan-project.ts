@@ -15,6 +15,8 @@ export interface ScanParts {
   readonly store: Store;
   readonly queue: JobSink;
   readonly log: Logger;
+  /** Called with the full path of a project whose tags were deleted or restored. */
+  readonly onChanged?: (projectPath: string) => Promise<void>;
   /** Resolves once the queue has room for one more tag. If absent, the scan queues tags without waiting. */
   readonly roomInQueue?: (signal: AbortSignal) => Promise<void>;
 }
@@ -94,6 +96,8 @@ export async function queueMissingTags(
     if ((await parts.queue.add(listedTag(project, tag, readAt))) === 'queued') queued++;
   }
   await markDeletedTags(parts, project.id, compared);
+  if (project.path !== undefined && compared.deleted.length + compared.restored.length > 0)
+    await parts.onChanged?.(project.path);
   return { tags: compared.count, queued, missing: compared.missing };
 }
 

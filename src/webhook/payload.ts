@@ -2,11 +2,12 @@ import { z } from 'zod';
 import { pushedTag, type TagJob } from '../queue/tag-job.ts';
 
 /**
- * The content of a delivery. `tags` contains jobs to queue. `ignored` means that there is nothing to publish.
+ * The content of a delivery. `tags` contains jobs to queue. `deleted` means that all tags in it were deleted. `ignored` means that there is nothing to publish.
  * `malformed` means that GitLab did not send the payload. `reason` explains the last two.
  */
 export type Delivery =
   | { readonly kind: 'tags'; readonly jobs: readonly TagJob[] }
+  | { readonly kind: 'deleted'; readonly projectPath: string | undefined }
   | { readonly kind: 'ignored'; readonly reason: string }
   | { readonly kind: 'malformed'; readonly reason: string };
 
@@ -20,15 +21,23 @@ const shaSchema = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/, 'not an ob
 const refSchema = z.string().max(MAX_REF_CHARACTERS);
 const projectIdSchema = z.int().positive();
 
+/** A project whose path cannot be read is accepted: only `project_id` is required. */
+const projectSchema = z
+  .object({ path_with_namespace: z.string().max(MAX_REF_CHARACTERS) })
+  .nullish()
+  .catch(undefined);
+
 const tagPushSchema = z.object({
   event_name: z.literal('tag_push'),
   project_id: projectIdSchema,
+  project: projectSchema,
   ref: refSchema,
   after: shaSchema,
   checkout_sha: shaSchema.nullish(),
 });
 const repositoryUpdateSchema = z.object({
   project_id: projectIdSchema,
+  project: projectSchema,
   changes: z.array(z.object({ ref: refSchema, after: shaSchema })),
 });
 
@@ -68,31 +77,39 @@ function readTagPush(body: unknown): Delivery {
   if (!parsed.success) return malformed(parsed.error);
   // For an annotated tag, `after` is the id of the tag object. `checkout_sha` is the id of the commit, or null if
   // GitLab no longer found the tag.
-  const { project_id, ref, after, checkout_sha } = parsed.data;
-  return readChanges(project_id, [{ ref, after, hint: checkout_sha ?? after }]);
+  const { project_id, project, ref, after, checkout_sha } = parsed.data;
+  return readChanges(project_id, project?.path_with_namespace, [{ ref, after, hint: checkout_sha ?? after }]);
 }
 
 /** GitLab sends one repository_update for each push. For a push of more than three tags, GitLab sends no tag events. */
 function readRepositoryUpdate(body: unknown): Delivery {
   const parsed = repositoryUpdateSchema.safeParse(body);
   if (!parsed.success) return malformed(parsed.error);
-  const { project_id, changes } = parsed.data;
+  const { project_id, project, changes } = parsed.data;
   return readChanges(
     project_id,
+    project?.path_with_namespace,
     changes.map(({ ref, after }) => ({ ref, after, hint: after })),
   );
 }
 
-function readChanges(project: number, changes: readonly { ref: string; after: string; hint: string }[]): Delivery {
+function readChanges(
+  project: number,
+  path: string | undefined,
+  changes: readonly { ref: string; after: string; hint: string }[],
+): Delivery {
   const tags = changes.filter((change) => change.ref.startsWith(TAG_PREFIX));
   if (tags.length === 0) return { kind: 'ignored', reason: 'no tag has changed' };
   const invalid = tags.find((change) => !isTagName(change.ref.slice(TAG_PREFIX.length)));
   if (invalid !== undefined) return { kind: 'malformed', reason: 'ref: not a valid tag name' };
   const present = tags.filter((change) => !/^0+$/.test(change.after));
-  if (present.length === 0) return { kind: 'ignored', reason: 'the tag was deleted' };
+  if (present.length === 0) return { kind: 'deleted', projectPath: path };
   return {
     kind: 'tags',
-    jobs: present.map(({ ref, hint }) => pushedTag(project, ref.slice(TAG_PREFIX.length), hint)),
+    jobs: present.map(({ ref, hint }) => ({
+      ...pushedTag(project, ref.slice(TAG_PREFIX.length), hint),
+      ...(path !== undefined && { announcedPath: path }),
+    })),
   };
 }
 

@@ -20,6 +20,8 @@ export interface WebhookOptions {
   readonly queue: JobSink;
   readonly log: Logger;
   readonly metrics?: { received(event: string, result: WebhookResult): void };
+  /** Called with the full path of a project whose tag was deleted. Must not reject. */
+  readonly onDeleted?: (projectPath: string) => Promise<void>;
 }
 
 /** The largest body that GitLab sends. */
@@ -42,7 +44,7 @@ const MAX_DELIVERY_ID_CHARACTERS = 255;
  * Throws if there is no secret, or if a signing token is invalid.
  */
 export function createWebhookRouter(options: WebhookOptions): Router {
-  const { tokens, signingTokens, queue, log, metrics } = options;
+  const { tokens, signingTokens, queue, log, metrics, onDeleted } = options;
   if (tokens.length + signingTokens.length === 0 || tokens.includes('')) throw new Error('the webhook needs a secret');
   const keys = signingTokens.map(signingKey);
 
@@ -105,6 +107,10 @@ export function createWebhookRouter(options: WebhookOptions): Router {
     const delivery = readDelivery(request.get('X-Gitlab-Event'), body);
     if (delivery.kind === 'malformed') return refuse(request, response, 'malformed', 400, delivery.reason);
     if (delivery.kind === 'ignored') return ignore(request, response, delivery.reason);
+    if (delivery.kind === 'deleted') {
+      if (delivery.projectPath !== undefined) await onDeleted?.(delivery.projectPath);
+      return ignore(request, response, 'the tag was deleted');
+    }
 
     const id = request.get('webhook-id') ?? request.get('Idempotency-Key');
     const announcedAt = new Date().toISOString();

@@ -11,6 +11,7 @@ import {
   errorLog,
   keepMs,
   requestSchema,
+  subjectsOf,
   type TestAnswer,
   type TestRequest,
 } from './contract.ts';
@@ -38,6 +39,7 @@ function create(space: string, log = errorLog().log, redisUrl = redis.url): Bull
     prefix,
     lockMs: 1_000,
     stalledCheckMs: 300,
+    subjectsOf,
     requestSchema,
     answerSchema,
   });
@@ -96,7 +98,7 @@ describe('requests in Redis', () => {
       import { pino } from 'pino';
       import { z } from 'zod';
       import { BullRequests } from './src/requests/bull-requests.ts';
-      const options = { log: pino({ level: 'silent' }), keepMs: () => 0, lockMs: 1_000, stalledCheckMs: 300, requestSchema: z.unknown(), answerSchema: z.unknown() };
+      const options = { log: pino({ level: 'silent' }), keepMs: () => 0, subjectsOf: () => [], lockMs: 1_000, stalledCheckMs: 300, requestSchema: z.unknown(), answerSchema: z.unknown() };
       const requests = new BullRequests({ ...options, redisUrl: ${JSON.stringify(redis.url)}, prefix: ${JSON.stringify(`${PREFIX}:${space}`)} });
       requests.serve(1, () => {
         console.log('handling');

@@ -10,6 +10,8 @@ export const answerSchema = z.object({ text: z.string(), keepMs: z.number() });
 export type TestRequest = z.infer<typeof requestSchema>;
 export type TestAnswer = z.infer<typeof answerSchema>;
 export const keepMs = (answer: TestAnswer): number => answer.keepMs;
+/** A result depends on the name and on the extra name of its request. */
+export const subjectsOf = ({ name, extra }: TestRequest): string[] => [name, ...(extra === undefined ? [] : [extra])];
 
 /** An implementation under test, and the errors that it has logged. */
 export interface RequestsUnderTest {
@@ -91,6 +93,33 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       expect(await requests.request({ name: 'once' }, TIMEOUT_MS)).toMatchObject({ text: 'once3' });
       const first = await requests.request({ name: 'short' }, TIMEOUT_MS);
       await expect.poll(() => requests.request({ name: 'short' }, TIMEOUT_MS)).not.toEqual(first);
+    });
+
+    test('get a new result after a subject of the request has changed, and no other request does', async () => {
+      serveWith(({ name }) => ({ text: `${name}${handled.length}`, keepMs: 60_000 }));
+      for (const request of [{ name: 'a' }, { name: 'b', extra: 'c' }]) await requests.request(request, TIMEOUT_MS);
+      await requests.invalidate('c');
+      expect(await requests.request({ name: 'a' }, TIMEOUT_MS)).toMatchObject({ text: 'a1' });
+      expect(await requests.request({ name: 'b', extra: 'c' }, TIMEOUT_MS)).toMatchObject({ text: 'b3' });
+      expect(await requests.request({ name: 'b', extra: 'c' }, TIMEOUT_MS)).toMatchObject({ text: 'b3' });
+    });
+
+    test('do not get the result of a handler that started before a subject changed', async () => {
+      let count = 0;
+      requests.serve(4, async ({ name }) => {
+        const text = `${name}${++count}`;
+        handled.push(name);
+        if (count === 1) await released;
+        return { text, keepMs: 60_000 };
+      });
+      const early = requests.request({ name: 'a' }, TIMEOUT_MS);
+      await expect.poll(() => handled.length).toBe(1);
+      await requests.invalidate('a');
+      const late = requests.request({ name: 'a' }, TIMEOUT_MS);
+      release();
+      expect(await early).toBeDefined();
+      expect(await late).toMatchObject({ text: 'a2' });
+      expect(await requests.request({ name: 'a' }, TIMEOUT_MS)).toMatchObject({ text: 'a2' });
     });
 
     test('end at the timeout, and the next equal request returns the result', async () => {

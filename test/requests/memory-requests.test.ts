@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { MemoryRequests } from '../../src/requests/memory-requests.ts';
 import { MAX_WAITING_REQUESTS } from '../../src/requests/requests.ts';
-import { describeRequests, errorLog, keepMs, type TestAnswer, type TestRequest } from './contract.ts';
+import { describeRequests, errorLog, keepMs, subjectsOf, type TestAnswer, type TestRequest } from './contract.ts';
 
 describeRequests(async () => {
   const { log, errors } = errorLog();
-  return { requests: new MemoryRequests<TestRequest, TestAnswer>({ log, keepMs }), errors };
+  return { requests: new MemoryRequests<TestRequest, TestAnswer>({ log, keepMs, subjectsOf }), errors };
 });
 
 describe('requests in memory', () => {
   test('are rejected while too many requests wait, and accepted once these are handled', async () => {
-    const requests = new MemoryRequests<TestRequest, TestAnswer>({ log: errorLog().log, keepMs });
+    const requests = new MemoryRequests<TestRequest, TestAnswer>({ log: errorLog().log, keepMs, subjectsOf });
     const sent = Array.from({ length: MAX_WAITING_REQUESTS }, (_, index) =>
       requests.request({ name: `${index}` }, 20_000),
     );
@@ -22,7 +22,7 @@ describe('requests in memory', () => {
   });
 
   test('keep only the last 10,000 results', async () => {
-    const requests = new MemoryRequests<TestRequest, TestAnswer>({ log: errorLog().log, keepMs });
+    const requests = new MemoryRequests<TestRequest, TestAnswer>({ log: errorLog().log, keepMs, subjectsOf });
     let handled = 0;
     requests.serve(4, async ({ name }) => ({ text: `${name} ${++handled}`, keepMs: 60_000 }));
     for (let index = 0; index <= 10_000; index++) await requests.request({ name: `${index}` }, 20_000);

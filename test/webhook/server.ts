@@ -18,7 +18,7 @@ export interface WebhookServer {
   readonly received: readonly string[];
   readonly logged: string;
   readonly recorder: JobSink;
-  /** The jobs that were added, without the time of the announcement. */
+  /** The jobs that were added, without what only the webhook knows. */
   jobs(): TagJob[];
   /** Starts the webhook, with the token `the secret` by default. */
   serve(options?: Partial<WebhookOptions>): Promise<void>;
@@ -66,7 +66,7 @@ export function useWebhookServer(): WebhookServer {
     added,
     received,
     recorder,
-    jobs: () => added.map(({ job }) => Object.assign({}, job, { announcedAt: undefined })),
+    jobs: () => added.map(({ job }) => Object.assign({}, job, { announcedAt: undefined, announcedPath: undefined })),
     async serve(options = {}) {
       const log = pino({ level: 'trace' }, { write: (line) => (logged += line) });
       const metrics = { received: (event: string, result: string) => void received.push(`${event} ${result}`) };
