@@ -46,7 +46,7 @@ export function list(value: string): string[] {
  * Makes a parser of secrets that are separated by commas. Each secret stays exactly as it is set, except for spaces
  * around a comma: HTTP removes them from a header too. `pattern` matches a valid secret, and `expected` describes it.
  */
-export function secretList(pattern: RegExp, expected: string): (value: string) => string[] {
+function secretList(pattern: RegExp, expected: string): (value: string) => string[] {
   return (value) => {
     const secrets = value.split(',').map((item) => item.trim());
     if (!secrets.every((item) => pattern.test(item))) throw new Error(`must be ${expected}, separated by commas`);

@@ -57,9 +57,10 @@ export type TagJob = Readonly<z.infer<typeof tagJobSchema>>;
 /** A tag as GitLab listed it, in the form that a job contains. */
 export type CachedTag = NonNullable<TagJob['cachedTag']>;
 
-/** Returns the job for a pushed tag. */
-export function pushedTag(projectId: number, tag: string, hint: string): TagJob {
-  return { projectId, tag, hint, priority: 'pushed', strategy: 'archive' };
+/** Returns the job for a pushed tag. `announcedPath` is the full path of the project in the webhook. */
+export function pushedTag(projectId: number, tag: string, hint: string, announcedPath?: string): TagJob {
+  const job: TagJob = { projectId, tag, hint, priority: 'pushed', strategy: 'archive' };
+  return announcedPath === undefined ? job : { ...job, announcedPath };
 }
 
 /** A tag in a listing. `sharesCommit` is true if other versions are tagged on the same commit. */

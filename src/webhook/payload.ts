@@ -106,10 +106,7 @@ function readChanges(
   if (present.length === 0) return { kind: 'deleted', projectPath: path };
   return {
     kind: 'tags',
-    jobs: present.map(({ ref, hint }) => ({
-      ...pushedTag(project, ref.slice(TAG_PREFIX.length), hint),
-      ...(path !== undefined && { announcedPath: path }),
-    })),
+    jobs: present.map(({ ref, hint }) => pushedTag(project, ref.slice(TAG_PREFIX.length), hint, path)),
   };
 }
 

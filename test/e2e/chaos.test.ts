@@ -72,7 +72,7 @@ const test = base
   /** Starts a process with these roles. */
   .extend('start', { scope: 'file' }, ({ sharedSettings, startProcess }) => {
     // The low GITLAB_RATE keeps the backfill busy during all faults.
-    const settings = { ...sharedSettings, ADMIN_TOKEN, SWEEP_MINUTES: '0.1', GITLAB_RATE: '10' };
+    const settings = { ...sharedSettings, ON_DEMAND: 'on', ADMIN_TOKEN, SWEEP_MINUTES: '0.1', GITLAB_RATE: '10' };
     return (...roles: readonly Role[]): Promise<Service> => startProcess(settings, ...roles);
   });
 
@@ -109,6 +109,7 @@ test('every tag ends with the right outcome and every checksum is right when man
     await expect.poll(() => workers.length, { timeout: 60_000 }).toBeGreaterThan(0);
     const [victim] = workers.splice(Math.floor(Math.random() * workers.length), 1);
     await victim?.kill();
+    if (kill === 1) meanwhile.push(breakIngress(office.gitlab, front));
     if (kill === 2) await flush(redis.url);
     // GitLab calls no hook for a push of so many tags.
     if (kill === 3) {
@@ -129,6 +130,12 @@ test('every tag ends with the right outcome and every checksum is right when man
   front = await start('webhook', 'proxy');
   await startWorkers();
   await expect.poll(outcomes, { timeout: 120_000, interval: 1_000 }).toEqual(Object.fromEntries(company.expected));
+
+  // The tags were never missing, and GitLab never said so itself.
+  const deleted: string[] = [];
+  for (const { id } of company.projects)
+    for await (const { key } of store.list(outcomesPrefix(id))) if (key.includes('deleted')) deleted.push(key);
+  expect(deleted).toEqual([]);
 
   const versions = (await readOutcomes(store, company.projects))
     .filter(({ status }) => status === 'published')
@@ -178,6 +185,32 @@ async function disableHook(company: Company, front: Service): Promise<void> {
   }
   const hooks = await call(company.gitlab, '/groups/platform/hooks');
   expect(hooks.json).toEqual([expect.objectContaining({ alert_status: 'temporarily_disabled' })]);
+}
+
+/**
+ * For ten seconds, an ingress without a backend answers every call to GitLab. In this time, the proxy must not answer that a
+ * version does not exist, and must not name an older pseudo-version than before.
+ */
+async function breakIngress(gitlab: StandIn, front: Service): Promise<void> {
+  const fault = gitlab.faults.add({
+    path: /^\/api\//,
+    times: Number.MAX_SAFE_INTEGER,
+    kind: { status: 404, body: 'default backend - 404', headers: { 'content-type': 'text/plain' } },
+  });
+  const statuses = new Set<number>();
+  for (const end = performance.now() + 10_000; performance.now() < end;) {
+    const response = await fetch(`${front.url}/${PREFIX}/platform/a/@v/main.info`);
+    statuses.add(response.status);
+    if (response.ok) expect(await response.json()).toMatchObject({ Version: expect.stringMatching(/^v1\.7\.0/) });
+    else
+      expect([response.status, await response.text()]).toEqual([
+        response.status,
+        expect.stringMatching(/^not available yet: /),
+      ]);
+  }
+  fault.remove();
+  expect(fault.hits).toBeGreaterThan(0);
+  expect([...statuses].filter((status) => status === 404)).toEqual([]);
 }
 
 /** Deletes everything in Redis. */
