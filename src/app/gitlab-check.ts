@@ -16,8 +16,8 @@ export interface GitLabCheckParts {
 const INTERVAL_MS = 15_000;
 
 /**
- * Checks the settings for GitLab when a worker starts, and then repeatedly until they are right. An outage of GitLab is not
- * a wrong setting: the worker stays ready, because it can serve published versions.
+ * Checks the settings for GitLab when a worker starts, and then repeatedly until they are right. An outage of GitLab is
+ * not a wrong setting: the worker stays ready, because it can serve published versions.
  */
 export class GitLabCheck {
   readonly #parts: GitLabCheckParts;

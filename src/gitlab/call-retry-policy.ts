@@ -25,8 +25,8 @@ export class NoResponse extends Retry {
  *
  * - Only reads are retried.
  * - After a short outage, a call is retried twice.
- * - After a 429 with a Retry-After, a call is retried up to five times. A 429 for an archive is not retried, because
- *   the archive limit lasts a minute and a job can use blobs instead.
+ * - After a 429 with a Retry-After, a call is retried up to five times. A call for an archive is
+ *   not retried after a 429: the wait can be a minute, and the job can use blobs instead.
  * - Any other error ends the call at once.
  */
 export class CallRetryPolicy implements RetryPolicy {

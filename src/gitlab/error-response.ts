@@ -145,7 +145,7 @@ export function messageInBody(text: string): string {
     const message = 'message' in body ? body.message : body.error;
     return oneLine(typeof message === 'string' ? message : JSON.stringify(message));
   } catch {
-    // The body is truncated or not JSON, such as the error page of a proxy.
+    // The body is truncated, is the error page of a proxy, or is JSON of another form.
     return oneLine(text);
   }
 }

@@ -12,8 +12,8 @@ export class WrongGitLabSettings extends Error {
 const OLDEST_VERSION = 16;
 
 /**
- * Checks that GITLAB_URL is the base URL of a GitLab that accepts GITLAB_TOKEN. Resolves to the version of GitLab; undefined
- * if the token may not read it. Rejects with WrongGitLabSettings, and with Retry while GitLab is down.
+ * Checks that GITLAB_URL is the base URL of a GitLab that accepts GITLAB_TOKEN. Resolves to the version of GitLab;
+ * undefined if the token may not read it. Rejects with WrongGitLabSettings, and with Retry while GitLab is down.
  */
 export async function checkGitLab(gitlab: GitLabClient): Promise<string | undefined> {
   let body: unknown;
@@ -33,7 +33,10 @@ export async function checkGitLab(gitlab: GitLabClient): Promise<string | undefi
   return version;
 }
 
-/** Rejects with WrongGitLabSettings if the user of the token is a member of no project. Rejects with Retry if GitLab fails. */
+/**
+ * Rejects with WrongGitLabSettings if the user of the token is a member of no project. Rejects with Retry if GitLab
+ * fails.
+ */
 export async function checkMembership(gitlab: GitLabClient): Promise<void> {
   const first = await gitlab.memberProjects()[Symbol.asyncIterator]().next();
   if (first.done !== true) return;

@@ -42,8 +42,8 @@ export class OnDemand {
   }
 
   /**
-   * Resolves to the answer to a request. `changedAt` is the time of the last change of the project (see RequestHandler).
-   * Rejects only because of a bug.
+   * Resolves to the answer to a request. `changedAt` is the time of the last change of the project (see
+   * RequestHandler). Rejects only because of a bug.
    */
   async answer(request: OnDemandRequest, changedAt = 0): Promise<OnDemandAnswer> {
     const started = performance.now();

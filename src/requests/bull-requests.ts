@@ -136,8 +136,8 @@ export class BullRequests<R extends object, A extends object> implements Request
   }
 
   /**
-   * Looks for the stored answer, unless its text is `staleText`. Without such an answer, puts the request into the queue
-   * unless it is already there or a worker handles it. Also returns the time of the last change of the subjects.
+   * Looks for the stored answer, unless its text is `staleText`. Without such an answer, puts the request into the
+   * queue unless it is already there or a worker handles it. Also returns the time of the last change of the subjects.
    */
   async #look(
     id: string,

@@ -53,8 +53,8 @@ export type OnDemandRequest = z.output<typeof onDemandRequestSchema>;
 export type OnDemandAnswer = z.output<typeof onDemandAnswerSchema>;
 
 /**
- * Returns the subjects of a request: the module path and its parents, because one of them is the root of the project. The
- * subjects are in the form of `projectSubject`.
+ * Returns the subjects of a request: the module path and its parents, because one of them is the root of the project.
+ * The subjects are in the form of `projectSubject`.
  */
 export function subjectsOf({ module }: OnDemandRequest): string[] {
   const elements = projectSubject(module).split('/');
@@ -62,8 +62,8 @@ export function subjectsOf({ module }: OnDemandRequest): string[] {
 }
 
 /**
- * Returns the subject for a project whose root has this module path. Upper and lower case and `.git` do not matter, because
- * GitLab ignores them.
+ * Returns the subject for a project whose root has this module path. Upper and lower case and `.git` do not matter,
+ * because GitLab ignores them.
  */
 export function projectSubject(rootPath: string): string {
   return rootPath.toLowerCase().replaceAll(/\.git(?=\/|$)/g, '');

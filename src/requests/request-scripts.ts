@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
-/** Returns the time of the last change of the subjects with the keys KEYS[first] and later, as text; `0` without a change. */
+/**
+ * Returns the time of the last change of the subjects with the keys KEYS[first] and later, as text; `0` without a
+ * change.
+ */
 const lastChange = (first: number): string => `
 local changed = '0'
 for i = ${first}, #KEYS do
@@ -19,9 +22,10 @@ redis.call('SET', KEYS[1], string.format('%d%06d', now[1], now[2]), 'PX', ARGV[1
 return 1`;
 
 /**
- * Returns `answer`, the text of the stored answer and the milliseconds until it expires, unless the text is ARGV[1]. The
- * fourth value is the time of the last change of the subjects, whose keys are KEYS[4] and later. Without such an answer, returns `wait` if the lease of the request is taken, or `full` if too many requests are
- * waiting. Otherwise takes the lease and returns `put`; the caller must then put the request into the queue.
+ * Returns `answer`, the text of the stored answer and the milliseconds until it expires, unless the text is ARGV[1].
+ * The fourth value is the time of the last change of the subjects, whose keys are KEYS[4] and later. Without such an
+ * answer, returns `wait` if the lease of the request is taken, or `full` if too many requests are waiting. Otherwise
+ * takes the lease and returns `put`; the caller must then put the request into the queue.
  */
 export const LOOK_SCRIPT = `
 ${lastChange(4)}

@@ -32,8 +32,8 @@ export interface Requests<R, A> extends RequestClient<R, A> {
 }
 
 /**
- * Handles a request. `changedAt` grows with each change of a subject of the request. The answer must contain all changes so
- * far: if `changedAt` is higher than before, data that was cached earlier is out of date.
+ * Handles a request. `changedAt` grows with each change of a subject of the request. The answer must contain all
+ * changes so far: if `changedAt` is higher than before, data that was cached earlier is out of date.
  */
 export type RequestHandler<R, A> = (request: R, changedAt: number) => Promise<A>;
 

@@ -54,8 +54,8 @@ export class Ownership {
   }
 
   /**
-   * Returns the prefix of MODULE_MAP that makes all of MODULE_PREFIX private in spite of GITLAB_SCOPE; undefined if there is
-   * none. Modules outside the scope then cannot come from an upstream.
+   * Returns the prefix of MODULE_MAP that makes all of MODULE_PREFIX private in spite of GITLAB_SCOPE; undefined if
+   * there is none. Modules outside the scope then cannot come from an upstream.
    */
   get prefixAboveScope(): string | undefined {
     if (this.scope.length === 0) return undefined;

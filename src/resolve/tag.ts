@@ -16,8 +16,8 @@ interface VersionTag {
   readonly version: Version;
 }
 
-/** A pushed tag, with functions that read more about the tag if needed. */
-export interface PushedTag {
+/** A tag to locate, with functions that read its project and its go.mod if needed. */
+export interface TagToLocate {
   readonly name: string;
   readonly commit: Commit;
   /**
@@ -38,10 +38,10 @@ export interface LocatedTag extends ResolvedVersion {
 /**
  * Finds the module version that a tag names. The module path is computed from the project. The go.mod decides only two
  * things: the major version suffix, and whether `.git` follows the project path. `.git` is necessary if the go command
- * cannot request the root of the repository from GitLab. Throws Skip if the tag is not a version or if its directory
- * has no go.mod. Throws Refuse if the go.mod contradicts the tag.
+ * cannot learn from GitLab which part of the path is the repository. Throws Skip if the tag is not a version or if its
+ * directory has no go.mod. Throws Refuse if the go.mod contradicts the tag.
  */
-export async function locateTag({ name, commit, owner, readGoMod }: PushedTag): Promise<LocatedTag> {
+export async function locateTag({ name, commit, owner, readGoMod }: TagToLocate): Promise<LocatedTag> {
   const tag = parseTag(name);
   const { directory, version } = tag;
   const major = majorOf(version);

@@ -19,8 +19,8 @@ export interface OpenObject extends StoredObject {
 }
 
 /**
- * The reading half of the store. The proxy and the pages get only this type, so that a write from there does not
- * compile.
+ * The reading half of the store. The proxy reads modules only through this type, so proxy code that writes a module
+ * does not compile.
  *
  * A key is a `/`-separated relative path without empty, `.` or `..` elements. A missing object is `undefined`. Only a
  * store that cannot answer throws, and always `StoreUnavailable`, so that nobody mistakes an outage for absence.

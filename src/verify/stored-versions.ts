@@ -13,8 +13,8 @@ export interface StoredVersion {
 }
 
 /**
- * Yields the selected versions in the store, in the order of their keys. Yields each version once, regardless of the
- * number of its files. Throws StoreUnavailable.
+ * Yields the selected versions in the store, module by module. Within a module, versions are in the order of their
+ * keys. Yields each version once, regardless of the number of its files. Throws StoreUnavailable.
  */
 export async function* storedVersions(store: ReadStore, selection: Selection): AsyncGenerator<StoredVersion> {
   const prefixes = selection === 'everything' ? [MODULES_PREFIX] : Array.from(selection.keys(), versionsPrefix);

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { pushedTag, type TagJob } from '../queue/tag-job.ts';
 
 /**
- * The content of a delivery. `tags` contains jobs to queue. `deleted` means that all tags in it were deleted. `ignored` means that there is nothing to publish.
- * `malformed` means that GitLab did not send the payload. `reason` explains the last two.
+ * The content of a delivery. `tags` contains jobs to queue. `deleted` means that all tags in it were deleted. `ignored`
+ * means that there is nothing to publish. `malformed` means that GitLab did not send the payload. `reason` explains the
+ * last two.
  */
 export type Delivery =
   | { readonly kind: 'tags'; readonly jobs: readonly TagJob[] }

@@ -188,8 +188,8 @@ async function disableHook(company: Company, front: Service): Promise<void> {
 }
 
 /**
- * For ten seconds, an ingress without a backend answers every call to GitLab. In this time, the proxy must not answer that a
- * version does not exist, and must not name an older pseudo-version than before.
+ * For ten seconds, an ingress without a backend answers every call to GitLab. In this time, the proxy must not answer
+ * that a version does not exist, and must not name an older pseudo-version than before.
  */
 async function breakIngress(gitlab: StandIn, front: Service): Promise<void> {
   const fault = gitlab.faults.add({

@@ -23,7 +23,7 @@ const maintenance = {
   headers: { 'Content-Type': 'text/html' },
 };
 
-/** A call retries a 5xx twice, so only the third in a row ends the attempt of the job. */
+/** A call is retried twice after a 5xx, so the attempt of a job fails only after three in a row. */
 const TROUBLES: readonly Trouble[] = [
   { name: 'an archive that is cut off, twice', faults: [{ path: ARCHIVE, times: 2, kind: 'truncate' }], retries: 2 },
   { name: 'an archive whose connection drops', faults: [{ path: ARCHIVE, times: 1, kind: 'drop' }], retries: 1 },

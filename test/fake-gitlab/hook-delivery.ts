@@ -62,7 +62,7 @@ export class HookDelivery {
 
   /**
    * Calls a webhook, and records the delivery. `force`, which a test and a resend use, also calls a disabled webhook.
-   * Resolves to undefined if the webhook is disabled.
+   * Without `force`, resolves to undefined if the webhook is disabled.
    */
   async send(hook: Hook, message: Message, force = false): Promise<Delivery | undefined> {
     if (!force && hook.alertStatus !== 'executable') return undefined;

@@ -134,7 +134,7 @@ async function moveTag({ tree }: Library, commit: string): Promise<void> {
   await tree.push('+v1.0.0');
 }
 
-/** The tag v1.0.0 at this commit, in the form of a listing. */
+/** Returns the job for the tag v1.0.0, listed at this commit. */
 function listedAt(commit: string, project: Project): TagJob {
   return listedTag(
     { id: project.id, path: project.path },

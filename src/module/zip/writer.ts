@@ -29,8 +29,8 @@ export interface ZipEntry {
 }
 
 /**
- * The minimum size of a write to `output` before the end, in bytes. Thousands of smaller writes would take longer than
- * the compression.
+ * The minimum size, in bytes, of each write to `output` except the last. Thousands of smaller writes would take longer
+ * than the compression.
  */
 const MIN_WRITE_BYTES = 64 * 2 ** 10;
 
