@@ -25,7 +25,7 @@ export interface Arguments<Types extends OptionTypes> {
   readonly positionals: readonly string[];
 }
 
-/** One command of the command line. */
+/** A subcommand of `modpress`, such as `serve`. */
 export interface Command<Types extends OptionTypes, Options> {
   readonly name: string;
   /**

@@ -8,8 +8,8 @@ const HELP = `Usage: modpress hooks add [GROUP|PROJECT ...] [--system] --public-
 add registers the webhooks through which GitLab reports pushed tags to the service. It registers them for the named
 groups and projects, or for those in GITLAB_SCOPE. If GitLab has no group hooks (they need a Premium licence), each
 project of the group and its subgroups gets a webhook. If a webhook exists already, add corrects its settings and sets
-its secrets again. You can run the command again at any time, for example for new projects, or after you set
-WEBHOOK_TOKEN=new,old. A group or project inside a group with a webhook needs no webhook of its own.
+its secrets again. You can run the command again at any time, for example to add new projects, or to replace
+the secret (set WEBHOOK_TOKEN=new,old first). A group or project inside a group with a webhook needs no webhook of its own.
 
 check reports for each webhook whether it exists, whether it is enabled, and the results of its last deliveries.
 GitLab also sends a test delivery, which shows whether the webhook reaches the service with the right secret. A

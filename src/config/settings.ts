@@ -61,7 +61,7 @@ export const settings = {
   ACCESS: setting('required for proxy', 'who may read modules: open means everyone on the network'),
   ON_DEMAND: setting(
     'on',
-    'on resolves branches, commits and unpublished tags on request, off serves published versions only',
+    'on: also resolve branches, commits and unpublished tags; off: serve only published versions',
   ),
   RETAG: setting('refuse', 'what a moved tag does to a published version: refuse or replace'),
   ADMIN_TOKEN: secret('none', 'tokens for admin calls, at least 16 characters each, separated by commas'),

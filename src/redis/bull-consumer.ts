@@ -9,7 +9,7 @@ import { connectRedis, endRedis } from './connection.ts';
 const CLOSE_TIMEOUT_MS = 5_000;
 /** The wait between a failed start and the next one, in milliseconds. */
 const RESTART_MS = 1_000;
-/** A worker's commands wait until an outage is over, because no client waits for them. */
+/** No client waits for the commands of a worker. During an outage, they may wait for 15 s before they fail. */
 const WORKER_OPTIONS: RedisOptions = { maxRetriesPerRequest: null, commandTimeout: 15_000 };
 /** Blocking commands must not time out. Bull also requires that the ready check is off for their connections. */
 const BLOCKING_OPTIONS: RedisOptions = { ...WORKER_OPTIONS, commandTimeout: undefined, enableReadyCheck: false };
@@ -17,8 +17,8 @@ const BLOCKING_OPTIONS: RedisOptions = { ...WORKER_OPTIONS, commandTimeout: unde
 type Connections = Record<ConnectionType, Redis>;
 
 /**
- * Runs the jobs of a Bull queue while Redis is available. It has its own connections, because its commands wait for the
- * end of an outage, while the commands of other callers fail at once.
+ * Runs the jobs of a Bull queue while Redis is available. It has its own connections, because its commands may wait
+ * during a short outage, while the commands of other callers fail at once.
  */
 export class BullConsumer<T> {
   readonly #name: BullQueueName;

@@ -39,8 +39,9 @@ export function originOf({ project, directory }: ModulePlace, { id, ref }: Revis
 }
 
 /**
- * Returns the origin of a pseudo-version that depends on the tags of its repository. New tags can change the result of
- * its query, so the origin records the tags (codeRepo.convert in cmd/go). `tags` are all tags of the repository.
+ * Returns the origin of a pseudo-version that depends on the tags of its repository. A new tag can change the
+ * version to which the query resolves, so the origin contains a checksum of the tags (codeRepo.convert in cmd/go).
+ * `tags` are all tags of the repository.
  */
 export function originWithTags(
   place: ModulePlace,

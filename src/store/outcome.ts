@@ -79,7 +79,7 @@ export async function writeOutcome(store: Store, outcome: Outcome): Promise<void
 }
 
 /**
- * Deletes the outcomes, at any commit, that record that this version was published from this tag. Must be called before
+ * Deletes every outcome of this tag, at any commit, that records the publication of this version. Must be called before
  * the version is replaced. Otherwise, if the tag moves back to an earlier commit, that commit would count as published.
  */
 export async function forgetOutcomes(

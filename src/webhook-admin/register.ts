@@ -6,7 +6,10 @@ import { findHook, type WebhookAdminParts, type WebhookLocation } from './webhoo
 /** The result of a registration. */
 export interface Registration {
   readonly hook: Hook;
-  /** `kept` means that only the secrets were set again. */
+  /**
+   * `kept` means that the settings were right and only the secrets were set again, or that another command registered
+   * the webhook at the same moment.
+   */
   readonly done: 'registered' | 'changed' | 'kept';
   /** The settings that were wrong and the secrets that were missing. */
   readonly changes: readonly string[];

@@ -226,7 +226,10 @@ async function refusals(
   return { modpress: reasonsIn(modpress), direct: reasonsIn(direct) };
 }
 
-/** The version of each query in one `go get` for all of them. Expects the same on both sides. */
+/**
+ * Runs one `go get` with all queries on both sides, which must agree. Resolves to the version of each query, or to
+ * undefined if go.sum does not contain it.
+ */
 async function resolved(both: SideBySide, queries: readonly string[]): Promise<(string | undefined)[]> {
   const { goMod, goSum } = expectSame(await both.go(['get', ...queries.map((query) => `${GROUP}/${filled(query)}`)]));
   return queries.map((query) => {

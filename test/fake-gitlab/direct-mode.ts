@@ -124,7 +124,7 @@ export async function downloadWith(env: NodeJS.ProcessEnv, ...queries: readonly 
     const output = await run.then(
       ({ stdout }) => stdout,
       (error: Error & { stdout?: string; stderr?: string }) => {
-        // If single modules fail, the go command prints JSON and exits with status 1.
+        // If some of the modules fail, the go command prints JSON and exits with status 1.
         if (error.stdout) return error.stdout;
         throw new Error(`go mod download: ${error.stderr ?? ''}`, { cause: error });
       },
