@@ -42,6 +42,15 @@ const CONCURRENT_PROJECTS = 4;
 const CONCURRENT_TAGS = 8;
 
 /**
+ * Checks GITLAB_URL and GITLAB_TOKEN before a backfill of a command starts. A backfill that a service continues does
+ * not check them: in an outage, a server in front of GitLab can look like a wrong URL, and the backfill must go on.
+ * Rejects with WrongGitLabSettings, and with Retry if GitLab cannot be read.
+ */
+export async function checkBackfillSettings({ gitlab }: Pick<TargetParts, 'gitlab'>): Promise<void> {
+  await checkGitLab(gitlab);
+}
+
+/**
  * Finds the groups and projects that a request names. Rejects with UnknownTargets, with WrongGitLabSettings, and with
  * Retry if GitLab cannot be read.
  */
@@ -49,7 +58,6 @@ export async function findBackfillTargets(
   { gitlab, ownership }: TargetParts,
   request: BackfillRequest,
 ): Promise<readonly Target[]> {
-  await checkGitLab(gitlab);
   const { targets, unknown } = await findTargets(
     gitlab,
     request.targets.length === 0 ? ownership.scope : request.targets,
@@ -116,15 +124,21 @@ class Backfill {
   }
 
   async publishAll(): Promise<void> {
+    const projects = await this.#retry(() => this.#listProjects());
+    if (this.#signal.aborted) return;
+    await pLimit(CONCURRENT_PROJECTS).map(projects, (project) => this.#publishProject(project));
+  }
+
+  async #listProjects(): Promise<readonly Project[]> {
     const targets = await findBackfillTargets(this.#parts, this.#request);
     const projects: Project[] = [];
     for await (const project of projectsOf(this.#parts.gitlab, targets)) {
-      if (this.#signal.aborted) return;
+      if (this.#signal.aborted) break;
       if (isOpen(project) && this.#parts.ownership.isInScope(project.path)) projects.push(project);
       this.#counter.projectsFound(projects.length);
       this.#reportProgress();
     }
-    await pLimit(CONCURRENT_PROJECTS).map(projects, (project) => this.#publishProject(project));
+    return projects;
   }
 
   async #publishProject(project: Project): Promise<void> {
@@ -167,16 +181,21 @@ class Backfill {
    */
   async #withRetries<T extends object>(work: () => Promise<T>): Promise<T | { readonly failed: string }> {
     try {
-      return await retry(work, this.#retryPolicy, {
-        signal: this.#signal,
-        onWait: (error, waitMs) => {
-          this.#counter.reportWait(messageOf(error), waitMs);
-          this.#reportProgress();
-        },
-      });
+      return await this.#retry(work);
     } catch (error) {
       return { failed: messageOf(error) };
     }
+  }
+
+  /** Runs `work`, and retries temporary errors as the retry policy allows. Rejects with the last error. */
+  async #retry<T>(work: () => Promise<T>): Promise<T> {
+    return await retry(work, this.#retryPolicy, {
+      signal: this.#signal,
+      onWait: (error, waitMs) => {
+        this.#counter.reportWait(messageOf(error), waitMs);
+        this.#reportProgress();
+      },
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 import { withCore } from '../app/with-core.ts';
 import { isOver, type BackfillProgress } from '../backfill/backfill-progress.ts';
 import type { BackfillRequest } from '../backfill/backfill-request.ts';
-import { backfill, UnknownTargets } from '../backfill/backfill.ts';
+import { backfill, checkBackfillSettings, UnknownTargets } from '../backfill/backfill.ts';
 import { backfillRemotely } from '../backfill/remote.ts';
 import { progressLine, shortProgressLine, summary } from '../backfill/report.ts';
 import type { BackfillWork } from '../backfill/runs.ts';
@@ -55,6 +55,7 @@ function localWork(config: PublishConfig): BackfillWork {
       const store = await core.store();
       await store.check();
       await core.startTemporaryFolderCleanup();
+      await checkBackfillSettings({ gitlab: core.gitlab() });
       const publisher = await core.publisher();
       return await backfill(
         {

@@ -4,7 +4,7 @@ import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { get } from '../proxy/server.ts';
 import { test as base } from './fixtures.ts';
 import { startInProcess } from './in-process.ts';
-import { archiveRequests, checksumsDirect, checksumsThrough, library, PREFIX } from './office.ts';
+import { archiveRequests, checksumsDirect, checksumsThrough, library, PREFIX, pushTags } from './office.ts';
 
 /** A library in a separate project. */
 interface Library {
@@ -189,10 +189,7 @@ describe('an outage of GitLab', () => {
   });
 });
 
-test('with ON_DEMAND=off, serves the store only: client requests cause no requests to GitLab', async ({
-  office,
-  lib: { module },
-}) => {
+test('with ON_DEMAND=off, serves the store only: client requests cause no requests to GitLab', async ({ office }) => {
   await using strict = await startInProcess({
     ...office.settings,
     ON_DEMAND: 'off',
@@ -200,6 +197,10 @@ test('with ON_DEMAND=off, serves the store only: client requests cause no reques
     STORE: `file:${office.folder}/strict`,
     GITLAB_SCOPE: 'another/group',
   });
+  // The first sweep is over, and there is no webhook.
+  const project = await office.gitlab.createProject('another/group/late');
+  const module = `${PREFIX}/${project.path}`;
+  await pushTags(project, library(module, 'late'), 'v1.0.0');
   office.gitlab.clearRequests();
   for (const file of ['@v/list', '@latest', '@v/main.info', '@v/v1.0.0.info', '@v/v1.0.0.mod', '@v/v1.0.0.zip']) {
     expect((await get(`${strict.url}/${module}/${file}`)).status, file).toBe(404);
