@@ -4,6 +4,14 @@ export function joinPath(path: string, rest: string): string {
 }
 
 /**
+ * Returns a module path in the form in which GitLab compares it: in lower case, and without the `.git` that a path
+ * element can end in. Two paths of one project have the same form.
+ */
+export function comparablePath(path: string): string {
+  return path.toLowerCase().replaceAll(/\.git(?=\/|$)/g, '');
+}
+
+/**
  * Returns the part of a path below a prefix, for example `c` for `a/b/c` and `a/b`. Compares whole path elements.
  * Returns an empty string if the path equals the prefix, and undefined if the path is not below the prefix.
  */

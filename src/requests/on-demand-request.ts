@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { comparablePath } from '../module/path-elements.ts';
 import { parseModulePath, type ModulePath } from '../module/path.ts';
 import { parseVersion, type Version } from '../module/version.ts';
 
@@ -52,21 +53,18 @@ export type OnDemandRequest = z.output<typeof onDemandRequestSchema>;
 /** The answer to an OnDemandRequest. */
 export type OnDemandAnswer = z.output<typeof onDemandAnswerSchema>;
 
+/** Returns the subject of a project whose root has this module path. */
+export function projectSubject(rootPath: string): string {
+  return comparablePath(rootPath);
+}
+
 /**
- * Returns the subjects of a request: the module path and its parents, because one of them is the root of the project.
- * The subjects are in the form of `projectSubject`.
+ * Returns the subjects of a request: those of the module path and its parents, because one of them is the root of the
+ * project.
  */
 export function subjectsOf({ module }: OnDemandRequest): string[] {
   const elements = projectSubject(module).split('/');
   return elements.map((_, index) => elements.slice(0, index + 1).join('/'));
-}
-
-/**
- * Returns the subject for a project whose root has this module path. Upper and lower case and `.git` do not matter,
- * because GitLab ignores them.
- */
-export function projectSubject(rootPath: string): string {
-  return rootPath.toLowerCase().replaceAll(/\.git(?=\/|$)/g, '');
 }
 
 /**

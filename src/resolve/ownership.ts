@@ -1,5 +1,5 @@
 import { Refuse } from '../errors.ts';
-import { below, joinPath } from '../module/path-elements.ts';
+import { below, comparablePath, joinPath } from '../module/path-elements.ts';
 
 /** One entry of MODULE_MAP: the module paths under `modulePrefix` belong to the projects under `projectPrefix`. */
 export interface PathMapping {
@@ -14,8 +14,7 @@ export interface PathMapping {
  */
 export class Ownership {
   readonly #mappings: readonly PathMapping[];
-  readonly #modulePrefix: string;
-  /** The private prefixes in the form of `comparable`. */
+  /** The private prefixes in the form of `comparablePath`. */
   readonly #comparable: readonly string[];
   /**
    * The prefixes of all private module paths: those of MODULE_MAP, and MODULE_PREFIX. With GITLAB_SCOPE, the groups and
@@ -24,6 +23,11 @@ export class Ownership {
   readonly prefixes: readonly string[];
   /** The patterns of all private module paths, for GOPRIVATE and GONOSUMDB. */
   readonly patterns: readonly string[];
+  /**
+   * With a scope, the prefix of MODULE_MAP that contains MODULE_PREFIX. All paths below MODULE_PREFIX are then private,
+   * so the upstream cannot provide modules outside the scope. Undefined without such a prefix.
+   */
+  readonly prefixAboveScope: string | undefined;
   /** The groups and projects from which modpress publishes (GITLAB_SCOPE). It is empty for all projects. */
   readonly scope: readonly string[];
 
@@ -33,14 +37,15 @@ export class Ownership {
    */
   constructor(modulePrefix: string, map: readonly PathMapping[] = [], scope: readonly string[] = []) {
     this.scope = scope;
-    this.#modulePrefix = modulePrefix;
     this.#mappings = [...map, { modulePrefix, projectPrefix: '' }];
     const mapped = map.map((mapping) => mapping.modulePrefix);
     const unmapped = scope.length === 0 ? [modulePrefix] : scope.map((path) => joinPath(modulePrefix, path));
     this.prefixes = [...new Set([...mapped, ...unmapped])];
+    this.prefixAboveScope =
+      scope.length === 0 ? undefined : mapped.find((prefix) => below(modulePrefix, prefix) !== undefined);
     // A prefix of MODULE_MAP or of the scope can be a module itself, which `prefix/*` does not match.
     this.patterns = this.prefixes.map((prefix) => (prefix === modulePrefix ? `${prefix}/*` : prefix));
-    this.#comparable = this.prefixes.map(comparable);
+    this.#comparable = this.prefixes.map(comparablePath);
   }
 
   /**
@@ -49,18 +54,8 @@ export class Ownership {
    * case do not matter, and neither does `.git`: GitLab ignores both, and nobody outside may see such a path either.
    */
   isPrivate(modulePath: string): boolean {
-    const path = comparable(modulePath);
+    const path = comparablePath(modulePath);
     return this.#comparable.some((prefix) => below(path, prefix) !== undefined || below(prefix, path) !== undefined);
-  }
-
-  /**
-   * Returns the prefix of MODULE_MAP that makes all of MODULE_PREFIX private in spite of GITLAB_SCOPE; undefined if
-   * there is none. Modules outside the scope then cannot come from an upstream.
-   */
-  get prefixAboveScope(): string | undefined {
-    if (this.scope.length === 0) return undefined;
-    return this.#mappings.slice(0, -1).find(({ modulePrefix }) => below(this.#modulePrefix, modulePrefix) !== undefined)
-      ?.modulePrefix;
   }
 
   /** Whether GITLAB_SCOPE includes a project. GitLab ignores the case of paths. */
@@ -99,11 +94,6 @@ export class Ownership {
     const mapping = longest(this.#mappings, (candidate) => candidate.modulePrefix, modulePath);
     return mapping && joinPath(mapping.projectPrefix, below(modulePath, mapping.modulePrefix) ?? '');
   }
-}
-
-/** Returns a module path in lower case, and without the `.git` that a path element can end in. */
-function comparable(path: string): string {
-  return path.toLowerCase().replaceAll(/\.git(?=\/|$)/g, '');
 }
 
 /** Returns the mapping with the longest prefix of the path. */
