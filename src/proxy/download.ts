@@ -64,6 +64,23 @@ export async function readAll(response: Download, maxBytes: number): Promise<Buf
   return Buffer.concat(chunks);
 }
 
+/**
+ * Reads the whole body into memory and checks it. `problemOf` returns what is wrong with the body, and `subject` is
+ * what was requested, both as words for the error. Rejects with UpstreamFailed if the body is wrong or longer than
+ * `maxBytes`.
+ */
+export async function readValid(
+  response: Download,
+  maxBytes: number,
+  problemOf: (body: Buffer) => string | undefined,
+  subject: string,
+): Promise<Buffer> {
+  const body = await readAll(response, maxBytes);
+  const problem = problemOf(body);
+  if (problem !== undefined) throw new UpstreamFailed(`${response.host} sent ${problem} for ${subject}`);
+  return body;
+}
+
 /** Yields the chunks of the body. Throws UpstreamFailed as soon as the body exceeds `maxBytes`. */
 export async function* limitBody(response: Download, maxBytes: number): AsyncGenerator<Uint8Array> {
   let bytes = 0;

@@ -2,17 +2,9 @@ import type { Logger } from 'pino';
 import type { Cache } from '../store/cache.ts';
 import { parseVersion } from '../module/version.ts';
 import { MAX_GOMOD } from '../module/zip/writer.ts';
-import {
-  Forbidden,
-  NotFound,
-  UpstreamFailed,
-  describe,
-  type Answer,
-  type FileAccess,
-  type ModuleSource,
-} from './module-source.ts';
+import { Forbidden, NotFound, describe, type Answer, type FileAccess, type ModuleSource } from './module-source.ts';
 import { ZipCache } from './zip-cache.ts';
-import { readAll } from './download.ts';
+import { readValid } from './download.ts';
 import { urlBelow, type GoproxyEntry } from './goproxy.ts';
 import { ResponseCache, type CacheableResponse } from './response-cache.ts';
 import { protocolPath, type ModuleRequest } from './protocol-request.ts';
@@ -49,17 +41,15 @@ export class ExternalModules implements ModuleSource {
   async answer(request: ModuleRequest, access: FileAccess = 'stat', receivedVia?: string): Promise<Answer> {
     if (request.kind === 'file' && request.file === 'zip') return await this.#zips.answer(request, access, receivedVia);
     const path = protocolPath(request);
+    const problemOf = (body: Buffer): string | undefined => smallFileProblem(body, request);
     const response: CacheableResponse = {
       key: path,
+      problemOf,
+      // Lists and .info files have the same size limit as a go.mod.
       download: () =>
-        this.#upstream.get(path, receivedVia, async (download) => {
-          // Lists and .info files have the same size limit as a go.mod.
-          const body = await readAll(download, MAX_GOMOD);
-          const problem = smallFileProblem(body, request);
-          if (problem === undefined) return body;
-          throw new UpstreamFailed(`${download.host} sent ${problem} for ${describe(request)}`);
-        }),
-      isValid: (body) => smallFileProblem(body, request) === undefined,
+        this.#upstream.get(path, receivedVia, (download) =>
+          readValid(download, MAX_GOMOD, problemOf, describe(request)),
+        ),
     };
     const immutable = request.kind === 'file' && parseVersion(request.version) !== undefined;
     return immutable ? await this.#responses.immutable(response) : await this.#responses.lastGood(response);

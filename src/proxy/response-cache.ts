@@ -10,8 +10,11 @@ export interface CacheableResponse {
   readonly key: string;
   /** Requests the response from upstream. Rejects with UpstreamFailed if it is not valid. */
   readonly download: () => Promise<Buffer>;
-  /** Whether a cached body is valid. An earlier version may have stored a page of another server as a response. */
-  readonly isValid: (body: Buffer) => boolean;
+  /**
+   * Returns what is wrong with a body; undefined if it is valid. An earlier version may have stored a page of another
+   * server as a response.
+   */
+  readonly problemOf: (body: Buffer) => string | undefined;
 }
 
 /**
@@ -69,13 +72,13 @@ export class ResponseCache {
   }
 
   /** The cached body. Undefined if it is missing or not valid, and if the store cannot be read. */
-  async #get({ key, isValid }: CacheableResponse): Promise<Buffer | undefined> {
+  async #get({ key, problemOf }: CacheableResponse): Promise<Buffer | undefined> {
     const cached = this.#memory.get(key);
     if (cached) return cached.body;
     try {
       const body = await this.#cache.get(key);
       if (!body) return undefined;
-      if (!isValid(body)) {
+      if (problemOf(body) !== undefined) {
         this.#log.warn({ event: 'cache.invalid', key }, 'the cached response is not valid; requesting it again');
         return undefined;
       }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Cache } from '../store/cache.ts';
-import { Forbidden, NotFound, UpstreamFailed, type BytesAnswer } from './module-source.ts';
-import { readAll, type Download } from './download.ts';
+import { Forbidden, NotFound, type BytesAnswer } from './module-source.ts';
+import { readValid, type Download } from './download.ts';
 import { parseProxyUrl, type ProxyEntry } from './goproxy.ts';
 import { ResponseCache } from './response-cache.ts';
 import { sumdbOperation, sumdbPath, type SumdbRequest } from './protocol-request.ts';
@@ -65,13 +65,16 @@ export class Sumdb {
         `${request.module} is private: its path is not sent to a checksum database\nRun this once: go env -w GONOSUMDB=${patterns}`,
       );
     }
-    const cached = {
+    const problemOf = (body: Buffer): string | undefined => sumdbProblem(body, request);
+    const cacheable = {
       key: sumdbPath(request),
-      download: this.#downloadOf(request, receivedVia),
-      isValid: (body: Buffer) => sumdbProblem(body, request) === undefined,
+      problemOf,
+      download: this.#downloadOf(request, receivedVia, (response) =>
+        readValid(response, MAX_BODY_BYTES, problemOf, sumdbPath(request)),
+      ),
     };
     const changes = request.operation === 'supported' || request.operation === 'latest';
-    return changes ? await this.#responses.lastGood(cached) : await this.#responses.immutable(cached);
+    return changes ? await this.#responses.lastGood(cacheable) : await this.#responses.immutable(cacheable);
   }
 
   /** Resolves when all writes to the cache have ended, successfully or not. */
@@ -79,18 +82,16 @@ export class Sumdb {
     await this.#responses.settled();
   }
 
-  #downloadOf(request: SumdbRequest, receivedVia: string | undefined): () => Promise<Buffer> {
+  #downloadOf(
+    request: SumdbRequest,
+    receivedVia: string | undefined,
+    readBody: (response: Download) => Promise<Buffer>,
+  ): () => Promise<Buffer> {
     const { databases, upstream } = this.#parts;
     const entry = databases?.find(({ name }) => name === request.database);
     if (databases !== undefined && entry === undefined) {
       throw new NotFound(`the checksum database ${request.database} is not available through this proxy`);
     }
-    const readBody = async (response: Download): Promise<Buffer> => {
-      const body = await readAll(response, MAX_BODY_BYTES);
-      const problem = sumdbProblem(body, request);
-      if (problem !== undefined) throw new UpstreamFailed(`${response.host} sent ${problem} for ${sumdbPath(request)}`);
-      return body;
-    };
     const server = entry?.server;
     if (server === undefined) return () => upstream.get(`sumdb/${sumdbPath(request)}`, receivedVia, readBody);
     // A proxy implements "supported", but a database does not: https://go.dev/ref/mod#checksum-database.
