@@ -58,10 +58,7 @@ export function createQueues({ config, roles, log, metrics, core }: QueuesParts)
     core.onClose(() => tags.close());
     metrics.watchQueue(() => tags.counts());
   }
-  const requests =
-    config.onDemand && (roles.includes('worker') || roles.includes('proxy') || config.redisUrl !== undefined)
-      ? createRequests(config, log.child({ component: 'requests' }))
-      : undefined;
+  const requests = config.onDemand ? createRequests(config, log.child({ component: 'requests' })) : undefined;
   if (requests) core.onClose(() => requests.close());
   const backfills = tags && createBackfills(config, log.child({ component: 'backfill' }), roles);
   if (backfills) core.onClose(() => backfills.close());

@@ -46,7 +46,7 @@ const CONCURRENT_TAGS = 8;
  * not check them: in an outage, a server in front of GitLab can look like a wrong URL, and the backfill must go on.
  * Rejects with WrongGitLabSettings, and with Retry if GitLab cannot be read.
  */
-export async function checkBackfillSettings({ gitlab }: Pick<TargetParts, 'gitlab'>): Promise<void> {
+export async function checkBackfillSettings(gitlab: GitLabClient): Promise<void> {
   await checkGitLab(gitlab);
 }
 

@@ -55,7 +55,7 @@ function localWork(config: PublishConfig): BackfillWork {
       const store = await core.store();
       await store.check();
       await core.startTemporaryFolderCleanup();
-      await checkBackfillSettings({ gitlab: core.gitlab() });
+      await checkBackfillSettings(core.gitlab());
       const publisher = await core.publisher();
       return await backfill(
         {

@@ -106,7 +106,7 @@ export class GitLabClient {
   }
 
   /**
-   * Lists all tags of a project. The list is empty if the project does not exist or has no repository. GitLab's
+   * Lists all tags of a project. The list is empty if the project has no repository. GitLab's
    * parameter `search` is not used. Some versions of GitLab apply it within each page, and then treat that page as the
    * last one (app/finders/tags_finder.rb).
    */

@@ -10,9 +10,9 @@ export const tagJobSchema = z.object({
   /** The tag's full name, without `refs/tags/`. */
   tag: z.string(),
   /**
-   * The object that the tag points to, according to the sender: a commit, a tag object, or nothing. The hint only
-   * distinguishes jobs: two deliveries of a tag with the same hint are one job. The job does not trust the hint, and
-   * reads the tag again.
+   * The object that the tag points to, according to the sender: a commit, a tag object, or nothing. Two
+   * deliveries of a tag with the same hint are one job. The job does not trust the hint: it reads the tag, and waits up
+   * to a minute if GitLab still returns another object.
    */
   hint: z.string(),
   /** When a webhook announced the tag, ISO 8601. Undefined for a tag from a listing. */
