@@ -30,12 +30,12 @@ const test = base
     await tree.write({ 'pkg/pkg.go': 'package pkg\n' }).commit('Second');
     await tree.push();
     office.gitlab.clearRequests();
-    office.gitlab.faults.clear();
     return { project, tree, module, ask: (file) => get(`${service.url}/${module}/@v/${file}`) };
   });
 
 // The time limit of the first test does not cover the start.
 test.beforeAll(({ service }) => void service);
+test.afterEach(({ office }) => office.gitlab.faults.clear());
 
 describe('a version that is in GitLab but not in the store', () => {
   test('is resolved without an archive, built when it is fetched, and published from then on', async ({
