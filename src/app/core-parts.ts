@@ -4,6 +4,7 @@ import type { Blobs } from '../build/blobs.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { ProjectCache } from '../gitlab/project-cache.ts';
 import type { WebhookClient } from '../gitlab/webhooks.ts';
+import type { HttpClient } from '../http-client/http-client.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 import type { VersionLock } from '../redis/version-lock.ts';
@@ -13,6 +14,8 @@ import type { Store } from '../store/store.ts';
 
 /** The parts that the service and the commands use. A test can replace each of them. */
 export interface CoreParts {
+  /** All outgoing HTTP connections. */
+  readonly http: HttpClient;
   readonly store: Promise<Store>;
   /** The connection for the rate limiter and the version lock. Undefined without REDIS_URL. */
   readonly redis: Redis | undefined;

@@ -5,11 +5,13 @@ import type { Logger } from 'pino';
 import { BlobCache } from '../build/blob-cache.ts';
 import { Blobs } from '../build/blobs.ts';
 import { ConfigError } from '../config/reader.ts';
-import type { GitLabConfig, ModulesConfig, PublishConfig } from '../config/shared-config.ts';
+import type { GitLabConfig, ModulesConfig, NetworkConfig, PublishConfig } from '../config/shared-config.ts';
 import { messageOf } from '../errors.ts';
 import { GitLabClient, type GitLabOptions } from '../gitlab/client.ts';
 import { ProjectCache } from '../gitlab/project-cache.ts';
 import { WebhookClient } from '../gitlab/webhooks.ts';
+import { createTrust } from '../http-client/certificates.ts';
+import { HttpClient } from '../http-client/http-client.ts';
 import { startTemporaryFolderCleanup, TEMPORARY_ROOT } from '../io/temporary-folder.ts';
 import { Publisher } from '../publish/publisher.ts';
 import type { WriterParts } from '../publish/write-version.ts';
@@ -29,7 +31,7 @@ import { withdrawnVersions } from '../store/withdrawal.ts';
 import type { Closer, CoreContext, CoreParts } from './core-parts.ts';
 import { createLog } from './log.ts';
 
-type StoreSettings = Pick<PublishConfig, 'store'>;
+type StoreSettings = NetworkConfig & Pick<PublishConfig, 'store'>;
 type RedisSettings = Pick<GitLabConfig, 'redisUrl'>;
 type OwnershipSettings = ModulesConfig & Pick<GitLabConfig, 'gitlabScope'>;
 
@@ -54,13 +56,19 @@ export class Core<Settings extends object> {
     this.#parts = { ...overrides };
   }
 
+  /** All outgoing HTTP connections. */
+  http(this: Core<NetworkConfig>): HttpClient {
+    return this.#once('http', () => {
+      const { forwardProxies, certificates } = this.#settings;
+      const http = new HttpClient({ forwardProxies, trust: createTrust(certificates, process.env) });
+      this.onClose(() => http.close());
+      return http;
+    });
+  }
+
   /** The store. Creates its folder if necessary. Rejects with StoreUnavailable if that fails. */
   store(this: Core<StoreSettings>): Promise<Store> {
-    return this.#once('store', async () => {
-      const store = await openStore(this.#settings.store);
-      this.onClose(() => store[Symbol.asyncDispose]());
-      return store;
-    });
+    return this.#once('store', () => openStore(this.#settings.store, this.http()));
   }
 
   /**
@@ -208,6 +216,7 @@ export class Core<Settings extends object> {
     const rateLimiter = this.rateLimiter();
     const observe = this.#onGitLabResponse;
     return {
+      http: this.http(),
       url: gitlabUrl,
       token: gitlabToken,
       beforeCall: () => waitForPermit(rateLimiter, 'gitlab', gitlabRate, 1000),

@@ -57,6 +57,7 @@ export async function createProxyRole({ config, log, metrics, core, requests }: 
       : config.store.folder,
   ]);
   const upstream = new Upstream({
+    http: core.http(),
     entries: config.upstream,
     timeouts: { headersMs: config.upstreamTimeoutMs, idleMs: UPSTREAM_IDLE_MS },
     viaName: name,

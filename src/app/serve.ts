@@ -156,7 +156,7 @@ function addServiceRoutes(web: Express, parts: RoutesParts): void {
     const gitlab = core.gitlab();
     web.use(
       createBackfillRouter({
-        access: new AdminAccess({ tokens: config.adminTokens, oidc: config.adminOidc }),
+        access: new AdminAccess({ http: core.http(), tokens: config.adminTokens, oidc: config.adminOidc }),
         runs: backfills,
         log: log.child({ component: 'backfill' }),
         checkTargets: (request) => findBackfillTargets({ gitlab, ownership }, request),

@@ -1,3 +1,4 @@
+import type { HttpClient } from '../http-client/http-client.ts';
 import { below } from '../module/path-elements.ts';
 import { isToken } from './token.ts';
 import { IdTokens, type Job } from './id-token.ts';
@@ -15,6 +16,8 @@ export interface JobCaller extends Job {
 
 /** The settings for admin calls: ADMIN_TOKEN and ADMIN_OIDC. */
 export interface AdminAccessOptions {
+  /** Fetches the keys of the issuer. */
+  readonly http: HttpClient;
   readonly tokens: readonly string[];
   readonly oidc: OidcRules | undefined;
 }
@@ -25,10 +28,10 @@ export class AdminAccess {
   readonly #oidc: OidcRules | undefined;
   readonly #idTokens: IdTokens | undefined;
 
-  constructor({ tokens, oidc }: AdminAccessOptions) {
+  constructor({ http, tokens, oidc }: AdminAccessOptions) {
     this.#tokens = tokens;
     this.#oidc = oidc;
-    this.#idTokens = oidc && new IdTokens(oidc);
+    this.#idTokens = oidc && new IdTokens(http, oidc);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { decodeJwt, errors, jwtVerify, type JWTPayload } from 'jose';
 import { z } from 'zod';
+import type { HttpClient } from '../http-client/http-client.ts';
 import { IssuerKeys } from './issuer-keys.ts';
 import { Unauthorized } from './auth-errors.ts';
 
@@ -45,10 +46,10 @@ export class IdTokens {
   readonly #audience: string;
   readonly #keys: IssuerKeys;
 
-  constructor({ issuer, audience }: { readonly issuer: string; readonly audience: string }) {
+  constructor(http: HttpClient, { issuer, audience }: { readonly issuer: string; readonly audience: string }) {
     this.#issuer = issuer;
     this.#audience = audience;
-    this.#keys = new IssuerKeys(issuer);
+    this.#keys = new IssuerKeys(http, issuer);
   }
 
   /**

@@ -1,5 +1,6 @@
-import { createRemoteJWKSet, errors, type JWTVerifyGetKey } from 'jose';
+import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
+import type { HttpClient } from '../http-client/http-client.ts';
 import { Unauthorized, Unavailable } from './auth-errors.ts';
 
 const TIMEOUT_MS = 5_000;
@@ -16,11 +17,13 @@ const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.url() });
  * keys are cached.
  */
 export class IssuerKeys {
+  readonly #http: HttpClient;
   readonly #issuer: string;
   /** Kept until the process ends, because the URL of the keys is a fixed route in GitLab. */
   #keys: Promise<JWTVerifyGetKey> | undefined;
 
-  constructor(issuer: string) {
+  constructor(http: HttpClient, issuer: string) {
+    this.#http = http;
     this.#issuer = issuer;
   }
 
@@ -46,7 +49,7 @@ export class IssuerKeys {
   };
 
   #discovered(): Promise<JWTVerifyGetKey> {
-    this.#keys ??= discover(this.#issuer).catch((error: unknown) => {
+    this.#keys ??= discover(this.#http, this.#issuer).catch((error: unknown) => {
       this.#keys = undefined;
       throw error;
     });
@@ -54,9 +57,9 @@ export class IssuerKeys {
   }
 }
 
-async function discover(issuer: string): Promise<JWTVerifyGetKey> {
+async function discover(http: HttpClient, issuer: string): Promise<JWTVerifyGetKey> {
   const url = `${issuer}/.well-known/openid-configuration`;
-  const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const response = await http.fetch(new URL(url), { signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (response.status !== 200) {
     await response.body?.cancel();
     throw new Error(`${url} answered ${response.status}`);
@@ -72,5 +75,7 @@ async function discover(issuer: string): Promise<JWTVerifyGetKey> {
     timeoutDuration: TIMEOUT_MS,
     cacheMaxAge: CACHE_MS,
     cooldownDuration: COOLDOWN_MS,
+    [customFetch]: (keysUrl, { headers, signal }) =>
+      http.fetch(new URL(keysUrl), { headers: Object.fromEntries(headers), signal }),
   });
 }

@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import { messageOf } from '../errors.ts';
 import { sleep } from '../async/sleep.ts';
+import type { HttpClient, OutgoingRequest } from '../http-client/http-client.ts';
 import { parseJson } from '../io/json.ts';
 import { backfillProgressSchema, isOver, initialProgress, type BackfillProgress } from './backfill-progress.ts';
 import type { BackfillRequest } from './backfill-request.ts';
 
 /** A service that runs backfills. */
 export interface RemoteService {
+  readonly http: HttpClient;
   /** Base URL, without a trailing slash. */
   readonly url: string;
   /** ADMIN_TOKEN, or the id_token of a CI job. */
@@ -66,7 +68,7 @@ export async function backfillRemotely(
     await sleep(POLL_MS, signal);
     try {
       const response = await call(
-        service.url,
+        service,
         `/-/backfill/${started.id}`,
         { headers: { Authorization: `Bearer ${started.followToken}`, Accept: 'application/json' } },
         signal,
@@ -99,14 +101,15 @@ export async function backfillRemotely(
 }
 
 async function start(
-  { url, token }: RemoteService,
+  service: RemoteService,
   request: BackfillRequest,
   signal: AbortSignal,
 ): Promise<z.output<typeof startedSchema>> {
+  const { url, token } = service;
   let response: Response;
   try {
     const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
-    response = await call(url, '/-/backfill', { method: 'POST', headers, body: JSON.stringify(request) }, signal);
+    response = await call(service, '/-/backfill', { method: 'POST', headers, body: JSON.stringify(request) }, signal);
   } catch (cause) {
     throw new RemoteBackfillError(`the service at ${url} cannot be reached: ${messageOf(cause)}`, true);
   }
@@ -140,10 +143,15 @@ function refusalOf(url: string, { status, headers }: Response, text: string): Re
   return new RemoteBackfillError(`the service at ${url} answered ${status}${line ? `: ${line}` : ''}`, status >= 500);
 }
 
-async function call(url: string, path: string, options: RequestInit, signal: AbortSignal): Promise<Response> {
+async function call(
+  { http, url }: RemoteService,
+  path: string,
+  request: Omit<OutgoingRequest, 'signal'>,
+  signal: AbortSignal,
+): Promise<Response> {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   try {
-    return await fetch(`${url}${path}`, { ...options, redirect: 'manual', signal: AbortSignal.any([signal, timeout]) });
+    return await http.fetch(new URL(`${url}${path}`), { ...request, signal: AbortSignal.any([signal, timeout]) });
   } catch (error) {
     throw timeout.aborted ? new Error(`no answer within ${TIMEOUT_MS / 1000} s`) : error;
   }

@@ -5,7 +5,7 @@ import { backfill, checkBackfillSettings, UnknownTargets } from '../backfill/bac
 import { backfillRemotely } from '../backfill/remote.ts';
 import { progressLine, shortProgressLine, summary } from '../backfill/report.ts';
 import type { BackfillWork } from '../backfill/runs.ts';
-import { loadAdminToken, loadPublishConfig } from '../config/command-config.ts';
+import { loadRemoteConfig, loadPublishConfig } from '../config/command-config.ts';
 import type { PublishConfig } from '../config/shared-config.ts';
 import { printError, printJson, UsageError } from './command.ts';
 import { showProgress } from './progress.ts';
@@ -72,8 +72,11 @@ function localWork(config: PublishConfig): BackfillWork {
 }
 
 function remoteWork(url: string): BackfillWork {
-  const token = loadAdminToken(process.env);
-  return (request, onProgress, signal) => backfillRemotely({ url, token }, request, onProgress, signal);
+  const config = loadRemoteConfig(process.env);
+  return (request, onProgress, signal) =>
+    withCore(config, (core) =>
+      backfillRemotely({ http: core.http(), url, token: config.token }, request, onProgress, signal),
+    );
 }
 
 function continuationHint(url: string | undefined): string {

@@ -21,9 +21,9 @@ type RebuilderFactory = (onWait: NonNullable<RebuilderParts['onWait']>) => Rebui
 
 /** Runs `modpress verify`. Resolves to the exit status. */
 export async function runVerify(options: VerifyOptions): Promise<number> {
-  const { store, gitlab } = loadVerifyConfig(process.env, options.fromGitLab);
-  const gitlabCore = gitlab && new Core({ store, ...gitlab });
-  const core: Core<Pick<VerifyConfig, 'store'>> = gitlabCore ?? new Core({ store });
+  const { gitlab, ...config } = loadVerifyConfig(process.env, options.fromGitLab);
+  const gitlabCore = gitlab && new Core({ ...config, ...gitlab });
+  const core: Core<Omit<VerifyConfig, 'gitlab'>> = gitlabCore ?? new Core(config);
   try {
     const createRebuilder: RebuilderFactory | undefined =
       gitlabCore &&

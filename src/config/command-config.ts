@@ -5,25 +5,27 @@ import {
   defaultModulePrefix,
   readGitLab,
   readGitLabAndModules,
+  readNetwork,
   readPublishConfig,
   readStore,
   readWebhookSecrets,
   type GitLabConfig,
   type ModulesConfig,
+  type NetworkConfig,
   type PublishConfig,
   type WebhookSecrets,
 } from './shared-config.ts';
 import { adminTokens, baseUrl, headerToken, moduleMap, modulePrefix, redisUrl } from './value-parsers.ts';
 
 /** The settings of `modpress verify`. */
-export interface VerifyConfig {
+export interface VerifyConfig extends NetworkConfig {
   readonly store: StoreLocation;
   /** Undefined without --from-gitlab. */
   readonly gitlab: (GitLabConfig & ModulesConfig) | undefined;
 }
 
 /** The settings of `modpress withdraw`. */
-export interface WithdrawConfig {
+export interface WithdrawConfig extends NetworkConfig {
   readonly store: StoreLocation;
   readonly redisUrl: string | undefined;
   /** The prefixes of private module paths. Empty if no setting determines a prefix. */
@@ -42,10 +44,10 @@ export function loadPublishConfig(env: NodeJS.ProcessEnv): PublishConfig {
 }
 
 /**
- * Reads the token for `modpress backfill --url`: ADMIN_TOKEN, or MODPRESS_ID_TOKEN of a CI job if ADMIN_TOKEN is not
- * set.
+ * Reads the settings of `modpress backfill --url`. The token is ADMIN_TOKEN, or MODPRESS_ID_TOKEN of a CI job if
+ * ADMIN_TOKEN is not set.
  */
-export function loadAdminToken(env: NodeJS.ProcessEnv): string {
+export function loadRemoteConfig(env: NodeJS.ProcessEnv): NetworkConfig & { readonly token: string } {
   const reader = new SettingsReader(env);
   const [token = readIdToken(env, reader)] = reader.optional('ADMIN_TOKEN', adminTokens) ?? [];
   if (token === undefined && !reader.hasFault()) {
@@ -54,8 +56,9 @@ export function loadAdminToken(env: NodeJS.ProcessEnv): string {
       'is missing: set it to an admin token of the service; in a CI job, set MODPRESS_ID_TOKEN instead (see deploy/ci/backfill.yml)',
     );
   }
+  const network = readNetwork(reader);
   reader.throwFaults();
-  return token ?? '';
+  return { ...network, token: token ?? '' };
 }
 
 /** Reads MODPRESS_ID_TOKEN. It is not in the table of settings, because GitLab sets it in a CI job. */
@@ -73,7 +76,11 @@ function readIdToken(env: NodeJS.ProcessEnv, reader: SettingsReader): string | u
 /** Reads the settings of `modpress verify`. Reads those of GitLab only if `fromGitLab` is true. */
 export function loadVerifyConfig(env: NodeJS.ProcessEnv, fromGitLab: boolean): VerifyConfig {
   const reader = new SettingsReader(env);
-  const config = { store: readStore(reader), gitlab: fromGitLab ? readGitLabAndModules(reader) : undefined };
+  const config = {
+    ...readNetwork(reader),
+    store: readStore(reader),
+    gitlab: fromGitLab ? readGitLabAndModules(reader) : undefined,
+  };
   reader.throwFaults();
   return config;
 }
@@ -90,6 +97,7 @@ export function loadWithdrawConfig(env: NodeJS.ProcessEnv): WithdrawConfig {
     (gitlabUrl === undefined ? undefined : defaultModulePrefix(gitlabUrl, reader));
   const mapped = (reader.optional('MODULE_MAP', moduleMap) ?? []).map((mapping) => mapping.modulePrefix);
   const config = {
+    ...readNetwork(reader),
     store: readStore(reader),
     redisUrl: reader.optional('REDIS_URL', redisUrl),
     privatePrefixes: [...mapped, ...(prefix === undefined ? [] : [prefix])],

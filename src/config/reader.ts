@@ -73,15 +73,21 @@ export class SettingsReader {
     if (this.#faults.length > 0) throw new ConfigError(this.#faults);
   }
 
+  /** The value of a variable. The go command reads the variables of forward proxies in lower case too. */
+  #variable(name: SettingName): string | undefined {
+    const lowerCase = name.endsWith('_PROXY') ? this.#env[name.toLowerCase()] : undefined;
+    return this.#env[name] || lowerCase || undefined;
+  }
+
   /**
    * The value of NAME, or the content of the file that NAME_FILE names without its final line break. An empty value
    * counts as missing.
    */
   #text(name: SettingName): string | undefined {
     const file = this.#env[`${name}_FILE`];
-    const value = this.#env[name];
-    if (!settings[name].secret || file === undefined || file === '') return value === '' ? undefined : value;
-    if (value !== undefined && value !== '') this.fault(name, `and ${name}_FILE are both set: remove one of them`);
+    const value = this.#variable(name);
+    if (!settings[name].secret || file === undefined || file === '') return value;
+    if (value !== undefined) this.fault(name, `and ${name}_FILE are both set: remove one of them`);
     try {
       return readFileSync(file, 'utf8').replace(/\r?\n$/, '') || undefined;
     } catch (error) {

@@ -1,4 +1,7 @@
 import { resolve } from 'node:path';
+import { readCertificates } from '../http-client/certificates.ts';
+import { parseForwardProxy, type ForwardProxies } from '../http-client/forward-proxy.ts';
+import { parseNoProxy } from '../http-client/no-proxy.ts';
 import { checkModulePath } from '../module/path.ts';
 import type { PathMapping } from '../resolve/ownership.ts';
 import type { StoreLocation } from '../store/open-store.ts';
@@ -18,8 +21,15 @@ import {
   secretTokens,
 } from './value-parsers.ts';
 
+/** The settings for outgoing connections. */
+export interface NetworkConfig {
+  readonly forwardProxies: ForwardProxies;
+  /** The certificates of CA_FILE, in PEM format. */
+  readonly certificates: readonly string[];
+}
+
 /** The settings for calls to GitLab. */
-export interface GitLabConfig {
+export interface GitLabConfig extends NetworkConfig {
   readonly gitlabUrl: string;
   readonly gitlabToken: string;
   /** Groups and projects to publish from. If empty, all projects that the token is a member of. */
@@ -47,6 +57,18 @@ export interface WebhookSecrets {
   readonly webhookSigningTokens: readonly string[];
 }
 
+/** Reads the settings for outgoing connections. */
+export function readNetwork(reader: SettingsReader): NetworkConfig {
+  return {
+    forwardProxies: {
+      http: reader.optional('HTTP_PROXY', parseForwardProxy),
+      https: reader.optional('HTTPS_PROXY', parseForwardProxy),
+      isDirect: parseNoProxy(reader.optional('NO_PROXY', anyText) ?? ''),
+    },
+    certificates: reader.optional('CA_FILE', readCertificates) ?? [],
+  };
+}
+
 /** Reads the settings for publishing versions. */
 export function readPublishConfig(reader: SettingsReader): PublishConfig {
   return {
@@ -69,6 +91,7 @@ export function readGitLabAndModules(reader: SettingsReader): GitLabConfig & Mod
 /** Reads the settings for calls to GitLab. */
 export function readGitLab(reader: SettingsReader): GitLabConfig {
   return {
+    ...readNetwork(reader),
     gitlabUrl: reader.required('GITLAB_URL', baseUrl) ?? '',
     gitlabToken: reader.required('GITLAB_TOKEN', headerToken) ?? '',
     gitlabScope: reader.optional('GITLAB_SCOPE', list) ?? [],

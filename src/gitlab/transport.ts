@@ -1,13 +1,14 @@
 import { createRequesterFn, type RequestOptions } from '@gitbeaker/requester-utils';
 import { retry } from '../async/retry.ts';
 import { Retry } from '../errors.ts';
-import { httpGet } from '../io/http-get.ts';
+import type { HttpClient } from '../http-client/http-client.ts';
 import { CallRetryPolicy, NoResponse } from './call-retry-policy.ts';
 import { errorOf, GitLabNotFound, NEEDS_PERSON_MS } from './error-response.ts';
 import { rateLimitPauseMs } from './rate-limit-headers.ts';
 
 /** The dependencies of the transport. */
 export interface TransportOptions {
+  readonly http: HttpClient;
   /**
    * Called before each attempt. Resolves when the call to GitLab may be made. A rejection ends the call with the same
    * error.
@@ -85,7 +86,7 @@ async function reportPause(response: Response, isArchive: boolean, { hold }: Tra
 async function fetchOnce(
   endpoint: string,
   request: Partial<RequestOptions>,
-  { observe }: TransportOptions,
+  { http, observe }: TransportOptions,
 ): Promise<Response> {
   const { prefixUrl = '', searchParams, method = 'GET', headers, body } = request;
   let url = new URL(endpoint, prefixUrl.endsWith('/') ? prefixUrl : `${prefixUrl}/`);
@@ -99,17 +100,12 @@ async function fetchOnce(
   let status = 0;
   try {
     for (let redirects = 0; ; redirects++) {
-      const { signal } = timeout;
-      const response =
-        request.asStream === true
-          ? await httpGet(url, { headers: headers ?? {}, signal })
-          : await fetch(url, {
-              method,
-              ...(headers && { headers }),
-              ...(body !== undefined && { body }),
-              redirect: 'manual',
-              signal,
-            });
+      const response = await http.fetch(url, {
+        method,
+        headers: request.asStream === true ? { ...headers } : { ...headers, 'accept-encoding': 'gzip' },
+        ...(typeof body === 'string' && { body }),
+        signal: timeout.signal,
+      });
       ({ status } = response);
       const location = status >= 300 && status < 400 ? response.headers.get('location') : null;
       if (location === null || redirects === MAX_REDIRECTS) return response;

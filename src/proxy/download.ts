@@ -1,4 +1,6 @@
-import { httpGet } from '../io/http-get.ts';
+import type { HttpClient, OutgoingRequest } from '../http-client/http-client.ts';
+import { ForwardProxyFailed } from '../http-client/forward-proxy.ts';
+import { UntrustedCertificate } from '../http-client/untrusted-certificate.ts';
 import { UpstreamFailed } from './module-source.ts';
 
 /** The timeouts of a download, in milliseconds. */
@@ -11,6 +13,7 @@ export interface DownloadTimeouts {
 
 /** The options of `download`. */
 export interface DownloadOptions {
+  readonly http: HttpClient;
   readonly timeouts: DownloadTimeouts;
   /**
    * The `Authorization` header. It is sent only to the origin of the requested URL, never to another origin after a
@@ -144,7 +147,7 @@ async function follow(url: string, options: DownloadOptions, guard: TimeoutGuard
   let target = new URL(url);
   for (let redirects = 0; ; redirects++) {
     const headers = headersFor(options.via, target.origin === origin ? options.authorization : undefined);
-    const response = await getAgainIfReset(target, { signal: guard.signal, headers });
+    const response = await getAgainIfReset(options.http, target, { signal: guard.signal, headers });
     const location = REDIRECTS.has(response.status) ? response.headers.get('location') : null;
     if (location === null) return response;
     await response.body?.cancel();
@@ -158,12 +161,12 @@ async function follow(url: string, options: DownloadOptions, guard: TimeoutGuard
  * Sends the request, and repeats it once if the connection is reset. A server may close an idle connection while a
  * request is being sent on it. Such a reset does not mean that the server is down.
  */
-async function getAgainIfReset(target: URL, init: Parameters<typeof httpGet>[1]): Promise<Response> {
+async function getAgainIfReset(http: HttpClient, target: URL, request: OutgoingRequest): Promise<Response> {
   try {
-    return await httpGet(target, init);
+    return await http.fetch(target, request);
   } catch (error) {
     if (codeOf(error) !== 'ECONNRESET') throw error;
-    return await httpGet(target, init);
+    return await http.fetch(target, request);
   }
 }
 
@@ -205,10 +208,11 @@ async function* read(
 }
 
 /**
- * Returns the part of an error that clients may see, which is its error code. The full message may contain addresses,
- * so it appears only in the log.
+ * Returns the part of an error that clients may see: its error code, or the message of an error that an operator has to
+ * mend. Any other message may contain addresses, so it appears only in the log.
  */
 function reasonOf(error: unknown): string {
+  if (error instanceof UntrustedCertificate || error instanceof ForwardProxyFailed) return error.message;
   if (error instanceof Error && error.name === 'AbortError') return 'aborted';
   return codeOf(error) ?? 'no connection';
 }

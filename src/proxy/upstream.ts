@@ -1,3 +1,4 @@
+import type { HttpClient } from '../http-client/http-client.ts';
 import { Forbidden, Gone, NotFound, UpstreamFailed } from './module-source.ts';
 import { download, readAll, type Download, type DownloadTimeouts } from './download.ts';
 import { urlBelow, type GoproxyEntry, type ProxyEntry } from './goproxy.ts';
@@ -5,6 +6,7 @@ import { nextVia } from './via.ts';
 
 /** The dependencies of Upstream. */
 export interface UpstreamParts {
+  readonly http: HttpClient;
   readonly entries: readonly GoproxyEntry[];
   readonly timeouts: DownloadTimeouts;
   /** The name of this service in `Via` headers (see via.ts). */
@@ -34,12 +36,14 @@ export const GO_DIRECT = 'To fetch the module from its repository: go env -w GOP
  * module, and fails after a single 403.
  */
 export class Upstream {
+  readonly #http: HttpClient;
   readonly #entries: readonly GoproxyEntry[];
   readonly #timeouts: DownloadTimeouts;
   readonly #viaName: string;
   readonly #stop = new AbortController();
 
   constructor(parts: UpstreamParts) {
+    this.#http = parts.http;
     this.#entries = parts.entries;
     this.#timeouts = parts.timeouts;
     this.#viaName = parts.viaName;
@@ -76,6 +80,7 @@ export class Upstream {
     use: (response: Download) => Promise<T>,
   ): Promise<T> {
     const response = await download(urlBelow(server.url, path), {
+      http: this.#http,
       timeouts: this.#timeouts,
       authorization: server.authorization,
       via: nextVia(receivedVia, this.#viaName),

@@ -20,7 +20,7 @@ const LISTING_BATCH = 64;
  * object or nothing, and `.tmp` must be in the same file system as the objects. `.tmp` also marks a folder as a store.
  * If `.tmp` is missing, the volume is not mounted, so a missing file does not prove that the object is absent.
  */
-export class DiskStore implements Store, AsyncDisposable {
+export class DiskStore implements Store {
   readonly #folder: string;
   readonly #partial: string;
 
@@ -159,8 +159,6 @@ export class DiskStore implements Store, AsyncDisposable {
   }
 
   /** Does nothing, because nothing stays open between calls. */
-  async [Symbol.asyncDispose](): Promise<void> {}
-
   #path(key: string): string {
     return join(this.#folder, key);
   }

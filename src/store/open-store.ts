@@ -1,3 +1,4 @@
+import type { HttpClient } from '../http-client/http-client.ts';
 import { DiskStore } from './disk.ts';
 import { S3Store } from './s3.ts';
 import type { Store } from './store.ts';
@@ -20,6 +21,6 @@ export type StoreLocation =
  * Opens the store. Creates a missing folder, and rejects with StoreUnavailable if that fails. Sends no request to a
  * bucket, so that a service can start during an outage. `check` tests the bucket and creates it if it is missing.
  */
-export async function openStore(location: StoreLocation): Promise<Store & AsyncDisposable> {
-  return location.kind === 'disk' ? await DiskStore.open(location.folder) : new S3Store(location);
+export async function openStore(location: StoreLocation, http: HttpClient): Promise<Store> {
+  return location.kind === 'disk' ? await DiskStore.open(location.folder) : new S3Store({ ...location, http });
 }

@@ -1,12 +1,14 @@
 import { Client } from 'minio';
 import { retry, type RetryPolicy } from '../async/retry.ts';
 import { messageOf } from '../errors.ts';
+import type { HttpClient } from '../http-client/http-client.ts';
 import { S3Connection } from './s3-connection.ts';
 import { codeOf, isAboutTheObject, isTransient, NO_BUCKET, reasonOf } from './s3-errors.ts';
 import { StoreUnavailable } from './store.ts';
 
 /** The bucket and the connection to it. */
 export interface BucketOptions {
+  readonly http: HttpClient;
   readonly bucket: string;
   /** The `http` or `https` URL of the service, without a path; Amazon S3 by default. */
   readonly endpoint?: string | undefined;
@@ -42,7 +44,11 @@ export class S3Bucket {
   constructor(options: BucketOptions) {
     this.name = options.bucket;
     this.#region = options.region ?? 'us-east-1';
-    this.#connection = new S3Connection(options.endpoint ?? 'https://s3.amazonaws.com', options.timeoutMs ?? 30_000);
+    this.#connection = new S3Connection(
+      options.http,
+      options.endpoint ?? 'https://s3.amazonaws.com',
+      options.timeoutMs ?? 30_000,
+    );
     this.#client = new Client({
       ...this.#connection.clientOptions,
       accessKey: options.accessKey,
@@ -75,7 +81,9 @@ export class S3Bucket {
 
   /** Converts an error to the error that the contract in store.ts requires. */
   translate(error: unknown): Error {
-    return isAboutTheObject(error) ? error : this.unavailable(reasonOf(error), error);
+    if (isAboutTheObject(error)) return error;
+    const cause = this.#connection.explain(error);
+    return this.unavailable(reasonOf(cause), cause);
   }
 
   /** Returns the error for a bucket that cannot be used. */
@@ -84,10 +92,5 @@ export class S3Bucket {
       `the store in bucket ${this.name} at ${this.#connection.origin} cannot be used: ${reason}`,
       { cause },
     );
-  }
-
-  /** Closes all connections. */
-  close(): void {
-    this.#connection.close();
   }
 }

@@ -1,29 +1,23 @@
-import http, { type ClientRequest, type IncomingMessage } from 'node:http';
-import https from 'node:https';
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import type { ClientOptions } from 'minio';
+import type { HttpClient } from '../http-client/http-client.ts';
 import { TransientFailure } from './s3-errors.ts';
 
 /**
- * Idle connections are closed after this many milliseconds. Servers close them later, so no request uses a connection
- * that the server is closing.
- */
-const IDLE_MS = 4_000;
-
-/**
- * The HTTP connections of the S3 client. Connections are reused, and requests have a timeout. Without a timeout, the
- * client would wait forever for a service that accepts connections but sends nothing.
+ * The connection of the S3 client to its service. Requests have a timeout. Without a timeout, the client would wait
+ * forever for a service that accepts connections but sends nothing.
  */
 export class S3Connection {
   /** The scheme, host and port, for messages. */
   readonly origin: string;
-  readonly clientOptions: Pick<ClientOptions, 'endPoint' | 'port' | 'useSSL' | 'transport' | 'transportAgent'>;
-  readonly #agent: http.Agent;
+  readonly clientOptions: Pick<ClientOptions, 'endPoint' | 'port' | 'useSSL' | 'transport'>;
+  readonly #http: HttpClient;
 
   /**
    * A request fails if the service sends nothing for `timeoutMs` milliseconds. Throws TypeError for an invalid
    * endpoint.
    */
-  constructor(endpoint: string, timeoutMs: number) {
+  constructor(http: HttpClient, endpoint: string, timeoutMs: number) {
     const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
     if (
       url === undefined ||
@@ -34,35 +28,34 @@ export class S3Connection {
     ) {
       throw new TypeError('the S3 endpoint must be an http or https URL with only a host and a port');
     }
-    const secure = url.protocol === 'https:';
-    const agentOptions = { keepAlive: true, timeout: IDLE_MS };
+    this.#http = http;
     this.origin = url.origin;
-    this.#agent = secure ? new https.Agent(agentOptions) : new http.Agent(agentOptions);
     this.clientOptions = {
       endPoint: url.hostname.replace(/^\[|\]$/g, ''),
       port: Number(url.port),
-      useSSL: secure,
-      transport: { request: withTimeoutAndStatus(secure ? https.request : http.request, timeoutMs) },
-      transportAgent: this.#agent,
+      useSSL: url.protocol === 'https:',
+      // The client uses only this function of node:http, and only this signature of it.
+      transport: { request: withTimeoutAndStatus(http, timeoutMs) } as unknown as NonNullable<
+        ClientOptions['transport']
+      >,
     };
   }
 
-  /** Closes all connections. */
-  close(): void {
-    this.#agent.destroy();
+  /** Returns an error that says what to set for a certificate or a forward proxy; any other error unchanged. */
+  explain(error: unknown): unknown {
+    return this.#http.explain(error, new URL(this.origin));
   }
 }
 
 /**
- * Wraps `request` so that it fails in two more cases. The request fails if the service sends nothing for `timeoutMs`
- * milliseconds, even in the middle of a response. It also fails if the status means that the service cannot respond
+ * Returns a function that sends a request. The request fails in two more cases: if the service sends nothing for
+ * `timeoutMs` milliseconds, even in the middle of a response, and if the status means that the service cannot respond
  * now. A client that reads the received bytes slowly causes no timeout.
  */
-function withTimeoutAndStatus(request: typeof http.request, timeoutMs: number): typeof http.request {
-  const patched = (options: http.RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest => {
-    const sent = request({ ...options, timeout: timeoutMs });
+function withTimeoutAndStatus(http: HttpClient, timeoutMs: number): HttpClient['request'] {
+  return (options: RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest => {
     let received: IncomingMessage | undefined;
-    sent.on('response', (response) => {
+    const sent = http.request({ ...options, timeout: timeoutMs }, (response) => {
       received = response;
       const status = response.statusCode ?? 0;
       if (status < 500 && status !== 429 && status !== 408) onResponse(response);
@@ -77,6 +70,4 @@ function withTimeoutAndStatus(request: typeof http.request, timeoutMs: number): 
     });
     return sent;
   };
-  // Node's `request` has several signatures. The client uses only this one.
-  return patched as typeof http.request;
 }

@@ -27,7 +27,7 @@ export interface S3Options extends BucketOptions {
 const LISTING_PAGE = 1000;
 
 /** A store in a bucket of S3, MinIO or another service with the S3 protocol. */
-export class S3Store implements Store, AsyncDisposable {
+export class S3Store implements Store {
   readonly #bucket: S3Bucket;
   readonly #prefix: string;
 
@@ -136,10 +136,6 @@ export class S3Store implements Store, AsyncDisposable {
   }
 
   /** Closes all connections. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#bucket.close();
-  }
-
   #name(key: string): string {
     return `${this.#prefix}${key}`;
   }

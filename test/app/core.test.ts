@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Core } from '../../src/app/core.ts';
 import { withCore } from '../../src/app/with-core.ts';
 import { ConfigError } from '../../src/config/reader.ts';
+import { NO_FORWARD_PROXIES } from '../../src/http-client/forward-proxy.ts';
 import { DiskStore } from '../../src/store/disk.ts';
 
 let folder: string;
@@ -78,6 +79,8 @@ test('a core opens an existing store, and creates no store for a mistyped folder
 function settingsInFolder() {
   return {
     store: { kind: 'disk', folder: join(folder, 'store') } as const,
+    forwardProxies: NO_FORWARD_PROXIES,
+    certificates: [],
     redisUrl: undefined,
     gitlabUrl: 'http://127.0.0.1:9',
     gitlabToken: 'glpat-of-a-test',

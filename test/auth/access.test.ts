@@ -1,5 +1,6 @@
 import { type CryptoKey, exportSPKI, importJWK, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { AdminAccess } from '../../src/auth/admin-access.ts';
 import { Forbidden, Unauthorized, Unavailable } from '../../src/auth/auth-errors.ts';
 import { type Claims, Issuer } from './issuer.ts';
@@ -8,7 +9,11 @@ const AUDIENCE = 'https://go.corp.example';
 const TOKEN = 'a-token-of-some-length/';
 
 describe('admin access with ADMIN_TOKEN', () => {
-  const access = new AdminAccess({ tokens: [TOKEN, 'the-token-of-last-year'], oidc: undefined });
+  const access = new AdminAccess({
+    http: new HttpClient(),
+    tokens: [TOKEN, 'the-token-of-last-year'],
+    oidc: undefined,
+  });
 
   test.each([`Bearer ${TOKEN}`, `bearer  ${TOKEN}`, 'Bearer the-token-of-last-year'])('accepts %s', async (header) => {
     expect(await access.authorize(header)).toEqual({ kind: 'token' });
@@ -33,7 +38,7 @@ describe('admin access with ADMIN_TOKEN', () => {
   );
 
   test('refuses every caller if no token is set', async () => {
-    const closed = new AdminAccess({ tokens: [], oidc: undefined });
+    const closed = new AdminAccess({ http: new HttpClient(), tokens: [], oidc: undefined });
     await expect(closed.authorize('Bearer x')).rejects.toThrow('after the operator has set ADMIN_TOKEN or ADMIN_OIDC');
   });
 });
@@ -57,6 +62,7 @@ describe('an id_token', () => {
     readonly projects?: readonly string[];
   }): AdminAccess {
     return new AdminAccess({
+      http: new HttpClient(),
       tokens: [TOKEN],
       oidc: { issuer: issuer.url, audience: AUDIENCE, operators: [], projects: ['group'], ...rules },
     });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { initialProgress, type BackfillProgress } from '../../src/backfill/backfill-progress.ts';
 import { backfillRemotely } from '../../src/backfill/remote.ts';
 import { listen } from '../services/http-stub.ts';
@@ -11,7 +12,7 @@ function follow(
   onProgress: (progress: BackfillProgress) => void = () => undefined,
   signal = new AbortController().signal,
 ): Promise<BackfillProgress> {
-  return backfillRemotely({ url, token: 'the-token' }, REQUEST, onProgress, signal);
+  return backfillRemotely({ http: new HttpClient(), url, token: 'the-token' }, REQUEST, onProgress, signal);
 }
 
 test.each<[string, number, Record<string, string>, string, string | RegExp]>([

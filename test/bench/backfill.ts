@@ -2,6 +2,7 @@ import pLimit from 'p-limit';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { backfill } from '../../src/backfill/backfill.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
@@ -165,7 +166,7 @@ async function createMonorepo(gitlab: StandIn): Promise<{ project: Project; tags
 }
 
 function clientOf(gitlab: StandIn, beforeCall: () => Promise<void>): GitLabClient {
-  return new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, beforeCall });
+  return new GitLabClient({ http: new HttpClient(), url: gitlab.url, token: gitlab.rootToken, beforeCall });
 }
 
 interface Built {

@@ -3,6 +3,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { readArchive } from '../../src/gitlab/archive.ts';
 import { collect } from '../../src/io/read-body.ts';
 import type { CommitId } from '../../src/gitlab/schema.ts';
@@ -41,7 +42,7 @@ async function serve(conversion: Conversion): Promise<void> {
   const path = conversion.module as ModulePath;
   const version = 'v1.0.0' as Version;
   const gomod = Buffer.from(`module ${path}\n\ngo 1.24\n`);
-  const client = new GitLabClient({ url: gitlabUrl, token, beforeCall: async () => undefined });
+  const client = new GitLabClient({ http: new HttpClient(), url: gitlabUrl, token, beforeCall: async () => undefined });
   const commit = conversion.commit as CommitId;
   const plan = await planZip(filesInGitLab(client, projectId, commit), { commit, directory: '', gomod });
   const sums = new Set<string>();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import type { BlobId } from '../../src/gitlab/schema.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { BlobCache } from '../../src/build/blob-cache.ts';
@@ -23,7 +24,12 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'modpress-blobs-'));
   cache = new BlobCache(folder);
   blobs = new Blobs({
-    gitlab: new GitLabClient({ url: gitlab.url, token: gitlab.rootToken, beforeCall: async () => undefined }),
+    gitlab: new GitLabClient({
+      http: new HttpClient(),
+      url: gitlab.url,
+      token: gitlab.rootToken,
+      beforeCall: async () => undefined,
+    }),
     cache,
     temporaryRoot: folder,
   });

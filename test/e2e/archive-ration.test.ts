@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { Retry } from '../../src/errors.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { CommitId } from '../../src/gitlab/schema.ts';
@@ -15,7 +16,12 @@ const test = base
     const commit = (await tree.write({ 'go.mod': 'module m\n' }).commit('Only')) as CommitId;
     await tree.push();
     const token = gitlab.createToken({ scopes: ['read_api'] });
-    const client = new GitLabClient({ url: gitlab.url, token, beforeCall: async () => undefined });
+    const client = new GitLabClient({
+      http: new HttpClient(),
+      url: gitlab.url,
+      token,
+      beforeCall: async () => undefined,
+    });
     return async (): Promise<unknown> => client.archive(project.id, commit, '');
   });
 

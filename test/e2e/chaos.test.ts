@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { expect } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import type { Role } from '../../src/config/service-config.ts';
 import { outcomesPrefix } from '../../src/store/layout.ts';
 import { outcomeSchema, type Outcome } from '../../src/store/outcome.ts';
@@ -58,11 +59,9 @@ class Company {
 const test = base
   .override('gitlabOptions', { archiveLimit: 5, latencyMs: 20 })
   /** The store of all processes. */
-  .extend('store', { scope: 'file' }, async ({ bucket, minio }, { onCleanup }) => {
+  .extend('store', { scope: 'file' }, async ({ bucket, minio }) => {
     const { endpoint, accessKey, secretKey, region } = minio;
-    const store = new S3Store({ bucket, prefix: '', endpoint, accessKey, secretKey, region });
-    onCleanup(() => store[Symbol.asyncDispose]());
-    return store;
+    return new S3Store({ http: new HttpClient(), bucket, prefix: '', endpoint, accessKey, secretKey, region });
   })
   .extend('company', { scope: 'file' }, async ({ office }) => {
     const company = new Company(office.gitlab);

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test as base } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { startGitLab, type StandInOptions } from './stand-in.ts';
 import { startWebhookReceiver } from './webhook-receiver.ts';
@@ -28,7 +29,7 @@ export const test = base
   /** A client with a token that can only read the API, for the file. */
   .extend('client', { scope: 'file' }, ({ gitlab }) => {
     const token = gitlab.createToken({ scopes: ['read_api'], role: 'reporter' });
-    return new GitLabClient({ url: gitlab.url, token, beforeCall: async () => undefined });
+    return new GitLabClient({ http: new HttpClient(), url: gitlab.url, token, beforeCall: async () => undefined });
   })
   /** An empty folder for one test. */
   .extend('folder', async ({}, { onCleanup }) => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import type { BlobId, CommitId } from '../../src/gitlab/schema.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
@@ -145,5 +146,5 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 function clientFor(url: string, token: string): GitLabClient {
-  return new GitLabClient({ url, token, beforeCall: async () => undefined });
+  return new GitLabClient({ http: new HttpClient(), url, token, beforeCall: async () => undefined });
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { listen } from '../services/http-stub.ts';
 
@@ -14,7 +15,12 @@ test('the client lets many calls wait for a rate limit at once without a warning
   const onWarning = (warning: Error): void => void warnings.push(warning);
   process.on('warning', onWarning);
   try {
-    const client = new GitLabClient({ url: server.url, token: 'x', beforeCall: async () => undefined });
+    const client = new GitLabClient({
+      http: new HttpClient(),
+      url: server.url,
+      token: 'x',
+      beforeCall: async () => undefined,
+    });
     const tags = await Promise.all(Array.from({ length: 30 }, (_, index) => client.tag(1, `v1.0.${index}`)));
     expect(tags.filter((tag) => tag?.name === 'x')).toHaveLength(30);
     expect(warnings).toEqual([]);

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { Retry } from '../../src/errors.ts';
 import type { CommitId } from '../../src/gitlab/schema.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
@@ -71,6 +72,7 @@ describe('a rate limit of GitLab', () => {
     return {
       holds,
       client: new GitLabClient({
+        http: new HttpClient(),
         url: gitlab.url,
         token,
         beforeCall: async () => undefined,
@@ -82,6 +84,7 @@ describe('a rate limit of GitLab', () => {
   /** Creates the client of a replica, which shares the rate limiter with the other replicas. */
   function replica(rateLimiter: RateLimiter): GitLabClient {
     return new GitLabClient({
+      http: new HttpClient(),
       url: gitlab.url,
       token,
       beforeCall: () => waitForPermit(rateLimiter, 'gitlab', 1000, 1000),
@@ -179,6 +182,7 @@ describe('a rate limit of GitLab', () => {
   test('whose pause cannot be passed on causes a Retry', async () => {
     const down = new Retry('the rate limiter in Redis cannot be reached');
     const client = new GitLabClient({
+      http: new HttpClient(),
       url: gitlab.url,
       token,
       beforeCall: async () => undefined,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import pino from 'pino';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { ExternalModules } from '../../src/proxy/external-modules.ts';
 import type { ModuleSource } from '../../src/proxy/module-source.ts';
 import type { DownloadTimeouts } from '../../src/proxy/download.ts';
@@ -59,6 +60,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
   const observed: string[] = [];
 
   const upstream = new Upstream({
+    http: new HttpClient(),
     entries: parseGoproxy(options.upstream ?? 'off'),
     timeouts: options.timeouts ?? { headersMs: 30_000, idleMs: 30_000 },
     viaName: options.viaName ?? 'modpress-test',

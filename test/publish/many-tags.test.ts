@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { describe, expect } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import type { BlobId } from '../../src/gitlab/schema.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { listedTag, type TagJob } from '../../src/queue/tag-job.ts';
@@ -193,7 +194,12 @@ describe('thirty modules tagged on one commit', () => {
         return Promise.resolve(gzip);
       }
     }
-    const huge = new Huge({ url: gitlab.url, token: gitlab.rootToken, beforeCall: async () => undefined });
+    const huge = new Huge({
+      http: new HttpClient(),
+      url: gitlab.url,
+      token: gitlab.rootToken,
+      beforeCall: async () => undefined,
+    });
     const other = await createPublishing({ gitlab: huge, blobs: createBlobs() }, 'huge');
     for (const version of [1, 2]) {
       const tags = (await tagAll(tree, `v1.${version}.0`)).slice(0, 2);
@@ -430,7 +436,12 @@ describe('a pushed tag', () => {
         return Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }));
       }
     }
-    const full = new FullDisk({ url: gitlab.url, token: gitlab.rootToken, beforeCall: async () => undefined });
+    const full = new FullDisk({
+      http: new HttpClient(),
+      url: gitlab.url,
+      token: gitlab.rootToken,
+      beforeCall: async () => undefined,
+    });
     const other = await createPublishing({ gitlab: full, blobs: createBlobs() }, 'full');
     await expect(publish({ projectId: project.id, tag: 'v1.0.0' }, other)).rejects.toMatchObject({
       name: 'Retry',

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
@@ -34,6 +35,7 @@ export async function startPublishing(
   const store = options.parts?.store ?? (await DiskStore.open(join(folder, 'store')));
   const publisher = new Publisher({
     gitlab: new GitLabClient({
+      http: new HttpClient(),
       url: gitlab.url,
       token: gitlab.createToken({ scopes: ['read_api'] }),
       beforeCall: async () => undefined,

@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { DiskStore } from '../../src/store/disk.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
@@ -57,10 +58,9 @@ describe('DiskStore', () => {
   });
 
   it('creates its folder, and the parents of its folder', async () => {
-    const store = await openStore({ kind: 'disk', folder: join(folder, 'a', 'b') });
+    const store = await openStore({ kind: 'disk', folder: join(folder, 'a', 'b') }, new HttpClient());
     await store.put('modules/x/@v/list', Buffer.from('v1.0.0\n'));
     expect(await readFile(join(folder, 'a', 'b', 'modules', 'x', '@v', 'list'), 'utf8')).toBe('v1.0.0\n');
-    await store[Symbol.asyncDispose]();
   });
 
   it('contains nothing of a put whose process was killed, and removes its partial file after an hour', async () => {

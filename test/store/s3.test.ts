@@ -7,6 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'minio';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { S3Store } from '../../src/store/s3.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
@@ -17,13 +18,12 @@ const MB = 1024 * 1024;
 
 describeStore('S3Store', async () => {
   const minio = await startMinio();
-  const store = new S3Store({ ...minio, bucket: await minio.bucket(), prefix: 'some/prefix' });
+  const store = new S3Store({ http: new HttpClient(), ...minio, bucket: await minio.bucket(), prefix: 'some/prefix' });
   return {
     store,
     takeDown: () => minio.stop(),
     bringBack: () => minio.start(),
     close: async () => {
-      await store[Symbol.asyncDispose]();
       const left = await incompleteUploads(minio);
       await minio.close();
       if (left.length > 0) throw new Error(`parts of uploads were left behind: ${left.join(' ')}`);
@@ -34,7 +34,6 @@ describeStore('S3Store', async () => {
 describe('S3Store on MinIO', () => {
   let minio: Minio;
   let client: Client;
-  const opened: AsyncDisposable[] = [];
 
   beforeAll(async () => {
     minio = await startMinio();
@@ -49,10 +48,6 @@ describe('S3Store on MinIO', () => {
     });
   });
 
-  afterEach(async () => {
-    for (const store of opened.splice(0)) await store[Symbol.asyncDispose]();
-  });
-
   afterAll(async () => {
     await minio.close();
   });
@@ -60,24 +55,22 @@ describe('S3Store on MinIO', () => {
   const storeIn = (
     bucket: string,
     options: { prefix?: string; accessKey?: string; secretKey?: string } = {},
-  ): S3Store => {
-    const store = new S3Store({ ...minio, bucket, ...options });
-    opened.push(store);
-    return store;
-  };
+  ): S3Store => new S3Store({ http: new HttpClient(), ...minio, bucket, ...options });
 
   it('is opened from settings, and its check creates a missing bucket', async () => {
     const { endpoint, accessKey, secretKey, region } = minio;
-    const store = await openStore({
-      kind: 's3',
-      bucket: 'not-there-yet',
-      prefix: '',
-      endpoint,
-      accessKey,
-      secretKey,
-      region,
-    });
-    opened.push(store);
+    const store = await openStore(
+      {
+        kind: 's3',
+        bucket: 'not-there-yet',
+        prefix: '',
+        endpoint,
+        accessKey,
+        secretKey,
+        region,
+      },
+      new HttpClient(),
+    );
     await expect(store.get('x')).rejects.toThrow(/the bucket does not exist; create it/);
 
     const [first, second] = [store, storeIn('not-there-yet')];
@@ -263,12 +256,14 @@ describe('S3Store with a faulty service', () => {
   async function storeOn(
     answer: (request: IncomingMessage, response: ServerResponse) => void,
     timeoutMs = 5000,
+    http = new HttpClient(),
   ): Promise<S3Store> {
     server = createServer(answer).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('no address');
     return new S3Store({
+      http,
       bucket: 'bucket',
       endpoint: `http://127.0.0.1:${address.port}`,
       accessKey: 'key',
@@ -391,16 +386,18 @@ describe('S3Store with a faulty service', () => {
 
   it('reuses a connection', async () => {
     const sockets = new Set<unknown>();
-    const store = await storeOn((request, response) => {
+    const http = new HttpClient();
+    const answer = (request: IncomingMessage, response: ServerResponse): void => {
       sockets.add(request.socket);
       response.writeHead(200, { ...object, 'content-length': '1' }).end('x');
-    });
+    };
+    const store = await storeOn(answer, 5000, http);
     for (let index = 0; index < 5; index += 1) {
       expect((await store.get('x'))?.toString()).toBe('x');
       expect(await buffer((await store.open('x'))?.body ?? Readable.from([]))).toEqual(Buffer.from('x'));
     }
     expect(sockets.size).toBeLessThanOrEqual(2);
-    await store[Symbol.asyncDispose]();
+    http.close();
     await vi.waitFor(() =>
       expect([...sockets].every((socket) => (socket as { destroyed: boolean }).destroyed)).toBe(true),
     );
@@ -409,9 +406,10 @@ describe('S3Store with a faulty service', () => {
   it.each(['localhost:9000', 'ftp://x', 'http://x/path', 'http://user:password@x', 'nonsense'])(
     'rejects the endpoint %s',
     (endpoint) => {
-      expect(() => new S3Store({ bucket: 'bucket', endpoint, accessKey: 'key', secretKey: 'secret' })).toThrow(
-        TypeError,
-      );
+      expect(
+        () =>
+          new S3Store({ http: new HttpClient(), bucket: 'bucket', endpoint, accessKey: 'key', secretKey: 'secret' }),
+      ).toThrow(TypeError);
     },
   );
 });

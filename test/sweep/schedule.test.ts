@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
 import type { RateLimiter } from '../../src/rate-limit/rate-limiter.ts';
@@ -43,6 +44,7 @@ async function partsOf(
   overrides: Partial<SweepScheduleParts> = {},
 ): Promise<SweepScheduleParts> {
   const client = new GitLabClient({
+    http: new HttpClient(),
     url: setup.gitlab.url,
     token: setup.gitlab.createToken({ scopes: ['read_api'] }),
     beforeCall: async () => undefined,

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { JobSink } from '../../src/queue/queue.ts';
 import type { TagJob } from '../../src/queue/tag-job.ts';
@@ -34,7 +35,12 @@ export async function sweepOnce(
   const lines = new ServiceLog();
   const log = pino({ level: 'debug' }, { write: (line) => lines.add(line) });
   const token = gitlab.createToken({ scopes: ['read_api'] });
-  const client = new GitLabClient({ url: gitlab.url, token, beforeCall: async () => undefined });
+  const client = new GitLabClient({
+    http: new HttpClient(),
+    url: gitlab.url,
+    token,
+    beforeCall: async () => undefined,
+  });
   gitlab.clearRequests();
   const result = await sweep({ gitlab: client, store, queue, log, scope, ...parts }, new AbortController().signal);
   return { result, jobs, calls: gitlab.requests.map(({ path }) => path.replace('/api/v4/', '')), log: lines.lines };

@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { TEMPORARY_ROOT } from '../../src/io/temporary-folder.ts';
 import type { Store } from '../../src/store/store.ts';
 import { DiskStore } from '../../src/store/disk.ts';
@@ -111,7 +112,15 @@ describe('modpress verify without --from-gitlab', () => {
     await using minio = await startMinio();
     const { endpoint, accessKey, secretKey, region } = minio;
     const name = await minio.bucket();
-    await using bucket = new S3Store({ bucket: name, prefix: 'some/where', endpoint, accessKey, secretKey, region });
+    const bucket = new S3Store({
+      http: new HttpClient(),
+      bucket: name,
+      prefix: 'some/where',
+      endpoint,
+      accessKey,
+      secretKey,
+      region,
+    });
     for await (const { key } of store.list('')) await bucket.put(key, await bytesOf(store, key));
     const settings = {
       STORE: `s3://${name}/some/where`,

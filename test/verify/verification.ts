@@ -2,6 +2,7 @@ import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import { HttpClient } from '../../src/http-client/http-client.ts';
 import { GitLabClient } from '../../src/gitlab/client.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
@@ -156,6 +157,7 @@ export async function verification(
  */
 export function rebuilderOf({ gitlab, folder }: Workshop, parts: Partial<RebuilderParts> = {}): Rebuilder {
   const client = new GitLabClient({
+    http: new HttpClient(),
     url: gitlab.url,
     token: gitlab.createToken({ scopes: ['read_api'] }),
     beforeCall: async () => undefined,

@@ -1,0 +1,192 @@
+import http, { type ClientRequest, type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import { isIP } from 'node:net';
+import { pipeline, Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
+import type { SecureContext } from 'node:tls';
+import { createGunzip } from 'node:zlib';
+import {
+  describeProxy,
+  ForwardProxyFailed,
+  NO_FORWARD_PROXIES,
+  refusalOf,
+  unreachable,
+  type ForwardProxies,
+  type ForwardProxy,
+} from './forward-proxy.ts';
+import { TunnelAgent } from './tunnel-agent.ts';
+import { explainCertificate } from './untrusted-certificate.ts';
+
+/** A request for `fetch`. */
+export interface OutgoingRequest {
+  /** GET by default. */
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** Aborts the request, even while the body of the response arrives. */
+  readonly signal: AbortSignal;
+}
+
+/** How an HttpClient connects. */
+export interface HttpClientOptions {
+  /** By default, all connections are direct. */
+  readonly forwardProxies?: ForwardProxies;
+  /** The certificates that all connections trust, see `createTrust`. By default, those that Node trusts. */
+  readonly trust?: SecureContext;
+}
+
+/** The timeout of a connection on which no data arrives, in milliseconds. */
+const IDLE_MS = 120_000;
+/**
+ * Unused connections are closed after this many milliseconds. Servers close them later, so no request uses a connection
+ * that the server is closing.
+ */
+const KEEP_ALIVE_MS = 4_000;
+/** These statuses have no body, and `Response` refuses one (null body status in the Fetch standard). */
+const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
+
+/**
+ * All outgoing HTTP connections of a process: to GitLab, to upstreams, to S3 and to the service. They use the forward
+ * proxies of the environment and trust the same certificates. Unused connections are kept for a short time.
+ */
+export class HttpClient {
+  readonly #forwardProxies: ForwardProxies;
+  readonly #connections: http.Agent;
+  readonly #secureConnections: https.Agent;
+  readonly #tunnels: https.Agent | undefined;
+
+  constructor({ forwardProxies = NO_FORWARD_PROXIES, trust }: HttpClientOptions = {}) {
+    const options = { keepAlive: true, timeout: KEEP_ALIVE_MS, ...(trust && { secureContext: trust }) };
+    this.#forwardProxies = forwardProxies;
+    this.#connections = new http.Agent(options);
+    this.#secureConnections = new https.Agent(options);
+    this.#tunnels = forwardProxies.https && new TunnelAgent(forwardProxies.https, options);
+  }
+
+  /**
+   * Sends a request as the global `fetch` does, but with backpressure on the response body. The fetch of Node 20 has no
+   * backpressure. If the reader is slower than the network, fetch reads a whole chunked body into memory, and copies all
+   * of it for each chunk.
+   *
+   * Does not follow redirects. Rejects if there is no response. If the connection fails later, the reader of the body
+   * gets the error.
+   */
+  async fetch(url: URL, { method = 'GET', headers = {}, body, signal }: OutgoingRequest): Promise<Response> {
+    const options: http.RequestOptions = {
+      protocol: url.protocol,
+      host: url.hostname.replace(/^\[|\]$/g, ''),
+      port: url.port,
+      path: `${url.pathname}${url.search}`,
+      method,
+      headers: { ...headers },
+      signal,
+      timeout: IDLE_MS,
+    };
+    try {
+      return toResponse(
+        await new Promise<IncomingMessage>((resolve, reject) => {
+          const request = this.request(options, resolve);
+          request.on('timeout', () => request.destroy(new Error(`no data for ${IDLE_MS / 1000} s`)));
+          request.on('error', reject).end(body);
+        }),
+      );
+    } catch (error) {
+      throw this.explain(error, url);
+    }
+  }
+
+  /**
+   * Sends a request as `request` of node:http does, for libraries that use Node's interface. `options` must contain
+   * `protocol` and `host`. Its agent is replaced.
+   */
+  request(options: http.RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest {
+    const isSecure = options.protocol === 'https:';
+    const proxy = this.#proxyFor(isSecure, options.host ?? '', Number(options.port || (isSecure ? 443 : 80)));
+    if (proxy !== undefined && !isSecure) return this.#requestFromProxy(proxy, options, onResponse);
+    const agent = isSecure ? ((proxy && this.#tunnels) ?? this.#secureConnections) : this.#connections;
+    return (isSecure ? https : http).request({ ...options, agent }, onResponse);
+  }
+
+  /**
+   * Returns an error that says what an operator has to do, if the error of a request to `url` means that a certificate
+   * is not trusted or that the forward proxy does not work. Returns any other error unchanged.
+   */
+  explain(error: unknown, url: URL): unknown {
+    if (!(error instanceof Error) || error instanceof ForwardProxyFailed) return error;
+    const isSecure = url.protocol === 'https:';
+    const proxy = this.#proxyFor(isSecure, url.hostname, Number(url.port || (isSecure ? 443 : 80)));
+    if (proxy === undefined || isSecure) return explainCertificate(error, url.host);
+    const isConnecting = 'syscall' in error && (error.syscall === 'connect' || error.syscall === 'getaddrinfo');
+    const cause = explainCertificate(error, describeProxy(proxy));
+    return isConnecting || cause !== error ? unreachable(proxy, cause) : error;
+  }
+
+  /** Closes all connections. */
+  close(): void {
+    for (const agent of [this.#connections, this.#secureConnections, this.#tunnels]) agent?.destroy();
+  }
+
+  #proxyFor(isSecure: boolean, host: string, port: number): ForwardProxy | undefined {
+    const proxy = isSecure ? this.#forwardProxies.https : this.#forwardProxies.http;
+    return proxy === undefined || this.#forwardProxies.isDirect(host, port) ? undefined : proxy;
+  }
+
+  /** Sends a request to an http server through a forward proxy, which receives the whole URL (RFC 9112, section 3.2.2). */
+  #requestFromProxy(
+    proxy: ForwardProxy,
+    options: http.RequestOptions,
+    onResponse: (response: IncomingMessage) => void,
+  ): ClientRequest {
+    const host = options.host?.includes(':') ? `[${options.host}]` : options.host;
+    const target = options.port && Number(options.port) !== 80 ? `${host}:${options.port}` : `${host}`;
+    const proxyOptions: https.RequestOptions = {
+      ...options,
+      protocol: proxy.secure ? 'https:' : 'http:',
+      host: proxy.host,
+      port: proxy.port,
+      path: `http://${target}${options.path}`,
+      headers: {
+        host: target,
+        ...(options.headers as http.OutgoingHttpHeaders | undefined),
+        ...(proxy.authorization !== undefined && { 'proxy-authorization': proxy.authorization }),
+      },
+      agent: proxy.secure ? this.#secureConnections : this.#connections,
+      // Otherwise, Node verifies the certificate of the proxy for the name in the Host header.
+      servername: isIP(proxy.host) ? '' : proxy.host,
+    };
+    const request = (proxy.secure ? https : http).request(proxyOptions, (response) => {
+      const { statusCode, statusMessage = '' } = response;
+      if (statusCode === 407) request.destroy(refusalOf(proxy, target, statusCode, statusMessage));
+      else onResponse(response);
+    });
+    return request;
+  }
+}
+
+function toResponse(message: IncomingMessage): Response {
+  const status = message.statusCode ?? 0;
+  const headers = new Headers(
+    Object.entries(message.headersDistinct).flatMap(([name, values = []]) =>
+      values.map((value): [string, string] => [name, value]),
+    ),
+  );
+  try {
+    return new Response(WITHOUT_BODY.has(status) ? null : toBody(message, headers), { status, headers });
+  } catch (error) {
+    message.destroy();
+    throw error;
+  }
+}
+
+/** Returns the body without its content encoding, and removes the headers that describe the encoded body. */
+function toBody(message: IncomingMessage, headers: Headers): ReadableStream & globalThis.ReadableStream {
+  const encoding = headers.get('content-encoding') ?? 'identity';
+  if (/^(?:x-)?gzip$/i.test(encoding)) {
+    headers.delete('content-encoding');
+    headers.delete('content-length');
+    // If one of the two streams fails, pipeline destroys the other one, and the reader gets the error.
+    return Readable.toWeb(pipeline(message, createGunzip(), () => undefined)) as ReturnType<typeof toBody>;
+  }
+  if (!/^identity$/i.test(encoding)) throw new Error(`the response has the unknown content encoding ${encoding}`);
+  return Readable.toWeb(message) as ReturnType<typeof toBody>;
+}
