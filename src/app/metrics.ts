@@ -1,4 +1,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { withTimeout } from '../async/with-timeout.ts';
+
+/** How long a scrape waits for the numbers of jobs. Prometheus itself waits for 10 s by default. */
+const COUNT_TIMEOUT_MS = 5_000;
 
 /**
  * The metrics of a process, for `/-/metrics`. Names of projects and modules are not labels, because there may be
@@ -93,13 +97,26 @@ export function createMetrics(): Metrics {
       sweeps.observe(seconds);
     },
     watchQueue: (counts) => {
+      const failures = new Counter({
+        name: 'modpress_metric_failures_total',
+        help: 'Scrapes in which a metric could not be read and was left out',
+        labelNames: ['metric'],
+        registers,
+      });
       const jobs: Gauge = new Gauge({
         name: 'modpress_queue_jobs',
         help: 'Jobs in the queue, by state',
         labelNames: ['state'],
         registers,
+        // An operator needs the other metrics most while Redis is down.
         collect: async () => {
-          for (const [state, count] of Object.entries(await counts())) jobs.set({ state }, count);
+          jobs.reset();
+          try {
+            const byState = await withTimeout(COUNT_TIMEOUT_MS, counts());
+            for (const [state, count] of Object.entries(byState)) jobs.set({ state }, count);
+          } catch {
+            failures.inc({ metric: 'modpress_queue_jobs' });
+          }
         },
       });
     },
