@@ -36,10 +36,11 @@ const tagPushSchema = z.object({
   after: shaSchema,
   checkout_sha: shaSchema.nullish(),
 });
+const changeSchema = z.object({ ref: refSchema, after: shaSchema });
 const repositoryUpdateSchema = z.object({
   project_id: projectIdSchema,
   project: projectSchema,
-  changes: z.array(z.object({ ref: refSchema, after: shaSchema })),
+  changes: z.array(z.unknown()),
 });
 
 /**
@@ -82,16 +83,19 @@ function readTagPush(body: unknown): Delivery {
   return readChanges(project_id, project?.path_with_namespace, [{ ref, after, hint: checkout_sha ?? after }]);
 }
 
-/** GitLab sends one repository_update for each push. For a push of more than three tags, GitLab sends no tag events. */
+/**
+ * GitLab sends one repository_update for each push. For a push of more than three tags, GitLab sends no tag events. An
+ * invalid change is left out, so that it does not keep the other tags of the push from being published.
+ */
 function readRepositoryUpdate(body: unknown): Delivery {
   const parsed = repositoryUpdateSchema.safeParse(body);
   if (!parsed.success) return malformed(parsed.error);
-  const { project_id, project, changes } = parsed.data;
-  return readChanges(
-    project_id,
-    project?.path_with_namespace,
-    changes.map(({ ref, after }) => ({ ref, after, hint: after })),
-  );
+  const { project_id, project } = parsed.data;
+  const changes = parsed.data.changes.map((change) => changeSchema.safeParse(change));
+  const valid = changes.flatMap(({ data }) => (data === undefined ? [] : [{ ...data, hint: data.after }]));
+  const error = changes.find((change) => change.error !== undefined)?.error;
+  if (error !== undefined && valid.length === 0) return malformed(error);
+  return readChanges(project_id, project?.path_with_namespace, valid);
 }
 
 function readChanges(
@@ -101,9 +105,9 @@ function readChanges(
 ): Delivery {
   const tags = changes.filter((change) => change.ref.startsWith(TAG_PREFIX));
   if (tags.length === 0) return { kind: 'ignored', reason: 'no tag has changed' };
-  const invalid = tags.find((change) => !isTagName(change.ref.slice(TAG_PREFIX.length)));
-  if (invalid !== undefined) return { kind: 'malformed', reason: 'ref: not a valid tag name' };
-  const present = tags.filter((change) => !/^0+$/.test(change.after));
+  const valid = tags.filter((change) => isTagName(change.ref.slice(TAG_PREFIX.length)));
+  if (valid.length === 0) return { kind: 'malformed', reason: 'ref: not a valid tag name' };
+  const present = valid.filter((change) => !/^0+$/.test(change.after));
   if (present.length === 0) return { kind: 'deleted', projectPath: path };
   return {
     kind: 'tags',

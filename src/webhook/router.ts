@@ -1,12 +1,13 @@
 import express from 'express';
-import type { NextFunction, Request, Response, Router } from 'express';
+import type { Request, Response, Router } from 'express';
 import type { Logger } from 'pino';
 import { requestIdOf, withRequestId } from '../io/request-id.ts';
 import type { JobSink } from '../queue/queue.ts';
 import type { TagJob } from '../queue/tag-job.ts';
+import { BodyReader, BodyRefused } from './body.ts';
 import { readDelivery } from './payload.ts';
 import { isToken } from '../auth/token.ts';
-import { isSigned, signingKey } from './signature.ts';
+import { SignatureCheck, signingKey } from './signature.ts';
 
 /** The result of a delivery, as a metric label. */
 export type WebhookResult = 'queued' | 'folded' | 'ignored' | 'refused' | 'malformed' | 'unavailable';
@@ -24,8 +25,13 @@ export interface WebhookOptions {
   readonly onDeleted?: (projectPath: string) => Promise<void>;
 }
 
-/** The largest body that GitLab sends. */
-const MAX_BODY_BYTES = 25 * 1_024 * 1_024;
+const WRONG_SECRET = 'wrong or missing secret';
+const WRONG_SIGNATURE =
+  'the signature does not match, or its timestamp differs from the clock of the service by more than 5 minutes';
+/** The memory for bodies whose sender is not known until their end, because only a signature proves it. */
+const UNVERIFIED_BODY_BYTES = 64 * 1_024 * 1_024;
+/** The memory for bodies of senders that know the secret. */
+const VERIFIED_BODY_BYTES = 256 * 1_024 * 1_024;
 /** The value of the header Retry-After if the queue is not available. */
 const RETRY_AFTER_SECONDS = '30';
 /** The maximum number of jobs in a log line. */
@@ -36,8 +42,8 @@ const MAX_DELIVERY_ID_CHARACTERS = 255;
  * `POST /-/webhook`: checks the secret of a delivery and queues its tags. GitLab disables a webhook after too many
  * responses other than 2xx, so a delivery with nothing to publish gets 200.
  *
- * 202 queued (JSON) · 200 ignored, with the reason · 400 not a delivery of GitLab · 401 wrong or missing secret · 413
- * body too large · 415 not JSON · 503 the queue is not available
+ * 202 queued (JSON) · 200 ignored, with the reason · 400 not a delivery of GitLab · 401 wrong or missing secret · 408
+ * body too slow · 413 body too large · 415 not JSON, or compressed · 503 the queue is not available, or too many bodies
  *
  * Error texts and log lines contain the request id, so `assignRequestIds` must run before this router.
  *
@@ -47,6 +53,8 @@ export function createWebhookRouter(options: WebhookOptions): Router {
   const { tokens, signingTokens, queue, log, metrics, onDeleted } = options;
   if (tokens.length + signingTokens.length === 0 || tokens.includes('')) throw new Error('the webhook needs a secret');
   const keys = signingTokens.map(signingKey);
+  const unverifiedBodies = new BodyReader(UNVERIFIED_BODY_BYTES);
+  const verifiedBodies = new BodyReader(VERIFIED_BODY_BYTES);
 
   const ignore = (request: Request, response: Response, reason: string): void => {
     metrics?.received(eventOf(request), 'ignored');
@@ -70,37 +78,50 @@ export function createWebhookRouter(options: WebhookOptions): Router {
   };
 
   /**
-   * Checks the headers before the body is read, so that a sender without a secret cannot make the service hold 25 MB in
-   * memory.
+   * Checks the headers before the body is read, so that a sender without a secret cannot make the service hold its body
+   * in memory.
    */
-  const checkHeaders = (request: Request, response: Response, next: NextFunction): void => {
+  const receive = async (request: Request, response: Response): Promise<void> => {
     const isTokenValid = isToken(request.get('X-Gitlab-Token') ?? '', tokens);
-    const hasSignature = keys.length > 0 && request.get('webhook-signature') !== undefined;
-    response.locals['isTokenValid'] = isTokenValid;
-    if (!isTokenValid && !hasSignature) return refuse(request, response, 'refused', 401, 'wrong or missing secret');
+    const signature = isTokenValid ? undefined : startCheck(request);
+    if (!isTokenValid && signature === undefined) {
+      const reason = keys.length > 0 && request.get('webhook-signature') !== undefined ? WRONG_SIGNATURE : WRONG_SECRET;
+      return refuse(request, response, 'refused', 401, reason);
+    }
     if (!/^application\/json\s*(?:;|$)/i.test(request.get('Content-Type') ?? '')) {
       return refuse(request, response, 'malformed', 415, 'the Content-Type must be application/json');
     }
-    return next();
+    try {
+      return await (isTokenValid ? verifiedBodies : unverifiedBodies).read(
+        request,
+        (chunk) => signature?.update(chunk),
+        async (body) =>
+          signature === undefined || signature.isValid()
+            ? await handle(body, request, response)
+            : refuse(request, response, 'refused', 401, WRONG_SIGNATURE),
+      );
+    } catch (error) {
+      if (!(error instanceof BodyRefused)) throw error;
+      if (error.status === 503) response.set('Retry-After', RETRY_AFTER_SECONDS);
+      return refuse(request, response, error.status === 503 ? 'unavailable' : 'malformed', error.status, error.message);
+    }
   };
 
-  const checkSignature = (request: Request, response: Response, next: NextFunction): void => {
-    const delivery = {
-      id: request.get('webhook-id') ?? '',
-      timestamp: request.get('webhook-timestamp') ?? '',
-      signature: request.get('webhook-signature') ?? '',
-      body: bodyOf(request),
-    };
-    if (response.locals['isTokenValid'] === true || isSigned(delivery, keys, Date.now())) return next();
-    const reason =
-      'the signature does not match, or its timestamp differs from the clock of the service by more than 5 minutes';
-    return refuse(request, response, 'refused', 401, reason);
-  };
+  const startCheck = (request: Request): SignatureCheck | undefined =>
+    SignatureCheck.start(
+      {
+        id: request.get('webhook-id') ?? '',
+        timestamp: request.get('webhook-timestamp') ?? '',
+        signature: request.get('webhook-signature') ?? '',
+      },
+      keys,
+      Date.now(),
+    );
 
-  const receive = async (request: Request, response: Response): Promise<void> => {
+  const handle = async (bytes: Buffer, request: Request, response: Response): Promise<void> => {
     let body: unknown;
     try {
-      body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bodyOf(request)));
+      body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
     } catch {
       return refuse(request, response, 'malformed', 400, 'the body is not JSON');
     }
@@ -134,19 +155,8 @@ export function createWebhookRouter(options: WebhookOptions): Router {
     response.status(202).json({ queued, folded });
   };
 
-  /** Handles errors of the body parser: 413 too large, 415 compressed, 400 incomplete. */
-  const refuseBody = (error: unknown, request: Request, response: Response, next: NextFunction): void => {
-    const status = statusOf(error);
-    if (status === undefined || response.headersSent) return next(error);
-    const reason = status === 413 ? 'the body is larger than 25 MB' : 'the body cannot be read';
-    return refuse(request, response, 'malformed', status, reason);
-  };
-
   const router = express.Router();
-  // Bodies are not decompressed: GitLab does not compress them, and a signature covers the bytes that were sent.
-  const readBody = express.raw({ type: () => true, limit: MAX_BODY_BYTES, inflate: false });
-  router.post('/-/webhook', checkHeaders, readBody, checkSignature, (request, response) => receive(request, response));
-  router.use('/-/webhook', refuseBody);
+  router.post('/-/webhook', receive);
   router.all('/-/webhook', (_request, response) => {
     const text = 'this address accepts only POST requests from GitLab';
     response.status(405).set('Allow', 'POST').type('text/plain').send(withRequestId(text, response));
@@ -174,15 +184,4 @@ function eventOf(request: Request): string {
   const event = request.get('X-Gitlab-Event');
   if (event === 'Tag Push Hook') return 'tag_push';
   return event === 'System Hook' ? 'system' : 'other';
-}
-
-/** Returns the body. For an empty body, express sets no buffer. */
-function bodyOf(request: Request): Buffer {
-  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-}
-
-/** Returns the status of an error of the body parser. Returns undefined for any other error. */
-function statusOf(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined;
-  return error.status >= 400 && error.status < 500 ? error.status : undefined;
 }

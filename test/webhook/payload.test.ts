@@ -78,6 +78,18 @@ describe('the webhook', () => {
       expect(new Set(hook.added.map(({ delivery }) => delivery)).size).toBe(2);
     });
 
+    it('the valid changes of a repository update, without the invalid ones', async () => {
+      const changes = ['v1.0.0', 'v1..0', `v${'1'.repeat(5_000)}`].map((tag) => ({
+        before: zeros,
+        after: commit,
+        ref: `refs/tags/${tag}`,
+      }));
+      const body = { ...repositoryUpdate([]), changes: [null, ...changes, { ref: 'refs/tags/v1.1.0' }] };
+      const response = await hook.post(body, headers({ 'X-Gitlab-Event': 'System Hook' }));
+      expect(response.status).toBe(202);
+      expect(hook.jobs()).toEqual([pushedTag(1, 'v1.0.0', commit)]);
+    });
+
     it('a tag from JSON with a charset', async () => {
       const given = headers({ 'Content-Type': 'application/json; charset=utf-8' });
       expect((await hook.post(tagPush(), given)).status).toBe(202);
@@ -159,8 +171,11 @@ describe('the webhook', () => {
       ['a system hook without event_name', {}, system],
       ['changes that are not a list', { ...repositoryUpdate([]), changes: {} }, system],
       [
-        'one invalid tag name among several',
-        repositoryUpdate(['v1.0.0', 'v1..0'].map((tag) => ({ before: zeros, after: commit, ref: `refs/tags/${tag}` }))),
+        'changes that are all invalid',
+        {
+          ...repositoryUpdate([]),
+          changes: [null, { ref: 'refs/tags/v1.0.0' }, { ref: 'refs/tags/v1..0', after: commit }],
+        },
         system,
       ],
       ['a delivery without X-Gitlab-Event', tagPush(), eventless],

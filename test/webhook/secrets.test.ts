@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { createWebhookRouter } from '../../src/webhook/router.ts';
@@ -112,6 +112,50 @@ describe('the authentication of the webhook', () => {
     }
   });
 
+  it.each(['v1,AAAA', 'v2,AAAA', 'v1', '', `v1,${'A'.repeat(44)}`])(
+    'refuses the signature %j without waiting for the body',
+    async (signature) => {
+      const token = signingToken();
+      await hook.serve({ tokens: [], signingTokens: [token] });
+      const given = { ...signedHeaders(token, ''), 'webhook-signature': signature };
+      const { response, sending } = await startSending(hook.url, given, Buffer.from('{'));
+      expect((await response).statusCode).toBe(401);
+      sending.destroy();
+    },
+  );
+
+  it('refuses an old signature without waiting for the body', async () => {
+    const token = signingToken();
+    await hook.serve({ tokens: [], signingTokens: [token] });
+    const { response, sending } = await startSending(hook.url, signedHeaders(token, '', 0), Buffer.from('{'));
+    expect((await response).statusCode).toBe(401);
+    sending.destroy();
+  });
+
+  it('bounds the memory for bodies of unknown senders, and still accepts a delivery of usual size', async () => {
+    const token = signingToken();
+    await hook.serve({ tokens: [], signingTokens: [token] });
+    // The signature has the right form, but nobody knows that it is wrong before the end of the body.
+    const strangers = await Promise.all(
+      Array.from({ length: 8 }, () =>
+        startSending(hook.url, signedHeaders(signingToken(), ''), Buffer.alloc(10_000_000)),
+      ),
+    );
+    const statuses: (number | undefined)[] = [];
+    for (const { response } of strangers)
+      void response.then(
+        ({ statusCode }) => statuses.push(statusCode),
+        () => undefined,
+      );
+    // Three bodies of 10 MB fit.
+    await expect.poll(() => statuses, { timeout: 20_000 }).toEqual(Array(5).fill(503));
+    const body = JSON.stringify(tagPush());
+    expect((await hook.post(body, signedHeaders(token, body))).status).toBe(202);
+    for (const { sending } of strangers) sending.destroy();
+    const large = JSON.stringify(tagPush({ message: 'x'.repeat(20_000_000) }));
+    await expect.poll(async () => (await hook.post(large, signedHeaders(token, large))).status).toBe(202);
+  }, 60_000);
+
   it('accepts no plain token if only signing tokens are set, not even a signing token', async () => {
     const token = signingToken();
     await hook.serve({ tokens: [], signingTokens: [token] });
@@ -143,3 +187,15 @@ describe('the authentication of the webhook', () => {
     }
   });
 });
+
+/** Sends the headers and the first bytes of a body of 20 MB, which never ends. */
+async function startSending(url: string, given: Record<string, string>, bytes: Buffer) {
+  const sending = httpRequest(url, { method: 'POST', headers: { ...given, 'Content-Length': '20000000' } });
+  const response = once(sending, 'response').then(([message]) => message as IncomingMessage);
+  response.catch(() => undefined);
+  sending.on('error', () => {
+    // The server may close the connection of a request that it has refused.
+  });
+  sending.write(bytes);
+  return { sending, response };
+}
