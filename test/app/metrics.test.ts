@@ -3,12 +3,15 @@ import { createMetrics } from '../../src/app/metrics.ts';
 
 test('a metric that cannot be read is left out and counted, and the others remain', async () => {
   const metrics = createMetrics();
-  let counts = async () => ({ waiting: 7, active: 1, delayed: 0 });
-  metrics.watchQueue(() => counts());
+  let isRedisDown = false;
+  metrics.watchQueue(async () => {
+    if (isRedisDown) throw new Error('Redis is down');
+    return { waiting: 7, active: 1, delayed: 0 };
+  });
   metrics.jobRetried();
   expect(await metrics.registry.metrics()).toContain('modpress_queue_jobs{state="waiting"} 7\n');
 
-  counts = () => Promise.reject(new Error('Redis is down'));
+  isRedisDown = true;
   await metrics.registry.metrics();
   const during = await metrics.registry.metrics();
   expect(during).not.toContain('modpress_queue_jobs{');
