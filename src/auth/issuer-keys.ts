@@ -1,9 +1,12 @@
 import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
-import type { HttpClient } from '../http-client/http-client.ts';
+import type { HttpClient, OutgoingRequest } from '../http-client/http-client.ts';
+import { readBody, type BodyLimits } from '../http-client/read-body.ts';
 import { Unauthorized, Unavailable } from './auth-errors.ts';
 
 const TIMEOUT_MS = 5_000;
+/** An issuer has a few keys, of less than 2 KB each. */
+const BODY_LIMITS: BodyLimits = { maxBytes: 1024 * 1024, timeoutMs: TIMEOUT_MS };
 /** How long keys are cached. A key that GitLab has removed is still accepted for this long. */
 const CACHE_MS = 10 * 60_000;
 /** For tokens with unknown key ids, the keys are fetched again at most once in this time. */
@@ -59,11 +62,8 @@ export class IssuerKeys {
 
 async function discover(http: HttpClient, issuer: string): Promise<JWTVerifyGetKey> {
   const url = `${issuer}/.well-known/openid-configuration`;
-  const response = await http.fetch(new URL(url), { signal: AbortSignal.timeout(TIMEOUT_MS) });
-  if (response.status !== 200) {
-    await response.body?.cancel();
-    throw new Error(`${url} answered ${response.status}`);
-  }
+  const response = await fetchWhole(http, url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (response.status !== 200) throw new Error(`${url} answered ${response.status}`);
   const { issuer: name, jwks_uri: address } = discoverySchema.parse(await response.json());
   // OpenID Connect Discovery, section 4.3: the two issuers must be identical. Otherwise, one issuer could act for
   // another.
@@ -76,6 +76,15 @@ async function discover(http: HttpClient, issuer: string): Promise<JWTVerifyGetK
     cacheMaxAge: CACHE_MS,
     cooldownDuration: COOLDOWN_MS,
     [customFetch]: (keysUrl, { headers, signal }) =>
-      http.fetch(new URL(keysUrl), { headers: Object.fromEntries(headers), signal }),
+      fetchWhole(http, keysUrl, { headers: Object.fromEntries(headers), signal }),
   });
+}
+
+/** Resolves to a response whose body is in memory, because jose reads a body without a limit. */
+async function fetchWhole(http: HttpClient, url: string, request: OutgoingRequest): Promise<Response> {
+  const response = await http.fetch(new URL(url), request);
+  const { status, headers } = response;
+  if (status === 200) return new Response(new Uint8Array(await readBody(response, BODY_LIMITS)), { status, headers });
+  await response.body?.cancel();
+  return new Response(null, { status, headers });
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { messageOf } from '../errors.ts';
 import { sleep } from '../async/sleep.ts';
 import type { HttpClient, OutgoingRequest } from '../http-client/http-client.ts';
+import { readBody, type BodyLimits } from '../http-client/read-body.ts';
 import { parseJson } from '../io/json.ts';
 import { backfillProgressSchema, isOver, initialProgress, type BackfillProgress } from './backfill-progress.ts';
 import type { BackfillRequest } from './backfill-request.ts';
@@ -41,6 +42,8 @@ const POLL_MS = 1_000;
 const MAX_SILENCE_MS = 120_000;
 /** The timeout of one request. */
 const TIMEOUT_MS = 30_000;
+/** The progress of a backfill names at most 200 tags with their reasons. */
+const BODY_LIMITS: BodyLimits = { maxBytes: 4 * 1024 * 1024, timeoutMs: TIMEOUT_MS };
 
 /**
  * Starts a backfill in a service and follows its progress. Waits while the service restarts. If the service has lost
@@ -74,7 +77,7 @@ export async function backfillRemotely(
         signal,
       );
       if (response.status === 200) {
-        ({ progress } = foundSchema.parse(await response.json()));
+        ({ progress } = foundSchema.parse(parseJson(response.text)));
         answeredAt = Date.now();
         restarts = 0;
       } else if (response.status === 404 || response.status === 401) {
@@ -106,16 +109,15 @@ async function start(
   signal: AbortSignal,
 ): Promise<z.output<typeof startedSchema>> {
   const { url, token } = service;
-  let response: Response;
+  let response: ServiceResponse;
   try {
     const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
     response = await call(service, '/-/backfill', { method: 'POST', headers, body: JSON.stringify(request) }, signal);
   } catch (cause) {
     throw new RemoteBackfillError(`the service at ${url} cannot be reached: ${messageOf(cause)}`, true);
   }
-  const text = await response.text();
-  if (response.status !== 202) throw refusalOf(url, response, text);
-  const parsed = startedSchema.safeParse(parseJson(text));
+  if (response.status !== 202) throw refusalOf(url, response);
+  const parsed = startedSchema.safeParse(parseJson(response.text));
   if (!parsed.success)
     throw new RemoteBackfillError(`the response of the service at ${url} does not match this version of modpress`);
   return parsed.data;
@@ -125,7 +127,7 @@ async function start(
  * Returns the error for a response that did not start a backfill. An HTML page comes from another program, such as a
  * reverse proxy.
  */
-function refusalOf(url: string, { status, headers }: Response, text: string): RemoteBackfillError {
+function refusalOf(url: string, { status, headers, text }: ServiceResponse): RemoteBackfillError {
   const location = headers.get('location');
   if (status >= 300 && status < 400 && location !== null && URL.canParse(location, url)) {
     const target = new URL(location, url).href.replace(/\/-\/backfill$/, '').slice(0, 200);
@@ -143,15 +145,27 @@ function refusalOf(url: string, { status, headers }: Response, text: string): Re
   return new RemoteBackfillError(`the service at ${url} answered ${status}${line ? `: ${line}` : ''}`, status >= 500);
 }
 
+/** A response of the service, with its whole body. */
+interface ServiceResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
 async function call(
   { http, url }: RemoteService,
   path: string,
   request: Omit<OutgoingRequest, 'signal'>,
   signal: AbortSignal,
-): Promise<Response> {
+): Promise<ServiceResponse> {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   try {
-    return await http.fetch(new URL(`${url}${path}`), { ...request, signal: AbortSignal.any([signal, timeout]) });
+    const response = await http.fetch(new URL(`${url}${path}`), {
+      ...request,
+      signal: AbortSignal.any([signal, timeout]),
+    });
+    const { status, headers } = response;
+    return { status, headers, text: (await readBody(response, BODY_LIMITS)).toString() };
   } catch (error) {
     throw timeout.aborted ? new Error(`no answer within ${TIMEOUT_MS / 1000} s`) : error;
   }

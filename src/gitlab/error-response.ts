@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import { messageOf, Retry } from '../errors.ts';
+import { readStart, type BodyLimits } from '../http-client/read-body.ts';
 import { parseJson } from '../io/json.ts';
 import { retryAfterMs } from './rate-limit-headers.ts';
 
+/** The limits of the part of an error response that is read. */
+const BODY_LIMITS: BodyLimits = { maxBytes: 16 * 1024, timeoutMs: 10_000 };
 /** Error messages contain at most this many characters of a response body. */
 const MAX_BODY_CHARACTERS = 300;
 /**
@@ -65,7 +68,7 @@ export class ErrorResponse extends Retry {
 
 /** Reads the body of an error response and returns the error to throw. The message states what an operator can do. */
 export async function errorOf(response: Response, endpoint: string): Promise<GitLabNotFound | ErrorResponse> {
-  const text = (await response.text().catch(messageOf)).slice(0, MAX_BODY_CHARACTERS);
+  const text = (await textOf(response)).slice(0, MAX_BODY_CHARACTERS);
   const { status } = response;
   const message = `GitLab answered ${status} for ${endpoint}: ${text}`;
   const details = { status, text, retryAfterMs: retryAfterMs(response.headers) };
@@ -90,6 +93,15 @@ export async function errorOf(response: Response, endpoint: string): Promise<Git
       return new ErrorResponse(details, message, details.retryAfterMs ?? ARCHIVE_RETRY_AFTER_MS);
     default:
       return new ErrorResponse(details, message, details.retryAfterMs);
+  }
+}
+
+/** Returns the beginning of the body, or the reason why it cannot be read. */
+async function textOf(response: Response): Promise<string> {
+  try {
+    return (await readStart(response, BODY_LIMITS)).bytes.toString();
+  } catch (error) {
+    return messageOf(error);
   }
 }
 

@@ -2,6 +2,7 @@ import { createRequesterFn, type RequestOptions } from '@gitbeaker/requester-uti
 import { retry } from '../async/retry.ts';
 import { Retry } from '../errors.ts';
 import type { HttpClient } from '../http-client/http-client.ts';
+import { readBody, type BodyLimits } from '../http-client/read-body.ts';
 import { CallRetryPolicy, NoResponse } from './call-retry-policy.ts';
 import { errorOf, GitLabNotFound, NEEDS_PERSON_MS } from './error-response.ts';
 import { rateLimitPauseMs } from './rate-limit-headers.ts';
@@ -35,6 +36,11 @@ interface GitLabResponse {
 /** How long a call waits for the headers of a response, in milliseconds. */
 const HEADERS_TIMEOUT_MS = 60_000;
 const MAX_REDIRECTS = 3;
+/**
+ * The limits of a response that is read into memory. A page of a list has at most 100 items, and the largest of them
+ * are tags with release notes. Files, blobs and archives are streams, and their readers have their own limits.
+ */
+const BODY_LIMITS: BodyLimits = { maxBytes: 32 * 1024 * 1024, timeoutMs: 60_000 };
 
 /**
  * Creates the transport for @gitbeaker. After a 429, Gitbeaker's own transport repeats a call ten times within half a
@@ -134,5 +140,6 @@ async function read(response: Response, asStream: boolean): Promise<GitLabRespon
   const headers = Object.fromEntries(response.headers);
   if (asStream) return { body: response.body, headers, status: response.status };
   const isJson = headers['content-type']?.startsWith('application/json') === true;
-  return { body: isJson ? await response.json() : await response.arrayBuffer(), headers, status: response.status };
+  const bytes = await readBody(response, BODY_LIMITS);
+  return { body: isJson ? JSON.parse(bytes.toString()) : bytes, headers, status: response.status };
 }

@@ -1,7 +1,7 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { isIP } from 'node:net';
-import { pipeline, Readable } from 'node:stream';
+import { pipeline, type Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import type { SecureContext } from 'node:tls';
 import { createGunzip } from 'node:zlib';
@@ -14,6 +14,7 @@ import {
   type ForwardProxies,
   type ForwardProxy,
 } from './forward-proxy.ts';
+import { atMinimumRate, type MinimumRate } from './minimum-rate.ts';
 import { TunnelAgent } from './tunnel-agent.ts';
 import { explainCertificate } from './untrusted-certificate.ts';
 
@@ -33,6 +34,8 @@ export interface HttpClientOptions {
   readonly forwardProxies?: ForwardProxies;
   /** The certificates that all connections trust, see `createTrust`. By default, those that Node trusts. */
   readonly trust?: SecureContext;
+  /** The slowest rate of the body of a response of `fetch`; 256 KiB in a minute by default. */
+  readonly minimumRate?: MinimumRate;
 }
 
 /** The timeout of a connection on which no data arrives, in milliseconds. */
@@ -42,6 +45,8 @@ const IDLE_MS = 120_000;
  * that the server is closing.
  */
 const KEEP_ALIVE_MS = 4_000;
+/** Even through a slow connection with many downloads at once, a body arrives faster than this. */
+const MINIMUM_RATE: MinimumRate = { bytes: 256 * 1024, windowMs: 60_000 };
 /** These statuses have no body, and `Response` refuses one (null body status in the Fetch standard). */
 const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
@@ -54,13 +59,15 @@ export class HttpClient {
   readonly #connections: http.Agent;
   readonly #secureConnections: https.Agent;
   readonly #tunnels: https.Agent | undefined;
+  readonly #minimumRate: MinimumRate;
 
-  constructor({ forwardProxies = NO_FORWARD_PROXIES, trust }: HttpClientOptions = {}) {
+  constructor({ forwardProxies = NO_FORWARD_PROXIES, trust, minimumRate = MINIMUM_RATE }: HttpClientOptions = {}) {
     const options = { keepAlive: true, timeout: KEEP_ALIVE_MS, ...(trust && { secureContext: trust }) };
     this.#forwardProxies = forwardProxies;
     this.#connections = new http.Agent(options);
     this.#secureConnections = new https.Agent(options);
     this.#tunnels = forwardProxies.https && new TunnelAgent(forwardProxies.https, options);
+    this.#minimumRate = minimumRate;
   }
 
   /**
@@ -69,7 +76,7 @@ export class HttpClient {
    * of it for each chunk.
    *
    * Does not follow redirects. Rejects if there is no response. If the connection fails later, the reader of the body
-   * gets the error.
+   * gets the error. If the server sends the body too slowly, the reader gets a BodyTooSlow.
    */
   async fetch(url: URL, { method = 'GET', headers = {}, body, signal }: OutgoingRequest): Promise<Response> {
     const options: http.RequestOptions = {
@@ -89,6 +96,7 @@ export class HttpClient {
           request.on('timeout', () => request.destroy(new Error(`no data for ${IDLE_MS / 1000} s`)));
           request.on('error', reject).end(body);
         }),
+        this.#minimumRate,
       );
     } catch (error) {
       throw this.explain(error, url);
@@ -163,15 +171,25 @@ export class HttpClient {
   }
 }
 
-function toResponse(message: IncomingMessage): Response {
+function toResponse(message: IncomingMessage, minimumRate: MinimumRate): Response {
   const status = message.statusCode ?? 0;
   const headers = new Headers(
     Object.entries(message.headersDistinct).flatMap(([name, values = []]) =>
       values.map((value): [string, string] => [name, value]),
     ),
   );
+  // Without a listener, Node forgets the error of a connection that fails before anyone reads the body.
+  message.on('error', () => undefined);
   try {
-    return new Response(WITHOUT_BODY.has(status) ? null : toBody(message, headers), { status, headers });
+    if (WITHOUT_BODY.has(status)) {
+      // The connection can be used again only after the end of the message.
+      message.resume();
+      return new Response(null, { status, headers });
+    }
+    const body = decoded(message, headers);
+    const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+    const stream = atMinimumRate(chunks, minimumRate, () => void message.destroy());
+    return new Response(stream as ReadableStream & globalThis.ReadableStream, { status, headers });
   } catch (error) {
     message.destroy();
     throw error;
@@ -179,14 +197,14 @@ function toResponse(message: IncomingMessage): Response {
 }
 
 /** Returns the body without its content encoding, and removes the headers that describe the encoded body. */
-function toBody(message: IncomingMessage, headers: Headers): ReadableStream & globalThis.ReadableStream {
+function decoded(message: IncomingMessage, headers: Headers): Readable {
   const encoding = headers.get('content-encoding') ?? 'identity';
   if (/^(?:x-)?gzip$/i.test(encoding)) {
     headers.delete('content-encoding');
     headers.delete('content-length');
     // If one of the two streams fails, pipeline destroys the other one, and the reader gets the error.
-    return Readable.toWeb(pipeline(message, createGunzip(), () => undefined)) as ReturnType<typeof toBody>;
+    return pipeline(message, createGunzip(), () => undefined);
   }
   if (!/^identity$/i.test(encoding)) throw new Error(`the response has the unknown content encoding ${encoding}`);
-  return Readable.toWeb(message) as ReturnType<typeof toBody>;
+  return message;
 }

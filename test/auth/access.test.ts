@@ -89,6 +89,17 @@ describe('an id_token', () => {
     });
   });
 
+  test.each(['discovery', 'keys'] as const)(
+    'cannot be checked if the response with the %s is too large, which is not read to its end',
+    async (kind) => {
+      issuer.large = kind;
+      expect(await outcome(await issuer.sign())).toBeInstanceOf(Unavailable);
+      expect(issuer.sent).toBeLessThan(50 * 2 ** 20);
+      issuer.large = undefined;
+      expect(await outcome(await issuer.sign())).toMatchObject({ kind: 'job' });
+    },
+  );
+
   test('can be replaced by an ADMIN_TOKEN', async () => {
     expect(await outcome(TOKEN)).toEqual({ kind: 'token' });
     expect(issuer.requests).toEqual({ discovery: 0, keys: 0 });

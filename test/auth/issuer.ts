@@ -2,6 +2,7 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'j
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { sendLarge } from '../services/http-stub.ts';
 
 /** The claims of an id_token. The value undefined omits a default claim. */
 export type Claims = Readonly<Record<string, unknown>>;
@@ -24,6 +25,10 @@ export class Issuer {
   readonly requests = { discovery: 0, keys: 0 };
   /** Overrides fields of the discovery document. */
   discovery: Readonly<Record<string, unknown>> = {};
+  /** Sends a response of 100 MB to each request of this kind. */
+  large: 'discovery' | 'keys' | undefined;
+  /** The number of bytes of large responses that were sent. */
+  sent = 0;
 
   private constructor(key: Key) {
     this.#key = key;
@@ -36,6 +41,10 @@ export class Issuer {
       const isKeys = request.url === '/gitlab/oauth/discovery/keys';
       if (isDiscovery) this.requests.discovery += 1;
       if (isKeys) this.requests.keys += 1;
+      if (this.large === (isDiscovery ? 'discovery' : 'keys')) {
+        sendLarge(response, 100 * 2 ** 20, (length) => (this.sent += length), ['"', '"']);
+        return;
+      }
       const body = isDiscovery
         ? { issuer: this.url, jwks_uri: `${this.url}/oauth/discovery/keys`, ...this.discovery }
         : { keys: [this.#key.public] };

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { HttpClient } from '../../src/http-client/http-client.ts';
 import { initialProgress, type BackfillProgress } from '../../src/backfill/backfill-progress.ts';
 import { backfillRemotely } from '../../src/backfill/remote.ts';
-import { listen } from '../services/http-stub.ts';
+import { listen, sendLarge } from '../services/http-stub.ts';
 
 const REQUEST = { targets: [], dryRun: false };
 
@@ -55,6 +55,21 @@ test('ends at once if it is interrupted before the first response', async () => 
   const stop = new AbortController();
   await using service = await listen(() => stop.abort());
   expect(await follow(service.url, undefined, stop.signal)).toMatchObject({ state: 'waiting' });
+});
+
+test.each(['POST', 'GET'])('does not read a large response to a %s to its end', async (method) => {
+  let sent = 0;
+  const stop = new AbortController();
+  await using service = await listen((request, response) => {
+    response.writeHead(request.method === 'POST' ? 202 : 200);
+    const running = { ...initialProgress(false), state: 'running' };
+    if (request.method === method) sendLarge(response, 100 * 2 ** 20, (length) => (sent += length), ['"', '"']);
+    else response.end(JSON.stringify({ id: 'x', followToken: 'y', progress: running }));
+  });
+  const following = follow(service.url, ({ waiting }) => waiting !== undefined && stop.abort(), stop.signal);
+  if (method === 'POST') await expect(following).rejects.toThrow('the body is larger than');
+  else await following;
+  expect(sent).toBeLessThan(50 * 2 ** 20);
 });
 
 test('reports that it waits while the service does not answer', async () => {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline, Readable } from 'node:stream';
 
 /** An HTTP server on 127.0.0.1 that records its requests. */
 export interface Stub extends AsyncDisposable {
@@ -41,4 +42,32 @@ export async function listen(handler: RequestListener): Promise<Pick<Stub, 'url'
     await closed;
   };
   return { url: `http://127.0.0.1:${port}`, close, [Symbol.asyncDispose]: close };
+}
+
+/**
+ * Sends a body of `bytes` bytes, as fast as the client takes them. `first` and `last` are its beginning and its end.
+ * Calls `onSent` with the length of each chunk that was sent.
+ */
+export function sendLarge(
+  response: ServerResponse,
+  bytes: number,
+  onSent: (length: number) => void,
+  [first, last]: readonly [string, string] = ['', ''],
+): void {
+  const chunk = Buffer.alloc(64 * 1024, 'x');
+  const chunks = function* (): Generator<Buffer> {
+    yield Buffer.from(first);
+    for (let sent = first.length + last.length; sent < bytes; sent += chunk.length) {
+      onSent(chunk.length);
+      yield chunk;
+    }
+    yield Buffer.from(last);
+  };
+  pipeline(Readable.from(chunks()), response, () => undefined);
+}
+
+/** Sends a body that never ends, with a byte every 20 ms. */
+export function sendSlowly(response: ServerResponse): void {
+  const timer = setInterval(() => response.write('x'), 20);
+  response.once('close', () => clearInterval(timer));
 }
