@@ -1,3 +1,5 @@
+import { retryAfterSeconds } from '../http-client/retry-after.ts';
+
 /**
  * The longest pause, in milliseconds. GitLab's rate limits count calls per minute or per hour, and maintenance can take
  * hours. One more call after a pause of this length does no harm.
@@ -22,13 +24,10 @@ export function rateLimitPauseMs({ status, headers }: Response, isArchive: boole
   return retryAfterMs(headers) ?? untilResetMs(headers);
 }
 
-/**
- * Returns Retry-After in milliseconds, at most 10 minutes; undefined if it is missing or not a number. GitLab sends
- * seconds.
- */
+/** Returns Retry-After in milliseconds, at most 10 minutes; undefined if it is missing or invalid. */
 export function retryAfterMs(headers: Headers): number | undefined {
-  const seconds = Number(headers.get('retry-after') ?? Number.NaN);
-  return Number.isFinite(seconds) && seconds >= 0 ? Math.min(MAX_PAUSE_MS, Math.ceil(seconds * 1000)) : undefined;
+  const seconds = retryAfterSeconds(headers);
+  return seconds === undefined ? undefined : Math.min(MAX_PAUSE_MS, seconds * 1000);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { HttpClient } from '../http-client/http-client.ts';
+import { retryAfterSeconds } from '../http-client/retry-after.ts';
 import { Forbidden, Gone, NotFound, UpstreamFailed } from './module-source.ts';
 import { download, readAll, type Download, type DownloadTimeouts } from './download.ts';
 import { urlBelow, type GoproxyEntry, type ProxyEntry } from './goproxy.ts';
@@ -117,10 +118,10 @@ async function failureOf(response: Download, path: string): Promise<NotFound | U
     case 403:
       return new Forbidden(`${response.host} refused the request for ${path}${text === '' ? '' : `: ${text}`}`);
     default: {
-      const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
+      const retryAfter = retryAfterSeconds(response.headers);
       return new UpstreamFailed(`${response.host} answered ${response.status}${text === '' ? '' : `: ${text}`}`, {
         timedOut: response.status === 504,
-        ...(Number.isSafeInteger(retryAfter) && { retryAfter: Math.min(retryAfter, MAX_RETRY_AFTER_SECONDS) }),
+        ...(retryAfter !== undefined && { retryAfter: Math.min(retryAfter, MAX_RETRY_AFTER_SECONDS) }),
       });
     }
   }

@@ -97,6 +97,8 @@ describe('the client rejects with a Retry that explains what to do', () => {
     [403, {}, 'read_api', 300_000],
     [429, {}, 'answered 429', 60_000],
     [429, { 'retry-after': '121' }, 'answered 429', 121_000],
+    [429, { 'retry-after': '-99' }, 'answered 429', 60_000],
+    [429, { 'retry-after': '' }, 'answered 429', 60_000],
     [400, {}, 'answered 400', undefined],
   ])('after status %i with headers %j', async (status, headers, text, afterMs) => {
     await using server = await listen((_, response) => response.writeHead(status, headers).end('{"message":"no"}'));

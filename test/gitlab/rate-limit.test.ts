@@ -21,6 +21,10 @@ describe('rateLimitPauseMs', () => {
     [429, { 'ratelimit-remaining': '0', 'ratelimit-reset': soon, date }, 30_000],
     [429, { 'retry-after': '7' }, 7_000],
     [429, { 'retry-after': '3600' }, 600_000],
+    [429, { 'retry-after': '-99' }, 0],
+    [429, { 'retry-after': '' }, 0],
+    [429, { 'retry-after': 'Infinity' }, 0],
+    [429, { 'retry-after': 'Tue, 05 Jan 2021 11:00:00 GMT', date }, 30_000],
     [429, {}, 0],
     // GitLab sends these headers in lib/gitlab/middleware/rack_attack_headers.rb.
     [200, { 'ratelimit-remaining': '0', 'ratelimit-reset': soon, date }, 30_000],

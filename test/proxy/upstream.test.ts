@@ -70,13 +70,21 @@ describe('a list of upstream proxies', () => {
     expect(await ask(`${(await failing(404)).url},off`)).toMatchObject({ status: 404 });
   });
 
-  test('passes on Retry-After', async () => {
+  test.each([
+    ['17', '17'],
+    ['86400', '3600'],
+    ['-99', null],
+    ['1.5', null],
+    ['0x10', null],
+    ['soon', null],
+    ['Sun, 06 Nov 1994 08:49:37 GMT', null],
+  ])('passes on only a sensible Retry-After: %s as %s', async (received, sent) => {
     const busy = await stub({
-      [`${V}/list`]: (response) => void response.writeHead(429, { 'retry-after': '17' }).end(),
+      [`${V}/list`]: (response) => void response.writeHead(429, { 'retry-after': received }).end(),
     });
     const proxy = await start({ upstream: busy.url });
     const { status, headers } = await get(`${proxy.url}${V}/list`);
-    expect([status, headers.get('retry-after')]).toEqual([502, '17']);
+    expect([status, headers.get('retry-after')]).toEqual([502, sent]);
   });
 
   test('responds with 504 if a proxy sends no response, or stops during a response', async () => {
