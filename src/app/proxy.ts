@@ -33,6 +33,8 @@ export interface ProxyRole {
 
 /** How long a download from an upstream may stand still. */
 const UPSTREAM_IDLE_MS = 30_000;
+/** How long the body of a small file from an upstream may take. */
+const UPSTREAM_SMALL_BODY_MS = 60_000;
 
 /** Creates the proxy role. The role only reads the store, and writes only the caches in it. */
 export async function createProxyRole({ config, log, metrics, core, requests }: ProxyRoleParts): Promise<ProxyRole> {
@@ -59,7 +61,7 @@ export async function createProxyRole({ config, log, metrics, core, requests }: 
   const upstream = new Upstream({
     http: core.http(),
     entries: config.upstream,
-    timeouts: { headersMs: config.upstreamTimeoutMs, idleMs: UPSTREAM_IDLE_MS },
+    timeouts: { headersMs: config.upstreamTimeoutMs, idleMs: UPSTREAM_IDLE_MS, smallBodyMs: UPSTREAM_SMALL_BODY_MS },
     viaName: name,
   });
   const external =

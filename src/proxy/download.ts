@@ -1,5 +1,6 @@
 import type { HttpClient, OutgoingRequest } from '../http-client/http-client.ts';
 import { ForwardProxyFailed } from '../http-client/forward-proxy.ts';
+import { BodyTooSlow } from '../http-client/minimum-rate.ts';
 import { UntrustedCertificate } from '../http-client/untrusted-certificate.ts';
 import { UpstreamFailed } from './module-source.ts';
 
@@ -9,6 +10,8 @@ export interface DownloadTimeouts {
   readonly headersMs: number;
   /** The maximum time between two chunks of the body. */
   readonly idleMs: number;
+  /** The maximum time from the headers to the end of a body that is read into memory. All its clients wait for it. */
+  readonly smallBodyMs: number;
 }
 
 /** The options of `download`. */
@@ -33,9 +36,12 @@ export interface Download {
   readonly status: number;
   readonly headers: Headers;
   /**
-   * Reading fails with UpstreamFailed if the connection breaks, the body is truncated, or no data arrives for `idleMs`.
+   * Reading fails with UpstreamFailed if the connection breaks, the body is truncated, no data arrives for `idleMs`, or
+   * the data arrives more slowly than HttpClient allows.
    */
   readonly body: AsyncIterable<Uint8Array>;
+  /** Runs `work`, which reads the body. Aborts the download, so that `work` fails, after `smallBodyMs`. */
+  withDeadline<T>(work: () => Promise<T>): Promise<T>;
   cancel(): void;
 }
 
@@ -52,6 +58,7 @@ export async function download(url: string, options: DownloadOptions): Promise<D
       status: response.status,
       headers: response.headers,
       body: read(response, guard, options.timeouts),
+      withDeadline: (work) => guard.withTimeout(options.timeouts.smallBodyMs, work),
       cancel: () => guard.end(),
     };
   } catch (error) {
@@ -60,11 +67,16 @@ export async function download(url: string, options: DownloadOptions): Promise<D
   }
 }
 
-/** Reads the whole body into memory. Rejects with UpstreamFailed if the body is longer than `maxBytes`. */
+/**
+ * Reads the whole body into memory. Rejects with UpstreamFailed if the body is longer than `maxBytes`, or does not end
+ * within `smallBodyMs`.
+ */
 export async function readAll(response: Download, maxBytes: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of limitBody(response, maxBytes)) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  return await response.withDeadline(async () => {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of limitBody(response, maxBytes)) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  });
 }
 
 /**
@@ -134,6 +146,8 @@ class TimeoutGuard {
 
   failure(problem: string, error: unknown): UpstreamFailed {
     if (error instanceof UpstreamFailed) return error;
+    if (error instanceof BodyTooSlow)
+      return new UpstreamFailed(`${this.host} sends too slowly (${error.message})`, { timedOut: true, cause: error });
     const message = this.#timedOut ? 'took too long to respond' : `${problem} (${reasonOf(error)})`;
     return new UpstreamFailed(`${this.host} ${message}`, { timedOut: this.#timedOut, cause: error });
   }

@@ -36,7 +36,9 @@ export interface TestProxyOptions {
   readonly upstream?: string;
   /** An existing folder of a store, which is not removed at the end. */
   readonly folder?: string;
-  readonly timeouts?: DownloadTimeouts;
+  readonly timeouts?: Partial<DownloadTimeouts>;
+  /** The connections to the upstream. */
+  readonly http?: HttpClient;
   readonly databases?: readonly SumdbEntry[];
   readonly freshMs?: number;
   /** `modpress-test` by default. */
@@ -60,9 +62,9 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
   const observed: string[] = [];
 
   const upstream = new Upstream({
-    http: new HttpClient(),
+    http: options.http ?? new HttpClient(),
     entries: parseGoproxy(options.upstream ?? 'off'),
-    timeouts: options.timeouts ?? { headersMs: 30_000, idleMs: 30_000 },
+    timeouts: { headersMs: 30_000, idleMs: 30_000, smallBodyMs: 30_000, ...options.timeouts },
     viaName: options.viaName ?? 'modpress-test',
   });
   const external = new ExternalModules({ upstream, cache: createCache(store, 'upstream/'), log });

@@ -1,6 +1,8 @@
+import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { get, startProxy, type TestProxy, type TestProxyOptions } from './server.ts';
-import { startStub, type Routes, type Stub } from '../services/http-stub.ts';
+import { HttpClient } from '../../src/http-client/http-client.ts';
+import { sendSlowly, startStub, type Routes, type Stub } from '../services/http-stub.ts';
 
 const V = '/outside.example/hello/@v';
 const MOD = 'module outside.example/hello\n';
@@ -99,6 +101,37 @@ describe('a list of upstream proxies', () => {
         text: expect.stringContaining('took too long'),
       });
     }
+  });
+
+  test('responds with 504 to all clients if a small file, or the text of an error, does not end in time', async () => {
+    const error = (response: ServerResponse): void => {
+      response.writeHead(500, { 'content-type': 'text/plain' });
+      sendSlowly(response);
+    };
+    const slow = await stub({
+      [`${V}/v1.0.0.mod`]: sendSlowly,
+      [`${V}/list`]: sendSlowly,
+      '/sumdb/sum.golang.org/latest': sendSlowly,
+      [`${V}/v1.0.0.info`]: error,
+    });
+    const proxy = await start({ upstream: slow.url, timeouts: { smallBodyMs: 300 } });
+    const paths = [`${V}/v1.0.0.mod`, `${V}/list`, '/sumdb/sum.golang.org/latest'];
+    for (const { status, text } of await Promise.all([...paths, ...paths].map((path) => get(proxy.url + path))))
+      expect([status, text]).toEqual([504, expect.stringContaining('took too long')]);
+    expect(await get(`${proxy.url}${V}/v1.0.0.info`)).toMatchObject({ status: 502 });
+    expect(slow.asked).toHaveLength(4);
+  });
+
+  test('ends the download of a zip that arrives too slowly', async () => {
+    const slow = await stub({ [`${V}/v1.0.0.zip`]: sendSlowly });
+    const http = new HttpClient({ minimumRate: { bytes: 1000, windowMs: 300 } });
+    const proxy = await start({ upstream: slow.url, http });
+    const clients = await Promise.allSettled([1, 2].map(() => get(`${proxy.url}${V}/v1.0.0.zip`)));
+    expect(clients.map((client) => client.status === 'fulfilled' && client.value.status === 200)).toEqual([
+      false,
+      false,
+    ]);
+    expect(proxy.log.join('')).toContain('sends too slowly');
   });
 
   test('repeats a request once if the connection is reset before the response', async () => {
