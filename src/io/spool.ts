@@ -14,21 +14,26 @@ import { Condition } from '../async/condition.ts';
  */
 export class Spool {
   readonly #file: FileHandle;
+  readonly #heldBack: number;
   #bytes = 0;
   #state: 'open' | 'complete' | Error = 'open';
   #users = 1;
   readonly #changed = new Condition();
 
-  private constructor(file: FileHandle) {
+  private constructor(file: FileHandle, heldBack: number) {
     this.#file = file;
+    this.#heldBack = heldBack;
   }
 
-  /** Creates an empty spool in a folder, which must exist. */
-  static async create(folder: string): Promise<Spool> {
+  /**
+   * Creates an empty spool in a folder, which must exist. Readers get the last `heldBack` bytes only after `finish`, so
+   * that no reader gets the whole content before it was checked.
+   */
+  static async create(folder: string, heldBack = 0): Promise<Spool> {
     const path = join(folder, `modpress-${randomUUID()}`);
     const file = await open(path, 'wx+', 0o600);
     await unlink(path);
-    return new Spool(file);
+    return new Spool(file, heldBack);
   }
 
   /** The number of bytes written so far. */
@@ -63,8 +68,8 @@ export class Spool {
   }
 
   /**
-   * Marks the content as incomplete. Each reader then fails with the reason after the last written byte. Has no effect
-   * after `finish`.
+   * Marks the content as incomplete or wrong. Each reader then fails with the reason, after the last byte that is not
+   * held back. Has no effect after `finish`.
    */
   fail(reason: unknown): void {
     if (this.#state !== 'open') return;
@@ -92,9 +97,9 @@ export class Spool {
     let position = start;
     const next = async (size: number): Promise<Buffer | null> => {
       if (position === end) return null;
-      while (position === this.#bytes && this.#state === 'open') await this.#changed.wait();
-      if (position === this.#bytes && this.#state instanceof Error) throw this.#state;
-      const chunk = await this.peek(position, Math.min(size, end - position));
+      while (position >= this.#readable && this.#state === 'open') await this.#changed.wait();
+      if (position >= this.#readable && this.#state instanceof Error) throw this.#state;
+      const chunk = await this.peek(position, Math.min(size, end - position, this.#readable - position));
       position += chunk.length;
       return chunk.length === 0 ? null : chunk;
     };
@@ -109,6 +114,11 @@ export class Spool {
       },
       destroy: (error, done) => release((failure) => done(error ?? failure)),
     });
+  }
+
+  /** The number of bytes that readers may have. */
+  get #readable(): number {
+    return this.#state === 'complete' ? this.#bytes : Math.max(0, this.#bytes - this.#heldBack);
   }
 
   /**

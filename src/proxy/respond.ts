@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
@@ -88,10 +89,32 @@ function setLength(response: Response, object: StoredObject, range: ByteRange | 
   if (range) response.status(206).setHeader('Content-Range', `bytes ${range.first}-${range.last}/${object.size}`);
 }
 
-/** Sends the body, or ends a response without a body. `pipeline` destroys the body if the client disconnects. */
+/**
+ * Sends the body, or ends a response without a body. Sends nothing before the first bytes of the body, so that a body
+ * that fails at once still becomes an error response. `pipeline` destroys the body if the client disconnects.
+ */
 async function sendBody(response: Response, body: Readable | undefined): Promise<void> {
-  if (body === undefined) response.end();
-  else await pipeline(body, response);
+  if (body === undefined) {
+    response.end();
+    return;
+  }
+  await firstBytes(body, response);
+  await pipeline(body, response);
+}
+
+/** Resolves once the body can be read, or the client has disconnected. Rejects if the body fails before. */
+async function firstBytes(body: Readable, response: Response): Promise<void> {
+  if (body.readableLength > 0 || body.destroyed || response.destroyed) return;
+  const disconnected = new AbortController();
+  const disconnect = (): void => disconnected.abort();
+  response.once('close', disconnect);
+  try {
+    await once(body, 'readable', { signal: disconnected.signal });
+  } catch (error) {
+    if (!disconnected.signal.aborted) throw error;
+  } finally {
+    response.off('close', disconnect);
+  }
 }
 
 /** Returns the open stream of an answer, if any. */

@@ -5,6 +5,7 @@ import type { FileRequest, ModuleRequest } from './protocol-request.ts';
 import type { Spool } from '../io/spool.ts';
 import { parseJson } from '../io/json.ts';
 import { startsLikeHtml } from './validate-sumdb-response.ts';
+import { directoryOf, MAX_END_BYTES, type ZipDirectory } from './zip-end.ts';
 
 /**
  * These checks run before a response of an upstream server is cached forever. They keep truncated files and login pages
@@ -44,28 +45,20 @@ function isList(text: string): boolean {
 }
 
 /**
- * The maximum size of an "end of central directory" record: 22 bytes and a comment of 65,535 bytes (APPNOTE 4.3.16).
- */
-const MAX_END_RECORD_BYTES = 65_557;
-
-/**
  * Throws UpstreamFailed unless the file ends like a zip, with a directory of files under `module@version/`. For a body
  * without Content-Length, only this check detects truncation.
  */
 export async function checkZip(spool: Spool, request: FileRequest): Promise<void> {
-  const tail = await spool.peek(Math.max(0, spool.bytes - MAX_END_RECORD_BYTES), MAX_END_RECORD_BYTES);
-  const end = tail.lastIndexOf('PK\u0005\u0006', undefined, 'latin1');
-  const isComplete = end >= 0 && end + 22 <= tail.length && end + 22 + tail.readUInt16LE(end + 20) === tail.length;
-  if (isComplete && (await isDirectoryOf(`${request.module}@${request.version}/`, tail.readUInt32LE(end + 16), spool)))
-    return;
+  const tail = await spool.peek(Math.max(0, spool.bytes - MAX_END_BYTES), MAX_END_BYTES);
+  const directory = directoryOf(tail, spool.bytes);
+  if (directory && (await isDirectoryOf(`${request.module}@${request.version}/`, directory, spool))) return;
   throw new UpstreamFailed(
     `the upstream proxy sent a zip for ${describe(request)} that is truncated or belongs to another version`,
   );
 }
 
-async function isDirectoryOf(root: string, offset: number, spool: Spool): Promise<boolean> {
-  // For more than 65,535 files, a zip64 record describes the directory. This check does not read that record.
-  if (offset === 0xffff_ffff) return true;
+async function isDirectoryOf(root: string, { offset }: ZipDirectory, spool: Spool): Promise<boolean> {
+  if (offset === undefined) return true;
   const entry = await spool.peek(offset, 46 + root.length);
   const first = entry.toString('latin1', 0, 4);
   // The directory of a zip without files consists of the end record only.

@@ -10,6 +10,7 @@ import { protocolPath, type FileRequest } from './protocol-request.ts';
 import { Spool } from '../io/spool.ts';
 import type { Upstream } from './upstream.ts';
 import { checkZip } from './validate-download.ts';
+import { MAX_END_BYTES } from './zip-end.ts';
 
 /** A zip in the cache, with its size and time. After `open` access, `object` includes the body. */
 interface CachedZip {
@@ -24,9 +25,11 @@ interface DownloadingZip {
 
 /**
  * A pull-through cache for the zips of external modules. The first request for a zip starts a download into a temporary
- * file. All clients that request the zip during the download read this file as it grows. Once the file is complete and
- * has the form of a module zip, it is copied to the cache. If the download fails, the connections of the clients are
- * closed and nothing is stored. A slow or disconnected client does not affect the download.
+ * file. All clients that request the zip during the download read this file as it grows, except for its end. Once the
+ * file is complete and has the form of a module zip, the clients get its end, and it is copied to the cache. If the
+ * download fails or the zip is wrong, the connections of the clients are closed before the end, so that neither a client
+ * nor a cache in front of the service keeps the zip, and nothing is stored. A slow or disconnected client does not
+ * affect the download.
  */
 export class ZipCache {
   readonly #upstream: Upstream;
@@ -114,9 +117,13 @@ export class ZipCache {
   async #startDownload(request: FileRequest, receivedVia: string | undefined): Promise<DownloadingZip> {
     const key = protocolPath(request);
     return await this.#upstream.get(key, receivedVia, async (response) => {
-      const spool = await Spool.create(tmpdir());
       const length = response.headers.get('content-length');
-      const zip = { spool, size: length === null ? undefined : Number(length) };
+      const size = length === null ? undefined : Number(length);
+      if (size !== undefined && size > MAX_ZIP)
+        throw new UpstreamFailed(
+          `${response.host} has ${size} bytes for ${describe(request)}, more than a module may have`,
+        );
+      const zip = { spool: await Spool.create(tmpdir(), MAX_END_BYTES), size };
       const download = this.#download(key, request, response, zip);
       this.#downloads.add(download);
       void download.then(() => this.#downloads.delete(download));

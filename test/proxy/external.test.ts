@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { RedirectedModules } from '../../src/proxy/external-modules.ts';
 import { parseGoproxy } from '../../src/proxy/goproxy.ts';
@@ -18,7 +19,7 @@ let upstream: Stub;
 const open: AsyncDisposable[] = [];
 
 beforeEach(async () => {
-  files = await makeModule(MODULE, 'v1.0.0');
+  files = await makeModule(MODULE, 'v1.0.0', undefined, 512 * 1024);
   routes = {
     [`${V}/list`]: 'v1.0.0\n',
     [`/${MODULE}/@latest`]: files.info,
@@ -41,11 +42,14 @@ async function start(options: TestProxyOptions = {}): Promise<TestProxy> {
   return proxy;
 }
 
-/** Makes upstream send only the first 100 bytes of the zip. The test can send the rest through `response`. */
+/** The number of bytes of the zip that `holdZip` sends. */
+const SENT = 256 * 1024;
+
+/** Makes upstream send only the beginning of the zip. The test can send the rest through `response`. */
 function holdZip(): { response?: ServerResponse } {
   const held: { response?: ServerResponse } = {};
   routes[`${V}/v1.0.0.zip`] = (response) => {
-    response.write(files.zip.subarray(0, 100));
+    response.write(files.zip.subarray(0, SENT));
     held.response = response;
   };
   return held;
@@ -90,7 +94,7 @@ describe('external modules', () => {
       return Buffer.from(await response.arrayBuffer());
     });
     await vi.waitUntil(() => arrived === 8);
-    held.response?.end(files.zip.subarray(100));
+    held.response?.end(files.zip.subarray(SENT));
     for (const body of await Promise.all(clients)) expect(body.equals(files.zip)).toBe(true);
     await Promise.all(Array.from({ length: 8 }, () => get(`${proxy.url}${V}/v1.0.0.mod`)));
     expect(upstream.asked).toEqual([`${V}/v1.0.0.zip`, `${V}/v1.0.0.mod`]);
@@ -104,7 +108,7 @@ describe('external modules', () => {
     await response.body?.getReader().read();
     leaving.abort();
     await vi.waitUntil(() => proxy.observed.length === 1);
-    held.response?.end(files.zip.subarray(100));
+    held.response?.end(files.zip.subarray(SENT));
     expect(await cached(proxy)).toEqual([`${V}/v1.0.0.zip`]);
     expect((await get(`${proxy.url}${V}/v1.0.0.zip`)).body.equals(files.zip)).toBe(true);
     expect(upstream.asked).toHaveLength(1);
@@ -166,6 +170,57 @@ describe('external modules', () => {
     expect(upstream.asked.filter((path) => path.endsWith('.zip'))).toHaveLength(1);
     routes[`${V}/v1.0.0.zip`] = files.zip;
     expect(await go.run('mod', 'download', `${MODULE}@v1.0.0`)).toMatchObject({ ok: true });
+  });
+
+  test.each<[string, (zip: Buffer, other: Buffer) => Buffer]>([
+    ['the zip of another module', (_, other) => other],
+    ['a zip without some bytes in the middle', (zip) => Buffer.concat([zip.subarray(0, 1000), zip.subarray(2000)])],
+    ['a zip with another end', (zip) => Buffer.concat([zip.subarray(0, -22), Buffer.alloc(22, 'x')])],
+  ])('are never sent to their end if upstream sends %s with a right Content-Length', async (_, wrong) => {
+    const other = await makeModule('outside.example/other', 'v1.0.0', undefined, 512 * 1024);
+    const zip = wrong(files.zip, other.zip);
+    routes[`${V}/v1.0.0.zip`] = (response) => void response.setHeader('content-length', zip.length).end(zip);
+    const proxy = await start();
+    for (let times = 0; times < 2; times++) {
+      const response = await fetch(`${proxy.url}${V}/v1.0.0.zip`);
+      expect(response.headers.get('content-length')).toBe(String(zip.length));
+      let received = 0;
+      await expect(async () => {
+        for await (const chunk of response.body as AsyncIterable<Uint8Array>) received += chunk.length;
+      }).rejects.toThrow('terminated');
+      expect(received).toBeLessThan(zip.length);
+      expect(await cached(proxy)).toEqual([]);
+    }
+    await using go = await startGo(proxy.url, { GONOSUMDB: '*' });
+    expect(await go.run('mod', 'download', `${MODULE}@v1.0.0`)).toMatchObject({
+      ok: false,
+      stderr: expect.stringContaining('unexpected EOF'),
+    });
+  });
+
+  test('are a 502 with a reason if upstream sends something short instead of a zip, or more than a zip may have', async () => {
+    routes[`${V}/v1.0.0.zip`] = '<html>Please log in</html>';
+    const proxy = await start();
+    expect(await get(`${proxy.url}${V}/v1.0.0.zip`)).toMatchObject({
+      status: 502,
+      text: expect.stringContaining('a zip for outside.example/hello@v1.0.0 that is truncated or belongs to another'),
+    });
+    routes[`${V}/v1.0.0.zip`] = (response) => void response.setHeader('content-length', 2 ** 30).write('PK');
+    const { status, headers } = await get(`${proxy.url}${V}/v1.0.0.zip`);
+    expect([status, headers.get('cache-control')]).toEqual([502, 'no-store']);
+  });
+
+  test('have their content encoding removed if upstream compresses them uninvited', async () => {
+    for (const file of ['info', 'mod', 'zip'] as const)
+      routes[`${V}/v1.0.0.${file}`] = (response) =>
+        void response.setHeader('content-encoding', 'gzip').end(gzipSync(files[file]));
+    const proxy = await start();
+    for (const file of ['info', 'mod', 'zip'] as const) {
+      const { headers, body } = await get(`${proxy.url}${V}/v1.0.0.${file}`);
+      expect([headers.get('content-encoding'), body.equals(files[file])]).toEqual([null, true]);
+    }
+    routes[`${V}/v1.1.0.mod`] = (response) => void response.setHeader('content-encoding', 'br').end(files.mod);
+    expect((await get(`${proxy.url}${V}/v1.1.0.mod`)).status).toBe(502);
   });
 
   test.each([

@@ -28,12 +28,13 @@ export function version(text: string): Version {
 
 /**
  * Creates the files of a module with a package of one function, and with an empty package in `inner/`. `gomod` replaces
- * the go.mod.
+ * the go.mod. `padding` is the size of an additional file in the zip, in bytes.
  */
 export async function makeModule(
   path: string,
   at: string,
   gomod = `module ${path}\n\ngo 1.21\n`,
+  padding = 0,
 ): Promise<ModuleFiles> {
   const name = (path.split('/').findLast((element) => !/^v[0-9]+$/.test(element)) ?? '')
     .replace(/[^a-z]/gi, '')
@@ -45,6 +46,7 @@ export async function makeModule(
     `${path}@${at}/${name}.go`,
   );
   zip.addBuffer(Buffer.from('package inner\n'), `${path}@${at}/inner/inner.go`);
+  if (padding > 0) zip.addBuffer(Buffer.alloc(padding, 'x'), `${path}@${at}/padding.txt`, { compress: false });
   zip.end();
   return {
     info: Buffer.from(JSON.stringify({ Version: at, Time: '2024-02-03T04:05:06Z' })),
