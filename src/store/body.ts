@@ -1,5 +1,5 @@
-import { PassThrough, type Readable } from 'node:stream';
-import type { ByteRange, PutStream } from './store.ts';
+import { Transform, type Readable } from 'node:stream';
+import { StoreUnavailable, type ByteRange, type PutStream } from './store.ts';
 
 /** Helpers for stores that read and write the bytes of objects as the contract in store.ts requires. */
 
@@ -63,13 +63,31 @@ export async function* inParts(chunks: AsyncIterable<Buffer>, size: number): Asy
 
 /**
  * Returns a stream with the same bytes as `source`. If `source` fails, the returned stream fails with
- * `translate(error)`. Destroying the returned stream also destroys `source`, even before the first read.
+ * `translate(error)`. If `source` does not have exactly `length` bytes, it fails with StoreUnavailable. Destroying the
+ * returned stream also destroys `source`, even before the first read.
  */
-export function translated(source: Readable, translate: (error: unknown) => Error): Readable {
-  const body = new PassThrough();
+export function translated(source: Readable, length: number, translate: (error: unknown) => Error): Readable {
+  let passed = 0;
+  const wrongLength = (): Error =>
+    new StoreUnavailable(`the store returned ${passed} bytes of an object instead of ${length}`);
+  const body = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      passed += chunk.length;
+      if (passed > length) done(wrongLength());
+      else done(null, chunk);
+    },
+    flush(done) {
+      done(passed < length ? wrongLength() : null);
+    },
+  });
   source.on('error', (error) => body.destroy(translate(error)));
   body.on('close', () => source.destroy());
   return source.pipe(body);
+}
+
+/** Returns the number of bytes in the range, or in the whole object of `size` bytes without a range. */
+export function lengthOf(range: ByteRange | undefined, size: number): number {
+  return range === undefined ? size : range.last - range.first + 1;
 }
 
 /** Throws RangeError unless the whole range lies within an object of `size` bytes. */

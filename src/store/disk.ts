@@ -2,10 +2,18 @@ import { randomUUID } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, readdir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { checkRange, translated, withChunks } from './body.ts';
+import { checkRange, lengthOf, translated, withChunks } from './body.ts';
 import { isAbsent, isSystemError, translateDiskError } from './disk-errors.ts';
 import { checkKey, checkNewKey, checkPrefix, compareKeys, isKey, RESERVED } from './key.ts';
-import type { ByteRange, OpenObject, PutStream, Store, StoredObject } from './store.ts';
+import {
+  MAX_GET_BYTES,
+  StoreUnavailable,
+  type ByteRange,
+  type OpenObject,
+  type PutStream,
+  type Store,
+  type StoredObject,
+} from './store.ts';
 
 /** A partial file that has not been written to for this many milliseconds belongs to a dead process. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
@@ -48,7 +56,19 @@ export class DiskStore implements Store {
 
   async get(key: string): Promise<Buffer | undefined> {
     checkKey(key);
-    return await this.#undefinedIfAbsent(() => readFile(this.#path(key)));
+    return await this.#undefinedIfAbsent(async () => {
+      const file = await open(this.#path(key));
+      try {
+        const { size } = await file.stat();
+        if (size > MAX_GET_BYTES)
+          throw new StoreUnavailable(
+            `${JSON.stringify(key)} in the store in ${this.#folder} has ${size} bytes, more than ${MAX_GET_BYTES}`,
+          );
+        return await file.readFile();
+      } finally {
+        await file.close();
+      }
+    });
   }
 
   async stat(key: string): Promise<StoredObject | undefined> {
@@ -68,7 +88,8 @@ export class DiskStore implements Store {
       if (stats.isFile()) {
         if (range !== undefined) checkRange(range, stats.size);
         const source = file.createReadStream(range === undefined ? {} : { start: range.first, end: range.last });
-        opened = { ...storedObject(key, stats), body: translated(source, (error) => this.#translate(error)) };
+        const length = lengthOf(range, stats.size);
+        opened = { ...storedObject(key, stats), body: translated(source, length, (error) => this.#translate(error)) };
       }
       return opened;
     } finally {
@@ -158,7 +179,6 @@ export class DiskStore implements Store {
     });
   }
 
-  /** Does nothing, because nothing stays open between calls. */
   #path(key: string): string {
     return join(this.#folder, key);
   }

@@ -15,7 +15,10 @@ export interface BucketOptions {
   readonly accessKey: string;
   readonly secretKey: string;
   readonly region?: string;
-  /** A request fails if the service sends nothing for this many milliseconds; 30 seconds by default. */
+  /**
+   * A request fails if the service sends nothing for this many milliseconds, or if a response that is read into memory
+   * takes twice as long; 30 seconds by default.
+   */
   readonly timeoutMs?: number;
 }
 
@@ -58,6 +61,11 @@ export class S3Bucket {
       // The client's own retries write to the console and do not read the bodies of failed responses.
       retryOptions: { disableRetry: true },
     });
+  }
+
+  /** How long an object that is read into memory may take from its headers to its end, in milliseconds. */
+  get wholeResponseMs(): number {
+    return this.#connection.wholeResponseMs;
   }
 
   /** Sends a request. Throws an error about the object unchanged, and any other failure as StoreUnavailable. */

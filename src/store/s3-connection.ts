@@ -1,6 +1,7 @@
-import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from 'node:http';
 import type { ClientOptions } from 'minio';
 import type { HttpClient } from '../http-client/http-client.ts';
+import { boundedResponse } from './bounded-response.ts';
 import { TransientFailure } from './s3-errors.ts';
 
 /**
@@ -10,6 +11,8 @@ import { TransientFailure } from './s3-errors.ts';
 export class S3Connection {
   /** The scheme, host and port, for messages. */
   readonly origin: string;
+  /** How long a response that is read into memory may take from its headers to its end, in milliseconds. */
+  readonly wholeResponseMs: number;
   readonly clientOptions: Pick<ClientOptions, 'endPoint' | 'port' | 'useSSL' | 'transport'>;
   readonly #http: HttpClient;
 
@@ -29,13 +32,14 @@ export class S3Connection {
       throw new TypeError('the S3 endpoint must be an http or https URL with only a host and a port');
     }
     this.#http = http;
+    this.wholeResponseMs = 2 * timeoutMs;
     this.origin = url.origin;
     this.clientOptions = {
       endPoint: url.hostname.replace(/^\[|\]$/g, ''),
       port: Number(url.port),
       useSSL: url.protocol === 'https:',
       // The client uses only this function of node:http, and only this signature of it.
-      transport: { request: withTimeoutAndStatus(http, timeoutMs) } as unknown as NonNullable<
+      transport: { request: withChecks(http, timeoutMs, this.wholeResponseMs) } as unknown as NonNullable<
         ClientOptions['transport']
       >,
     };
@@ -48,21 +52,24 @@ export class S3Connection {
 }
 
 /**
- * Returns a function that sends a request. The request fails in two more cases: if the service sends nothing for
- * `timeoutMs` milliseconds, even in the middle of a response, and if the status means that the service cannot respond
- * now. A client that reads the received bytes slowly causes no timeout.
+ * Returns a function that sends a request. The request fails in more cases than one of node:http:
+ *
+ * - The service sends nothing for `timeoutMs` milliseconds, even in the middle of a response. A client that reads the
+ *   received bytes slowly causes no timeout.
+ * - The status means that the service cannot respond now.
+ * - The response has a content encoding, although the request does not allow one. Its bytes are then not those of the
+ *   object.
+ * - A response that is not an object, but a listing or an error, is too large or too slow.
  */
-function withTimeoutAndStatus(http: HttpClient, timeoutMs: number): HttpClient['request'] {
+function withChecks(http: HttpClient, timeoutMs: number, wholeResponseMs: number): HttpClient['request'] {
   return (options: RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest => {
     let received: IncomingMessage | undefined;
-    const sent = http.request({ ...options, timeout: timeoutMs }, (response) => {
+    const headers = { ...(options.headers as OutgoingHttpHeaders), 'accept-encoding': 'identity' };
+    const sent = http.request({ ...options, headers, timeout: timeoutMs }, (response) => {
       received = response;
-      const status = response.statusCode ?? 0;
-      if (status < 500 && status !== 429 && status !== 408) onResponse(response);
-      else
-        sent.destroy(
-          new TransientFailure(`the service responded with status ${status} ${response.statusMessage ?? ''}`.trim()),
-        );
+      const failure = failureOf(response);
+      if (failure) sent.destroy(failure);
+      else onResponse(isObject(options, response) ? response : boundedResponse(response, wholeResponseMs));
     });
     sent.on('timeout', () => {
       if (received !== undefined && received.readableLength > 0) sent.socket?.setTimeout(timeoutMs);
@@ -70,4 +77,17 @@ function withTimeoutAndStatus(http: HttpClient, timeoutMs: number): HttpClient['
     });
     return sent;
   };
+}
+
+function failureOf({ statusCode: status = 0, statusMessage = '', headers }: IncomingMessage): Error | undefined {
+  if (status >= 500 || status === 429 || status === 408)
+    return new TransientFailure(`the service responded with status ${status} ${statusMessage}`.trim());
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding.toLowerCase() === 'identity') return undefined;
+  return new Error(`the response has the content encoding ${encoding}, which modpress did not request`);
+}
+
+/** Whether the response consists of an object, or of nothing. Only requests for listings have a query. */
+function isObject({ method, path }: RequestOptions, { statusCode = 0 }: IncomingMessage): boolean {
+  return method === 'HEAD' || (method === 'GET' && statusCode < 300 && path?.includes('?') !== true);
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { messageOf } from '../errors.ts';
 import { inParts } from './body.ts';
 import { PART_BYTES, type S3Bucket } from './s3-bucket.ts';
+import { checksumMetadata } from './s3-object.ts';
 
 /** The object to write. `name` is its full name in the bucket. */
 export interface UploadTarget {
@@ -10,7 +11,7 @@ export interface UploadTarget {
 }
 
 /**
- * Stores the bytes of an object. A single part is sent as one PUT, which is atomic.
+ * Stores the bytes of an object. A single part is sent as one PUT, which is atomic, together with its checksum.
  *
  * Several parts need a multipart upload. Each call starts a new upload, so that two writers of one name never mix their
  * parts. The client's own `putObject` cannot be used, because it continues any upload that it finds for the name, and
@@ -26,7 +27,8 @@ export async function uploadObject(
   const { value: first } = await parts.next();
   if (first.length === PART_BYTES) await uploadParts(bucket, target, first, parts);
   else {
-    await bucket.send((client, name) => client.putObject(name, target.name, first, first.length, headersOf(target)));
+    const headers = { ...headersOf(target), ...checksumMetadata(first) };
+    await bucket.send((client, name) => client.putObject(name, target.name, first, first.length, headers));
   }
 }
 

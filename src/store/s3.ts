@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { buffer } from 'node:stream/consumers';
 import type { Client } from 'minio';
-import { checkRange, translated, withChunks } from './body.ts';
-import { checkKey, checkNewKey, checkPrefix, fits, isKey, KeyTooLong, RESERVED } from './key.ts';
+import { checkRange, lengthOf, translated, withChunks } from './body.ts';
+import { checkKey, checkNewKey, checkPrefix, compareKeys, fits, isKey, KeyTooLong, RESERVED } from './key.ts';
 import { contentTypeOf } from './layout.ts';
 import { S3Bucket, type BucketOptions } from './s3-bucket.ts';
 import { codeOf, NO_BUCKET } from './s3-errors.ts';
+import { readHeaders, readObject } from './s3-object.ts';
 import { uploadObject } from './s3-upload.ts';
 import {
   type ByteRange,
@@ -41,7 +41,9 @@ export class S3Store implements Store {
 
   async get(key: string): Promise<Buffer | undefined> {
     checkKey(key);
-    return await this.#find(key, async (client, bucket, name) => await buffer(await client.getObject(bucket, name)));
+    return await this.#find(key, async (client, bucket, name) =>
+      readObject(await client.getObject(bucket, name), this.#bucket.wholeResponseMs),
+    );
   }
 
   async stat(key: string): Promise<StoredObject | undefined> {
@@ -70,15 +72,13 @@ export class S3Store implements Store {
     // The client returns Node's IncomingMessage, but declares only a stream.
     const { headers } = response as IncomingMessage;
     try {
-      const size = Number(range === undefined ? headers['content-length'] : headers['content-range']?.split('/')[1]);
-      const modified = new Date(headers['last-modified'] ?? '');
-      if (!Number.isSafeInteger(size) || Number.isNaN(modified.getTime()))
-        throw this.#bucket.unavailable('the response lacks the size or the time of the object');
+      const { size, modified } = readHeaders(headers, range !== undefined);
       if (range !== undefined) checkRange(range, size);
-      return { key, size, modified, body: translated(response, (error) => this.#bucket.translate(error)) };
+      const body = translated(response, lengthOf(range, size), (error) => this.#bucket.translate(error));
+      return { key, size, modified, body };
     } catch (error) {
       response.destroy();
-      throw error;
+      throw error instanceof RangeError ? error : this.#bucket.translate(error);
     }
   }
 
@@ -89,6 +89,7 @@ export class S3Store implements Store {
     const within = this.#name(prefix);
     const startAfter = options.after === undefined ? '' : this.#name(options.after);
     let token = '';
+    let previous = options.after ?? '';
     do {
       const page = await this.#bucket.send((client, bucket) =>
         client.listObjectsV2Query(bucket, within, token, '', LISTING_PAGE, startAfter),
@@ -96,6 +97,10 @@ export class S3Store implements Store {
       for (const item of page.objects) {
         if (item.name === undefined) continue;
         const key = item.name.slice(this.#prefix.length);
+        // A service that lists a key twice could make this loop endless.
+        if (!item.name.startsWith(within) || (previous !== '' && compareKeys(key, previous) <= 0))
+          throw this.#bucket.unavailable(`it lists the key ${JSON.stringify(key)} out of order`);
+        previous = key;
         if (isKey(key)) yield { key, size: item.size, modified: item.lastModified };
       }
       token = page.isTruncated ? page.nextContinuationToken : '';
@@ -135,7 +140,6 @@ export class S3Store implements Store {
     if (written === undefined) throw this.#bucket.unavailable('an object that was just written is missing');
   }
 
-  /** Closes all connections. */
   #name(key: string): string {
     return `${this.#prefix}${key}`;
   }

@@ -13,10 +13,19 @@ export interface ByteRange {
   readonly last: number;
 }
 
-/** An object opened for reading. The caller must consume or destroy `body`. `size` is the size of the whole object. */
+/**
+ * An object opened for reading. The caller must consume or destroy `body`, which fails with StoreUnavailable if it does
+ * not have the right number of bytes. `size` is the size of the whole object.
+ */
 export interface OpenObject extends StoredObject {
   readonly body: Readable;
 }
+
+/**
+ * The largest object that `get` reads into memory, in bytes. A go.mod has at most 16 MiB, and the state of a sweep some
+ * hundred bytes for each project.
+ */
+export const MAX_GET_BYTES = 64 * 2 ** 20;
 
 /**
  * The reading half of the store. The proxy reads modules only through this type, so proxy code that writes a module
@@ -26,7 +35,7 @@ export interface OpenObject extends StoredObject {
  * store that cannot answer throws, and always `StoreUnavailable`, so that nobody mistakes an outage for absence.
  */
 export interface ReadStore {
-  /** The whole object in memory: for small files only. */
+  /** The whole object in memory: for small files only. An object of more than MAX_GET_BYTES is StoreUnavailable. */
   get(key: string): Promise<Buffer | undefined>;
   /** Size and time of an object, without its bytes. */
   stat(key: string): Promise<StoredObject | undefined>;

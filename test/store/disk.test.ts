@@ -11,11 +11,14 @@ import {
   rm,
   stat,
   symlink,
+  truncate,
   utimes,
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HttpClient } from '../../src/http-client/http-client.ts';
@@ -55,6 +58,23 @@ describe('DiskStore', () => {
 
   afterEach(async () => {
     await rm(folder, { recursive: true });
+  });
+
+  it('does not read an object of more than 64 MiB into memory', async () => {
+    const store = await DiskStore.open(folder);
+    await store.put('x', Buffer.from('x'));
+    await truncate(join(folder, 'x'), 64 * 2 ** 20 + 1);
+    await expect(store.get('x')).rejects.toThrow(StoreUnavailable);
+    await expect(store.get('x')).rejects.toThrow(/"x" in the store in .* has 67108865 bytes, more than 67108864/);
+    expect((await store.stat('x'))?.size).toBe(64 * 2 ** 20 + 1);
+  });
+
+  it('fails the body of an object that becomes shorter during a read', async () => {
+    const store = await DiskStore.open(folder);
+    await store.put('x', Buffer.alloc(2 ** 20));
+    const opened = await store.open('x');
+    await truncate(join(folder, 'x'), 300_000);
+    await expect(buffer(opened?.body ?? Readable.from([]))).rejects.toThrow(StoreUnavailable);
   });
 
   it('creates its folder, and the parents of its folder', async () => {

@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { Client } from 'minio';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { HttpClient } from '../../src/http-client/http-client.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { S3Store } from '../../src/store/s3.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
+import { sendLarge, sendSlowly } from '../services/http-stub.ts';
 import { type Minio, startMinio } from '../services/minio.ts';
 import { describeStore, keys, pieces } from './contract.ts';
 
@@ -135,6 +137,17 @@ describe('S3Store on MinIO', () => {
     await one.delete('modules/x');
     expect(await one.stat('modules/x')).toBeUndefined();
     expect(await keys(whole.list(''))).toEqual(['modules/x', 'one-more/modules/x']);
+  });
+
+  it('rejects an object whose bytes were replaced without its checksum', async () => {
+    const bucket = await minio.bucket();
+    const store = storeIn(bucket);
+    await store.put('x', Buffer.from('the whole object'));
+    const { metaData } = await client.statObject(bucket, 'x');
+    await client.putObject(bucket, 'x', Buffer.from('the whole'), 9, { sha256: String(metaData['sha256']) });
+    await expect(store.get('x')).rejects.toThrow(/does not have the checksum with which it was stored/);
+    await client.putObject(bucket, 'x', Buffer.from('by another tool'));
+    expect(String(await store.get('x'))).toBe('by another tool');
   });
 
   it('lists only objects with a valid key, without the folder markers of other tools', async () => {
@@ -382,6 +395,81 @@ describe('S3Store with a faulty service', () => {
     await expect(store.check()).rejects.toThrow(
       /the bucket does not exist; create it, because these credentials may not \(AccessDenied.\)/,
     );
+  });
+
+  it('rejects an object without its size, with too many bytes, or with another checksum than when it was stored', async () => {
+    const whole = 'module example.com/x\n\nrequire example.com/y v1.0.0\n';
+    let headers: Record<string, string> = {};
+    const store = await storeOn((request, response) => {
+      if (request.method === 'PUT') {
+        headers = Object.fromEntries(
+          Object.entries(request.headersDistinct).flatMap(([name, values]) =>
+            name.startsWith('x-amz-meta-') ? [[name, String(values?.[0])]] : [],
+          ),
+        );
+        request.resume();
+        response.end();
+      } else if (request.url?.endsWith('/chunked')) {
+        response.writeHead(200, { 'last-modified': object['last-modified'] }).end(whole);
+      } else if (request.url?.endsWith('/large')) {
+        response.writeHead(200, { ...object, 'content-length': String(100 * MB) }).write('x');
+      } else {
+        const body = request.url?.endsWith('/half') ? whole.slice(0, whole.length / 2) : whole;
+        response.writeHead(200, { ...object, ...headers, 'content-length': String(body.length) }).end(body);
+      }
+    });
+    await store.put('x', Buffer.from(whole));
+    expect(String(await store.get('whole'))).toBe(whole);
+    await expect(store.get('half')).rejects.toThrow(
+      /^the store .* does not have the checksum with which it was stored/,
+    );
+    await expect(store.get('half')).rejects.toThrow(StoreUnavailable);
+    await expect(store.get('chunked')).rejects.toThrow(/lacks the size or the time of the object/);
+    await expect(store.get('large')).rejects.toThrow(/the object has 104857600 bytes, more than/);
+  });
+
+  it('rejects an object or a listing that arrives byte by byte', async () => {
+    const store = await storeOn((_, response) => {
+      response.writeHead(200, object);
+      sendSlowly(response);
+    }, 200);
+    await expect(store.get('x')).rejects.toThrow(/did not arrive within 0.4 s/);
+    await expect(keys(store.list(''))).rejects.toThrow(/did not end within 0.4 s/);
+  });
+
+  it.each([200, 403, 404])('does not read a listing or an error of 100 MB to its end (status %d)', async (status) => {
+    let sent = 0;
+    const store = await storeOn((_, response) => {
+      response.writeHead(status);
+      sendLarge(response, 100 * MB, (length) => (sent += length));
+    });
+    await expect(keys(store.list(''))).rejects.toThrow(StoreUnavailable);
+    if (status !== 200) await expect(store.get('x')).rejects.toThrow(StoreUnavailable);
+    expect(sent).toBeLessThan(80 * MB);
+  });
+
+  it('rejects an endless listing', async () => {
+    const item = (key: string): string =>
+      `<Contents><Key>${key}</Key><Size>1</Size><LastModified>2024-01-01T00:00:00Z</LastModified></Contents>`;
+    const store = await storeOn((_, response) => {
+      response.end(
+        `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>${item('a/1')}${item('a/2')}</ListBucketResult>`,
+      );
+    });
+    await expect(keys(store.list('a/'))).rejects.toThrow(/lists the key "a\/1" out of order/);
+    await expect(keys(store.list('b/'))).rejects.toThrow(StoreUnavailable);
+  });
+
+  it('rejects a response with a content encoding, and requests none', async () => {
+    const requested: unknown[] = [];
+    const store = await storeOn((request, response) => {
+      requested.push(request.headers['accept-encoding']);
+      const body = gzipSync('x');
+      response.writeHead(200, { ...object, 'content-length': body.length, 'content-encoding': 'gzip' }).end(body);
+    });
+    for (const attempt of [() => store.get('x'), () => store.open('x'), () => keys(store.list(''))])
+      await expect(attempt()).rejects.toThrow(/the response has the content encoding gzip/);
+    expect(requested).toEqual(['identity', 'identity', 'identity']);
   });
 
   it('reuses a connection', async () => {
