@@ -17,6 +17,8 @@ import {
 import { SingleFlight } from '../async/single-flight.ts';
 import { MemoryCache } from './memory-cache.ts';
 import type { FileRequest, ModuleRequest } from './protocol-request.ts';
+import { findZip } from './stored-zip.ts';
+import { smallFileProblem } from './validate-download.ts';
 import { byPreference, listedVersions, listText } from './listed-versions.ts';
 
 /** The dependencies of PrivateModules. */
@@ -34,7 +36,8 @@ const FRESH_MS = 10_000;
  * Serves private modules from the store and from no other source.
  *
  * A version exists once its `.info` exists, which is written last. Without an `.info`, the `.mod` and `.zip` are not
- * served. Files in memory remain available during an outage of the store. While the store works, a file is served from
+ * served. A file that the store returns damaged is not served either: the store then counts as unavailable. Files in
+ * memory remain available during an outage of the store. While the store works, a file is served from
  * memory for only a few seconds. Therefore every process soon notices that another process has withdrawn or replaced a
  * version.
  */
@@ -115,16 +118,17 @@ export class PrivateModules implements ModuleSource {
     const key = moduleKey(module, version, file);
     const answer = await this.#read(key, this.#freshMs, async () => {
       if (file === 'mod' && !(await this.#isPublished(module, version))) return undefined;
-      return await this.#store.get(key);
+      const body = await this.#store.get(key);
+      const problem = body && smallFileProblem(body, { kind: 'file', module, version, file });
+      if (problem !== undefined) throw new StoreUnavailable(`the store returned ${problem} as ${key}`);
+      return body;
     });
     return answer && { kind: 'bytes', body: answer.body, immutable: true };
   }
 
   async #zip(module: ModulePath, version: Version, access: FileAccess): Promise<Answer | undefined> {
     if (!(await this.#isPublished(module, version))) return undefined;
-    const key = moduleKey(module, version, 'zip');
-    const object = await this.#store[access](key);
-    return object && { kind: 'stored', object, immutable: true, openRange: (range) => this.#store.open(key, range) };
+    return await findZip(this.#store, moduleKey(module, version, 'zip'), access);
   }
 
   async #isPublished(module: ModulePath, version: Version): Promise<boolean> {

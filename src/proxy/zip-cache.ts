@@ -2,20 +2,16 @@ import { tmpdir } from 'node:os';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import { MAX_ZIP } from '../module/zip/writer.ts';
-import { StoreUnavailable, type OpenObject, type StoredObject } from '../store/store.ts';
+import { StoreUnavailable } from '../store/store.ts';
 import type { Cache } from '../store/cache.ts';
-import { UpstreamFailed, describe, type Answer, type FileAccess } from './module-source.ts';
+import { UpstreamFailed, describe, type Answer, type FileAccess, type StoredAnswer } from './module-source.ts';
 import { limitBody, type Download } from './download.ts';
 import { protocolPath, type FileRequest } from './protocol-request.ts';
 import { Spool } from '../io/spool.ts';
 import type { Upstream } from './upstream.ts';
+import { findZip } from './stored-zip.ts';
 import { checkZip } from './validate-download.ts';
 import { MAX_END_BYTES } from './zip-end.ts';
-
-/** A zip in the cache, with its size and time. After `open` access, `object` includes the body. */
-interface CachedZip {
-  readonly object: StoredObject | OpenObject;
-}
 
 /** A zip that is being downloaded. `size` is in bytes; undefined if the upstream proxy did not report it. */
 interface DownloadingZip {
@@ -36,8 +32,10 @@ export class ZipCache {
   readonly #cache: Cache;
   readonly #log: Logger;
   /** The lookups in progress, by key. A lookup that starts a download stays here until the download has ended. */
-  readonly #lookups = new Map<string, Promise<CachedZip | DownloadingZip>>();
+  readonly #lookups = new Map<string, Promise<StoredAnswer | DownloadingZip>>();
   readonly #downloads = new Set<Promise<void>>();
+  /** The keys of zips that the cache returned damaged. The next request downloads them again. */
+  readonly #damaged = new Set<string>();
 
   constructor(upstream: Upstream, cache: Cache, log: Logger) {
     this.#upstream = upstream;
@@ -47,14 +45,10 @@ export class ZipCache {
 
   /** Returns the zip from the cache or from its download. Rejects with NotFound, Gone, Forbidden or UpstreamFailed. */
   async answer(request: FileRequest, access: FileAccess, receivedVia: string | undefined): Promise<Answer> {
-    const key = protocolPath(request);
     for (;;) {
       const zip = await this.#find(request, access, receivedVia);
       if (zip === undefined) continue;
-      if ('object' in zip) {
-        const { object } = zip;
-        return { kind: 'stored', object, immutable: true, openRange: (range) => this.#cache.open(key, range) };
-      }
+      if ('object' in zip) return zip;
       if (!zip.spool.closed) return { kind: 'stream', body: zip.spool.reader(), size: zip.size, immutable: true };
       // The download ended before this client could read it. Either the download failed, or the zip is now in the
       // cache.
@@ -76,7 +70,7 @@ export class ZipCache {
     request: FileRequest,
     access: FileAccess,
     receivedVia: string | undefined,
-  ): Promise<CachedZip | DownloadingZip | undefined> {
+  ): Promise<StoredAnswer | DownloadingZip | undefined> {
     const key = protocolPath(request);
     const running = this.#lookups.get(key);
     if (running === undefined) return await this.#lookUp(request, access, receivedVia);
@@ -88,9 +82,9 @@ export class ZipCache {
     request: FileRequest,
     access: FileAccess,
     receivedVia: string | undefined,
-  ): Promise<CachedZip | DownloadingZip> {
+  ): Promise<StoredAnswer | DownloadingZip> {
     const key = protocolPath(request);
-    const readOrDownload = async (): Promise<CachedZip | DownloadingZip> =>
+    const readOrDownload = async (): Promise<StoredAnswer | DownloadingZip> =>
       (await this.#readCache(key, access)) ?? (await this.#startDownload(request, receivedVia));
     const lookup = readOrDownload();
     this.#lookups.set(key, lookup);
@@ -103,10 +97,10 @@ export class ZipCache {
    * Returns undefined if the zip is missing. If the cache cannot be read, logs the failure and also returns undefined,
    * so that the zip is downloaded.
    */
-  async #readCache(key: string, access: FileAccess): Promise<CachedZip | undefined> {
+  async #readCache(key: string, access: FileAccess): Promise<StoredAnswer | undefined> {
+    if (this.#damaged.has(key)) return undefined;
     try {
-      const object = await this.#cache[access](key);
-      return object && { object };
+      return await findZip(this.#cache, key, access, () => this.#damaged.add(key));
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
       this.#log.warn({ event: 'cache.failed', operation: 'read', err: error, key }, 'cannot read the cache');
@@ -147,6 +141,7 @@ export class ZipCache {
       spool.finish();
       reader = spool.reader();
       await this.#cache.put(key, { stream: reader, size: spool.bytes });
+      this.#damaged.delete(key);
     } catch (error) {
       // After `finish`, this call has no effect: the clients get the whole zip, and only the write to the cache has
       // failed.

@@ -1,6 +1,3 @@
-import { pipeline, Transform } from 'node:stream';
-import type { OpenObject } from '../store/store.ts';
-
 /**
  * The maximum size of the "end of central directory" record, which ends each zip: 22 bytes and a comment of 65,535
  * bytes (APPNOTE 4.3.16).
@@ -29,41 +26,4 @@ export function directoryOf(tail: Buffer, size: number): ZipDirectory | undefine
   if (isZip64) return { offset: undefined };
   const offset = tail.readUInt32LE(end + 16);
   return offset + tail.readUInt32LE(end + 12) === size - tail.length + end ? { offset } : undefined;
-}
-
-/**
- * Returns a stored zip whose body fails before its end if the store returns something else than a zip of this size,
- * such as a page in HTML or the first half of the zip. The body fails with the error that `damaged` returns. A client
- * and a cache in front of the service then notice that the response is incomplete.
- */
-export function checkedZip(object: OpenObject, damaged: () => Error): OpenObject {
-  const { size } = object;
-  const end: Buffer[] = [];
-  let passed = 0;
-  let held = 0;
-  const check = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      if (passed === 0 && held === 0 && !startsLikeZip(chunk)) return done(damaged());
-      if (held === 0 && passed + chunk.length <= size - MAX_END_BYTES) {
-        passed += chunk.length;
-        return done(null, chunk);
-      }
-      end.push(chunk);
-      held += chunk.length;
-      return passed + held > size ? done(damaged()) : done();
-    },
-    flush(done) {
-      const tail = Buffer.concat(end);
-      if (passed + held === size && directoryOf(tail, size)) done(null, tail);
-      else done(damaged());
-    },
-  });
-  // If one of the two streams fails or is destroyed, pipeline destroys the other one, and the reader gets the error.
-  return { ...object, body: pipeline(object.body, check, () => undefined) };
-}
-
-/** Whether the bytes begin like a zip, as far as they go. A zip without files consists only of its end. */
-function startsLikeZip(bytes: Buffer): boolean {
-  const start = bytes.toString('latin1', 0, 4);
-  return 'PK\u0003\u0004'.startsWith(start) || 'PK\u0005\u0006'.startsWith(start);
 }

@@ -50,6 +50,38 @@ test('the proxy stops serving a file that another process has removed when its c
   for (const file of FILES) expect((await get(`${proxy.url}/${MODULE}/${file}`)).status).toBe(404);
 });
 
+test.each([
+  ['info', (file: Buffer) => file.subarray(0, file.length / 2)],
+  ['info', () => Buffer.from('<html>Please log in</html>')],
+  ['info', () => Buffer.from('{"Version":"v1.1.0","Time":"2024-02-03T04:05:06Z"}')],
+  ['info', () => Buffer.alloc(0)],
+  ['mod', () => Buffer.from('<html>\nmodule of a page\n</html>')],
+  ['mod', () => Buffer.alloc(0)],
+] as const)('the proxy serves no %s that the store returns damaged, and keeps none in memory', async (file, damage) => {
+  let isDamaged = true;
+  await using proxy = await startProxy({
+    freshMs: 0,
+    wrap: (store) =>
+      withStore(store, {
+        async get(key) {
+          const body = await store.get(key);
+          return body && isDamaged && key.endsWith(`.${file}`) ? damage(body) : body;
+        },
+      }),
+  });
+  const files = await publish(proxy.store, MODULE, 'v1.0.0');
+  const url = `${proxy.url}/${MODULE}/@v/v1.0.0.${file}`;
+  const { status, headers } = await get(url);
+  expect([status, headers.get('cache-control'), headers.get('retry-after')]).toEqual([503, 'no-store', '10']);
+  expect((await get(`${proxy.url}/${MODULE}/@latest`)).status).toBe(503);
+  expect(proxy.log.join('')).toContain(`modules/${MODULE}/@v/v1.0.0.${file}`);
+  isDamaged = false;
+  expect((await get(url)).body.equals(files[file])).toBe(true);
+  isDamaged = true;
+  // The last known content is still in memory.
+  expect((await get(url)).body.equals(files[file])).toBe(true);
+});
+
 test('the proxy lists the store once for identical concurrent requests', async () => {
   await using proxy = await startProxy();
   await publish(proxy.store, MODULE, 'v1.0.0');

@@ -1,7 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import type { Readable } from 'node:stream';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { StoreUnavailable, type OpenObject, type Store } from '../../src/store/store.ts';
 import { makeModule, publish } from './modules.ts';
@@ -123,14 +122,44 @@ describe.each([
   test('is closed, together with the connection, if the store fails during the response', async () => {
     replaceBody = (object) => {
       const body = new PassThrough();
-      body.write('the first bytes');
+      body.write('PK\u0003\u0004 and more');
       setImmediate(() => body.destroy(new StoreUnavailable('down in the middle')));
-      return { ...object, body };
+      return { ...object, size: 2 ** 20, body };
     };
     await expect(get(zipOf(module))).rejects.toThrow('terminated');
     await expectAllDestroyed();
     expect(proxy.log.filter((line) => line.includes('"response.interrupted"'))).toHaveLength(1);
   });
+});
+
+test.each<[string, (zip: Buffer) => Buffer]>([
+  ['half of the zip', (zip) => zip.subarray(0, zip.length / 2)],
+  ['a page', () => Buffer.from('<html>Please log in</html>')],
+  ['a long page', () => Buffer.from(`<html>${'Please log in'.repeat(100_000)}</html>`)],
+])('a zip is never sent whole if the store returns %s, and an external zip is downloaded again', async (_, wrong) => {
+  const zip = (await makeModule(EXTERNAL, 'v1.0.0')).zip;
+  replaceBody = (object) => {
+    const bytes = wrong(zip);
+    return { ...object, size: bytes.length, body: Readable.from([bytes]) };
+  };
+  for (const module of [PRIVATE, EXTERNAL]) {
+    const { status, headers } = await get(zipOf(module));
+    expect([status, headers.get('cache-control')]).toEqual([503, 'no-store']);
+  }
+  expect((await get(zipOf(EXTERNAL))).body.equals(zip)).toBe(true);
+  await proxy.settled();
+  replaceBody = undefined;
+  for (const module of [PRIVATE, EXTERNAL]) expect((await get(zipOf(module))).status).toBe(200);
+  expect(upstream.asked).toHaveLength(2);
+});
+
+test('a large zip breaks off before its end if the store returns half of it', async () => {
+  const { zip } = await makeModule(PRIVATE, 'v1.0.0', undefined, 2 ** 20);
+  replaceBody = (object) => {
+    const bytes = zip.subarray(0, zip.length / 2);
+    return { ...object, size: bytes.length, body: Readable.from([bytes.subarray(0, 1000), bytes.subarray(1000)]) };
+  };
+  await expect(get(zipOf(PRIVATE))).rejects.toThrow(/terminated|fetch failed/);
 });
 
 test('the response for a private zip is 503, without the headers of a zip, if the store cannot open the zip', async () => {
@@ -170,6 +199,7 @@ function recording(store: Store): Store {
 
 function endless(): Readable {
   const body = new PassThrough();
+  body.write('PK\u0003\u0004');
   const write = (): void => {
     while (!body.destroyed && body.write(Buffer.alloc(64 * 1024)));
   };
