@@ -62,6 +62,7 @@ export async function createProxyRole({ config, log, metrics, core, requests }: 
     http: core.http(),
     entries: config.upstream,
     timeouts: { headersMs: config.upstreamTimeoutMs, idleMs: UPSTREAM_IDLE_MS, smallBodyMs: UPSTREAM_SMALL_BODY_MS },
+    privateHosts: config.upstreamPrivateHosts,
     viaName: name,
   });
   const external =

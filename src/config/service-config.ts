@@ -1,12 +1,21 @@
 import { hostname } from 'node:os';
 import { parseOidcRules, type OidcRules } from '../auth/oidc-rules.ts';
 import { messageOf } from '../errors.ts';
+import type { MatchesHost } from '../http-client/host-list.ts';
 import { parseGoproxy, type GoproxyEntry } from '../proxy/goproxy.ts';
 import { parseSumdbs, type SumdbEntry } from '../proxy/sumdb.ts';
 import { SettingsReader } from './reader.ts';
 import { LATER_SETTINGS } from './settings.ts';
 import { readPublishConfig, readWebhookSecrets, type PublishConfig, type WebhookSecrets } from './shared-config.ts';
-import { adminTokens, baseUrl, listenAddress, oneOf, positiveNumber, timeoutSeconds } from './value-parsers.ts';
+import {
+  adminTokens,
+  baseUrl,
+  hostList,
+  listenAddress,
+  oneOf,
+  positiveNumber,
+  timeoutSeconds,
+} from './value-parsers.ts';
 
 /** A part of the service that a process runs. */
 export type Role = 'webhook' | 'worker' | 'proxy';
@@ -23,6 +32,8 @@ export interface Config extends PublishConfig, WebhookSecrets {
   readonly upstreamMode: 'cache' | 'redirect';
   /** How long to wait for the first byte of an upstream response, in milliseconds. */
   readonly upstreamTimeoutMs: number;
+  /** The hosts to which an upstream may redirect although their addresses do not belong to the internet. */
+  readonly upstreamPrivateHosts: MatchesHost;
   /** The checksum databases to pass through. Undefined means all that the upstream supports. */
   readonly sumdb: readonly SumdbEntry[] | undefined;
   /** Whether the proxy resolves branches, commits and unpublished tags on request. */
@@ -53,6 +64,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, roles: readonly Role[]): Conf
     upstream: reader.optional('UPSTREAM', parseGoproxy) ?? upstreamOfEnvironment(env, reader),
     upstreamMode: reader.optional('UPSTREAM_MODE', oneOf('cache', 'redirect')) ?? 'cache',
     upstreamTimeoutMs: (reader.optional('UPSTREAM_TIMEOUT', timeoutSeconds) ?? 100) * 1000,
+    upstreamPrivateHosts: reader.optional('UPSTREAM_PRIVATE_HOSTS', hostList) ?? (() => false),
     sumdb: reader.optional('SUMDB', parseSumdbs),
     onDemand: (reader.optional('ON_DEMAND', oneOf('on', 'off')) ?? 'on') === 'on',
     adminTokens: reader.optional('ADMIN_TOKEN', adminTokens) ?? [],

@@ -54,6 +54,10 @@ export const settings = {
   ),
   UPSTREAM_MODE: setting('cache', 'cache stores external modules, redirect sends clients to the upstream'),
   UPSTREAM_TIMEOUT: setting('100', 'seconds to wait for the first byte of an upstream response'),
+  UPSTREAM_PRIVATE_HOSTS: setting(
+    'none',
+    'internal hosts to which an upstream may redirect: names, addresses, networks',
+  ),
   SUMDB: setting(
     'all that the upstream supports',
     'checksum databases to pass through: NAME or NAME=URL, separated by commas',

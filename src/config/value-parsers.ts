@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { hasInvalidEntry, parseHostList, type MatchesHost } from '../http-client/host-list.ts';
 import { checkModulePath } from '../module/path.ts';
 import type { PathMapping } from '../resolve/ownership.ts';
 import { settings } from './settings.ts';
@@ -97,6 +98,12 @@ export function baseUrl(value: string): string {
   }
   if (url.username !== '' || url.password !== '') throw new Error('must not contain credentials');
   return url.origin + url.pathname.replace(/\/+$/, '');
+}
+
+/** Parses a list of hosts, in the syntax of NO_PROXY. */
+export function hostList(value: string): MatchesHost {
+  if (hasInvalidEntry(value)) throw new Error('has an entry that is neither a host name, an address nor a network');
+  return parseHostList(value);
 }
 
 /** Parses REDIS_URL. */

@@ -1,4 +1,5 @@
-import { parseNoProxy, type IsDirect } from './no-proxy.ts';
+import type { MatchesHost } from './host-list.ts';
+import { parseNoProxy } from './no-proxy.ts';
 
 /** An HTTP proxy through which this machine reaches other machines, such as Squid. */
 export interface ForwardProxy {
@@ -18,7 +19,7 @@ export interface ForwardProxies {
   /** For https URLs: HTTPS_PROXY. */
   readonly https: ForwardProxy | undefined;
   /** NO_PROXY. */
-  readonly isDirect: IsDirect;
+  readonly isDirect: MatchesHost;
 }
 
 /** Without forward proxies, all connections are direct. */

@@ -14,6 +14,7 @@ import {
   type ForwardProxies,
   type ForwardProxy,
 } from './forward-proxy.ts';
+import { AddressGuard, type IsAllowedAddress, type Lookup } from './allowed-address.ts';
 import { atMinimumRate, type MinimumRate } from './minimum-rate.ts';
 import { TunnelAgent } from './tunnel-agent.ts';
 import { explainCertificate } from './untrusted-certificate.ts';
@@ -26,6 +27,14 @@ export interface OutgoingRequest {
   readonly body?: string;
   /** Aborts the request, even while the body of the response arrives. */
   readonly signal: AbortSignal;
+  /** Restricts the addresses to which the request may be sent. By default, all addresses are allowed. */
+  readonly isAllowedAddress?: IsAllowedAddress;
+}
+
+/** A response of `fetch`. */
+export interface IncomingResponse extends Response {
+  /** The IP address of the server; undefined behind a forward proxy. */
+  readonly serverAddress: string | undefined;
 }
 
 /** How an HttpClient connects. */
@@ -36,6 +45,8 @@ export interface HttpClientOptions {
   readonly trust?: SecureContext;
   /** The slowest rate of the body of a response of `fetch`; 256 KiB in a minute by default. */
   readonly minimumRate?: MinimumRate;
+  /** Resolves the names of hosts in requests with `isAllowedAddress`. By default, the operating system does. */
+  readonly lookup?: Lookup;
 }
 
 /** The timeout of a connection on which no data arrives, in milliseconds. */
@@ -60,14 +71,21 @@ export class HttpClient {
   readonly #secureConnections: https.Agent;
   readonly #tunnels: https.Agent | undefined;
   readonly #minimumRate: MinimumRate;
+  readonly #lookup: Lookup | undefined;
 
-  constructor({ forwardProxies = NO_FORWARD_PROXIES, trust, minimumRate = MINIMUM_RATE }: HttpClientOptions = {}) {
+  constructor({
+    forwardProxies = NO_FORWARD_PROXIES,
+    trust,
+    minimumRate = MINIMUM_RATE,
+    lookup,
+  }: HttpClientOptions = {}) {
     const options = { keepAlive: true, timeout: KEEP_ALIVE_MS, ...(trust && { secureContext: trust }) };
     this.#forwardProxies = forwardProxies;
     this.#connections = new http.Agent(options);
     this.#secureConnections = new https.Agent(options);
     this.#tunnels = forwardProxies.https && new TunnelAgent(forwardProxies.https, options);
     this.#minimumRate = minimumRate;
+    this.#lookup = lookup;
   }
 
   /**
@@ -75,29 +93,38 @@ export class HttpClient {
    * backpressure. If the reader is slower than the network, fetch reads a whole chunked body into memory, and copies all
    * of it for each chunk.
    *
-   * Does not follow redirects. Rejects if there is no response. If the connection fails later, the reader of the body
+   * Does not follow redirects. Rejects with AddressNotAllowed, before anything is sent, if the address of the server is
+   * not allowed. A forward proxy resolves names itself: a name behind it is allowed unless this machine can resolve it
+   * to an address that is not allowed. Rejects if there is no response. If the connection fails later, the reader of the body
    * gets the error. If the server sends the body too slowly, the reader gets a BodyTooSlow.
    */
-  async fetch(url: URL, { method = 'GET', headers = {}, body, signal }: OutgoingRequest): Promise<Response> {
+  async fetch(url: URL, outgoing: OutgoingRequest): Promise<IncomingResponse> {
+    const { method = 'GET', headers = {}, body, signal, isAllowedAddress } = outgoing;
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const hasProxy = this.#proxyOf(url) !== undefined;
+    const guard = isAllowedAddress && new AddressGuard(isAllowedAddress, this.#lookup);
+    if (hasProxy) await guard?.checkName(host);
+    else guard?.checkAddress(host);
     const options: http.RequestOptions = {
       protocol: url.protocol,
-      host: url.hostname.replace(/^\[|\]$/g, ''),
+      host,
       port: url.port,
       path: `${url.pathname}${url.search}`,
       method,
       headers: { ...headers },
       signal,
       timeout: IDLE_MS,
+      ...(guard && !hasProxy && { lookup: guard.lookup }),
     };
     try {
-      return toResponse(
-        await new Promise<IncomingMessage>((resolve, reject) => {
-          const request = this.request(options, resolve);
-          request.on('timeout', () => request.destroy(new Error(`no data for ${IDLE_MS / 1000} s`)));
-          request.on('error', reject).end(body);
-        }),
-        this.#minimumRate,
-      );
+      const message = await new Promise<IncomingMessage>((resolve, reject) => {
+        const request = this.request(options, resolve);
+        if (!hasProxy) guard?.watch(request, host);
+        request.on('timeout', () => request.destroy(new Error(`no data for ${IDLE_MS / 1000} s`)));
+        request.on('error', reject).end(body);
+      });
+      const serverAddress = hasProxy ? undefined : message.socket.remoteAddress;
+      return Object.assign(toResponse(message, this.#minimumRate), { serverAddress });
     } catch (error) {
       throw this.explain(error, url);
     }
@@ -121,9 +148,8 @@ export class HttpClient {
    */
   explain(error: unknown, url: URL): unknown {
     if (!(error instanceof Error) || error instanceof ForwardProxyFailed) return error;
-    const isSecure = url.protocol === 'https:';
-    const proxy = this.#proxyFor(isSecure, url.hostname, Number(url.port || (isSecure ? 443 : 80)));
-    if (proxy === undefined || isSecure) return explainCertificate(error, url.host);
+    const proxy = this.#proxyOf(url);
+    if (proxy === undefined || url.protocol === 'https:') return explainCertificate(error, url.host);
     const isConnecting = 'syscall' in error && (error.syscall === 'connect' || error.syscall === 'getaddrinfo');
     const cause = explainCertificate(error, describeProxy(proxy));
     return isConnecting || cause !== error ? unreachable(proxy, cause) : error;
@@ -132,6 +158,11 @@ export class HttpClient {
   /** Closes all connections. */
   close(): void {
     for (const agent of [this.#connections, this.#secureConnections, this.#tunnels]) agent?.destroy();
+  }
+
+  #proxyOf(url: URL): ForwardProxy | undefined {
+    const isSecure = url.protocol === 'https:';
+    return this.#proxyFor(isSecure, url.hostname, Number(url.port || (isSecure ? 443 : 80)));
   }
 
   #proxyFor(isSecure: boolean, host: string, port: number): ForwardProxy | undefined {

@@ -1,105 +1,21 @@
 import { BlockList, isIP } from 'node:net';
-import { domainToASCII } from 'node:url';
-
-/** Decides whether requests to a host go directly to it. `hostname` is as in a URL; IPv6 addresses have brackets. */
-export type IsDirect = (hostname: string, port: number) => boolean;
-
-interface Entry {
-  readonly matches: (host: Host) => boolean;
-  /** Undefined means all ports. */
-  readonly port: string | undefined;
-}
-
-interface Host {
-  readonly name: string;
-  readonly ipVersion: 'ipv4' | 'ipv6' | undefined;
-}
+import { parseHostList, type MatchesHost } from './host-list.ts';
 
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
-/** The IPv6 form of IPv4 addresses (RFC 4291, section 2.5.5.2). */
-const MAPPED = new BlockList();
-MAPPED.addSubnet('::ffff:0:0', 96, 'ipv6');
 
 /**
- * Parses NO_PROXY as the go command does (golang.org/x/net/http/httpproxy). Entries are separated by commas:
- *
- * - `*`: all hosts,
- * - `10.0.0.0/8`: the addresses of a network. Names are not resolved, so this matches only addresses in URLs,
- * - `10.1.2.3` or `[fd00::1]:8443`: one address,
- * - `corp.example` or `corp.example:8443`: the domain and its subdomains,
- * - `.corp.example` or `*.corp.example`: only its subdomains.
- *
- * Requests to localhost and to loopback addresses are always direct. As in Go, an invalid entry matches nothing.
+ * Parses NO_PROXY, the hosts to which requests go directly. Requests to localhost and to loopback addresses are always
+ * direct, as in Go (golang.org/x/net/http/httpproxy).
  */
-export function parseNoProxy(value: string): IsDirect {
-  const texts = value.split(',').map((text) => text.trim().toLowerCase());
-  const all = texts.includes('*');
-  const entries = texts.flatMap(parseEntry);
+export function parseNoProxy(value: string): MatchesHost {
+  const isListed = parseHostList(value);
   return (hostname, port) => {
-    const host = parseHost(hostname);
-    if (all || host.name === 'localhost' || (host.ipVersion && LOOPBACK.check(host.name, host.ipVersion))) return true;
-    return entries.some((entry) => (!entry.port || entry.port === String(port)) && entry.matches(host));
+    const name = hostname.replace(/^\[|\]$/g, '').toLowerCase();
+    if (name === 'localhost') return true;
+    const version = isIP(name);
+    if (version !== 0 && LOOPBACK.check(name, version === 4 ? 'ipv4' : 'ipv6')) return true;
+    return isListed(hostname, port);
   };
-}
-
-function parseHost(hostname: string): Host {
-  const name = hostname.replace(/^\[|\]$/g, '').toLowerCase();
-  return { name, ipVersion: ipVersionOf(name) };
-}
-
-function ipVersionOf(text: string): Host['ipVersion'] {
-  const version = isIP(text);
-  if (version === 0) return undefined;
-  return version === 4 ? 'ipv4' : 'ipv6';
-}
-
-function parseEntry(text: string): Entry[] {
-  const network = parseNetwork(text);
-  if (network) return [{ matches: network, port: undefined }];
-  const { name, port } = splitPort(text);
-  if (name === '') return [];
-  const ipVersion = ipVersionOf(name);
-  if (ipVersion) {
-    const address = new BlockList();
-    address.addAddress(name, ipVersion);
-    return [{ matches: isIn(address, isIpv4(name)), port }];
-  }
-  const domain = name.replace(/^\*(?=\.)/, '');
-  const suffix = toAscii(domain.startsWith('.') ? domain : `.${domain}`);
-  const isDomain = domain.startsWith('.') ? () => false : (host: string) => `.${host}` === suffix;
-  return [{ matches: (host) => !host.ipVersion && (host.name.endsWith(suffix) || isDomain(host.name)), port }];
-}
-
-/** A BlockList matches IPv4 addresses with IPv6 networks too, but Go does not. */
-function isIn(addresses: BlockList, areIpv4: boolean): Entry['matches'] {
-  return ({ name, ipVersion }) =>
-    ipVersion !== undefined && isIpv4(name) === areIpv4 && addresses.check(name, ipVersion);
-}
-
-function isIpv4(address: string): boolean {
-  return isIP(address) === 4 || MAPPED.check(address, 'ipv6');
-}
-
-/** Parses `address/bits`. Returns undefined if the text has another form. */
-function parseNetwork(text: string): Entry['matches'] | undefined {
-  const [, address = '', digits = ''] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
-  const ipVersion = ipVersionOf(address);
-  const bits = Number(digits);
-  if (!ipVersion || bits > (ipVersion === 'ipv4' ? 32 : 128)) return undefined;
-  const network = new BlockList();
-  network.addSubnet(address, bits, ipVersion);
-  return isIn(network, isIpv4(address));
-}
-
-/** Splits `name:port` and `[address]:port`. Returns any other text whole (compare net.SplitHostPort in Go). */
-function splitPort(text: string): { name: string; port: string | undefined } {
-  const [, address, domain, port] = /^(?:\[([^[\]]*)\]|([^:[\]]*)):([^:[\]]*)$/.exec(text) ?? [];
-  return port === undefined ? { name: text, port: undefined } : { name: address ?? domain ?? '', port };
-}
-
-/** Converts an international domain name. `suffix` begins with a dot, which is not part of a domain name. */
-function toAscii(suffix: string): string {
-  return /^\p{ASCII}*$/u.test(suffix) ? suffix : `.${domainToASCII(suffix.slice(1))}`;
 }

@@ -1,7 +1,8 @@
-import type { HttpClient, OutgoingRequest } from '../http-client/http-client.ts';
+import { AddressNotAllowed } from '../http-client/allowed-address.ts';
 import { ForwardProxyFailed } from '../http-client/forward-proxy.ts';
 import { BodyTooSlow } from '../http-client/minimum-rate.ts';
 import { UntrustedCertificate } from '../http-client/untrusted-certificate.ts';
+import { codeOf, follow, type RedirectOptions } from './follow-redirects.ts';
 import { UpstreamFailed } from './module-source.ts';
 
 /** The timeouts of a download, in milliseconds. */
@@ -15,16 +16,8 @@ export interface DownloadTimeouts {
 }
 
 /** The options of `download`. */
-export interface DownloadOptions {
-  readonly http: HttpClient;
+export interface DownloadOptions extends Omit<RedirectOptions, 'signal'> {
   readonly timeouts: DownloadTimeouts;
-  /**
-   * The `Authorization` header. It is sent only to the origin of the requested URL, never to another origin after a
-   * redirect.
-   */
-  readonly authorization: string | undefined;
-  /** The `Via` header. */
-  readonly via: string;
   /** Aborts the download, even while the body arrives. */
   readonly signal: AbortSignal;
 }
@@ -46,13 +39,15 @@ export interface Download {
 }
 
 /**
- * Sends a GET request. Follows at most ten redirects, but none from https to http, as the go command does. Resolves to
- * the response, whatever its status. Rejects with UpstreamFailed if no response arrives or a redirect is not allowed.
+ * Sends a GET request and follows redirects. Resolves to the response, whatever its status. Rejects with UpstreamFailed
+ * if no response arrives or a redirect is not allowed.
  */
 export async function download(url: string, options: DownloadOptions): Promise<Download> {
   const guard = new TimeoutGuard(new URL(url).host, options.signal);
   try {
-    const response = await guard.withTimeout(options.timeouts.headersMs, () => follow(url, options, guard));
+    const response = await guard.withTimeout(options.timeouts.headersMs, () =>
+      follow(url, { ...options, signal: guard.signal }),
+    );
     return {
       host: guard.host,
       status: response.status,
@@ -153,54 +148,6 @@ class TimeoutGuard {
   }
 }
 
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-const MAX_REDIRECTS = 10;
-
-async function follow(url: string, options: DownloadOptions, guard: TimeoutGuard): Promise<Response> {
-  const { origin } = new URL(url);
-  let target = new URL(url);
-  for (let redirects = 0; ; redirects++) {
-    const headers = headersFor(options.via, target.origin === origin ? options.authorization : undefined);
-    const response = await getAgainIfReset(options.http, target, { signal: guard.signal, headers });
-    const location = REDIRECTS.has(response.status) ? response.headers.get('location') : null;
-    if (location === null) return response;
-    await response.body?.cancel();
-    if (redirects === MAX_REDIRECTS)
-      throw new UpstreamFailed(`${guard.host} redirected more than ${MAX_REDIRECTS} times`);
-    target = redirected(target, location, guard.host);
-  }
-}
-
-/**
- * Sends the request, and repeats it once if the connection is reset. A server may close an idle connection while a
- * request is being sent on it. Such a reset does not mean that the server is down.
- */
-async function getAgainIfReset(http: HttpClient, target: URL, request: OutgoingRequest): Promise<Response> {
-  try {
-    return await http.fetch(target, request);
-  } catch (error) {
-    if (codeOf(error) !== 'ECONNRESET') throw error;
-    return await http.fetch(target, request);
-  }
-}
-
-function headersFor(via: string, authorization: string | undefined): Record<string, string> {
-  // Without a content encoding, Content-Length proves that the body is complete.
-  const headers = { 'user-agent': 'modpress', 'accept-encoding': 'identity', via };
-  return authorization === undefined ? headers : { ...headers, authorization };
-}
-
-function redirected(from: URL, location: string, host: string): URL {
-  if (!URL.canParse(location, from.href)) throw new UpstreamFailed(`${host} redirected to an invalid URL`);
-  const target = new URL(location, from.href);
-  const safe = target.protocol === 'https:' || (target.protocol === 'http:' && from.protocol === 'http:');
-  if (!safe)
-    throw new UpstreamFailed(
-      `${host} redirected from ${from.protocol}// to ${target.protocol}//, which is not allowed`,
-    );
-  return target;
-}
-
 async function* read(
   response: Response,
   guard: TimeoutGuard,
@@ -226,15 +173,12 @@ async function* read(
  * mend. Any other message may contain addresses, so it appears only in the log.
  */
 function reasonOf(error: unknown): string {
-  if (error instanceof UntrustedCertificate || error instanceof ForwardProxyFailed) return error.message;
+  if (
+    error instanceof UntrustedCertificate ||
+    error instanceof ForwardProxyFailed ||
+    error instanceof AddressNotAllowed
+  )
+    return error.message;
   if (error instanceof Error && error.name === 'AbortError') return 'aborted';
   return codeOf(error) ?? 'no connection';
-}
-
-/** Returns the system's error code, such as ECONNRESET, from the error or one of its causes. */
-function codeOf(error: unknown): string | undefined {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ('code' in cause && typeof cause.code === 'string') return cause.code;
-  }
-  return undefined;
 }

@@ -1,3 +1,4 @@
+import type { MatchesHost } from '../http-client/host-list.ts';
 import type { HttpClient } from '../http-client/http-client.ts';
 import { retryAfterSeconds } from '../http-client/retry-after.ts';
 import { Forbidden, Gone, NotFound, UpstreamFailed } from './module-source.ts';
@@ -10,6 +11,8 @@ export interface UpstreamParts {
   readonly http: HttpClient;
   readonly entries: readonly GoproxyEntry[];
   readonly timeouts: DownloadTimeouts;
+  /** The hosts to which upstreams may redirect although their addresses do not belong to the internet. */
+  readonly privateHosts: MatchesHost;
   /** The name of this service in `Via` headers (see via.ts). */
   readonly viaName: string;
 }
@@ -40,6 +43,7 @@ export class Upstream {
   readonly #http: HttpClient;
   readonly #entries: readonly GoproxyEntry[];
   readonly #timeouts: DownloadTimeouts;
+  readonly #privateHosts: MatchesHost;
   readonly #viaName: string;
   readonly #stop = new AbortController();
 
@@ -47,6 +51,7 @@ export class Upstream {
     this.#http = parts.http;
     this.#entries = parts.entries;
     this.#timeouts = parts.timeouts;
+    this.#privateHosts = parts.privateHosts;
     this.#viaName = parts.viaName;
   }
 
@@ -83,6 +88,7 @@ export class Upstream {
     const response = await download(urlBelow(server.url, path), {
       http: this.#http,
       timeouts: this.#timeouts,
+      privateHosts: this.#privateHosts,
       authorization: server.authorization,
       via: nextVia(receivedVia, this.#viaName),
       signal: this.#stop.signal,

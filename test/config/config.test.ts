@@ -32,6 +32,20 @@ describe('settings', () => {
     });
   });
 
+  test('contain the hosts to which an upstream may redirect', () => {
+    const { upstreamPrivateHosts } = loadConfig(
+      { ...GOOD, UPSTREAM_PRIVATE_HOSTS: 'minio.corp, 10.0.0.0/8, [fd00::1]:9000, müller.example' },
+      ROLES,
+    );
+    const hosts = ['minio.corp', '10.1.2.3', 'fd00::1', '[fd00::1]', 'xn--mller-kva.example', '11.0.0.1', 'corp'];
+    expect(hosts.map((host) => upstreamPrivateHosts(host, 9000))).toEqual([true, true, true, true, true, false, false]);
+    expect(loadConfig(GOOD, ROLES).upstreamPrivateHosts('127.0.0.1', 80)).toBe(false);
+    for (const invalid of ['http://minio', 'minio/path', 'a b', '10.0.0.0/99', 'minio:port', ',minio'])
+      expect(faultsOf({ ...GOOD, UPSTREAM_PRIVATE_HOSTS: invalid })).toEqual([
+        expect.stringMatching(/^UPSTREAM_PRIVATE_HOSTS has an entry that is neither/),
+      ]);
+  });
+
   test('are all checked at once, and each fault is a line that begins with its variable', () => {
     const faults = faultsOf({
       GITLAB_URL: 'gitlab',

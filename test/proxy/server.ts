@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import pino from 'pino';
+import { parseHostList } from '../../src/http-client/host-list.ts';
 import { HttpClient } from '../../src/http-client/http-client.ts';
 import { ExternalModules } from '../../src/proxy/external-modules.ts';
 import type { ModuleSource } from '../../src/proxy/module-source.ts';
@@ -37,6 +38,8 @@ export interface TestProxyOptions {
   /** An existing folder of a store, which is not removed at the end. */
   readonly folder?: string;
   readonly timeouts?: Partial<DownloadTimeouts>;
+  /** UPSTREAM_PRIVATE_HOSTS; none by default. */
+  readonly privateHosts?: string;
   /** The connections to the upstream. */
   readonly http?: HttpClient;
   readonly databases?: readonly SumdbEntry[];
@@ -65,6 +68,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
     http: options.http ?? new HttpClient(),
     entries: parseGoproxy(options.upstream ?? 'off'),
     timeouts: { headersMs: 30_000, idleMs: 30_000, smallBodyMs: 30_000, ...options.timeouts },
+    privateHosts: parseHostList(options.privateHosts ?? ''),
     viaName: options.viaName ?? 'modpress-test',
   });
   const external = new ExternalModules({ upstream, cache: createCache(store, 'upstream/'), log });
