@@ -11,35 +11,37 @@ const openssl = (...args: string[]) => promisify(execFile)('openssl', args);
 
 /** A certificate authority that no machine trusts, and a server certificate that it has signed. */
 export interface Certificates extends AsyncDisposable {
-  /** The path of the CA's certificate. */
+  /** The CA's certificate in PEM format, and the path of its file. */
+  readonly ca: string;
   readonly caFile: string;
-  readonly certFile: string;
+  readonly certificateFile: string;
   readonly keyFile: string;
 }
 
-/** Creates a CA and a certificate for these DNS names and for 127.0.0.1, in a temporary folder. */
+/** Creates a CA and a certificate for these DNS names, localhost and 127.0.0.1, in a temporary folder. */
 export async function createCertificates(...names: readonly string[]): Promise<Certificates> {
   const folder = await mkdtemp(join(tmpdir(), 'modpress-certificates-'));
   const [caFile, caKey] = [join(folder, 'ca.pem'), join(folder, 'ca.key')];
-  const [certFile, keyFile, request] = [join(folder, 'cert.pem'), join(folder, 'key.pem'), join(folder, 'request')];
+  const [certificateFile, keyFile, request] = [join(folder, 'cert.pem'), join(folder, 'key.pem'), join(folder, 'request')];
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   await openssl('req', '-x509', ...key, '-keyout', caKey, '-out', caFile, '-days', '2', '-subj', '/CN=CA of a test');
   await openssl('req', ...key, '-keyout', keyFile, '-out', request, '-subj', '/CN=server');
   const extensions = join(folder, 'extensions');
-  const alternatives = [...names.map((name) => `DNS:${name}`), 'IP:127.0.0.1'];
+  const alternatives = [...names.map((name) => `DNS:${name}`), 'DNS:localhost', 'IP:127.0.0.1'];
   await writeFile(extensions, `subjectAltName=${alternatives.join(',')}\n`);
   const authority = ['-CA', caFile, '-CAkey', caKey, '-CAcreateserial', '-days', '2', '-extfile', extensions];
-  await openssl('x509', '-req', '-in', request, ...authority, '-out', certFile);
-  return { caFile, certFile, keyFile, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
+  await openssl('x509', '-req', '-in', request, ...authority, '-out', certificateFile);
+  const ca = await readFile(caFile, 'utf8');
+  return { ca, caFile, certificateFile, keyFile, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
 }
 
 /** Starts a server on a free port of 127.0.0.1 that ends TLS and forwards the bytes to `port`. */
 export async function startTls(
-  { certFile, keyFile }: Certificates,
+  { certificateFile, keyFile }: Certificates,
   port: number,
 ): Promise<{ readonly port: number } & AsyncDisposable> {
   const sockets = new Set<{ destroy(): unknown }>();
-  const server = createServer({ cert: await readFile(certFile), key: await readFile(keyFile) }, (socket) => {
+  const server = createServer({ cert: await readFile(certificateFile), key: await readFile(keyFile) }, (socket) => {
     sockets.add(socket);
     pipeline(socket, connect(port, '127.0.0.1'), socket, () => sockets.delete(socket));
   });

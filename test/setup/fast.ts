@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 export const SLOW_PARTS = [
   // These are real services, which must be installed, built or started.
   'test/services/redis.ts',
+  'test/services/redis-server.ts',
   'test/services/minio.ts',
   // These run the complete modpress.
   'test/e2e/service.ts',
