@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Blobs } from '../build/blobs.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
@@ -7,6 +6,7 @@ import type { WebhookClient } from '../gitlab/webhooks.ts';
 import type { HttpClient } from '../http-client/http-client.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
+import type { RedisConnection } from '../redis/connection.ts';
 import type { VersionLock } from '../redis/version-lock.ts';
 import type { Ownership } from '../resolve/ownership.ts';
 import type { Resolver } from '../resolve/resolver.ts';
@@ -18,7 +18,7 @@ export interface CoreParts {
   readonly http: HttpClient;
   readonly store: Promise<Store>;
   /** The connection for the rate limiter and the version lock. Undefined without REDIS_URL. */
-  readonly redis: Redis | undefined;
+  readonly redis: RedisConnection | undefined;
   readonly rateLimiter: RateLimiter;
   readonly lock: VersionLock;
   readonly gitlab: GitLabClient;

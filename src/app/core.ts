@@ -1,6 +1,5 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { BlobCache } from '../build/blob-cache.ts';
 import { Blobs } from '../build/blobs.ts';
@@ -19,7 +18,7 @@ import { MemoryRateLimiter } from '../rate-limit/memory-rate-limiter.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 import { RedisRateLimiter } from '../rate-limit/redis-rate-limiter.ts';
 import { waitForPermit } from '../rate-limit/wait-for-permit.ts';
-import { connectRedis, endRedis } from '../redis/connection.ts';
+import { RedisConnection } from '../redis/connection.ts';
 import { redisLock } from '../redis/redis-version-lock.ts';
 import { memoryLock, type VersionLock } from '../redis/version-lock.ts';
 import { Ownership } from '../resolve/ownership.ts';
@@ -32,7 +31,7 @@ import type { Closer, CoreContext, CoreParts } from './core-parts.ts';
 import { createLog } from './log.ts';
 
 type StoreSettings = NetworkConfig & Pick<PublishConfig, 'store'>;
-type RedisSettings = Pick<GitLabConfig, 'redisUrl'>;
+type RedisSettings = Pick<GitLabConfig, 'redisLocation'>;
 type OwnershipSettings = ModulesConfig & Pick<GitLabConfig, 'gitlabScope'>;
 
 /**
@@ -201,12 +200,12 @@ export class Core<Settings extends object> {
     }
   }
 
-  #redis(this: Core<RedisSettings>): Redis | undefined {
-    const { redisUrl } = this.#settings;
-    if (redisUrl === undefined) return undefined;
+  #redis(this: Core<RedisSettings>): RedisConnection | undefined {
+    const { redisLocation } = this.#settings;
+    if (redisLocation === undefined) return undefined;
     return this.#once('redis', () => {
-      const redis = connectRedis(redisUrl, this.#logOf('redis'));
-      this.onClose(() => endRedis(redis));
+      const redis = new RedisConnection(redisLocation, this.#logOf('redis'));
+      this.onClose(() => redis.close());
       return redis;
     });
   }

@@ -65,24 +65,24 @@ export function createQueues({ config, roles, log, metrics, core }: QueuesParts)
   return { tags, requests, backfills };
 }
 
-function createTagQueue({ redisUrl }: Config, log: Logger, metrics: Metrics): Queue {
+function createTagQueue({ redisLocation }: Config, log: Logger, metrics: Metrics): Queue {
   const options = { log, onFailure: metrics.jobRetried };
-  return redisUrl === undefined ? new MemoryQueue(options) : new BullQueue({ ...options, redisUrl });
+  return redisLocation === undefined ? new MemoryQueue(options) : new BullQueue({ ...options, redisLocation });
 }
 
-function createRequests({ redisUrl }: Config, log: Logger): Requests<OnDemandRequest, OnDemandAnswer> {
+function createRequests({ redisLocation }: Config, log: Logger): Requests<OnDemandRequest, OnDemandAnswer> {
   const options = { log, keepMs, subjectsOf };
-  if (redisUrl === undefined) return new MemoryRequests(options);
+  if (redisLocation === undefined) return new MemoryRequests(options);
   return new BullRequests({
     ...options,
-    redisUrl,
+    redisLocation,
     requestSchema: onDemandRequestSchema,
     answerSchema: onDemandAnswerSchema,
   });
 }
 
 /** Creates the backfill runs. Without Redis, only a process with the worker role can run backfills. */
-function createBackfills({ redisUrl }: Config, log: Logger, roles: readonly Role[]): BackfillRuns | undefined {
-  if (redisUrl !== undefined) return new RedisRuns({ redisUrl, log });
+function createBackfills({ redisLocation }: Config, log: Logger, roles: readonly Role[]): BackfillRuns | undefined {
+  if (redisLocation !== undefined) return new RedisRuns({ redisLocation, log });
   return roles.includes('worker') ? new MemoryRuns() : undefined;
 }

@@ -1,9 +1,9 @@
-import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import { sleep } from '../async/sleep.ts';
-import { connectRedis, endRedis } from '../redis/connection.ts';
+import { RedisConnection } from '../redis/connection.ts';
 import { takeLease, type Lease } from '../redis/lease.ts';
+import type { RedisLocation } from '../redis/location.ts';
 import { failedProgress, isOver, type BackfillProgress } from './backfill-progress.ts';
 import type { BackfillRequest } from './backfill-request.ts';
 import {
@@ -19,10 +19,8 @@ import {
 
 /** The options of `RedisRuns`. */
 export interface RedisRunsOptions {
-  readonly redisUrl: string;
+  readonly redisLocation: RedisLocation;
   readonly log: Logger;
-  /** The prefix of all keys in Redis. Default: `modpress`. */
-  readonly prefix?: string;
   /**
    * The duration of a lease in milliseconds. If a process dies, another one takes over its run after this time.
    * Default: 10,000.
@@ -39,18 +37,16 @@ const POLL_MS = 1_000;
  * loses the run, this process stores it again.
  */
 export class RedisRuns implements BackfillRuns {
-  readonly #redis: Redis;
+  readonly #redis: RedisConnection;
   readonly #log: Logger;
-  readonly #prefix: string;
   readonly #leaseMs: number;
   readonly #closing = new AbortController();
   readonly #running = new Map<string, Promise<void>>();
   #polling: Promise<void> = Promise.resolve();
 
-  constructor({ redisUrl, log, prefix = 'modpress', leaseMs = 10_000 }: RedisRunsOptions) {
-    this.#redis = connectRedis(redisUrl, log);
+  constructor({ redisLocation, log, leaseMs = 10_000 }: RedisRunsOptions) {
+    this.#redis = new RedisConnection(redisLocation, log);
     this.#log = log;
-    this.#prefix = prefix;
     this.#leaseMs = leaseMs;
   }
 
@@ -77,15 +73,15 @@ export class RedisRuns implements BackfillRuns {
     this.#closing.abort();
     await this.#polling;
     await Promise.all(this.#running.values());
-    endRedis(this.#redis);
+    this.#redis.close();
   }
 
   get #openRunsKey(): string {
-    return `${this.#prefix}:backfills`;
+    return this.#redis.key('backfills');
   }
 
   #runKey(id: string): string {
-    return `${this.#prefix}:backfill:${id}`;
+    return this.#redis.key(`backfill:${id}`);
   }
 
   async #store(run: BackfillRun): Promise<void> {
@@ -113,7 +109,7 @@ export class RedisRuns implements BackfillRuns {
   }
 
   async #takeOver(id: string, work: BackfillWork): Promise<void> {
-    const lease = await takeLease(this.#redis, `${this.#prefix}:backfill-worker:${id}`, this.#leaseMs, this.#log);
+    const lease = await takeLease(this.#redis, this.#redis.key(`backfill-worker:${id}`), this.#leaseMs, this.#log);
     if (!lease) return;
     let run: BackfillRun | undefined;
     try {

@@ -25,7 +25,7 @@ export async function runServe(roles: readonly Role[]): Promise<number> {
       roles,
       port: app.port,
       store: config.store.kind,
-      queue: config.redisUrl === undefined ? 'process' : 'redis',
+      queue: config.redisLocation === undefined ? 'process' : 'redis',
     },
     'modpress is ready',
   );

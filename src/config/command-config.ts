@@ -1,4 +1,5 @@
 import { messageOf } from '../errors.ts';
+import type { RedisLocation } from '../redis/location.ts';
 import type { StoreLocation } from '../store/open-store.ts';
 import { SettingsReader } from './reader.ts';
 import {
@@ -7,6 +8,7 @@ import {
   readGitLabAndModules,
   readNetwork,
   readPublishConfig,
+  readRedisLocation,
   readStore,
   readWebhookSecrets,
   type GitLabConfig,
@@ -15,7 +17,7 @@ import {
   type PublishConfig,
   type WebhookSecrets,
 } from './shared-config.ts';
-import { adminTokens, baseUrl, headerToken, moduleMap, modulePrefix, redisUrl } from './value-parsers.ts';
+import { adminTokens, baseUrl, headerToken, moduleMap, modulePrefix } from './value-parsers.ts';
 
 /** The settings of `modpress verify`. */
 export interface VerifyConfig extends NetworkConfig {
@@ -27,7 +29,7 @@ export interface VerifyConfig extends NetworkConfig {
 /** The settings of `modpress withdraw`. */
 export interface WithdrawConfig extends NetworkConfig {
   readonly store: StoreLocation;
-  readonly redisUrl: string | undefined;
+  readonly redisLocation: RedisLocation | undefined;
   /** The prefixes of private module paths. Empty if no setting determines a prefix. */
   readonly privatePrefixes: readonly string[];
 }
@@ -99,7 +101,7 @@ export function loadWithdrawConfig(env: NodeJS.ProcessEnv): WithdrawConfig {
   const config = {
     ...readNetwork(reader),
     store: readStore(reader),
-    redisUrl: reader.optional('REDIS_URL', redisUrl),
+    redisLocation: readRedisLocation(reader),
     privatePrefixes: [...mapped, ...(prefix === undefined ? [] : [prefix])],
   };
   reader.throwFaults();

@@ -138,8 +138,8 @@ function isThisService(url: string, { publicUrl, listen }: Pick<Config, 'publicU
 /**
  * Records a fault if REDIS_URL is missing but required. Roles in different processes exchange their work through Redis.
  */
-function checkRedis(reader: SettingsReader, { redisUrl, onDemand }: Config, roles: readonly Role[]): void {
-  if (redisUrl !== undefined || roles.includes('worker')) return;
+function checkRedis(reader: SettingsReader, { redisLocation, onDemand }: Config, roles: readonly Role[]): void {
+  if (redisLocation !== undefined || roles.includes('worker')) return;
   if (roles.includes('webhook') && !reader.hasFault('REDIS_URL'))
     reader.fault(
       'REDIS_URL',

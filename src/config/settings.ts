@@ -46,7 +46,7 @@ export const settings = {
   AWS_REGION: setting('us-east-1', 'region of the bucket'),
   REDIS_URL: secret(
     'none: queue in the process',
-    'redis:// or rediss:// URL, for a queue that several processes share',
+    'URL of a shared queue: redis://, redis+sentinel:// or redis+cluster://, or rediss… with TLS',
   ),
   UPSTREAM: secret(
     'GOPROXY of the environment, else https://goproxy.io',

@@ -3,6 +3,7 @@ import { readCertificates } from '../http-client/certificates.ts';
 import { parseForwardProxy, type ForwardProxies } from '../http-client/forward-proxy.ts';
 import { parseNoProxy } from '../http-client/no-proxy.ts';
 import { checkModulePath } from '../module/path.ts';
+import { parseRedisUrl, type RedisLocation } from '../redis/location.ts';
 import type { PathMapping } from '../resolve/ownership.ts';
 import type { StoreLocation } from '../store/open-store.ts';
 import type { SettingsReader } from './reader.ts';
@@ -15,7 +16,6 @@ import {
   modulePrefix,
   oneOf,
   positiveNumber,
-  redisUrl,
   signingTokens,
   storeLocation,
   secretTokens,
@@ -36,7 +36,7 @@ export interface GitLabConfig extends NetworkConfig {
   readonly gitlabScope: readonly string[];
   /** The maximum number of requests per second to GitLab, of all processes together. */
   readonly gitlabRate: number;
-  readonly redisUrl: string | undefined;
+  readonly redisLocation: RedisLocation | undefined;
 }
 
 /** The settings that determine the module paths of GitLab projects. */
@@ -96,8 +96,13 @@ export function readGitLab(reader: SettingsReader): GitLabConfig {
     gitlabToken: reader.required('GITLAB_TOKEN', headerToken) ?? '',
     gitlabScope: reader.optional('GITLAB_SCOPE', list) ?? [],
     gitlabRate: reader.optional('GITLAB_RATE', positiveNumber) ?? 20,
-    redisUrl: reader.optional('REDIS_URL', redisUrl),
+    redisLocation: readRedisLocation(reader),
   };
+}
+
+/** Reads REDIS_URL. Undefined if it is not set. */
+export function readRedisLocation(reader: SettingsReader): RedisLocation | undefined {
+  return reader.optional('REDIS_URL', (url) => parseRedisUrl(url));
 }
 
 /** Reads the location of the store. */

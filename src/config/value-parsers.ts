@@ -106,13 +106,6 @@ export function hostList(value: string): MatchesHost {
   return parseHostList(value);
 }
 
-/** Parses REDIS_URL. */
-export function redisUrl(value: string): string {
-  if (!URL.canParse(value) || !/^rediss?:$/.test(new URL(value).protocol))
-    throw new Error('must be a redis:// or rediss:// URL');
-  return value;
-}
-
 /** Parses LISTEN. If `host` is undefined, the service listens on all interfaces. */
 export function listenAddress(value: string): { host: string | undefined; port: number } {
   const [, host, port] = /^(?:\[([^\]]+)\]|[^:[\]]*):(\d{1,5})$/.exec(value) ?? [];

@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import type Bull from 'bull';
-import type { Redis } from 'ioredis';
 import pLimit from 'p-limit';
 import { DeadlinePolicy } from '../async/deadline-policy.ts';
 import { retry } from '../async/retry.ts';
 import { withTimeout } from '../async/with-timeout.ts';
-import { jobOptions, openBull, prefixOf } from '../redis/bull.ts';
-import { connectRedis, endRedis } from '../redis/connection.ts';
+import { jobOptions, openBull } from '../redis/bull.ts';
+import { RedisConnection } from '../redis/connection.ts';
 import { storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
 import { BullWorker } from './bull-worker.ts';
 import type { AddResult, Handler, Queue, QueueCounts } from './queue.ts';
@@ -34,7 +33,7 @@ if data then return data end
 return redis.call('DEL', KEYS[1])`;
 
 /**
- * A queue in Redis that all processes with the same prefix share. Its jobs survive the death of any process. During an
+ * A queue in Redis that all processes with the same location share. Its jobs survive the death of any process. During an
  * outage of Redis, `add`, `counts` and `check` reject within four seconds. Workers continue when Redis works again.
  *
  * A job runs at least once. It runs again in these cases:
@@ -48,7 +47,7 @@ return redis.call('DEL', KEYS[1])`;
  */
 export class BullQueue implements Queue {
   readonly #options: BullQueueOptions;
-  readonly #redis: Redis;
+  readonly #redis: RedisConnection;
   readonly #bull: Bull.Queue<StoredJob>;
   readonly #closing = new AbortController();
   readonly #limitAdds = pLimit(MAX_CONCURRENT_ADDS);
@@ -63,7 +62,7 @@ export class BullQueue implements Queue {
 
   constructor(options: BullQueueOptions) {
     this.#options = options;
-    this.#redis = connectRedis(options.redisUrl, options.log);
+    this.#redis = new RedisConnection(options.redisLocation, options.log);
     this.#bull = openBull('publish', options, () => this.#redis);
     // Each operation that waits for its next attempt adds a listener, and Node would warn from the eleventh listener
     // on.
@@ -72,8 +71,7 @@ export class BullQueue implements Queue {
 
   async add(job: TagJob, delivery?: string): Promise<AddResult> {
     const stored: StoredJob = { ...job, failures: 0, nonce: randomUUID() };
-    const deliveryKey =
-      delivery && `${prefixOf(this.#options)}:delivery:${encodeURIComponent(delivery.toWellFormed())}`;
+    const deliveryKey = delivery && this.#redis.key(`delivery:${encodeURIComponent(delivery.toWellFormed())}`);
     return await this.#whenFree(async (abandoned) => {
       if (deliveryKey && (await this.#redis.exists(deliveryKey)) === 1) return 'folded';
       const added = await this.#store(idOf(job), stored, abandoned);
@@ -96,13 +94,13 @@ export class BullQueue implements Queue {
 
   async check(): Promise<void> {
     // The check is a write, because a full Redis or a replica would still reply to a PING.
-    await this.#withRetry(() => this.#redis.set(`${prefixOf(this.#options)}:check`, '1', 'PX', 1_000));
+    await this.#withRetry(() => this.#redis.set(this.#redis.key('check'), '1', 'PX', 1_000));
   }
 
   async close(): Promise<void> {
     this.#closing.abort(new Error('the queue is closed'));
     await this.#worker?.close();
-    endRedis(this.#redis);
+    this.#redis.close();
   }
 
   async #store(id: string, job: StoredJob, abandoned: AbortSignal): Promise<AddResult> {
@@ -170,9 +168,13 @@ export class BullQueue implements Queue {
       return await retry(() => withTimeout(policy.remainingMs, attempt(abandon.signal)), policy, { signal });
     } catch (error) {
       signal.throwIfAborted();
-      throw new Error('the queue in Redis cannot be used', { cause: error });
+      throw this.#unusable(error);
     } finally {
       abandon.abort();
     }
+  }
+
+  #unusable(error: unknown): Error {
+    return new Error('the queue in Redis cannot be used', { cause: this.#redis.reasonFor(error) });
   }
 }

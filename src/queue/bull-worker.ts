@@ -1,8 +1,8 @@
 import type Bull from 'bull';
-import type { Redis } from 'ioredis';
-import { RunAgain, discard, lockMsOf, prefixOf } from '../redis/bull.ts';
+import { RunAgain, discard, lockMsOf } from '../redis/bull.ts';
 import { storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
 import { BullConsumer } from '../redis/bull-consumer.ts';
+import type { RedisConnection } from '../redis/connection.ts';
 import { subjectOf } from './tag-job.ts';
 import type { Handler } from './queue.ts';
 import { handleFailures, type AfterFailure } from './job-failure.ts';
@@ -35,12 +35,12 @@ export class BullWorker {
     return this.#consumer.close();
   }
 
-  async #run(job: Bull.Job<StoredJob>, redis: Redis): Promise<void> {
+  async #run(job: Bull.Job<StoredJob>, redis: RedisConnection): Promise<void> {
     const stored = storedJobSchema.safeParse(job.data);
     if (!stored.success) return discard(job, redis, this.#options.log, BUSY_MS);
 
     const { failures, nonce, ...tagJob } = stored.data;
-    const key = `${prefixOf(this.#options)}:running:${subjectOf(tagJob)}`;
+    const key = redis.key(`running:${subjectOf(tagJob)}`);
     const lockMs = lockMsOf(this.#options);
     // Each renewal also extends Bull's own lock. Bull renews this lock too, but stops after one failure (lib/queue.js,
     // lockExtender).

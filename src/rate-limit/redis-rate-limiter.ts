@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { Retry } from '../errors.ts';
+import type { RedisConnection } from '../redis/connection.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 
 /**
@@ -42,15 +42,13 @@ if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[1], '', 'PX', ARGV[1])
 end`;
 
-/** A rate limiter for all processes that share a Redis and a prefix, with an exact sliding window for each key. */
+/** A rate limiter for all processes that share a Redis, with an exact sliding window for each key. */
 export class RedisRateLimiter implements RateLimiter {
-  readonly #redis: Redis;
-  readonly #prefix: string;
+  readonly #redis: RedisConnection;
 
   /** The caller must close `redis`. */
-  constructor(redis: Redis, prefix = 'modpress') {
+  constructor(redis: RedisConnection) {
     this.#redis = redis;
-    this.#prefix = prefix;
   }
 
   /** Rejects with Retry if Redis does not reply, because the reservations of other processes are then unknown. */
@@ -70,15 +68,15 @@ export class RedisRateLimiter implements RateLimiter {
     try {
       return await this.#redis.eval(script, keys.length, ...keys, ...args);
     } catch (error) {
-      throw new Retry('the rate limiter in Redis cannot be reached', { cause: error });
+      throw new Retry('the rate limiter in Redis cannot be reached', { cause: this.#redis.reasonFor(error) });
     }
   }
 
   #windowKey(key: string): string {
-    return `${this.#prefix}:rate-limit:${key}`;
+    return this.#redis.key(`rate-limit:${key}`);
   }
 
   #holdKey(key: string): string {
-    return `${this.#prefix}:rate-limit-hold:${key}`;
+    return this.#redis.key(`rate-limit-hold:${key}`);
   }
 }

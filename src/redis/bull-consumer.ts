@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Bull from 'bull';
-import type { Redis, RedisOptions } from 'ioredis';
+import type { RedisOptions } from 'ioredis';
 import { withTimeout } from '../async/with-timeout.ts';
 import { openBull, windDown, type BullOptions, type BullQueueName, type ConnectionType } from './bull.ts';
-import { connectRedis, endRedis } from './connection.ts';
+import { RedisConnection } from './connection.ts';
 
 /** How long `close` waits for Redis to record the last jobs, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 5_000;
@@ -14,7 +14,7 @@ const WORKER_OPTIONS: RedisOptions = { maxRetriesPerRequest: null, commandTimeou
 /** Blocking commands must not time out. Bull also requires that the ready check is off for their connections. */
 const BLOCKING_OPTIONS: RedisOptions = { ...WORKER_OPTIONS, commandTimeout: undefined, enableReadyCheck: false };
 
-type Connections = Record<ConnectionType, Redis>;
+type Connections = Readonly<Record<ConnectionType, RedisConnection>>;
 
 /**
  * Runs the jobs of a Bull queue while Redis is available. It has its own connections, because its commands may wait
@@ -23,14 +23,18 @@ type Connections = Record<ConnectionType, Redis>;
 export class BullConsumer<T> {
   readonly #name: BullQueueName;
   readonly #options: BullOptions;
-  readonly #run: (job: Bull.Job<T>, redis: Redis) => Promise<void>;
+  readonly #run: (job: Bull.Job<T>, redis: RedisConnection) => Promise<void>;
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   #connections: Connections | undefined;
   #bull: Bull.Queue<T> | undefined;
 
   /** `run` executes a job and may use the connection that is passed to it. Bull handles the errors of `run`. */
-  constructor(name: BullQueueName, options: BullOptions, run: (job: Bull.Job<T>, redis: Redis) => Promise<void>) {
+  constructor(
+    name: BullQueueName,
+    options: BullOptions,
+    run: (job: Bull.Job<T>, redis: RedisConnection) => Promise<void>,
+  ) {
     this.#name = name;
     this.#options = options;
     this.#run = run;
@@ -57,7 +61,7 @@ export class BullConsumer<T> {
       } catch (error) {
         if (signal.aborted) return;
         this.#options.log.warn(
-          { event: 'worker.start-failed', queue: this.#name, err: error },
+          { event: 'worker.start-failed', queue: this.#name, err: connections.client.reasonFor(error) },
           'the worker cannot start yet; trying again',
         );
         this.#disconnect();
@@ -93,11 +97,11 @@ export class BullConsumer<T> {
   }
 
   #connect(): Connections {
-    const { redisUrl, log } = this.#options;
+    const { redisLocation, log } = this.#options;
     const connections = {
-      client: connectRedis(redisUrl, log, WORKER_OPTIONS),
-      subscriber: connectRedis(redisUrl, log, BLOCKING_OPTIONS),
-      bclient: connectRedis(redisUrl, log, BLOCKING_OPTIONS),
+      client: new RedisConnection(redisLocation, log, WORKER_OPTIONS),
+      subscriber: new RedisConnection(redisLocation, log, BLOCKING_OPTIONS),
+      bclient: new RedisConnection(redisLocation, log, BLOCKING_OPTIONS),
     };
     // The other two connections have no heartbeat. They lead to the same server, so they are replaced together with
     // `client`.
@@ -111,6 +115,6 @@ export class BullConsumer<T> {
   }
 
   #disconnect(): void {
-    for (const connection of Object.values(this.#connections ?? {})) endRedis(connection);
+    for (const connection of Object.values(this.#connections ?? {})) connection.close();
   }
 }

@@ -1,14 +1,12 @@
 import Bull from 'bull';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import type { RedisLocation } from './location.ts';
 
 /** The options of a Bull queue. All times are in milliseconds. */
 export interface BullOptions {
   readonly log: Logger;
-  /** A `redis://` or `rediss://` URL. */
-  readonly redisUrl: string;
-  /** The prefix of all keys; `modpress` by default. */
-  readonly prefix?: string;
+  readonly redisLocation: RedisLocation;
   /**
    * If a worker does not renew the lock of its job for this long, another worker may take the job; ten seconds by
    * default.
@@ -82,11 +80,6 @@ export async function discard<T>(job: Bull.Job<T>, redis: Redis, log: Logger, de
 /** The kinds of connections that Bull needs. */
 export type ConnectionType = 'client' | 'subscriber' | 'bclient';
 
-/** Returns the prefix of all keys of a queue. */
-export function prefixOf(options: BullOptions): string {
-  return options.prefix ?? 'modpress';
-}
-
 /** Returns how long a lock lasts unless it is renewed, in milliseconds. */
 export function lockMsOf(options: BullOptions): number {
   return options.lockMs ?? 10_000;
@@ -99,7 +92,7 @@ export function openBull<T>(
   createClient: (type: ConnectionType) => Redis,
 ): Bull.Queue<T> {
   const bull = new Bull<T>(name, {
-    prefix: prefixOf(options),
+    prefix: options.redisLocation.keyPrefix,
     createClient,
     settings: {
       lockDuration: lockMsOf(options),
@@ -115,7 +108,7 @@ export function openBull<T>(
     },
   });
   bull.on('error', (error: Error, action?: string) => {
-    // Bull also emits connection errors here, without `action` and once for each attempt. connectRedis logs these
+    // Bull also emits connection errors here, without `action` and once for each attempt. RedisConnection logs these
     // errors.
     if (action !== undefined)
       options.log.warn({ event: 'bull.failed', err: error, action }, 'an operation of Bull failed');

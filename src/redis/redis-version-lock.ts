@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { Retry } from '../errors.ts';
+import type { RedisConnection } from './connection.ts';
 import { takeLease, type Lease } from './lease.ts';
 import type { VersionLock } from './version-lock.ts';
 
@@ -11,9 +11,9 @@ const LOCK_MS = 10_000;
 const POLL_MS = 200;
 
 /** Creates a lock that all processes on one Redis share. The lock rejects with Retry if Redis cannot be used. */
-export function redisLock(redis: Redis, log: Logger): VersionLock {
+export function redisLock(redis: RedisConnection, log: Logger): VersionLock {
   return async (name, work) => {
-    const lease = await waitForLease(redis, `modpress:version:${name}`, log);
+    const lease = await waitForLease(redis, name, log);
     try {
       return await work();
     } finally {
@@ -29,10 +29,10 @@ export function redisLock(redis: Redis, log: Logger): VersionLock {
   };
 }
 
-async function waitForLease(redis: Redis, key: string, log: Logger): Promise<Lease> {
+async function waitForLease(redis: RedisConnection, name: string, log: Logger): Promise<Lease> {
   for (;;) {
-    const lease = await takeLease(redis, key, LOCK_MS, log).catch((cause: unknown) => {
-      throw new Retry('the lock of a version cannot be taken in Redis', { cause });
+    const lease = await takeLease(redis, redis.key(`version:${name}`), LOCK_MS, log).catch((error: unknown) => {
+      throw new Retry('the lock of a version cannot be taken in Redis', { cause: redis.reasonFor(error) });
     });
     if (lease !== undefined) return lease;
     await sleep(POLL_MS);

@@ -5,9 +5,9 @@ import type Bull from 'bull';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { withTimeout } from '../async/with-timeout.ts';
-import { discard, jobOptions, lockMsOf, openBull, prefixOf, type BullOptions } from '../redis/bull.ts';
+import { discard, jobOptions, lockMsOf, openBull, type BullOptions } from '../redis/bull.ts';
 import { BullConsumer } from '../redis/bull-consumer.ts';
-import { connectRedis, endRedis } from '../redis/connection.ts';
+import { RedisConnection } from '../redis/connection.ts';
 import {
   CHANGED_SCRIPT,
   FINISH_SCRIPT,
@@ -64,14 +64,14 @@ interface FoundAnswer<A> {
 }
 
 /**
- * Requests through Redis, for all processes with the same prefix. Bull delivers a request to a worker. The worker
+ * Requests through Redis, for all processes with the same location. Bull delivers a request to a worker. The worker
  * stores the answer under a key that all clients of the request read. A lease on each request prevents other workers
  * from handling the same request. The lease expires if its worker dies.
  */
 export class BullRequests<R extends object, A extends object> implements Requests<R, A> {
   readonly #options: BullRequestsOptions<R, A>;
   readonly #storedAnswerSchema: z.ZodType<StoredAnswer<A>>;
-  readonly #redis: Redis;
+  readonly #redis: RedisConnection;
   readonly #bull: Bull.Queue<RequestJob>;
   readonly #closing = new AbortController();
   #consumer: BullConsumer<RequestJob> | undefined;
@@ -79,7 +79,7 @@ export class BullRequests<R extends object, A extends object> implements Request
   constructor(options: BullRequestsOptions<R, A>) {
     this.#options = options;
     this.#storedAnswerSchema = storedAnswerSchema(options.answerSchema);
-    this.#redis = connectRedis(options.redisUrl, options.log);
+    this.#redis = new RedisConnection(options.redisLocation, options.log);
     this.#bull = openBull('requests', options, () => this.#redis);
     // Each waiting client adds a listener, and Node would warn from the eleventh listener on.
     setMaxListeners(0, this.#closing.signal);
@@ -127,7 +127,7 @@ export class BullRequests<R extends object, A extends object> implements Request
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#consumer?.close();
-    endRedis(this.#redis);
+    this.#redis.close();
   }
 
   async invalidate(subject: string): Promise<void> {
@@ -149,7 +149,7 @@ export class BullRequests<R extends object, A extends object> implements Request
     try {
       reply = await withTimeout(REDIS_TIMEOUT_MS, this.#lookOrPut(id, request, staleText));
     } catch (error) {
-      throw new RequestFailed('the queue in Redis cannot be used', { cause: error });
+      throw new RequestFailed('the queue in Redis cannot be used', { cause: this.#redis.reasonFor(error) });
     }
     const [state, text, leftMs, changedAt] = reply;
     if (state === 'full') throw new RequestFailed('too many requests are waiting');
@@ -272,14 +272,14 @@ export class BullRequests<R extends object, A extends object> implements Request
   }
 
   #changeKey(subject: string): string {
-    return `${prefixOf(this.#options)}:changed:${subject}`;
+    return this.#redis.key(`changed:${subject}`);
   }
 
   #answerKey(id: string): string {
-    return `${prefixOf(this.#options)}:answer:${id}`;
+    return this.#redis.key(`answer:${id}`);
   }
 
   #leaseKey(id: string): string {
-    return `${prefixOf(this.#options)}:request-lease:${id}`;
+    return this.#redis.key(`request-lease:${id}`);
   }
 }

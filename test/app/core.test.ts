@@ -37,7 +37,7 @@ test('a core passes an override to the parts that depend on it', async () => {
 });
 
 test('a core does not compile if its settings lack a value that a part needs', () => {
-  const core = new Core({ redisUrl: undefined });
+  const core = new Core({ redisLocation: undefined });
   // @ts-expect-error: GITLAB_URL, GITLAB_TOKEN and GITLAB_RATE are missing.
   const createClient = (): unknown => core.gitlab();
   expect(createClient).toBeTypeOf('function');
@@ -81,7 +81,7 @@ function settingsInFolder() {
     store: { kind: 'disk', folder: join(folder, 'store') } as const,
     forwardProxies: NO_FORWARD_PROXIES,
     certificates: [],
-    redisUrl: undefined,
+    redisLocation: undefined,
     gitlabUrl: 'http://127.0.0.1:9',
     gitlabToken: 'glpat-of-a-test',
     gitlabRate: 1000,

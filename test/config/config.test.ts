@@ -20,7 +20,7 @@ describe('settings', () => {
       webhookTokens: ['secret'],
       listen: { host: undefined, port: 8080 },
       store: { kind: 'disk' },
-      redisUrl: undefined,
+      redisLocation: undefined,
       upstream: [{ kind: 'proxy', url: 'https://goproxy.io' }],
       upstreamMode: 'cache',
       onDemand: true,

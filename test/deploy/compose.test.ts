@@ -42,7 +42,7 @@ describe('compose.yaml', () => {
           endpoint: 'http://minio:9000',
           secretKey: 'secret-of-minio_password',
         });
-        expect(config.redisUrl).toBe('redis://redis:6379');
+        expect(config.redisLocation).toMatchObject({ kind: 'server', server: { host: 'redis', port: 6379 } });
       }
     } finally {
       await rm(folder, { recursive: true });

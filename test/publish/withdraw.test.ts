@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis';
+import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { describe, expect } from 'vitest';
 import type { ModulePath } from '../../src/module/path.ts';
@@ -12,7 +12,8 @@ import type { Store } from '../../src/store/store.ts';
 import { archiveRequests } from '../e2e/office.ts';
 import { version } from '../proxy/modules.ts';
 import { withStore } from '../proxy/server.ts';
-import { removeKeys, startRedis } from '../services/redis.ts';
+import { connectTo, locationIn, removeKeys } from '../services/redis-kinds.ts';
+import { startRedis } from '../services/redis.ts';
 import { sweepOnce } from '../sweep/sweeping.ts';
 import { test as base, type Repository } from './fixtures.ts';
 
@@ -247,7 +248,8 @@ test('with the lock in Redis, the files are deleted at once, and the withdrawal 
   filesOf,
   redis,
 }) => {
-  const clients = [new Redis(redis.url), new Redis(redis.url)] as const;
+  const location = locationIn(redis.url, `test-${randomUUID()}`);
+  const clients = [connectTo(location), connectTo(location)] as const;
   const [publishing, withdrawing] = clients.map((client) => redisLock(client, pino({ level: 'silent' })));
   try {
     await publish('v1.1.0');
@@ -263,8 +265,8 @@ test('with the lock in Redis, the files are deleted at once, and the withdrawal 
     await running;
     expect(await filesOf('v1.1.0')).toEqual([]);
   } finally {
-    for (const client of clients) client.disconnect();
-    await removeKeys(redis.url, `modpress:version:${module}`);
+    for (const client of clients) client.close();
+    await removeKeys(location);
   }
 });
 

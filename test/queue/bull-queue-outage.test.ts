@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BullQueue } from '../../src/queue/bull-queue.ts';
+import { parseRedisUrl } from '../../src/redis/location.ts';
 import { type RedisService, startRedis } from '../services/redis.ts';
 import { aJob, deferred, idle } from './contract.ts';
 
@@ -24,7 +25,12 @@ describe('a Bull queue during an outage of Redis', () => {
 
   const openQueue = (): BullQueue => {
     const log = pino({ level: 'trace' }, { write: (line) => logged.push(line) });
-    const queue = new BullQueue({ redisUrl: service.url, lockMs: 1_000, stalledCheckMs: 300, log });
+    const queue = new BullQueue({
+      redisLocation: parseRedisUrl(service.url),
+      lockMs: 1_000,
+      stalledCheckMs: 300,
+      log,
+    });
     opened.push(queue);
     return queue;
   };

@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
@@ -10,7 +9,8 @@ import { Retry } from '../../src/errors.ts';
 import type { BullQueueOptions } from '../../src/queue/bull-job.ts';
 import { idOf, subjectOf } from '../../src/queue/tag-job.ts';
 import { BullQueue } from '../../src/queue/bull-queue.ts';
-import { type RedisService, removeKeys, startRedis } from '../services/redis.ts';
+import { locationIn, removeKeys } from '../services/redis-kinds.ts';
+import { type RedisService, startRedis } from '../services/redis.ts';
 import { aJob, deferred, idle } from './contract.ts';
 
 describe('a Bull queue shared by several processes', () => {
@@ -27,7 +27,7 @@ describe('a Bull queue shared by several processes', () => {
   });
   afterAll(async () => {
     redis.disconnect();
-    await removeKeys(service.url, testPrefix);
+    await removeKeys(locationIn(service.url, testPrefix));
     await service.close();
   });
   beforeEach(() => {
@@ -41,7 +41,11 @@ describe('a Bull queue shared by several processes', () => {
   });
 
   const openQueue = (options: Partial<BullQueueOptions> = {}): BullQueue => {
-    const queue = new BullQueue({ redisUrl: service.url, prefix, log: pino({ level: 'silent' }), ...options });
+    const queue = new BullQueue({
+      redisLocation: locationIn(service.url, prefix),
+      log: pino({ level: 'silent' }),
+      ...options,
+    });
     opened.push(queue);
     return queue;
   };
@@ -178,7 +182,8 @@ describe('a Bull queue shared by several processes', () => {
 
   it('records its last job as finished before it is closed', async () => {
     await using own = await startRedis({ own: true });
-    const [queue, other] = [openQueue({ redisUrl: own.url }), openQueue({ redisUrl: own.url })];
+    const redisLocation = locationIn(own.url, prefix);
+    const [queue, other] = [openQueue({ redisLocation }), openQueue({ redisLocation })];
     const client = new Redis(own.url);
     try {
       const isWaitingForJobs = async (): Promise<boolean> =>
@@ -260,21 +265,5 @@ describe('a Bull queue shared by several processes', () => {
     expect(await redis.exists(`${prefix}:publish:${idOf(lost)}`)).toBe(0);
     expect(await queue.add(lost)).toBe('queued');
     await expect.poll(() => ran, { timeout: 10_000 }).toEqual([other.tag, lost.tag]);
-  });
-
-  it('uses TLS for a rediss URL', async () => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('not listening');
-    const connected = once(server, 'connection');
-    openQueue({ redisUrl: `rediss://127.0.0.1:${address.port}` });
-    const [socket] = await connected;
-    const [bytes] = await once(socket, 'data');
-    socket.destroy();
-    server.close();
-    // This is the record type of a TLS handshake. The plain protocol of Redis begins with `*`.
-    expect(bytes[0]).toBe(0x16);
   });
 });

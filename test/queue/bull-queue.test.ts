@@ -1,21 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { BullQueue } from '../../src/queue/bull-queue.ts';
-import { type RedisService, removeKeys, startRedis } from '../services/redis.ts';
+import { type AnyRedis, locationIn, REDIS_KINDS, removeKeys } from '../services/redis-kinds.ts';
 import { queueContract } from './contract.ts';
 
-describe('the Bull queue', () => {
-  const prefix = `test-${randomUUID()}`;
-  let redis: RedisService;
+describe.each(REDIS_KINDS)('the Bull queue on %s', (_name, start) => {
+  const testSpace = `test-${randomUUID()}`;
+  let redis: AnyRedis;
   beforeAll(async () => {
-    redis = await startRedis();
+    redis = await start();
   });
   afterAll(async () => {
-    await removeKeys(redis.url, prefix);
+    await removeKeys(locationIn(redis.url, testSpace));
     await redis.close();
   });
 
   queueContract((space, options) => {
-    return new BullQueue({ ...options, redisUrl: redis.url, prefix: `${prefix}:${space}` });
+    const location = locationIn(redis.url, testSpace);
+    const keyPrefix = `${location.keyPrefix}:${space}`;
+    return new BullQueue({ ...options, redisLocation: { ...location, keyPrefix } });
   });
 });

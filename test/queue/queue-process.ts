@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { BullQueue } from '../../src/queue/bull-queue.ts';
 import { pushedTag } from '../../src/queue/tag-job.ts';
+import { locationIn } from '../services/redis-kinds.ts';
 
 /**
  * A separate process that uses a queue. With `hang`, it starts a job that never ends. With `once`, it adds a job, runs
@@ -9,7 +10,12 @@ import { pushedTag } from '../../src/queue/tag-job.ts';
 const [redisUrl, prefix, mode] = process.argv.slice(2);
 if (redisUrl === undefined || prefix === undefined) throw new Error('usage: queue-process REDIS_URL PREFIX hang|once');
 
-const queue = new BullQueue({ redisUrl, prefix, lockMs: 1_000, stalledCheckMs: 300, log: pino({ level: 'silent' }) });
+const queue = new BullQueue({
+  redisLocation: locationIn(redisUrl, prefix),
+  lockMs: 1_000,
+  stalledCheckMs: 300,
+  log: pino({ level: 'silent' }),
+});
 if (mode === 'hang') {
   queue.process(1, () => {
     process.send?.('started');

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Retry } from '../../src/errors.ts';
 import { MemoryRateLimiter } from '../../src/rate-limit/memory-rate-limiter.ts';
 import { RedisRateLimiter } from '../../src/rate-limit/redis-rate-limiter.ts';
-import { connectRedis, endRedis } from '../../src/redis/connection.ts';
-import { type RedisService, removeKeys, startRedis } from '../services/redis.ts';
+import type { RedisConnection } from '../../src/redis/connection.ts';
+import { type AnyRedis, connectTo, locationIn, REDIS_KINDS, removeKeys } from '../services/redis-kinds.ts';
+import { startRedis } from '../services/redis.ts';
 import { rateLimiterContract } from './contract.ts';
 
 describe('the rate limiter in memory', () => {
@@ -13,19 +13,18 @@ describe('the rate limiter in memory', () => {
   rateLimiterContract(() => memory);
 });
 
-describe('the rate limiter in Redis', () => {
-  const prefix = `test-${randomUUID()}`;
-  const log = pino({ level: 'silent' });
-  let service: RedisService;
-  let connections: ReturnType<typeof connectRedis>[];
+describe.each(REDIS_KINDS)('the rate limiter on %s', (_name, start) => {
+  const space = `test-${randomUUID()}`;
+  let service: AnyRedis;
+  let connections: RedisConnection[];
 
   beforeAll(async () => {
-    service = await startRedis();
-    connections = [connectRedis(service.url, log), connectRedis(service.url, log)];
+    service = await start();
+    connections = [connectTo(locationIn(service.url, space)), connectTo(locationIn(service.url, space))];
   });
   afterAll(async () => {
-    for (const connection of connections) endRedis(connection);
-    await removeKeys(service.url, prefix);
+    for (const connection of connections) connection.close();
+    await removeKeys(locationIn(service.url, space));
     await service.close();
   });
 
@@ -33,17 +32,17 @@ describe('the rate limiter in Redis', () => {
   rateLimiterContract(() => {
     const connection = connections[turn++ % 2];
     if (connection === undefined) throw new Error('not connected');
-    return new RedisRateLimiter(connection, prefix);
+    return new RedisRateLimiter(connection);
   });
 
   it('sets an expiry for its keys, which is the window or the hold', async () => {
     const [redis] = connections;
     const key = randomUUID();
     if (redis === undefined) throw new Error('not connected');
-    const rateLimiter = new RedisRateLimiter(redis, prefix);
+    const rateLimiter = new RedisRateLimiter(redis);
     await rateLimiter.reserve(key, 3, 20_000);
     await rateLimiter.hold(key, 20_000);
-    for (const name of [`${prefix}:rate-limit:${key}`, `${prefix}:rate-limit-hold:${key}`]) {
+    for (const name of [redis.key(`rate-limit:${key}`), redis.key(`rate-limit-hold:${key}`)]) {
       const expiry = await redis.pttl(name);
       expect(expiry).toBeGreaterThan(0);
       expect(expiry).toBeLessThanOrEqual(20_000);
@@ -54,18 +53,20 @@ describe('the rate limiter in Redis', () => {
     const [redis] = connections;
     const key = randomUUID();
     if (redis === undefined) throw new Error('not connected');
-    const rateLimiter = new RedisRateLimiter(redis, prefix);
+    const rateLimiter = new RedisRateLimiter(redis);
     const [seconds] = await redis.time();
-    await redis.zadd(`${prefix}:rate-limit:${key}`, (Number(seconds) + 3_600) * 1_000_000, 'an hour ahead');
+    await redis.zadd(redis.key(`rate-limit:${key}`), (Number(seconds) + 3_600) * 1_000_000, 'an hour ahead');
     expect(await rateLimiter.reserve(key, 1, 1_000)).toBe(0);
     expect(await rateLimiter.reserve(key, 1, 1_000)).toBeGreaterThan(0);
   });
+});
 
+describe('the rate limiter in Redis', () => {
   it('rejects with a Retry during an outage of Redis', async () => {
     await using own = await startRedis({ own: true });
-    const redis = connectRedis(own.url, log);
+    const redis = connectTo(locationIn(own.url, 'test'));
     try {
-      const rateLimiter = new RedisRateLimiter(redis, prefix);
+      const rateLimiter = new RedisRateLimiter(redis);
       expect(await rateLimiter.reserve('calls', 1, 1_000)).toBe(0);
       await own.stop();
       await expect(rateLimiter.reserve('calls', 1, 1_000)).rejects.toBeInstanceOf(Retry);
@@ -73,7 +74,7 @@ describe('the rate limiter in Redis', () => {
       await own.start();
       await expect.poll(() => rateLimiter.reserve('calls', 1, 1_000).catch(() => 'down'), { timeout: 10_000 }).toBe(0);
     } finally {
-      endRedis(redis);
+      redis.close();
     }
   });
 });

@@ -1,32 +1,37 @@
 import { randomUUID } from 'node:crypto';
-import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { RedisConnection } from '../../src/redis/connection.ts';
 import { redisLock } from '../../src/redis/redis-version-lock.ts';
 import { memoryLock, type VersionLock } from '../../src/redis/version-lock.ts';
-import { removeKeys, startRedis, type RedisService } from '../services/redis.ts';
+import { connectTo, locationIn, REDIS_KINDS, removeKeys, type AnyRedis } from '../services/redis-kinds.ts';
 
 const NAME = randomUUID();
-let service: RedisService;
-let clients: readonly [Redis, Redis];
 
-beforeAll(async () => {
-  service = await startRedis();
-  clients = [new Redis(service.url), new Redis(service.url)];
-});
-afterAll(async () => {
-  for (const client of clients) client.disconnect();
-  await removeKeys(service.url, `modpress:version:${NAME}`);
-  await service.close();
+describe('a lock in memory', () => {
+  describeLock(() => [memoryLock()]);
 });
 
-describe.each([
-  ['in memory', (): readonly VersionLock[] => [memoryLock()]],
-  [
-    'in Redis, for two processes',
-    (): readonly VersionLock[] => clients.map((client) => redisLock(client, pino({ level: 'silent' }))),
-  ],
-])('a lock %s', (_, open) => {
+describe.each(REDIS_KINDS)('a lock for two processes on %s', (_name, start) => {
+  const space = `test-${randomUUID()}`;
+  let service: AnyRedis;
+  let clients: readonly RedisConnection[];
+  beforeAll(async () => {
+    service = await start();
+    const location = locationIn(service.url, space);
+    clients = [connectTo(location), connectTo(location)];
+  });
+  afterAll(async () => {
+    for (const client of clients) client.close();
+    await removeKeys(locationIn(service.url, space));
+    await service.close();
+  });
+
+  describeLock(() => clients.map((client) => redisLock(client, pino({ level: 'silent' }))));
+});
+
+/** Tests the promise of every lock. `open` returns the same lock, as each process sees it. */
+function describeLock(open: () => readonly VersionLock[]): void {
   test('admits one caller at a time for a name, even after a failure, and other names at once', async () => {
     const locks = open();
     const through = async <T>(index: number, name: string, work: () => Promise<T>): Promise<T> => {
@@ -60,4 +65,4 @@ describe.each([
     await through(0, NAME, async () => order.push(await through(1, `${NAME} other`, async () => 'another name')));
     expect(order).toEqual(['another name']);
   });
-});
+}

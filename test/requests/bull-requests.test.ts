@@ -4,7 +4,8 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { BullRequests } from '../../src/requests/bull-requests.ts';
 import { MAX_WAITING_REQUESTS, RequestFailed } from '../../src/requests/requests.ts';
-import { removeKeys, startRedis, type RedisService } from '../services/redis.ts';
+import { locationIn, REDIS_KINDS, removeKeys, type AnyRedis } from '../services/redis-kinds.ts';
+import { startRedis, type RedisService } from '../services/redis.ts';
 import {
   answerSchema,
   describeRequests,
@@ -26,17 +27,16 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   client.disconnect();
-  await removeKeys(redis.url, PREFIX);
+  await removeKeys(locationIn(redis.url, PREFIX));
   await redis.close();
 });
 
 function create(space: string, log = errorLog().log, redisUrl = redis.url): BullRequests<TestRequest, TestAnswer> {
-  const prefix = `${PREFIX}:${space}`;
+  const location = locationIn(redisUrl, PREFIX);
   return new BullRequests({
     log,
     keepMs,
-    redisUrl,
-    prefix,
+    redisLocation: { ...location, keyPrefix: `${location.keyPrefix}:${space}` },
     lockMs: 1_000,
     stalledCheckMs: 300,
     subjectsOf,
@@ -45,9 +45,20 @@ function create(space: string, log = errorLog().log, redisUrl = redis.url): Bull
   });
 }
 
-describeRequests(async () => {
-  const { log, errors } = errorLog();
-  return { requests: create(randomUUID(), log), errors };
+describe.each(REDIS_KINDS)('on %s', (_name, start) => {
+  let any: AnyRedis;
+  beforeAll(async () => {
+    any = await start();
+  });
+  afterAll(async () => {
+    await removeKeys(locationIn(any.url, PREFIX));
+    await any.close();
+  });
+
+  describeRequests(async () => {
+    const { log, errors } = errorLog();
+    return { requests: create(randomUUID(), log, any.url), errors };
+  });
 });
 
 describe('requests in Redis', () => {
@@ -99,7 +110,7 @@ describe('requests in Redis', () => {
       import { z } from 'zod';
       import { BullRequests } from './src/requests/bull-requests.ts';
       const options = { log: pino({ level: 'silent' }), keepMs: () => 0, subjectsOf: () => [], lockMs: 1_000, stalledCheckMs: 300, requestSchema: z.unknown(), answerSchema: z.unknown() };
-      const requests = new BullRequests({ ...options, redisUrl: ${JSON.stringify(redis.url)}, prefix: ${JSON.stringify(`${PREFIX}:${space}`)} });
+      const requests = new BullRequests({ ...options, redisLocation: ${JSON.stringify(locationIn(redis.url, `${PREFIX}:${space}`))} });
       requests.serve(1, () => {
         console.log('handling');
         return new Promise(() => {});

@@ -35,18 +35,6 @@ export async function startRedis(options: { own?: boolean } = {}): Promise<Redis
   };
 }
 
-/** Removes all keys that begin with the prefix. */
-export async function removeKeys(url: string, prefix: string): Promise<void> {
-  const redis = new Redis(url);
-  try {
-    for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1_000 }) as AsyncIterable<string[]>) {
-      if (keys.length > 0) await redis.del(keys);
-    }
-  } finally {
-    redis.disconnect();
-  }
-}
-
 function foundRedis(url: string): RedisService {
   return { url, stop: refuse, start: refuse, close: leaveAlone, [Symbol.asyncDispose]: leaveAlone };
 }
