@@ -126,7 +126,7 @@ interface RoutesParts {
 function addServiceRoutes(web: Express, parts: RoutesParts): void {
   const { config, context, core, metrics, queues, store, gitlabCheck } = parts;
   const { log, roles, version } = context;
-  const { tags, backfills } = queues;
+  const { tags, requests, backfills } = queues;
   const ownership = core.ownership();
   web.use(
     createHealthRouter({
@@ -135,7 +135,8 @@ function addServiceRoutes(web: Express, parts: RoutesParts): void {
       log: log.child({ component: 'health' }),
       checks: {
         store: () => (roles.includes('worker') ? store.check() : store.stat(PROBE_KEY).then(() => undefined)),
-        ...(tags && { queue: () => tags.check() }),
+        // Both lead to the same Redis. Only the first fails during an outage, in which the proxy still serves versions.
+        ...(tags ? { queue: () => tags.check() } : requests && { requests: () => requests.check() }),
         ...(gitlabCheck && { gitlab: () => gitlabCheck.assertRight() }),
       },
     }),
@@ -148,7 +149,7 @@ function addServiceRoutes(web: Express, parts: RoutesParts): void {
         queue: tags,
         log: log.child({ component: 'webhook' }),
         metrics: { received: metrics.webhookReceived },
-        onDeleted: invalidateOnce(invalidateProject(queues.requests, ownership), log.child({ component: 'webhook' })),
+        onDeleted: invalidateOnce(invalidateProject(requests, ownership), log.child({ component: 'webhook' })),
       }),
     );
   }

@@ -6,7 +6,9 @@ import { DeadlinePolicy } from '../async/deadline-policy.ts';
 import { retry } from '../async/retry.ts';
 import { withTimeout } from '../async/with-timeout.ts';
 import { jobOptions, openBull } from '../redis/bull.ts';
+import { checkRedis } from '../redis/check.ts';
 import { RedisConnection } from '../redis/connection.ts';
+import { WrongRedisSettings } from '../redis/wrong-settings.ts';
 import { storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
 import { BullWorker } from './bull-worker.ts';
 import type { AddResult, Handler, Queue, QueueCounts } from './queue.ts';
@@ -93,8 +95,12 @@ export class BullQueue implements Queue {
   }
 
   async check(): Promise<void> {
-    // The check is a write, because a full Redis or a replica would still reply to a PING.
-    await this.#withRetry(() => this.#redis.set(this.#redis.key('check'), '1', 'PX', 1_000));
+    await this.#withRetry(
+      () => checkRedis(this.#redis, this.#bull),
+      // Another attempt would have the same result until an operator acts.
+      (error) => this.#redis.reasonFor(error) instanceof WrongRedisSettings,
+    );
+    this.#worker?.assertStarted();
   }
 
   async close(): Promise<void> {
@@ -156,16 +162,20 @@ export class BullQueue implements Queue {
   }
 
   /**
-   * Repeats an attempt until it succeeds, for at most four seconds. An attempt must be safe to repeat. The signal
-   * aborts when the time is over, so that a running attempt takes no further step.
+   * Repeats an attempt until it succeeds, for at most four seconds, or until an error is final. An attempt must be safe
+   * to repeat. The signal aborts when the time is over, so that a running attempt takes no further step.
    */
-  async #withRetry<T>(attempt: (abandoned: AbortSignal) => Promise<T>): Promise<T> {
+  async #withRetry<T>(
+    attempt: (abandoned: AbortSignal) => Promise<T>,
+    isFinal: (error: unknown) => boolean = () => false,
+  ): Promise<T> {
     const { signal } = this.#closing;
     signal.throwIfAborted();
-    const policy = new DeadlinePolicy(REDIS_TIMEOUT_MS, RETRY_INTERVAL_MS);
+    const deadline = new DeadlinePolicy(REDIS_TIMEOUT_MS, RETRY_INTERVAL_MS);
+    const policy = { waitAfter: (error: unknown) => (isFinal(error) ? undefined : deadline.waitAfter()) };
     const abandon = new AbortController();
     try {
-      return await retry(() => withTimeout(policy.remainingMs, attempt(abandon.signal)), policy, { signal });
+      return await retry(() => withTimeout(deadline.remainingMs, attempt(abandon.signal)), policy, { signal });
     } catch (error) {
       signal.throwIfAborted();
       throw this.#unusable(error);

@@ -30,6 +30,11 @@ export class BullWorker {
     return this.#consumer.start(concurrency);
   }
 
+  /** Throws the reason if the last start failed. */
+  assertStarted(): void {
+    this.#consumer.assertStarted();
+  }
+
   /** Takes no more jobs, waits for the running jobs, and closes the connections. */
   close(): Promise<void> {
     return this.#consumer.close();

@@ -28,6 +28,8 @@ export class BullConsumer<T> {
   readonly #closing = new AbortController();
   #connections: Connections | undefined;
   #bull: Bull.Queue<T> | undefined;
+  /** Why the last start failed; undefined after a success. */
+  #startFailure: Error | undefined;
 
   /** `run` executes a job and may use the connection that is passed to it. Bull handles the errors of `run`. */
   constructor(
@@ -55,19 +57,24 @@ export class BullConsumer<T> {
         // must reply first.
         await Promise.all(Object.values(connections).map((connection) => connection.ping()));
         if (signal.aborted) return;
-        this.#bull = openBull(this.#name, this.#options, (type) => connections[type]);
-        await this.#bull.process(concurrency, (job) => this.#run(job, connections.client));
+        const bull = openBull<T>(this.#name, this.#options, (type) => connections[type]);
+        // Bull emits this after the last step of its start that can fail.
+        bull.once('registered:delayed', () => (this.#startFailure = undefined));
+        this.#bull = bull;
+        await bull.process(concurrency, (job) => this.#run(job, connections.client));
         return;
       } catch (error) {
         if (signal.aborted) return;
-        this.#options.log.warn(
-          { event: 'worker.start-failed', queue: this.#name, err: connections.client.reasonFor(error) },
-          'the worker cannot start yet; trying again',
-        );
+        this.#reportFailure(connections.client.reasonFor(error));
         this.#disconnect();
         await sleep(RESTART_MS);
       }
     }
+  }
+
+  /** Throws the reason if the last start failed. */
+  assertStarted(): void {
+    if (this.#startFailure !== undefined) throw this.#startFailure;
   }
 
   /** Makes `close` wait for this work. Settles as `work` does. */
@@ -116,5 +123,15 @@ export class BullConsumer<T> {
 
   #disconnect(): void {
     for (const connection of Object.values(this.#connections ?? {})) connection.close();
+  }
+
+  /** Logs a failed start, unless the previous start failed for the same reason. */
+  #reportFailure(failure: Error): void {
+    if (failure.message !== this.#startFailure?.message)
+      this.#options.log.warn(
+        { event: 'worker.start-failed', queue: this.#name, err: failure },
+        'the worker cannot start yet; trying again',
+      );
+    this.#startFailure = failure;
   }
 }

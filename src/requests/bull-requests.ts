@@ -7,7 +7,9 @@ import { z } from 'zod';
 import { withTimeout } from '../async/with-timeout.ts';
 import { discard, jobOptions, lockMsOf, openBull, type BullOptions } from '../redis/bull.ts';
 import { BullConsumer } from '../redis/bull-consumer.ts';
+import { checkRedis } from '../redis/check.ts';
 import { RedisConnection } from '../redis/connection.ts';
+import { WrongRedisSettings } from '../redis/wrong-settings.ts';
 import {
   CHANGED_SCRIPT,
   FINISH_SCRIPT,
@@ -122,6 +124,16 @@ export class BullRequests<R extends object, A extends object> implements Request
     });
     this.#consumer = consumer;
     void consumer.start(concurrency);
+  }
+
+  async check(): Promise<void> {
+    try {
+      await withTimeout(REDIS_TIMEOUT_MS, checkRedis(this.#redis, this.#bull));
+      this.#consumer?.assertStarted();
+    } catch (error) {
+      const reason = this.#redis.reasonFor(error);
+      if (reason instanceof WrongRedisSettings) throw reason;
+    }
   }
 
   async close(): Promise<void> {

@@ -70,6 +70,10 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
     this.#start();
   }
 
+  async check(): Promise<void> {
+    // Requests within a process need no setting.
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     for (const { reject } of this.#waiting.splice(0)) reject(new RequestFailed('the service is stopping'));

@@ -27,6 +27,11 @@ export interface Requests<R, A> extends RequestClient<R, A> {
   serve(concurrency: number, handler: RequestHandler<R, A>): void;
   /** Invalidates all answers that depend on a subject (see `subjectsOf`), in all processes. Rejects if Redis fails. */
   invalidate(subject: string): Promise<void>;
+  /**
+   * Resolves if requests can reach a worker, or could if there were no outage. The proxy serves published versions
+   * during an outage. Rejects with the reason if requests cannot reach a worker until an operator changes a setting.
+   */
+  check(): Promise<void>;
   /** Accepts no new request, waits for the running handlers, and releases every connection and timer. */
   close(): Promise<void>;
 }
