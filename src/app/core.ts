@@ -9,7 +9,6 @@ import { messageOf } from '../errors.ts';
 import { GitLabClient, type GitLabOptions } from '../gitlab/client.ts';
 import { ProjectCache } from '../gitlab/project-cache.ts';
 import { WebhookClient } from '../gitlab/webhooks.ts';
-import { createTrust } from '../http-client/certificates.ts';
 import { HttpClient } from '../http-client/http-client.ts';
 import { startTemporaryFolderCleanup, TEMPORARY_ROOT } from '../io/temporary-folder.ts';
 import { Publisher } from '../publish/publisher.ts';
@@ -58,8 +57,8 @@ export class Core<Settings extends object> {
   /** All outgoing HTTP connections. */
   http(this: Core<NetworkConfig>): HttpClient {
     return this.#once('http', () => {
-      const { forwardProxies, certificates } = this.#settings;
-      const http = new HttpClient({ forwardProxies, trust: createTrust(certificates, process.env) });
+      const { forwardProxies, trust } = this.#settings;
+      const http = new HttpClient({ forwardProxies, trust: trust() });
       this.onClose(() => http.close());
       return http;
     });

@@ -98,10 +98,11 @@ export function loadWithdrawConfig(env: NodeJS.ProcessEnv): WithdrawConfig {
     reader.optional('MODULE_PREFIX', modulePrefix) ??
     (gitlabUrl === undefined ? undefined : defaultModulePrefix(gitlabUrl, reader));
   const mapped = (reader.optional('MODULE_MAP', moduleMap) ?? []).map((mapping) => mapping.modulePrefix);
+  const network = readNetwork(reader);
   const config = {
-    ...readNetwork(reader),
+    ...network,
     store: readStore(reader),
-    redisLocation: readRedisLocation(reader),
+    redisLocation: readRedisLocation(reader, network),
     privatePrefixes: [...mapped, ...(prefix === undefined ? [] : [prefix])],
   };
   reader.throwFaults();

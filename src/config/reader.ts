@@ -21,12 +21,13 @@ export class ConfigError extends Error {
  * secrets.
  */
 export class SettingsReader {
-  readonly #env: NodeJS.ProcessEnv;
+  /** The environment variables. */
+  readonly env: NodeJS.ProcessEnv;
   readonly #faults: string[] = [];
   readonly #faulty = new Set<string>();
 
   constructor(env: NodeJS.ProcessEnv) {
-    this.#env = env;
+    this.env = env;
   }
 
   /** Records a fault of a variable. `problem` is a phrase that follows its name. */
@@ -65,7 +66,7 @@ export class SettingsReader {
 
   /** Whether the variable NAME or NAME_FILE is set and not empty. */
   isSet(name: string): boolean {
-    return Boolean(this.#env[name]) || Boolean(this.#env[`${name}_FILE`]);
+    return Boolean(this.env[name]) || Boolean(this.env[`${name}_FILE`]);
   }
 
   /** Throws ConfigError if there are faults. */
@@ -75,8 +76,8 @@ export class SettingsReader {
 
   /** The value of a variable. The go command reads the variables of forward proxies in lower case too. */
   #variable(name: SettingName): string | undefined {
-    const lowerCase = name.endsWith('_PROXY') ? this.#env[name.toLowerCase()] : undefined;
-    return this.#env[name] || lowerCase || undefined;
+    const lowerCase = name.endsWith('_PROXY') ? this.env[name.toLowerCase()] : undefined;
+    return this.env[name] || lowerCase || undefined;
   }
 
   /**
@@ -84,7 +85,7 @@ export class SettingsReader {
    * counts as missing.
    */
   #text(name: SettingName): string | undefined {
-    const file = this.#env[`${name}_FILE`];
+    const file = this.env[`${name}_FILE`];
     const value = this.#variable(name);
     if (!settings[name].secret || file === undefined || file === '') return value;
     if (value !== undefined) this.fault(name, `and ${name}_FILE are both set: remove one of them`);

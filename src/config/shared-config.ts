@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
-import { readCertificates } from '../http-client/certificates.ts';
+import type { SecureContext } from 'node:tls';
+import { lazyTrust, readCertificates } from '../http-client/certificates.ts';
 import { parseForwardProxy, type ForwardProxies } from '../http-client/forward-proxy.ts';
 import { parseNoProxy } from '../http-client/no-proxy.ts';
 import { checkModulePath } from '../module/path.ts';
@@ -24,8 +25,8 @@ import {
 /** The settings for outgoing connections. */
 export interface NetworkConfig {
   readonly forwardProxies: ForwardProxies;
-  /** The certificates of CA_FILE, in PEM format. */
-  readonly certificates: readonly string[];
+  /** Returns the TLS context of all outgoing connections. Creates it on the first call, which takes 50 ms. */
+  readonly trust: () => SecureContext;
 }
 
 /** The settings for calls to GitLab. */
@@ -65,7 +66,7 @@ export function readNetwork(reader: SettingsReader): NetworkConfig {
       https: reader.optional('HTTPS_PROXY', parseForwardProxy),
       isDirect: parseNoProxy(reader.optional('NO_PROXY', anyText) ?? ''),
     },
-    certificates: reader.optional('CA_FILE', readCertificates) ?? [],
+    trust: lazyTrust(reader.optional('CA_FILE', readCertificates) ?? [], reader.env),
   };
 }
 
@@ -90,19 +91,23 @@ export function readGitLabAndModules(reader: SettingsReader): GitLabConfig & Mod
 
 /** Reads the settings for calls to GitLab. */
 export function readGitLab(reader: SettingsReader): GitLabConfig {
+  const network = readNetwork(reader);
   return {
-    ...readNetwork(reader),
+    ...network,
     gitlabUrl: reader.required('GITLAB_URL', baseUrl) ?? '',
     gitlabToken: reader.required('GITLAB_TOKEN', headerToken) ?? '',
     gitlabScope: reader.optional('GITLAB_SCOPE', list) ?? [],
     gitlabRate: reader.optional('GITLAB_RATE', positiveNumber) ?? 20,
-    redisLocation: readRedisLocation(reader),
+    redisLocation: readRedisLocation(reader, network),
   };
 }
 
 /** Reads REDIS_URL. Undefined if it is not set. */
-export function readRedisLocation(reader: SettingsReader): RedisLocation | undefined {
-  return reader.optional('REDIS_URL', (url) => parseRedisUrl(url));
+export function readRedisLocation(
+  reader: SettingsReader,
+  { trust }: Pick<NetworkConfig, 'trust'>,
+): RedisLocation | undefined {
+  return reader.optional('REDIS_URL', (url) => parseRedisUrl(url, trust));
 }
 
 /** Reads the location of the store. */

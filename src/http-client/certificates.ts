@@ -68,3 +68,9 @@ function isValid(certificate: string): boolean {
     return false;
   }
 }
+
+/** Returns a function that calls `createTrust` once, at its first call. */
+export function lazyTrust(...parameters: Parameters<typeof createTrust>): () => SecureContext {
+  let trust: SecureContext | undefined;
+  return () => (trust ??= createTrust(...parameters));
+}

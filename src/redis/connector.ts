@@ -70,6 +70,6 @@ class LocatingConnector extends AbstractConnector {
 
   #open(server: ServerAddress): Socket {
     const { tls } = this.#location;
-    return tls ? connectTls({ ...server, ...(tls.ca && { ca: [...tls.ca] }) }) : connect(server);
+    return tls ? connectTls({ ...server, ...tls }) : connect(server);
   }
 }

@@ -103,7 +103,7 @@ function asker({ tls }: RedisLocation, signal: AbortSignal): Ask {
       port,
       ...(username !== undefined && { username }),
       ...(password !== undefined && { password }),
-      ...(tls && { tls: { ...(tls.ca && { ca: [...tls.ca] }) } }),
+      ...(tls && { tls }),
       lazyConnect: true,
       enableReadyCheck: false,
       disableClientInfo: true,

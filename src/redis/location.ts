@@ -1,3 +1,5 @@
+import type { SecureContext } from 'node:tls';
+
 /** A user of Redis or of a Sentinel. Both values are undefined if the server requires no password. */
 export interface Credentials {
   readonly username: string | undefined;
@@ -18,10 +20,10 @@ export type RedisLocation = Credentials & {
   /** The number of the database. It is 0 on a cluster. */
   readonly database: number;
   /**
-   * Undefined without TLS. `ca` contains all certificates that are trusted, in PEM format. By default, these are the
-   * certificates that Node trusts.
+   * Undefined without TLS. `secureContext` contains the certificates that are trusted; by default, those that Node
+   * trusts.
    */
-  readonly tls: { readonly ca?: readonly string[] } | undefined;
+  readonly tls: { readonly secureContext?: SecureContext } | undefined;
   /**
    * The beginning of every key, without the colon that follows. On a cluster, it is a hash tag: all keys are in one
    * slot, so that scripts and transactions can use several of them.
@@ -50,10 +52,10 @@ const HOST = /^(?:\[([0-9a-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/i;
  * - `redis+sentinel://[[user]:password@]host[:port],…/primary[/database][?sentinelUsername=…&sentinelPassword=…]`
  * - `redis+cluster://[[user]:password@]host[:port],…`
  *
- * With `rediss` instead of `redis`, all connections use TLS, and trust the certificates of `ca` if it is given. Throws
- * an Error that says what is wrong. The error contains no part of the URL, because every part may belong to a password.
+ * With `rediss` instead of `redis`, all connections use TLS, and trust what `trust` returns. By
+ * default, they trust what Node trusts. Throws an Error that says what is wrong. The error contains no part of the URL, because every part may belong to a password.
  */
-export function parseRedisUrl(url: string, ca?: readonly string[]): RedisLocation {
+export function parseRedisUrl(url: string, trust?: () => SecureContext): RedisLocation {
   if (url.includes('#')) throw new Error('must not contain #: write # in a password as %23');
   const match = FORM.exec(url);
   if (match === null)
@@ -62,7 +64,7 @@ export function parseRedisUrl(url: string, ca?: readonly string[]): RedisLocatio
   const kind = form.toLowerCase();
   const common = {
     ...parseUser(user),
-    tls: secure ? { ...(ca && { ca }) } : undefined,
+    tls: secure ? { ...(trust && { secureContext: trust() }) } : undefined,
     keyPrefix: 'modpress',
   };
   const parts = path.split('/').map(decode);

@@ -1,6 +1,7 @@
 import { access, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Core } from '../../src/app/core.ts';
 import { withCore } from '../../src/app/with-core.ts';
@@ -80,7 +81,7 @@ function settingsInFolder() {
   return {
     store: { kind: 'disk', folder: join(folder, 'store') } as const,
     forwardProxies: NO_FORWARD_PROXIES,
-    certificates: [],
+    trust: () => createSecureContext(),
     redisLocation: undefined,
     gitlabUrl: 'http://127.0.0.1:9',
     gitlabToken: 'glpat-of-a-test',

@@ -16,7 +16,7 @@ const EXTERNAL = 'example.com/public';
 /** A company network: GitLab, the upstream and S3 have names that only the forward proxy knows. */
 const test = base
   .extend('certificates', { scope: 'file' }, async ({}, { onCleanup }) => {
-    const certificates = await createCertificates('gitlab.corp.test', 'goproxy.corp.test');
+    const certificates = await createCertificates('DNS:gitlab.corp.test,DNS:goproxy.corp.test');
     onCleanup(() => certificates[Symbol.asyncDispose]());
     return certificates;
   })

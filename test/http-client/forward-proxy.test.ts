@@ -12,7 +12,7 @@ import { startStub } from '../services/http-stub.ts';
 
 const test = base
   .extend('certificates', { scope: 'file' }, async ({}, { onCleanup }) => {
-    const certificates = await createCertificates('secure.corp.test');
+    const certificates = await createCertificates('DNS:secure.corp.test,IP:127.0.0.1');
     onCleanup(() => certificates[Symbol.asyncDispose]());
     return certificates;
   })

@@ -1,3 +1,4 @@
+import { createSecureContext } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { messageOf } from '../../src/errors.ts';
 import { parseRedisUrl } from '../../src/redis/location.ts';
@@ -64,8 +65,9 @@ describe('a Redis URL', () => {
   });
 
   test('trusts the given certificates', () => {
-    expect(parseRedisUrl('rediss+cluster://one', ['PEM']).tls).toEqual({ ca: ['PEM'] });
-    expect(parseRedisUrl('redis+cluster://one', ['PEM']).tls).toBeUndefined();
+    const secureContext = createSecureContext();
+    expect(parseRedisUrl('rediss+cluster://one', () => secureContext).tls).toEqual({ secureContext });
+    expect(parseRedisUrl('redis+cluster://one', () => secureContext).tls).toBeUndefined();
   });
 
   test.each([

@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { messageOf } from '../../src/errors.ts';
+import { createTrust } from '../../src/http-client/certificates.ts';
 import { BullQueue } from '../../src/queue/bull-queue.ts';
 import { parseRedisUrl } from '../../src/redis/location.ts';
 import { aJob } from '../queue/contract.ts';
@@ -25,7 +26,7 @@ afterEach(async () => {
 
 function openQueue(url: string, ca?: readonly string[]): BullQueue {
   const log = pino({ level: 'warn' }, { write: (line) => logged.push(JSON.parse(line)) });
-  const queue = new BullQueue({ redisLocation: parseRedisUrl(url, ca), log });
+  const queue = new BullQueue({ redisLocation: parseRedisUrl(url, ca && (() => createTrust(ca, {}))), log });
   opened.push(queue);
   return queue;
 }

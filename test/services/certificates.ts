@@ -18,17 +18,20 @@ export interface Certificates extends AsyncDisposable {
   readonly keyFile: string;
 }
 
-/** Creates a CA and a certificate for these DNS names, localhost and 127.0.0.1, in a temporary folder. */
-export async function createCertificates(...names: readonly string[]): Promise<Certificates> {
+/** Creates a CA and a certificate for these names, such as `DNS:localhost,IP:127.0.0.1`, in a temporary folder. */
+export async function createCertificates(names = 'DNS:localhost,IP:127.0.0.1'): Promise<Certificates> {
   const folder = await mkdtemp(join(tmpdir(), 'modpress-certificates-'));
   const [caFile, caKey] = [join(folder, 'ca.pem'), join(folder, 'ca.key')];
-  const [certificateFile, keyFile, request] = [join(folder, 'cert.pem'), join(folder, 'key.pem'), join(folder, 'request')];
+  const [certificateFile, keyFile, request] = [
+    join(folder, 'cert.pem'),
+    join(folder, 'key.pem'),
+    join(folder, 'request'),
+  ];
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   await openssl('req', '-x509', ...key, '-keyout', caKey, '-out', caFile, '-days', '2', '-subj', '/CN=CA of a test');
   await openssl('req', ...key, '-keyout', keyFile, '-out', request, '-subj', '/CN=server');
   const extensions = join(folder, 'extensions');
-  const alternatives = [...names.map((name) => `DNS:${name}`), 'DNS:localhost', 'IP:127.0.0.1'];
-  await writeFile(extensions, `subjectAltName=${alternatives.join(',')}\n`);
+  await writeFile(extensions, `subjectAltName=${names}\n`);
   const authority = ['-CA', caFile, '-CAkey', caKey, '-CAcreateserial', '-days', '2', '-extfile', extensions];
   await openssl('x509', '-req', '-in', request, ...authority, '-out', certificateFile);
   const ca = await readFile(caFile, 'utf8');
