@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
+import type { Logger } from 'pino';
+import { closeStalledConnections, type ClientRate } from './stalled-connections.ts';
 
 /**
  * All timeouts of the HTTP server, in milliseconds. docs/operations/index.md describes them.
@@ -13,12 +15,17 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const HEADERS_TIMEOUT_MS = 80_000;
 /** The time in which a whole request has to arrive. GitLab itself gives up on a webhook after 10 s. */
 const REQUEST_TIMEOUT_MS = 90_000;
+/** Even through a slow connection with many downloads at once, a client takes a response faster than this. */
+const CLIENT_RATE: ClientRate = { bytes: 256 * 1024, windowMs: 60_000 };
 /** How long `stopHttpServer` waits for requests in progress. */
 const STOP_TIMEOUT_MS = 20_000;
 
-/** Creates the HTTP server of the service. The caller starts it and ends it with `stopHttpServer`. */
-export function createHttpServer(listener: RequestListener): Server {
-  return createServer(
+/**
+ * Creates the HTTP server of the service. Its connections have timeouts, and clients that take a response too slowly are
+ * disconnected. The caller starts it and ends it with `stopHttpServer`.
+ */
+export function createHttpServer(listener: RequestListener, log: Logger, clientRate: ClientRate = CLIENT_RATE): Server {
+  const server = createServer(
     {
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -26,6 +33,13 @@ export function createHttpServer(listener: RequestListener): Server {
     },
     listener,
   );
+  closeStalledConnections(server, clientRate, ({ remoteAddress }) =>
+    log.info(
+      { event: 'connection.stalled', remote: remoteAddress },
+      'a client took a response too slowly; its connection is closed',
+    ),
+  );
+  return server;
 }
 
 /** Stops the server and lets requests in progress finish. After 20 s it closes the connections that are still open. */

@@ -1,5 +1,6 @@
 import type { Router } from 'express';
 import type { Logger } from 'pino';
+import { ConcurrencyLimit } from '../async/concurrency-limit.ts';
 import type { Config } from '../config/service-config.ts';
 import { ExternalModules, RedirectedModules } from '../proxy/external-modules.ts';
 import { OnDemandModules } from '../proxy/on-demand-modules.ts';
@@ -36,6 +37,13 @@ const UPSTREAM_IDLE_MS = 30_000;
 /** How long the body of a small file from an upstream may take. */
 const UPSTREAM_SMALL_BODY_MS = 60_000;
 
+/** How many zips may be sent from the store at the same time. Each needs a file descriptor or a connection. */
+const MAX_OPEN_ZIPS = 256;
+/** How many zips may be downloaded at the same time. Each needs a temporary file and a connection. */
+const MAX_ZIP_DOWNLOADS = 128;
+/** How long a request for a zip waits until one of the others has ended. */
+const ZIP_WAIT_MS = 30_000;
+
 /** Creates the proxy role. The role only reads the store, and writes only the caches in it. */
 export async function createProxyRole({ config, log, metrics, core, requests }: ProxyRoleParts): Promise<ProxyRole> {
   const store = await core.store();
@@ -65,10 +73,17 @@ export async function createProxyRole({ config, log, metrics, core, requests }: 
     privateHosts: config.upstreamPrivateHosts,
     viaName: name,
   });
+  const openZips = new ConcurrencyLimit(MAX_OPEN_ZIPS, ZIP_WAIT_MS);
   const external =
     config.upstreamMode === 'redirect'
       ? new RedirectedModules(config.upstream)
-      : new ExternalModules({ upstream, cache: createCache(store, UPSTREAM_PREFIX), log });
+      : new ExternalModules({
+          upstream,
+          cache: createCache(store, UPSTREAM_PREFIX),
+          log,
+          openZips,
+          zipDownloads: new ConcurrencyLimit(MAX_ZIP_DOWNLOADS, ZIP_WAIT_MS),
+        });
   const sumdb = new Sumdb({
     upstream,
     cache: createCache(store, SUMDB_PREFIX),
@@ -82,7 +97,7 @@ export async function createProxyRole({ config, log, metrics, core, requests }: 
     await sumdb.settled();
     if (external instanceof ExternalModules) await external.settled();
   });
-  const published = new PrivateModules({ store: readStore });
+  const published = new PrivateModules({ store: readStore, openZips });
   const onDemand =
     requests &&
     new OnDemandModules({ published, requests, withdrawnOf: (module) => withdrawnVersions(readStore, module) });

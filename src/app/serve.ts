@@ -82,7 +82,7 @@ async function start(config: Config, context: AppContext, core: Core<Config>, me
   web.use(answerUnknownRoutes(roles));
   web.use(answerFailedRoutes(log.child({ component: 'app' })));
 
-  const server = createHttpServer(web).listen(config.listen);
+  const server = createHttpServer(web, log.child({ component: 'app' })).listen(config.listen);
   core.onClose(() => stopHttpServer(server));
   // This closer is registered last, so it is called first. Otherwise, requests that wait for a worker would delay the
   // stop.

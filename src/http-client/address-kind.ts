@@ -13,9 +13,21 @@ const NETWORKS: readonly (readonly [AddressKind, BlockList])[] = [
   [
     'private',
     networks(
-      ...['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'],
-      ...['192.0.0.0/24', '192.0.2.0/24', '198.18.0.0/15', '198.51.100.0/24', '203.0.113.0/24', '224.0.0.0/3'],
-      ...['fc00::/7', 'fec0::/10', 'ff00::/8', '100::/64', '2001:db8::/32'],
+      '10.0.0.0/8',
+      '172.16.0.0/12',
+      '192.168.0.0/16',
+      '100.64.0.0/10',
+      '192.0.0.0/24',
+      '192.0.2.0/24',
+      '198.18.0.0/15',
+      '198.51.100.0/24',
+      '203.0.113.0/24',
+      '224.0.0.0/3',
+      'fc00::/7',
+      'fec0::/10',
+      'ff00::/8',
+      '100::/64',
+      '2001:db8::/32',
     ),
   ],
 ];
@@ -46,11 +58,15 @@ function kindIn(address: string, family: 'ipv4' | 'ipv6'): AddressKind {
 function embedded(address: string, start: number): string {
   // The URL parser writes an IPv6 address in its shortest form, without dots.
   const [head = '', tail = ''] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
-  const groups = (text: string): string[] => text.split(':').filter((group) => group !== '');
-  const zeros = Array<string>(8 - groups(head).length - groups(tail).length).fill('0');
-  const all = [...groups(head), ...zeros, ...groups(tail)].map((group) => Number.parseInt(group, 16));
+  const [first, last] = [groupsOf(head), groupsOf(tail)];
+  const zeros = Array<number>(8 - first.length - last.length).fill(0);
+  const all = [...first, ...zeros, ...last];
   const [high = 0, low = 0] = all.slice(start / 16);
   return [high >> 8, high & 255, low >> 8, low & 255].join('.');
+}
+
+function groupsOf(text: string): number[] {
+  return text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
 }
 
 /** Returns a list of networks. Networks of IPv4 must not match addresses of IPv6, so `embedded` decides about these. */

@@ -5,12 +5,15 @@ import { Readable } from 'node:stream';
 import { callbackify } from 'node:util';
 import { Condition } from '../async/condition.ts';
 
+/** Opens the bytes of a copy from `start` up to, but not including, `end`. */
+export type OpenCopy = (start: number, end: number) => Promise<Readable>;
+
 /**
  * A temporary file that any number of readers can read while it is written, each at its own speed. A slow or
  * disconnected client therefore affects neither the other clients nor the cache.
  *
  * The file is unlinked right after its creation, so that it never remains on the disk after the end of the process. It
- * is closed after its creator has called `release` and the last reader has ended.
+ * is closed after its creator has called `release` and the last reader has ended, or has been handed over to a copy.
  */
 export class Spool {
   readonly #file: FileHandle;
@@ -18,6 +21,9 @@ export class Spool {
   #bytes = 0;
   #state: 'open' | 'complete' | Error = 'open';
   #users = 1;
+  /** The function of each reader that ends its use of the file. */
+  readonly #readers = new Set<() => Promise<void>>();
+  #openCopy: OpenCopy | undefined;
   readonly #changed = new Condition();
 
   private constructor(file: FileHandle, heldBack: number) {
@@ -81,9 +87,7 @@ export class Spool {
   async peek(position: number, length: number): Promise<Buffer> {
     const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.#bytes - position)));
     for (let done = 0; done < buffer.length;) {
-      const { bytesRead } = await this.#file.read(buffer, done, buffer.length - done, position + done);
-      if (bytesRead === 0) throw new Error('a temporary file is shorter than the data that was written to it');
-      done += bytesRead;
+      done += await this.#read(buffer, done, position + done);
     }
     return buffer;
   }
@@ -93,18 +97,35 @@ export class Spool {
    * including bytes that are not written yet. The caller has to read the stream to its end or destroy it.
    */
   reader(start = 0, end = Number.POSITIVE_INFINITY): Readable {
-    this.#users++;
+    const endUse = this.#openCopy ? async () => undefined : this.#use();
     let position = start;
+    let copy: Readable | undefined;
+    let copied: AsyncIterator<Buffer> | undefined;
+    const fromCopy = async (openCopy: OpenCopy): Promise<Buffer> => {
+      if (!copied) {
+        copy = await openCopy(position, Math.min(end, this.#bytes));
+        if (reader.destroyed) copy.destroy();
+        copied = copy[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+      }
+      const { done, value } = await copied.next();
+      if (done === true) throw new Error('the copy of a temporary file is shorter than the file');
+      return value;
+    };
+    const readSome = async (length: number): Promise<Buffer> => {
+      const buffer = Buffer.allocUnsafe(length);
+      return buffer.subarray(0, await this.#read(buffer, 0, position));
+    };
     const next = async (size: number): Promise<Buffer | null> => {
       if (position === end) return null;
       while (position >= this.#readable && this.#state === 'open') await this.#changed.wait();
       if (position >= this.#readable && this.#state instanceof Error) throw this.#state;
-      const chunk = await this.peek(position, Math.min(size, end - position, this.#readable - position));
+      const length = Math.min(size, end - position, this.#readable - position);
+      if (length === 0) return null;
+      const chunk = await (this.#openCopy ? fromCopy(this.#openCopy) : readSome(length));
       position += chunk.length;
-      return chunk.length === 0 ? null : chunk;
+      return chunk;
     };
-    const release = callbackify(() => this.release());
-    return new Readable({
+    const reader = new Readable({
       highWaterMark: 256 * 1024,
       read(size) {
         next(size).then(
@@ -112,8 +133,39 @@ export class Spool {
           (error: unknown) => this.destroy(error as Error),
         );
       },
-      destroy: (error, done) => release((failure) => done(error ?? failure)),
+      destroy: (error, done) => {
+        copy?.destroy();
+        callbackify(endUse)((failure) => done(error ?? failure));
+      },
     });
+    return reader;
+  }
+
+  /**
+   * Lets all readers read the rest from a copy of the complete content. A reader opens the copy when it needs its next
+   * bytes. Therefore a stalled reader keeps neither the temporary file nor the copy open. Resolves when the readers no
+   * longer use the file.
+   */
+  async handOver(openCopy: OpenCopy): Promise<void> {
+    this.#openCopy = openCopy;
+    await Promise.all([...this.#readers].map((endUse) => endUse()));
+  }
+
+  /** Begins a use of the file. Returns a function that ends it, whose second call has no effect. */
+  #use(): () => Promise<void> {
+    this.#users++;
+    const endUse = async (): Promise<void> => {
+      if (this.#readers.delete(endUse)) await this.release();
+    };
+    this.#readers.add(endUse);
+    return endUse;
+  }
+
+  /** Reads written bytes into the buffer from `offset` on. Resolves to their number, which is at least one. */
+  async #read(buffer: Buffer, offset: number, position: number): Promise<number> {
+    const { bytesRead } = await this.#file.read(buffer, offset, buffer.length - offset, position);
+    if (bytesRead === 0) throw new Error('a temporary file is shorter than the data that was written to it');
+    return bytesRead;
   }
 
   /** The number of bytes that readers may have. */

@@ -1,23 +1,14 @@
-import type { Logger } from 'pino';
-import type { Cache } from '../store/cache.ts';
 import { parseVersion } from '../module/version.ts';
 import { MAX_GOMOD } from '../module/zip/writer.ts';
 import { Forbidden, NotFound, describe, type Answer, type FileAccess, type ModuleSource } from './module-source.ts';
 import { ZipCache } from './zip-cache.ts';
+import type { ZipDownloadsParts } from './zip-downloads.ts';
 import { readValid } from './download.ts';
 import { urlBelow, type GoproxyEntry } from './goproxy.ts';
 import { ResponseCache, type CacheableResponse } from './response-cache.ts';
 import { protocolPath, type ModuleRequest } from './protocol-request.ts';
 import { GO_DIRECT, UPSTREAM_IS_OFF, type Upstream } from './upstream.ts';
 import { smallFileProblem } from './validate-download.ts';
-
-/** The dependencies of ExternalModules. */
-export interface ExternalParts {
-  readonly upstream: Upstream;
-  /** The part of the store below `upstream/`. */
-  readonly cache: Cache;
-  readonly log: Logger;
-}
 
 /** The maximum size of the in-memory cache, in bytes. */
 const MEMORY_BYTES = 64 * 2 ** 20;
@@ -32,10 +23,11 @@ export class ExternalModules implements ModuleSource {
   readonly #responses: ResponseCache;
   readonly #zips: ZipCache;
 
-  constructor(parts: ExternalParts) {
+  /** The cache is the part of the store below `upstream/`. */
+  constructor(parts: ZipDownloadsParts) {
     this.#upstream = parts.upstream;
     this.#responses = new ResponseCache(parts.cache, parts.log, MEMORY_BYTES);
-    this.#zips = new ZipCache(parts.upstream, parts.cache, parts.log);
+    this.#zips = new ZipCache(parts);
   }
 
   async answer(request: ModuleRequest, access: FileAccess = 'stat', receivedVia?: string): Promise<Answer> {

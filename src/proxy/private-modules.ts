@@ -14,6 +14,7 @@ import {
   type FileAccess,
   type ModuleSource,
 } from './module-source.ts';
+import type { ConcurrencyLimit } from '../async/concurrency-limit.ts';
 import { SingleFlight } from '../async/single-flight.ts';
 import { MemoryCache } from './memory-cache.ts';
 import type { FileRequest, ModuleRequest } from './protocol-request.ts';
@@ -24,6 +25,8 @@ import { byPreference, listedVersions, listText } from './listed-versions.ts';
 /** The dependencies of PrivateModules. */
 export interface PrivateModulesParts {
   readonly store: ReadStore;
+  /** Limits how many zips are open at the same time. */
+  readonly openZips: ConcurrencyLimit;
   /** How long a file is served from memory without reading the store, in milliseconds; 10 s by default. */
   readonly freshMs?: number;
 }
@@ -44,11 +47,13 @@ const FRESH_MS = 10_000;
 export class PrivateModules implements ModuleSource {
   readonly #store: ReadStore;
   readonly #memory = new MemoryCache(MEMORY_BYTES);
+  readonly #openZips: ConcurrencyLimit;
   readonly #freshMs: number;
   readonly #reads = new SingleFlight<BytesAnswer | undefined>();
 
   constructor(parts: PrivateModulesParts) {
     this.#store = parts.store;
+    this.#openZips = parts.openZips;
     this.#freshMs = parts.freshMs ?? FRESH_MS;
   }
 
@@ -128,7 +133,7 @@ export class PrivateModules implements ModuleSource {
 
   async #zip(module: ModulePath, version: Version, access: FileAccess): Promise<Answer | undefined> {
     if (!(await this.#isPublished(module, version))) return undefined;
-    return await findZip(this.#store, moduleKey(module, version, 'zip'), access);
+    return await findZip(this.#store, moduleKey(module, version, 'zip'), access, { limit: this.#openZips });
   }
 
   async #isPublished(module: ModulePath, version: Version): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
 import type { ByteRange, StoredObject } from '../store/store.ts';
@@ -42,7 +42,9 @@ async function send(request: Request, response: Response, answer: Answer): Promi
     case 'bytes':
       if (isNotModified(request, response, etagOf(answer.body))) return;
       response.setHeader('Content-Length', answer.body.length);
-      response.end(request.method === 'HEAD' ? undefined : answer.body);
+      if (request.method === 'HEAD') response.end();
+      else if (answer.body.length <= PIECE_BYTES) response.end(answer.body);
+      else await pipeline(Readable.from(piecesOf(answer.body)), response);
       return;
     case 'stream':
       if (answer.size !== undefined) response.setHeader('Content-Length', answer.size);
@@ -115,6 +117,17 @@ async function firstBytes(body: Readable, response: Response): Promise<void> {
   } finally {
     response.off('close', disconnect);
   }
+}
+
+/** The size of the pieces of a body in memory. */
+const PIECE_BYTES = 64 * 1024;
+
+/**
+ * Yields a body in pieces. Node counts the bytes of a piece as sent only when all of them are, so the progress of a
+ * slow client would otherwise not be visible (see stalled-connections.ts).
+ */
+function* piecesOf(body: Buffer): Generator<Buffer> {
+  for (let start = 0; start < body.length; start += PIECE_BYTES) yield body.subarray(start, start + PIECE_BYTES);
 }
 
 /** Returns the open stream of an answer, if any. */

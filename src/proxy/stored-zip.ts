@@ -1,25 +1,56 @@
 import { pipeline, Transform } from 'node:stream';
-import { StoreUnavailable, type OpenObject, type ReadStore } from '../store/store.ts';
-import type { FileAccess, StoredAnswer } from './module-source.ts';
+import type { ConcurrencyLimit } from '../async/concurrency-limit.ts';
+import { StoreUnavailable, type ByteRange, type OpenObject, type ReadStore } from '../store/store.ts';
+import { TryAgainLater, type FileAccess, type StoredAnswer } from './module-source.ts';
 import { directoryOf, MAX_END_BYTES } from './zip-end.ts';
+
+/** The seconds after which a client should try again if too many zips are open or downloaded. */
+export const RETRY_AFTER_SECONDS = 10;
+
+/**
+ * Opens the zip, or a range of it, as the store does. Waits for a place in `limit` and keeps it until the body is
+ * closed, because each open zip needs a file descriptor or a connection. Rejects with TryAgainLater if no place becomes
+ * free, and with errors of the store.
+ */
+export async function openZip(
+  store: Pick<ReadStore, 'open'>,
+  key: string,
+  limit: ConcurrencyLimit,
+  range?: ByteRange,
+): Promise<OpenObject | undefined> {
+  const release = await limit.acquire();
+  if (!release)
+    throw new TryAgainLater('modpress sends too many zips at the moment\nTry again in a moment.', {
+      timedOut: false,
+      retryAfter: RETRY_AFTER_SECONDS,
+    });
+  let object: OpenObject | undefined;
+  try {
+    object = await store.open(key, range);
+    return object;
+  } finally {
+    if (object) object.body.once('close', release);
+    else release();
+  }
+}
 
 /**
  * Finds a zip in the store. Resolves to its answer, or to undefined if it is missing. The body of a whole zip fails
  * with StoreUnavailable before its end if the store returns something else, and `onDamaged` is then called. Rejects
- * with errors of the store.
+ * as `openZip` does.
  */
 export async function findZip(
   store: Pick<ReadStore, FileAccess>,
   key: string,
   access: FileAccess,
-  onDamaged?: () => void,
+  { limit, onDamaged }: { readonly limit: ConcurrencyLimit; readonly onDamaged?: () => void },
 ): Promise<StoredAnswer | undefined> {
   const damaged = (): Error => {
     onDamaged?.();
     return new StoreUnavailable(`the store returned something else than a whole zip as ${key}`);
   };
   const openRange: StoredAnswer['openRange'] = async (range) => {
-    const object = await store.open(key, range);
+    const object = await openZip(store, key, limit, range);
     return object && range === undefined ? checkedZip(object, damaged) : object;
   };
   const object = access === 'open' ? await openRange() : await store.stat(key);

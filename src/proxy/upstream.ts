@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { MatchesHost } from '../http-client/host-list.ts';
 import type { HttpClient } from '../http-client/http-client.ts';
 import { retryAfterSeconds } from '../http-client/retry-after.ts';
@@ -53,6 +54,8 @@ export class Upstream {
     this.#timeouts = parts.timeouts;
     this.#privateHosts = parts.privateHosts;
     this.#viaName = parts.viaName;
+    // Each running request adds a listener, and Node would warn from the eleventh listener on.
+    setMaxListeners(0, this.#stop.signal);
   }
 
   /**

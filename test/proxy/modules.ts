@@ -56,8 +56,14 @@ export async function makeModule(
 }
 
 /** Writes a module version to the store in the order of publishing, with `.info` last. Returns its files. */
-export async function publish(store: Store, path: string, at: string, gomod?: string): Promise<ModuleFiles> {
-  const files = await makeModule(path, at, gomod);
+export async function publish(
+  store: Store,
+  path: string,
+  at: string,
+  gomod?: string,
+  padding?: number,
+): Promise<ModuleFiles> {
+  const files = await makeModule(path, at, gomod, padding);
   for (const file of ['zip', 'mod', 'info'] as const)
     await store.put(moduleKey(modulePath(path), version(at), file), files[file]);
   return files;

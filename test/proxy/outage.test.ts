@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { ConcurrencyLimit } from '../../src/async/concurrency-limit.ts';
 import type { ReadStore } from '../../src/store/store.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
 import type { Answer } from '../../src/proxy/module-source.ts';
@@ -92,7 +93,7 @@ test('the proxy lists the store once for identical concurrent requests', async (
       return proxy.store.list(prefix, options);
     },
   });
-  const modules = new PrivateModules({ store });
+  const modules = new PrivateModules({ store, openZips: new ConcurrencyLimit(1, 0) });
   const ask = (): Promise<Answer> => modules.answer({ kind: 'list', module: modulePath(MODULE) });
   const answers = await Promise.all(Array.from({ length: 20 }, ask));
   expect(answers.every((answer) => answer.kind === 'bytes' && answer.body.toString() === 'v1.0.0\n')).toBe(true);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import pino from 'pino';
+import { ConcurrencyLimit } from '../../src/async/concurrency-limit.ts';
 import { parseHostList } from '../../src/http-client/host-list.ts';
 import { HttpClient } from '../../src/http-client/http-client.ts';
 import { ExternalModules } from '../../src/proxy/external-modules.ts';
@@ -44,6 +45,10 @@ export interface TestProxyOptions {
   readonly http?: HttpClient;
   readonly databases?: readonly SumdbEntry[];
   readonly freshMs?: number;
+  readonly maxOpenZips?: number;
+  readonly maxZipDownloads?: number;
+  /** How long a request waits for an open zip or a download to end; 10 s by default. */
+  readonly zipWaitMs?: number;
   /** `modpress-test` by default. */
   readonly viaName?: string;
   /** Wraps the store of the proxy. */
@@ -71,7 +76,15 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
     privateHosts: parseHostList(options.privateHosts ?? ''),
     viaName: options.viaName ?? 'modpress-test',
   });
-  const external = new ExternalModules({ upstream, cache: createCache(store, 'upstream/'), log });
+  const openZips = new ConcurrencyLimit(options.maxOpenZips ?? 100, options.zipWaitMs ?? 10_000);
+  const zipDownloads = new ConcurrencyLimit(options.maxZipDownloads ?? 100, options.zipWaitMs ?? 10_000);
+  const external = new ExternalModules({
+    upstream,
+    cache: createCache(store, 'upstream/'),
+    log,
+    openZips,
+    zipDownloads,
+  });
   const sumdb = new Sumdb({
     upstream,
     cache: createCache(store, 'sumdb/'),
@@ -82,6 +95,7 @@ export async function startProxy(options: TestProxyOptions = {}): Promise<TestPr
   });
   const privateModules = new PrivateModules({
     store,
+    openZips,
     ...(options.freshMs !== undefined && { freshMs: options.freshMs }),
   });
   const app = express().use(

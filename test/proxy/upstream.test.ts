@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { get, startProxy, type TestProxy, type TestProxyOptions } from './server.ts';
 import { HttpClient } from '../../src/http-client/http-client.ts';
@@ -104,15 +103,11 @@ describe('a list of upstream proxies', () => {
   });
 
   test('responds with 504 to all clients if a small file, or the text of an error, does not end in time', async () => {
-    const error = (response: ServerResponse): void => {
-      response.writeHead(500, { 'content-type': 'text/plain' });
-      sendSlowly(response);
-    };
     const slow = await stub({
       [`${V}/v1.0.0.mod`]: sendSlowly,
       [`${V}/list`]: sendSlowly,
       '/sumdb/sum.golang.org/latest': sendSlowly,
-      [`${V}/v1.0.0.info`]: error,
+      [`${V}/v1.0.0.info`]: (response) => sendSlowly(response.writeHead(500, { 'content-type': 'text/plain' })),
     });
     const proxy = await start({ upstream: slow.url, timeouts: { smallBodyMs: 300 } });
     const paths = [`${V}/v1.0.0.mod`, `${V}/list`, '/sumdb/sum.golang.org/latest'];

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { OnDemandAnswer } from '../../src/requests/on-demand-request.ts';
 import { Gone } from '../../src/proxy/module-source.ts';
 import { OnDemandModules } from '../../src/proxy/on-demand-modules.ts';
+import { ConcurrencyLimit } from '../../src/async/concurrency-limit.ts';
 import { PrivateModules } from '../../src/proxy/private-modules.ts';
 import { withdrawVersion } from '../../src/publish/withdraw.ts';
 import { moduleKey } from '../../src/store/layout.ts';
@@ -147,7 +148,7 @@ function onDemand(
   withdrawnOf = () => withdrawnVersions(proxy.store, MODULE),
 ): OnDemandModules {
   return new OnDemandModules({
-    published: new PrivateModules({ store: proxy.store }),
+    published: new PrivateModules({ store: proxy.store, openZips: new ConcurrencyLimit(1, 0) }),
     requests: { request: answerOf },
     withdrawnOf,
   });

@@ -64,8 +64,9 @@ describe('DiskStore', () => {
     const store = await DiskStore.open(folder);
     await store.put('x', Buffer.from('x'));
     await truncate(join(folder, 'x'), 64 * 2 ** 20 + 1);
-    await expect(store.get('x')).rejects.toThrow(StoreUnavailable);
-    await expect(store.get('x')).rejects.toThrow(/"x" in the store in .* has 67108865 bytes, more than 67108864/);
+    const read = (): Promise<unknown> => store.get('x').then((bytes) => bytes?.length);
+    await expect(read()).rejects.toThrow(StoreUnavailable);
+    await expect(read()).rejects.toThrow(/"x" in the store in .* has 67108865 bytes, more than 67108864/);
     expect((await store.stat('x'))?.size).toBe(64 * 2 ** 20 + 1);
   });
 
@@ -74,7 +75,8 @@ describe('DiskStore', () => {
     await store.put('x', Buffer.alloc(2 ** 20));
     const opened = await store.open('x');
     await truncate(join(folder, 'x'), 300_000);
-    await expect(buffer(opened?.body ?? Readable.from([]))).rejects.toThrow(StoreUnavailable);
+    const read = buffer(opened?.body ?? Readable.from([])).then(({ length }) => length);
+    await expect(read).rejects.toThrow(StoreUnavailable);
   });
 
   it('creates its folder, and the parents of its folder', async () => {

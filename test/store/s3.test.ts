@@ -449,11 +449,12 @@ describe('S3Store with a faulty service', () => {
   });
 
   it('rejects an endless listing', async () => {
-    const item = (key: string): string =>
-      `<Contents><Key>${key}</Key><Size>1</Size><LastModified>2024-01-01T00:00:00Z</LastModified></Contents>`;
+    const items = ['a/1', 'a/2'].map(
+      (key) => `<Contents><Key>${key}</Key><Size>1</Size><LastModified>2024-01-01T00:00:00Z</LastModified></Contents>`,
+    );
     const store = await storeOn((_, response) => {
       response.end(
-        `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>${item('a/1')}${item('a/2')}</ListBucketResult>`,
+        `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>${items.join('')}</ListBucketResult>`,
       );
     });
     await expect(keys(store.list('a/'))).rejects.toThrow(/lists the key "a\/1" out of order/);
