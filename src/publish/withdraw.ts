@@ -82,6 +82,6 @@ async function deleteFiles(store: Store, module: ModulePath, version: Version): 
     await store.delete(key);
   }
   // A module that never had a published version has no list and does not need one.
-  if (hadFiles || (await store.stat(listKey(module)))) await writeList(store, module);
+  if (hadFiles || (await store.stat(listKey(module)))) await writeList(store, module, { removed: version });
   return hadFiles;
 }

@@ -104,7 +104,7 @@ async function readStored(
   const gomod = await store.get(moduleKey(path, version, 'mod'));
   const zip = await hashStoredZip(store, moduleKey(path, version, 'zip'), folder);
   // The process that stored the version may have died before it wrote the list.
-  await writeList(store, path);
+  await writeList(store, path, { added: version });
   return zip && gomod && { ...zip, goModH1: hashGoMod(gomod) };
 }
 
@@ -122,7 +122,7 @@ async function storeFiles(
   const { path, version, commit } = resolved;
   const key = (file: VersionFile): string => moduleKey(path, version, file);
   const publishedH1 = (await store.stat(key('info'))) && (await hashStoredZip(store, key('zip'), folder))?.h1;
-  if (publishedH1 === zip.h1) return await writeList(store, path);
+  if (publishedH1 === zip.h1) return await writeList(store, path, { added: version });
   if (publishedH1) await assertCurrent?.();
   if (publishedH1 && retag === 'refuse') {
     throw new Refuse(
@@ -141,7 +141,7 @@ async function storeFiles(
   await storeZip(store, key('zip'), zip);
   await store.put(key('mod'), gomod);
   await store.put(key('info'), Buffer.from(infoText(version, resolved.committedAt, resolved.origin)));
-  await writeList(store, path);
+  await writeList(store, path, { added: version });
   // The version may have been withdrawn during the build. withdraw.ts explains why one check before the build and one
   // after it are enough.
   await assertInService(store, path, version);

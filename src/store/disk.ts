@@ -9,6 +9,7 @@ import {
   MAX_GET_BYTES,
   StoreUnavailable,
   type ByteRange,
+  type ListedObject,
   type OpenObject,
   type PutStream,
   type Store,
@@ -17,9 +18,6 @@ import {
 
 /** A partial file that has not been written to for this many milliseconds belongs to a dead process. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
-
-/** A listing reads the size and time of this many files at the same time. */
-const LISTING_BATCH = 64;
 
 /**
  * A store in a folder. A key is a path below the folder.
@@ -97,7 +95,7 @@ export class DiskStore implements Store {
     }
   }
 
-  async *list(prefix: string, options: { after?: string } = {}): AsyncGenerator<StoredObject> {
+  async *list(prefix: string, options: { after?: string } = {}): AsyncGenerator<ListedObject> {
     checkPrefix(prefix);
     const slash = prefix.lastIndexOf('/') + 1;
     yield* this.#walk(prefix.slice(0, slash), prefix.slice(slash), options.after);
@@ -107,10 +105,10 @@ export class DiskStore implements Store {
    * Yields the objects below `directory` whose names there begin with `start`. `directory` is a key with a final `/`,
    * or empty for the root. A directory is sorted by its name with a final `/`, which puts its keys in byte order.
    */
-  async *#walk(directory: string, start: string, after: string | undefined): AsyncGenerator<StoredObject> {
+  async *#walk(directory: string, start: string, after: string | undefined): AsyncGenerator<ListedObject> {
     const entries = await this.#undefinedIfAbsent(() => readdir(this.#path(directory), { withFileTypes: true }));
     const keys = (entries ?? [])
-      .filter((entry) => entry.name.startsWith(start) && isKey(`${directory}${entry.name}`))
+      .filter(({ name }) => name.startsWith(start) && isKey(`${directory}${name}`))
       .flatMap((entry) => {
         if (entry.isDirectory()) return [`${directory}${entry.name}/`];
         return entry.isFile() ? [`${directory}${entry.name}`] : [];
@@ -118,20 +116,11 @@ export class DiskStore implements Store {
       .filter(
         (key) => after === undefined || compareKeys(key, after) > 0 || (key.endsWith('/') && after.startsWith(key)),
       )
-      .map((key) => ({ key, bytes: Buffer.from(key) }))
-      .sort((left, right) => Buffer.compare(left.bytes, right.bytes))
-      .map(({ key }) => key);
+      .sort(compareKeys);
 
-    for (let index = 0; index < keys.length; index += LISTING_BATCH) {
-      const batch = keys.slice(index, index + LISTING_BATCH);
-      const objects = await Promise.all(
-        batch.map(async (key) => (key.endsWith('/') ? undefined : await this.stat(key))),
-      );
-      for (const [position, key] of batch.entries()) {
-        const object = objects[position];
-        if (object !== undefined) yield object;
-        else if (key.endsWith('/')) yield* this.#walk(key, '', after);
-      }
+    for (const key of keys) {
+      if (key.endsWith('/')) yield* this.#walk(key, '', after);
+      else yield { key };
     }
   }
 

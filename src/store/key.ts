@@ -72,10 +72,14 @@ export function checkNewKey(key: string): void {
   if (!fits(key)) throw new KeyTooLong(key);
 }
 
+/** The UTF-8 bytes of such a text have the order of its UTF-16 units. */
+const ASCII = /^[\0-\x7f]*$/;
+
 /**
  * Compares two keys by their UTF-8 bytes. JavaScript compares UTF-16 units, so its order differs outside the Basic
  * Multilingual Plane.
  */
 export function compareKeys(left: string, right: string): number {
+  if (ASCII.test(left) && ASCII.test(right)) return left < right ? -1 : Number(left > right);
   return Buffer.compare(Buffer.from(left), Buffer.from(right));
 }

@@ -10,6 +10,7 @@ import { readHeaders, readObject } from './s3-object.ts';
 import { uploadObject } from './s3-upload.ts';
 import {
   type ByteRange,
+  type ListedObject,
   type OpenObject,
   type PutStream,
   type Store,
@@ -84,7 +85,7 @@ export class S3Store implements Store {
 
   // The client's XML parser converts a key that looks like a number to a number. This never happens to a key with a
   // slash, and every key of layout.ts has a slash.
-  async *list(prefix: string, options: { after?: string } = {}): AsyncGenerator<StoredObject> {
+  async *list(prefix: string, options: { after?: string } = {}): AsyncGenerator<ListedObject> {
     checkPrefix(prefix);
     const within = this.#name(prefix);
     const startAfter = options.after === undefined ? '' : this.#name(options.after);
@@ -101,7 +102,7 @@ export class S3Store implements Store {
         if (!item.name.startsWith(within) || (previous !== '' && compareKeys(key, previous) <= 0))
           throw this.#bucket.unavailable(`it lists the key ${JSON.stringify(key)} out of order`);
         previous = key;
-        if (isKey(key)) yield { key, size: item.size, modified: item.lastModified };
+        if (isKey(key)) yield { key };
       }
       token = page.isTruncated ? page.nextContinuationToken : '';
     } while (token !== '');

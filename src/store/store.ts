@@ -1,8 +1,12 @@
 import type { Readable } from 'node:stream';
 
-/** A stored object, as a listing or a read reports it. `size` is in bytes. */
-export interface StoredObject {
+/** A stored object, as a listing reports it. */
+export interface ListedObject {
   readonly key: string;
+}
+
+/** A stored object, as a read reports it. `size` is in bytes. */
+export interface StoredObject extends ListedObject {
   readonly size: number;
   readonly modified: Date;
 }
@@ -46,9 +50,10 @@ export interface ReadStore {
   open(key: string, range?: ByteRange): Promise<OpenObject | undefined>;
   /**
    * Every object whose key starts with `prefix`, in ascending byte order of the keys, without a limit on their number.
-   * With `after`, only keys that sort after it.
+   * With `after`, only keys that sort after it. Contains only the keys: on a disk, the size and the time would need a
+   * further access for each object, and a module can have 60,000.
    */
-  list(prefix: string, options?: { after?: string }): AsyncIterable<StoredObject>;
+  list(prefix: string, options?: { after?: string }): AsyncIterable<ListedObject>;
 }
 
 /**

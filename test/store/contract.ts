@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Store, type StoredObject, StoreUnavailable } from '../../src/store/store.ts';
+import { type Store, type ListedObject, StoreUnavailable } from '../../src/store/store.ts';
 
 /** A store to test, with functions that simulate an outage of the store and end it. The data survives the outage. */
 export interface StoreUnderTest {
@@ -236,13 +236,10 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
       }
       const sorted = inByteOrder(expected);
 
-      const objects: StoredObject[] = [];
+      const objects: ListedObject[] = [];
       for await (const object of store.list('many/')) objects.push(object);
-      expect(objects.map(({ key }) => key)).toEqual(sorted);
-      for (const { key, size, modified } of objects) {
-        expect(size).toBe(key.length);
-        expect(modified).toBeInstanceOf(Date);
-      }
+      // A listing has only the keys, so that it needs no access to each object.
+      expect(objects).toEqual(sorted.map((key) => ({ key })));
 
       for (const position of [0, 1, 998, 999, 1000, 1001, 2000, 2498]) {
         expect(await keys(store.list('many/', { after: sorted[position] ?? '' }))).toEqual(sorted.slice(position + 1));
@@ -428,7 +425,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
 }
 
 /** Returns the keys of a listing, in its order. */
-export async function keys(objects: AsyncIterable<StoredObject>): Promise<string[]> {
+export async function keys(objects: AsyncIterable<ListedObject>): Promise<string[]> {
   const listed: string[] = [];
   for await (const { key } of objects) listed.push(key);
   return listed;
