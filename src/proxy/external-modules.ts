@@ -10,6 +10,8 @@ import { protocolPath, type ModuleRequest } from './protocol-request.ts';
 import { GO_DIRECT, UPSTREAM_IS_OFF, type Upstream } from './upstream.ts';
 import { smallFileProblem } from './validate-download.ts';
 
+const MAX_LIST_BYTES = 4 * 2 ** 20;
+const MAX_INFO_BYTES = 2 ** 20;
 /** The maximum size of the in-memory cache, in bytes. */
 const MEMORY_BYTES = 64 * 2 ** 20;
 
@@ -37,10 +39,9 @@ export class ExternalModules implements ModuleSource {
     const response: CacheableResponse = {
       key: path,
       problemOf,
-      // Lists and .info files have the same size limit as a go.mod.
       download: () =>
         this.#upstream.get(path, receivedVia, (download) =>
-          readValid(download, MAX_GOMOD, problemOf, describe(request)),
+          readValid(download, maxBytesOf(request), problemOf, describe(request)),
         ),
     };
     const immutable = request.kind === 'file' && parseVersion(request.version) !== undefined;
@@ -51,6 +52,12 @@ export class ExternalModules implements ModuleSource {
   async settled(): Promise<void> {
     await Promise.all([this.#zips.settled(), this.#responses.settled()]);
   }
+}
+
+/** The maximum size of a small file, in bytes. A list can have some thousand versions, and a .info has one. */
+function maxBytesOf(request: ModuleRequest): number {
+  if (request.kind === 'list') return MAX_LIST_BYTES;
+  return request.kind === 'file' && request.file === 'mod' ? MAX_GOMOD : MAX_INFO_BYTES;
 }
 
 /** Serves external modules in redirect mode, which redirects clients to the first upstream proxy. */

@@ -1,8 +1,8 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from 'node:http';
 import type { ClientOptions } from 'minio';
 import type { HttpClient } from '../http-client/http-client.ts';
-import { boundedResponse } from './bounded-response.ts';
 import { TransientFailure } from './s3-errors.ts';
+import { boundedResponse, requireMinimumRate } from './s3-response.ts';
 
 /**
  * The connection of the S3 client to its service. Requests have a timeout. Without a timeout, the client would wait
@@ -59,6 +59,7 @@ export class S3Connection {
  * - The status means that the service cannot respond now.
  * - The response has a content encoding, although the request does not allow one. Its bytes are then not those of the
  *   object.
+ * - The headers of the response do not arrive in time, or an object arrives too slowly.
  * - A response that is not an object, but a listing or an error, is too large or too slow.
  */
 function withChecks(http: HttpClient, timeoutMs: number, wholeResponseMs: number): HttpClient['request'] {
@@ -68,9 +69,22 @@ function withChecks(http: HttpClient, timeoutMs: number, wholeResponseMs: number
     const sent = http.request({ ...options, headers, timeout: timeoutMs }, (response) => {
       received = response;
       const failure = failureOf(response);
+      clearTimeout(timer);
       if (failure) sent.destroy(failure);
-      else onResponse(isObject(options, response) ? response : boundedResponse(response, wholeResponseMs));
+      else if (isObject(options, response)) {
+        requireMinimumRate(response, wholeResponseMs);
+        onResponse(response);
+      } else onResponse(boundedResponse(response, wholeResponseMs));
     });
+    // The timeout above begins again with each byte of the headers, and with each interim response.
+    let timer: NodeJS.Timeout | undefined;
+    sent.once('finish', () => {
+      timer = setTimeout(
+        () => sent.destroy(new Error(`the service did not respond within ${wholeResponseMs / 1000} s`)),
+        wholeResponseMs,
+      );
+    });
+    sent.once('close', () => clearTimeout(timer));
     sent.on('timeout', () => {
       if (received !== undefined && received.readableLength > 0) sent.socket?.setTimeout(timeoutMs);
       else (received ?? sent).destroy(new Error(`the service sent nothing for ${timeoutMs / 1000} s`));

@@ -8,7 +8,7 @@ import { goEnv, startGo } from './go.ts';
 import { makeModule, type ModuleFiles } from './modules.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
 import { get, startProxy, withStore, type TestProxy, type TestProxyOptions } from './server.ts';
-import { startStub, type Routes, type Stub } from '../services/http-stub.ts';
+import { sendLarge, startStub, type Routes, type Stub } from '../services/http-stub.ts';
 
 const MODULE = 'outside.example/hello';
 const V = `/${MODULE}/@v`;
@@ -251,6 +251,21 @@ describe('external modules', () => {
     expect(await get(proxy.url + path)).toMatchObject({ status: 200, body: Buffer.from(String(valid)) });
     await proxy.settled();
     expect(String(await proxy.store.get(`upstream${path}`))).toBe(String(valid));
+  });
+
+  test.each([
+    ['list', 4],
+    ['main.info', 1],
+    ['v1.0.0.mod', 16],
+  ])('are a 502 if upstream sends too much as %s, of which at most %d MiB are kept in memory', async (file, limit) => {
+    let sent = 0;
+    routes[`${V}/${file}`] = (response) => sendLarge(response, 100 * 2 ** 20, (length) => (sent += length));
+    const proxy = await start();
+    expect(await get(`${proxy.url}${V}/${file}`)).toMatchObject({
+      status: 502,
+      text: expect.stringContaining(`more than ${limit * 2 ** 20} bytes`),
+    });
+    expect(sent).toBeLessThan(60 * 2 ** 20);
   });
 
   test('are requested each time for a list, @latest or a branch, and served from the cache in an outage', async () => {

@@ -433,8 +433,20 @@ describe('S3Store with a faulty service', () => {
       response.writeHead(200, object);
       sendSlowly(response);
     }, 200);
-    await expect(store.get('x')).rejects.toThrow(/did not arrive within 0.4 s/);
+    await expect(store.get('x')).rejects.toThrow(/did not arrive within 0.4 s|sent fewer than 262144 bytes/);
     await expect(keys(store.list(''))).rejects.toThrow(/did not end within 0.4 s/);
+    const opened = await store.open('x');
+    await expect(buffer(opened?.body ?? Readable.from([]))).rejects.toThrow(/sent fewer than 262144 bytes/);
+  });
+
+  it('rejects a response whose headers never end', async () => {
+    const store = await storeOn((_, { socket }) => {
+      socket?.write('HTTP/1.1 200 OK\r\nx: ');
+      const timer = setInterval(() => socket?.write('x'), 20);
+      socket?.once('close', () => clearInterval(timer));
+    }, 200);
+    for (const attempt of [() => store.get('x'), () => store.put('x', Buffer.from('x'))])
+      await expect(attempt()).rejects.toThrow(/did not respond within 0.4 s/);
   });
 
   it.each([200, 403, 404])('does not read a listing or an error of 100 MB to its end (status %d)', async (status) => {

@@ -28,3 +28,24 @@ export function boundedResponse(response: IncomingMessage, timeoutMs: number): I
   // The client uses only these properties of a response.
   return Object.assign(body, { statusCode, statusMessage, headers }) as unknown as IncomingMessage;
 }
+
+/** A service that sends fewer bytes of an object in one window is too slow. */
+const MIN_BYTES = 256 * 1024;
+
+/**
+ * Fails a response whose bytes arrive too slowly: fewer than 256 KiB in `windowMs` milliseconds in which the reader
+ * took all of them. A reader that is slower than the service pauses the response, and does not cause a failure.
+ */
+export function requireMinimumRate(response: IncomingMessage, windowMs: number): void {
+  const { socket } = response;
+  let bytes = socket.bytesRead;
+  let wasPaused = false;
+  response.on('pause', () => (wasPaused = true));
+  const timer = setInterval(() => {
+    if (socket.bytesRead - bytes < MIN_BYTES && !wasPaused && response.readableLength === 0)
+      response.destroy(new Error(`the service sent fewer than ${MIN_BYTES} bytes within ${windowMs / 1000} s`));
+    bytes = socket.bytesRead;
+    wasPaused = response.isPaused();
+  }, windowMs);
+  response.once('close', () => clearInterval(timer));
+}
