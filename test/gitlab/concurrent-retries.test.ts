@@ -8,7 +8,7 @@ test('the client lets many calls wait for a rate limit at once without a warning
   await using server = await listen((request, response) => {
     const url = request.url ?? '';
     if (limited.has(url)) response.setHeader('content-type', 'application/json').end('{"name":"x","commit":null}');
-    else response.writeHead(429, { 'retry-after': '0.1' }).end();
+    else response.writeHead(429, { 'retry-after': '1' }).end();
     limited.add(url);
   });
   const warnings: Error[] = [];
