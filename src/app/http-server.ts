@@ -21,8 +21,8 @@ const CLIENT_RATE: ClientRate = { bytes: 256 * 1024, windowMs: 60_000 };
 const STOP_TIMEOUT_MS = 20_000;
 
 /**
- * Creates the HTTP server of the service. Its connections have timeouts, and clients that take a response too slowly are
- * disconnected. The caller starts it and ends it with `stopHttpServer`.
+ * Creates the HTTP server of the service. Its connections have timeouts, and clients that take a response too slowly
+ * are disconnected. The caller starts it and ends it with `stopHttpServer`.
  */
 export function createHttpServer(listener: RequestListener, log: Logger, clientRate: ClientRate = CLIENT_RATE): Server {
   const server = createServer(

@@ -13,7 +13,10 @@ export class ConcurrencyLimit {
     this.#waitMs = waitMs;
   }
 
-  /** Resolves to a function that releases the place, which the caller has to call. Undefined if no place became free. */
+  /**
+   * Resolves to a function that releases the place, which the caller has to call. Resolves to undefined if no place
+   * became free in time.
+   */
   async acquire(): Promise<Release | undefined> {
     if (this.#free > 0) this.#free--;
     // A place that is passed on to waiting work is never free in between.

@@ -43,8 +43,8 @@ export class AddressGuard {
   }
 
   /**
-   * Rejects with AddressNotAllowed if the host is or has an address that is not allowed. This check is for a host behind
-   * a forward proxy, which resolves the name itself. A name that this machine cannot resolve, or not in time, passes.
+   * Rejects with AddressNotAllowed if the host is or has an address that is not allowed. This check is for a host
+   * behind a forward proxy, which resolves the name itself. A name that this machine cannot resolve, or not in time, passes.
    */
   async checkName(host: string): Promise<void> {
     this.checkAddress(host);

@@ -95,8 +95,8 @@ export class HttpClient {
    *
    * Does not follow redirects. Rejects with AddressNotAllowed, before anything is sent, if the address of the server is
    * not allowed. A forward proxy resolves names itself: a name behind it is allowed unless this machine can resolve it
-   * to an address that is not allowed. Rejects if there is no response. If the connection fails later, the reader of the body
-   * gets the error. If the server sends the body too slowly, the reader gets a BodyTooSlow.
+   * to an address that is not allowed. Rejects if there is no response. If the connection fails later, the reader of
+   * the body gets the error. If the server sends the body too slowly, the reader gets a BodyTooSlow.
    */
   async fetch(url: URL, outgoing: OutgoingRequest): Promise<IncomingResponse> {
     const { method = 'GET', headers = {}, body, signal, isAllowedAddress } = outgoing;

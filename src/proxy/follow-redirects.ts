@@ -27,8 +27,8 @@ const MAX_REDIRECTS = 10;
  * the first response that is no redirect, whatever its status.
  *
  * An upstream must not lead modpress to servers that only modpress can reach, such as the metadata service of a cloud.
- * Therefore a redirect to another origin is followed only to an address of the internet, to a host in `privateHosts`, or
- * from one loopback, link-local or private address to another one of the same kind.
+ * Therefore a redirect to another origin is followed only to an address of the internet, to a host in `privateHosts`,
+ * or from one loopback, link-local or private address to another one of the same kind.
  *
  * Rejects with UpstreamFailed if a redirect is not allowed, and with the error of HttpClient if no response arrives.
  */

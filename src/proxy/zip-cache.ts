@@ -8,8 +8,8 @@ import { findZip } from './stored-zip.ts';
 import { ZipDownloads, type DownloadingZip, type ZipDownloadsParts } from './zip-downloads.ts';
 
 /**
- * A pull-through cache for the zips of external modules. The first request for a zip starts a download. All clients that
- * request the zip during the download read it as it arrives (see zip-downloads.ts). A slow or disconnected client does
+ * A pull-through cache for the zips of external modules. The first request for a zip starts a download. All clients
+ * that request the zip during the download read it as it arrives (see zip-downloads.ts). A slow or disconnected client does
  * not affect the download.
  */
 export class ZipCache {

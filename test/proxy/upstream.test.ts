@@ -106,11 +106,11 @@ describe('a list of upstream proxies', () => {
     const slow = await stub({
       [`${V}/v1.0.0.mod`]: sendSlowly,
       [`${V}/list`]: sendSlowly,
-      '/sumdb/sum.golang.org/latest': sendSlowly,
+      '/sumdb/sum.example/latest': sendSlowly,
       [`${V}/v1.0.0.info`]: (response) => sendSlowly(response.writeHead(500, { 'content-type': 'text/plain' })),
     });
     const proxy = await start({ upstream: slow.url, timeouts: { smallBodyMs: 300 } });
-    const paths = [`${V}/v1.0.0.mod`, `${V}/list`, '/sumdb/sum.golang.org/latest'];
+    const paths = [`${V}/v1.0.0.mod`, `${V}/list`, '/sumdb/sum.example/latest'];
     for (const { status, text } of await Promise.all([...paths, ...paths].map((path) => get(proxy.url + path))))
       expect([status, text]).toEqual([504, expect.stringContaining('took too long')]);
     expect(await get(`${proxy.url}${V}/v1.0.0.info`)).toMatchObject({ status: 502 });
