@@ -1,9 +1,12 @@
 import { LRUCache } from 'lru-cache';
+import { Turns } from '../async/turns.ts';
 import type { AddResult, Handler, Queue, QueueCounts } from './queue.ts';
 import { idOf, subjectOf, type TagJob } from './tag-job.ts';
+import { ProjectSlots } from './project-slots.ts';
 import { handleFailures, type AfterFailure, type QueueOptions } from './job-failure.ts';
 
 interface Entry {
+  readonly id: string;
   job: TagJob;
   failures: number;
   timer?: NodeJS.Timeout;
@@ -20,11 +23,12 @@ const MAX_DELIVERIES = 100_000;
 export class MemoryQueue implements Queue {
   /** All jobs that wait, are delayed or run, by id. A new job is folded into an existing job with the same id. */
   readonly #entries = new Map<string, Entry>();
-  /** The ids of the waiting jobs in their order of execution. Pushed tags run before listed tags. */
-  readonly #waiting = { pushed: new Set<string>(), listed: new Set<string>() };
+  /** The waiting jobs, by project and id. Pushed tags run before listed tags. */
+  readonly #waiting = { pushed: new Turns<number, Entry>(), listed: new Turns<number, Entry>() };
   readonly #running = new Map<string, Promise<void>>();
   /** The project and tag of each running job. */
   readonly #busy = new Set<string>();
+  readonly #slots = new ProjectSlots();
   readonly #deliveries = new LRUCache<string, true>({ max: MAX_DELIVERIES, ttl: DELIVERY_MEMORY_MS });
   readonly #afterFailure: AfterFailure;
   #concurrency = 0;
@@ -41,12 +45,13 @@ export class MemoryQueue implements Queue {
     const id = idOf(job);
     const entry = this.#entries.get(id);
     if (!entry) {
-      this.#entries.set(id, { job, failures: 0 });
-      this.#wait(id, job);
-    } else if (job.priority === 'pushed' && this.#waiting.listed.delete(id)) {
+      const added = { id, job, failures: 0 };
+      this.#entries.set(id, added);
+      this.#wait(added);
+    } else if (job.priority === 'pushed' && this.#waiting.listed.delete(job.projectId, id)) {
       // A listed tag that has now been pushed runs before the other listed tags.
       entry.job = { ...entry.job, priority: 'pushed' };
-      this.#wait(id, entry.job);
+      this.#wait(entry);
     }
     if (delivery !== undefined) this.#deliveries.set(delivery, true);
     return entry ? 'folded' : 'queued';
@@ -74,44 +79,41 @@ export class MemoryQueue implements Queue {
     await Promise.all(this.#running.values());
   }
 
-  /**
-   * Starts waiting jobs up to the limit: pushed tags first, then listed tags, oldest first. Skips a job while another
-   * job of its tag runs.
-   */
+  /** Starts waiting jobs up to the limit. Passes over a job while another job of its tag runs. */
   #start(): void {
     const handler = this.#handler;
     if (handler === undefined || this.#closing) return;
-    for (const waiting of [this.#waiting.pushed, this.#waiting.listed]) {
-      for (const id of waiting) {
-        if (this.#running.size >= this.#concurrency) return;
-        const entry = this.#entries.get(id);
-        if (entry === undefined || this.#busy.has(subjectOf(entry.job))) continue;
-        waiting.delete(id);
-        this.#busy.add(subjectOf(entry.job));
-        this.#running.set(id, this.#run(id, entry, handler));
-      }
+    const canRun = ({ job }: Entry): boolean =>
+      this.#slots.hasFree(job.projectId, this.#concurrency) && !this.#busy.has(subjectOf(job));
+    while (this.#running.size < this.#concurrency) {
+      const entry = this.#waiting.pushed.take(canRun) ?? this.#waiting.listed.take(canRun);
+      if (entry === undefined) return;
+      this.#busy.add(subjectOf(entry.job));
+      this.#slots.take(entry.job.projectId);
+      this.#running.set(entry.id, this.#run(entry, handler));
     }
   }
 
-  async #run(id: string, entry: Entry, handler: Handler): Promise<void> {
+  async #run(entry: Entry, handler: Handler): Promise<void> {
     try {
       // This wait lets `add` resolve first. It also makes a handler that throws behave like a handler that rejects.
       await Promise.resolve();
       await handler(entry.job);
-      this.#entries.delete(id);
+      this.#entries.delete(entry.id);
     } catch (error) {
       entry.failures += 1;
       const delayMs = this.#afterFailure(entry.job, error, entry.failures);
-      if (!this.#closing) entry.timer = setTimeout(() => this.#wait(id, entry.job), delayMs);
+      if (!this.#closing) entry.timer = setTimeout(() => this.#wait(entry), delayMs);
     } finally {
-      this.#running.delete(id);
+      this.#running.delete(entry.id);
       this.#busy.delete(subjectOf(entry.job));
+      this.#slots.free(entry.job.projectId);
       this.#start();
     }
   }
 
-  #wait(id: string, job: TagJob): void {
-    this.#waiting[job.priority].add(id);
+  #wait(entry: Entry): void {
+    this.#waiting[entry.job.priority].add(entry.job.projectId, entry.id, entry);
     this.#start();
   }
 }

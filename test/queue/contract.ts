@@ -180,11 +180,40 @@ export function queueContract(open: OpenQueue): void {
       await finish.promise;
       running -= 1;
     });
-    for (let count = 0; count < 10; count++) await queue.add(aJob());
+    for (let projectId = 1; projectId <= 10; projectId++) await queue.add(aJob({ projectId }));
     await expect.poll(() => queue.counts(), { timeout: 10_000 }).toEqual({ waiting: 7, active: 3, delayed: 0 });
     finish.resolve();
     await idle(queue);
     expect(maxRunning).toBe(3);
+  });
+
+  it('lets projects take turns, and runs what a person pushed before a push of many tags', async () => {
+    const queue = openQueue();
+    const projects = [1, 1, 1, 1, 1, 1, 2, 2, 2, 3];
+    for (const [index, projectId] of projects.entries()) await queue.add(aJob({ projectId, tag: `v0.${index}.0` }));
+    const ran: number[] = [];
+    queue.process(1, async ({ projectId }) => void ran.push(projectId));
+    await idle(queue);
+    expect(ran.slice(0, 3).toSorted()).toEqual([1, 2, 3]);
+    expect(ran.slice(3, 7).toSorted()).toEqual([1, 1, 2, 2]);
+    expect(ran.slice(7)).toEqual([1, 1, 1]);
+  });
+
+  it.each(['pushed', 'listed'] as const)('lets no project use all slots with %s tags', async (priority) => {
+    const queue = openQueue();
+    const finish = deferred();
+    const ran: number[] = [];
+    queue.process(3, async ({ projectId }) => {
+      ran.push(projectId);
+      if (projectId === 1) await finish.promise;
+    });
+    for (let count = 0; count < 10; count++) await queue.add(aJob({ projectId: 1, priority }));
+    await expect.poll(() => ran, { timeout: 10_000 }).toEqual([1, 1]);
+    await queue.add(aJob({ projectId: 2, priority }));
+    await expect.poll(() => ran, { timeout: 10_000 }).toEqual([1, 1, 2]);
+    finish.resolve();
+    await idle(queue);
+    expect(ran).toHaveLength(11);
   });
 
   it('never runs two jobs of one tag at the same time, and these jobs do not delay other tags', async () => {
