@@ -4,7 +4,7 @@
  */
 const MAY_IMPORT = {
   'main.ts': 'cli',
-  cli: 'app config backfill verify webhook-admin publish store module errors.ts',
+  cli: 'app config backfill verify webhook-admin publish store module async errors.ts',
   app: 'config webhook proxy web auth backfill sweep publish build resolve queue requests rate-limit redis gitlab store http-client io async errors.ts',
   config: 'proxy auth resolve redis store http-client module errors.ts',
   verify: 'build resolve gitlab store module io async errors.ts',

@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { isInBackground } from '../async/background.ts';
 import { BlobCache } from '../build/blob-cache.ts';
 import { Blobs } from '../build/blobs.ts';
 import { ConfigError } from '../config/reader.ts';
@@ -217,7 +218,8 @@ export class Core<Settings extends object> {
       http: this.http(),
       url: gitlabUrl,
       token: gitlabToken,
-      beforeCall: () => waitForPermit(rateLimiter, 'gitlab', gitlabRate, 1000),
+      beforeCall: () =>
+        waitForPermit(rateLimiter, 'gitlab', gitlabRate, 1000, { urgency: isInBackground() ? 'background' : 'now' }),
       hold: (holdMs) => rateLimiter.hold('gitlab', holdMs),
       ...(observe && { observe }),
     };

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { inBackground } from '../async/background.ts';
 import { backfill, type BackfillParts } from '../backfill/backfill.ts';
 import type { Config } from '../config/service-config.ts';
 import { messageOf } from '../errors.ts';
@@ -53,7 +54,9 @@ export async function startWorker(parts: WorkerRoleParts): Promise<void> {
     onDone: metrics.tagProcessed,
     onChanged: invalidate,
   });
-  tags.process(MAX_CONCURRENT_TAGS, async (job) => void (await publish(job)));
+  tags.process(MAX_CONCURRENT_TAGS, async (job) => {
+    await (job.priority === 'pushed' ? publish(job) : inBackground(() => publish(job)));
+  });
   runBackfills(
     { gitlab, store, ownership: core.ownership(), publish },
     backfills,
@@ -61,17 +64,19 @@ export async function startWorker(parts: WorkerRoleParts): Promise<void> {
   );
 
   const sweepLog = log.child({ component: 'sweep' });
-  const sweeping = startSweeping({
-    gitlab,
-    store,
-    queue: tags,
-    log: sweepLog,
-    scope: config.gitlabScope,
-    rateLimiter: core.rateLimiter(),
-    minutes: config.sweepMinutes,
-    onChanged: invalidateOnce(invalidate, sweepLog),
-    onSwept: metrics.sweepFinished,
-  });
+  const sweeping = inBackground(() =>
+    startSweeping({
+      gitlab,
+      store,
+      queue: tags,
+      log: sweepLog,
+      scope: config.gitlabScope,
+      rateLimiter: core.rateLimiter(),
+      minutes: config.sweepMinutes,
+      onChanged: invalidateOnce(invalidate, sweepLog),
+      onSwept: metrics.sweepFinished,
+    }),
+  );
   core.onClose(() => sweeping.stop());
   if (!requests) return;
   const catchUp = new CatchUp({ gitlab, store, queue: tags, log: sweepLog });
@@ -83,7 +88,9 @@ export async function startWorker(parts: WorkerRoleParts): Promise<void> {
     onMissed: (projectId) => catchUp.add(projectId),
     onAnswered: metrics.onDemandRequestAnswered,
   });
-  requests.serve(MAX_CONCURRENT_REQUESTS, (request, changedAt) => onDemand.answer(request, changedAt));
+  requests.serve(MAX_CONCURRENT_REQUESTS, (request, changedAt) =>
+    inBackground(() => onDemand.answer(request, changedAt)),
+  );
 }
 
 /**
@@ -103,7 +110,7 @@ async function createBucket(store: Store, log: Logger): Promise<void> {
 
 function runBackfills(parts: BackfillParts, backfills: Queues['backfills'], log: Logger): void {
   backfills?.process(async (request, onProgress, signal) => {
-    const progress = await backfill(parts, request, onProgress, signal);
+    const progress = await inBackground(() => backfill(parts, request, onProgress, signal));
     const { state, projects, known, published, skipped, refused, failed } = progress;
     if (state === 'done') {
       log.info(

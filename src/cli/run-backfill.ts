@@ -1,7 +1,8 @@
+import { inBackground } from '../async/background.ts';
 import { withCore } from '../app/with-core.ts';
 import { isOver, type BackfillProgress } from '../backfill/backfill-progress.ts';
 import type { BackfillRequest } from '../backfill/backfill-request.ts';
-import { backfill, checkBackfillSettings, UnknownTargets } from '../backfill/backfill.ts';
+import { backfill, checkBackfillSettings, UnknownTargets, type BackfillParts } from '../backfill/backfill.ts';
 import { backfillRemotely } from '../backfill/remote.ts';
 import { progressLine, shortProgressLine, summary } from '../backfill/report.ts';
 import type { BackfillWork } from '../backfill/runs.ts';
@@ -57,17 +58,13 @@ function localWork(config: PublishConfig): BackfillWork {
       await core.startTemporaryFolderCleanup();
       await checkBackfillSettings(core.gitlab());
       const publisher = await core.publisher();
-      return await backfill(
-        {
-          gitlab: core.gitlab(),
-          store,
-          ownership: core.ownership(),
-          publish: (job) => publisher.publish(job),
-        },
-        request,
-        onProgress,
-        signal,
-      );
+      const parts: BackfillParts = {
+        gitlab: core.gitlab(),
+        store,
+        ownership: core.ownership(),
+        publish: (job) => publisher.publish(job),
+      };
+      return await inBackground(() => backfill(parts, request, onProgress, signal));
     });
 }
 

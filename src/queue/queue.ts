@@ -18,6 +18,7 @@ export interface QueueCounts {
  * - when `add` resolves, the job is as safe as the queue itself (on Redis: it survives the death of this process);
  * - a job is folded into another one with the same project, tag and hint that waits, is delayed or runs;
  * - a pushed tag runs before all listed tags: a sweep may have queued thousands of them, even the pushed tag itself;
+ * - projects take turns: many tags of one project do not delay a tag of another one by more than a few jobs;
  * - with `delivery` (GitLab's `webhook-id` or `Idempotency-Key`), a repeated delivery of the last hour is folded too,
  *   even after its job is done; the queue remembers a delivery only once its job is safe.
  */
@@ -27,6 +28,7 @@ export interface JobSink {
 
 /**
  * The whole queue, for the worker. Every implementation guarantees:
+ * - the jobs of one project leave at least one slot of each process free, unless it has only one;
  * - jobs of one project and tag never run at the same time, in all processes together, whatever their hints;
  * - a job whose handler rejects runs again: after `Retry.afterMs` if given, else after a backoff that doubles from one
  *   second to five minutes; there is no last attempt;

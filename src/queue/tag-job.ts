@@ -20,8 +20,8 @@ export const tagJobSchema = z.object({
   /** The full path of the project in the webhook. The job does not trust it, and only invalidates results with it. */
   announcedPath: z.string().optional(),
   /**
-   * The origin of the job. A developer waits for a `pushed` tag, so it runs before all `listed` tags. A sweep may have
-   * queued thousands of listed tags.
+   * The origin of the job. A developer waits for a `pushed` tag, so it runs before all `listed` tags, of which a sweep or
+   * a push of many tags may have queued thousands.
    */
   priority: z.enum(['pushed', 'listed']).default('pushed'),
   /**
@@ -58,8 +58,14 @@ export type TagJob = Readonly<z.infer<typeof tagJobSchema>>;
 export type CachedTag = NonNullable<TagJob['cachedTag']>;
 
 /** Returns the job for a pushed tag. `announcedPath` is the full path of the project in the webhook. */
-export function pushedTag(projectId: number, tag: string, hint: string, announcedPath?: string): TagJob {
-  const job: TagJob = { projectId, tag, hint, priority: 'pushed', strategy: 'archive' };
+export function pushedTag(
+  projectId: number,
+  tag: string,
+  hint: string,
+  announcedPath?: string,
+  priority: TagJob['priority'] = 'pushed',
+): TagJob {
+  const job: TagJob = { projectId, tag, hint, priority, strategy: 'archive' };
   return announcedPath === undefined ? job : { ...job, announcedPath };
 }
 

@@ -1,4 +1,4 @@
-import type { RateLimiter } from './rate-limiter.ts';
+import { KEEP_PLACE_MS, type RateLimiter, type Urgency } from './rate-limiter.ts';
 
 interface Window {
   /** The times of the reservations that still count, oldest first, as values of performance.now(). */
@@ -16,9 +16,16 @@ export class MemoryRateLimiter implements RateLimiter {
    */
   readonly #holdEnds = new Map<string, number>();
 
-  async reserve(key: string, limit: number, windowMs: number): Promise<number> {
+  /**
+   * The last time in which background work was held, by key. `endMs` is its end, and `againMs` is when background work
+   * may be held again, as values of performance.now().
+   */
+  readonly #keptPlaces = new Map<string, { readonly endMs: number; readonly againMs: number }>();
+
+  async reserve(key: string, limit: number, windowMs: number, urgency: Urgency = 'now'): Promise<number> {
     const now = performance.now();
-    const holdMs = (this.#holdEnds.get(key) ?? 0) - now;
+    const keptMs = urgency === 'background' ? (this.#keptPlaces.get(key)?.endMs ?? 0) - now : 0;
+    const holdMs = Math.max(keptMs, (this.#holdEnds.get(key) ?? 0) - now);
     if (holdMs > 0) return Math.ceil(holdMs);
     this.#holdEnds.delete(key);
     const reservedAt = (this.#windows.get(key)?.reservedAt ?? []).filter((time) => time + windowMs > now);
@@ -30,11 +37,20 @@ export class MemoryRateLimiter implements RateLimiter {
     this.#windows.delete(key);
     this.#windows.set(key, { reservedAt, windowMs });
     this.#forgetIdle(now);
-    return isFree ? 0 : Math.min(windowMs, Math.max(1, Math.ceil(blocking + windowMs - now)));
+    if (isFree) return 0;
+    const waitMs = Math.min(windowMs, Math.max(1, Math.ceil(blocking + windowMs - now)));
+    if (urgency === 'now') this.#keepPlace(key, now, waitMs + KEEP_PLACE_MS);
+    return waitMs;
   }
 
   async hold(key: string, holdMs: number): Promise<void> {
     this.#holdEnds.set(key, Math.max(this.#holdEnds.get(key) ?? 0, performance.now() + holdMs));
+  }
+
+  /** Holds background work for `keptMs` milliseconds, but not in the same time after the last such hold. */
+  #keepPlace(key: string, now: number, keptMs: number): void {
+    if ((this.#keptPlaces.get(key)?.againMs ?? 0) > now) return;
+    this.#keptPlaces.set(key, { endMs: now + keptMs, againMs: now + 2 * keptMs });
   }
 
   #forgetIdle(now: number): void {
@@ -42,6 +58,7 @@ export class MemoryRateLimiter implements RateLimiter {
       const last = reservedAt.at(-1);
       if (last !== undefined && last + windowMs > now) return;
       this.#windows.delete(key);
+      this.#keptPlaces.delete(key);
     }
   }
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Retry } from '../errors.ts';
 import type { RedisConnection } from '../redis/connection.ts';
-import type { RateLimiter } from './rate-limiter.ts';
+import { KEEP_PLACE_MS, type RateLimiter, type Urgency } from './rate-limiter.ts';
 
 /**
  * Makes a reservation and returns 0, or returns how many milliseconds to wait.
@@ -13,11 +13,18 @@ import type { RateLimiter } from './rate-limiter.ts';
  * a machine that started with a wrong time. Redis expires keys by the same clock, so such a reservation would block
  * calls until the clock reaches its time.
  *
- * KEYS: the set, the hold. ARGV: the limit, the window in milliseconds, a unique name. Numbers are converted with
- * string.format, because Lua's own conversion would round the time.
+ * If urgent work has to wait, the next place is kept for it: background work is held until then. The fourth key ensures
+ * that background work has the other half of the time.
+ *
+ * KEYS: the set, the hold, the hold of background work, the turn of background work. ARGV: the limit, the window in
+ * milliseconds, a unique name, the urgency, KEEP_PLACE_MS. Numbers are converted with string.format, because Lua's own
+ * conversion would round the time.
  */
 const RESERVE_SCRIPT = `
 local held = redis.call('PTTL', KEYS[2])
+if ARGV[4] == 'background' then
+  held = math.max(held, redis.call('PTTL', KEYS[3]))
+end
 if held >= 0 then
   return math.max(1, held)
 end
@@ -34,7 +41,14 @@ if count < limit then
   return 0
 end
 local blocking = redis.call('ZRANGE', KEYS[1], count - limit, count - limit, 'WITHSCORES')[2] or now
-return math.max(1, math.ceil(math.min(window, blocking + window - now) / 1000))`;
+local wait = math.max(1, math.ceil(math.min(window, blocking + window - now) / 1000))
+if ARGV[4] == 'now' then
+  local kept = wait + tonumber(ARGV[5])
+  if redis.call('SET', KEYS[4], '', 'PX', 2 * kept, 'NX') then
+    redis.call('SET', KEYS[3], '', 'PX', kept)
+  end
+end
+return wait`;
 
 /** Sets a hold unless a longer one exists. KEYS: the hold. ARGV: the length of the hold in milliseconds. */
 const HOLD_SCRIPT = `
@@ -52,10 +66,14 @@ export class RedisRateLimiter implements RateLimiter {
   }
 
   /** Rejects with Retry if Redis does not reply, because the reservations of other processes are then unknown. */
-  async reserve(key: string, limit: number, windowMs: number): Promise<number> {
-    return Number(
-      await this.#run(RESERVE_SCRIPT, [this.#windowKey(key), this.#holdKey(key)], [limit, windowMs, randomUUID()]),
-    );
+  async reserve(key: string, limit: number, windowMs: number, urgency: Urgency = 'now'): Promise<number> {
+    const keys = [
+      this.#windowKey(key),
+      this.#holdKey(key),
+      this.#holdKey(`${key}:background`),
+      this.#holdKey(`${key}:background-turn`),
+    ];
+    return Number(await this.#run(RESERVE_SCRIPT, keys, [limit, windowMs, randomUUID(), urgency, KEEP_PLACE_MS]));
   }
 
   /** Rejects with Retry if Redis does not reply, because other processes then do not see the hold. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RateLimiter } from './rate-limiter.ts';
+import type { RateLimiter, Urgency } from './rate-limiter.ts';
 
 /**
  * Waits until a reservation succeeds. Makes no reservation if it rejects, either with the error of the rate limiter or
@@ -10,11 +10,11 @@ export async function waitForPermit(
   key: string,
   limit: number,
   windowMs: number,
-  signal?: AbortSignal,
+  { urgency = 'now', signal }: { readonly urgency?: Urgency; readonly signal?: AbortSignal } = {},
 ): Promise<void> {
   for (;;) {
     signal?.throwIfAborted();
-    const waitMs = await rateLimiter.reserve(key, limit, windowMs);
+    const waitMs = await rateLimiter.reserve(key, limit, windowMs, urgency);
     if (waitMs === 0) return;
     await sleep(waitMs, undefined, signal === undefined ? {} : { signal });
   }

@@ -16,6 +16,13 @@ const TAG_PREFIX = 'refs/tags/';
 const MAX_TAG_BYTES = 1_024;
 const MAX_REF_CHARACTERS = 4_096;
 const MAX_REASONS = 3;
+/** A person who pushes more tags than this at once waits for all of them, not for each. */
+const MAX_TAGS_OF_A_PERSON = 20;
+/**
+ * The maximum number of tags that are queued from one delivery. GitLab waits ten seconds for the response. The next sweep
+ * finds the others.
+ */
+const MAX_QUEUED_TAGS = 500;
 
 /** 40 hexadecimal digits, or 64 in a SHA-256 repository. All zeros mean that the object does not exist. */
 const shaSchema = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/, 'not an object id');
@@ -109,10 +116,12 @@ function readChanges(
   if (valid.length === 0) return { kind: 'malformed', reason: 'ref: not a valid tag name' };
   const present = valid.filter((change) => !/^0+$/.test(change.after));
   if (present.length === 0) return { kind: 'deleted', projectPath: path };
-  return {
-    kind: 'tags',
-    jobs: present.map(({ ref, hint }) => pushedTag(project, ref.slice(TAG_PREFIX.length), hint, path)),
-  };
+  // Many tags must not delay the single tags that other people push.
+  const priority = present.length > MAX_TAGS_OF_A_PERSON ? 'listed' : 'pushed';
+  const jobs = present
+    .slice(0, MAX_QUEUED_TAGS)
+    .map(({ ref, hint }) => pushedTag(project, ref.slice(TAG_PREFIX.length), hint, path, priority));
+  return { kind: 'tags', jobs };
 }
 
 /** Whether the name after `refs/tags/` follows the rules of `git check-ref-format` and has at most 1,024 bytes. */

@@ -7,6 +7,7 @@ import type { TagJob } from '../queue/tag-job.ts';
 import { BodyReader, BodyRefused } from './body.ts';
 import { readDelivery } from './payload.ts';
 import { isToken } from '../auth/token.ts';
+import { parseBody } from './parse-body.ts';
 import { SignatureCheck, signingKey } from './signature.ts';
 
 /** The result of a delivery, as a metric label. */
@@ -121,7 +122,7 @@ export function createWebhookRouter(options: WebhookOptions): Router {
   const handle = async (bytes: Buffer, request: Request, response: Response): Promise<void> => {
     let body: unknown;
     try {
-      body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+      body = await parseBody(bytes);
     } catch {
       return refuse(request, response, 'malformed', 400, 'the body is not JSON');
     }

@@ -194,8 +194,8 @@ export function queueContract(open: OpenQueue): void {
     const ran: number[] = [];
     queue.process(1, async ({ projectId }) => void ran.push(projectId));
     await idle(queue);
-    expect(ran.slice(0, 3).toSorted()).toEqual([1, 2, 3]);
-    expect(ran.slice(3, 7).toSorted()).toEqual([1, 1, 2, 2]);
+    expect(new Set(ran.slice(0, 3))).toEqual(new Set([1, 2, 3]));
+    expect(ran.slice(3, 7).filter((projectId) => projectId === 2)).toHaveLength(2);
     expect(ran.slice(7)).toEqual([1, 1, 1]);
   });
 

@@ -44,6 +44,20 @@ export function rateLimiterContract(open: () => RateLimiter): void {
     expect(await rateLimiter.reserve(key, 1, 300)).toBe(0);
   });
 
+  it('keeps the next free place for urgent work, and lets background work have its turn afterwards', async () => {
+    const [rateLimiter, key, windowMs] = [open(), randomUUID(), 400];
+    expect(await rateLimiter.reserve(key, 1, windowMs, 'background')).toBe(0);
+    const waitMs = await rateLimiter.reserve(key, 1, windowMs, 'now');
+    expect(await rateLimiter.reserve(key, 1, windowMs, 'background')).toBeGreaterThan(waitMs);
+    await sleep(waitMs + 1);
+    expect(await rateLimiter.reserve(key, 1, windowMs, 'background')).toBeGreaterThan(0);
+    expect(await rateLimiter.reserve(key, 1, windowMs, 'now')).toBe(0);
+    // Urgent work that waits again does not hold background work a second time.
+    expect(await rateLimiter.reserve(key, 1, windowMs, 'now')).toBeGreaterThan(0);
+    await waitForPermit(rateLimiter, key, 1, windowMs, { urgency: 'background' });
+    expect(await rateLimiter.reserve(key, 1, windowMs, 'now')).toBeGreaterThan(0);
+  });
+
   it('uses a sliding window, in which each reservation expires separately', async () => {
     const [rateLimiter, key, windowMs] = [open(), randomUUID(), 1_500];
     await rateLimiter.reserve(key, 2, windowMs);
@@ -129,7 +143,7 @@ export function rateLimiterContract(open: () => RateLimiter): void {
   it('stops waiting when the signal aborts', async () => {
     const [rateLimiter, key, stop] = [open(), randomUUID(), new AbortController()];
     await rateLimiter.reserve(key, 1, 60_000);
-    const waiting = waitForPermit(rateLimiter, key, 1, 60_000, stop.signal);
+    const waiting = waitForPermit(rateLimiter, key, 1, 60_000, { signal: stop.signal });
     stop.abort();
     await expect(waiting).rejects.toThrow(/abort/);
   });

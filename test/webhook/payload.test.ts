@@ -90,6 +90,23 @@ describe('the webhook', () => {
       expect(hook.jobs()).toEqual([pushedTag(1, 'v1.0.0', commit)]);
     });
 
+    it.each([
+      [20, 20, 'pushed'],
+      [21, 21, 'listed'],
+      [600, 500, 'listed'],
+    ] as const)('of %i tags of one push %i, which are %s', async (pushed, queued, priority) => {
+      const body = repositoryUpdate(
+        Array.from({ length: pushed }, (_, index) => ({
+          before: zeros,
+          after: commit,
+          ref: `refs/tags/v1.${index}.0`,
+        })),
+      );
+      const response = await hook.post(body, headers({ 'X-Gitlab-Event': 'System Hook' }));
+      expect(await response.json()).toEqual({ queued, folded: 0 });
+      expect(new Set(hook.added.map(({ job }) => job.priority))).toEqual(new Set([priority]));
+    });
+
     it('a tag from JSON with a charset', async () => {
       const given = headers({ 'Content-Type': 'application/json; charset=utf-8' });
       expect((await hook.post(tagPush(), given)).status).toBe(202);
