@@ -11,6 +11,7 @@ import { RedisConnection } from '../redis/connection.ts';
 import { WrongRedisSettings } from '../redis/wrong-settings.ts';
 import { storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
 import { BullWorker } from './bull-worker.ts';
+import { bullPriority, joinLine } from './project-line.ts';
 import type { AddResult, Handler, Queue, QueueCounts } from './queue.ts';
 import { idOf, type TagJob } from './tag-job.ts';
 
@@ -110,12 +111,12 @@ export class BullQueue implements Queue {
   }
 
   async #store(id: string, job: StoredJob, abandoned: AbortSignal): Promise<AddResult> {
-    const priority = job.priority === 'pushed' ? 1 : 2;
     let candidate = job;
     let added: AddResult = 'queued';
     for (;;) {
       abandoned.throwIfAborted();
-      await this.#bull.add(candidate, jobOptions(id, priority));
+      const place = await joinLine(this.#redis, job.projectId, id, this.#bull.toKey(''));
+      await this.#bull.add(candidate, jobOptions(id, bullPriority(candidate.priority, place)));
       const data = await this.#redis.eval(READ_SCRIPT, 1, this.#bull.toKey(id));
       // 0: the job is already done. 1: Bull found a hash without data under this id and did not add the job (see
       // `discard`).

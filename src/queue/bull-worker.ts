@@ -6,9 +6,14 @@ import type { RedisConnection } from '../redis/connection.ts';
 import { subjectOf } from './tag-job.ts';
 import type { Handler } from './queue.ts';
 import { handleFailures, type AfterFailure } from './job-failure.ts';
+import { ProjectSlots } from './project-slots.ts';
+import { leaveLine } from './project-line.ts';
 import { takeLease } from '../redis/lease.ts';
 
-/** How long a job is delayed if another job of its tag runs, in milliseconds. */
+/**
+ * How long a job is delayed if another job of its tag runs, and how long it waits for a slot of its project, in
+ * milliseconds.
+ */
 const BUSY_MS = 1_000;
 
 /** Runs the tag jobs of the Bull queue. */
@@ -17,6 +22,8 @@ export class BullWorker {
   readonly #handler: Handler;
   readonly #afterFailure: AfterFailure;
   readonly #consumer: BullConsumer<StoredJob>;
+  readonly #slots = new ProjectSlots();
+  #concurrency = 1;
 
   constructor(options: BullQueueOptions, handler: Handler) {
     this.#options = options;
@@ -27,6 +34,7 @@ export class BullWorker {
 
   /** Runs jobs until `close`, at most `concurrency` at a time. Waits for Redis first. */
   start(concurrency: number): Promise<void> {
+    this.#concurrency = concurrency;
     return this.#consumer.start(concurrency);
   }
 
@@ -44,7 +52,19 @@ export class BullWorker {
     const stored = storedJobSchema.safeParse(job.data);
     if (!stored.success) return discard(job, redis, this.#options.log, BUSY_MS);
 
-    const { failures, nonce, ...tagJob } = stored.data;
+    const { projectId } = stored.data;
+    if (!(await this.#slots.takeWhenFree(projectId, this.#concurrency, BUSY_MS))) throw new RunAgain(BUSY_MS);
+    try {
+      await this.#runInSlot(job, stored.data, redis);
+    } finally {
+      this.#slots.free(projectId);
+    }
+    // Without Redis, the id stays in the line until the jobs of the project correct it. The job itself is done.
+    await leaveLine(redis, projectId, String(job.id)).catch(() => undefined);
+  }
+
+  async #runInSlot(job: Bull.Job<StoredJob>, data: StoredJob, redis: RedisConnection): Promise<void> {
+    const { failures, nonce, ...tagJob } = data;
     const key = redis.key(`running:${subjectOf(tagJob)}`);
     const lockMs = lockMsOf(this.#options);
     // Each renewal also extends Bull's own lock. Bull renews this lock too, but stops after one failure (lib/queue.js,

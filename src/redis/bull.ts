@@ -42,7 +42,7 @@ const BACKOFF_STRATEGY = 'asked';
  * Returns Bull's options for a job: the given id, an unlimited number of attempts, and removal from Redis after the job
  * is done. Jobs with a lower `priority` run first. In one queue, either all jobs have a priority or no job has one.
  */
-export function jobOptions(jobId: string, priority?: 1 | 2): Bull.JobOptions {
+export function jobOptions(jobId: string, priority?: number): Bull.JobOptions {
   return {
     jobId,
     ...(priority !== undefined && { priority }),
