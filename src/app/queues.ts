@@ -9,6 +9,7 @@ import type { Queue } from '../queue/queue.ts';
 import { BullRequests } from '../requests/bull-requests.ts';
 import { MemoryRequests } from '../requests/memory-requests.ts';
 import {
+  groupOf,
   keepMs,
   onDemandAnswerSchema,
   onDemandRequestSchema,
@@ -71,7 +72,7 @@ function createTagQueue({ redisLocation }: Config, log: Logger, metrics: Metrics
 }
 
 function createRequests({ redisLocation }: Config, log: Logger): Requests<OnDemandRequest, OnDemandAnswer> {
-  const options = { log, keepMs, subjectsOf };
+  const options = { log, groupOf, keepMs, subjectsOf };
   if (redisLocation === undefined) return new MemoryRequests(options);
   return new BullRequests({
     ...options,

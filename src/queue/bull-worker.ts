@@ -1,13 +1,13 @@
 import type Bull from 'bull';
 import { RunAgain, discard, lockMsOf } from '../redis/bull.ts';
-import { storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
+import { lineOf, storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
 import { BullConsumer } from '../redis/bull-consumer.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import { subjectOf } from './tag-job.ts';
 import type { Handler } from './queue.ts';
 import { handleFailures, type AfterFailure } from './job-failure.ts';
 import { ProjectSlots } from './project-slots.ts';
-import { leaveLine } from './project-line.ts';
+import { leaveLines } from '../redis/line.ts';
 import { takeLease } from '../redis/lease.ts';
 
 /**
@@ -59,8 +59,7 @@ export class BullWorker {
     } finally {
       this.#slots.free(projectId);
     }
-    // Without Redis, the id stays in the line until the jobs of the project correct it. The job itself is done.
-    await leaveLine(redis, projectId, String(job.id)).catch(() => undefined);
+    await leaveLines(redis, [lineOf(projectId)], String(job.id));
   }
 
   async #runInSlot(job: Bull.Job<StoredJob>, data: StoredJob, redis: RedisConnection): Promise<void> {

@@ -8,6 +8,7 @@ import { withTimeout } from '../async/with-timeout.ts';
 import { discard, jobOptions, lockMsOf, openBull, type BullOptions } from '../redis/bull.ts';
 import { BullConsumer } from '../redis/bull-consumer.ts';
 import { checkRedis } from '../redis/check.ts';
+import { joinLines, leaveLines } from '../redis/line.ts';
 import { RedisConnection } from '../redis/connection.ts';
 import { WrongRedisSettings } from '../redis/wrong-settings.ts';
 import {
@@ -25,6 +26,7 @@ import {
   requestId,
   type RequestHandler,
   type Requests,
+  type Client,
   type RequestsOptions,
 } from './requests.ts';
 import { storedAnswerSchema, type StoredAnswer } from './stored-answer.ts';
@@ -50,7 +52,13 @@ const MAX_POLL_MS = 200;
 const REDIS_TIMEOUT_MS = 4_000;
 
 /** Parses a request in the queue. Equal requests have the same `id`, while `job` is unique. */
-const requestJobSchema = z.object({ id: z.string(), job: z.string(), request: z.unknown() });
+const requestJobSchema = z.object({
+  id: z.string(),
+  job: z.string(),
+  request: z.unknown(),
+  /** The lines in which the request waits. */
+  lines: z.array(z.string()).default([]),
+});
 type RequestJob = z.infer<typeof requestJobSchema>;
 
 /** An answer that a client has found in Redis. */
@@ -87,7 +95,7 @@ export class BullRequests<R extends object, A extends object> implements Request
     setMaxListeners(0, this.#closing.signal);
   }
 
-  async request(request: R, timeoutMs: number): Promise<A | undefined> {
+  async request(request: R, timeoutMs: number, client: Client = {}): Promise<A | undefined> {
     const { signal } = this.#closing;
     if (signal.aborted) throw new RequestFailed('this process accepts no more requests');
     const deadline = performance.now() + timeoutMs;
@@ -95,7 +103,7 @@ export class BullRequests<R extends object, A extends object> implements Request
     let staleText = '';
     let requiredChange: number | undefined;
     for (let polls = 0; ; polls++) {
-      const { found, changedAt } = await this.#look(id, request, staleText);
+      const { found, changedAt } = await this.#look(id, request, staleText, client);
       // The answer has to contain all changes before this request.
       requiredChange ??= changedAt;
       if (found && ((polls === 0 && !found.isFresh) || found.changedAt < requiredChange)) {
@@ -106,7 +114,7 @@ export class BullRequests<R extends object, A extends object> implements Request
       if (found?.answer) return found.answer;
       if (found) throw new RequestFailed('the request could not be answered');
       const leftMs = deadline - performance.now();
-      if (leftMs <= 0) return undefined;
+      if (leftMs <= 0 || client.signal?.aborted) return undefined;
       try {
         await sleep(Math.min(FIRST_POLL_MS * 2 ** polls, MAX_POLL_MS, leftMs), undefined, { signal });
       } catch (cause) {
@@ -119,7 +127,10 @@ export class BullRequests<R extends object, A extends object> implements Request
     if (this.#consumer !== undefined) throw new Error('serve() may be called only once');
     const consumer = new BullConsumer<RequestJob>('requests', this.#options, async (job, redis) => {
       const parsed = requestJobSchema.safeParse(job.data);
-      if (parsed.success) await consumer.track(this.#work(parsed.data, redis, handler));
+      if (parsed.success)
+        await consumer.track(
+          this.#work(parsed.data, redis, handler).then(() => leaveLines(redis, parsed.data.lines, parsed.data.job)),
+        );
       else await discard(job, redis, this.#options.log, 1_000);
     });
     this.#consumer = consumer;
@@ -155,11 +166,12 @@ export class BullRequests<R extends object, A extends object> implements Request
     id: string,
     request: R,
     staleText: string,
+    client: Client,
   ): Promise<{ readonly found: FoundAnswer<A> | undefined; readonly changedAt: number }> {
     const { log } = this.#options;
     let reply: z.infer<typeof lookReplySchema>;
     try {
-      reply = await withTimeout(REDIS_TIMEOUT_MS, this.#lookOrPut(id, request, staleText));
+      reply = await withTimeout(REDIS_TIMEOUT_MS, this.#lookOrPut(id, request, staleText, client));
     } catch (error) {
       throw new RequestFailed('the queue in Redis cannot be used', { cause: this.#redis.reasonFor(error) });
     }
@@ -178,7 +190,12 @@ export class BullRequests<R extends object, A extends object> implements Request
     return { found: { text, answer, isFresh, changedAt: stored.data?.changedAt ?? 0 }, changedAt };
   }
 
-  async #lookOrPut(id: string, request: R, staleText: string): Promise<z.infer<typeof lookReplySchema>> {
+  async #lookOrPut(
+    id: string,
+    request: R,
+    staleText: string,
+    client: Client,
+  ): Promise<z.infer<typeof lookReplySchema>> {
     const job = randomUUID();
     const keys = [
       this.#answerKey(id),
@@ -195,9 +212,14 @@ export class BullRequests<R extends object, A extends object> implements Request
         job,
         lockMsOf(this.#options),
         MAX_WAITING_REQUESTS,
+        this.#bull.toKey(''),
       ),
     );
-    if (reply[0] === 'put') await this.#bull.add({ id, job, request }, { ...jobOptions(job), attempts: 1 });
+    if (reply[0] === 'put') {
+      const lines = [`group:${this.#options.groupOf(request)}`, `client:${client.address ?? ''}`];
+      const place = await joinLines(this.#redis, lines, job, this.#bull.toKey(''));
+      await this.#bull.add({ id, job, request, lines }, { ...jobOptions(job, place), attempts: 1 });
+    }
     return reply;
   }
 
@@ -213,7 +235,7 @@ export class BullRequests<R extends object, A extends object> implements Request
     try {
       // After an outage, the queue may contain requests that were put into it twice, or for which no client waits any
       // more.
-      if (!(await this.#hold(redis, id, job, holder, ''))) return;
+      if (!(await this.#hold(redis, id, `waiting:${job}`, holder, ''))) return;
       // Read before the handler starts: a change while it runs may be missing in its answer.
       const changedAt = await this.#changedAt(redis, request);
       const renewing = setInterval(() => void this.#renew(redis, id, holder), lockMsOf(this.#options) / 3);

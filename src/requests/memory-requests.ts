@@ -1,20 +1,31 @@
 import { setMaxListeners } from 'node:events';
 import { LRUCache } from 'lru-cache';
-import { SingleFlight } from '../async/single-flight.ts';
 import {
   MAX_WAITING_REQUESTS,
   REMEMBER_CHANGES_MS,
   RequestFailed,
   requestId,
+  type Client,
   type RequestHandler,
   type Requests,
   type RequestsOptions,
 } from './requests.ts';
+import { WaitingLine, type Place } from './waiting-line.ts';
 
 interface WaitingRequest<R, A> {
+  readonly key: string;
   readonly request: R;
   readonly resolve: (answer: A) => void;
   readonly reject: (error: RequestFailed) => void;
+}
+
+/** A request that waits or runs. */
+interface OpenRequest<A> {
+  readonly answer: Promise<A>;
+  /** The number of clients that wait for the answer. */
+  clients: number;
+  /** Drops the request unless it runs. */
+  readonly drop: () => void;
 }
 
 /** The maximum number of changes that are remembered. */
@@ -33,10 +44,10 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
   /** The number of the last change of each subject. */
   readonly #changes = new LRUCache<string, number>({ max: MAX_CHANGES, ttl: REMEMBER_CHANGES_MS });
   #changeCount = 0;
-  /** The requests that wait or run, by request id. */
-  readonly #open = new SingleFlight<A>();
-  /** The requests that wait for a handler, oldest first. */
-  readonly #waiting: WaitingRequest<R, A>[] = [];
+  /** The requests that wait or run, by request id and the number of the last change. */
+  readonly #open = new Map<string, OpenRequest<A>>();
+  /** The requests that wait for a handler. */
+  readonly #waiting = new WaitingLine<WaitingRequest<R, A>>();
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   #concurrency = 0;
@@ -48,16 +59,15 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
     setMaxListeners(0, this.#closing.signal);
   }
 
-  async request(request: R, timeoutMs: number): Promise<A | undefined> {
+  async request(request: R, timeoutMs: number, client: Client = {}): Promise<A | undefined> {
     if (this.#closing.signal.aborted) throw new RequestFailed('this process accepts no more requests');
     const id = requestId(request);
     const changedAt = this.#changedAt(request);
     const cached = this.#answers.get(id);
     if (cached?.changedAt === changedAt) return cached.answer;
-    return await this.#wait(
-      this.#open.run(`${id} ${changedAt}`, () => this.#enqueue(request)),
-      timeoutMs,
-    );
+    const key = `${id} ${changedAt}`;
+    const open = this.#open.get(key) ?? this.#enqueue(key, request, client);
+    return await this.#wait(open, timeoutMs, client.signal);
   }
 
   async invalidate(subject: string): Promise<void> {
@@ -76,25 +86,45 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
 
   async close(): Promise<void> {
     this.#closing.abort();
-    for (const { reject } of this.#waiting.splice(0)) reject(new RequestFailed('the service is stopping'));
+    for (let next = this.#waiting.take(); next; next = this.#waiting.take())
+      next.item.reject(new RequestFailed('the service is stopping'));
     await Promise.all(this.#running);
   }
 
-  async #enqueue(request: R): Promise<A> {
-    if (this.#waiting.length >= MAX_WAITING_REQUESTS) throw new RequestFailed('too many requests are waiting');
-    return await new Promise<A>((resolve, reject) => {
-      this.#waiting.push({ request, resolve, reject });
-      this.#start();
-    });
+  #enqueue(key: string, request: R, { address = '' }: Client): OpenRequest<A> {
+    if (this.#waiting.size >= MAX_WAITING_REQUESTS) throw new RequestFailed('too many requests are waiting');
+    let settle: Pick<WaitingRequest<R, A>, 'resolve' | 'reject'> | undefined;
+    const answer = new Promise<A>((resolve, reject) => (settle = { resolve, reject }));
+    // If all clients are gone, nobody handles the error.
+    answer.catch(() => undefined);
+    if (settle === undefined) throw new Error('a promise calls its executor at once');
+    const place = this.#waiting.join({ key, request, ...settle }, [
+      `group ${this.#options.groupOf(request)}`,
+      `client ${address}`,
+    ]);
+    const open: OpenRequest<A> = { answer, clients: 0, drop: () => this.#drop(place) };
+    this.#open.set(key, open);
+    this.#start();
+    return open;
+  }
+
+  /** Drops a request that still waits for a handler. */
+  #drop(place: Place<WaitingRequest<R, A>>): void {
+    if (!this.#waiting.isWaiting(place)) return;
+    this.#open.delete(place.item.key);
+    this.#waiting.leave(place);
+    place.item.reject(new RequestFailed('all clients of the request are gone'));
   }
 
   #start(): void {
     const handler = this.#handler;
     if (handler === undefined) return;
     while (this.#running.size < this.#concurrency && !this.#closing.signal.aborted) {
-      const next = this.#waiting.shift();
+      const next = this.#waiting.take();
       if (!next) return;
-      const run = this.#run(next, handler).finally(() => {
+      const run = this.#run(next.item, handler).finally(() => {
+        this.#open.delete(next.item.key);
+        this.#waiting.leave(next);
         this.#running.delete(run);
         this.#start();
       });
@@ -125,17 +155,28 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
     return Math.max(0, ...this.#options.subjectsOf(request).map((subject) => this.#changes.get(subject) ?? 0));
   }
 
-  /** Resolves to the answer, or to undefined after `timeoutMs` milliseconds or when the service stops. */
-  #wait(answer: Promise<A>, timeoutMs: number): Promise<A | undefined> {
-    return new Promise((resolve, reject) => {
-      const { signal } = this.#closing;
-      const giveUp = (): void => resolve(undefined);
+  /**
+   * Resolves to the answer, or to undefined after `timeoutMs` milliseconds, when the client is gone, or when the service
+   * stops. The last client that stops waiting drops the request.
+   */
+  #wait(open: OpenRequest<A>, timeoutMs: number, gone: AbortSignal | undefined): Promise<A | undefined> {
+    open.clients++;
+    return new Promise<A | undefined>((resolve, reject) => {
+      const signals = [this.#closing.signal, ...(gone ? [gone] : [])];
+      const giveUp = (): void => {
+        resolve(undefined);
+        open.clients--;
+        if (open.clients === 0) open.drop();
+        end();
+      };
       const timer = setTimeout(giveUp, timeoutMs);
-      signal.addEventListener('abort', giveUp, { once: true });
-      void answer.then(resolve, reject).finally(() => {
+      const end = (): void => {
         clearTimeout(timer);
-        signal.removeEventListener('abort', giveUp);
-      });
+        for (const signal of signals) signal.removeEventListener('abort', giveUp);
+      };
+      for (const signal of signals) signal.addEventListener('abort', giveUp, { once: true });
+      void open.answer.then(resolve, reject).finally(end);
+      if (gone?.aborted) giveUp();
     });
   }
 }

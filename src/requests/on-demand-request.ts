@@ -67,6 +67,11 @@ export function subjectsOf({ module }: OnDemandRequest): string[] {
   return elements.map((_, index) => elements.slice(0, index + 1).join('/'));
 }
 
+/** Returns the group of a request, which is its module. */
+export function groupOf({ module }: OnDemandRequest): string {
+  return module;
+}
+
 /**
  * Returns how long an answer is valid for later equal requests, in milliseconds.
  *

@@ -1,13 +1,21 @@
 import type { Logger } from 'pino';
 
+/** The client for which a request is sent. */
+export interface Client {
+  /** The address of the client. */
+  readonly address?: string;
+  /** Aborted when the client is gone. */
+  readonly signal?: AbortSignal;
+}
+
 /** The side that sends requests and waits for their answers. */
 export interface RequestClient<R, A> {
   /**
-   * Resolves to the answer, or to undefined after `timeoutMs` milliseconds. After a timeout, the work continues, and
-   * its answer is kept for the next equal request. Rejects with RequestFailed if the handler failed unexpectedly or the
+   * Resolves to the answer, or to undefined after `timeoutMs` milliseconds or when the client is gone. Work that has
+   * started then continues, and its answer is kept for the next equal request. Rejects with RequestFailed if the handler failed unexpectedly or the
    * queue cannot be used.
    */
-  request(request: R, timeoutMs: number): Promise<A | undefined>;
+  request(request: R, timeoutMs: number, client?: Client): Promise<A | undefined>;
 }
 
 /**
@@ -20,6 +28,9 @@ export interface RequestClient<R, A> {
  *   still waits.
  * - After `invalidate(subject)`, an answer that depends on the subject is not returned to any new request, even if its
  *   handler is still running. A new request runs the handler again.
+ * - Clients take turns, and so do the groups of requests (see `groupOf`): many requests of one client or group do not
+ *   delay those of others by more than a few requests.
+ * - A waiting request is dropped when all its clients are gone.
  * - If 10,000 requests are already waiting, a new request is rejected with RequestFailed.
  */
 export interface Requests<R, A> extends RequestClient<R, A> {
@@ -50,6 +61,8 @@ export interface RequestsOptions<R, A> {
    * clients that are already waiting.
    */
   readonly keepMs: (answer: A) => number;
+  /** Returns the name of the group of a request. */
+  readonly groupOf: (request: R) => string;
   /** Returns the subjects on which the answer to a request depends, for `invalidate`. */
   readonly subjectsOf: (request: R) => readonly string[];
 }

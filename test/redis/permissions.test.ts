@@ -55,6 +55,7 @@ async function useEverything(url: string): Promise<string[]> {
     requestSchema: schema,
     answerSchema: schema,
     keepMs: () => 0,
+    groupOf: () => 'all',
     subjectsOf: ({ name }) => [name],
   });
   const redis = new RedisConnection(options.redisLocation, log);

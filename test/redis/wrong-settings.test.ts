@@ -31,6 +31,7 @@ function open(url: string): { queue: BullQueue; requests: TestRequests } {
     requestSchema: schema,
     answerSchema: schema,
     keepMs: () => 0,
+    groupOf: () => 'all',
     subjectsOf: () => [],
   });
   opened.push(queue, requests);

@@ -10,6 +10,7 @@ import {
   answerSchema,
   describeRequests,
   errorLog,
+  groupOf,
   keepMs,
   requestSchema,
   subjectsOf,
@@ -36,6 +37,7 @@ function create(space: string, log = errorLog().log, redisUrl = redis.url): Bull
   return new BullRequests({
     log,
     keepMs,
+    groupOf,
     redisLocation: { ...location, keyPrefix: `${location.keyPrefix}:${space}` },
     lockMs: 1_000,
     stalledCheckMs: 300,
@@ -109,7 +111,7 @@ describe('requests in Redis', () => {
       import { pino } from 'pino';
       import { z } from 'zod';
       import { BullRequests } from './src/requests/bull-requests.ts';
-      const options = { log: pino({ level: 'silent' }), keepMs: () => 0, subjectsOf: () => [], lockMs: 1_000, stalledCheckMs: 300, requestSchema: z.unknown(), answerSchema: z.unknown() };
+      const options = { log: pino({ level: 'silent' }), keepMs: () => 0, groupOf: () => 'all', subjectsOf: () => [], lockMs: 1_000, stalledCheckMs: 300, requestSchema: z.unknown(), answerSchema: z.unknown() };
       const requests = new BullRequests({ ...options, redisLocation: ${JSON.stringify(locationIn(redis.url, `${PREFIX}:${space}`))} });
       requests.serve(1, () => {
         console.log('handling');
@@ -124,6 +126,21 @@ describe('requests in Redis', () => {
     });
     return child;
   };
+
+  test('are dropped when all their clients are gone, and keep their place before', async () => {
+    const requests = open();
+    const gone = new AbortController();
+    const dropped = requests.request({ name: 'a' }, 20_000, { signal: gone.signal });
+    const kept = requests.request({ name: 'kept' }, 20_000);
+    await expect.poll(() => client.exists(leaseKey())).toBe(1);
+    gone.abort();
+    expect(await dropped).toBeUndefined();
+    await expect.poll(() => client.exists(leaseKey())).toBe(0);
+    requests.serve(1, answerAtOnce);
+    expect(await kept).toMatchObject({ text: 'kept' });
+    expect(await requests.request({ name: 'last' }, 20_000)).toMatchObject({ text: 'last' });
+    expect(handled).toEqual(['kept', 'last']);
+  });
 
   test('are handled once if several processes send the same request, and all of them get the result', async () => {
     const processes = [open(), open(), open()] as const;

@@ -10,6 +10,8 @@ export const answerSchema = z.object({ text: z.string(), keepMs: z.number() });
 export type TestRequest = z.infer<typeof requestSchema>;
 export type TestAnswer = z.infer<typeof answerSchema>;
 export const keepMs = (answer: TestAnswer): number => answer.keepMs;
+/** The name is the group. */
+export const groupOf = ({ name }: TestRequest): string => name;
 /** A result depends on the name and on the extra name of its request. */
 export const subjectsOf = ({ name, extra }: TestRequest): string[] => [name, ...(extra === undefined ? [] : [extra])];
 
@@ -185,6 +187,34 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       release();
       await Promise.all(sent);
       expect(maxRunning).toBe(2);
+    });
+
+    test.each([
+      ['clients', (index: number) => ({ name: `${index}` }), () => 'a flood'],
+      ['groups', (index: number) => ({ name: 'a flood', extra: `${index}` }), (index: number) => `client ${index}`],
+    ] as const)('of different %s take turns', async (_name, requestOf, addressOf) => {
+      const flood = Array.from({ length: 20 }, (_, index) =>
+        requests.request(requestOf(index), TIMEOUT_MS, { address: addressOf(index) }),
+      );
+      // Requests in Redis are stored one after the other.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const single = requests.request({ name: 'a single one' }, TIMEOUT_MS, { address: 'a person' });
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      requests.serve(1, async ({ name }) => {
+        handled.push(name);
+        return { text: name, keepMs: 0 };
+      });
+      await Promise.all([single, ...flood]);
+      expect(handled.indexOf('a single one')).toBeLessThan(5);
+      expect(handled).toHaveLength(21);
+    });
+
+    test('resolve to undefined when the client is gone', async () => {
+      const client = new AbortController();
+      const request = requests.request({ name: 'a' }, TIMEOUT_MS, { signal: client.signal });
+      client.abort();
+      expect(await request).toBeUndefined();
+      expect(await requests.request({ name: 'a' }, TIMEOUT_MS, { signal: client.signal })).toBeUndefined();
     });
 
     test('end for all clients at close, which waits for the running handler', async () => {
