@@ -24,7 +24,7 @@ const MAY_IMPORT = {
   'rate-limit': 'redis errors.ts',
   redis: 'async errors.ts',
   store: 'gitlab http-client module io async errors.ts',
-  module: 'errors.ts',
+  module: 'async errors.ts',
   'http-client': '',
   io: 'async errors.ts',
   async: 'errors.ts',

@@ -10,6 +10,10 @@
  */
 export class Skip extends Error {
   override readonly name = 'Skip';
+
+  constructor(message: string) {
+    super(shortened(message));
+  }
 }
 
 /**
@@ -18,6 +22,10 @@ export class Skip extends Error {
  */
 export class Refuse extends Error {
   override readonly name = 'Refuse';
+
+  constructor(message: string) {
+    super(shortened(message));
+  }
 }
 
 /**
@@ -31,9 +39,20 @@ export class Retry extends Error {
   readonly afterMs: number | undefined;
 
   constructor(message: string, options: { afterMs?: number; cause?: unknown } = {}) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    super(shortened(message), 'cause' in options ? { cause: options.cause } : undefined);
     this.afterMs = options.afterMs;
   }
+}
+
+/** The maximum number of characters of a message. */
+const MAX_MESSAGE_CHARACTERS = 2_000;
+
+/**
+ * Returns the first part of a text if the text is too long for a message. A message goes to the log, to the store and
+ * to clients, and a name from a repository that it contains can have 16 MiB.
+ */
+export function shortened(text: string): string {
+  return text.length <= MAX_MESSAGE_CHARACTERS ? text : `${text.slice(0, MAX_MESSAGE_CHARACTERS)}…`;
 }
 
 /**

@@ -43,7 +43,7 @@ const MAX_NAMED_FILES = 5;
  * no memory, regardless of their number. Throws Refuse for a module that the go command refuses.
  */
 export async function planZip(commitFiles: CommitFiles, { commit, directory, gomod }: PlannedModule): Promise<ZipPlan> {
-  const isGo124 = gomod !== undefined && isGo124OrLater(gomod);
+  const isGo124 = gomod !== undefined && (await isGo124OrLater(gomod));
   const sieve = new TreeSieve<PlannedFile>(isGo124);
   for await (const entry of commitFiles.tree(directory)) {
     if (entry.type === 'blob') sieve.add(plannedFile(entry, directory));

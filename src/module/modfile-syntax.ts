@@ -1,9 +1,17 @@
-import { isPrint } from './unicode.ts';
+import { isPrintable } from './unicode.ts';
+import { characterLength, codePointAt } from './utf8.ts';
 
-/** One statement of a go.mod: `verb args…`. A line in a block has the verb of the block. */
+/** The verbs of the statements that are read. All other statements are ignored, as in modfile.ParseLax. */
+const VERBS = ['go', 'module', 'require', 'retract', 'ignore'] as const;
+type Verb = (typeof VERBS)[number];
+
+/** A statement of a go.mod: `verb arguments…`. The object is valid until the next statement is read. */
 export interface Statement {
-  readonly verb: string;
-  readonly args: readonly string[];
+  readonly verb: Verb;
+  /** The number of the arguments. At most the first five are kept. */
+  readonly length: number;
+  /** Returns the bytes of an argument as in the file. They are empty if there is no such argument. */
+  argument(index: number): Buffer;
 }
 
 /** The go command cannot parse this go.mod. */
@@ -11,143 +19,212 @@ export class ModfileSyntaxError extends Error {
   override readonly name = 'ModfileSyntaxError';
 }
 
-/** A token, with its text as in the file. A quoted string has the kind `word`. */
-interface Token {
-  readonly kind: 'word' | 'punctuation' | 'end';
-  readonly text: string;
-}
+/** The number of bytes after which the work may be interrupted. */
+const STEP_BYTES = 2 ** 12;
 
-/** The verbs whose blocks are read. Other blocks are skipped, as in modfile.ParseLax. */
-const BLOCK_VERBS = new Set(['module', 'godebug', 'require', 'exclude', 'replace', 'retract', 'tool', 'ignore']);
-
-/** Parses a go.mod into statements by the grammar of x/mod/modfile (read.go). Throws ModfileSyntaxError. */
-export function parseStatements(text: string): Statement[] {
-  const statements: Statement[] = [];
-  const lines = tokenLines(text);
-  for (let i = 0; i < lines.length; i++) {
-    const tokens = lines[i] ?? [];
-    if (tokens.length === 0) continue;
-    const last = tokens.at(-1);
-    if (tokens.length > 1 && isPunctuation(last, '(')) {
-      const head = tokens.slice(0, -1).map((token) => token.text);
-      i = readBlock(lines, i + 1, head, statements);
-    } else if (!isEmptyBlock(tokens)) {
-      statements.push(statementOf(tokens));
+/**
+ * Parses a go.mod by the grammar of x/mod/modfile (read.go). Yields each statement in the order of the file, and
+ * undefined where the work may be interrupted. A line in a block is a statement with the verb of the block. Creates no
+ * object for a token or a statement, because a go.mod can contain millions of them. Throws ModfileSyntaxError.
+ */
+export function* readStatements(bytes: Buffer): Generator<Statement | undefined, void> {
+  const line = new Line(bytes);
+  const blocks = new Blocks();
+  let pauseAt = STEP_BYTES;
+  for (let at = 0; at < bytes.length;) {
+    if (at >= pauseAt) {
+      pauseAt = at + STEP_BYTES;
+      yield undefined;
+    }
+    const byte = bytes[at] ?? 0;
+    if (byte === LINE_FEED) {
+      if (blocks.isStatement(line)) yield line;
+      line.clear();
+      at++;
+    } else if (byte === SPACE || byte === TAB || byte === CARRIAGE_RETURN) {
+      at++;
+    } else if (byte === SLASH && bytes[at + 1] === SLASH) {
+      const end = bytes.indexOf(LINE_FEED, at);
+      at = end < 0 ? bytes.length : end;
+    } else if (isPunctuation(byte)) {
+      line.addToken(at, at + 1, byte);
+      at++;
+    } else {
+      const start = at;
+      const endOfToken = byte === QUOTE || byte === BACKQUOTE ? endOfString : endOfWord;
+      at = endOfToken(bytes, start, start);
+      while (at < 0) {
+        yield undefined;
+        at = endOfToken(bytes, start, -at);
+      }
+      line.addToken(start, at, 0);
     }
   }
-  return statements;
+  if (blocks.isStatement(line)) yield line;
+  blocks.end();
+}
+
+/** Decides which lines are statements, and which begin or end a block. */
+class Blocks {
+  /** The verb of the block that is read, or `ignored`. Undefined outside a block. */
+  #block: Verb | 'ignored' | undefined;
+
+  /** Whether a line is a statement that is read. Sets the verb of the line if it is. */
+  isStatement(line: Line): boolean {
+    if (line.tokens === 0) return false;
+    if (this.#block !== undefined) return this.#isStatementOfBlock(line, this.#block);
+    const isEmptyBlock = line.tokens > 2 && line.secondLast === OPEN && line.last === CLOSE;
+    if (line.tokens > 1 && line.last === OPEN) this.#block = blockVerb(line);
+    else if (!isEmptyBlock) return line.setVerb(verbOf(line), 1);
+    return false;
+  }
+
+  end(): void {
+    if (this.#block !== undefined) throw new ModfileSyntaxError('unterminated block');
+  }
+
+  #isStatementOfBlock(line: Line, verb: Verb | 'ignored'): boolean {
+    if (line.first !== CLOSE) return line.setVerb(verb, 0);
+    if (line.tokens > 1) throw new ModfileSyntaxError('expected newline after closing paren');
+    this.#block = undefined;
+    return false;
+  }
+}
+
+function verbOf(line: Line): Verb | 'ignored' {
+  for (const verb of VERBS) if (line.startsWith(verb)) return verb;
+  return 'ignored';
+}
+
+/** Returns the verb of the block that a line opens. Blocks of two words and `go` blocks are ignored. */
+function blockVerb(line: Line): Verb | 'ignored' {
+  const verb = line.tokens === 2 ? verbOf(line) : 'ignored';
+  return verb === 'go' ? 'ignored' : verb;
+}
+
+/** The maximum number of tokens of a line that are kept: a verb, and the five tokens of `[v1.0.0, v1.2.0]`. */
+const MAX_TOKENS = 6;
+
+/** The tokens of a line, without comments. One object is used for all lines. */
+class Line implements Statement {
+  readonly #bytes: Buffer;
+  readonly #starts = new Uint32Array(MAX_TOKENS);
+  readonly #ends = new Uint32Array(MAX_TOKENS);
+  /** The number of the tokens, including those that are not kept. */
+  tokens = 0;
+  /** The punctuation mark that is the first token, or 0. The same applies to `last` and `secondLast`. */
+  first = 0;
+  last = 0;
+  secondLast = 0;
+  verb: Verb = 'go';
+  /** The number of tokens before the arguments. */
+  #firstArgument = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  clear(): void {
+    this.tokens = 0;
+    this.last = 0;
+    this.secondLast = 0;
+  }
+
+  /** Adds the token in the bytes from `start` to `end`. `punctuation` is 0 for a word or a string. */
+  addToken(start: number, end: number, punctuation: number): void {
+    if (this.tokens < MAX_TOKENS) {
+      this.#starts[this.tokens] = start;
+      this.#ends[this.tokens] = end;
+    }
+    if (this.tokens === 0) this.first = punctuation;
+    this.secondLast = this.last;
+    this.last = punctuation;
+    this.tokens++;
+  }
+
+  /** Whether the first token is this word. */
+  startsWith(word: string): boolean {
+    const start = this.#starts[0] ?? 0;
+    if ((this.#ends[0] ?? 0) - start !== word.length) return false;
+    for (let index = 0; index < word.length; index++)
+      if (this.#bytes[start + index] !== word.charCodeAt(index)) return false;
+    return true;
+  }
+
+  /** Makes the line a statement, unless its verb is `ignored`. Returns whether it is a statement. */
+  setVerb(verb: Verb | 'ignored', firstArgument: number): boolean {
+    if (verb === 'ignored') return false;
+    this.verb = verb;
+    this.#firstArgument = firstArgument;
+    return true;
+  }
+
+  get length(): number {
+    return this.tokens - this.#firstArgument;
+  }
+
+  argument(index: number): Buffer {
+    const token = index + this.#firstArgument;
+    const isKept = token < Math.min(this.tokens, MAX_TOKENS);
+    return isKept ? this.#bytes.subarray(this.#starts[token], this.#ends[token]) : NOTHING;
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * Returns the end of the quoted string that begins at `start`. The search goes on at `from`. If it does not find the end
+ * within STEP_BYTES, returns the negative of the place where it has to go on.
+ */
+function endOfString(bytes: Buffer, start: number, from: number): number {
+  const quote = bytes[start];
+  const until = from + STEP_BYTES;
+  for (let at = Math.max(from, start + 1); at < bytes.length; at++) {
+    if (at >= until) return -at;
+    const byte = bytes[at];
+    if (byte === quote) return at + 1;
+    if (byte === LINE_FEED) break;
+    // The escaped character can be a line feed. The later bytes of a long character do not matter.
+    if (byte === BACKSLASH && quote === QUOTE) at++;
+  }
+  throw new ModfileSyntaxError('unterminated string');
 }
 
 /**
- * Appends the statements of a block to `into`. `start` is the index of its first line. Returns the index of the closing
- * line.
+ * Returns the end of a word, which consists of printable characters except spaces and `()[]{},`. A comment ends the
+ * word. The parameters and the result are those of `endOfString`.
  */
-function readBlock(lines: readonly Token[][], start: number, head: readonly string[], into: Statement[]): number {
-  const [verb = ''] = head;
-  for (let i = start; i < lines.length; i++) {
-    const tokens = lines[i] ?? [];
-    if (isPunctuation(tokens[0], ')')) {
-      if (tokens.length > 1) throw new ModfileSyntaxError('expected newline after closing paren');
-      return i;
-    }
-    if (tokens.length === 0 || head.length > 1 || !BLOCK_VERBS.has(verb)) continue;
-    into.push({ verb, args: tokens.map((token) => token.text) });
+function endOfWord(bytes: Buffer, start: number, from: number): number {
+  const until = from + STEP_BYTES;
+  let at = from;
+  while (at < until) {
+    const byte = bytes[at];
+    if (byte === undefined || byte === SPACE || isPunctuation(byte)) break;
+    if (byte === SLASH && bytes[at + 1] === SLASH) break;
+    if (byte === SLASH && bytes[at + 1] === ASTERISK) throw new ModfileSyntaxError('mod files must use // comments');
+    const length = characterLength(bytes, at);
+    // Go reads a byte that is not UTF-8 as a replacement character, which is printable.
+    if (length > 0 && !isPrintable(codePointAt(bytes, at, length))) break;
+    at += length || 1;
   }
-  throw new ModfileSyntaxError('unterminated block');
+  if (at === start) throw new ModfileSyntaxError(`unexpected input character at byte ${start}`);
+  return at < until ? at : -at;
 }
 
-function statementOf(tokens: readonly Token[]): Statement {
-  const [verb = '', ...args] = tokens.map((token) => token.text);
-  return { verb, args };
+function isPunctuation(byte: number): boolean {
+  return PUNCTUATION[byte] === 1;
 }
 
-function isEmptyBlock(tokens: readonly Token[]): boolean {
-  return tokens.length > 2 && isPunctuation(tokens.at(-2), '(') && isPunctuation(tokens.at(-1), ')');
-}
-
-function isPunctuation(token: Token | undefined, text: string): boolean {
-  return token?.kind === 'punctuation' && token.text === text;
-}
-
-/** Returns the tokens of each line, without comments. */
-function tokenLines(text: string): Token[][] {
-  const lines: Token[][] = [[]];
-  let rest = text;
-  while (rest !== '') {
-    const space = /^[ \t\r]+/.exec(rest)?.[0];
-    if (space !== undefined) rest = rest.slice(space.length);
-    else if (rest.startsWith('//')) rest = rest.slice(rest.includes('\n') ? rest.indexOf('\n') : rest.length);
-    else if (rest.startsWith('\n')) {
-      lines.push([]);
-      rest = rest.slice(1);
-    } else {
-      const token = readToken(rest);
-      lines.at(-1)?.push(token);
-      rest = rest.slice(token.text.length);
-    }
-  }
-  return lines;
-}
-
-function readToken(text: string): Token {
-  const [first = ''] = text;
-  if ('()[]{},'.includes(first)) return { kind: 'punctuation', text: first };
-  if (first === '"' || first === '`') {
-    const quoted = (first === '"' ? /^"(?:[^"\\\n]|\\[^])*"/ : /^`[^`\n]*`/).exec(text)?.[0];
-    if (quoted === undefined) throw new ModfileSyntaxError('unterminated string');
-    return { kind: 'word', text: quoted };
-  }
-  const word = readWord(text);
-  if (word === '') throw new ModfileSyntaxError(`unexpected input character ${JSON.stringify(first)}`);
-  return { kind: 'word', text: word };
-}
-
-/** Reads a word, which consists of printable characters except spaces and `()[]{},`. A comment ends the word. */
-function readWord(text: string): string {
-  let length = 0;
-  for (const char of text) {
-    if (' ()[]{},'.includes(char) || !isPrint(char) || text.startsWith('//', length)) break;
-    if (text.startsWith('/*', length)) throw new ModfileSyntaxError('mod files must use // comments');
-    length += char.length;
-  }
-  return text.slice(0, length);
-}
-
-const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
-  a: 7,
-  b: 8,
-  f: 12,
-  n: 10,
-  r: 13,
-  t: 9,
-  v: 11,
-  '\\': 92,
-  '"': 34,
-};
-
-/** Returns the value of a double-quoted Go string literal (strconv.Unquote), or undefined if the literal is invalid. */
-export function unquoteGo(literal: string): string | undefined {
-  if (!/^".*"$/s.test(literal) || literal.length < 2) return undefined;
-  const bytes: Buffer[] = [];
-  const pattern = /([^"\\\n]+)|\\(?:([abfnrtv\\"])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))/y;
-  const end = literal.length - 1;
-  pattern.lastIndex = 1;
-  while (pattern.lastIndex < end) {
-    const match = pattern.exec(literal.slice(0, end));
-    if (!match) return undefined;
-    const [, plain, simple, hex, octal, short, long] = match;
-    if (plain !== undefined) bytes.push(Buffer.from(plain));
-    else if (simple !== undefined) bytes.push(Buffer.of(SIMPLE_ESCAPES[simple] ?? 0));
-    else if (hex !== undefined) bytes.push(Buffer.of(Number.parseInt(hex, 16)));
-    else if (octal !== undefined) {
-      const byte = Number.parseInt(octal, 8);
-      if (byte > 255) return undefined;
-      bytes.push(Buffer.of(byte));
-    } else {
-      const code = Number.parseInt(short ?? long ?? '', 16);
-      if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return undefined;
-      bytes.push(Buffer.from(String.fromCodePoint(code)));
-    }
-  }
-  return Buffer.concat(bytes).toString('utf8');
-}
+const TAB = 0x09;
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const SPACE = 0x20;
+const QUOTE = 0x22;
+const OPEN = 0x28;
+const CLOSE = 0x29;
+const ASTERISK = 0x2a;
+const SLASH = 0x2f;
+const BACKSLASH = 0x5c;
+const BACKQUOTE = 0x60;
+const PUNCTUATION = new Uint8Array(256);
+for (const byte of Buffer.from('()[]{},')) PUNCTUATION[byte] = 1;

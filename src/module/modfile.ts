@@ -1,38 +1,37 @@
-import { ModfileSyntaxError, parseStatements, unquoteGo, type Statement } from './modfile-syntax.ts';
+import { inSlices } from '../async/in-slices.ts';
+import { declaredPathIn } from './declared-path.ts';
+import { unquoteGo } from './go-string.ts';
+import { ModfileSyntaxError, readStatements, type Statement } from './modfile-syntax.ts';
 import { splitPathVersion, type ModulePath } from './path.ts';
-import { canonicalVersion, compareVersions, matchesMajor } from './version.ts';
+import { isVersionOfMajor } from './version.ts';
 
-/** Parses a go.mod as leniently as the go command parses the go.mod of a dependency. */
+/**
+ * Parses a go.mod as leniently as the go command parses the go.mod of a dependency. A go.mod comes from a stranger and
+ * can have 16 MiB. Therefore it is parsed in slices, which do not block the event loop.
+ */
 
-/** A range of retracted versions, from `low` to `high`, both included. */
-export interface Retraction {
-  readonly low: string;
-  readonly high: string;
+/** A go.mod, and the module path that it declares. The path is empty if it declares none. */
+export interface GoMod {
+  readonly bytes: Buffer;
+  readonly declaredPath: string;
 }
 
 /** The directives of a go.mod that apply to a dependency. */
 export interface Modfile {
   /** The argument of the `go` directive, such as `1.24` or `1.21.0`. */
   readonly go: string | undefined;
-  readonly retractions: readonly Retraction[];
 }
 
-/**
- * Returns the module path that a go.mod declares, or an empty string if it declares none. Only the first `module` line
- * is read, as in modfile.ModulePath, so later syntax errors are ignored.
- */
-export function declaredPath(gomod: Buffer): string {
-  for (const raw of gomod.toString('utf8').split('\n')) {
-    const line = trimGo(raw.replace(/\/\/.*$/s, ''));
-    if (!line.startsWith('module')) continue;
-    const rest = line.slice('module'.length);
-    const path = trimGo(rest);
-    if (path === rest || path === '') continue;
-    if (path.startsWith('"')) return unquoteGo(path) ?? '';
-    if (path.startsWith('`')) return /^`([^`]*)`$/s.exec(path)?.[1]?.replaceAll('\r', '') ?? '';
-    return path;
-  }
-  return '';
+/** Processes a range of retracted versions. */
+type OnRetraction = (low: string, high: string) => Generator<undefined, void>;
+
+function* ignore(): Generator<undefined, void> {
+  // Most callers do not need the retractions.
+}
+
+/** Reads the module path that a go.mod declares. */
+export async function goModOf(bytes: Buffer): Promise<GoMod> {
+  return { bytes, declaredPath: await inSlices(declaredPathIn(bytes)) };
 }
 
 /**
@@ -47,8 +46,9 @@ export function legacyGoMod(path: ModulePath): Buffer {
  * Whether the root go.mod declares go 1.24 or later, so that the newer rule for vendored files applies. The old rule
  * applies if the go.mod cannot be parsed or declares no go version (parseGoVers in x/mod/zip).
  */
-export function isGo124OrLater(gomod: Buffer): boolean {
-  const match = /^([0-9]+)\.([0-9]+)(\.[0-9]+)?([a-z]+[0-9]+)?$/.exec(parseModfileLax(gomod)?.go ?? '');
+export async function isGo124OrLater(gomod: Buffer): Promise<boolean> {
+  const modfile = await parseModfileLax(gomod);
+  const match = /^([0-9]+)\.([0-9]+)(\.[0-9]+)?([a-z]+[0-9]+)?$/.exec(modfile?.go ?? '');
   if (!match) return false;
   const [, major, minor, patch, kind] = match;
   // In internal/gover, a patch release has no pre-releases, so such a version is invalid.
@@ -56,95 +56,95 @@ export function isGo124OrLater(gomod: Buffer): boolean {
   return Number(major) > 1 || Number(minor) >= 24;
 }
 
-/** Returns the retractions that a go.mod declares, or none if the go.mod cannot be parsed. */
-export function retractions(gomod: Buffer): readonly Retraction[] {
-  return parseModfileLax(gomod)?.retractions ?? [];
-}
-
-/** Whether a version is in one of the ranges. */
-export function isRetracted(version: string, ranges: readonly Retraction[]): boolean {
-  return ranges.some(({ low, high }) => compareVersions(low, version) <= 0 && compareVersions(version, high) <= 0);
-}
-
 /**
- * Parses a go.mod as modfile.ParseLax does, which ignores unknown directives. Returns undefined if the syntax or a
- * known directive is invalid.
+ * Parses a go.mod as modfile.ParseLax does, which ignores unknown directives. Resolves to undefined if the syntax or a
+ * known directive is invalid. Runs `onRetraction` for each range of retracted versions, also if the result is undefined.
+ * Both bounds belong to the range. They need not be versions.
  */
-export function parseModfileLax(gomod: Buffer): Modfile | undefined {
+export async function parseModfileLax(
+  gomod: Buffer,
+  onRetraction: OnRetraction = ignore,
+): Promise<Modfile | undefined> {
   try {
-    return readDirectives(parseStatements(gomod.toString('utf8')));
+    return await inSlices(readDirectives(gomod, onRetraction));
   } catch (error) {
     if (error instanceof ModfileSyntaxError) return undefined;
     throw error;
   }
 }
 
-function readDirectives(statements: readonly Statement[]): Modfile {
+function* readDirectives(gomod: Buffer, onRetraction: OnRetraction): Generator<undefined, Modfile> {
   let go: string | undefined;
-  let modules = 0;
-  const retracted: Retraction[] = [];
-  for (const { verb, args } of statements) {
-    switch (verb) {
+  let hasModule = false;
+  for (const statement of readStatements(gomod)) {
+    switch (statement?.verb) {
+      case undefined:
+        yield;
+        break;
       case 'go':
-        if (go !== undefined || args.length !== 1)
+        if (go !== undefined || statement.length !== 1)
           throw new ModfileSyntaxError('the go directive must occur once, with one argument');
-        go = goVersion(args[0] ?? '');
+        go = yield* goVersion(statement.argument(0).toString());
         break;
       case 'module':
-        if (++modules > 1 || args.length !== 1)
+        if (hasModule || statement.length !== 1)
           throw new ModfileSyntaxError('the module directive must occur once, with one argument');
-        parseString(args[0] ?? '');
+        hasModule = true;
+        yield* parseString(statement.argument(0));
         break;
       case 'require':
-        checkRequirement(args);
+        yield* checkRequirement(statement);
         break;
       case 'retract':
-        retracted.push(...retractionsOf(args));
+        yield* readRetraction(statement, onRetraction);
         break;
       case 'ignore':
-        if (args.length !== 1) throw new ModfileSyntaxError('an ignore directive must have one argument');
-        parseString(args[0] ?? '');
-        break;
-      default:
+        if (statement.length !== 1) throw new ModfileSyntaxError('an ignore directive must have one argument');
+        yield* parseString(statement.argument(0));
     }
   }
-  return { go, retractions: retracted };
+  return { go };
 }
 
 /** Parses the argument of the `go` directive. The patterns are GoVersionRE and laxGoVersionRE of x/mod/modfile. */
-function goVersion(text: string): string {
+function* goVersion(text: string): Generator<undefined, string> {
   if (/^[1-9][0-9]*\.(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))?(?:[a-z]+[0-9]+)?$/.test(text)) return text;
+  yield;
   const lax = /^v?([1-9][0-9]*\.(?:0|[1-9][0-9]*))[^0-9].*$/.exec(text)?.[1];
-  if (lax === undefined) throw new ModfileSyntaxError(`invalid go version ${text}`);
+  if (lax === undefined) throw new ModfileSyntaxError('invalid go version');
   return lax;
 }
 
-function checkRequirement(args: readonly string[]): void {
-  const [path, version] = args.map(parseString);
-  if (args.length !== 2 || path === undefined || version === undefined) {
-    throw new ModfileSyntaxError('a require directive must have a path and a version');
-  }
-  const canonical = canonicalVersion(version);
+function* checkRequirement(statement: Statement): Generator<undefined, void> {
+  if (statement.length !== 2) throw new ModfileSyntaxError('a require directive must have a path and a version');
+  const path = yield* parseString(statement.argument(0));
+  const version = yield* parseString(statement.argument(1));
+  yield;
   const split = splitPathVersion(path);
-  if (canonical === '' || !split || !matchesMajor(canonical, split.major)) {
-    throw new ModfileSyntaxError(`invalid requirement ${path} ${version}`);
-  }
+  yield;
+  if (!split || !(yield* isVersionOfMajor(version, split.major))) throw new ModfileSyntaxError('invalid requirement');
 }
 
 /**
  * Parses `v1.2.3` or `[v1.0.0, v1.2.3]`. Ignores other arguments, as x/mod does, because a later go command may support
  * them.
  */
-function retractionsOf(args: readonly string[]): Retraction[] {
-  const [first, second, comma, third, close] = args;
-  const bounds = first !== '[' ? [first, first] : comma === ',' && close === ']' ? [second, third] : [];
-  const [low, high] = bounds.map((bound) => (bound === undefined || bound === '(' ? undefined : unquoted(bound)));
-  return low === undefined || high === undefined ? [] : [{ low, high }];
+function* readRetraction(statement: Statement, onRetraction: OnRetraction): Generator<undefined, void> {
+  const isPunctuation = (index: number, mark: string): boolean => {
+    const token = statement.argument(index);
+    return token.length === 1 && token[0] === mark.charCodeAt(0);
+  };
+  if (statement.length === 0 || isPunctuation(0, '(')) return;
+  const isRange = isPunctuation(0, '[');
+  if (isRange && !(statement.length >= 5 && isPunctuation(2, ',') && isPunctuation(4, ']'))) return;
+  const low = yield* unquoted(statement.argument(isRange ? 1 : 0));
+  const high = isRange ? yield* unquoted(statement.argument(3)) : low;
+  if (low !== undefined && high !== undefined) yield* onRetraction(low, high);
 }
 
-function parseString(token: string): string {
-  const text = unquoted(token);
-  if (text === undefined) throw new ModfileSyntaxError(`invalid quoting: ${token}`);
+function* parseString(token: Buffer): Generator<undefined, string> {
+  const text = yield* unquoted(token);
+  if (text === undefined) throw new ModfileSyntaxError('invalid quoting');
   return text;
 }
 
@@ -152,15 +152,10 @@ function parseString(token: string): string {
  * Returns the value of a token (parseString in x/mod/modfile). Returns undefined for an invalid string literal, and for
  * any other token that contains a quotation mark.
  */
-function unquoted(token: string): string | undefined {
-  if (token.startsWith('"')) return unquoteGo(token);
-  return /["'`]/.test(token) ? undefined : token;
+function* unquoted(token: Buffer): Generator<undefined, string | undefined> {
+  if (token[0] === QUOTE) return yield* unquoteGo(token, 0, token.length);
+  const text = token.toString();
+  return /["'`]/.test(text) ? undefined : text;
 }
 
-/** Implements bytes.TrimSpace. JavaScript's `trim` would also remove a byte order mark. */
-function trimGo(text: string): string {
-  return text.replace(GO_SPACE, '');
-}
-
-const SPACE = '[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+';
-const GO_SPACE = new RegExp(`^${SPACE}|${SPACE}$`, 'g');
+const QUOTE = 0x22;

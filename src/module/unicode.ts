@@ -11,11 +11,18 @@ export function isLetter(char: string): boolean {
   return inRanges(letters, char.codePointAt(0) ?? 0);
 }
 
-/** Whether a character is printable (unicode.IsPrint). The printable ASCII characters are space to tilde. */
-export function isPrint(char: string): boolean {
-  const code = char.codePointAt(0) ?? 0;
+/** Whether a code point is printable (unicode.IsPrint). The printable ASCII characters are space to tilde. */
+export function isPrintable(code: number): boolean {
   return code < 0x80 ? code >= 0x20 && code < 0x7f : inRanges(printable, code);
 }
+
+/** Whether a code point is a space (unicode.IsSpace). JavaScript also counts the byte order mark as a space. */
+export function isSpace(code: number): boolean {
+  if (code < 0x100) return code === 0x20 || (code >= 0x09 && code <= 0x0d) || code === 0x85 || code === 0xa0;
+  return (code >= 0x2000 && code <= 0x200a) || OTHER_SPACES.has(code);
+}
+
+const OTHER_SPACES: ReadonlySet<number> = new Set([0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000]);
 
 /**
  * Folds the case of a text (simple folding). Two names have the same result if and only if they are equal in Go's

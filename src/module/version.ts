@@ -10,7 +10,8 @@ declare const versionBrand: unique symbol;
 /** A canonical module version: `v1.2.3`, `v1.2.3-pre`, `v2.0.0+incompatible` or a pseudo-version. */
 export type Version = string & { readonly [versionBrand]: true };
 
-interface Semver {
+/** A parsed semantic version. The numbers can have any length. */
+export interface Semver {
   readonly major: string;
   readonly minor: string;
   readonly patch: string;
@@ -19,11 +20,6 @@ interface Semver {
   /** Begins with `+`, or is empty. */
   readonly build: string;
 }
-
-const NUMBER = '(?:0|[1-9][0-9]*)';
-const SEMVER = new RegExp(
-  `^v(${NUMBER})(?:\\.(${NUMBER})(?:\\.(${NUMBER})(-[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?(\\+[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?)?)?$`,
-);
 
 /**
  * Parses an untrusted version. Accepts only the canonical form: the result is undefined for `v1.2` and `v1.2.3+meta`.
@@ -64,14 +60,45 @@ export function prereleaseOf(version: string): string {
  * positive number.
  */
 export function compareVersions(a: string, b: string): number {
-  const [left, right] = [parseSemver(a), parseSemver(b)];
-  if (!left || !right) return left ? 1 : right ? -1 : 0;
-  return (
-    compareNumbers(left.major, right.major) ||
-    compareNumbers(left.minor, right.minor) ||
-    compareNumbers(left.patch, right.patch) ||
-    comparePrereleases(left.prerelease, right.prerelease)
-  );
+  return compareParsed(parseSemver(a), parseSemver(b));
+}
+
+/**
+ * Sorts items by the precedence of their versions, in ascending order. Parses each version once. `compareVersions`
+ * would parse it for each comparison.
+ */
+export function sortByVersion<T>(items: readonly T[], versionOf: (item: T) => string): T[] {
+  return items
+    .map((item) => ({ item, semver: parseSemver(versionOf(item)) }))
+    .sort((a, b) => compareParsed(a.semver, b.semver))
+    .map(({ item }) => item);
+}
+
+/** The versions of a list in ascending order, parsed once for many searches. */
+export class SortedVersions {
+  readonly versions: readonly string[];
+  readonly #semvers: readonly (Semver | undefined)[];
+
+  constructor(versions: Iterable<string>) {
+    this.versions = sortByVersion([...new Set(versions)], (version) => version);
+    this.#semvers = this.versions.map(parseSemver);
+  }
+
+  /**
+   * Returns the number of versions in the list that are lower than `bound`, or lower than or equal to `bound`. The
+   * bound is undefined for a text that is not a version.
+   */
+  count(comparison: '<' | '<=', bound: Semver | undefined): number {
+    let low = 0;
+    let high = this.#semvers.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const order = compareParsed(this.#semvers[middle], bound);
+      if (order < 0 || (order === 0 && comparison === '<=')) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
 }
 
 /** Whether the version has the form of a pseudo-version (module.IsPseudoVersion). */
@@ -84,12 +111,22 @@ export function isPseudoVersion(version: string): boolean {
  * `.vN`.
  */
 export function matchesMajor(version: string, pathMajor: string): boolean {
+  return hasMajor(parseSemver(version), pathMajor);
+}
+
+/** Whether a text is a version that matches the major version suffix of a path. Is suitable for texts of any length. */
+export function* isVersionOfMajor(text: string, pathMajor: string): Generator<undefined, boolean> {
+  const semver = yield* semverIn(text);
+  return semver !== undefined && hasMajor(semver, pathMajor);
+}
+
+function hasMajor(semver: Semver | undefined, pathMajor: string): boolean {
+  const { major = '', minor = '', patch = '', prerelease = '', build = '' } = semver ?? {};
   const suffix = pathMajor.replace(/-unstable$/, '');
   // Old go commands created v0.0.0 pseudo-versions for gopkg.in paths that end in .v1. These versions are still valid.
-  if (version.startsWith('v0.0.0-') && suffix === '.v1') return true;
-  const major = majorOf(version);
-  if (suffix === '') return major === 'v0' || major === 'v1' || version.endsWith('+incompatible');
-  return major === suffix.slice(1);
+  if (suffix === '.v1' && major === '0' && minor === '0' && patch === '0' && prerelease !== '') return true;
+  if (suffix === '') return major === '0' || major === '1' || build === '+incompatible';
+  return suffix.slice(1) === `v${major}`;
 }
 
 /** Returns why the path and the version do not match, or undefined if they match (module.Check). */
@@ -120,32 +157,116 @@ export function unescapeVersion(escaped: string): string | undefined {
 const PSEUDO_VERSION =
   /^v[0-9]+\.(?:0\.0-|\d+\.\d+-(?:[^+]*\.)?0\.)\d{14}-[A-Za-z0-9]+(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/;
 
-function parseSemver(text: string): Semver | undefined {
-  const match = SEMVER.exec(text);
-  if (!match) return undefined;
-  const [, major = '0', minor = '0', patch = '0', prerelease = '', build = ''] = match;
-  // A numeric identifier of a pre-release must not have a leading zero.
-  if (/(?:^-|\.)0[0-9]+(?:\.|$)/.test(prerelease)) return undefined;
-  return { major, minor, patch, prerelease, build };
+function compareParsed(left: Semver | undefined, right: Semver | undefined): number {
+  if (!left || !right) return left ? 1 : right ? -1 : 0;
+  return (
+    compareNumbers(left.major, right.major) ||
+    compareNumbers(left.minor, right.minor) ||
+    compareNumbers(left.patch, right.patch) ||
+    comparePrereleases(left.prerelease, right.prerelease)
+  );
 }
+
+/** The parts of a semantic version. */
+type Part = 'major' | 'minor' | 'patch' | 'prerelease' | 'build';
+
+/** The part that follows a part, after one of these characters. */
+const NEXT_PART: Readonly<Record<Part, Readonly<Partial<Record<string, Part>>>>> = {
+  major: { '.': 'minor' },
+  minor: { '.': 'patch' },
+  patch: { '-': 'prerelease', '+': 'build' },
+  prerelease: { '.': 'prerelease', '+': 'build' },
+  build: { '.': 'build' },
+};
+
+/** The number of characters after which the work may be interrupted. */
+const STEP_CHARACTERS = 2 ** 12;
+
+/**
+ * Parses a semantic version (parse in x/mod/semver). The version in a go.mod can have millions of identifiers. A regular
+ * expression would exhaust its stack on them.
+ */
+export function* semverIn(text: string): Generator<undefined, Semver | undefined> {
+  if (text.charCodeAt(0) !== V) return undefined;
+  const ends: Record<Part, number> = { major: 0, minor: 0, patch: 0, prerelease: 0, build: 0 };
+  let part: Part = 'major';
+  let start = 1;
+  let isNumber = true;
+  for (let at = start; ; at++) {
+    if (at % STEP_CHARACTERS === 0) yield;
+    const code = text.charCodeAt(at);
+    if (isDigit(code)) continue;
+    const isIdentifier = part === 'prerelease' || part === 'build';
+    if (isIdentifier && (code === DASH || isAsciiLetter(code))) {
+      isNumber = false;
+      continue;
+    }
+    const hasLeadingZero = isNumber && at > start + 1 && text.charCodeAt(start) === ZERO;
+    if (at === start || (hasLeadingZero && part !== 'build')) return undefined;
+    ends[part] = at;
+    if (at === text.length) break;
+    const next: Part | undefined = NEXT_PART[part][text.charAt(at)];
+    if (next === undefined) return undefined;
+    part = next;
+    start = at + 1;
+    isNumber = true;
+  }
+  const { major, minor, patch, prerelease } = ends;
+  const endOfPrerelease = prerelease || patch;
+  return {
+    major: text.slice(1, major),
+    minor: minor === 0 ? '0' : text.slice(major + 1, minor),
+    patch: patch === 0 ? '0' : text.slice(minor + 1, patch),
+    prerelease: patch === 0 ? '' : text.slice(patch, endOfPrerelease),
+    build: patch === 0 ? '' : text.slice(endOfPrerelease),
+  };
+}
+
+function parseSemver(text: string): Semver | undefined {
+  const parsing = semverIn(text);
+  for (;;) {
+    const step = parsing.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+function isDigit(code: number): boolean {
+  return code >= ZERO && code <= NINE;
+}
+
+function isAsciiLetter(code: number): boolean {
+  const lowerCase = code | 0x20;
+  return lowerCase >= 0x61 && lowerCase <= 0x7a;
+}
+
+const DASH = 0x2d;
+const ZERO = 0x30;
+const NINE = 0x39;
+const V = 0x76;
 
 /** Compares decimal numbers of any length. */
 function compareNumbers(a: string, b: string): number {
   return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
 }
 
+/** Compares pre-releases without splitting them, because they can consist of millions of identifiers. */
 function comparePrereleases(a: string, b: string): number {
   if (a === b) return 0;
   if (a === '') return 1;
   if (b === '') return -1;
-  const [left, right] = [a.slice(1).split('.'), b.slice(1).split('.')];
-  for (const [i, x] of left.entries()) {
-    const y = right[i];
-    if (y === undefined) return 1;
-    if (x === y) continue;
-    const [xNumeric, yNumeric] = [/^[0-9]+$/.test(x), /^[0-9]+$/.test(y)];
-    if (xNumeric !== yNumeric) return xNumeric ? -1 : 1;
-    return xNumeric ? compareNumbers(x, y) : x < y ? -1 : 1;
-  }
-  return -1;
+  let different = 0;
+  while (a.charCodeAt(different) === b.charCodeAt(different)) different++;
+  // The first identifier follows the dash.
+  const start = Math.max(1, a.lastIndexOf('.', different - 1) + 1);
+  const [x, y] = [identifierAt(a, start), identifierAt(b, start)];
+  // One of the pre-releases continues with more identifiers.
+  if (x === y) return a.length - b.length;
+  const [xNumeric, yNumeric] = [/^[0-9]+$/.test(x), /^[0-9]+$/.test(y)];
+  if (xNumeric !== yNumeric) return xNumeric ? -1 : 1;
+  return xNumeric ? compareNumbers(x, y) : x < y ? -1 : 1;
+}
+
+function identifierAt(prerelease: string, start: number): string {
+  const end = prerelease.indexOf('.', start);
+  return end < 0 ? prerelease.slice(start) : prerelease.slice(start, end);
 }

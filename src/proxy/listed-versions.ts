@@ -1,4 +1,4 @@
-import { compareVersions, isPseudoVersion, prereleaseOf, type Version } from '../module/version.ts';
+import { isPseudoVersion, prereleaseOf, sortByVersion, type Version } from '../module/version.ts';
 
 /**
  * Returns the versions for `@v/list` in ascending order, without pseudo-versions. Also omits `+incompatible` versions
@@ -9,7 +9,10 @@ export async function listedVersions(
   published: readonly Version[],
   hasOwnGoMod: (version: Version) => Promise<boolean>,
 ): Promise<Version[]> {
-  const versions = published.filter((version) => !isPseudoVersion(version)).toSorted(compareVersions);
+  const versions = sortByVersion(
+    published.filter((version) => !isPseudoVersion(version)),
+    (version) => version,
+  );
   const compatible = versions.filter((version) => !isIncompatible(version));
   const highest = compatible.at(-1);
   if (highest === undefined || compatible.length === versions.length) return versions;
@@ -21,7 +24,7 @@ export async function listedVersions(
  * versions. The go.mod of the first version, retracted or not, contains the retractions of the module.
  */
 export function byPreference(listed: readonly Version[]): Version[] {
-  const descending = listed.toSorted((a, b) => compareVersions(b, a));
+  const descending = sortByVersion(listed, (version) => version).toReversed();
   return [
     ...descending.filter((version) => prereleaseOf(version) === ''),
     ...descending.filter((version) => prereleaseOf(version) !== ''),

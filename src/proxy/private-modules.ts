@@ -3,7 +3,8 @@ import { publishedVersions } from '../store/published-versions.ts';
 import { StoreUnavailable, type ReadStore } from '../store/store.ts';
 import { describeWithdrawal, readWithdrawal } from '../store/withdrawal.ts';
 import type { ModulePath } from '../module/path.ts';
-import { isRetracted, legacyGoMod, retractions } from '../module/modfile.ts';
+import { legacyGoMod } from '../module/modfile.ts';
+import { Retractions } from '../module/retractions.ts';
 import { parseVersion, type Version } from '../module/version.ts';
 import {
   Gone,
@@ -49,6 +50,7 @@ export class PrivateModules implements ModuleSource {
   readonly #memory = new MemoryCache(MEMORY_BYTES);
   readonly #openZips: ConcurrencyLimit;
   readonly #freshMs: number;
+  readonly #retractions = new Retractions();
   readonly #reads = new SingleFlight<BytesAnswer | undefined>();
 
   constructor(parts: PrivateModulesParts) {
@@ -99,8 +101,8 @@ export class PrivateModules implements ModuleSource {
     const [highest] = preferred;
     if (highest === undefined) return undefined;
     const gomod = await this.#small(module, highest, 'mod');
-    const ranges = gomod ? retractions(gomod.body) : [];
-    const latest = preferred.find((version) => !isRetracted(version, ranges));
+    const retracted = gomod && (await this.#retractions.among(preferred, gomod.body));
+    const latest = preferred.find((version) => !retracted?.has(version));
     if (latest === undefined)
       throw new NotFound(`every version of ${module} is retracted\nTo use one of them, request it by its version.`);
     return (await this.#small(module, latest, 'info'))?.body;

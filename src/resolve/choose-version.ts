@@ -7,6 +7,7 @@ import {
   majorOf,
   matchesMajor,
   parseVersion,
+  sortByVersion,
   withoutIncompatible,
   type Version,
 } from '../module/version.ts';
@@ -22,11 +23,8 @@ export interface ChoiceParts {
   readonly repositories: Repositories;
   readonly place: ModulePlace;
   readonly revision: Revision;
-  /**
-   * Resolves to a function that returns whether a version is retracted. Called only if needed, because it sends
-   * requests to GitLab.
-   */
-  readonly isRetracted: () => Promise<(version: string) => boolean>;
+  /** Resolves to the retracted ones of the versions. Called only if needed, because it sends requests to GitLab. */
+  readonly retractedAmong: (versions: readonly string[]) => Promise<ReadonlySet<string>>;
 }
 
 /**
@@ -45,22 +43,24 @@ export async function chooseVersion(parts: ChoiceParts, query: string): Promise<
     await checkPseudoVersion(repositories, place, revision, version);
     return version;
   }
-  const named = revision.tag === undefined ? undefined : tagVersion(place, revision.tag);
-  if (named?.isCanonical) {
-    const version = await checkedVersion(parts, named.version, requested).catch(undefinedIfRejected);
+  const current = revision.tag === undefined ? undefined : tagVersion(place, revision.tag);
+  if (current?.isCanonical) {
+    const version = await checkedVersion(parts, current.version, requested).catch(undefinedIfRejected);
     if (version !== undefined) return version;
   }
   const tags = await repositories.tags(place.project.id);
-  const onCommit = tags
-    .filter(({ commit }) => commit === revision.id)
-    .flatMap(({ name }) => tagVersion(place, name) ?? []);
+  const onCommit = namedVersions(
+    place,
+    tags.filter(({ commit }) => commit === revision.id),
+  );
   const equivalent = query === '' ? [] : onCommit.filter(({ version }) => compareVersions(version, query) === 0);
   if (equivalent.some(({ isCanonical }) => isCanonical))
     return checkedVersion(parts, equivalent[0]?.version ?? '', requested);
 
-  const isRetracted = await parts.isRetracted();
+  const named = namedVersions(place, tags);
+  const retracted = await parts.retractedAmong(named.map(({ version }) => version));
   const allows = async (version: string): Promise<boolean> =>
-    !isRetracted(version) &&
+    !retracted.has(version) &&
     (matchesMajor(version, place.major) || (await mayBeIncompatible(parts, version, requested)));
   let highest: string | undefined;
   for (const { version, isCanonical } of onCommit) {
@@ -70,7 +70,7 @@ export async function chooseVersion(parts: ChoiceParts, query: string): Promise<
   if (highest !== undefined) return checkedVersion(parts, highest, requested);
   // A tag such as v1.2.3+meta is not a version, because several tags can differ only in metadata. However, it can be
   // the base of a pseudo-version.
-  const base = equivalent[0]?.version ?? (await versionBefore(parts, tags, allows)) ?? '';
+  const base = equivalent[0]?.version ?? (await versionBefore(parts, named, allows)) ?? '';
   const pseudo = pseudoVersion(
     place.major.slice(1).replace(/-unstable$/, ''),
     base,
@@ -78,6 +78,20 @@ export async function chooseVersion(parts: ChoiceParts, query: string): Promise<
     revision.id.slice(0, 12),
   );
   return checkedVersion(parts, pseudo, requested);
+}
+
+/** A version that a tag names. `isCanonical` is false for a tag with build metadata. */
+interface NamedVersion {
+  readonly version: string;
+  readonly isCanonical: boolean;
+  readonly tag: RepositoryTag;
+}
+
+function namedVersions(place: ModulePlace, tags: readonly RepositoryTag[]): NamedVersion[] {
+  return tags.flatMap((tag) => {
+    const named = tagVersion(place, tag.name);
+    return named ? [{ ...named, tag }] : [];
+  });
 }
 
 /**
@@ -103,15 +117,11 @@ function tagVersion(
  */
 async function versionBefore(
   { repositories, place, revision }: ChoiceParts,
-  tags: readonly RepositoryTag[],
+  named: readonly NamedVersion[],
   allows: (version: string) => Promise<boolean>,
 ): Promise<string | undefined> {
-  const candidates = tags
-    .flatMap((tag) => {
-      const named = tagVersion(place, tag.name);
-      return named ? [{ tag, version: named.version }] : [];
-    })
-    .toSorted((a, b) => compareVersions(b.version, a.version));
+  // Of equal versions, the first tag counts.
+  const candidates = sortByVersion(named.toReversed(), ({ version }) => version).toReversed();
   let younger: ReadonlySet<string> = new Set();
   for (const [index, { tag, version }] of candidates.entries()) {
     // In most repositories the first candidate is the result, and the newer tags do not have to be read.

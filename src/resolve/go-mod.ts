@@ -1,5 +1,5 @@
 import { Refuse, Skip } from '../errors.ts';
-import { declaredPath } from '../module/modfile.ts';
+import type { GoMod } from '../module/modfile.ts';
 import { splitPathVersion } from '../module/path.ts';
 import { joinPath } from '../module/path-elements.ts';
 import type { ModulePlace } from './place.ts';
@@ -14,14 +14,16 @@ export interface ChosenGoMod {
    * The bytes of the go.mod. Undefined for a repository without go.mod, which the go command also accepts as a module.
    */
   readonly gomod: Buffer | undefined;
+  /** The module path that the go.mod declares. Empty if it declares none. */
+  readonly declaredPath: string;
 }
 
 /** The two go.mod files that can belong to a module. Each is undefined if the file does not exist. */
 export interface GoModFiles {
   /** The go.mod in the directory that the module path names. */
-  readonly plain: Buffer | undefined;
+  readonly plain: GoMod | undefined;
   /** The go.mod in `vN` below that directory. */
-  readonly versioned: Buffer | undefined;
+  readonly versioned: GoMod | undefined;
 }
 
 /**
@@ -50,26 +52,29 @@ export function chooseGoMod(place: ModulePlace, { plain, versioned }: GoModFiles
       );
     if (!versionedClaims)
       throw new Refuse(`${versionDirectory}/go.mod declares ${describe(versioned)}${contradiction(versioned, major)}`);
-    return { directory: versionDirectory, gomod: versioned };
+    return chosen(versionDirectory, versioned);
   }
-  if (plainClaims) return { directory, gomod: plain };
+  if (plainClaims) return chosen(directory, plain);
   if (plain) {
     throw new Refuse(
       `${file} declares ${describe(plain)}${contradiction(plain, major)}, while the module path is ${place.path}`,
     );
   }
-  if (directory === '' && !major.startsWith('/')) return { directory, gomod: undefined };
+  if (directory === '' && !major.startsWith('/')) return { directory, gomod: undefined, declaredPath: '' };
   throw new Skip(
     versionDirectory === undefined ? `there is no ${file}` : `there is neither ${file} nor ${versionDirectory}/go.mod`,
   );
+}
+
+function chosen(directory: string, { bytes, declaredPath }: GoMod): ChosenGoMod {
+  return { directory, gomod: bytes, declaredPath };
 }
 
 /**
  * Whether the path that a go.mod declares allows the major version (isMajor in cmd/go). `major` is empty, `/vN` or
  * `.vN`.
  */
-function claimsMajor(gomod: Buffer, major: string): boolean {
-  const declared = declaredPath(gomod);
+function claimsMajor({ declaredPath: declared }: GoMod, major: string): boolean {
   const claimed = declared === '' ? undefined : splitPathVersion(declared)?.major;
   if (claimed === undefined) return false;
   if (major !== '') return claimed.slice(1) === major.slice(1);
@@ -79,13 +84,12 @@ function claimsMajor(gomod: Buffer, major: string): boolean {
 }
 
 /** Describes the module path that a go.mod declares, for an error message. */
-function describe(gomod: Buffer): string {
-  const declared = declaredPath(gomod);
+function describe({ declaredPath: declared }: GoMod): string {
   return declared === '' ? 'no module path' : `module path ${declared}`;
 }
 
 /** Describes the fault of a declared path, as a clause at the end of an error message. Empty if no path is declared. */
-function contradiction(gomod: Buffer, major: string): string {
-  if (declaredPath(gomod) === '') return '';
+function contradiction({ declaredPath }: GoMod, major: string): string {
+  if (declaredPath === '') return '';
   return major === '' ? ', which has a major version suffix' : `, which does not end in ${major}`;
 }

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Commit, CommitId } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
+import { goModOf, type GoMod } from '../module/modfile.ts';
 import { MAX_GOMOD } from '../module/zip/writer.ts';
 import { joinPath } from '../module/path-elements.ts';
 
@@ -37,10 +38,11 @@ export class Repositories {
     fetchMethod: (projectId) => this.#readTags(projectId),
   });
   readonly #ancestors = new LRUCache<string, boolean>({ max: MAX_COMMIT_PAIRS });
-  /** The bytes of go.mod files. A missing file is cached too. */
-  readonly #files = new LRUCache<string, { readonly bytes: Buffer | undefined }>({
+  /** The go.mod files. A missing file is cached too. */
+  readonly #files = new LRUCache<string, { readonly gomod: GoMod | undefined }>({
     maxSize: GOMOD_CACHE_BYTES,
-    sizeCalculation: ({ bytes }, key) => (bytes?.length ?? 0) + key.length + 100,
+    sizeCalculation: ({ gomod }, key) =>
+      (gomod ? gomod.bytes.length + gomod.declaredPath.length : 0) + key.length + 100,
   });
 
   constructor(gitlab: GitLabClient) {
@@ -87,14 +89,15 @@ export class Repositories {
   }
 
   /** Reads a go.mod as git stores it. Resolves to undefined if the directory has no go.mod at this commit. */
-  async goMod(projectId: number, commit: CommitId, directory: string): Promise<Buffer | undefined> {
+  async goMod(projectId: number, commit: CommitId, directory: string): Promise<GoMod | undefined> {
     const path = joinPath(directory, 'go.mod');
     const key = `${projectId} ${commit} ${path}`;
     const cached = this.#files.get(key);
-    if (cached) return cached.bytes;
+    if (cached) return cached.gomod;
     const bytes = await this.#gitlab.file(projectId, commit, path, MAX_GOMOD);
-    this.#files.set(key, { bytes });
-    return bytes;
+    const gomod = bytes && (await goModOf(bytes));
+    this.#files.set(key, { gomod });
+    return gomod;
   }
 
   /** Whether `ancestor` is the same commit as `descendant`, or one of its ancestors. */

@@ -3,6 +3,7 @@ import type { CommitId, Project } from '../gitlab/schema.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import { ProjectCache } from '../gitlab/project-cache.ts';
 import type { ModulePath } from '../module/path.ts';
+import { Retractions } from '../module/retractions.ts';
 import { isPseudoVersion, parseVersion, type Version } from '../module/version.ts';
 import { chooseVersion, undefinedIfRejected } from './choose-version.ts';
 import { chooseGoMod, versionDirectoryOf, type ChosenGoMod } from './go-mod.ts';
@@ -11,7 +12,7 @@ import type { Ownership } from './ownership.ts';
 import { findPlace, type ModulePlace } from './place.ts';
 import { Repositories } from './repositories.ts';
 import { findHead, findRevision, type Revision } from './revision.ts';
-import { highestRelease, retractionTest, taggedVersions } from './tagged-versions.ts';
+import { highestRelease, retractedAmong, taggedVersions } from './tagged-versions.ts';
 
 /** A module version that was found in GitLab, with everything that is needed to build it. */
 export interface ResolvedVersion extends ChosenGoMod {
@@ -49,6 +50,7 @@ export class Resolver {
   readonly #ownership: Ownership;
   readonly #repositories: Repositories;
   readonly #projects: ProjectCache;
+  readonly #retractions = new Retractions();
   readonly #withdrawnOf: NonNullable<ResolverOptions['withdrawnOf']>;
 
   constructor(
@@ -114,10 +116,12 @@ export class Resolver {
     const tip = await this.#versionAt(place, await findHead(this.#repositories, place.project), '');
     const withdrawn = await this.#withdrawnOf(place.path);
     if (!withdrawn.has(tip.version)) return tip;
-    const isRetracted = await this.#retractionTest(place);
-    const usable = (await taggedVersions(this.#repositories, place)).filter(
-      ({ version }) => !withdrawn.has(version) && !isRetracted(version),
+    const tagged = await taggedVersions(this.#repositories, place);
+    const retracted = await this.#retractedAmong(
+      place,
+      tagged.map(({ version }) => version),
     );
+    const usable = tagged.filter(({ version }) => !withdrawn.has(version) && !retracted.has(version));
     const highest = highestRelease(usable)?.version;
     if (highest === undefined)
       throw new Refuse(
@@ -128,9 +132,15 @@ export class Resolver {
 
   async #versionAt(place: ModulePlace, revision: Revision, query: string): Promise<ResolvedVersion> {
     const goMod = await this.#goMod(place, revision.id);
-    let retracted: Promise<(version: string) => boolean> | undefined;
-    const isRetracted = () => (retracted ??= this.#retractionTest(place));
-    const version = await chooseVersion({ repositories: this.#repositories, place, revision, isRetracted }, query);
+    const version = await chooseVersion(
+      {
+        repositories: this.#repositories,
+        place,
+        revision,
+        retractedAmong: (versions) => this.#retractedAmong(place, versions),
+      },
+      query,
+    );
     const resolved = this.#resolved(place, revision, version, goMod);
     const dependsOnTags =
       isPseudoVersion(version) && (version !== parseVersion(query) || !version.startsWith('v0.0.0-'));
@@ -141,10 +151,15 @@ export class Resolver {
     };
   }
 
-  #retractionTest(place: ModulePlace): Promise<(version: string) => boolean> {
-    return retractionTest(this.#repositories, place, async ({ tag }) => {
-      const goMod = await this.#goMod(place, tag.commit).catch(undefinedIfRejected);
-      return goMod?.gomod;
+  #retractedAmong(place: ModulePlace, versions: readonly string[]): Promise<ReadonlySet<string>> {
+    return retractedAmong(versions, {
+      repositories: this.#repositories,
+      place,
+      retractions: this.#retractions,
+      goModOf: async ({ tag }) => {
+        const goMod = await this.#goMod(place, tag.commit).catch(undefinedIfRejected);
+        return goMod?.gomod;
+      },
     });
   }
 

@@ -1,6 +1,6 @@
-import { Refuse, Skip } from '../errors.ts';
+import { Refuse, shortened, Skip } from '../errors.ts';
 import type { Commit, Project } from '../gitlab/schema.ts';
-import { declaredPath } from '../module/modfile.ts';
+import { goModOf, type GoMod } from '../module/modfile.ts';
 import { parseModulePath, splitPathVersion } from '../module/path.ts';
 import { checkModuleVersion, isPseudoVersion, majorOf, parseVersion, type Version } from '../module/version.ts';
 import { chooseGoMod, versionDirectoryOf, type GoModFiles } from './go-mod.ts';
@@ -50,9 +50,13 @@ export async function locateTag({ name, commit, owner, readGoMod }: TagToLocate)
   // owner is read early only if there is no second go.mod to read.
   const early = isVersioned ? undefined : owner();
   early?.catch(() => undefined);
+  const read = async (from: string): Promise<GoMod | undefined> => {
+    const bytes = await readGoMod(from);
+    return bytes && (await goModOf(bytes));
+  };
   const [plain, versioned] = await Promise.all([
-    readGoMod(directory),
-    isVersioned ? readGoMod(joinPath(directory, major)) : undefined,
+    read(directory),
+    isVersioned ? read(joinPath(directory, major)) : undefined,
   ]);
   if (!plain && !versioned) throw new Skip(`there is no ${joinPath(directory, 'go.mod')} at this tag`);
 
@@ -64,7 +68,6 @@ export async function locateTag({ name, commit, owner, readGoMod }: TagToLocate)
   });
   if (!chosen.gomod) throw new Skip(`there is no go.mod at this tag`);
   const origin = originOf(place, { ...commit, ref: `refs/tags/${name}`, tag: name }, version);
-  const declared = declaredPath(chosen.gomod);
   return {
     ...chosen,
     path: place.path,
@@ -75,9 +78,9 @@ export async function locateTag({ name, commit, owner, readGoMod }: TagToLocate)
     tag: name,
     origin,
     note:
-      declared === place.path
+      chosen.declaredPath === place.path
         ? undefined
-        : `go.mod declares ${declared}, so the version is usable only through a replace directive`,
+        : `go.mod declares ${shortened(chosen.declaredPath)}, so the version is usable only through a replace directive`,
   };
 }
 
@@ -104,7 +107,7 @@ function placeOf(
   roots: readonly string[],
   files: GoModFiles,
 ): ModulePlace {
-  const declared = new Set([files.plain, files.versioned].map((file) => file && declaredPath(file)));
+  const declared = new Set([files.plain, files.versioned].map((file) => file?.declaredPath));
   let problem: Error | undefined;
   for (const withoutGit of roots) {
     const withGit = `${withoutGit}.git`;

@@ -1,11 +1,11 @@
-import { isRetracted, retractions } from '../module/modfile.ts';
+import type { Retractions } from '../module/retractions.ts';
 import {
   canonicalVersion,
-  compareVersions,
   isPseudoVersion,
   majorOf,
   matchesMajor,
   prereleaseOf,
+  sortByVersion,
   type Version,
 } from '../module/version.ts';
 import type { ModulePlace } from './place.ts';
@@ -40,7 +40,7 @@ export async function taggedVersions(repositories: Repositories, place: ModulePl
       tag.name.startsWith(prefix) && version !== '' && !version.includes('+') && canonicalVersion(version) === version;
     return isCanonical && !isPseudoVersion(version) ? [{ version: version as Version, tag }] : [];
   });
-  const ascending = tagged.toSorted((a, b) => compareVersions(a.version, b.version));
+  const ascending = sortByVersion(tagged, ({ version }) => version);
   const compatible = ascending.filter(({ version }) => matchesMajor(version, place.major));
   if (place.directory !== '' || place.major !== '') return compatible;
   const higherMajors = ascending.filter(({ version }) => !matchesMajor(version, place.major));
@@ -77,20 +77,27 @@ async function incompatible(
 }
 
 /**
- * Resolves to a function that returns whether a version is retracted. The retractions are in the go.mod of the highest
- * release, or of the highest pre-release if there is no release (codeRepo.retractedVersions in cmd/go). Without a
- * readable go.mod, no version is retracted.
+ * Resolves to the retracted ones of `versions`. The retractions are in the go.mod of the highest release, or of the
+ * highest pre-release if there is no release (codeRepo.retractedVersions in cmd/go). Without a readable go.mod, no
+ * version is retracted.
  */
-export async function retractionTest(
-  repositories: Repositories,
-  place: ModulePlace,
-  goModOf: (tagged: TaggedVersion) => Promise<Buffer | undefined>,
-): Promise<(version: string) => boolean> {
-  const versions = (await taggedVersions(repositories, place)).filter(
+export async function retractedAmong(
+  versions: readonly string[],
+  { repositories, place, retractions, goModOf }: RetractionParts,
+): Promise<ReadonlySet<string>> {
+  const compatible = (await taggedVersions(repositories, place)).filter(
     ({ version }) => !version.endsWith('+incompatible'),
   );
-  const highest = highestRelease(versions);
+  const highest = highestRelease(compatible);
   const gomod = highest && (await goModOf(highest));
-  const ranges = gomod ? retractions(gomod) : [];
-  return (version) => isRetracted(version, ranges);
+  return gomod ? await retractions.among(versions, gomod) : new Set();
+}
+
+/** The dependencies of `retractedAmong`. */
+export interface RetractionParts {
+  readonly repositories: Repositories;
+  readonly place: ModulePlace;
+  readonly retractions: Retractions;
+  /** Reads the go.mod of a version. Resolves to undefined if there is none. */
+  readonly goModOf: (tagged: TaggedVersion) => Promise<Buffer | undefined>;
 }

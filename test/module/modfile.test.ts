@@ -1,6 +1,8 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { declaredPath, isRetracted, parseModfileLax, isGo124OrLater } from '../../src/module/modfile.ts';
+import { goModOf, isGo124OrLater } from '../../src/module/modfile.ts';
+import { RetractedRanges } from '../../src/module/retractions.ts';
 import { Oracle } from './oracle.ts';
+import { finish, parsedModfile } from './parsed.ts';
 
 const oracle = new Oracle();
 afterAll(() => oracle.close());
@@ -92,6 +94,16 @@ const GO_MODS = [
   'retract ["v1.0.0", v2]x\n',
   "retract 'v1'\n",
   'retract [v1.0.0,v1.1.0]\n',
+  'retract [(, v1.1.0]\n',
+  'retract ["v1.0.0", "\\x76\\62.0.0"]\n',
+  'retract [v1.0.0, v1.1.0\n',
+  'module "a\\u00e9\\U0001f600\\101\\t"\n',
+  'module "a\\400"\n',
+  'module "\\ud800"\n',
+  'module "a\\"\n',
+  'module `a`b`\n',
+  'module `\r`\n',
+  '\u2003module\u3000a.b/c\u2003\n',
   'module a.b/c\ngo 1.24\r\n',
   'module a.b/c\r\n\r\ngo 1.24',
   '\n\n//x\n\n(x)\n',
@@ -102,21 +114,26 @@ const GO_MODS = [
 
 describe('a go.mod', () => {
   test.each(GO_MODS)('is parsed as by golang.org/x/mod/modfile: %j', async (text) => {
-    expect(declaredPath(Buffer.from(text))).toBe((await oracle.ask({ Op: 'modulePath', Text: text })).Text);
+    expect((await goModOf(Buffer.from(text))).declaredPath).toBe(
+      (await oracle.ask({ Op: 'modulePath', Text: text })).Text,
+    );
     const { OK, Text, Parts } = await oracle.ask({ Op: 'parseLax', Text: text });
-    const parsed = parseModfileLax(Buffer.from(text));
-    const ours = parsed && { go: parsed.go ?? '', bounds: parsed.retractions.flatMap(({ low, high }) => [low, high]) };
-    expect(ours).toEqual(OK ? { go: Text, bounds: Parts ?? [] } : undefined);
+    expect(await parsedModfile(Buffer.from(text))).toEqual(OK ? { go: Text, bounds: Parts ?? [] } : undefined);
   });
 
-  test('has the newer vendor rule only for go 1.24 and later', () => {
-    expect(
-      ['go 1.24', 'go 1.24.0', 'go 1.24rc1', 'go 1.24.x', 'go 1.100', 'go 2.0'].filter((go) => !asksForNewRule(go)),
-    ).toEqual([]);
-    expect(
-      ['', 'go 1.23.9', 'go 1.9', 'go v1.24', 'go 1.24.1rc1', 'go 1.24\nrequire x'].filter(asksForNewRule),
-    ).toEqual([]);
-  });
+  test.each(['go 1.24', 'go 1.24.0', 'go 1.24rc1', 'go 1.24.x', 'go 1.100', 'go 2.0'])(
+    'has the newer vendor rule: %j',
+    async (line) => {
+      expect(await isGo124OrLater(Buffer.from(`module a.b/c\n${line}\n`))).toBe(true);
+    },
+  );
+
+  test.each(['', 'go 1.23.9', 'go 1.9', 'go v1.24', 'go 1.24.1rc1', 'go 1.24\nrequire x'])(
+    'has the older vendor rule: %j',
+    async (line) => {
+      expect(await isGo124OrLater(Buffer.from(`module a.b/c\n${line}\n`))).toBe(false);
+    },
+  );
 });
 
 test.each([
@@ -140,16 +157,11 @@ test.each([
     ['', 'v9.0.0'],
     ['nonsense', 'nonsense'],
   ] as const) {
-    expect(
-      isRetracted(version, [
-        { low: 'v5.0.0', high: 'v5.0.0' },
-        { low, high },
-      ]),
-      `${low} to ${high}`,
-    ).toBe((await oracle.ask({ Op: 'isRetracted', Text: version, Parts: [low, high] })).OK);
+    const ranges = new RetractedRanges(['v7.0.0', version, 'v0.0.1']);
+    finish(ranges.add('v5.0.0', 'v5.0.0'));
+    finish(ranges.add(low, high));
+    expect(ranges.versions().has(version), `${low} to ${high}`).toBe(
+      (await oracle.ask({ Op: 'isRetracted', Text: version, Parts: [low, high] })).OK,
+    );
   }
 });
-
-function asksForNewRule(goLine: string): boolean {
-  return isGo124OrLater(Buffer.from(`module a.b/c\n${goLine}\n`));
-}

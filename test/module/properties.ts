@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { checkFiles, type TreeFile } from '../../src/module/check-files.ts';
-import { declaredPath, isRetracted, parseModfileLax, isGo124OrLater } from '../../src/module/modfile.ts';
+import { goModOf, isGo124OrLater } from '../../src/module/modfile.ts';
 import {
   checkFilePath,
   checkModulePath,
@@ -25,6 +25,7 @@ import {
   unescapeVersion,
 } from '../../src/module/version.ts';
 import { hashOf } from './hash-of.ts';
+import { isInRange, parsedModfile } from './parsed.ts';
 import {
   brokenUtf8,
   modfileText,
@@ -148,7 +149,7 @@ export const PROPERTIES: readonly Property[] = [
     fc.tuple(versionText, versionText, versionText),
     2_000,
     async (oracle, [low, version, high]) => ({
-      ours: isRetracted(version, [{ low, high }]),
+      ours: isInRange(version, low, high),
       theirs: (await oracle.ask({ Op: 'isRetracted', Text: version, Parts: [low, high] })).OK,
     }),
   ),
@@ -158,9 +159,9 @@ export const PROPERTIES: readonly Property[] = [
       oracle.ask({ Op: 'modulePath', Bytes: base64 }),
       oracle.ask({ Op: 'parseLax', Bytes: base64 }),
     ]);
-    const ours = parseModfileLax(gomod);
+    const ours = await parsedModfile(gomod);
     return {
-      ours: [inOne(declaredPath(gomod)), ours && (ours.go ?? '')],
+      ours: [inOne((await goModOf(gomod)).declaredPath), ours?.go],
       theirs: [inOne(path.Text), lax.OK ? lax.Text : undefined],
     };
   }),
@@ -169,12 +170,9 @@ export const PROPERTIES: readonly Property[] = [
       oracle.ask({ Op: 'modulePath', Text: text }),
       oracle.ask({ Op: 'parseLax', Text: text }),
     ]);
-    const ours = parseModfileLax(Buffer.from(text));
+    const ours = await parsedModfile(Buffer.from(text));
     return {
-      ours: [
-        declaredPath(Buffer.from(text)),
-        ours && [ours.go ?? '', ours.retractions.flatMap(({ low, high }) => [low, high])],
-      ],
+      ours: [(await goModOf(Buffer.from(text))).declaredPath, ours && [ours.go, ours.bounds]],
       theirs: [path.Text, lax.OK ? [lax.Text, lax.Parts ?? []] : undefined],
     };
   }),
@@ -218,7 +216,7 @@ async function zipAnswers(
   }));
   const checked = checkFiles(
     listed,
-    gomod !== undefined && !gomod.symlink && isGo124OrLater(Buffer.from(gomod.content)),
+    gomod !== undefined && !gomod.symlink && (await isGo124OrLater(Buffer.from(gomod.content))),
   );
   const included = checked.included.map(({ path }) => path);
   const [zip, { Parts: verdict }] = await asked;

@@ -269,7 +269,7 @@ function treeFiles(tree: Tree): TreeFile[] {
  * the tree.
  */
 async function ourZip(tree: Tree): Promise<{ h1: string; names: string[] } | { refused: string[] }> {
-  const { included, invalid } = checkFiles(treeFiles(tree), isGo124OrLater(Buffer.from(tree['go.mod'] ?? '')));
+  const { included, invalid } = checkFiles(treeFiles(tree), await isGo124OrLater(Buffer.from(tree['go.mod'] ?? '')));
   if (invalid.length > 0) return { refused: invalid.map((file) => file.path) };
   const { bytes, h1 } = await writeZip(tree, included);
   const read = await readByGo(bytes);

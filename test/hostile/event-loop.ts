@@ -1,0 +1,63 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as wait } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** The limit for `measure`, in milliseconds. After such a block, nobody notices a delay, and no lease has expired. */
+export const MAX_BLOCK_MS = 100;
+
+/** How often the probe looks at the event loop, in milliseconds. */
+const RESOLUTION_MS = 5;
+/** The maximum number of measurements. */
+const ATTEMPTS = 3;
+
+/** The result of work, and what it cost. */
+export interface Measured<T> {
+  readonly result: T;
+  /** The longest time for which the event loop stood still during the work, in milliseconds. */
+  readonly longestBlockMs: number;
+  /** The duration of the work, in milliseconds. */
+  readonly tookMs: number;
+  /** The growth of the memory of the process during the work, in bytes. It is sampled, so a short peak is missed. */
+  readonly grewBytes: number;
+}
+
+/**
+ * Runs work, and measures how long it blocks the event loop of this process. Repeats the work if the block is longer
+ * than MAX_BLOCK_MS, because a busy machine can delay the process too: a block by the work itself occurs each time. The
+ * other work of the process counts too, so tests of a file must not run at the same time.
+ */
+export async function measure<T>(work: () => T | Promise<T>): Promise<Measured<T>> {
+  let measured = await measureOnce(work);
+  for (let attempt = 1; attempt < ATTEMPTS && measured.longestBlockMs > MAX_BLOCK_MS; attempt++)
+    measured = await measureOnce(work);
+  return measured;
+}
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+async function measureOnce<T>(work: () => T | Promise<T>): Promise<Measured<T>> {
+  // The garbage of the test itself does not count.
+  collectGarbage();
+  const before = process.memoryUsage().rss;
+  let peak = before;
+  const sampler = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), RESOLUTION_MS);
+  const probe = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  probe.enable();
+  // The first sample of the probe is only the start of the first interval.
+  await wait(3 * RESOLUTION_MS);
+  probe.reset();
+  const started = performance.now();
+  try {
+    const result = await work();
+    const tookMs = performance.now() - started;
+    // A block is recorded by the first sample after it.
+    await wait(3 * RESOLUTION_MS);
+    peak = Math.max(peak, process.memoryUsage().rss);
+    return { result, longestBlockMs: probe.max / 1e6, tookMs, grewBytes: peak - before };
+  } finally {
+    clearInterval(sampler);
+    probe.disable();
+  }
+}
