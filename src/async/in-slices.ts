@@ -1,8 +1,6 @@
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate as waitForImmediate } from 'node:timers/promises';
 
-/** How long work may run at its start, in milliseconds. Nearly all work is done in this time. */
-const FIRST_SLICE_MS = 2;
-/** How long work may run before other work gets its turn, in milliseconds. */
+/** How long all work together may run in one iteration of the event loop, in milliseconds. */
 const SLICE_MS = 10;
 
 /**
@@ -10,24 +8,33 @@ const SLICE_MS = 10;
  * may be interrupted. There should be one about every 0.1 milliseconds. Resolves to the result of the work.
  */
 export async function inSlices<T>(work: Generator<undefined, T, undefined>): Promise<T> {
-  for (let sliceMs = FIRST_SLICE_MS; ; sliceMs = SLICE_MS) {
-    const end = performance.now() + sliceMs;
-    do {
-      const step = work.next();
-      if (step.done === true) return step.value;
-    } while (performance.now() < end);
-    await nextTurn();
+  for (;;) {
+    if (performance.now() >= endOfSlice()) await nextTurn();
+    const step = work.next();
+    if (step.done === true) return step.value;
   }
 }
 
-/** Resolves at the last turn that was given. There is one event loop in a process, so all work shares this queue. */
+/**
+ * The end of the slice in the current iteration of the event loop, as a value of performance.now(). Undefined if no
+ * work has run in this iteration yet. A process has one event loop, so all work shares the slice. Otherwise, a thousand
+ * short pieces of work one after the other would block the event loop like a long one.
+ */
+let sliceEnd: number | undefined;
+/** Resolves at the last turn that was given. */
 let lastTurn = Promise.resolve();
 
-/**
- * Resolves in a later iteration of the event loop, for one caller in each iteration. Otherwise, a hundred pieces of
- * work would all run for one slice before the event loop continues.
- */
+function endOfSlice(): number {
+  if (sliceEnd !== undefined) return sliceEnd;
+  setImmediate(() => (sliceEnd = undefined));
+  return (sliceEnd = performance.now() + SLICE_MS);
+}
+
+/** Waits for a later iteration of the event loop, which has a new slice. In each iteration, one caller continues. */
 async function nextTurn(): Promise<void> {
-  lastTurn = lastTurn.then(() => setImmediate());
+  lastTurn = lastTurn.then(async () => {
+    await waitForImmediate();
+    sliceEnd = undefined;
+  });
   await lastTurn;
 }

@@ -1,10 +1,23 @@
-import { matches, readPattern, UNREAD_PATTERN, type Pattern, type Work } from './attribute-pattern.ts';
+import { inSlices } from '../async/in-slices.ts';
 import { below } from '../module/path-elements.ts';
+import {
+  CONVERTING,
+  readLines,
+  readVocabulary,
+  UNREAD_LINE,
+  UNSURE_MACRO,
+  type Assignment,
+  type Line,
+  type Value,
+  type Vocabulary,
+} from './attribute-lines.ts';
+import { matchesSimply, matchesStepwise, WorkBudget } from './attribute-pattern.ts';
 
-/** A .gitattributes file: its directory, which is empty for the root of the repository, and its text. */
+/** A .gitattributes file: its directory, which is empty for the root of the repository, and its bytes. */
 export interface AttributesFile {
   readonly directory: string;
-  readonly text: string;
+  /** Undefined if the file is too large to be read. */
+  readonly bytes: Buffer | undefined;
 }
 
 /** How git converts a file in the archives that the go command creates. */
@@ -20,50 +33,159 @@ export interface Conversion {
   readonly reencoded: boolean;
 }
 
+/** The maximum number of lines of all files that are kept. A line takes about 300 bytes. */
+const MAX_LINES = 100_000;
+/** The maximum work for one set of files, in steps (see WorkBudget). It takes about five seconds. */
+const MAX_WORK = 400_000_000;
+
 /**
- * Determines how git converts the file at a path with these .gitattributes files (convert_attrs in git's convert.c).
- * The git settings are `core.autocrlf=input` and `core.eol=lf`, as the go command sets them. Returns `unsure` if the
- * result depends on a line that this parser does not support.
+ * Determines how git converts files according to .gitattributes files. Strangers write these files. Therefore all work
+ * is done in slices that do not block the event loop, and the work and the memory have limits. Beyond a limit, the
+ * conversion of a file is unsure.
  */
-export function conversionOf(files: readonly AttributesFile[], path: string): Conversion | 'unsure' {
-  const values = attributesOf(files, path);
-  if ([MACRO, ...CONVERTING].some((name) => values.get(name) === 'unsure')) return 'unsure';
-  const text = textAction(values.get('text')) ?? textAction(values.get('crlf'));
-  const crlf = text === 'binary' || !isText(values.get('eol'), 'crlf') ? 'never' : text === 'auto' ? 'auto' : 'always';
-  return { ident: values.get('ident') === true, crlf, reencoded: isReencoded(values.get('working-tree-encoding')) };
+export class Attributes {
+  readonly #vocabulary: Vocabulary;
+  readonly #files: ReadonlyMap<string, ParsedFile>;
+  readonly #budget = new WorkBudget(MAX_WORK);
+  /** The directory of the last path, and the file that governs it. The files of a directory follow each other. */
+  #last: { readonly directory: string; readonly file: ParsedFile | undefined } | undefined;
+
+  private constructor(vocabulary: Vocabulary, files: ReadonlyMap<string, ParsedFile>) {
+    this.#vocabulary = vocabulary;
+    this.#files = files;
+  }
+
+  /** Reads the files. A file in a directory must come after the files in the directories above it. */
+  static async read(files: AsyncIterable<AttributesFile> | Iterable<AttributesFile>): Promise<Attributes> {
+    let vocabulary = await inSlices(readVocabulary());
+    const parsed = new Map<string, ParsedFile>();
+    let remaining = MAX_LINES;
+    for await (const { directory, bytes } of files) {
+      // Only the file at the root of the repository can define macros.
+      if (directory === '' && bytes) vocabulary = await inSlices(readVocabulary(bytes));
+      const lines = bytes && (await inSlices(readLines(bytes, vocabulary, directory === '', remaining)));
+      remaining -= lines?.length ?? 0;
+      if (lines?.length === 0) continue;
+      const above = directory === '' ? undefined : governing(parsed, parentOf(directory));
+      parsed.set(directory, { directory, lines: lines ?? [UNREAD_LINE], above });
+    }
+    return new Attributes(vocabulary, parsed);
+  }
+
+  /**
+   * Determines how git converts the file at a path (convert_attrs in git's convert.c). The git settings are
+   * `core.autocrlf=input` and `core.eol=lf`, as the go command sets them. Resolves to `unsure` if the result depends on a
+   * line that the parser does not support, or if a limit is exceeded.
+   */
+  async conversionOf(path: string): Promise<Conversion | 'unsure'> {
+    if (this.#files.size === 0) return UNCHANGED;
+    const values = await inSlices(this.#attributesOf(path));
+    if (values === undefined || [...CONVERTING.keys(), UNSURE_MACRO].some((index) => values[index] === 'unsure'))
+      return 'unsure';
+    const [text, crlfOfOldGit, eol, ident, encoding] = values;
+    const action = textAction(text) ?? textAction(crlfOfOldGit);
+    const isNever = action === 'binary' || !isText(eol, 'crlf');
+    const crlf = isNever ? 'never' : action === 'auto' ? 'auto' : 'always';
+    return { ident: ident === true, crlf, reencoded: isReencoded(encoding) };
+  }
+
+  /**
+   * Returns the attributes of a path, or undefined if the budget is spent. As in `fill` of git's attr.c, the first value
+   * of an attribute counts. Files in deeper directories are read first, and each file is read from its last line to its
+   * first.
+   */
+  *#attributesOf(path: string): Generator<undefined, Values | undefined> {
+    const { length } = this.#vocabulary.macros;
+    const values: Values = Array.from<undefined>({ length });
+    this.#budget.spend(length);
+    let pauseAfter = PAUSE_LINES;
+    for (let file = this.#governing(parentOf(path)); file; file = file.above) {
+      const name = bytesOf(below(path, file.directory) ?? path);
+      const baseName = name.slice(name.lastIndexOf('/') + 1);
+      this.#budget.spend(name.length);
+      for (const { pattern, assignments } of file.lines) {
+        if (--pauseAfter === 0) {
+          pauseAfter = PAUSE_LINES;
+          yield;
+        }
+        this.#budget.spend(LINE_STEPS);
+        if (this.#budget.isSpent) return undefined;
+        const candidate = pattern.forBaseName ? baseName : name;
+        const isMatch = matchesSimply(pattern, candidate) ?? (yield* matchesStepwise(pattern, candidate, this.#budget));
+        if (isMatch) yield* this.#assign(values, assignments, pattern.exact);
+      }
+      if (CONVERTING.every((_, index) => values[index] !== undefined)) break;
+    }
+    return this.#budget.isSpent ? undefined : values;
+  }
+
+  /**
+   * Assigns values to the attributes that have none yet, and expands macros (fill_one and macroexpand_one in git's
+   * attr.c). A macro can expand to another macro thousands of times, so this is not a recursion.
+   */
+  *#assign(values: Values, assignments: readonly Assignment[], isSure: boolean): Generator<undefined, void> {
+    const expanding = [assignments.values()];
+    let pauseAfter = PAUSE_LINES;
+    for (let current = expanding.at(-1); current; current = expanding.at(-1)) {
+      const next = current.next();
+      if (next.done === true) {
+        expanding.pop();
+        continue;
+      }
+      if (--pauseAfter === 0) {
+        pauseAfter = PAUSE_LINES;
+        yield;
+      }
+      this.#budget.spend(1);
+      const [attribute, value] = next.value;
+      if (values[attribute] !== undefined) continue;
+      values[attribute] = isSure ? value : 'unsure';
+      const macro = this.#vocabulary.macros[attribute];
+      if (macro && !isSure) values[UNSURE_MACRO] = 'unsure';
+      else if (macro && value === true) expanding.push(macro.values());
+    }
+  }
+
+  #governing(directory: string): ParsedFile | undefined {
+    if (this.#last?.directory === directory) return this.#last.file;
+    // Each directory above is looked up by its whole path.
+    this.#budget.spend(directory.length ** 2 / 64);
+    this.#last = { directory, file: governing(this.#files, directory) };
+    return this.#last.file;
+  }
 }
 
-/**
- * The value of an attribute. `attr` is true, `-attr` is false, `attr=text` is the text, and `!attr` is `unset`. The
- * value is `unsure` if the parser does not support the line, or if not every version of git uses the line.
- */
-type Value = boolean | { readonly text: string } | 'unset' | 'unsure';
-type Assignment = readonly [name: string, value: Value];
+const UNCHANGED: Conversion = { ident: false, crlf: 'never', reencoded: false };
 
-interface Line {
-  readonly pattern: Pattern;
-  readonly assignments: readonly Assignment[];
+/** The steps that it takes to compare a line with a path. */
+const LINE_STEPS = 5;
+/** The number of lines or assignments after which the work may be interrupted. */
+const PAUSE_LINES = 1000;
+
+/** The values of the attributes of a path, by the indexes of the vocabulary. */
+type Values = (Value | undefined)[];
+
+/** A .gitattributes file whose lines are parsed. */
+interface ParsedFile {
+  readonly directory: string;
+  /** The lines from the last to the first. */
+  readonly lines: readonly Line[];
+  /** The file in the nearest directory above. */
+  readonly above: ParsedFile | undefined;
 }
 
-/** The attributes that change the bytes of a file. */
-const CONVERTING = ['text', 'crlf', 'eol', 'ident', 'working-tree-encoding'] as const;
-/** A name that is not an attribute. It stands for all attributes that an uncertain macro may set. */
-const MACRO = '[attr]';
-/** The attributes that `binary` sets. Git itself defines no other macro. */
-const BINARY: readonly Assignment[] = [
-  ['diff', false],
-  ['merge', false],
-  ['text', false],
-];
-/**
- * The maximum cost of matching for one .gitattributes file (see `Work`). This much work blocks the event loop for about
- * a second.
- */
-const MAX_WORK = 50_000_000;
-/** Newer versions of git ignore a line with at least this many bytes. Older versions use the line. */
-const LONG_LINE_BYTES = 2048;
-/** A byte order mark at the start of a line, which only some versions of git skip. */
-const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf';
+/** Returns the file in a directory, or in the nearest directory above it. */
+function governing(files: ReadonlyMap<string, ParsedFile>, directory: string): ParsedFile | undefined {
+  for (let each = directory; ; each = parentOf(each)) {
+    const file = files.get(each);
+    if (file || each === '') return file;
+  }
+}
+
+/** Returns the directory of a path, which is empty for the root. */
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
 
 function textAction(value: Value | undefined): 'text' | 'auto' | 'binary' | undefined {
   if (value === true || isText(value, 'input')) return 'text';
@@ -77,106 +199,8 @@ function isText(value: Value | undefined, text: string): boolean {
 
 function isReencoded(value: Value | undefined): boolean {
   if (typeof value !== 'object') return typeof value === 'boolean';
-  return value.text !== '' && !/^utf-?8$/i.test(value.text);
+  return !['', 'utf8', 'utf-8'].includes(value.text);
 }
-
-/**
- * Returns the attributes of a path. As in `fill` of git's attr.c, the first value of an attribute counts. Files in
- * deeper directories are read first, and each file is read from its last line to its first.
- */
-function attributesOf(files: readonly AttributesFile[], path: string): ReadonlyMap<string, Value> {
-  const governing = files
-    .filter(({ directory }) => below(path, directory) !== undefined)
-    .toSorted((a, b) => a.directory.length - b.directory.length);
-  // Only the file at the root of the repository can define macros.
-  const macros = governing[0]?.directory === '' ? parseOnce(governing[0]).macros : new Map([['binary', BINARY]]);
-  const values = new Map<string, Value>();
-  const assign = (assignments: readonly Assignment[], isSure: boolean): void => {
-    for (const [name, value] of assignments.toReversed()) {
-      if (values.has(name)) continue;
-      values.set(name, isSure ? value : 'unsure');
-      const macro = macros.get(name);
-      if (macro && !isSure) values.set(MACRO, 'unsure');
-      else if (macro && value === true) assign(macro, true);
-    }
-  };
-  for (const file of governing.toReversed()) {
-    const name = bytesOf(below(path, file.directory) ?? path);
-    const baseName = name.slice(name.lastIndexOf('/') + 1);
-    const parsed = parseOnce(file);
-    for (const { pattern, assignments } of parsed.lines) {
-      if (parsed.work > MAX_WORK) return values.set(MACRO, 'unsure');
-      if (matches(pattern, pattern.forBaseName ? baseName : name, parsed)) assign(assignments, pattern.exact);
-    }
-  }
-  return values;
-}
-
-/** A parsed .gitattributes file. Each file is parsed once, because its lines are matched with thousands of paths. */
-interface ParsedFile extends Work {
-  /** The lines in reverse order. */
-  readonly lines: readonly Line[];
-  readonly macros: ReadonlyMap<string, readonly Assignment[]>;
-}
-
-const parsedFiles = new WeakMap<AttributesFile, ParsedFile>();
-
-function parseOnce(file: AttributesFile): ParsedFile {
-  const cached = parsedFiles.get(file);
-  if (cached) return cached;
-  const macros = new Map<string, readonly Assignment[]>([['binary', BINARY]]);
-  const parsed = { lines: readLines(file.text, macros).toReversed(), macros, work: 0 };
-  parsedFiles.set(file, parsed);
-  return parsed;
-}
-
-/** Returns the lines that git does not ignore (parse_attr_line), and adds macros to `macros`. */
-function readLines(text: string, macros: Map<string, readonly Assignment[]>): Line[] {
-  const lines: Line[] = [];
-  for (const rawLine of bytesOf(text.split('\0', 1)[0] ?? '').split('\n')) {
-    const line = rawLine.startsWith(BYTE_ORDER_MARK) ? rawLine.slice(BYTE_ORDER_MARK.length) : rawLine;
-    const [, quoted, bare = '', rest = ''] = /^[ \t\r]*(?:"((?:[^"\\]|\\.)*)"|([^ \t\r]+))(.*)$/s.exec(line) ?? [];
-    if ((quoted === undefined && bare === '') || bare.startsWith('#')) continue;
-    if (quoted !== undefined && (/\\[^"\\]/.test(quoted) || quoted.startsWith('[attr]'))) {
-      lines.push(UNREAD_LINE);
-      continue;
-    }
-    const name = quoted?.replaceAll(/\\(["\\])/g, '$1') ?? bare;
-    const assignments = readAssignments(rest);
-    if (assignments === undefined || name.startsWith('!')) continue;
-    const isSure =
-      line === rawLine &&
-      line.length < LONG_LINE_BYTES &&
-      !assignments.some(([attribute]) => attribute.startsWith('builtin_'));
-    const macro = quoted === undefined ? /^\[attr\](.+)$/.exec(bare)?.[1] : undefined;
-    if (macro === undefined) lines.push({ pattern: readPattern(name, isSure), assignments });
-    else if (!isSure) lines.push(UNREAD_LINE);
-    else if (ATTRIBUTE.test(macro)) macros.set(macro, assignments);
-  }
-  return lines;
-}
-
-const ATTRIBUTE = /^[.\w][-.\w]*$/;
-
-/** Parses the attributes of a line. Returns undefined if one of them is invalid, because git then ignores the line. */
-function readAssignments(text: string): Assignment[] | undefined {
-  const assignments: Assignment[] = [];
-  for (const word of text.split(/[ \t\r]+/)) {
-    if (word === '') continue;
-    const [, sign = '', name = '', value] = /^([-!]?)([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
-    if (!ATTRIBUTE.test(name)) return undefined;
-    assignments.push([
-      name,
-      sign === '-' ? false : sign === '!' ? 'unset' : value === undefined ? true : { text: value },
-    ]);
-  }
-  return assignments;
-}
-
-const UNREAD_LINE: Line = {
-  pattern: UNREAD_PATTERN,
-  assignments: [MACRO, ...CONVERTING].map((name) => [name, 'unsure'] as const),
-};
 
 /**
  * Returns the UTF-8 bytes of a text as a string with one character for each byte. Git matches patterns byte by byte.

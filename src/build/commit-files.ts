@@ -1,7 +1,8 @@
+import { Refuse } from '../errors.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { CommitId, TreeEntry } from '../gitlab/schema.ts';
 import { joinPath } from '../module/path-elements.ts';
-import type { AttributesFile } from './attributes.ts';
+import { Attributes, type AttributesFile } from './attributes.ts';
 
 /** The files of one commit, by their paths in the repository. */
 export interface CommitFiles {
@@ -30,19 +31,24 @@ const MAX_ATTRIBUTES_BYTES = 2 ** 20;
 
 /**
  * Reads the .gitattributes files that apply to a module. These are the files in the directories above the module's
- * directory, and the files in that directory, whose paths are `within`. Throws Refuse for a file that is too large.
+ * directory, and the files in that directory, whose paths are `within`. A file that is too large counts as unread.
  */
-export async function readAttributes(
-  files: CommitFiles,
-  directory: string,
-  within: readonly string[],
-): Promise<AttributesFile[]> {
+export function readAttributes(files: CommitFiles, directory: string, within: readonly string[]): Promise<Attributes> {
   const elements = directory === '' ? [] : directory.split('/');
   const above = elements.map((_, depth) => joinPath(elements.slice(0, depth).join('/'), '.gitattributes'));
-  const attributes: AttributesFile[] = [];
-  for (const path of [...above, ...within]) {
-    const bytes = await files.file(path, MAX_ATTRIBUTES_BYTES);
-    if (bytes) attributes.push({ directory: path.slice(0, -'/.gitattributes'.length), text: bytes.toString('utf8') });
+  // A file in a directory comes after the files in the directories above, whose paths are shorter.
+  return Attributes.read(attributesFiles(files, [...above, ...within.toSorted((a, b) => a.length - b.length)]));
+}
+
+async function* attributesFiles(files: CommitFiles, paths: readonly string[]): AsyncGenerator<AttributesFile> {
+  for (const path of paths) {
+    const directory = path.slice(0, -'/.gitattributes'.length);
+    try {
+      const bytes = await files.file(path, MAX_ATTRIBUTES_BYTES);
+      if (bytes) yield { directory, bytes };
+    } catch (error) {
+      if (!(error instanceof Refuse)) throw error;
+      yield { directory, bytes: undefined };
+    }
   }
-  return attributes;
 }

@@ -87,6 +87,8 @@ async function readTree(parts: CommitTreeParts): Promise<CommitTree | 'too large
 class CommitTree implements CommitFiles {
   readonly #parts: CommitTreeParts;
   readonly #entries: readonly TreeEntry[];
+  /** The entries by their paths, once the first file is read. */
+  #byPath: ReadonlyMap<string, TreeEntry> | undefined;
   /** The prefetch that is running or has succeeded. It is not repeated after a success. */
   #prefetching: Promise<void> | undefined;
   /** No archive is requested before this time, which is a value of performance.now(). */
@@ -110,7 +112,9 @@ class CommitTree implements CommitFiles {
   }
 
   async file(path: string, limit: number): Promise<Buffer | undefined> {
-    const entry = this.#entries.find((candidate) => candidate.path === path);
+    // Thousands of .gitattributes files may be read from one tree.
+    this.#byPath ??= new Map(this.#entries.map((each) => [each.path, each]));
+    const entry = this.#byPath.get(path);
     if (!entry) return undefined;
     const { body } = await this.#parts.blobs.open(this.#parts.projectId, entry.blob);
     return await collect(body, limit, path);

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { Retry } from '../errors.ts';
 import type { BlobId } from '../gitlab/schema.ts';
 import { collect } from '../io/read-body.ts';
-import { conversionOf, type AttributesFile } from './attributes.ts';
+import type { Attributes } from './attributes.ts';
 import { convertBytes } from './convert-bytes.ts';
 import { hashBytes, hashUnsized, type HashedFile } from './hashed-file.ts';
 import type { PlannedFile } from './plan-zip.ts';
@@ -11,8 +11,8 @@ import type { PlannedFile } from './plan-zip.ts';
 export interface BlobSource {
   /** Opens a blob as git stores it. */
   readonly blob: (id: BlobId) => Promise<Readable>;
-  /** All .gitattributes files that apply to the module's files. */
-  readonly attributes: () => Promise<readonly AttributesFile[]>;
+  /** Reads the .gitattributes files that apply to the module's files. */
+  readonly attributes: () => Promise<Attributes>;
   /** A folder for files that are too large for memory. The caller removes the folder. */
   readonly folder: string;
 }
@@ -31,10 +31,11 @@ const MAX_CONVERTED_BYTES = 32 * 2 ** 20;
 export async function makeFromBlob(file: PlannedFile, source: BlobSource): Promise<HashedFile | undefined> {
   const blob = file.content;
   if (typeof blob !== 'string') return hashBytes(blob, 40);
-  const conversion = conversionOf(await source.attributes(), file.treePath);
+  const conversion = await (await source.attributes()).conversionOf(file.treePath);
   if (conversion === 'unsure' || conversion.reencoded) return undefined;
   if (conversion.ident || conversion.crlf !== 'never') {
-    return hashBytes(convertBytes(await readBlob(file.treePath, blob, source), blob, conversion), blob.length);
+    const raw = await readBlob(file.treePath, blob, source);
+    return await hashUnsized(convertBytes(raw, blob, conversion), blob.length, source.folder);
   }
   const hashed = await hashUnsized(await source.blob(blob), blob.length, source.folder);
   if (hashed.blob !== blob) throw wrongBytes(file.treePath, blob);
@@ -42,9 +43,9 @@ export async function makeFromBlob(file: PlannedFile, source: BlobSource): Promi
 }
 
 /** Whether `makeFromBlob` can make a file with these .gitattributes files. */
-export function canMakeFromBlob({ content, treePath }: PlannedFile, attributes: readonly AttributesFile[]): boolean {
+export async function canMakeFromBlob({ content, treePath }: PlannedFile, attributes: Attributes): Promise<boolean> {
   if (typeof content !== 'string') return true;
-  const conversion = conversionOf(attributes, treePath);
+  const conversion = await attributes.conversionOf(treePath);
   return conversion !== 'unsure' && !conversion.reencoded;
 }
 

@@ -3,7 +3,7 @@ import type { GitLabClient } from '../gitlab/client.ts';
 import type { BlobId } from '../gitlab/schema.ts';
 import { Spool } from '../io/spool.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
-import type { AttributesFile } from './attributes.ts';
+import type { Attributes } from './attributes.ts';
 import { readAttributes, type CommitFiles } from './commit-files.ts';
 import { mergeArchive } from './merge-archive.ts';
 import { planZip } from './plan-zip.ts';
@@ -28,7 +28,7 @@ export async function buildFromArchive(
   const download = spoolArchive(spool, () => gitlab.archive(project.id, commit, directory), stop.signal);
   try {
     const plan = await planZip(files, version);
-    let attributes: Promise<AttributesFile[]> | undefined;
+    let attributes: Promise<Attributes> | undefined;
     const source = {
       archive: spool.reader(),
       blob: (id: BlobId) => gitlab.blob(project.id, id),

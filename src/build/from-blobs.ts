@@ -1,10 +1,9 @@
-import { Refuse, Retry } from '../errors.ts';
+import { Retry } from '../errors.ts';
 import type { BlobId } from '../gitlab/schema.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
-import type { AttributesFile } from './attributes.ts';
 import { readAttributes, type CommitFiles } from './commit-files.ts';
 import { canMakeFromBlob, makeFromBlob } from './file-from-blob.ts';
-import { planZip, type PlannedFile, type ZipPlan } from './plan-zip.ts';
+import { planZip, type PlannedFile } from './plan-zip.ts';
 import { prefetchFromArchive, type PrefetchParts } from './prefetch.ts';
 import { ArchiveLimitReached, chooseBlobSource, isArchiveQuicker, type ArchiveLimit } from './archive-or-blobs.ts';
 import { writeZip, type BuiltZip } from './zip-file.ts';
@@ -27,8 +26,8 @@ export async function buildFromBlobs(
   reserve: () => Promise<number>,
 ): Promise<BuiltZip | undefined> {
   const plan = await planZip(files, version);
-  const attributes = await attributesOf(files, version.directory, plan);
-  if (!attributes || !plan.files.every((file) => canMakeFromBlob(file, attributes))) return undefined;
+  const attributes = await readAttributes(files, version.directory, plan.attributes);
+  for (const file of plan.files) if (!(await canMakeFromBlob(file, attributes))) return undefined;
   if (!(await supplyBlobs(parts, version, plan.files, folder, reserve))) return undefined;
   const source = {
     blob: async (id: BlobId) => (await parts.blobs.open(version.project.id, id)).body,
@@ -43,20 +42,6 @@ export async function buildFromBlobs(
     }
     return zip.finish();
   });
-}
-
-/** Reads the .gitattributes files that apply to the module. Resolves to undefined if one of them is too large. */
-async function attributesOf(
-  files: CommitFiles,
-  directory: string,
-  plan: ZipPlan,
-): Promise<AttributesFile[] | undefined> {
-  try {
-    return await readAttributes(files, directory, plan.attributes);
-  } catch (error) {
-    if (error instanceof Refuse) return undefined;
-    throw error;
-  }
 }
 
 /**

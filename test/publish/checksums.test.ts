@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect } from 'vitest';
@@ -9,7 +10,7 @@ import { readArchive } from '../../src/gitlab/archive.ts';
 import type { BlobId } from '../../src/gitlab/schema.ts';
 import { collect } from '../../src/io/read-body.ts';
 import { hashGoMod } from '../../src/module/hash.ts';
-import { conversionOf, type AttributesFile } from '../../src/build/attributes.ts';
+import { Attributes, type AttributesFile, type Conversion } from '../../src/build/attributes.ts';
 import { BlobCache } from '../../src/build/blob-cache.ts';
 import { Blobs } from '../../src/build/blobs.ts';
 import type { Outcome } from '../../src/store/outcome.ts';
@@ -340,19 +341,18 @@ describe('the conversion of a file by .gitattributes', () => {
     rooms: fc.array(room, { minLength: 30, maxLength: 40, size: 'max' }),
   });
 
-  test('is determined quickly for any lines, or left to git', () => {
+  test('is determined quickly for any lines, or left to git', async () => {
     const pushed = Array.from({ length: 3000 }, (_, index) => `assets/f${index}.png filter=lfs -text\n`).join('');
     const paths = Array.from({ length: 3000 }, (_, index) => `assets/g${index}.go`);
     const started = performance.now();
-    expect(conversionsOf(pushed, paths)).not.toContain('unsure');
-    expect(conversionsOf('* text=auto\n*.go text\n*.png -text\n'.repeat(100), paths)).not.toContain('unsure');
+    expect(await conversionsOf(pushed, paths)).not.toContain('unsure');
+    expect(await conversionsOf('* text=auto\n*.go text\n*.png -text\n'.repeat(100), paths)).not.toContain('unsure');
     const hostile = '*a*a*a*a*a*a*[b] eol=crlf\n'.repeat(20_000);
-    expect(
-      conversionsOf(
-        hostile,
-        paths.map((name) => name.replace('/', 'a'.repeat(100))),
-      ).filter((conversion) => conversion === 'unsure').length,
-    ).toBeGreaterThan(2900);
+    const conversions = await conversionsOf(
+      hostile,
+      paths.map((name) => name.replace('/', 'a'.repeat(100))),
+    );
+    expect(conversions.filter((conversion) => conversion === 'unsure').length).toBeGreaterThan(2900);
     expect(performance.now() - started).toBeLessThan(20_000);
   }, 60_000);
 
@@ -361,12 +361,15 @@ describe('the conversion of a file by .gitattributes', () => {
     const git = new Git();
     const compared = { same: 0, changed: 0, unsure: 0 };
     const property = fc.asyncProperty(repository, async ({ root, rooms }) => {
-      const governing: AttributesFile[] = [{ directory: '', text: root }];
+      const governing: Required<AttributesFile>[] = [{ directory: '', bytes: Buffer.from(root) }];
       const files = new Map<string, Buffer>();
       for (const [index, { here, below, files: named }] of rooms.entries()) {
         governing.push(
-          { directory: `r${index}`, text: here },
-          ...Object.entries(below).map(([directory, text]) => ({ directory: `r${index}/${directory}`, text })),
+          { directory: `r${index}`, bytes: Buffer.from(here) },
+          ...Object.entries(below).map(([directory, text]) => ({
+            directory: `r${index}/${directory}`,
+            bytes: Buffer.from(text),
+          })),
         );
         const names = Object.keys(named).filter(
           (name) => !Object.keys(named).some((other) => other.startsWith(`${name}/`)),
@@ -377,13 +380,14 @@ describe('the conversion of a file by .gitattributes', () => {
       tree.write(Object.fromEntries(files));
       tree.write(
         Object.fromEntries(
-          governing.map(({ directory, text }) => [
+          governing.map(({ directory, bytes: content }) => [
             directory === '' ? '.gitattributes' : `${directory}/.gitattributes`,
-            text,
+            content ?? '',
           ]),
         ),
       );
       const head = await tree.commit('Random');
+      const converting = await Attributes.read(governing.toSorted((a, b) => a.directory.length - b.directory.length));
       const cwd = (await tree.git('rev-parse', '--absolute-git-dir')).trim();
       const archive = await git.run(
         ['-c', 'core.autocrlf=input', '-c', 'core.eol=lf', 'archive', '--format=tar', '--prefix=prefix/', head],
@@ -393,12 +397,11 @@ describe('the conversion of a file by .gitattributes', () => {
         const truth = await collect(body, size, name);
         const raw = files.get(name);
         if (raw === undefined) continue;
-        // The order of the files does not matter.
-        const conversion = conversionOf(governing.toReversed(), name);
+        const conversion = await converting.conversionOf(name);
         compared[conversion === 'unsure' ? 'unsure' : truth.equals(raw) ? 'same' : 'changed']++;
         if (conversion === 'unsure') continue;
         const lines = governing.filter(({ directory }) => directory === '' || name.startsWith(`${directory}/`));
-        const ours = convertBytes(raw, hashBytes(raw, 40).blob as BlobId, conversion);
+        const ours = await buffer(convertBytes(raw, hashBytes(raw, 40).blob as BlobId, conversion));
         expect(ours.toString('latin1'), JSON.stringify({ name, conversion, lines })).toBe(truth.toString('latin1'));
       }
     });
@@ -414,9 +417,11 @@ describe('the conversion of a file by .gitattributes', () => {
 });
 
 /** The attributes of each path from a .gitattributes file at the root. */
-function conversionsOf(text: string, paths: readonly string[]): ReturnType<typeof conversionOf>[] {
-  const files = [{ directory: '', text }];
-  return paths.map((name) => conversionOf(files, name));
+async function conversionsOf(text: string, paths: readonly string[]): Promise<(Conversion | 'unsure')[]> {
+  const attributes = await Attributes.read([{ directory: '', bytes: Buffer.from(text) }]);
+  const conversions: (Conversion | 'unsure')[] = [];
+  for (const name of paths) conversions.push(await attributes.conversionOf(name));
+  return conversions;
 }
 
 /** Creates the project of a case, and pushes its commits and tags. */
