@@ -32,9 +32,11 @@ function endOfSlice(): number {
 
 /** Waits for a later iteration of the event loop, which has a new slice. In each iteration, one caller continues. */
 async function nextTurn(): Promise<void> {
-  lastTurn = lastTurn.then(async () => {
+  const previous = lastTurn;
+  lastTurn = (async () => {
+    await previous;
     await waitForImmediate();
     sliceEnd = undefined;
-  });
+  })();
   await lastTurn;
 }

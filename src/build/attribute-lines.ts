@@ -121,7 +121,7 @@ export function* readLines(
     if (line) lines.push(line);
     if (lines.length > maxLines) return undefined;
   }
-  return lines.reverse();
+  return lines.toReversed();
 }
 
 /** Returns the line, or undefined if it changes no bytes of a file. */
@@ -233,7 +233,7 @@ function* readWords(
     at = skipBlanks(text, endOfWord, end);
     if (++count % PAUSE_WORDS === 0) yield;
   }
-  return { assignments: Array.from(values).reverse(), isSure };
+  return { assignments: Array.from(values).toReversed(), isSure };
 }
 
 /** The texts that have a meaning as the value of a converting attribute. */
