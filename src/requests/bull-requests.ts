@@ -216,7 +216,10 @@ export class BullRequests<R extends object, A extends object> implements Request
       ),
     );
     if (reply[0] === 'put') {
-      const lines = [`group:${this.#options.groupOf(request)}`, `client:${client.address ?? ''}`];
+      const lines = [
+        `group:${this.#options.groupOf(request)}`,
+        ...(client.address === undefined ? [] : [`client:${client.address}`]),
+      ];
       const place = await joinLines(this.#redis, lines, job, this.#bull.toKey(''));
       await this.#bull.add({ id, job, request, lines }, { ...jobOptions(job, place), attempts: 1 });
     }

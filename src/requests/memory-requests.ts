@@ -91,7 +91,7 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
     await Promise.all(this.#running);
   }
 
-  #enqueue(key: string, request: R, { address = '' }: Client): OpenRequest<A> {
+  #enqueue(key: string, request: R, { address }: Client): OpenRequest<A> {
     if (this.#waiting.size >= MAX_WAITING_REQUESTS) throw new RequestFailed('too many requests are waiting');
     let settle: Pick<WaitingRequest<R, A>, 'resolve' | 'reject'> | undefined;
     const answer = new Promise<A>((resolve, reject) => (settle = { resolve, reject }));
@@ -100,7 +100,7 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
     if (settle === undefined) throw new Error('a promise calls its executor at once');
     const place = this.#waiting.join({ key, request, ...settle }, [
       `group ${this.#options.groupOf(request)}`,
-      `client ${address}`,
+      ...(address === undefined ? [] : [`client ${address}`]),
     ]);
     const open: OpenRequest<A> = { answer, clients: 0, drop: () => this.#drop(place) };
     this.#open.set(key, open);

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 
 /** The client for which a request is sent. */
 export interface Client {
-  /** The address of the client. */
+  /** The address of the client. If it is unknown, only the groups of requests take turns. */
   readonly address?: string;
   /** Aborted when the client is gone. */
   readonly signal?: AbortSignal;
