@@ -3,6 +3,7 @@ import { isSpace } from './unicode.ts';
 import { characterLength, codePointAt } from './utf8.ts';
 
 const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
 const MODULE = Buffer.from('module');
 /** The number of bytes after which the work may be interrupted. */
 const STEP_BYTES = 2 ** 12;
@@ -38,10 +39,20 @@ function* argumentOf(gomod: Buffer, from: number, endOfLine: number): Generator<
   if (start === from || start === end) return undefined;
   const quote = String.fromCharCode(gomod[start] ?? 0);
   if (quote === '"') return (yield* unquoteGo(gomod, start, end)) ?? '';
-  const text = gomod.toString('utf8', start, end);
-  if (quote !== '`') return text;
-  const isString = text.length > 1 && text.indexOf('`', 1) === text.length - 1;
-  return isString ? text.slice(1, -1).replaceAll('\r', '') : '';
+  if (quote !== '`') return gomod.toString('utf8', start, end);
+  const isString = end - start > 1 && gomod.indexOf('`', start + 1) === end - 1;
+  return isString ? yield* withoutCarriageReturns(gomod.subarray(start + 1, end - 1)) : '';
+}
+
+/** Returns the value of a raw string literal from its content (strconv.Unquote). */
+function* withoutCarriageReturns(content: Buffer): Generator<undefined, string> {
+  const value = Buffer.allocUnsafe(content.length);
+  let length = 0;
+  for (const [index, byte] of content.entries()) {
+    if (index % STEP_BYTES === 0) yield;
+    if (byte !== CARRIAGE_RETURN) value[length++] = byte;
+  }
+  return value.toString('utf8', 0, length);
 }
 
 /** Returns the place of the first character from `start` on that is not a space. */
