@@ -40,6 +40,8 @@ export async function startForwardProxy(
   });
   server.on('connect', (request, socket) => {
     seen.push(`CONNECT ${request.url}`);
+    // A client may close the connection at any time.
+    socket.on('error', () => undefined);
     const port = hosts[request.url ?? ''];
     if (!isAllowed(request.headers['proxy-authorization']))
       socket.end('HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n');
