@@ -138,6 +138,8 @@ export class Spool {
         callbackify(endUse)((failure) => done(error ?? failure));
       },
     });
+    // A reader whose client has just left has no listener. Its error must not end the process.
+    reader.on('error', () => undefined);
     return reader;
   }
 
