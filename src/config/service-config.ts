@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { parseOidcRules, type OidcRules } from '../auth/oidc-rules.ts';
 import { messageOf } from '../errors.ts';
+import { portOf } from '../http-client/host.ts';
 import type { MatchesHost } from '../http-client/host-list.ts';
 import { parseGoproxy, type GoproxyEntry } from '../proxy/goproxy.ts';
 import { parseSumdbs, type SumdbEntry } from '../proxy/sumdb.ts';
@@ -129,10 +130,11 @@ function checkUpstream(reader: SettingsReader, config: Config): void {
  */
 function isThisService(url: string, { publicUrl, listen }: Pick<Config, 'publicUrl' | 'listen'>): boolean {
   if (publicUrl !== undefined && `${url}/`.startsWith(`${publicUrl}/`)) return true;
-  const { protocol, hostname: host, port } = new URL(url);
+  const target = new URL(url);
   const isThisMachine =
-    /^(?:localhost|127(?:\.\d+){3}|\[::1\]|0\.0\.0\.0|\[::\])$/.test(host) || host === hostname().toLowerCase();
-  return isThisMachine && Number(port || (protocol === 'https:' ? 443 : 80)) === listen.port;
+    /^(?:localhost|127(?:\.\d+){3}|\[::1\]|0\.0\.0\.0|\[::\])$/.test(target.hostname) ||
+    target.hostname === hostname().toLowerCase();
+  return isThisMachine && portOf(target) === listen.port;
 }
 
 /**

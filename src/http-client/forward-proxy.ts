@@ -1,3 +1,4 @@
+import { hostAndPort, hostOf, portOf } from './host.ts';
 import type { MatchesHost } from './host-list.ts';
 import { parseNoProxy } from './no-proxy.ts';
 
@@ -46,7 +47,7 @@ export function unreachable(proxy: ForwardProxy, cause: Error): ForwardProxyFail
 
 /** Returns the name and the port of the proxy, for messages. */
 export function describeProxy({ host, port }: ForwardProxy): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return hostAndPort(host, port);
 }
 
 /**
@@ -63,8 +64,8 @@ export function parseForwardProxy(value: string): ForwardProxy {
   const secure = url.protocol === 'https:';
   return {
     secure,
-    host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(url.port || (secure ? 443 : 80)),
+    host: hostOf(url),
+    port: portOf(url),
     authorization: url.username === '' && url.password === '' ? undefined : basicAuthorization(url),
   };
 }

@@ -1,5 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
+import { withoutBrackets } from './host.ts';
 
 /** Whether a list contains a host. `hostname` is as in a URL; an IPv6 address may have brackets. */
 export type MatchesHost = (hostname: string, port: number) => boolean;
@@ -10,7 +11,8 @@ interface Entry {
   readonly port: string | undefined;
 }
 
-interface Host {
+/** A host: its name or address in lower case, without brackets, and the version of an address. */
+export interface Host {
   readonly name: string;
   readonly ipVersion: 'ipv4' | 'ipv6' | undefined;
 }
@@ -55,8 +57,9 @@ function entryTexts(value: string): string[] {
   return value.split(',').map((text) => text.trim().toLowerCase());
 }
 
-function parseHost(hostname: string): Host {
-  const name = hostname.replace(/^\[|\]$/g, '').toLowerCase();
+/** Parses a host as it is in a URL. */
+export function parseHost(hostname: string): Host {
+  const name = withoutBrackets(hostname).toLowerCase();
   return { name, ipVersion: ipVersionOf(name) };
 }
 

@@ -15,6 +15,7 @@ import {
   type ForwardProxy,
 } from './forward-proxy.ts';
 import { AddressGuard, type IsAllowedAddress, type Lookup } from './allowed-address.ts';
+import { hostAndPort, hostOf, portOf } from './host.ts';
 import { atMinimumRate, type MinimumRate } from './minimum-rate.ts';
 import { TunnelAgent } from './tunnel-agent.ts';
 import { explainCertificate } from './untrusted-certificate.ts';
@@ -100,7 +101,7 @@ export class HttpClient {
    */
   async fetch(url: URL, outgoing: OutgoingRequest): Promise<IncomingResponse> {
     const { method = 'GET', headers = {}, body, signal, isAllowedAddress } = outgoing;
-    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const host = hostOf(url);
     const hasProxy = this.#proxyOf(url) !== undefined;
     const guard = isAllowedAddress && new AddressGuard(isAllowedAddress, this.#lookup);
     if (hasProxy) await guard?.checkName(host);
@@ -135,9 +136,10 @@ export class HttpClient {
    * `protocol` and `host`. Its agent is replaced.
    */
   request(options: http.RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest {
-    const isSecure = options.protocol === 'https:';
-    const proxy = this.#proxyFor(isSecure, options.host ?? '', Number(options.port || (isSecure ? 443 : 80)));
-    if (proxy !== undefined && !isSecure) return this.#requestFromProxy(proxy, options, onResponse);
+    const target = new URL(`${options.protocol}//${hostAndPort(options.host ?? '', options.port ?? '')}`);
+    const isSecure = target.protocol === 'https:';
+    const proxy = this.#proxyOf(target);
+    if (proxy !== undefined && !isSecure) return this.#requestFromProxy(proxy, target, options, onResponse);
     const agent = isSecure ? ((proxy && this.#tunnels) ?? this.#secureConnections) : this.#connections;
     return (isSecure ? https : http).request({ ...options, agent }, onResponse);
   }
@@ -161,31 +163,26 @@ export class HttpClient {
   }
 
   #proxyOf(url: URL): ForwardProxy | undefined {
-    const isSecure = url.protocol === 'https:';
-    return this.#proxyFor(isSecure, url.hostname, Number(url.port || (isSecure ? 443 : 80)));
-  }
-
-  #proxyFor(isSecure: boolean, host: string, port: number): ForwardProxy | undefined {
-    const proxy = isSecure ? this.#forwardProxies.https : this.#forwardProxies.http;
-    return proxy === undefined || this.#forwardProxies.isDirect(host, port) ? undefined : proxy;
+    const { http: plain, https: secure, isDirect } = this.#forwardProxies;
+    const proxy = url.protocol === 'https:' ? secure : plain;
+    return proxy === undefined || isDirect(url.hostname, portOf(url)) ? undefined : proxy;
   }
 
   /** Sends a request to an http server through a forward proxy, which receives the whole URL (RFC 9112, section 3.2.2). */
   #requestFromProxy(
     proxy: ForwardProxy,
+    target: URL,
     options: http.RequestOptions,
     onResponse: (response: IncomingMessage) => void,
   ): ClientRequest {
-    const host = options.host?.includes(':') ? `[${options.host}]` : options.host;
-    const target = options.port && Number(options.port) !== 80 ? `${host}:${options.port}` : `${host}`;
     const proxyOptions: https.RequestOptions = {
       ...options,
       protocol: proxy.secure ? 'https:' : 'http:',
       host: proxy.host,
       port: proxy.port,
-      path: `http://${target}${options.path}`,
+      path: `${target.origin}${options.path}`,
       headers: {
-        host: target,
+        host: target.host,
         ...(options.headers as http.OutgoingHttpHeaders | undefined),
         ...(proxy.authorization !== undefined && { 'proxy-authorization': proxy.authorization }),
       },
@@ -195,7 +192,7 @@ export class HttpClient {
     };
     const request = (proxy.secure ? https : http).request(proxyOptions, (response) => {
       const { statusCode, statusMessage = '' } = response;
-      if (statusCode === 407) request.destroy(refusalOf(proxy, target, statusCode, statusMessage));
+      if (statusCode === 407) request.destroy(refusalOf(proxy, target.host, statusCode, statusMessage));
       else onResponse(response);
     });
     return request;

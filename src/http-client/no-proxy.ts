@@ -1,5 +1,5 @@
-import { BlockList, isIP } from 'node:net';
-import { parseHostList, type MatchesHost } from './host-list.ts';
+import { BlockList } from 'node:net';
+import { parseHost, parseHostList, type MatchesHost } from './host-list.ts';
 
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
@@ -12,10 +12,8 @@ LOOPBACK.addAddress('::1', 'ipv6');
 export function parseNoProxy(value: string): MatchesHost {
   const isListed = parseHostList(value);
   return (hostname, port) => {
-    const name = hostname.replace(/^\[|\]$/g, '').toLowerCase();
-    if (name === 'localhost') return true;
-    const version = isIP(name);
-    if (version !== 0 && LOOPBACK.check(name, version === 4 ? 'ipv4' : 'ipv6')) return true;
-    return isListed(hostname, port);
+    const { name, ipVersion } = parseHost(hostname);
+    const isLoopback = name === 'localhost' || (ipVersion !== undefined && LOOPBACK.check(name, ipVersion));
+    return isLoopback || isListed(hostname, port);
   };
 }

@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { Duplex } from 'node:stream';
 import { describeProxy, refusalOf, unreachable, type ForwardProxy } from './forward-proxy.ts';
+import { hostAndPort } from './host.ts';
 import { explainCertificate } from './untrusted-certificate.ts';
 
 /** How long a forward proxy may take to open a tunnel, in milliseconds. */
@@ -26,8 +27,8 @@ export class TunnelAgent extends https.Agent {
     options: https.RequestOptions,
     callback: (error: Error | null, socket: Duplex) => void,
   ): undefined {
-    const host = options.host?.includes(':') ? `[${options.host}]` : options.host;
-    const request = this.#requestTunnel(`${host}:${options.port}`);
+    const target = hostAndPort(options.host ?? '', options.port ?? '');
+    const request = this.#requestTunnel(target);
     const fail = (error: Error): void => {
       // Node does not use the socket if there is an error.
       callback(error, undefined as unknown as Duplex);
@@ -39,7 +40,7 @@ export class TunnelAgent extends https.Agent {
     request.on('connect', ({ statusCode = 0, statusMessage = '' }, tunnel, head) => {
       if (statusCode < 200 || statusCode > 299) {
         tunnel.destroy();
-        fail(refusalOf(this.#proxy, `${host}:${options.port}`, statusCode, statusMessage));
+        fail(refusalOf(this.#proxy, target, statusCode, statusMessage));
         return;
       }
       if (head.length > 0) tunnel.unshift(head);

@@ -1,5 +1,6 @@
 import { addressKind } from '../http-client/address-kind.ts';
 import { AddressNotAllowed, type IsAllowedAddress } from '../http-client/allowed-address.ts';
+import { portOf } from '../http-client/host.ts';
 import type { MatchesHost } from '../http-client/host-list.ts';
 import type { HttpClient, IncomingResponse, OutgoingRequest } from '../http-client/http-client.ts';
 import { UpstreamFailed } from './module-source.ts';
@@ -64,15 +65,15 @@ function kindOf({ serverAddress }: IncomingResponse): ReturnType<typeof addressK
 }
 
 function allowing(
-  { hostname, protocol, port }: URL,
+  target: URL,
   ownKind: ReturnType<typeof addressKind> | undefined,
   privateHosts: MatchesHost,
 ): IsAllowedAddress {
-  const portNumber = Number(port || (protocol === 'https:' ? 443 : 80));
-  const isListed = privateHosts(hostname, portNumber);
+  const port = portOf(target);
+  const isListed = privateHosts(target.hostname, port);
   return (address) => {
     const kind = addressKind(address);
-    return isListed || kind === 'public' || kind === ownKind || privateHosts(address, portNumber);
+    return isListed || kind === 'public' || kind === ownKind || privateHosts(address, port);
   };
 }
 

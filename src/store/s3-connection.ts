@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from 'node:http';
 import type { ClientOptions } from 'minio';
+import { hostOf } from '../http-client/host.ts';
 import type { HttpClient } from '../http-client/http-client.ts';
 import { TransientFailure } from './s3-errors.ts';
 import { boundedResponse, requireMinimumRate } from './s3-response.ts';
@@ -35,7 +36,7 @@ export class S3Connection {
     this.wholeResponseMs = 2 * timeoutMs;
     this.origin = url.origin;
     this.clientOptions = {
-      endPoint: url.hostname.replace(/^\[|\]$/g, ''),
+      endPoint: hostOf(url),
       port: Number(url.port),
       useSSL: url.protocol === 'https:',
       // The client uses only this function of node:http, and only this signature of it.
