@@ -22,7 +22,7 @@ const MAY_IMPORT = {
   gitlab: 'http-client io async errors.ts',
   auth: 'http-client module',
   'rate-limit': 'redis errors.ts',
-  redis: 'async errors.ts',
+  redis: 'http-client async errors.ts',
   store: 'gitlab http-client module io async errors.ts',
   module: 'async errors.ts',
   'http-client': '',

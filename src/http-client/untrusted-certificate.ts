@@ -10,6 +10,11 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
+/** Whether an error means that no trusted CA has signed the certificate of the server. */
+export function isUntrusted(error: Error): error is Error & { readonly code: string } {
+  return 'code' in error && typeof error.code === 'string' && UNTRUSTED.has(error.code);
+}
+
 /** The certificate of a server is not trusted. The message names the server, and says what to set. */
 export class UntrustedCertificate extends Error {
   override readonly name = 'UntrustedCertificate';
@@ -22,7 +27,7 @@ export class UntrustedCertificate extends Error {
 export function explainCertificate(error: Error, server: string): Error {
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof UntrustedCertificate) return cause;
-    if ('code' in cause && typeof cause.code === 'string' && UNTRUSTED.has(cause.code))
+    if (isUntrusted(cause))
       return new UntrustedCertificate(
         `the certificate of ${server} is not trusted (${cause.code}): set CA_FILE to a PEM file with the certificate of the CA that signed it`,
         { cause: error },

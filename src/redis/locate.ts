@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { messageOf } from '../errors.ts';
+import { hostAndPort } from '../http-client/host.ts';
 import type { Credentials, RedisLocation, ServerAddress } from './location.ts';
 import { asWrongSettings, WrongRedisSettings } from './wrong-settings.ts';
 
@@ -42,7 +43,7 @@ async function primaryOf(
     throw new WrongRedisSettings('the Sentinel does not know the primary: check its name at the end of REDIS_URL');
   const server = { host: address[0], port: address[1] };
   if (!/^role:master\r?$/m.test(String(await ask(server, location, 'INFO', 'replication'))))
-    throw new Error(`the server ${textOf(server)} is not a primary yet`);
+    throw new Error(`the server ${hostAndPort(server.host, server.port)} is not a primary yet`);
   return server;
 }
 
@@ -92,7 +93,9 @@ function inOne(errors: readonly Error[], servers: readonly ServerAddress[], { ki
   const problems = errors.map((error) => asWrongSettings(error, kind));
   // An operator must know the wrong setting. The other servers may be unavailable only for a moment.
   const wrong = problems.find((problem) => problem instanceof WrongRedisSettings);
-  const reasons = servers.map((server, index) => `${textOf(server)}: ${messageOf(problems[index])}`);
+  const reasons = servers.map(
+    (server, index) => `${hostAndPort(server.host, server.port)}: ${messageOf(problems[index])}`,
+  );
   return wrong ?? new Error(`no server of REDIS_URL can be used: ${reasons.join('; ')}`);
 }
 
@@ -130,8 +133,4 @@ function asker({ tls }: RedisLocation, signal: AbortSignal): Ask {
       disconnect();
     }
   };
-}
-
-function textOf({ host, port }: ServerAddress): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

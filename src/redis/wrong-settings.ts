@@ -1,3 +1,4 @@
+import { isUntrusted } from '../http-client/untrusted-certificate.ts';
 import type { RedisLocation } from './location.ts';
 
 /**
@@ -43,15 +44,6 @@ const ADVICE: readonly Advice[] = [
   { error: /unknown command/i, text: 'Redis does not know a command of docs/operations/redis.md: enable the command' },
 ];
 
-/** The codes of TLS errors for a certificate whose CA is not trusted. */
-const UNTRUSTED = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-]);
-
 /** The advice for the codes of other TLS errors. */
 const TLS_ADVICE: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'the certificate of Redis has expired: replace it',
@@ -67,10 +59,9 @@ export function asWrongSettings(error: Error, kind: RedisLocation['kind']): Erro
 }
 
 function tlsAdvice(error: Error): string | undefined {
-  const code = 'code' in error ? String(error.code) : '';
-  return UNTRUSTED.has(code)
+  return isUntrusted(error)
     ? 'the certificate of Redis is not trusted: set CA_FILE to a PEM file that contains the certificate of its CA'
-    : TLS_ADVICE[code];
+    : TLS_ADVICE['code' in error ? String(error.code) : ''];
 }
 
 function replyAdvice(message: string, kind: RedisLocation['kind']): string | undefined {
