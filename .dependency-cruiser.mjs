@@ -25,7 +25,7 @@ const MAY_IMPORT = {
   redis: 'http-client async errors.ts',
   store: 'gitlab http-client module io async errors.ts',
   module: 'async errors.ts',
-  'http-client': '',
+  'http-client': 'async',
   io: 'async errors.ts',
   async: 'errors.ts',
   'errors.ts': '',

@@ -1,4 +1,5 @@
 import { ReadableStream } from 'node:stream/web';
+import { withTimeout } from '../async/with-timeout.ts';
 
 /** The slowest rate at which a server may send a body: so many bytes in so many milliseconds. */
 export interface MinimumRate {
@@ -29,7 +30,7 @@ export function atMinimumRate(
     {
       async pull(controller) {
         const startedAt = performance.now();
-        const { done, value } = await before(windowMs - waitedMs, chunks.next(), () => {
+        const { done, value } = await withTimeout(windowMs - waitedMs, chunks.next(), () => {
           cancel();
           return new BodyTooSlow(`fewer than ${bytes} bytes arrived within ${windowMs / 1000} s`);
         });
@@ -46,17 +47,4 @@ export function atMinimumRate(
     },
     { highWaterMark: 0 },
   );
-}
-
-/** Settles as the promise does. After `ms` milliseconds, calls `fail` and rejects with its error. */
-async function before<T>(ms: number, promise: Promise<T>, fail: () => Error): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(fail()), ms);
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
