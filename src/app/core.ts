@@ -59,7 +59,7 @@ export class Core<Settings extends object> {
   http(this: Core<NetworkConfig>): HttpClient {
     return this.#once('http', () => {
       const { forwardProxies, trust } = this.#settings;
-      const http = new HttpClient({ forwardProxies, trust: trust() });
+      const http = new HttpClient({ forwardProxies, trust });
       this.onClose(() => http.close());
       return http;
     });

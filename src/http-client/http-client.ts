@@ -42,8 +42,11 @@ export interface IncomingResponse extends Response {
 export interface HttpClientOptions {
   /** By default, all connections are direct. */
   readonly forwardProxies?: ForwardProxies;
-  /** The certificates that all connections trust, see `createTrust`. By default, those that Node trusts. */
-  readonly trust?: SecureContext;
+  /**
+   * Returns the certificates that all connections trust, see `lazyTrust`. By default, those that Node trusts. Called at
+   * the first connection with TLS.
+   */
+  readonly trust?: () => SecureContext;
   /** The slowest rate of the body of a response of `fetch`; 256 KiB in a minute by default. */
   readonly minimumRate?: MinimumRate;
   /** Resolves the names of hosts in requests with `isAllowedAddress`. By default, the operating system does. */
@@ -56,7 +59,7 @@ const IDLE_MS = 120_000;
  * Unused connections are closed after this many milliseconds. Servers close them later, so no request uses a connection
  * that the server is closing.
  */
-const KEEP_ALIVE_MS = 4_000;
+const AGENT_OPTIONS: http.AgentOptions = { keepAlive: true, timeout: 4_000 };
 /** Even through a slow connection with many downloads at once, a body arrives faster than this. */
 const MINIMUM_RATE: MinimumRate = { bytes: 256 * 1024, windowMs: 60_000 };
 /** These statuses have no body, and `Response` refuses one (null body status in the Fetch standard). */
@@ -68,9 +71,9 @@ const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
  */
 export class HttpClient {
   readonly #forwardProxies: ForwardProxies;
-  readonly #connections: http.Agent;
-  readonly #secureConnections: https.Agent;
-  readonly #tunnels: https.Agent | undefined;
+  readonly #trust: HttpClientOptions['trust'];
+  readonly #connections = new http.Agent(AGENT_OPTIONS);
+  #secureAgents: { readonly direct: https.Agent; readonly tunnels: https.Agent | undefined } | undefined;
   readonly #minimumRate: MinimumRate;
   readonly #lookup: Lookup | undefined;
 
@@ -80,11 +83,8 @@ export class HttpClient {
     minimumRate = MINIMUM_RATE,
     lookup,
   }: HttpClientOptions = {}) {
-    const options = { keepAlive: true, timeout: KEEP_ALIVE_MS, ...(trust && { secureContext: trust }) };
     this.#forwardProxies = forwardProxies;
-    this.#connections = new http.Agent(options);
-    this.#secureConnections = new https.Agent(options);
-    this.#tunnels = forwardProxies.https && new TunnelAgent(forwardProxies.https, options);
+    this.#trust = trust;
     this.#minimumRate = minimumRate;
     this.#lookup = lookup;
   }
@@ -140,8 +140,9 @@ export class HttpClient {
     const isSecure = target.protocol === 'https:';
     const proxy = this.#proxyOf(target);
     if (proxy !== undefined && !isSecure) return this.#requestFromProxy(proxy, target, options, onResponse);
-    const agent = isSecure ? ((proxy && this.#tunnels) ?? this.#secureConnections) : this.#connections;
-    return (isSecure ? https : http).request({ ...options, agent }, onResponse);
+    if (!isSecure) return http.request({ ...options, agent: this.#connections }, onResponse);
+    const { direct, tunnels } = this.#secure();
+    return https.request({ ...options, agent: (proxy && tunnels) ?? direct }, onResponse);
   }
 
   /**
@@ -159,7 +160,16 @@ export class HttpClient {
 
   /** Closes all connections. */
   close(): void {
-    for (const agent of [this.#connections, this.#secureConnections, this.#tunnels]) agent?.destroy();
+    for (const agent of [this.#connections, this.#secureAgents?.direct, this.#secureAgents?.tunnels]) agent?.destroy();
+  }
+
+  /** The agents of connections with TLS. The certificates are read only if they are needed. */
+  #secure(): { readonly direct: https.Agent; readonly tunnels: https.Agent | undefined } {
+    if (this.#secureAgents) return this.#secureAgents;
+    const options = { ...AGENT_OPTIONS, ...(this.#trust && { secureContext: this.#trust() }) };
+    const proxy = this.#forwardProxies.https;
+    this.#secureAgents = { direct: new https.Agent(options), tunnels: proxy && new TunnelAgent(proxy, options) };
+    return this.#secureAgents;
   }
 
   #proxyOf(url: URL): ForwardProxy | undefined {
@@ -186,7 +196,7 @@ export class HttpClient {
         ...(options.headers as http.OutgoingHttpHeaders | undefined),
         ...(proxy.authorization !== undefined && { 'proxy-authorization': proxy.authorization }),
       },
-      agent: proxy.secure ? this.#secureConnections : this.#connections,
+      agent: proxy.secure ? this.#secure().direct : this.#connections,
       // Otherwise, Node verifies the certificate of the proxy for the name in the Host header.
       servername: isIP(proxy.host) ? '' : proxy.host,
     };

@@ -41,19 +41,11 @@ export const GO_DIRECT = 'To fetch the module from its repository: go env -w GOP
  * module, and fails after a single 403.
  */
 export class Upstream {
-  readonly #http: HttpClient;
-  readonly #entries: readonly GoproxyEntry[];
-  readonly #timeouts: DownloadTimeouts;
-  readonly #privateHosts: MatchesHost;
-  readonly #viaName: string;
+  readonly #parts: UpstreamParts;
   readonly #stop = new AbortController();
 
   constructor(parts: UpstreamParts) {
-    this.#http = parts.http;
-    this.#entries = parts.entries;
-    this.#timeouts = parts.timeouts;
-    this.#privateHosts = parts.privateHosts;
-    this.#viaName = parts.viaName;
+    this.#parts = parts;
     // Each running request adds a listener, and Node would warn from the eleventh listener on.
     setMaxListeners(0, this.#stop.signal);
   }
@@ -67,7 +59,7 @@ export class Upstream {
    */
   async get<T>(path: string, receivedVia: string | undefined, use: (response: Download) => Promise<T>): Promise<T> {
     let failure: NotFound | UpstreamFailed | Forbidden | undefined;
-    for (const entry of this.#entries) {
+    for (const entry of this.#parts.entries) {
       if (entry.kind === 'off') break;
       if (entry.kind === 'direct') throw goDirect(failure);
       try {
@@ -88,12 +80,13 @@ export class Upstream {
     receivedVia: string | undefined,
     use: (response: Download) => Promise<T>,
   ): Promise<T> {
+    const { http, timeouts, privateHosts, viaName } = this.#parts;
     const response = await download(urlBelow(server.url, path), {
-      http: this.#http,
-      timeouts: this.#timeouts,
-      privateHosts: this.#privateHosts,
+      http,
+      timeouts,
+      privateHosts,
       authorization: server.authorization,
-      via: nextVia(receivedVia, this.#viaName),
+      via: nextVia(receivedVia, viaName),
       signal: this.#stop.signal,
     });
     try {

@@ -45,7 +45,7 @@ const test = base
       const proxy = parseForwardProxy(proxyUrl);
       const http = new HttpClient({
         forwardProxies: { http: proxy, https: proxy, isDirect: parseNoProxy(noProxy) },
-        trust: createTrust(isTrusted ? readCertificates(certificates.caFile) : [], {}),
+        trust: () => createTrust(isTrusted ? readCertificates(certificates.caFile) : [], {}),
       });
       clients.push(http);
       return await http.fetch(new URL(url), { signal: AbortSignal.timeout(10_000) });
@@ -144,7 +144,7 @@ test('the CAs of the machine and of Node are trusted, from SSL_CERT_FILE and NOD
 }) => {
   const url = new URL(`https://127.0.0.1:${secureServer.port}/x?y=1`);
   for (const name of ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS']) {
-    const http = new HttpClient({ trust: createTrust([], { [name]: certificates.caFile }) });
+    const http = new HttpClient({ trust: () => createTrust([], { [name]: certificates.caFile }) });
     onTestFinished(() => http.close());
     expect((await http.fetch(url, { signal: AbortSignal.timeout(10_000) })).status).toBe(200);
   }
