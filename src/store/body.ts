@@ -80,6 +80,9 @@ export function translated(source: Readable, length: number, translate: (error: 
       done(passed < length ? wrongLength() : null);
     },
   });
+  // The reader also gets the error. Without a listener, a connection that is lost before anyone reads would end the
+  // process.
+  body.on('error', () => undefined);
   source.on('error', (error) => body.destroy(translate(error)));
   body.on('close', () => source.destroy());
   return source.pipe(body);

@@ -303,6 +303,16 @@ describe('S3Store with a faulty service', () => {
     }
   });
 
+  it('does not end the process if an object breaks off before anyone reads it', async () => {
+    const store = await storeOn((request, response) => {
+      response.writeHead(200, object).write(Buffer.alloc(1000), () => request.socket.destroy());
+    });
+    const opened = await store.open('x');
+    const body = opened?.body;
+    await new Promise<void>((resolve) => (body ? void body.once('close', resolve) : resolve()));
+    expect(body?.errored).toBeInstanceOf(StoreUnavailable);
+  });
+
   it('rejects when the service stops sending in the middle of an object', async () => {
     const store = await storeOn((_, response) => void response.writeHead(200, object).write(Buffer.alloc(1000)), 200);
     await expect(store.get('x')).rejects.toThrow(StoreUnavailable);
