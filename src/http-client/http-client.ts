@@ -137,12 +137,13 @@ export class HttpClient {
    */
   request(options: http.RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest {
     const target = new URL(`${options.protocol}//${hostAndPort(options.host ?? '', options.port ?? '')}`);
-    const isSecure = target.protocol === 'https:';
     const proxy = this.#proxyOf(target);
-    if (proxy !== undefined && !isSecure) return this.#requestFromProxy(proxy, target, options, onResponse);
-    if (!isSecure) return http.request({ ...options, agent: this.#connections }, onResponse);
-    const { direct, tunnels } = this.#secure();
-    return https.request({ ...options, agent: (proxy && tunnels) ?? direct }, onResponse);
+    if (target.protocol === 'https:') {
+      const { direct, tunnels } = this.#secure();
+      return https.request({ ...options, agent: (proxy && tunnels) ?? direct }, onResponse);
+    }
+    if (proxy) return this.#requestFromProxy(proxy, target, options, onResponse);
+    return http.request({ ...options, agent: this.#connections }, onResponse);
   }
 
   /**
