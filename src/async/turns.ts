@@ -36,7 +36,7 @@ export class Turns<K, T> {
     return true;
   }
 
-  /** Removes and returns the next item for which `canRun` returns true; undefined if there is none. */
+  /** Removes and returns the next item for which `canRun` returns true. Returns undefined if no item can run. */
   take(canRun: (item: T) => boolean = () => true): T | undefined {
     for (const [key, items] of this.#items) {
       let candidates = 0;

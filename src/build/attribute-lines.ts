@@ -183,7 +183,9 @@ function readRawLine(text: string, start: number, end: number): RawLine | undefi
   return { ...line, name, macro: isMacro ? name.slice(MACRO_PREFIX.length) : undefined, start: endOfName };
 }
 
-/** Returns the place of the quotation mark that ends a quoted pattern, or undefined if there is none. */
+/**
+ * Returns the place of the quotation mark that ends a quoted pattern. Returns undefined if no quotation mark ends it.
+ */
 function closingQuote(text: string, start: number, end: number): number | undefined {
   for (let at = start; at < end; at++) {
     const char = text.charAt(at);

@@ -7,8 +7,9 @@ export interface Pattern {
   readonly prefix: string;
   readonly suffix: string;
   /**
-   * The rest of the pattern. It is `nothing` if the pattern is the prefix. It is a list of texts if the pattern consists
-   * of the prefix, these texts and the suffix, with stars between them. Otherwise it is the steps after the prefix.
+   * The rest of the pattern. It is `nothing` if the pattern is the prefix. It is a list of texts if the pattern
+   * consists of the prefix, these texts and the suffix, with stars between them. Otherwise it is the steps after the
+   * prefix.
    */
   readonly rest: 'nothing' | readonly string[] | Steps;
   /** Whether the pattern has no slash, so that it is matched with the last element of a path. */
@@ -16,7 +17,9 @@ export interface Pattern {
   readonly exact: boolean;
 }
 
-/** The steps of a pattern. A step is the character that it accepts, one of the steps below, or FIRST_SET plus an index. */
+/**
+ * The steps of a pattern. A step is the character that it accepts, one of the steps below, or FIRST_SET plus an index.
+ */
 interface Steps {
   readonly steps: readonly number[];
   /** For each set of characters, a table that contains 1 for each accepted character. */
@@ -205,8 +208,8 @@ function isList(rest: readonly string[] | Steps): rest is readonly string[] {
 
 /**
  * Whether a pattern matches a name for which `matchesSimply` returns undefined. The result means nothing once the
- * budget is spent. All possible places in the pattern are tracked at once. The work is therefore at most proportional to
- * the length of the pattern times the length of the name.
+ * budget is spent. All possible places in the pattern are tracked at once. The work is therefore at most proportional
+ * to the length of the pattern times the length of the name.
  */
 export function* matchesStepwise(
   { prefix, rest }: Pattern,

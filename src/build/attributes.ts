@@ -74,8 +74,8 @@ export class Attributes {
 
   /**
    * Determines how git converts the file at a path (convert_attrs in git's convert.c). The git settings are
-   * `core.autocrlf=input` and `core.eol=lf`, as the go command sets them. Resolves to `unsure` if the result depends on a
-   * line that the parser does not support, or if a limit is exceeded.
+   * `core.autocrlf=input` and `core.eol=lf`, as the go command sets them. Resolves to `unsure` if the result depends on
+   * a line that the parser does not support, or if a limit is exceeded.
    */
   async conversionOf(path: string): Promise<Conversion | 'unsure'> {
     if (this.#files.size === 0) return UNCHANGED;
@@ -90,9 +90,9 @@ export class Attributes {
   }
 
   /**
-   * Returns the attributes of a path, or undefined if the budget is spent. As in `fill` of git's attr.c, the first value
-   * of an attribute counts. Files in deeper directories are read first, and each file is read from its last line to its
-   * first.
+   * Returns the attributes of a path, or undefined if the budget is spent. As in `fill` of git's attr.c, the first
+   * value of an attribute counts. Files in deeper directories are read first, and each file is read from its last line
+   * to its first.
    */
   *#attributesOf(path: string): Generator<undefined, Values | undefined> {
     const { length } = this.#vocabulary.macros;

@@ -64,8 +64,8 @@ function* identPieces(raw: Buffer, blob: BlobId): Generator<Buffer, void> {
 }
 
 /**
- * Returns the end of the keyword after its `$Id`, or undefined if it is not expanded. The `$` at the end of a keyword that
- * is not expanded can begin the next keyword.
+ * Returns the end of the keyword after its `$Id`, or undefined if it is not expanded. The `$` at the end of a keyword
+ * that is not expanded can begin the next keyword.
  */
 function endOfIdent(raw: Buffer, start: number, endOfLine: number): number | undefined {
   if (raw[start] === DOLLAR) return start + 1;

@@ -44,7 +44,8 @@ export class AddressGuard {
 
   /**
    * Rejects with AddressNotAllowed if the host is or has an address that is not allowed. This check is for a host
-   * behind a forward proxy, which resolves the name itself. A name that this machine cannot resolve, or not in time, passes.
+   * behind a forward proxy, which resolves the name itself. A name that this machine cannot resolve, or not in time,
+   * passes.
    */
   async checkName(host: string): Promise<void> {
     this.checkAddress(host);
@@ -58,7 +59,9 @@ export class AddressGuard {
     if (addresses.some(({ address }) => !this.#isAllowed(address))) throw new AddressNotAllowed(host);
   }
 
-  /** Resolves a name for a new connection. Passes on the allowed addresses, or AddressNotAllowed if there are none. */
+  /**
+   * Resolves a name for a new connection to its allowed addresses. Fails with AddressNotAllowed if all are not allowed.
+   */
   readonly lookup: LookupFunction = (hostname, options, callback) => {
     this.#resolve(hostname, { ...options, all: true }, (error, found) => {
       const addresses = error ? [] : found.filter(({ address }) => this.#isAllowed(address));

@@ -35,8 +35,8 @@ export function readCertificates(file: string): string[] {
 }
 
 /**
- * Returns the TLS context of all outgoing connections. It trusts the CAs that Node contains, the CAs of the machine, and
- * `certificates`, which are in PEM format.
+ * Returns the TLS context of all outgoing connections. It trusts the CAs that Node contains, the CAs of the machine,
+ * and `certificates`, which are in PEM format.
  *
  * The CAs of the machine are in the file SSL_CERT_FILE of `env`, as for the go command, or else in the file of the
  * operating system. NODE_EXTRA_CA_CERTS of `env` is read too, because Node ignores it for a context with own CAs. A

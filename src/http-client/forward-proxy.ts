@@ -51,8 +51,8 @@ export function describeProxy({ host, port }: ForwardProxy): string {
 }
 
 /**
- * Parses HTTP_PROXY or HTTPS_PROXY: a URL, or `host:port`, which means http, as for the go command. Throws an Error that
- * does not contain the value, because the value may contain a password.
+ * Parses HTTP_PROXY or HTTPS_PROXY: a URL, or `host:port`, which means http, as for the go command. Throws an Error
+ * that does not contain the value, because the value may contain a password.
  */
 export function parseForwardProxy(value: string): ForwardProxy {
   const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;

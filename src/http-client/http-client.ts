@@ -91,8 +91,8 @@ export class HttpClient {
 
   /**
    * Sends a request as the global `fetch` does, but with backpressure on the response body. The fetch of Node 20 has no
-   * backpressure. If the reader is slower than the network, fetch reads a whole chunked body into memory, and copies all
-   * of it for each chunk.
+   * backpressure. If the reader is slower than the network, fetch reads a whole chunked body into memory, and copies
+   * all of it for each chunk.
    *
    * Does not follow redirects. Rejects with AddressNotAllowed, before anything is sent, if the address of the server is
    * not allowed. A forward proxy resolves names itself: a name behind it is allowed unless this machine can resolve it
@@ -179,7 +179,9 @@ export class HttpClient {
     return proxy === undefined || isDirect(url.hostname, portOf(url)) ? undefined : proxy;
   }
 
-  /** Sends a request to an http server through a forward proxy, which receives the whole URL (RFC 9112, section 3.2.2). */
+  /**
+   * Sends a request to an http server through a forward proxy, which receives the whole URL (RFC 9112, section 3.2.2).
+   */
   #requestFromProxy(
     proxy: ForwardProxy,
     target: URL,

@@ -173,8 +173,8 @@ class Line implements Statement {
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Returns the end of the quoted string that begins at `start`. The search goes on at `from`. If it does not find the end
- * within STEP_BYTES, returns the negative of the place where it has to go on.
+ * Returns the end of the quoted string that begins at `start`. The search goes on at `from`. If it does not find the
+ * end within STEP_BYTES, returns the negative of the place where it has to go on.
  */
 function endOfString(bytes: Buffer, start: number, from: number): number {
   const quote = bytes[start];

@@ -58,8 +58,8 @@ export async function isGo124OrLater(gomod: Buffer): Promise<boolean> {
 
 /**
  * Parses a go.mod as modfile.ParseLax does, which ignores unknown directives. Resolves to undefined if the syntax or a
- * known directive is invalid. Runs `onRetraction` for each range of retracted versions, also if the result is undefined.
- * Both bounds belong to the range. They need not be versions.
+ * known directive is invalid. Runs `onRetraction` for each range of retracted versions, also if the result is
+ * undefined. Both bounds belong to the range. They need not be versions.
  */
 export async function parseModfileLax(
   gomod: Buffer,

@@ -48,7 +48,9 @@ export async function retractedVersions(gomod: Buffer, versions: Iterable<string
 /** Collects ranges of retracted versions. It keeps only which versions of a list are in a range. */
 export class RetractedRanges {
   readonly #sorted: SortedVersions;
-  /** The number of ranges that begin at the version with this index, minus the number of ranges that ended before it. */
+  /**
+   * The number of ranges that begin at the version with this index, minus the number of ranges that ended before it.
+   */
   readonly #changes: Int32Array;
   #last: readonly [low: string, high: string] | undefined;
 

@@ -183,8 +183,8 @@ const NEXT_PART: Readonly<Record<Part, Readonly<Partial<Record<string, Part>>>>>
 const STEP_CHARACTERS = 2 ** 12;
 
 /**
- * Parses a semantic version (parse in x/mod/semver). The version in a go.mod can have millions of identifiers. A regular
- * expression would exhaust its stack on them.
+ * Parses a semantic version (parse in x/mod/semver). The version in a go.mod can have millions of identifiers. A
+ * regular expression would exhaust its stack on them.
  */
 export function* semverIn(text: string): Generator<undefined, Semver | undefined> {
   if (text.charCodeAt(0) !== V) return undefined;

@@ -9,8 +9,8 @@ import { ZipDownloads, type DownloadingZip, type ZipDownloadsParts } from './zip
 
 /**
  * A pull-through cache for the zips of external modules. The first request for a zip starts a download. All clients
- * that request the zip during the download read it as it arrives (see zip-downloads.ts). A slow or disconnected client does
- * not affect the download.
+ * that request the zip during the download read it as it arrives (see zip-downloads.ts). A slow or disconnected client
+ * does not affect the download.
  */
 export class ZipCache {
   readonly #cache: Cache;

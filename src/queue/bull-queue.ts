@@ -36,8 +36,8 @@ if data then return data end
 return redis.call('DEL', KEYS[1])`;
 
 /**
- * A queue in Redis that all processes with the same location share. Its jobs survive the death of any process. During an
- * outage of Redis, `add`, `counts` and `check` reject within four seconds. Workers continue when Redis works again.
+ * A queue in Redis that all processes with the same location share. Its jobs survive the death of any process. During
+ * an outage of Redis, `add`, `counts` and `check` reject within four seconds. Workers continue when Redis works again.
  *
  * A job runs at least once. It runs again in these cases:
  *

@@ -27,7 +27,9 @@ export class ProjectSlots {
     this.#freed.notifyAll();
   }
 
-  /** Takes a slot as soon as `hasFree` returns true. Resolves to false if it does not within `timeoutMs` milliseconds. */
+  /**
+   * Takes a slot as soon as `hasFree` returns true. Resolves to false if it does not within `timeoutMs` milliseconds.
+   */
   async takeWhenFree(projectId: number, concurrency: number, timeoutMs: number): Promise<boolean> {
     for (const end = performance.now() + timeoutMs; !this.hasFree(projectId, concurrency);) {
       const remainingMs = end - performance.now();

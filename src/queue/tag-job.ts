@@ -20,8 +20,8 @@ export const tagJobSchema = z.object({
   /** The full path of the project in the webhook. The job does not trust it, and only invalidates results with it. */
   announcedPath: z.string().optional(),
   /**
-   * The origin of the job. A developer waits for a `pushed` tag, so it runs before all `listed` tags, of which a sweep or
-   * a push of many tags may have queued thousands.
+   * The origin of the job. A developer waits for a `pushed` tag, so it runs before all `listed` tags, of which a sweep
+   * or a push of many tags may have queued thousands.
    */
   priority: z.enum(['pushed', 'listed']).default('pushed'),
   /**

@@ -66,7 +66,9 @@ export class RedisConnection extends Redis {
     return asWrongSettings(error instanceof Error ? error : new Error(String(error)), this.#location.kind);
   }
 
-  /** Closes the connection permanently. During an outage, `disconnect()` alone would never settle the pending commands. */
+  /**
+   * Closes the connection permanently. During an outage, `disconnect()` alone would never settle the pending commands.
+   */
   close(): void {
     this.options.retryStrategy = () => null;
     // Between two attempts, there is no connection to close. The next attempt is the last one, whether it fails or

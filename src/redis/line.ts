@@ -1,9 +1,9 @@
 import type { RedisConnection } from './connection.ts';
 
 /**
- * Lines in Redis. A line is a set with the ids of the jobs of one project, client or module that are not done. The place
- * of a new job in its lines becomes its priority in Bull. The first jobs of all lines therefore run before their second
- * jobs, and so on: they take turns.
+ * Lines in Redis. A line is a set with the ids of the jobs of one project, client or module that are not done. The
+ * place of a new job in its lines becomes its priority in Bull. The first jobs of all lines therefore run before their
+ * second jobs, and so on: they take turns.
  */
 
 /** A line expires a day after the last job joined it, in case no more jobs join. */

@@ -52,8 +52,9 @@ const HOST = /^(?:\[([0-9a-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/i;
  * - `redis+sentinel://[[user]:password@]host[:port],…/primary[/database][?sentinelUsername=…&sentinelPassword=…]`
  * - `redis+cluster://[[user]:password@]host[:port],…`
  *
- * With `rediss` instead of `redis`, all connections use TLS, and trust what `trust` returns. By
- * default, they trust what Node trusts. Throws an Error that says what is wrong. The error contains no part of the URL, because every part may belong to a password.
+ * With `rediss` instead of `redis`, all connections use TLS, and trust what `trust` returns. By default, they trust
+ * what Node trusts. Throws an Error that says what is wrong. The error contains no part of the URL, because every part
+ * may belong to a password.
  */
 export function parseRedisUrl(url: string, trust?: () => SecureContext): RedisLocation {
   if (url.includes('#')) throw new Error('must not contain #: write # in a password as %23');

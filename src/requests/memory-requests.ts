@@ -156,8 +156,8 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
   }
 
   /**
-   * Resolves to the answer, or to undefined after `timeoutMs` milliseconds, when the client is gone, or when the service
-   * stops. The last client that stops waiting drops the request.
+   * Resolves to the answer, or to undefined after `timeoutMs` milliseconds, when the client is gone, or when the
+   * service stops. The last client that stops waiting drops the request.
    */
   #wait(open: OpenRequest<A>, timeoutMs: number, gone: AbortSignal | undefined): Promise<A | undefined> {
     open.clients++;

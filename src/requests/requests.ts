@@ -12,8 +12,8 @@ export interface Client {
 export interface RequestClient<R, A> {
   /**
    * Resolves to the answer, or to undefined after `timeoutMs` milliseconds or when the client is gone. Work that has
-   * started then continues, and its answer is kept for the next equal request. Rejects with RequestFailed if the handler failed unexpectedly or the
-   * queue cannot be used.
+   * started then continues, and its answer is kept for the next equal request. Rejects with RequestFailed if the
+   * handler failed unexpectedly or the queue cannot be used.
    */
   request(request: R, timeoutMs: number, client?: Client): Promise<A | undefined>;
 }

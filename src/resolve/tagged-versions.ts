@@ -98,6 +98,6 @@ export interface RetractionParts {
   readonly repositories: Repositories;
   readonly place: ModulePlace;
   readonly retractions: Retractions;
-  /** Reads the go.mod of a version. Resolves to undefined if there is none. */
+  /** Reads the go.mod of a version. Resolves to undefined if the version has no go.mod. */
   readonly goModOf: (tagged: TaggedVersion) => Promise<Buffer | undefined>;
 }

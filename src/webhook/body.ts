@@ -19,8 +19,8 @@ const MAX_DURATION_MS = 30_000;
 const SMALL_BODY_BYTES = 65_536;
 
 /**
- * Reads request bodies into memory, at most `maxBytes` of them at the same time, over all connections. Larger bodies may
- * use only half of this memory, so that they cannot keep small ones out.
+ * Reads request bodies into memory, at most `maxBytes` of them at the same time, over all connections. Larger bodies
+ * may use only half of this memory, so that they cannot keep small ones out.
  */
 export class BodyReader {
   readonly #maxBytes: number;

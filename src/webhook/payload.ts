@@ -19,8 +19,8 @@ const MAX_REASONS = 3;
 /** A person who pushes more tags than this at once waits for all of them, not for each. */
 const MAX_TAGS_OF_A_PERSON = 20;
 /**
- * The maximum number of tags that are queued from one delivery. GitLab waits ten seconds for the response. The next sweep
- * finds the others.
+ * The maximum number of tags that are queued from one delivery. GitLab waits ten seconds for the response. The next
+ * sweep finds the others.
  */
 const MAX_QUEUED_TAGS = 500;
 

@@ -42,7 +42,8 @@ export class SignatureCheck {
 
   /**
    * Starts the check. Returns undefined if the headers alone show that the delivery is not valid: no signature has the
-   * right form, or the timestamp differs by more than five minutes from `now`, which is in milliseconds since the epoch.
+   * right form, or the timestamp differs by more than five minutes from `now`, which is in milliseconds since the
+   * epoch.
    */
   static start({ id, timestamp, signature }: SignatureHeaders, keys: readonly Buffer[], now: number) {
     if (!/^\d{1,12}$/.test(timestamp) || Math.abs(now - Number(timestamp) * 1_000) > TOLERANCE_MS) return undefined;
