@@ -1,13 +1,14 @@
 import { EventEmitter, once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { RedirectedModules } from '../../src/proxy/external-modules.ts';
 import { parseGoproxy } from '../../src/proxy/goproxy.ts';
 import { goEnv, startGo } from './go.ts';
 import { makeModule, type ModuleFiles } from './modules.ts';
 import { StoreUnavailable } from '../../src/store/store.ts';
 import { get, startProxy, withStore, type TestProxy, type TestProxyOptions } from './server.ts';
+import { closeAfterTest } from '../services/close-after-test.ts';
 import { sendLarge, startStub, type Routes, type Stub } from '../services/http-stub.ts';
 
 const MODULE = 'outside.example/hello';
@@ -16,7 +17,6 @@ const V = `/${MODULE}/@v`;
 let files: ModuleFiles;
 let routes: Routes;
 let upstream: Stub;
-const open: AsyncDisposable[] = [];
 
 beforeEach(async () => {
   files = await makeModule(MODULE, 'v1.0.0', undefined, 512 * 1024);
@@ -28,18 +28,11 @@ beforeEach(async () => {
     [`${V}/v1.0.0.mod`]: files.mod,
     [`${V}/v1.0.0.zip`]: files.zip,
   };
-  upstream = await startStub(routes);
-  open.push(upstream);
-});
-
-afterEach(async () => {
-  for (const each of open.splice(0).toReversed()) await each[Symbol.asyncDispose]();
+  upstream = closeAfterTest(await startStub(routes));
 });
 
 async function start(options: TestProxyOptions = {}): Promise<TestProxy> {
-  const proxy = await startProxy({ upstream: upstream.url, ...options });
-  open.push(proxy);
-  return proxy;
+  return closeAfterTest(await startProxy({ upstream: upstream.url, ...options }));
 }
 
 /** The number of bytes of the zip that `holdZip` sends. */

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { readdir, readlink } from 'node:fs/promises';
 import { request, type IncomingMessage } from 'node:http';
 import { buffer } from 'node:stream/consumers';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { closeAfterTest } from '../services/close-after-test.ts';
 import { startStub, type Routes, type Stub } from '../services/http-stub.ts';
 import { makeModule, publish } from './modules.ts';
 import { get, startProxy, type TestProxy, type TestProxyOptions } from './server.ts';
@@ -11,27 +12,20 @@ const ZIP_BYTES = 20 * 2 ** 20;
 
 let routes: Routes;
 let upstream: Stub;
-const open: AsyncDisposable[] = [];
 
 beforeEach(async () => {
   routes = {};
-  upstream = await startStub(routes);
-  open.push(upstream);
-});
-afterEach(async () => {
-  for (const each of open.splice(0).toReversed()) await each[Symbol.asyncDispose]();
+  upstream = closeAfterTest(await startStub(routes));
 });
 
 async function start(options: TestProxyOptions = {}): Promise<TestProxy> {
-  const proxy = await startProxy({ upstream: upstream.url, ...options });
-  open.push(proxy);
-  return proxy;
+  return closeAfterTest(await startProxy({ upstream: upstream.url, ...options }));
 }
 
 /** Starts a request whose client does not read the response until the test does. */
 async function stall(url: string): Promise<IncomingMessage> {
   const sent = request(url, { agent: false });
-  open.push({ [Symbol.asyncDispose]: async () => void sent.destroy() });
+  onTestFinished(() => void sent.destroy());
   sent.on('error', () => undefined).end();
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   response.on('error', () => undefined);

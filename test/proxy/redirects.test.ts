@@ -1,9 +1,10 @@
 import { lookup } from 'node:dns';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { parseForwardProxy } from '../../src/http-client/forward-proxy.ts';
 import { HttpClient } from '../../src/http-client/http-client.ts';
 import { parseNoProxy } from '../../src/http-client/no-proxy.ts';
 import { startForwardProxy, type ForwardProxyService } from '../services/forward-proxy.ts';
+import { closeAfterTest } from '../services/close-after-test.ts';
 import { startStub, type Stub } from '../services/http-stub.ts';
 import { get, startProxy, type TestProxy } from './server.ts';
 
@@ -16,7 +17,6 @@ let location: string;
 /** A server with an address of this machine only. */
 let internal: Stub;
 let forwardProxy: ForwardProxyService;
-const open: AsyncDisposable[] = [];
 
 beforeEach(async () => {
   upstream = await startStub({
@@ -35,10 +35,7 @@ beforeEach(async () => {
     '10.1.2.3:80': port,
     '169.254.169.254:80': port,
   });
-  open.push(upstream, internal, away, forwardProxy);
-});
-afterEach(async () => {
-  for (const each of open.splice(0).toReversed()) await each[Symbol.asyncDispose]();
+  for (const server of [upstream, internal, away, forwardProxy]) closeAfterTest(server);
 });
 
 /** Starts a proxy that reaches loopback addresses directly, and all others through the forward proxy. */
@@ -51,9 +48,7 @@ async function start(url: string, privateHosts = ''): Promise<TestProxy> {
     },
     forwardProxies: { http: parseForwardProxy(forwardProxy.url), https: undefined, isDirect: parseNoProxy('') },
   });
-  const proxy = await startProxy({ upstream: url, http, privateHosts });
-  open.push(proxy);
-  return proxy;
+  return closeAfterTest(await startProxy({ upstream: url, http, privateHosts }));
 }
 
 /** The address of the internal server under another name or in another form. */

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { goEnv, startGo } from './go.ts';
 import { publish } from './modules.ts';
 import { get, startProxy, type TestProxy, type TestProxyOptions } from './server.ts';
+import { closeAfterTest } from '../services/close-after-test.ts';
 import { startStub, type Routes, type Stub } from '../services/http-stub.ts';
 import { lookup, record, treeHead } from './sumdb-responses.ts';
 
@@ -18,7 +19,6 @@ const PAGE = '<!DOCTYPE html>\n<html><body>Please log in</body></html>\n';
 describe('checksum databases', () => {
   let routes: Routes;
   let upstream: Stub;
-  const open: AsyncDisposable[] = [];
   beforeEach(async () => {
     routes = {
       [`${DATABASE}/supported`]: '',
@@ -26,16 +26,10 @@ describe('checksum databases', () => {
       [TILE]: Buffer.alloc(96),
       [LOOKUP]: RECORD,
     };
-    upstream = await startStub(routes);
-    open.push(upstream);
-  });
-  afterEach(async () => {
-    for (const each of open.splice(0).toReversed()) await each[Symbol.asyncDispose]();
+    upstream = closeAfterTest(await startStub(routes));
   });
   const start = async (options: TestProxyOptions = {}): Promise<TestProxy> => {
-    const proxy = await startProxy({ upstream: upstream.url, ...options });
-    open.push(proxy);
-    return proxy;
+    return closeAfterTest(await startProxy({ upstream: upstream.url, ...options }));
   };
 
   test('are passed through, with tiles and lookups cached forever, and other responses cached for an outage', async () => {
@@ -115,7 +109,7 @@ describe('checksum databases', () => {
 
   test('are requested at their own URL if one is set', async () => {
     const own = await startStub({ '/db/lookup/outside.example/!hello@v1.0.0': RECORD });
-    open.push(own);
+    closeAfterTest(own);
     const proxy = await start({
       databases: [{ name: 'sum.example', server: { url: `${own.url}/db`, authorization: undefined } }],
     });

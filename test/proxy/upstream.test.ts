@@ -1,20 +1,16 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { get, startProxy, type TestProxy, type TestProxyOptions } from './server.ts';
 import { HttpClient } from '../../src/http-client/http-client.ts';
+import { closeAfterTest } from '../services/close-after-test.ts';
 import { sendSlowly, startStub, type Routes, type Stub } from '../services/http-stub.ts';
 
 const V = '/outside.example/hello/@v';
 const MOD = 'module outside.example/hello\n';
 
 let upstream: Stub;
-const open: AsyncDisposable[] = [];
 
 beforeEach(async () => {
   upstream = await stub({ [`${V}/v1.0.0.mod`]: MOD });
-});
-
-afterEach(async () => {
-  for (const each of open.splice(0).toReversed()) await each[Symbol.asyncDispose]();
 });
 
 describe('a list of upstream proxies', () => {
@@ -177,15 +173,11 @@ describe('a list of upstream proxies', () => {
 });
 
 async function stub(routes: Routes): Promise<Stub> {
-  const server = await startStub(routes);
-  open.push(server);
-  return server;
+  return closeAfterTest(await startStub(routes));
 }
 
 async function start(options: TestProxyOptions): Promise<TestProxy> {
-  const proxy = await startProxy(options);
-  open.push(proxy);
-  return proxy;
+  return closeAfterTest(await startProxy(options));
 }
 
 /** Requests a go.mod from a proxy with the given list of upstream proxies. */
