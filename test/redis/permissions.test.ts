@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { z } from 'zod';
 import { initialProgress } from '../../src/backfill/backfill-progress.ts';
 import { RedisRuns } from '../../src/backfill/redis-runs.ts';
 import { Retry } from '../../src/errors.ts';
@@ -11,8 +10,8 @@ import { RedisRateLimiter } from '../../src/rate-limit/redis-rate-limiter.ts';
 import { RedisConnection } from '../../src/redis/connection.ts';
 import { parseRedisUrl } from '../../src/redis/location.ts';
 import { redisLock } from '../../src/redis/redis-version-lock.ts';
-import { BullRequests } from '../../src/requests/bull-requests.ts';
 import { aJob, idle } from '../queue/contract.ts';
+import { openRequests } from './test-requests.ts';
 import { startRedisCluster } from '../services/redis-cluster.ts';
 import { startRedisSentinel } from '../services/redis-sentinel.ts';
 import { startRedisServer, type RedisServer } from '../services/redis-server.ts';
@@ -48,16 +47,8 @@ async function useEverything(url: string): Promise<string[]> {
   const logged: { event: string }[] = [];
   const log = pino({ level: 'warn' }, { write: (line) => logged.push(JSON.parse(line)) });
   const options = { redisLocation: parseRedisUrl(url), log, lockMs: 300, stalledCheckMs: 100 };
-  const schema = z.object({ name: z.string() });
   const [queue, runs] = [new BullQueue(options), new RedisRuns({ ...options, leaseMs: 300 })];
-  const requests = new BullRequests({
-    ...options,
-    requestSchema: schema,
-    answerSchema: schema,
-    keepMs: () => 0,
-    groupOf: () => 'all',
-    subjectsOf: ({ name }) => [name],
-  });
+  const requests = openRequests(options);
   const redis = new RedisConnection(options.redisLocation, log);
   try {
     const job = aJob({ priority: 'listed' });

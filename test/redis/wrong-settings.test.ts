@@ -1,16 +1,15 @@
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
 import { messageOf } from '../../src/errors.ts';
 import { BullQueue } from '../../src/queue/bull-queue.ts';
 import { parseRedisUrl } from '../../src/redis/location.ts';
-import { BullRequests } from '../../src/requests/bull-requests.ts';
 import { aJob } from '../queue/contract.ts';
+import { openRequests } from './test-requests.ts';
 import { startRedisCluster } from '../services/redis-cluster.ts';
 import { startRedisSentinel } from '../services/redis-sentinel.ts';
 import { startRedisServer, type RedisServer } from '../services/redis-server.ts';
 
-type TestRequests = BullRequests<{ name: string }, { name: string }>;
+type TestRequests = ReturnType<typeof openRequests>;
 
 let opened: { close(): Promise<void> }[] = [];
 let logged: { event: string; level: number; reason: string }[] = [];
@@ -24,16 +23,8 @@ afterEach(async () => {
 function open(url: string): { queue: BullQueue; requests: TestRequests } {
   const log = pino({ level: 'warn' }, { write: (line) => logged.push(JSON.parse(line)) });
   const options = { redisLocation: parseRedisUrl(url), log };
-  const schema = z.object({ name: z.string() });
   const queue = new BullQueue(options);
-  const requests = new BullRequests({
-    ...options,
-    requestSchema: schema,
-    answerSchema: schema,
-    keepMs: () => 0,
-    groupOf: () => 'all',
-    subjectsOf: () => [],
-  });
+  const requests = openRequests(options);
   opened.push(queue, requests);
   return { queue, requests };
 }
