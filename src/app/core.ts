@@ -221,6 +221,11 @@ export class Core<Settings extends object> {
       beforeCall: () =>
         waitForPermit(rateLimiter, 'gitlab', gitlabRate, 1000, { urgency: isInBackground() ? 'background' : 'now' }),
       hold: (holdMs) => rateLimiter.hold('gitlab', holdMs),
+      onInvalidItem: (reason) =>
+        this.#logOf('gitlab').warn(
+          { event: 'gitlab.invalid-item', reason },
+          'an item of a list of GitLab cannot be read',
+        ),
       ...(observe && { observe }),
     };
   }

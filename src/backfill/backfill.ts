@@ -6,11 +6,12 @@ import { below } from '../module/path-elements.ts';
 import { CommandRetryPolicy } from '../async/command-retry-policy.ts';
 import { retry } from '../async/retry.ts';
 import type { PublishResult } from '../publish/publisher.ts';
-import { listedTag, type TagJob } from '../queue/tag-job.ts';
+import type { TagJob } from '../queue/tag-job.ts';
 import type { Ownership } from '../resolve/ownership.ts';
 import type { ReadStore } from '../store/store.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import { compareTags, type MissingTag } from '../sweep/compare-tags.ts';
+import { jobOf } from '../sweep/listed-tag-job.ts';
 import { checkGitLab, checkMembership } from '../gitlab/instance.ts';
 import { findTargets, isOpen, projectsOf, type Target } from '../gitlab/targets.ts';
 import type { BackfillProgress } from './backfill-progress.ts';
@@ -132,7 +133,10 @@ class Backfill {
   async #listProjects(): Promise<readonly Project[]> {
     const targets = await findBackfillTargets(this.#parts, this.#request);
     const projects: Project[] = [];
-    for await (const project of projectsOf(this.#parts.gitlab, targets)) {
+    const onUnreadable = (id: number | undefined, reason: string): void => {
+      this.#counter.projectFailed(`project ${id ?? 'without an id'}`, reason);
+    };
+    for await (const project of projectsOf(this.#parts.gitlab, targets, onUnreadable)) {
       if (this.#signal.aborted) break;
       if (isOpen(project) && this.#parts.ownership.isInScope(project.path)) projects.push(project);
       this.#counter.projectsFound(projects.length);
@@ -168,7 +172,7 @@ class Backfill {
   async #publishTags(project: Project, tags: readonly MissingTag[], readAt: Date): Promise<void> {
     await this.#tagLimit.map(tags, async (tag) => {
       if (this.#signal.aborted) return;
-      const result: TagResult = await this.#withRetries(() => this.#parts.publish(listedTag(project, tag, readAt)));
+      const result: TagResult = await this.#withRetries(() => this.#parts.publish(jobOf(project, tag, readAt)));
       if (this.#signal.aborted && 'failed' in result) return;
       this.#counter.tagDone(project.path, tag.name, result);
       this.#reportProgress();
@@ -204,5 +208,6 @@ class Backfill {
  * counts.
  */
 function isSince({ createdAt, committedAt }: MissingTag, since: string | undefined): boolean {
-  return since === undefined || (createdAt ?? committedAt) >= new Date(since);
+  const at = createdAt ?? committedAt;
+  return since === undefined || at === undefined || at >= new Date(since);
 }

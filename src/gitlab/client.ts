@@ -4,15 +4,18 @@ import { z } from 'zod';
 import { Retry } from '../errors.ts';
 import { retryIfNotFound, undefinedIfNotFound, type MissingThing } from './error-response.ts';
 import { blobHash } from './blob-hash.ts';
-import { itemsFrom, MAX_PER_PAGE, type Page, type PageQuery } from './pages.ts';
+import { InvalidResponse } from './invalid-response.ts';
+import { itemsFrom, MAX_PER_PAGE, type Page, type PageQuery, type ReadInvalidItem } from './pages.ts';
 import { readAtMost, toReadable } from './response-stream.ts';
 import {
   branchSchema,
+  commitIdSchema,
   commitSchema,
   parseResponse,
   projectSchema,
   tagSchema,
-  treeSchema,
+  treeEntrySchema,
+  unreadableTagSchema,
   type BlobId,
   type Commit,
   type CommitId,
@@ -26,7 +29,15 @@ import { createTransport, type TransportOptions } from './transport.ts';
 export interface GitLabOptions extends TransportOptions {
   readonly url: string;
   readonly token: string;
+  /** Called for each item of a list that cannot be read, and is left out or read in part. */
+  readonly onInvalidItem?: (reason: string) => void;
 }
+
+/**
+ * Called for each project in a list that cannot be read. `id` is undefined if even its id cannot be read. A project that
+ * cannot be read now is not a project that no longer exists.
+ */
+export type OnUnreadableProject = (id: number | undefined, reason: string) => void;
 
 /** Returns the options for a @gitbeaker resource that calls GitLab through the transport of modpress. */
 export function resourceOptions(options: GitLabOptions): ConstructorParameters<typeof Gitlab>[0] {
@@ -44,15 +55,18 @@ export function resourceOptions(options: GitLabOptions): ConstructorParameters<t
 
 /**
  * Reads from GitLab. An object that does not exist is `undefined`. Every other failure rejects with Retry, so that an
- * outage never looks like absence. Lists are read page by page, so memory use does not depend on their length.
+ * outage never looks like absence. Lists are read page by page, so memory use does not depend on their length. An item of
+ * a list that cannot be read costs only itself, where that does no harm.
  */
 export class GitLabClient {
   /** The base URL of GitLab, without a trailing slash. */
   readonly url: string;
   readonly #api: InstanceType<typeof Gitlab>;
+  readonly #onInvalidItem: (reason: string) => void;
 
   constructor(options: GitLabOptions) {
     this.url = options.url;
+    this.#onInvalidItem = options.onInvalidItem ?? (() => undefined);
     this.#api = new Gitlab(resourceOptions(options));
   }
 
@@ -81,17 +95,17 @@ export class GitLabClient {
    * Lists the projects of a group and its subgroups, including archived projects. Resolves to undefined if the group
    * does not exist.
    */
-  async groupProjects(group: string): Promise<AsyncIterable<Project> | undefined> {
+  async groupProjects(group: string, onUnreadable?: OnUnreadableProject): Promise<AsyncIterable<Project> | undefined> {
     const endpoint = `groups/${encodeURIComponent(group)}/projects`;
     const query = { include_subgroups: 'true', with_shared: 'false', order_by: 'id', sort: 'asc' };
     const first = await undefinedIfNotFound(this.#firstPage(endpoint, query), 'Group');
-    return first && this.#itemsFrom(first, z.array(projectSchema), endpoint);
+    return first && this.#itemsFrom(first, projectSchema, endpoint, this.#leaveOut(onUnreadable));
   }
 
   /** Lists all projects that the token's user is a member of, including archived projects. */
-  memberProjects(): AsyncIterable<Project> {
+  memberProjects(onUnreadable?: OnUnreadableProject): AsyncIterable<Project> {
     const query = { membership: 'true', order_by: 'id', sort: 'asc', pagination: 'keyset' };
-    return this.#items(z.array(projectSchema), 'projects', query);
+    return this.#items('projects', query, projectSchema, this.#leaveOut(onUnreadable));
   }
 
   /** Reads a tag in its current state. */
@@ -106,13 +120,20 @@ export class GitLabClient {
   }
 
   /**
-   * Lists all tags of a project. The list is empty if the project has no repository. GitLab's
-   * parameter `search` is not used. Some versions of GitLab apply it within each page, and then treat that page as the
-   * last one (app/finders/tags_finder.rb).
+   * Lists all tags of a project. The list is empty if the project has no repository. A tag that GitLab describes in
+   * another form than documented is in the list too, because a tag that is missing counts as deleted. GitLab's parameter
+   * `search` is not used. Some versions of GitLab apply it within each page, and then treat that page as the last one
+   * (app/finders/tags_finder.rb).
    */
   tags(projectId: number): AsyncIterable<Tag> {
     const query = { order_by: 'name', sort: 'asc', pagination: 'keyset' };
-    return this.#items(z.array(tagSchema), tagsEndpoint(projectId), query, 'nothing');
+    const readInvalid: ReadInvalidItem<Tag> = (item, reason) => {
+      const { data: tag } = unreadableTagSchema.safeParse(item);
+      if (tag === undefined) throw new InvalidResponse(reason);
+      this.#onInvalidItem(reason);
+      return tag;
+    };
+    return this.#items(tagsEndpoint(projectId), query, tagSchema, readInvalid, 'nothing');
   }
 
   /** Reads the current commit at the tip of a branch. */
@@ -136,21 +157,21 @@ export class GitLabClient {
    */
   async isReachable(projectId: number, commit: CommitId): Promise<boolean> {
     const endpoint = `projects/${projectId}/repository/commits/${commit}/refs`;
-    const first = await this.#items(z.array(z.unknown()), endpoint, { type: 'all' }).next();
+    const first = await this.#items(endpoint, { type: 'all' }, z.looseObject({}), this.#leaveOut()).next();
     return first.done !== true;
   }
 
   /** Yields the names of the tags from which a commit is reachable, including tags on the commit itself. */
   async *tagsContaining(projectId: number, commit: CommitId): AsyncGenerator<string> {
     const endpoint = `projects/${projectId}/repository/commits/${commit}/refs`;
-    const schema = z.array(z.object({ name: z.string() }));
-    for await (const { name } of this.#items(schema, endpoint, { type: 'tag' })) yield name;
+    const schema = z.object({ name: z.string() });
+    for await (const { name } of this.#items(endpoint, { type: 'tag' }, schema, this.#leaveOut())) yield name;
   }
 
   /** Returns the best common ancestor of two commits; undefined if they have none. */
   async mergeBase(projectId: number, first: CommitId, second: CommitId): Promise<CommitId | undefined> {
     const base = await undefinedIfNotFound(this.#api.Repositories.mergeBase(projectId, [first, second]), 'Merge Base');
-    return parseResponse(commitSchema, base, `merge base of ${first} and ${second}`)?.id;
+    return parseResponse(commitIdSchema, base, `merge base of ${first} and ${second}`);
   }
 
   /**
@@ -164,7 +185,8 @@ export class GitLabClient {
     const first = await retryIfNotFound(
       this.#firstPage(endpoint, { ref: commit, recursive: 'true', pagination: 'keyset', ...path }),
     );
-    yield* this.#itemsFrom(first, treeSchema, endpoint);
+    // Without one entry, the version would have another checksum, so an invalid entry ends the listing.
+    yield* this.#itemsFrom(first, treeEntrySchema, endpoint);
   }
 
   /**
@@ -231,21 +253,36 @@ export class GitLabClient {
 
   /** Yields the items of a list. The list is empty if GitLab responds with 404 for one of `absent`. */
   async *#items<T>(
-    schema: z.ZodType<T[]>,
     endpoint: string,
     query: PageQuery,
+    schema: z.ZodType<T>,
+    readInvalid: ReadInvalidItem<T>,
     ...absent: readonly MissingThing[]
   ): AsyncGenerator<T> {
     const first = await undefinedIfNotFound(this.#firstPage(endpoint, query), ...absent);
-    if (first) yield* this.#itemsFrom(first, schema, endpoint);
+    if (first) yield* this.#itemsFrom(first, schema, endpoint, readInvalid);
   }
 
   /**
    * Yields the items of a list, starting with the page `first`. Throws Retry if a later page is missing, because an
    * incomplete list must not look complete.
    */
-  #itemsFrom<T>(first: Page, schema: z.ZodType<T[]>, endpoint: string): AsyncGenerator<T> {
-    return itemsFrom(first, schema, endpoint, (query) => retryIfNotFound(this.#page(endpoint, query)));
+  #itemsFrom<T>(
+    first: Page,
+    schema: z.ZodType<T>,
+    endpoint: string,
+    readInvalid?: ReadInvalidItem<T>,
+  ): AsyncGenerator<T> {
+    return itemsFrom(first, schema, endpoint, (query) => retryIfNotFound(this.#page(endpoint, query)), readInvalid);
+  }
+
+  /** Returns a function that leaves invalid items out of a list, and reports them. */
+  #leaveOut(onUnreadable?: OnUnreadableProject): ReadInvalidItem<never> {
+    return (item, reason) => {
+      this.#onInvalidItem(reason);
+      onUnreadable?.(z.object({ id: z.number().int() }).safeParse(item).data?.id, reason);
+      return undefined;
+    };
   }
 
   #firstPage(endpoint: string, query: PageQuery): Promise<Page> {

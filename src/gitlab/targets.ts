@@ -1,4 +1,4 @@
-import type { GitLabClient } from './client.ts';
+import type { GitLabClient, OnUnreadableProject } from './client.ts';
 import type { Project } from './schema.ts';
 
 /** A group with its subgroups, a single project, or all projects that the token's user is a member of. */
@@ -42,11 +42,15 @@ export async function findTargets(gitlab: GitLabClient, paths: readonly string[]
 }
 
 /** Yields each project of the targets once, including archived projects. */
-export async function* projectsOf(gitlab: GitLabClient, targets: readonly Target[]): AsyncGenerator<Project> {
+export async function* projectsOf(
+  gitlab: GitLabClient,
+  targets: readonly Target[],
+  onUnreadable: OnUnreadableProject,
+): AsyncGenerator<Project> {
   yield* distinctProjects(targets, async function* (target) {
-    if (target.kind === 'membership') yield* gitlab.memberProjects();
+    if (target.kind === 'membership') yield* gitlab.memberProjects(onUnreadable);
     else if (target.kind === 'project') yield target.project;
-    else yield* (await gitlab.groupProjects(target.path)) ?? [];
+    else yield* (await gitlab.groupProjects(target.path, onUnreadable)) ?? [];
   });
 }
 
@@ -58,9 +62,10 @@ export async function* projectsInScope(
   gitlab: GitLabClient,
   scope: readonly string[],
   onUnknown: OnUnknown,
+  onUnreadable: OnUnreadableProject,
 ): AsyncGenerator<Project> {
-  if (scope.length === 0) yield* gitlab.memberProjects();
-  yield* distinctProjects(scope, (path) => projectsAt(gitlab, path, onUnknown));
+  if (scope.length === 0) yield* gitlab.memberProjects(onUnreadable);
+  yield* distinctProjects(scope, (path) => projectsAt(gitlab, path, onUnknown, onUnreadable));
 }
 
 async function* distinctProjects<T>(
@@ -77,8 +82,13 @@ async function* distinctProjects<T>(
   }
 }
 
-async function* projectsAt(gitlab: GitLabClient, path: string, onUnknown: OnUnknown): AsyncGenerator<Project> {
-  const groupProjects = await gitlab.groupProjects(path);
+async function* projectsAt(
+  gitlab: GitLabClient,
+  path: string,
+  onUnknown: OnUnknown,
+  onUnreadable: OnUnreadableProject,
+): AsyncGenerator<Project> {
+  const groupProjects = await gitlab.groupProjects(path, onUnreadable);
   const project = groupProjects ? undefined : await gitlab.project(path);
   if (groupProjects) yield* groupProjects;
   else if (project?.path.toLowerCase() === path.toLowerCase()) yield project;

@@ -2,7 +2,7 @@ import { BaseResource } from '@gitbeaker/requester-utils';
 import { z } from 'zod';
 import { resourceOptions, type GitLabOptions } from './client.ts';
 import { ErrorResponse, GitLabNotFound, messageInBody, undefinedIfNotFound } from './error-response.ts';
-import { itemsFrom, MAX_PER_PAGE, type PageQuery } from './pages.ts';
+import { itemsFrom, MAX_PER_PAGE, type PageQuery, type ReadInvalidItem } from './pages.ts';
 import { parseResponse } from './schema.ts';
 
 /** The owner of a hook: a project, a group or the whole instance. `path` is the full path. */
@@ -19,7 +19,7 @@ const hookSchema = z
     id: z.number().int(),
     url: z.string(),
     alert_status: z.enum(['executable', 'temporarily_disabled', 'disabled']).catch('executable'),
-    disabled_until: z.coerce.date().nullish(),
+    disabled_until: z.coerce.date().nullish().catch(undefined),
     token_present: z.boolean().optional(),
     signing_token_present: z.boolean().optional(),
   })
@@ -36,9 +36,9 @@ const hookSchema = z
 const deliverySchema = z
   .object({
     id: z.number().int(),
-    request_headers: z.object({ 'Idempotency-Key': z.string().optional() }).nullish(),
+    request_headers: z.object({ 'Idempotency-Key': z.string().optional() }).nullish().catch(undefined),
     response_status: z.coerce.string(),
-    created_at: z.coerce.date().optional(),
+    created_at: z.coerce.date().optional().catch(undefined),
   })
   .transform((event) => ({
     id: event.id,
@@ -85,7 +85,10 @@ export class WebhookClient {
     this.#requester = new BaseResource(resourceOptions(options)).requester;
   }
 
-  /** Lists the hooks of an owner, without the hooks of its parent groups. */
+  /**
+   * Lists the hooks of an owner, without the hooks of its parent groups. Rejects if one of them cannot be read, because
+   * the caller adds a hook that is missing in the list.
+   */
   list(owner: HookOwner): AsyncIterable<Hook> {
     return this.#items(hookSchema, hooksEndpoint(owner), MAX_PER_PAGE);
   }
@@ -119,9 +122,13 @@ export class WebhookClient {
     return this.#call(`${hooksEndpoint(owner)}/${id}/events/${delivery}/resend`);
   }
 
-  /** Lists the deliveries of the last days, newest first. Does not work for system hooks. */
+  /**
+   * Lists the deliveries of the last days, newest first, without those that cannot be read. Does not work for system
+   * hooks.
+   */
   deliveries(owner: HookOwner, id: number): AsyncIterable<Delivery> {
-    return this.#items(deliverySchema, `${hooksEndpoint(owner)}/${id}/events`, MAX_DELIVERIES_PER_PAGE);
+    const endpoint = `${hooksEndpoint(owner)}/${id}/events`;
+    return this.#items(deliverySchema, endpoint, MAX_DELIVERIES_PER_PAGE, () => undefined);
   }
 
   /**
@@ -154,9 +161,14 @@ export class WebhookClient {
   }
 
   /** Yields the items of a list. Unlike GitLabClient, throws GitLabNotFound if the list does not exist. */
-  async *#items<T>(schema: z.ZodType<T>, endpoint: string, perPage: number): AsyncGenerator<T> {
+  async *#items<T>(
+    schema: z.ZodType<T>,
+    endpoint: string,
+    perPage: number,
+    readInvalid?: ReadInvalidItem<T>,
+  ): AsyncGenerator<T> {
     const read = (query: PageQuery) => this.#requester.get(endpoint, { searchParams: query });
-    yield* itemsFrom(await read({ per_page: `${perPage}` }), z.array(schema), endpoint, read);
+    yield* itemsFrom(await read({ per_page: `${perPage}` }), schema, endpoint, read, readInvalid);
   }
 }
 

@@ -41,6 +41,14 @@ export function parsePseudoVersion(version: string): PseudoVersion | undefined {
   return { timestamp, revision, base: baseOf(release, separator, build) };
 }
 
+/**
+ * Returns whether the go command can write a time: as the timestamp of a pseudo-version, and as JSON
+ * (time.Time.MarshalJSON). A commit can have a later time.
+ */
+export function hasFourDigitYear(time: Date): boolean {
+  return time.getUTCFullYear() <= 9999;
+}
+
 /** Formats a time as the timestamp of a pseudo-version. */
 export function timestampOf(time: Date): string {
   return time.toISOString().replace(/\D/g, '').slice(0, 14);

@@ -1,5 +1,5 @@
 import { Refuse } from '../errors.ts';
-import { parsePseudoVersion, timestampOf } from '../module/pseudo.ts';
+import { hasFourDigitYear, parsePseudoVersion, timestampOf } from '../module/pseudo.ts';
 import { compareVersions, majorOf, withoutIncompatible, type Version } from '../module/version.ts';
 import type { ModulePlace } from './place.ts';
 import type { Repositories } from './repositories.ts';
@@ -38,6 +38,7 @@ async function faultOf(
         : 'does not match';
     return `its commit id ${difference}: use ${short}`;
   }
+  if (!hasFourDigitYear(committedAt)) return 'its commit is dated after the year 9999';
   if (timestamp !== timestampOf(committedAt))
     return `its time is not the time of the commit, which is ${timestampOf(committedAt)}`;
   if (typeof base !== 'string') return base.reason;

@@ -1,5 +1,5 @@
 import { Refuse, Skip } from '../errors.ts';
-import { pseudoVersion } from '../module/pseudo.ts';
+import { hasFourDigitYear, pseudoVersion } from '../module/pseudo.ts';
 import {
   canonicalVersion,
   compareVersions,
@@ -71,6 +71,8 @@ export async function chooseVersion(parts: ChoiceParts, query: string): Promise<
   // A tag such as v1.2.3+meta is not a version, because several tags can differ only in metadata. However, it can be
   // the base of a pseudo-version.
   const base = equivalent[0]?.version ?? (await versionBefore(parts, named, allows)) ?? '';
+  if (!hasFourDigitYear(revision.committedAt))
+    throw new Refuse(`commit ${revision.id} has no pseudo-version, because it is dated after the year 9999`);
   const pseudo = pseudoVersion(
     place.major.slice(1).replace(/-unstable$/, ''),
     base,

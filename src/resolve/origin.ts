@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { parseJson } from '../io/json.ts';
 import { compareBytes } from '../module/hash.ts';
+import { hasFourDigitYear } from '../module/pseudo.ts';
 import { canonicalVersion, isPseudoVersion, withoutIncompatible, type Version } from '../module/version.ts';
 import type { ModulePlace } from './place.ts';
 import type { RepositoryTag } from './repositories.ts';
@@ -63,9 +64,16 @@ export function originWithTags(
   };
 }
 
-/** Returns the text of an `.info` in the format of json.Marshal for modfetch.RevInfo. */
+/** Go's zero time, which stands for an unknown time. */
+const ZERO_TIME = '0001-01-01T00:00:00Z';
+
+/**
+ * Returns the text of an `.info` in the format of json.Marshal for modfetch.RevInfo. The go command could not read a
+ * time after the year 9999, and would then not accept the version, which it accepts in direct mode.
+ */
 export function infoText(version: Version, time: Date, origin: Origin): string {
-  return JSON.stringify({ Version: version, Time: time.toISOString().replace(/\.\d+Z$/, 'Z'), Origin: origin });
+  const written = hasFourDigitYear(time) ? time.toISOString().replace(/\.\d+Z$/, 'Z') : ZERO_TIME;
+  return JSON.stringify({ Version: version, Time: written, Origin: origin });
 }
 
 const originSchema = z.object({ Origin: z.object({ URL: z.string(), Hash: z.string() }) });

@@ -20,7 +20,8 @@ export interface ComparedTags {
 export interface MissingTag {
   readonly name: string;
   readonly commit: CommitId;
-  readonly committedAt: Date;
+  /** Undefined if GitLab's list does not contain it in a form that can be read. The tag has to be read again then. */
+  readonly committedAt: Date | undefined;
   /** When the tag was created. Undefined for a lightweight tag, which has no creation time. */
   readonly createdAt: Date | undefined;
   /** Whether the tag name ends in a valid version. */
@@ -53,7 +54,7 @@ export async function compareTags(
   for await (const { name, commit, committedAt, createdAt } of gitlab.tags(projectId)) {
     count++;
     present.add(name);
-    if (!commit || !committedAt) continue;
+    if (!commit) continue;
     if (outcomes.delete(outcomeKey(projectId, name, commit))) {
       if (outcomes.has(deletedTagKey(projectId, name, commit))) restored.push({ name, commit });
       continue;
@@ -104,7 +105,7 @@ async function outcomeKeys(store: ReadStore, projectId: number): Promise<Set<str
  */
 function newestFirst(a: MissingTag, b: MissingTag): number {
   if (a.isVersion !== b.isVersion) return a.isVersion ? -1 : 1;
-  const byTime = b.committedAt.getTime() - a.committedAt.getTime();
+  const byTime = (b.committedAt?.getTime() ?? 0) - (a.committedAt?.getTime() ?? 0);
   return byTime || compareVersions(versionOf(b.name) ?? '', versionOf(a.name) ?? '') || (a.name < b.name ? -1 : 1);
 }
 

@@ -2,11 +2,11 @@ import type { Logger } from 'pino';
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { Project } from '../gitlab/schema.ts';
 import type { JobSink } from '../queue/queue.ts';
-import { listedTag } from '../queue/tag-job.ts';
 import { outcomeKey } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
 import { compareTags, type MissingTag } from './compare-tags.ts';
 import { markDeletedTags } from './deleted-tags.ts';
+import { jobOf } from './listed-tag-job.ts';
 import type { ProjectState, SweepState } from './sweep-state.ts';
 
 /** The dependencies of a scan. */
@@ -93,7 +93,7 @@ export async function queueMissingTags(
   for (const tag of compared.missing) {
     if (signal.aborted) break;
     await parts.roomInQueue?.(signal);
-    if ((await parts.queue.add(listedTag(project, tag, readAt))) === 'queued') queued++;
+    if ((await parts.queue.add(jobOf(project, tag, readAt))) === 'queued') queued++;
   }
   await markDeletedTags(parts, project.id, compared);
   if (project.path !== undefined && compared.deleted.length + compared.restored.length > 0)
@@ -134,7 +134,6 @@ async function queueAllTags(
   for await (const { name, commit, committedAt } of gitlab.tags(project.id)) {
     if (signal.aborted) return;
     await roomInQueue?.(signal);
-    if (commit && committedAt)
-      await queue.add(listedTag(project, { name, commit, committedAt, sharesCommit: false }, readAt));
+    if (commit) await queue.add(jobOf(project, { name, commit, committedAt, sharesCommit: false }, readAt));
   }
 }

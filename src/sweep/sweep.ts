@@ -38,7 +38,7 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
   const { store, onProgress } = parts;
   const startedAt = Date.now();
   const state = await readSweepState(store);
-  const projects = await listProjects(parts);
+  const { projects, unreadable } = await listProjects(parts);
   scanClosedProjectsLater(state, projects);
 
   const result = { projects: projects.length, scanned: 0, tags: 0, queued: 0, recovered: 0 };
@@ -67,12 +67,20 @@ export async function sweep(parts: SweepParts, signal: AbortSignal): Promise<Swe
     await writeSweepState(store, state);
     outages.throwLastError();
   }
-  await reportVanishedProjects(parts, state, new Set(projects.map(({ id }) => id)));
+  // A project that cannot be read may be one that an earlier sweep found.
+  if (!unreadable.has(undefined)) {
+    await reportVanishedProjects(parts, state, new Set([...projects.map(({ id }) => id), ...unreadable]));
+  }
   await writeSweepState(store, { ...state, sweptAt: startedAt });
   return result;
 }
 
-async function listProjects({ gitlab, log, scope }: SweepParts): Promise<Project[]> {
+/** Lists the projects in scope, and the ids of those that cannot be read. An id that cannot be read is undefined. */
+async function listProjects({
+  gitlab,
+  log,
+  scope,
+}: SweepParts): Promise<{ readonly projects: Project[]; readonly unreadable: ReadonlySet<number | undefined> }> {
   const onUnknown = (path: string, newPath?: string): void =>
     newPath === undefined
       ? log.error(
@@ -83,9 +91,11 @@ async function listProjects({ gitlab, log, scope }: SweepParts): Promise<Project
           { event: 'scope.outdated', scope: path, now: newPath },
           'GITLAB_SCOPE contains the old path of a project that has moved; its tags are not published until GITLAB_SCOPE contains the new path',
         );
+  const unreadable = new Set<number | undefined>();
   const projects: Project[] = [];
-  for await (const project of projectsInScope(gitlab, scope, onUnknown)) projects.push(project);
-  return projects;
+  for await (const project of projectsInScope(gitlab, scope, onUnknown, (id) => unreadable.add(id)))
+    projects.push(project);
+  return { projects, unreadable };
 }
 
 /**

@@ -15,7 +15,7 @@ const MAX_SINGLE_REPORTS = 100;
 export async function reportVanishedProjects(
   { gitlab, log }: { readonly gitlab: GitLabClient; readonly log: Logger },
   { projects }: SweepState,
-  present: ReadonlySet<number>,
+  present: ReadonlySet<number | undefined>,
 ): Promise<void> {
   const vanished = [...projects].filter(([id, project]) => !present.has(id) && !project.gone);
   if (vanished.length > MAX_SINGLE_REPORTS) {

@@ -4,6 +4,7 @@ import type { Project } from '../gitlab/schema.ts';
 import { checkGitLab } from '../gitlab/instance.ts';
 import { findTargets } from '../gitlab/targets.ts';
 import { GitLabNotFound } from '../gitlab/error-response.ts';
+import { InvalidResponse } from '../gitlab/invalid-response.ts';
 import type { Hook, HookOwner, WebhookClient } from '../gitlab/webhooks.ts';
 import { pointsToService, type DesiredHook } from './desired-settings.ts';
 import { explainErrors, hasStatus, HookFailure, ownerName } from './hook-failure.ts';
@@ -189,10 +190,17 @@ function undefinedIfHidden(error: unknown): undefined {
   if (!(error instanceof GitLabNotFound) && !hasStatus(error, 403)) throw error;
 }
 
-/** Lists the projects of a group. Leaves out archived projects, because nothing can be pushed to them. */
+/**
+ * Lists the projects of a group. Leaves out archived projects, because nothing can be pushed to them. Rejects if a
+ * project cannot be read: a report without this project would look complete.
+ */
 async function listProjects(gitlab: GitLabClient, group: string): Promise<Project[]> {
+  const onUnreadable = (_id: number | undefined, reason: string): never => {
+    throw new InvalidResponse(reason);
+  };
   const projects: Project[] = [];
-  for await (const project of (await gitlab.groupProjects(group)) ?? []) if (!project.archived) projects.push(project);
+  for await (const project of (await gitlab.groupProjects(group, onUnreadable)) ?? [])
+    if (!project.archived) projects.push(project);
   return projects;
 }
 

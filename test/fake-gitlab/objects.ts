@@ -32,12 +32,12 @@ export interface TreeEntry {
 
 /**
  * Returns the time of a signature in the format of GitLab's API, with milliseconds and the time zone offset of the
- * signature.
+ * signature. Ruby writes years after 9999 with all their digits and without a sign (Time#xmlschema).
  */
 export function apiTime({ seconds, zone }: Signature): string {
   const [, sign, hours, minutes] = /^([+-])(\d\d)(\d\d)$/.exec(zone) ?? ['', '+', '00', '00'];
   const offset = (Number(hours) * 60 + Number(minutes)) * (sign === '-' ? -60 : 60);
-  const local = new Date((seconds + offset) * 1000).toISOString().replace('Z', '');
+  const local = new Date((seconds + offset) * 1000).toISOString().replace('Z', '').replace(/^\+0*/, '');
   return `${local}${sign ?? '+'}${hours ?? '00'}:${minutes ?? '00'}`;
 }
 

@@ -486,8 +486,8 @@ export const MUTANTS: readonly Mutant[] = [
   sweep(
     'compare-tags.ts',
     'the newest tags come first',
-    'b.committedAt.getTime() - a.committedAt.getTime()',
-    'a.committedAt.getTime() - b.committedAt.getTime()',
+    '(b.committedAt?.getTime() ?? 0) - (a.committedAt?.getTime() ?? 0)',
+    '(a.committedAt?.getTime() ?? 0) - (b.committedAt?.getTime() ?? 0)',
   ),
   sweep('compare-tags.ts', 'a moved tag does not count as deleted', ' || present.has(tag.name)', ''),
   sweep(
