@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Blobs } from '../build/blobs.ts';
+import type { LargeModules } from '../build/large-modules.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
 import type { ProjectCache } from '../gitlab/project-cache.ts';
 import type { WebhookClient } from '../gitlab/webhooks.ts';
@@ -26,6 +27,7 @@ export interface CoreParts {
   readonly projects: ProjectCache;
   readonly ownership: Ownership;
   readonly blobs: Blobs;
+  readonly largeModules: LargeModules;
   readonly resolver: Resolver;
   readonly publisher: Promise<Publisher>;
   /** The folder in which each operation creates its own temporary folder. */

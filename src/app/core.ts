@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { isInBackground } from '../async/background.ts';
 import { BlobCache } from '../build/blob-cache.ts';
 import { Blobs } from '../build/blobs.ts';
+import { LargeModules } from '../build/large-modules.ts';
 import { ConfigError } from '../config/reader.ts';
 import type { GitLabConfig, ModulesConfig, NetworkConfig, PublishConfig } from '../config/shared-config.ts';
 import { messageOf } from '../errors.ts';
@@ -161,6 +162,7 @@ export class Core<Settings extends object> {
       retag: this.#settings.retag,
       temporaryRoot: this.temporaryRoot,
       blobs: this.#blobs(),
+      largeModules: this.#once('largeModules', () => new LargeModules()),
     };
   }
 

@@ -9,10 +9,18 @@ const SLICE_MS = 10;
  */
 export async function inSlices<T>(work: Generator<undefined, T, undefined>): Promise<T> {
   for (;;) {
-    if (performance.now() >= endOfSlice()) await nextTurn();
+    if (isSliceOver()) await nextSlice();
     const step = work.next();
     if (step.done === true) return step.value;
   }
+}
+
+/**
+ * Whether the slice of the current iteration is over. A long loop that awaits its items calls `nextSlice` then. The
+ * separate check saves a promise for each item.
+ */
+export function isSliceOver(): boolean {
+  return performance.now() >= endOfSlice();
 }
 
 /**
@@ -31,7 +39,7 @@ function endOfSlice(): number {
 }
 
 /** Waits for a later iteration of the event loop, which has a new slice. In each iteration, one caller continues. */
-async function nextTurn(): Promise<void> {
+export async function nextSlice(): Promise<void> {
   const previous = lastTurn;
   lastTurn = (async () => {
     await previous;

@@ -1,4 +1,4 @@
-import { Retry } from '../errors.ts';
+import { Postponed } from '../errors.ts';
 import { ErrorResponse } from '../gitlab/error-response.ts';
 import type { RateLimiter } from '../rate-limit/rate-limiter.ts';
 
@@ -34,11 +34,8 @@ export interface ArchiveLimit {
   readonly archivesPerMinute?: number | undefined;
 }
 
-/**
- * The archive limit of the project is reached for the next `afterMs` milliseconds. The message may be shown to
- * developers.
- */
-export class ArchiveLimitReached extends Retry {
+/** The archive limit of the project is reached for the next `afterMs` milliseconds. */
+export class ArchiveLimitReached extends Postponed {
   constructor({ archivesPerMinute = GITLAB_ARCHIVES_PER_MINUTE }: ArchiveLimit, afterMs: number) {
     super(`GitLab allows ${archivesPerMinute} archives a minute for a project`, { afterMs });
   }

@@ -2,6 +2,7 @@ import pLimit from 'p-limit';
 import { SingleFlight } from '../async/single-flight.ts';
 import { asRetry, Retry } from '../errors.ts';
 import type { GitLabClient } from '../gitlab/client.ts';
+import { InvalidResponse } from '../gitlab/invalid-response.ts';
 import type { BlobId } from '../gitlab/schema.ts';
 import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import type { BlobCache, OpenBlob } from './blob-cache.ts';
@@ -94,7 +95,7 @@ export class Blobs {
           throw asRetry(error, `the download of blob ${id} of project ${projectId} failed`);
         });
         if (file.blob !== id) {
-          throw new Retry(`GitLab sent wrong bytes for blob ${id} of project ${projectId}`);
+          throw new InvalidResponse(`GitLab sent wrong bytes for blob ${id} of project ${projectId}`);
         }
         await cache.keep(id, file);
       }),

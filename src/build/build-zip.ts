@@ -5,6 +5,7 @@ import type { Blobs } from './blobs.ts';
 import { filesInGitLab, type CommitFiles } from './commit-files.ts';
 import { buildFromArchive } from './from-archive.ts';
 import { buildFromBlobs } from './from-blobs.ts';
+import { LargeModules } from './large-modules.ts';
 import { archiveRefusedMs, ArchiveLimitReached, reserveArchive, type ArchiveLimit } from './archive-or-blobs.ts';
 import type { BuiltZip } from './zip-file.ts';
 
@@ -13,6 +14,8 @@ export interface BuildParts extends ArchiveLimit {
   readonly gitlab: GitLabClient;
   /** Undefined if all versions have to be built from archives. */
   readonly blobs?: Blobs | undefined;
+  /** The limit on large modules, which all builds share. By default, there is none. */
+  readonly largeModules?: LargeModules | undefined;
 }
 
 /** The options of a build. */
@@ -33,12 +36,26 @@ export async function buildZip(
   parts: BuildParts,
   version: ResolvedVersion,
   folder: string,
-  { preferred = 'archive', files = filesInGitLab(parts.gitlab, version.project.id, version.commit) }: BuildOptions = {},
+  options: BuildOptions = {},
+): Promise<BuiltZip> {
+  const { largeModules = new LargeModules() } = parts;
+  const { project, commit, directory } = version;
+  return await largeModules.run(`${project.id} ${commit} ${directory}`, (onLarge) =>
+    build(parts, version, folder, options, onLarge),
+  );
+}
+
+async function build(
+  parts: BuildParts,
+  version: ResolvedVersion,
+  folder: string,
+  { preferred = 'archive', files = filesInGitLab(parts.gitlab, version.project.id, version.commit) }: BuildOptions,
+  onLarge: () => void,
 ): Promise<BuiltZip> {
   const { gitlab, blobs } = parts;
   const reserve = (): Promise<number> => reserveArchive(parts, version.project.id);
   const fromBlobs = async (reserveForBlobs: () => Promise<number>): Promise<BuiltZip | undefined> =>
-    blobs && (await buildFromBlobs({ ...parts, blobs }, files, version, folder, reserveForBlobs));
+    blobs && (await buildFromBlobs({ ...parts, blobs, onLarge }, files, version, folder, reserveForBlobs));
 
   if (preferred === 'blobs') {
     const zip = await fromBlobs(reserve);
@@ -48,7 +65,7 @@ export async function buildZip(
   let reason: Retry = new ArchiveLimitReached(parts, waitMs);
   if (waitMs === 0) {
     try {
-      return await buildFromArchive(gitlab, files, version, folder);
+      return await buildFromArchive(gitlab, files, version, folder, onLarge);
     } catch (error) {
       const refusedMs = archiveRefusedMs(error);
       if (refusedMs === undefined || !(error instanceof Retry)) throw error;

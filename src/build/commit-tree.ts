@@ -4,24 +4,23 @@ import type { BlobId, CommitId, TreeEntry } from '../gitlab/schema.ts';
 import { collect } from '../io/read-body.ts';
 import { withTemporaryFolder } from '../io/temporary-folder.ts';
 import type { CommitFiles } from './commit-files.ts';
-import type { FromBlobsParts } from './from-blobs.ts';
+import type { BlobSupplyParts } from './from-blobs.ts';
 import { prefetchFromArchive } from './prefetch.ts';
 import { chooseBlobSource, reserveArchive } from './archive-or-blobs.ts';
 
 /** The dependencies of `CommitTrees`. */
-export interface CommitTreesParts extends FromBlobsParts {
+export interface CommitTreesParts extends BlobSupplyParts {
   readonly temporaryRoot: string;
 }
 
-/**
- * The maximum number of entries of a tree in memory. An entry takes about 200 bytes. For a larger tree, the directory
- * of each module is listed instead.
- */
-const MAX_ENTRIES = 50_000;
-/** The maximum number of entries of all trees in memory. */
-const MAX_HELD_ENTRIES = 100_000;
-/** The size in the cache, in entries, of the marker for a tree that is too large. */
-const TOO_LARGE_SIZE = 100;
+/** The maximum size of a tree in memory, in bytes. For a larger tree, the directory of each module is listed instead. */
+const MAX_TREE_BYTES = 10_000_000;
+/** The maximum size of all trees in memory, in bytes. */
+const MAX_HELD_BYTES = 20_000_000;
+/** The size of an entry in memory without its path, in bytes. */
+const ENTRY_BYTES = 200;
+/** The size in the cache, in bytes, of the marker for a tree that is too large. */
+const TOO_LARGE_BYTES = 20_000;
 /** The maximum number of remembered blobs that archives lack or change. */
 const MAX_UNARCHIVED_BLOBS = 50_000;
 /** How long a repository whose archive is too large is remembered, in milliseconds. */
@@ -44,17 +43,17 @@ export class CommitTrees {
   constructor(parts: CommitTreesParts) {
     const memory = { unarchived: this.#unarchived, tooLarge: this.#tooLarge };
     this.#trees = new LRUCache({
-      maxSize: MAX_HELD_ENTRIES,
+      maxSize: MAX_HELD_BYTES,
       // If an entry is evicted during its fetch, its callers still receive the result.
       ignoreFetchAbort: true,
-      sizeCalculation: (tree) => (tree === 'too large' ? TOO_LARGE_SIZE : tree.size),
+      sizeCalculation: (tree) => (tree === 'too large' ? TOO_LARGE_BYTES : tree.bytes),
       fetchMethod: async (_key, _stale, { context: place }) => await readTree({ ...parts, ...memory, ...place }),
     });
   }
 
   /**
    * Reads the tree of a commit. Also loads most of the file contents into the blob cache if many are missing and an
-   * archive is available. Resolves to undefined for a tree of more than 50,000 entries.
+   * archive is available. Resolves to undefined for a tree of more than about 50,000 entries.
    */
   async of(projectId: number, commit: CommitId): Promise<CommitFiles | undefined> {
     const tree = await this.#trees.forceFetch(`${projectId} ${commit}`, { context: { projectId, commit } });
@@ -75,46 +74,45 @@ interface CommitTreeParts extends CommitTreesParts, TreePlace {
 }
 
 async function readTree(parts: CommitTreeParts): Promise<CommitTree | 'too large'> {
-  const entries: TreeEntry[] = [];
+  const entries = new Map<string, TreeEntry>();
+  let bytes = 0;
   for await (const entry of parts.gitlab.tree(parts.projectId, parts.commit, '')) {
-    if (entry.type === 'blob') entries.push(entry);
-    if (entries.length > MAX_ENTRIES) return 'too large';
+    if (entry.type === 'blob') entries.set(entry.path, entry);
+    // Directories count too, because a tree can consist of directories alone.
+    bytes += ENTRY_BYTES + entry.path.length;
+    if (bytes > MAX_TREE_BYTES) return 'too large';
   }
-  return new CommitTree(parts, entries);
+  return new CommitTree(parts, entries, bytes);
 }
 
 /** The tree of a commit in memory. File contents come from the blob cache. */
 class CommitTree implements CommitFiles {
   readonly #parts: CommitTreeParts;
-  readonly #entries: readonly TreeEntry[];
-  /** The entries by their paths, once the first file is read. */
-  #byPath: ReadonlyMap<string, TreeEntry> | undefined;
+  /** The files by their paths, in the order of the listing. */
+  readonly #entries: ReadonlyMap<string, TreeEntry>;
+  /** The size of the tree in memory, in bytes. */
+  readonly bytes: number;
   /** The prefetch that is running or has succeeded. It is not repeated after a success. */
   #prefetching: Promise<void> | undefined;
   /** No archive is requested before this time, which is a value of performance.now(). */
   #notBefore = 0;
 
-  constructor(parts: CommitTreeParts, entries: readonly TreeEntry[]) {
+  constructor(parts: CommitTreeParts, entries: ReadonlyMap<string, TreeEntry>, bytes: number) {
     this.#parts = parts;
     this.#entries = entries;
-  }
-
-  /** The size of the tree in the cache, in entries. It is never 0, because LRUCache does not accept 0. */
-  get size(): number {
-    return this.#entries.length + 1;
+    // LRUCache does not accept 0.
+    this.bytes = bytes + 1;
   }
 
   async *tree(directory: string): AsyncGenerator<TreeEntry> {
     const prefix = directory === '' ? '' : `${directory}/`;
-    for (const entry of this.#entries) {
+    for (const entry of this.#entries.values()) {
       if (entry.path.startsWith(prefix)) yield entry;
     }
   }
 
   async file(path: string, limit: number): Promise<Buffer | undefined> {
-    // Thousands of .gitattributes files may be read from one tree.
-    this.#byPath ??= new Map(this.#entries.map((each) => [each.path, each]));
-    const entry = this.#byPath.get(path);
+    const entry = this.#entries.get(path);
     if (!entry) return undefined;
     const { body } = await this.#parts.blobs.open(this.#parts.projectId, entry.blob);
     return await collect(body, limit, path);
@@ -134,7 +132,7 @@ class CommitTree implements CommitFiles {
     const { blobs, unarchived, tooLarge, projectId, commit, temporaryRoot } = this.#parts;
     if (tooLarge.has(projectId)) return;
     const wanted = new Map<string, BlobId>();
-    for (const { path, mode, blob } of this.#entries) {
+    for (const { path, mode, blob } of this.#entries.values()) {
       if (mode !== SYMLINK_MODE && !unarchived.has(blob) && !blobs.has(blob)) wanted.set(path, blob);
     }
     const source = await chooseBlobSource(new Set(wanted.values()).size, () => reserveArchive(this.#parts, projectId));

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { Retry } from '../errors.ts';
+import { InvalidResponse } from '../gitlab/invalid-response.ts';
 import type { BlobId } from '../gitlab/schema.ts';
 import { collect } from '../io/read-body.ts';
 import type { Attributes } from './attributes.ts';
@@ -63,6 +63,6 @@ export async function readBlob(treePath: string, blob: BlobId, source: Pick<Blob
   return bytes;
 }
 
-function wrongBytes(treePath: string, blob: BlobId): Retry {
-  return new Retry(`GitLab sent wrong bytes for blob ${blob} of ${treePath}`);
+function wrongBytes(treePath: string, blob: BlobId): InvalidResponse {
+  return new InvalidResponse(`GitLab sent wrong bytes for blob ${blob} of ${treePath}`);
 }

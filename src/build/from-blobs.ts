@@ -1,15 +1,19 @@
+import { isSliceOver, nextSlice } from '../async/in-slices.ts';
 import { Retry } from '../errors.ts';
 import type { BlobId } from '../gitlab/schema.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { readAttributes, type CommitFiles } from './commit-files.ts';
 import { canMakeFromBlob, makeFromBlob } from './file-from-blob.ts';
-import { planZip, type PlannedFile } from './plan-zip.ts';
+import { planZip, type PlannedFile, type PlanOptions } from './plan-zip.ts';
 import { prefetchFromArchive, type PrefetchParts } from './prefetch.ts';
 import { ArchiveLimitReached, chooseBlobSource, isArchiveQuicker, type ArchiveLimit } from './archive-or-blobs.ts';
 import { writeZip, type BuiltZip } from './zip-file.ts';
 
-/** The dependencies of a build from blobs. */
-export type FromBlobsParts = PrefetchParts & ArchiveLimit;
+/** The dependencies of the supply of blobs. */
+export type BlobSupplyParts = PrefetchParts & ArchiveLimit;
+
+/** The dependencies of a build from blobs. `onLarge` is called if the module has very many files, see PlanOptions. */
+type FromBlobsParts = BlobSupplyParts & Pick<PlanOptions, 'onLarge'>;
 
 /**
  * Builds the zip of a version from the tree and from blobs. Fetches only the blobs that are not in the cache. `reserve`
@@ -25,7 +29,7 @@ export async function buildFromBlobs(
   folder: string,
   reserve: () => Promise<number>,
 ): Promise<BuiltZip | undefined> {
-  const plan = await planZip(files, version);
+  const plan = await planZip(files, version, { onLarge: parts.onLarge });
   const attributes = await readAttributes(files, version.directory, plan.attributes);
   for (const file of plan.files) if (!(await canMakeFromBlob(file, attributes))) return undefined;
   if (!(await supplyBlobs(parts, version, plan.files, folder, reserve))) return undefined;
@@ -49,7 +53,7 @@ export async function buildFromBlobs(
  * version.
  */
 async function supplyBlobs(
-  parts: FromBlobsParts,
+  parts: BlobSupplyParts,
   { project, commit, directory, gomod }: ResolvedVersion,
   files: readonly PlannedFile[],
   folder: string,
@@ -61,6 +65,7 @@ async function supplyBlobs(
   const planned = new Set<BlobId>();
   const wanted = new Map<string, BlobId>();
   for (const { treePath, content } of files) {
+    if (isSliceOver()) await nextSlice();
     if (typeof content !== 'string') continue;
     planned.add(content);
     if (!blobs.has(content)) wanted.set(treePath, content);

@@ -1,18 +1,25 @@
-import { Refuse, Retry } from '../errors.ts';
-import type { BlobId, CommitId, TreeEntry } from '../gitlab/schema.ts';
-import { checkFiles, TreeSieve, type TreeFile } from '../module/check-files.ts';
+import { isSliceOver, nextSlice } from '../async/in-slices.ts';
+import { Refuse } from '../errors.ts';
+import { InvalidResponse } from '../gitlab/invalid-response.ts';
+import type { BlobId, TreeEntry } from '../gitlab/schema.ts';
+import { FileChecker, type TreeFile } from '../module/check-files.ts';
 import { isGo124OrLater } from '../module/modfile.ts';
-import { MAX_LICENSE } from '../module/zip/writer.ts';
+import { NameLimits } from '../module/name-limits.ts';
 import { joinPath } from '../module/path-elements.ts';
+import { TreeSieve } from '../module/tree-sieve.ts';
+import { MAX_LICENSE } from '../module/zip/writer.ts';
+import type { ResolvedVersion } from '../resolve/resolver.ts';
 import type { CommitFiles } from './commit-files.ts';
 
 /** The module whose zip is planned. */
-interface PlannedModule {
-  readonly commit: CommitId;
-  /** The module's directory, which is empty for the root of the repository. */
-  readonly directory: string;
-  /** The bytes of the module's go.mod. Undefined for a repository without go.mod. */
-  readonly gomod: Buffer | undefined;
+type PlannedModule = Pick<ResolvedVersion, 'path' | 'version' | 'commit' | 'directory' | 'gomod'>;
+
+/** The limits of planning. */
+export interface PlanOptions {
+  /** Planning rejects with the reason of this signal once it is aborted. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called once if the module has very many files. May throw. */
+  readonly onLarge?: (() => void) | undefined;
 }
 
 /** A file that belongs in the zip. */
@@ -35,6 +42,9 @@ export interface ZipPlan {
 }
 
 const SYMLINK_MODE = '120000';
+/** A module with more files, or with longer names in total, is large. Its list of files takes 16 MB of memory or more. */
+const LARGE_FILES = 100_000;
+const LARGE_NAME_CHARACTERS = 16 * 2 ** 20;
 /** The maximum number of invalid files that an error message names. */
 const MAX_NAMED_FILES = 5;
 
@@ -42,41 +52,98 @@ const MAX_NAMED_FILES = 5;
  * Reads the tree of a module and decides which files belong in its zip. Files of nested modules and vendored files take
  * no memory, regardless of their number. Throws Refuse for a module that the go command refuses.
  */
-export async function planZip(commitFiles: CommitFiles, { commit, directory, gomod }: PlannedModule): Promise<ZipPlan> {
+export async function planZip(
+  commitFiles: CommitFiles,
+  module: PlannedModule,
+  options: PlanOptions = {},
+): Promise<ZipPlan> {
+  const { commit, directory, gomod } = module;
   const isGo124 = gomod !== undefined && (await isGo124OrLater(gomod));
-  const sieve = new TreeSieve<PlannedFile>(isGo124);
-  for await (const entry of commitFiles.tree(directory)) {
-    if (entry.type === 'blob') sieve.add(plannedFile(entry, directory));
+  const listed = await listFiles(commitFiles, directory, isGo124, options);
+  const limits = new NameLimits({ kind: 'module', prefix: `${module.path}@${module.version}/` });
+  const checker = new FileChecker();
+  const files: PlannedFile[] = [];
+  const attributes: string[] = [];
+  const invalid: string[] = [];
+  let invalidCount = 0;
+  let hasGoMod = false;
+  for (const file of await withLicense(listed, commitFiles, directory)) {
+    if (isSliceOver()) await nextSlice();
+    hasGoMod ||= file.path === 'go.mod';
+    // A .gitattributes file that the sieve dropped applies only to files that the sieve dropped as well.
+    if (file.path === '.gitattributes' || file.path.endsWith('/.gitattributes')) attributes.push(file.treePath);
+    const verdict = checker.add(file);
+    if (verdict === 'included') {
+      limits.add(file.path);
+      files.push(file);
+    } else if (verdict !== 'omitted') {
+      if (invalid.length < MAX_NAMED_FILES) invalid.push(`${file.path}: ${verdict.invalid}`);
+      invalidCount++;
+    }
   }
-  const files = sieve.files();
-  // A .gitattributes file that the sieve dropped applies only to files that the sieve dropped as well.
-  const attributes = files
-    .filter(({ path }) => path === '.gitattributes' || path.endsWith('/.gitattributes'))
-    .map(({ treePath }) => treePath);
-  if (gomod && !files.some((file) => file.path === 'go.mod')) {
-    throw new Retry(`GitLab's tree of ${commit} lacks ${joinPath(directory, 'go.mod')}, which its files API contains`);
-  }
-  if (directory !== '' && !files.some((file) => file.path === 'LICENSE')) {
-    const license = await commitFiles.file('LICENSE', MAX_LICENSE);
-    if (license) files.push({ path: 'LICENSE', treePath: `${directory}/LICENSE`, kind: 'file', content: license });
-  }
-  const checked = checkFiles(files, isGo124);
-  if (checked.invalid.length > 0) {
-    const named = checked.invalid.slice(0, MAX_NAMED_FILES).map((file) => `${file.path}: ${file.reason}`);
-    const more = checked.invalid.length - named.length;
-    throw new Refuse(
-      `the go command accepts no module with these files: ${named.join('; ')}${more > 0 ? `; and ${more} more` : ''}`,
+  if (gomod && !hasGoMod) {
+    throw new InvalidResponse(
+      `GitLab's tree of ${commit} lacks ${joinPath(directory, 'go.mod')}, which its files API contains`,
     );
   }
-  return { files: checked.included, attributes };
+  if (invalidCount > 0) {
+    const more = invalidCount - invalid.length;
+    throw new Refuse(
+      `the go command accepts no module with these files: ${invalid.join('; ')}${more > 0 ? `; and ${more} more` : ''}`,
+    );
+  }
+  return { files, attributes };
 }
 
-function plannedFile(entry: TreeEntry, directory: string): PlannedFile {
+/** Reads the files of a module in byte order of their paths, without vendored files and files of nested modules. */
+async function listFiles(
+  commitFiles: CommitFiles,
+  directory: string,
+  isGo124: boolean,
+  { signal, onLarge }: PlanOptions,
+): Promise<readonly PlannedFile[]> {
+  const limits = new NameLimits({ kind: 'tree' });
+  const sieve = new TreeSieve<PlannedFile>(isGo124);
+  let isLarge = false;
+  let nameCharacters = 0;
+  let blob = '' as BlobId;
+  for await (const entry of commitFiles.tree(directory)) {
+    signal?.throwIfAborted();
+    if (isSliceOver()) await nextSlice();
+    limits.add(entry.type === 'blob' ? entry.path : `${entry.path}/`);
+    if (entry.type !== 'blob') continue;
+    // Equal files in a row share one string for their id. A tree without an end consists of equal files.
+    if (entry.blob !== blob) ({ blob } = entry);
+    if (!sieve.add(plannedFile(entry, directory, blob))) continue;
+    nameCharacters += entry.path.length;
+    if (!isLarge && (sieve.size > LARGE_FILES || nameCharacters > LARGE_NAME_CHARACTERS)) {
+      isLarge = true;
+      onLarge?.();
+    }
+  }
+  return sieve.files();
+}
+
+/** Adds the LICENSE of the repository to the files of a module in a directory that has none, at its place in the order. */
+async function withLicense(
+  files: readonly PlannedFile[],
+  commitFiles: CommitFiles,
+  directory: string,
+): Promise<readonly PlannedFile[]> {
+  const index = files.findIndex(({ path }) => path >= 'LICENSE');
+  if (directory === '' || files[index]?.path === 'LICENSE') return files;
+  const content = await commitFiles.file('LICENSE', MAX_LICENSE);
+  if (!content) return files;
+  const license = { path: 'LICENSE', treePath: `${directory}/LICENSE`, kind: 'file', content } as const;
+  return files.toSpliced(index < 0 ? files.length : index, 0, license);
+}
+
+function plannedFile({ path, mode }: TreeEntry, directory: string, blob: BlobId): PlannedFile {
   return {
     // This is a slice of `treePath`, so V8 keeps only one copy of the characters.
-    path: directory === '' ? entry.path : entry.path.slice(directory.length + 1),
-    treePath: entry.path,
-    kind: entry.mode === SYMLINK_MODE ? 'symlink' : 'file',
-    content: entry.blob,
+    path: directory === '' ? path : path.slice(directory.length + 1),
+    treePath: path,
+    kind: mode === SYMLINK_MODE ? 'symlink' : 'file',
+    content: blob,
   };
 }

@@ -1,7 +1,8 @@
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
-import { asRetry } from '../errors.ts';
+import { asRetry, Refuse, Retry } from '../errors.ts';
+import { InvalidResponse } from './invalid-response.ts';
 
 /**
  * A regular file in an archive. `path` is relative to the root of the repository. `body` can be read only until the
@@ -43,7 +44,7 @@ export async function* readArchive(archive: Readable): AsyncGenerator<ArchivedFi
       entry.resume();
     }
   } catch (error) {
-    throw asRetry(failure ?? error, BROKE_OFF);
+    throw brokenOff(failure ?? error);
   } finally {
     archive.destroy();
   }
@@ -53,6 +54,17 @@ async function* bodyOf(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
     yield* body;
   } catch (error) {
-    throw asRetry(error, BROKE_OFF);
+    throw brokenOff(error);
   }
+}
+
+/**
+ * Returns the error to throw after a read of the archive has failed. An error of the network or of the disk has a code.
+ * Errors of the formats have no code, or one of zlib.
+ */
+function brokenOff(error: unknown): Refuse | Retry {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'Z_';
+  return code.startsWith('Z_') && !(error instanceof Refuse || error instanceof Retry)
+    ? new InvalidResponse(BROKE_OFF, { cause: error })
+    : asRetry(error, BROKE_OFF);
 }

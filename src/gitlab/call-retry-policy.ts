@@ -18,6 +18,14 @@ export class NoResponse extends Retry {
   constructor(endpoint: string, cause: unknown) {
     super(`GitLab does not answer (${endpoint})`, { cause });
   }
+
+  /**
+   * Whether the headers of the response were too long for Node, whose limit is 16 KiB. GitLab repeats paths and page
+   * tokens in its headers, so this happens again for the same call.
+   */
+  get hasLongHeaders(): boolean {
+    return this.cause instanceof Error && 'code' in this.cause && this.cause.code === 'HPE_HEADER_OVERFLOW';
+  }
 }
 
 /**
@@ -44,7 +52,8 @@ export class CallRetryPolicy implements RetryPolicy {
     if (!this.#isRead) return undefined;
     if (error instanceof ErrorResponse && error.status === 429) return this.#waitForRateLimit(error);
     const isOutage =
-      error instanceof NoResponse || (error instanceof ErrorResponse && OUTAGE_STATUSES.has(error.status));
+      (error instanceof NoResponse && !error.hasLongHeaders) ||
+      (error instanceof ErrorResponse && OUTAGE_STATUSES.has(error.status));
     return isOutage ? OUTAGE_WAITS_MS[this.#outageWaits++] : undefined;
   }
 

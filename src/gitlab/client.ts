@@ -1,11 +1,12 @@
 import { Gitlab } from '@gitbeaker/rest';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import { Retry } from '../errors.ts';
-import { retryIfNotFound, undefinedIfNotFound, type MissingThing } from './error-response.ts';
+import { Refuse, Retry } from '../errors.ts';
+import { retryIfNotFound, undefinedIfNotFound } from './error-response.ts';
 import { blobHash } from './blob-hash.ts';
 import { InvalidResponse } from './invalid-response.ts';
-import { itemsFrom, MAX_PER_PAGE, type Page, type PageQuery, type ReadInvalidItem } from './pages.ts';
+import { Lists, type OnUnreadableProject } from './lists.ts';
+import { itemsFrom, type Page, type PageQuery, type ReadInvalidItem } from './pages.ts';
 import { readAtMost, toReadable } from './response-stream.ts';
 import {
   branchSchema,
@@ -23,6 +24,7 @@ import {
   type Tag,
   type TreeEntry,
 } from './schema.ts';
+import { hasLongHeaders, refuseIfTooLong } from './too-long.ts';
 import { createTransport, type TransportOptions } from './transport.ts';
 
 /** The connection to GitLab. `url` is the base URL without a final slash. `token` needs the scope `read_api`. */
@@ -32,12 +34,6 @@ export interface GitLabOptions extends TransportOptions {
   /** Called for each item of a list that cannot be read, and is left out or read in part. */
   readonly onInvalidItem?: (reason: string) => void;
 }
-
-/**
- * Called for each project in a list that cannot be read. `id` is undefined if even its id cannot be read. A project that
- * cannot be read now is not a project that no longer exists.
- */
-export type OnUnreadableProject = (id: number | undefined, reason: string) => void;
 
 /** Returns the options for a @gitbeaker resource that calls GitLab through the transport of modpress. */
 export function resourceOptions(options: GitLabOptions): ConstructorParameters<typeof Gitlab>[0] {
@@ -55,25 +51,25 @@ export function resourceOptions(options: GitLabOptions): ConstructorParameters<t
 
 /**
  * Reads from GitLab. An object that does not exist is `undefined`. Every other failure rejects with Retry, so that an
- * outage never looks like absence. Lists are read page by page, so memory use does not depend on their length. An item of
+ * outage never looks like absence. Only a name or path that is too long for GitLab rejects with Refuse. Lists are read page by page, so memory use does not depend on their length. An item of
  * a list that cannot be read costs only itself, where that does no harm.
  */
 export class GitLabClient {
   /** The base URL of GitLab, without a trailing slash. */
   readonly url: string;
   readonly #api: InstanceType<typeof Gitlab>;
-  readonly #onInvalidItem: (reason: string) => void;
+  readonly #lists: Lists;
 
   constructor(options: GitLabOptions) {
     this.url = options.url;
-    this.#onInvalidItem = options.onInvalidItem ?? (() => undefined);
     this.#api = new Gitlab(resourceOptions(options));
+    this.#lists = new Lists(this.#api.Projects.requester, options.onInvalidItem);
   }
 
   /** Returns GitLab's description of itself, unchecked. Rejects with GitLabNotFound if GitLab has no such route. */
   async metadata(): Promise<unknown> {
     // Every supported version of GitLab has this route (lib/api/metadata.rb).
-    return (await this.#page('version', {})).body;
+    return (await this.#lists.page('version', {})).body;
   }
 
   /** Reads a project by its id or full path. GitLab also finds a moved project by its old paths. */
@@ -98,19 +94,20 @@ export class GitLabClient {
   async groupProjects(group: string, onUnreadable?: OnUnreadableProject): Promise<AsyncIterable<Project> | undefined> {
     const endpoint = `groups/${encodeURIComponent(group)}/projects`;
     const query = { include_subgroups: 'true', with_shared: 'false', order_by: 'id', sort: 'asc' };
-    const first = await undefinedIfNotFound(this.#firstPage(endpoint, query), 'Group');
-    return first && this.#itemsFrom(first, projectSchema, endpoint, this.#leaveOut(onUnreadable));
+    const first = await undefinedIfNotFound(this.#lists.firstPage(endpoint, query), 'Group');
+    return first && this.#lists.itemsFrom(first, projectSchema, endpoint, this.#lists.leaveOut(onUnreadable));
   }
 
   /** Lists all projects that the token's user is a member of, including archived projects. */
   memberProjects(onUnreadable?: OnUnreadableProject): AsyncIterable<Project> {
     const query = { membership: 'true', order_by: 'id', sort: 'asc', pagination: 'keyset' };
-    return this.#items('projects', query, projectSchema, this.#leaveOut(onUnreadable));
+    return this.#lists.items('projects', query, projectSchema, this.#lists.leaveOut(onUnreadable));
   }
 
   /** Reads a tag in its current state. */
   async tag(projectId: number, name: string): Promise<Tag | undefined> {
-    const tag = await undefinedIfNotFound(this.#api.Tags.show(projectId, name), 'Tag', 'Project', 'nothing');
+    const call = refuseIfTooLong(name, 'the name of the tag', () => this.#api.Tags.show(projectId, name));
+    const tag = await undefinedIfNotFound(call, 'Tag', 'Project', 'nothing');
     return parseResponse(tagSchema, tag, `tag ${name} of project ${projectId}`);
   }
 
@@ -130,15 +127,16 @@ export class GitLabClient {
     const readInvalid: ReadInvalidItem<Tag> = (item, reason) => {
       const { data: tag } = unreadableTagSchema.safeParse(item);
       if (tag === undefined) throw new InvalidResponse(reason);
-      this.#onInvalidItem(reason);
+      this.#lists.report(reason);
       return tag;
     };
-    return this.#items(tagsEndpoint(projectId), query, tagSchema, readInvalid, 'nothing');
+    return this.#lists.items(tagsEndpoint(projectId), query, tagSchema, readInvalid, 'nothing');
   }
 
   /** Reads the current commit at the tip of a branch. */
   async branch(projectId: number, name: string): Promise<Commit | undefined> {
-    const branch = await undefinedIfNotFound(this.#api.Branches.show(projectId, name), 'Branch', 'Project', 'nothing');
+    const call = refuseIfTooLong(name, 'the name of the branch', () => this.#api.Branches.show(projectId, name));
+    const branch = await undefinedIfNotFound(call, 'Branch', 'Project', 'nothing');
     return parseResponse(branchSchema, branch, `branch ${name} of project ${projectId}`);
   }
 
@@ -157,7 +155,7 @@ export class GitLabClient {
    */
   async isReachable(projectId: number, commit: CommitId): Promise<boolean> {
     const endpoint = `projects/${projectId}/repository/commits/${commit}/refs`;
-    const first = await this.#items(endpoint, { type: 'all' }, z.looseObject({}), this.#leaveOut()).next();
+    const first = await this.#lists.items(endpoint, { type: 'all' }, z.looseObject({}), this.#lists.leaveOut()).next();
     return first.done !== true;
   }
 
@@ -165,7 +163,8 @@ export class GitLabClient {
   async *tagsContaining(projectId: number, commit: CommitId): AsyncGenerator<string> {
     const endpoint = `projects/${projectId}/repository/commits/${commit}/refs`;
     const schema = z.object({ name: z.string() });
-    for await (const { name } of this.#items(endpoint, { type: 'tag' }, schema, this.#leaveOut())) yield name;
+    for await (const { name } of this.#lists.items(endpoint, { type: 'tag' }, schema, this.#lists.leaveOut()))
+      yield name;
   }
 
   /** Returns the best common ancestor of two commits; undefined if they have none. */
@@ -180,26 +179,40 @@ export class GitLabClient {
    */
   async *tree(projectId: number, commit: CommitId, directory: string): AsyncGenerator<TreeEntry> {
     const endpoint = `projects/${projectId}/repository/tree`;
-    const path = directory !== '' && { path: directory };
-    // A 404 is not an empty tree, which would mean a commit without go.mod.
-    const first = await retryIfNotFound(
-      this.#firstPage(endpoint, { ref: commit, recursive: 'true', pagination: 'keyset', ...path }),
-    );
+    const query = {
+      ref: commit,
+      recursive: 'true',
+      pagination: 'keyset',
+      ...(directory !== '' && { path: directory }),
+    };
+    // A page token contains the path of the last entry, and is in the URL and in the headers of the response.
+    const read = async (page: Promise<Page>): Promise<Page> =>
+      // A 404 is not an empty tree, which would mean a commit without go.mod.
+      await retryIfNotFound(page).catch((error: unknown) => {
+        if (hasLongHeaders(error))
+          throw new Refuse(`a path in the tree of ${commit} is too long for GitLab to list it`);
+        throw error;
+      });
+    const readNext = (next: PageQuery): Promise<Page> =>
+      refuseIfTooLong(next['page_token'] ?? '', 'a path in the tree', () => read(this.#lists.page(endpoint, next)));
+    const first = await refuseIfTooLong(directory, 'the directory', () => read(this.#lists.firstPage(endpoint, query)));
     // Without one entry, the version would have another checksum, so an invalid entry ends the listing.
-    yield* this.#itemsFrom(first, treeEntrySchema, endpoint);
+    yield* itemsFrom(first, treeEntrySchema, endpoint, readNext);
   }
 
   /**
    * Reads the bytes of a file as git stores them; for a symlink, these are its target. Resolves to undefined if the
    * commit does not contain the file. The commit must exist. Rejects with Refuse if the file has more than `limit`
-   * bytes.
+   * bytes or a path that is too long for GitLab.
    */
   async file(projectId: number, commit: CommitId, path: string, limit: number): Promise<Buffer | undefined> {
     // Like @gitbeaker, encodes dots too. Its own method does not return the headers.
     const file = encodeURIComponent(path).replaceAll('.', '%2E');
     const endpoint = `projects/${projectId}/repository/files/${file}/raw`;
     const searchParams = { ref: commit, lfs: 'false' };
-    const call = this.#api.RepositoryFiles.requester.get(endpoint, { searchParams, asStream: true });
+    const call = refuseIfTooLong(path, 'the path of the file', () =>
+      this.#api.RepositoryFiles.requester.get(endpoint, { searchParams, asStream: true }),
+    );
     const response = await undefinedIfNotFound(call, 'File');
     if (response === undefined) return undefined;
     const body = toReadable(response.body, path);
@@ -212,7 +225,7 @@ export class GitLabClient {
     }
     const bytes = await readAtMost(body, limit, path);
     if (blobHash(blob.length, bytes.length).update(bytes).digest('hex') === blob) return bytes;
-    throw new Retry(`GitLab sent wrong bytes for ${path} of project ${projectId}`);
+    throw new InvalidResponse(`GitLab sent wrong bytes for ${path} of project ${projectId}`);
   }
 
   /** Opens a blob as a stream of its bytes. */
@@ -236,11 +249,11 @@ export class GitLabClient {
       includeLfsBlobs: false,
       ...(directory !== '' && { path: directory }),
     } as const;
-    // GitLab responds with 404 to every failure of an archive (lib/api/repositories.rb).
-    return toReadable(
-      await retryIfNotFound(this.#api.Repositories.showArchive(projectId, options)),
-      `archive of ${commit}`,
+    const call = refuseIfTooLong(directory, 'the directory', () =>
+      this.#api.Repositories.showArchive(projectId, options),
     );
+    // GitLab responds with 404 to every failure of an archive (lib/api/repositories.rb).
+    return toReadable(await retryIfNotFound(call), `archive of ${commit}`);
   }
 
   /**
@@ -248,49 +261,7 @@ export class GitLabClient {
    * commit, and with 503 for the list of tags.
    */
   async #assertRepositoryWorks(projectId: number): Promise<void> {
-    await undefinedIfNotFound(this.#page(tagsEndpoint(projectId), { per_page: '1' }), 'Project', 'nothing');
-  }
-
-  /** Yields the items of a list. The list is empty if GitLab responds with 404 for one of `absent`. */
-  async *#items<T>(
-    endpoint: string,
-    query: PageQuery,
-    schema: z.ZodType<T>,
-    readInvalid: ReadInvalidItem<T>,
-    ...absent: readonly MissingThing[]
-  ): AsyncGenerator<T> {
-    const first = await undefinedIfNotFound(this.#firstPage(endpoint, query), ...absent);
-    if (first) yield* this.#itemsFrom(first, schema, endpoint, readInvalid);
-  }
-
-  /**
-   * Yields the items of a list, starting with the page `first`. Throws Retry if a later page is missing, because an
-   * incomplete list must not look complete.
-   */
-  #itemsFrom<T>(
-    first: Page,
-    schema: z.ZodType<T>,
-    endpoint: string,
-    readInvalid?: ReadInvalidItem<T>,
-  ): AsyncGenerator<T> {
-    return itemsFrom(first, schema, endpoint, (query) => retryIfNotFound(this.#page(endpoint, query)), readInvalid);
-  }
-
-  /** Returns a function that leaves invalid items out of a list, and reports them. */
-  #leaveOut(onUnreadable?: OnUnreadableProject): ReadInvalidItem<never> {
-    return (item, reason) => {
-      this.#onInvalidItem(reason);
-      onUnreadable?.(z.object({ id: z.number().int() }).safeParse(item).data?.id, reason);
-      return undefined;
-    };
-  }
-
-  #firstPage(endpoint: string, query: PageQuery): Promise<Page> {
-    return this.#page(endpoint, { ...query, per_page: `${MAX_PER_PAGE}` });
-  }
-
-  #page(endpoint: string, query: PageQuery): Promise<Page> {
-    return this.#api.Projects.requester.get(endpoint, { searchParams: query });
+    await undefinedIfNotFound(this.#lists.page(tagsEndpoint(projectId), { per_page: '1' }), 'Project', 'nothing');
   }
 }
 

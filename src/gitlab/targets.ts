@@ -1,4 +1,5 @@
-import type { GitLabClient, OnUnreadableProject } from './client.ts';
+import type { GitLabClient } from './client.ts';
+import type { OnUnreadableProject } from './lists.ts';
 import type { Project } from './schema.ts';
 
 /** A group with its subgroups, a single project, or all projects that the token's user is a member of. */

@@ -1,6 +1,6 @@
 import { compareBytes } from './hash.ts';
+import { NameCollisions } from './name-collisions.ts';
 import { checkFilePath } from './path.ts';
-import { foldCase } from './unicode.ts';
 
 /**
  * Decides which files of a tree belong in a module zip, as checkFiles of golang.org/x/mod/zip does. Only names are
@@ -35,54 +35,34 @@ export interface CheckedFiles<T extends TreeFile> {
  */
 export function checkFiles<T extends TreeFile>(files: readonly T[], isGo124: boolean): CheckedFiles<T> {
   const nested = nestedModules(files);
-  const names = new CollisionChecker();
+  const checker = new FileChecker();
   const included: T[] = [];
   const invalid: InvalidFile[] = [];
   for (const file of files.toSorted((a, b) => compareBytes(a.path, b.path))) {
-    if (isVendored(file.path, isGo124) || isInside(file.path, nested) || file.path === '.hg_archival.txt') continue;
-    const reason = checkFilePath(file.path) ?? checkGoModCase(file.path) ?? names.add(file.path);
-    if (reason !== undefined) invalid.push({ path: file.path, reason });
-    else if (file.kind === 'file') included.push(file);
+    if (isVendored(file.path, isGo124) || isInside(file.path, nested)) continue;
+    const verdict = checker.add(file);
+    if (verdict === 'included') included.push(file);
+    else if (verdict !== 'omitted') invalid.push({ path: file.path, reason: verdict.invalid });
   }
   return { included, invalid };
 }
 
+/** What becomes of a file: it is in the zip, it is not in the zip, or it makes the module invalid. */
+type Verdict = 'included' | 'omitted' | { readonly invalid: string };
+
 /**
- * Collects the files of a tree one by one, and drops vendored files and files of nested modules. `checkFiles` returns
- * the same result for `files()` as for the whole tree. The sieve saves memory, because a tree can contain many more
- * dropped files than files of the module.
- *
- * The files should be added in git's order, which keeps the files of a directory together. In this order, the files of
- * a nested module are dropped once its go.mod is added. In another order, some of them stay in memory.
+ * Checks the files of a module that are neither vendored nor in a nested module. The files must be added one by one, in
+ * byte order of their paths.
  */
-export class TreeSieve<T extends TreeFile> {
-  readonly #isGo124: boolean;
-  readonly #nested = new Set<string>();
-  readonly #kept: T[] = [];
+export class FileChecker {
+  readonly #names = new NameCollisions();
 
-  /** `isGo124` has the same meaning as in `checkFiles`. */
-  constructor(isGo124: boolean) {
-    this.#isGo124 = isGo124;
-  }
-
-  /** Adds the next file of the tree. */
-  add(file: T): void {
-    // A go.mod among vendored files can be ignored, because every file in its directory is vendored too.
-    if (isVendored(file.path, this.#isGo124) || isInside(file.path, this.#nested)) return;
-    const directory = nestedModule(file);
-    if (directory === undefined) {
-      this.#kept.push(file);
-      return;
-    }
-    this.#nested.add(directory);
-    this.#kept.length = this.#kept.findLastIndex((kept) => !kept.path.startsWith(directory)) + 1;
-  }
-
-  /**
-   * Returns the added files that are neither vendored nor in a nested module, in the order in which they were added.
-   */
-  files(): T[] {
-    return this.#kept.filter((file) => !isInside(file.path, this.#nested));
+  /** Adds the next file, and returns what becomes of it. */
+  add({ path, kind }: TreeFile): Verdict {
+    if (path === '.hg_archival.txt') return 'omitted';
+    const invalid = checkFilePath(path) ?? checkGoModCase(path) ?? this.#names.add(path);
+    if (invalid !== undefined) return { invalid };
+    return kind === 'file' ? 'included' : 'omitted';
   }
 }
 
@@ -100,7 +80,7 @@ function nestedModules(files: readonly TreeFile[]): ReadonlySet<string> {
  * Returns the directory of a nested module if the file is its go.mod, and otherwise undefined. The directory ends in
  * `/`. The name go.mod may be in upper or lower case. A symlink does not count.
  */
-function nestedModule({ path, kind }: TreeFile): string | undefined {
+export function nestedModule({ path, kind }: TreeFile): string | undefined {
   const slash = path.lastIndexOf('/') + 1;
   // For the name go.mod, `toLowerCase` is equivalent to strings.EqualFold: no character outside ASCII folds to one of
   // its letters.
@@ -109,7 +89,7 @@ function nestedModule({ path, kind }: TreeFile): string | undefined {
     : undefined;
 }
 
-function isInside(path: string, directories: ReadonlySet<string>): boolean {
+export function isInside(path: string, directories: ReadonlySet<string>): boolean {
   if (directories.size === 0) return false;
   for (let slash = path.lastIndexOf('/'); slash >= 0; slash = path.lastIndexOf('/', slash - 1)) {
     if (directories.has(path.slice(0, slash + 1))) return true;
@@ -123,7 +103,7 @@ function isInside(path: string, directories: ReadonlySet<string>): boolean {
  * in the path, so more files counted as vendored than intended. The old rule still applies to modules with an older go
  * version, so that their checksums do not change.
  */
-function isVendored(path: string, isGo124: boolean): boolean {
+export function isVendored(path: string, isGo124: boolean): boolean {
   if (isGo124 && path === 'vendor/modules.txt') return true;
   const vendor = '/vendor/';
   let offset: number;
@@ -142,39 +122,4 @@ function isVendored(path: string, isGo124: boolean): boolean {
 
 function checkGoModCase(path: string): string | undefined {
   return path !== 'go.mod' && path.toLowerCase() === 'go.mod' ? 'go.mod files must have lowercase names' : undefined;
-}
-
-/** Finds names that differ only in case, and names that belong to both a file and a directory. */
-class CollisionChecker {
-  /** The first path for each case-folded name. Two maps of strings take less memory than a map of objects. */
-  readonly #files = new Map<string, string>();
-  readonly #directories = new Map<string, string>();
-
-  /** Adds a file and its parent directories. Returns the reason if one of them collides with an earlier name. */
-  add(path: string): string | undefined {
-    let reason = this.#check(path, false);
-    for (
-      let slash = path.lastIndexOf('/');
-      slash > 0 && reason === undefined;
-      slash = path.lastIndexOf('/', slash - 1)
-    ) {
-      reason = this.#check(path.slice(0, slash), true);
-    }
-    return reason;
-  }
-
-  #check(path: string, isDirectory: boolean): string | undefined {
-    const fold = foldCase(path);
-    const [same, different] = isDirectory ? [this.#directories, this.#files] : [this.#files, this.#directories];
-    const sameKind = same.get(fold);
-    const earlier = sameKind ?? different.get(fold);
-    if (earlier === undefined) {
-      same.set(fold, path);
-      return undefined;
-    }
-    if (earlier !== path)
-      return `case-insensitive file name collision: ${JSON.stringify(earlier)} and ${JSON.stringify(path)}`;
-    if (sameKind === undefined) return `${JSON.stringify(path)} is both a file and a directory`;
-    return isDirectory ? undefined : `multiple entries for file ${JSON.stringify(path)}`;
-  }
 }

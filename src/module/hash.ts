@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isSliceOver, nextSlice } from '../async/in-slices.ts';
 
 declare const h1Brand: unique symbol;
 
@@ -12,20 +13,50 @@ export interface FileDigest {
 }
 
 /**
- * Computes the h1 of a set of files (dirhash.Hash1). It is the SHA-256 of one line for each file, in byte order of the
- * names. JavaScript sorts strings by UTF-16 code units, and this order differs outside the Basic Multilingual Plane.
+ * Computes the h1 of files (dirhash.Hash1), which are added one by one in byte order of their names. It is the SHA-256
+ * of one line for each file.
  */
-export function hashFiles(files: readonly FileDigest[]): H1 {
-  const sum = createHash('sha256');
-  for (const file of files.toSorted((a, b) => compareBytes(a.name, b.name))) {
-    sum.update(`${file.sha256}  ${file.name}\n`);
+export class H1Sum {
+  readonly #sum = createHash('sha256');
+  #lastName = '';
+
+  /** Adds the next file. Throws Error if the files are not in byte order. */
+  add({ name, sha256 }: FileDigest): void {
+    if (compareBytes(this.#lastName, name) > 0)
+      throw new Error(`${JSON.stringify(name)} comes before ${JSON.stringify(this.#lastName)} in byte order`);
+    this.#sum.update(`${sha256}  ${name}\n`);
+    this.#lastName = name;
   }
-  return `h1:${sum.digest('base64')}` as H1;
+
+  /** Returns the h1 of the added files. No file can be added afterwards. */
+  digest(): H1 {
+    return `h1:${this.#sum.digest('base64')}` as H1;
+  }
+}
+
+/**
+ * Computes the h1 of a set of files in any order. JavaScript sorts strings by UTF-16 code units, and this order differs
+ * from the byte order outside the Basic Multilingual Plane.
+ */
+export async function hashFiles(files: readonly FileDigest[]): Promise<H1> {
+  const sum = new H1Sum();
+  for (const file of files.toSorted((a, b) => compareBytes(a.name, b.name))) {
+    if (isSliceOver()) await nextSlice();
+    sum.add(file);
+  }
+  return sum.digest();
 }
 
 /** Computes the h1 of a go.mod, as in the `/go.mod` lines of go.sum. */
 export function hashGoMod(gomod: Buffer): H1 {
-  return hashFiles([{ name: 'go.mod', sha256: createHash('sha256').update(gomod).digest('hex') }]);
+  return hashOne({ name: 'go.mod', sha256: createHash('sha256').update(gomod).digest('hex') });
+}
+
+/** Computes the h1 of a single file. */
+export function hashOne(file: FileDigest): H1 {
+  const sum = new H1Sum();
+  sum.add(file);
+  return sum.digest();
 }
 
 /**

@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
-import { ArchiveLimitReached } from '../build/archive-or-blobs.ts';
-import { messageOf, Refuse, Retry, Skip } from '../errors.ts';
+import { messageOf, Postponed, Refuse, Retry, Skip } from '../errors.ts';
 import { legacyGoMod } from '../module/modfile.ts';
 import type { ModulePath } from '../module/path.ts';
 import type { Version } from '../module/version.ts';
@@ -144,5 +143,5 @@ export class OnDemand {
 /** Returns the reason of a failure for developers. GitLab's error text is only logged. */
 function publicReason(error: Retry | StoreUnavailable): string {
   if (error instanceof StoreUnavailable) return 'the module store cannot be reached';
-  return error instanceof ArchiveLimitReached ? error.message : 'GitLab cannot be reached or returned an error';
+  return error instanceof Postponed ? error.message : 'GitLab cannot be reached or returned an error';
 }

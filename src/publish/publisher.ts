@@ -65,9 +65,16 @@ export class Publisher {
    */
   async publish(job: PublishRequest): Promise<PublishResult> {
     const { store } = this.#parts;
-    const { projectId, tag: name, cachedTag, listedPath } = job;
+    const { projectId, tag: name, listedPath } = job;
     const startedAt = new Date().toISOString();
-    const tag = (cachedTag && readCachedTag(cachedTag)) ?? (await this.#readTag(job));
+    let tag: Pick<Tag, 'commit' | 'committedAt'> | undefined;
+    try {
+      tag = await this.#currentTag(job);
+    } catch (error) {
+      // Without the commit, no outcome can be recorded. A sweep lists the tag with its commit.
+      if (error instanceof Refuse) return { dismissed: error.message };
+      throw error;
+    }
     if (!tag) {
       return { dismissed: `tag ${name} of project ${projectId} does not exist, or GITLAB_TOKEN has no access to it` };
     }
@@ -183,6 +190,19 @@ export class Publisher {
   }
 
   /**
+   * Returns the tag as GitLab listed it, or reads it if the listing is not recent. Rejects with Refuse for a tag that was
+   * not listed, and whose name is too long for GitLab.
+   */
+  async #currentTag(job: PublishRequest): Promise<Pick<Tag, 'commit' | 'committedAt'> | undefined> {
+    const listed = job.cachedTag && readCachedTag(job.cachedTag);
+    if (listed?.isFresh === true) return listed;
+    return await this.#readTag(job).catch((error: unknown) => {
+      if (error instanceof Refuse && listed) return listed;
+      throw error;
+    });
+  }
+
+  /**
    * Reads the tag from GitLab. Rejects with Retry if a webhook has just announced the tag, but GitLab does not return
    * it yet: a replica of GitLab's database or of the repository can be behind by seconds.
    */
@@ -242,12 +262,16 @@ function isAnnounced({ commit, target }: Tag, { hint = '' }: PublishRequest): bo
   return hint === commit || hint === target || parseCommit(hint) === undefined;
 }
 
-/** Returns the tag as GitLab listed it, or undefined if the listing is too old or its data is invalid. */
-function readCachedTag({ commit, committedAt, readAt }: CachedTag): Pick<Tag, 'commit' | 'committedAt'> | undefined {
+/** Returns the tag as GitLab listed it, and whether the listing is recent. Returns undefined if its data is invalid. */
+function readCachedTag({
+  commit,
+  committedAt,
+  readAt,
+}: CachedTag): (Pick<Tag, 'commit' | 'committedAt'> & { readonly isFresh: boolean }) | undefined {
   const ageMs = Date.now() - Date.parse(readAt);
   const tag = { commit: parseCommit(commit), committedAt: new Date(committedAt) };
   const isFresh = ageMs >= 0 && ageMs < CACHED_TAG_FRESH_MS;
-  return isFresh && tag.commit && !Number.isNaN(tag.committedAt.getTime()) ? tag : undefined;
+  return tag.commit && !Number.isNaN(tag.committedAt.getTime()) ? { ...tag, isFresh } : undefined;
 }
 
 /**

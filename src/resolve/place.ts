@@ -4,6 +4,11 @@ import { below } from '../module/path-elements.ts';
 import { splitPathVersion, type ModulePath } from '../module/path.ts';
 import type { Ownership } from './ownership.ts';
 
+/** The maximum number of elements of a project's path: a group, 20 levels of subgroups (Namespace in GitLab), the project. */
+const MAX_PROJECT_ELEMENTS = 22;
+/** The maximum number of elements of the module path of a project: those of its path, and those of MODULE_PREFIX. */
+const MAX_ROOT_ELEMENTS = 64;
+
 /** The location of a module in its project, computed from the module path (newCodeRepo in cmd/go). */
 export interface ModulePlace {
   readonly path: ModulePath;
@@ -30,6 +35,8 @@ export async function findPlace(
     const projectPath = ownership.projectPathOf(root.replace(/\.git$/, ''));
     // A project is always in a group or in the namespace of a user, so its path contains a slash.
     if (projectPath === undefined || !projectPath.includes('/')) continue;
+    // Each path takes a call, and a client can request a module path with many elements.
+    if (projectPath.split('/').length > MAX_PROJECT_ELEMENTS) continue;
     const project = await projectAt(projectPath);
     // GitLab ignores the case of a path and redirects former paths. The go command accepts only the current path.
     if (project?.path !== projectPath) continue;
@@ -63,5 +70,6 @@ function possibleRoots(path: ModulePath): string[] {
   const elements = path.split('/');
   const gitElement = elements.findIndex((element, index) => index > 0 && /.\.git$/.test(element));
   if (gitElement >= 0) return [elements.slice(0, gitElement + 1).join('/')];
-  return elements.map((_, index) => elements.slice(0, elements.length - index).join('/'));
+  const longest = elements.slice(0, MAX_ROOT_ELEMENTS);
+  return longest.map((_, index) => longest.slice(0, longest.length - index).join('/'));
 }

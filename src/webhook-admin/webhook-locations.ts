@@ -195,13 +195,14 @@ function undefinedIfHidden(error: unknown): undefined {
  * project cannot be read: a report without this project would look complete.
  */
 async function listProjects(gitlab: GitLabClient, group: string): Promise<Project[]> {
-  const onUnreadable = (_id: number | undefined, reason: string): never => {
-    throw new InvalidResponse(reason);
-  };
   const projects: Project[] = [];
-  for await (const project of (await gitlab.groupProjects(group, onUnreadable)) ?? [])
+  for await (const project of (await gitlab.groupProjects(group, rejectUnreadable)) ?? [])
     if (!project.archived) projects.push(project);
   return projects;
+}
+
+function rejectUnreadable(_id: number | undefined, reason: string): never {
+  throw new InvalidResponse(reason);
 }
 
 /** Returns the paths of the groups above a path, the outermost first. */

@@ -44,7 +44,13 @@ async function serve(conversion: Conversion): Promise<void> {
   const gomod = Buffer.from(`module ${path}\n\ngo 1.24\n`);
   const client = new GitLabClient({ http: new HttpClient(), url: gitlabUrl, token, beforeCall: async () => undefined });
   const commit = conversion.commit as CommitId;
-  const plan = await planZip(filesInGitLab(client, projectId, commit), { commit, directory: '', gomod });
+  const plan = await planZip(filesInGitLab(client, projectId, commit), {
+    path,
+    version,
+    commit,
+    directory: '',
+    gomod,
+  });
   const sums = new Set<string>();
   const convertOnce = async (way: Way): Promise<void> => {
     const zip = new ModuleZip(path, version);

@@ -1,10 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { BlobId, CommitId, TreeEntry } from '../../src/gitlab/schema.ts';
-import { checkFiles, TreeSieve, type TreeFile } from '../../src/module/check-files.ts';
+import { checkFiles, type TreeFile } from '../../src/module/check-files.ts';
 import { compareBytes } from '../../src/module/hash.ts';
+import { TreeSieve } from '../../src/module/tree-sieve.ts';
+import type { Version } from '../../src/module/version.ts';
 import type { CommitFiles } from '../../src/build/commit-files.ts';
 import { planZip } from '../../src/build/plan-zip.ts';
+import { modulePath } from '../proxy/modules.ts';
 
 const element = fc.oneof(
   { weight: 12, arbitrary: fc.constantFrom('a', 'b', 'c', 'sub', 'vendor', 'go.mod', 'x.go') },
@@ -130,7 +133,13 @@ function plannedFor(entries: readonly TreeEntry[], directory: string): ReturnTyp
     file: async () => undefined,
   };
   const gomod = Buffer.from('module gitlab.example/x\n\ngo 1.24\n');
-  return planZip(files, { commit: '0'.repeat(40) as CommitId, directory, gomod });
+  return planZip(files, {
+    path: modulePath('gitlab.example/x'),
+    version: 'v1.0.0' as Version,
+    commit: '0'.repeat(40) as CommitId,
+    directory,
+    gomod,
+  });
 }
 
 function entry(path: string, mode = '100644'): TreeEntry {

@@ -8,10 +8,12 @@ export interface Mutant {
   readonly replace: string;
   /** The folder or file of the tests that must fail. */
   readonly tests:
+    | 'test/hostile'
     | 'test/module'
     | 'test/resolve'
     | 'test/sweep'
     | 'test/publish/checksums.test.ts'
+    | 'test/publish/long-paths.test.ts'
     | 'test/publish/many-tags.test.ts'
     | 'test/publish/publish.test.ts'
     | 'test/publish/transaction.test.ts'
@@ -33,7 +35,7 @@ function sweep(file: string, breaks: string, find: string, replace: string): Mut
 /** Each mutant must make its tests fail. If a rule moves to another place, its mutant must follow. */
 export const MUTANTS: readonly Mutant[] = [
   module('check-files.ts', 'vendored files are left out', 'if (isVendored(file.path, isGo124) || ', 'if ('),
-  module('check-files.ts', 'nested modules are left out', 'isInside(file.path, nested) || ', ''),
+  module('check-files.ts', 'nested modules are left out', ' || isInside(file.path, nested)', ''),
   module(
     'check-files.ts',
     'GO.MOD marks a nested module too',
@@ -46,12 +48,12 @@ export const MUTANTS: readonly Mutant[] = [
     "slash > 0 && kind === 'file' && path",
     'slash > 0 && path',
   ),
-  module('check-files.ts', '.hg_archival.txt is left out', " || file.path === '.hg_archival.txt'", ''),
+  module('check-files.ts', '.hg_archival.txt is left out', "if (path === '.hg_archival.txt') return 'omitted';", ''),
   module(
     'check-files.ts',
     'symlinks are left out',
-    "else if (file.kind === 'file') included.push(file);",
-    'else included.push(file);',
+    "return kind === 'file' ? 'included' : 'omitted';",
+    "return 'included';",
   ),
   module(
     'check-files.ts',
@@ -78,13 +80,19 @@ export const MUTANTS: readonly Mutant[] = [
     "path !== path && path.toLowerCase() === 'go.mod' ?",
   ),
   module(
-    'check-files.ts',
+    'name-collisions.ts',
     'the names of directories can collide too',
-    'reason = this.#check(path.slice(0, slash), true);',
+    'reason = this.#check(directory, true);',
     'reason = undefined;',
   ),
   module(
-    'check-files.ts',
+    'name-collisions.ts',
+    'the collision of a directory concerns each of its files',
+    'reason = this.#results.get(key);',
+    'reason = undefined;',
+  ),
+  module(
+    'name-collisions.ts',
     'a name cannot be both a file and a directory',
     'if (sameKind === undefined) return',
     'if (false as boolean) return',
@@ -113,13 +121,13 @@ export const MUTANTS: readonly Mutant[] = [
     'return Buffer.compare(Buffer.from(a), Buffer.from(b));',
     'return a < b ? -1 : 1;',
   ),
+  module('hash.ts', 'a line of the checksum contains two spaces', '${sha256}  ${name}', '${sha256} ${name}'),
   module(
     'hash.ts',
-    'a line of the checksum contains two spaces',
-    '${file.sha256}  ${file.name}',
-    '${file.sha256} ${file.name}',
+    'the checksum of a go.mod includes the name go.mod',
+    "hashOne({ name: 'go.mod', sha256",
+    "hashOne({ name: 'go.sum', sha256",
   ),
-  module('hash.ts', 'the checksum of a go.mod includes the name go.mod', "name: 'go.mod', sha256", "name: '', sha256"),
   module(
     'zip/writer.ts',
     'names in a zip begin with module@version',
@@ -400,9 +408,37 @@ export const MUTANTS: readonly Mutant[] = [
   {
     file: 'src/build/plan-zip.ts',
     breaks: 'a module in a directory inherits LICENSE',
-    find: "if (directory !== '' && !",
-    replace: "if (directory === '/' && !",
+    find: "if (directory === '' || files[index]?.path",
+    replace: "if (directory !== '/' || files[index]?.path",
     tests: 'test/publish/checksums.test.ts',
+  },
+  {
+    file: 'src/module/name-limits.ts',
+    breaks: 'a name has at most 65,535 bytes',
+    find: 'if (bytes > MAX_NAME_BYTES)',
+    replace: 'if (bytes >= MAX_NAME_BYTES)',
+    tests: 'test/publish/long-paths.test.ts',
+  },
+  {
+    file: 'src/module/name-limits.ts',
+    breaks: 'the least size of an entry is that of git and Go',
+    find: 'const ENTRY_BYTES = 94;',
+    replace: 'const ENTRY_BYTES = 95;',
+    tests: 'test/publish/long-paths.test.ts',
+  },
+  {
+    file: 'src/build/plan-zip.ts',
+    breaks: 'the names of the module zip contain its prefix',
+    find: 'prefix: `${module.path}@${module.version}/`',
+    replace: "prefix: ''",
+    tests: 'test/publish/long-paths.test.ts',
+  },
+  {
+    file: 'src/build/plan-zip.ts',
+    breaks: 'a plan ends with its archive',
+    find: 'signal?.throwIfAborted();',
+    replace: '',
+    tests: 'test/hostile',
   },
   {
     file: 'src/build/file-from-blob.ts',

@@ -54,13 +54,8 @@ export function dataDescriptor({ crc32, compressedSize, size }: Omit<WrittenEntr
   return record;
 }
 
-/** Returns the central directory and its end records. `offset` is the position of the directory in bytes. */
-export function centralDirectory(entries: readonly WrittenEntry[], offset: number): Buffer {
-  const directory = Buffer.concat(entries.map(directoryEntry));
-  return Buffer.concat([directory, endOfDirectory(entries.length, directory.length, offset)]);
-}
-
-function directoryEntry({ name, crc32, compressedSize, size, offset }: WrittenEntry): Buffer {
+/** Returns the record of a file in the central directory. */
+export function directoryEntry({ name, crc32, compressedSize, size, offset }: WrittenEntry): Buffer {
   const encoded = Buffer.from(name);
   const record = Buffer.alloc(46);
   record.writeUInt32LE(0x02014b50, 0);
@@ -79,7 +74,11 @@ function directoryEntry({ name, crc32, compressedSize, size, offset }: WrittenEn
   return Buffer.concat([record, encoded]);
 }
 
-function endOfDirectory(count: number, size: number, offset: number): Buffer {
+/**
+ * Returns the records after the central directory, which has `count` entries and a length of `size` bytes. `offset` is
+ * its position in bytes.
+ */
+export function endOfDirectory(count: number, size: number, offset: number): Buffer {
   const needs64 = count >= ELSEWHERE_16;
   const record = Buffer.alloc(22);
   record.writeUInt32LE(0x06054b50, 0);

@@ -3,7 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { openPromise, type Entry, type ZipFile } from 'yauzl';
 import { messageOf } from '../../errors.ts';
-import { hashFiles, type H1, type FileDigest } from '../hash.ts';
+import { hashFiles, hashOne, type H1, type FileDigest } from '../hash.ts';
 import { checkFilePath, type ModulePath } from '../path.ts';
 import type { Version } from '../version.ts';
 
@@ -43,7 +43,7 @@ export async function readModuleZip(path: string, module: ModulePath, version: V
       names.add(digest.name);
       if (digest.name === `${prefix}go.mod`) goMod = { name: 'go.mod', sha256: digest.sha256 };
     }
-    return { h1: hashFiles(digests), goModH1: goMod && hashFiles([goMod]), fault };
+    return { h1: await hashFiles(digests), goModH1: goMod && hashOne(goMod), fault };
   });
 }
 
@@ -55,7 +55,7 @@ export async function hashZip(path: string): Promise<H1> {
   return await readZip(path, async (zip) => {
     const digests: FileDigest[] = [];
     for await (const { digest } of hashedEntries(zip)) digests.push(digest);
-    return hashFiles(digests);
+    return await hashFiles(digests);
   });
 }
 

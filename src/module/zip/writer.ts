@@ -1,10 +1,10 @@
 import { PassThrough, type Readable } from 'node:stream';
 import { Refuse } from '../../errors.ts';
 import { deflate } from './deflate.ts';
-import { hashFiles, type H1, type FileDigest } from '../hash.ts';
+import { H1Sum, type H1 } from '../hash.ts';
 import type { ModulePath } from '../path.ts';
 import type { Version } from '../version.ts';
-import { centralDirectory, dataDescriptor, localHeader, type WrittenEntry } from './format.ts';
+import { dataDescriptor, directoryEntry, endOfDirectory, localHeader } from './format.ts';
 
 /**
  * The maximum size of all files together, and the maximum size of the zip, in bytes (MaxZipFile of
@@ -34,6 +34,9 @@ export interface ZipEntry {
  */
 const MIN_WRITE_BYTES = 64 * 2 ** 10;
 
+/** The number of records of the central directory in one piece. */
+const RECORDS_PER_PIECE = 1_000;
+
 /**
  * Writes a module zip. The caller must read `output` while it calls `add`. The same entries in the same order result in
  * the same bytes. Time and mode are fixed, because no checksum depends on them.
@@ -43,8 +46,12 @@ export class ModuleZip {
   readonly #output = new PassThrough();
   readonly #prefix: string;
   readonly #level: number;
-  readonly #hashes: FileDigest[] = [];
-  readonly #entries: WrittenEntry[] = [];
+  readonly #h1 = new H1Sum();
+  /** The records of the central directory, in pieces. They take less memory than an object for each entry. */
+  readonly #directory: Buffer[] = [];
+  /** The records of the last entries, which are not yet in `#directory`. */
+  #lastRecords: Buffer[] = [];
+  #count = 0;
   /** The bytes of the zip that are not yet written to `output`. `#pendingBytes` is their number. */
   readonly #pending: Buffer[] = [];
   #pendingBytes = 0;
@@ -63,8 +70,8 @@ export class ModuleZip {
   }
 
   /**
-   * Adds a file. Resolves when its bytes are written or pending. The caller must wait for this before the next call,
-   * which limits the use of memory. Rejects with Refuse if a size limit is exceeded, and with the error of a failed
+   * Adds a file. The files must be in byte order of their paths. Resolves when its bytes are written or pending. The
+   * caller must wait for this before the next call, which limits the use of memory. Rejects with Refuse if a size limit is exceeded, and with the error of a failed
    * read or write.
    */
   async add(entry: ZipEntry): Promise<void> {
@@ -78,15 +85,27 @@ export class ModuleZip {
     for await (const bytes of deflate(source, size, this.#level, deflation)) await this.#write(bytes);
     await this.#write(dataDescriptor(deflation));
     if (deflation.size !== size) throw new Error(`${path} has ${deflation.size} bytes instead of ${size}`);
-    this.#entries.push({ name, offset, ...deflation });
-    this.#hashes.push({ name, sha256 });
+    this.#h1.add({ name, sha256 });
+    this.#lastRecords.push(directoryEntry({ name, offset, ...deflation }));
+    if (++this.#count % RECORDS_PER_PIECE === 0) this.#closePiece();
   }
 
   /** Writes the end of the zip, ends `output`, and returns the h1. */
   finish(): H1 {
     this.#output.write(this.#takePending());
-    this.#output.end(centralDirectory(this.#entries, this.#written));
-    return hashFiles(this.#hashes);
+    this.#closePiece();
+    let size = 0;
+    for (const piece of this.#directory) {
+      size += piece.length;
+      this.#output.write(piece);
+    }
+    this.#output.end(endOfDirectory(this.#count, size, this.#written));
+    return this.#h1.digest();
+  }
+
+  #closePiece(): void {
+    this.#directory.push(Buffer.concat(this.#lastRecords));
+    this.#lastRecords = [];
   }
 
   async #write(bytes: Buffer): Promise<void> {

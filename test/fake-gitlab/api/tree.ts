@@ -11,13 +11,19 @@ interface Listed {
   readonly path: string;
 }
 
+/** The entries below a tree, and the place of each path among them. A path has only one type. */
+interface Listing {
+  readonly entries: readonly Listed[];
+  readonly indexOf: ReadonlyMap<string, number>;
+}
+
 /** Gitaly's order of paged listings: all trees, then all blobs, then all submodules, each by the bytes of the path. */
 const rank = { tree: 0, blob: 1, commit: 2 } as const;
 
 /** Serves `/projects/:id/repository/tree`. */
 export function treeRoutes({ access, pagination }: ApiContext): Router {
   const router = Router();
-  const listings = new Map<string, Promise<readonly Listed[]>>();
+  const listings = new Map<string, Promise<Listing>>();
 
   router.get('/projects/:id/repository/tree', async (request, response) => {
     const { repository } = access.project(request, request.params.id);
@@ -28,14 +34,14 @@ export function treeRoutes({ access, pagination }: ApiContext): Router {
     if (start?.type !== 'tree') throw notFound(path === '' ? 'Tree' : 'invalid revision or path');
 
     const recursive = flag(request, 'recursive') ?? false;
-    const listing = await remembered(repository, start.id, path, recursive);
+    const { entries: listing, indexOf } = await remembered(repository, start.id, path, recursive);
     const style = choice(request, 'pagination', ['legacy', 'keyset', 'none'], 'legacy');
     if (style === 'none' && !recursive) throw badParameter('pagination cannot be "none" unless "recursive" is true');
     let page = listing;
     if (style === 'legacy') page = pagination.page(request, response, listing, 'gitaly');
     if (style === 'keyset') {
       const token = text(request, 'page_token');
-      const before = token === undefined ? -1 : listing.findIndex((listed) => pageToken(listed) === token);
+      const before = token === undefined ? -1 : (indexOf.get(pathIn(token)) ?? -1);
       if (token !== undefined && before < 0) throw notFound('invalid page token');
       page = pagination.keyset(request, response, listing.slice(before + 1), (last) => ({
         page_token: pageToken(last),
@@ -52,11 +58,14 @@ export function treeRoutes({ access, pagination }: ApiContext): Router {
     id: string,
     path: string,
     recursive: boolean,
-  ): Promise<readonly Listed[]> {
+  ): Promise<Listing> {
     const key = `${repository.directory}\0${id}\0${path}\0${String(recursive)}`;
     let listing = listings.get(key);
     if (listing === undefined) {
-      listing = list(repository, id, path, recursive).then(ordered);
+      listing = list(repository, id, path, recursive).then((listed) => {
+        const entries = ordered(listed);
+        return { entries, indexOf: new Map(entries.map((each, index) => [each.path, index])) };
+      });
       listings.set(key, listing);
     }
     return listing;
@@ -68,6 +77,11 @@ export function treeRoutes({ access, pagination }: ApiContext): Router {
 /** Returns the cursor after an entry, in Gitaly's opaque form. */
 function pageToken({ path, entry }: Listed): string {
   return Buffer.from(JSON.stringify({ FileName: path, Type: entry.type.toUpperCase() })).toString('base64');
+}
+
+/** Returns the path in a cursor. */
+function pathIn(token: string): string {
+  return (JSON.parse(Buffer.from(token, 'base64').toString()) as { FileName: string }).FileName;
 }
 
 async function list(repository: Repository, id: string, path: string, recursive: boolean): Promise<Listed[]> {
