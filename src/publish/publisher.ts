@@ -1,6 +1,6 @@
 import { CommitTrees } from '../build/commit-tree.ts';
 import { filesInGitLab, type CommitFiles } from '../build/commit-files.ts';
-import { Refuse, Retry, Skip } from '../errors.ts';
+import { messageOf, Refuse, Retry, Skip } from '../errors.ts';
 import { ProjectCache } from '../gitlab/project-cache.ts';
 import { parseCommit, type Commit, type Project, type Tag } from '../gitlab/schema.ts';
 import { joinPath } from '../module/path-elements.ts';
@@ -95,6 +95,31 @@ export class Publisher {
       if (error instanceof Dismissed) return { dismissed: error.message };
       throw error;
     }
+  }
+
+  /**
+   * Records that a tag is refused because every attempt to publish it failed, the last one with this error. If the store
+   * has an outcome already, although its version is missing, that outcome stays. Resolves to undefined if the commit of
+   * the tag is not known.
+   */
+  async giveUp(job: PublishRequest, error: unknown): Promise<PublishResult | undefined> {
+    const { store } = this.#parts;
+    const { projectId, tag, hint, listedPath } = job;
+    const startedAt = new Date().toISOString();
+    // If GitLab does not return the tag, the job contains its commit, or the commit that a webhook announced.
+    const current = await this.#currentTag(job).catch(() => ({ commit: parseCommit(hint) }));
+    if (current?.commit === undefined) return undefined;
+    const { commit } = current;
+    const recorded = await readOutcome(store, projectId, tag, commit);
+    if (recorded) return { outcome: recorded, known: true };
+    const reason =
+      `modpress gave up, because every attempt failed: ${messageOf(error)} ` +
+      '(to try again, delete the outcome of the tag)';
+    const project = listedPath === undefined ? {} : { project: listedPath };
+    const times = { startedAt, finishedAt: new Date().toISOString() };
+    const outcome: Outcome = { status: 'refused', reason, projectId, tag, commit, ...project, ...times };
+    await writeOutcome(store, outcome);
+    return { outcome, known: false };
   }
 
   /**

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { Retry } from '../errors.ts';
 import type { TagJob } from '../queue/tag-job.ts';
 import { StoreUnavailable } from '../store/store.ts';
+import { FailedAttempts } from './failed-attempts.ts';
 import type { Publisher, PublishResult } from './publisher.ts';
 
 /** The dependencies of the handler. */
@@ -22,13 +23,27 @@ export interface TagHandlerParts {
 
 /**
  * Creates the handler of tag jobs. The handler publishes the tag and logs the result in one line. It rejects as
- * Publisher.publish does, but with Retry if the store is not available.
+ * Publisher.publish does, but with Retry if the store is not available. If a tag fails again and again although there is
+ * no outage, the handler gives the tag up and records it as refused, so that a person looks at it.
  */
 export function createTagHandler(parts: TagHandlerParts): (job: TagJob) => Promise<PublishResult> {
   const { publisher, log, onDone, onChanged } = parts;
+  const attempts = new FailedAttempts();
+  const publish = async (job: TagJob): Promise<PublishResult> => {
+    try {
+      const result = await publisher.publish(job);
+      attempts.succeeded(job);
+      return result;
+    } catch (thrown) {
+      const error = asOutage(thrown);
+      if (!attempts.isLast(job, error)) throw error;
+      log.error({ event: 'tag.given-up', projectId: job.projectId, tag: job.tag, err: error }, 'tag given up');
+      return (await publisher.giveUp(job, error)) ?? Promise.reject(error);
+    }
+  };
   return async (job) => {
     const started = performance.now();
-    const result = await publisher.publish(job).catch(retryOutages);
+    const result = await publish(job);
     const seconds = (performance.now() - started) / 1000;
     const fields = { projectId: job.projectId, tag: job.tag, seconds: Number(seconds.toFixed(3)) };
     const path = ('outcome' in result ? result.outcome.project : undefined) ?? job.listedPath ?? job.announcedPath;
@@ -53,10 +68,7 @@ export function createTagHandler(parts: TagHandlerParts): (job: TagJob) => Promi
   };
 }
 
-/**
- * Throws a Retry if the store is not available, so that the queue retries the job as after an outage of GitLab. Throws
- * any other error unchanged.
- */
-function retryOutages(error: unknown): never {
-  throw error instanceof StoreUnavailable ? new Retry('the store is not available', { cause: error }) : error;
+/** Returns a Retry if the store is not available, as after an outage of GitLab. Returns any other error unchanged. */
+function asOutage(error: unknown): unknown {
+  return error instanceof StoreUnavailable ? new Retry('the store is not available', { cause: error }) : error;
 }
