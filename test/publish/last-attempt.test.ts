@@ -58,10 +58,11 @@ describe('a tag that fails again and again', () => {
     pushTags,
   }) => {
     const { id, commit } = await pushTags();
-    const lock = (): never => {
-      throw new RangeError('this is a bug');
-    };
-    const { publisher } = await createPublishing({ lock });
+    const { publisher } = await createPublishing({
+      lock: () => {
+        throw new RangeError('this is a bug');
+      },
+    });
     const handler = createHandler(publisher);
     const job = pushedTag(id, 'v1.0.0', commit);
     const { attempts, result } = await attempt(handler, job);
