@@ -25,6 +25,7 @@ import { memoryLock, type VersionLock } from '../redis/version-lock.ts';
 import { Ownership } from '../resolve/ownership.ts';
 import { Resolver } from '../resolve/resolver.ts';
 import { RESERVED } from '../store/key.ts';
+import { historyKey } from '../store/layout.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import { withdrawnVersions } from '../store/withdrawal.ts';
@@ -126,14 +127,26 @@ export class Core<Settings extends object> {
     });
   }
 
-  /** The resolver, which finds module versions in GitLab. */
-  resolver(this: Core<StoreSettings & GitLabConfig & ModulesConfig>): Resolver {
+  /**
+   * The resolver, which finds module versions in GitLab. With `isReadOnly`, it does not store what it has found of the
+   * histories of commits.
+   */
+  resolver(
+    this: Core<StoreSettings & GitLabConfig & ModulesConfig>,
+    { isReadOnly = false }: { readonly isReadOnly?: boolean } = {},
+  ): Resolver {
     return this.#once(
       'resolver',
       () =>
         new Resolver(this.gitlab(), this.ownership(), {
           projects: this.projects(),
           withdrawnOf: async (module) => withdrawnVersions(await this.store(), module),
+          histories: {
+            read: async (projectId) => (await this.store()).get(historyKey(projectId)),
+            write: async (projectId, histories) => {
+              if (!isReadOnly) await (await this.store()).put(historyKey(projectId), histories);
+            },
+          },
         }),
     );
   }

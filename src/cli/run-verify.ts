@@ -30,7 +30,7 @@ export async function runVerify(options: VerifyOptions): Promise<number> {
       ((onWait) =>
         new Rebuilder({
           gitlab: gitlabCore.gitlab(),
-          resolver: gitlabCore.resolver(),
+          resolver: gitlabCore.resolver({ isReadOnly: true }),
           rateLimiter: gitlabCore.rateLimiter(),
           temporaryRoot: gitlabCore.temporaryRoot,
           onWait,

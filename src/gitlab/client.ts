@@ -6,12 +6,13 @@ import { retryIfNotFound, undefinedIfNotFound } from './error-response.ts';
 import { blobHash } from './blob-hash.ts';
 import { InvalidResponse } from './invalid-response.ts';
 import { Lists, type OnUnreadableProject } from './lists.ts';
-import { itemsFrom, type Page, type PageQuery, type ReadInvalidItem } from './pages.ts';
+import { itemsFrom, nextQuery, type Page, type PageQuery, type ReadInvalidItem } from './pages.ts';
 import { readAtMost, toReadable } from './response-stream.ts';
 import {
   branchSchema,
   commitIdSchema,
   commitSchema,
+  historyCommitSchema,
   parseResponse,
   projectSchema,
   tagSchema,
@@ -20,6 +21,7 @@ import {
   type BlobId,
   type Commit,
   type CommitId,
+  type HistoryPage,
   type Project,
   type Tag,
   type TreeEntry,
@@ -167,10 +169,31 @@ export class GitLabClient {
       yield name;
   }
 
-  /** Returns the best common ancestor of two commits; undefined if they have none. */
-  async mergeBase(projectId: number, first: CommitId, second: CommitId): Promise<CommitId | undefined> {
-    const base = await undefinedIfNotFound(this.#api.Repositories.mergeBase(projectId, [first, second]), 'Merge Base');
-    return parseResponse(commitIdSchema, base, `merge base of ${first} and ${second}`);
+  /**
+   * Returns the best common ancestor of a commit and of any of the others, as `git merge-base` does; undefined if there
+   * is none. If there are several best ones, returns one of them. All commits must exist.
+   */
+  async mergeBase(projectId: number, commit: CommitId, ...others: readonly CommitId[]): Promise<CommitId | undefined> {
+    const call = this.#api.Repositories.mergeBase(projectId, [commit, ...others]);
+    const base = await undefinedIfNotFound(call, 'Merge Base');
+    return parseResponse(commitIdSchema, base, `merge base of ${commit} and ${others.join(', ')}`);
+  }
+
+  /**
+   * Reads a page of the commit `to` and its ancestors, without `from` and its ancestors. The commit `to` is the first one
+   * on page 1. Both commits must exist.
+   */
+  async historyPage(
+    projectId: number,
+    { from, to }: { readonly from?: CommitId; readonly to: CommitId },
+    page: number,
+  ): Promise<HistoryPage> {
+    const endpoint = `projects/${projectId}/repository/commits`;
+    const query = { ref_name: from === undefined ? to : `${from}..${to}`, page: `${page}` };
+    const response = await retryIfNotFound(this.#lists.firstPage(endpoint, query));
+    const commits = parseResponse(z.array(historyCommitSchema), response.body, endpoint) ?? [];
+    // A full page has a successor, even if that is empty (lib/api/commits.rb).
+    return { commits, isLast: commits.length === 0 || nextQuery(response) === undefined };
   }
 
   /**

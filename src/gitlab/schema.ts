@@ -76,6 +76,11 @@ export const commitSchema = z
   .object({ id: commitId, committed_date: time })
   .transform((commit) => ({ id: commit.id, committedAt: commit.committed_date }));
 
+/** Parses the id and the parents in the JSON of a commit. */
+export const historyCommitSchema = z
+  .object({ id: commitId, parent_ids: z.array(commitId) })
+  .transform((commit) => ({ id: commit.id, parents: commit.parent_ids }));
+
 /** Parses the JSON of a tag. */
 export const tagSchema = z
   .object({
@@ -118,6 +123,11 @@ export const treeEntrySchema = z
  * the latest possible one.
  */
 export type Commit = z.output<typeof commitSchema>;
+/** A page of the history of a commit. `isLast` is true if no page follows. */
+export interface HistoryPage {
+  readonly commits: readonly z.output<typeof historyCommitSchema>[];
+  readonly isLast: boolean;
+}
 /**
  * A project. `path` is its full path, such as `group/sub/lib`, and `httpUrl` is its URL for git.
  *

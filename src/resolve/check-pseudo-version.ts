@@ -63,12 +63,10 @@ async function baseFaultOf(
     return `its commit has the tag ${prefix}${base}: use that version instead`;
   }
   // A tag such as v1.2.3+meta counts as v1.2.3 here.
-  const candidates = tags.filter(
-    ({ name }) => name.startsWith(prefix + base) && compareVersions(name.slice(prefix.length), base) === 0,
+  const candidates = tags.flatMap((tag) =>
+    tag.name.startsWith(prefix + base) && compareVersions(tag.name.slice(prefix.length), base) === 0 ? [{ tag }] : [],
   );
   if (candidates.length === 0) return `there is no tag ${prefix}${base} before its commit`;
-  for (const candidate of candidates) {
-    if (await repositories.isAncestor(place.project.id, candidate.commit, commit)) return undefined;
-  }
-  return `its commit does not come after the tag ${prefix}${base}`;
+  const found = await repositories.firstInHistory(place.project.id, commit, candidates, async () => true);
+  return found ? undefined : `its commit does not come after the tag ${prefix}${base}`;
 }

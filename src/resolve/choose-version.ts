@@ -11,6 +11,7 @@ import {
   withoutIncompatible,
   type Version,
 } from '../module/version.ts';
+import { CallBudget } from './call-budget.ts';
 import { checkPseudoVersion } from './check-pseudo-version.ts';
 import { joinPath } from '../module/path-elements.ts';
 import type { ModulePlace } from './place.ts';
@@ -59,18 +60,22 @@ export async function chooseVersion(parts: ChoiceParts, query: string): Promise<
 
   const named = namedVersions(place, tags);
   const retracted = await parts.retractedAmong(named.map(({ version }) => version));
+  const hasIncompatible = await hasIncompatibleVersions(parts);
+  const mayAllow = ({ version }: NamedVersion): boolean =>
+    !retracted.has(version) && (hasIncompatible || matchesMajor(version, place.major));
+  const budget = new CallBudget('reading the go.mod of each major version');
   const allows = async (version: string): Promise<boolean> =>
-    !retracted.has(version) &&
-    (matchesMajor(version, place.major) || (await mayBeIncompatible(parts, version, requested)));
+    matchesMajor(version, place.major) || (await mayBeIncompatible(parts, version, requested, budget));
   let highest: string | undefined;
-  for (const { version, isCanonical } of onCommit) {
+  for (const each of onCommit) {
+    const { version, isCanonical } = each;
     const isHigher = isCanonical && (highest === undefined || compareVersions(highest, version) < 0);
-    if (isHigher && (await allows(version))) highest = version;
+    if (isHigher && mayAllow(each) && (await allows(version))) highest = version;
   }
   if (highest !== undefined) return checkedVersion(parts, highest, requested);
   // A tag such as v1.2.3+meta is not a version, because several tags can differ only in metadata. However, it can be
   // the base of a pseudo-version.
-  const base = equivalent[0]?.version ?? (await versionBefore(parts, named, allows)) ?? '';
+  const base = equivalent[0]?.version ?? (await versionBefore(parts, named.filter(mayAllow), allows)) ?? '';
   if (!hasFourDigitYear(revision.committedAt))
     throw new Refuse(`commit ${revision.id} has no pseudo-version, because it is dated after the year 9999`);
   const pseudo = pseudoVersion(
@@ -113,9 +118,9 @@ function tagVersion(
 }
 
 /**
- * Returns the highest version that is tagged on the commit or on an ancestor (gitRepo.RecentTag in cmd/go). A tag from
- * which the commit can be reached is newer than the commit. Such tags are skipped, so that GitLab does not have to
- * compare each of them with the commit.
+ * Returns the highest of the named versions that is tagged on the commit or on an ancestor, and that `allows` allows
+ * (gitRepo.RecentTag in cmd/go). `allows` can make calls. Whether the tag is in the history is decided first, because
+ * this can be known for all tags at once.
  */
 async function versionBefore(
   { repositories, place, revision }: ChoiceParts,
@@ -124,15 +129,10 @@ async function versionBefore(
 ): Promise<string | undefined> {
   // Of equal versions, the first tag counts.
   const candidates = sortByVersion(named.toReversed(), ({ version }) => version).toReversed();
-  let younger: ReadonlySet<string> = new Set();
-  for (const [index, { tag, version }] of candidates.entries()) {
-    // In most repositories the first candidate is the result, and the newer tags do not have to be read.
-    if (index === 1) younger = await repositories.tagsContaining(place.project.id, revision.id);
-    if (tag.commit !== revision.id && younger.has(tag.name)) continue;
-    if ((await allows(version)) && (await repositories.isAncestor(place.project.id, tag.commit, revision.id)))
-      return version;
-  }
-  return undefined;
+  const found = await repositories.firstInHistory(place.project.id, revision.id, candidates, ({ version }) =>
+    allows(version),
+  );
+  return found?.version;
 }
 
 /**
@@ -161,21 +161,30 @@ async function checkedVersion(parts: ChoiceParts, version: string, requested: Ve
   );
 }
 
+/** Whether the module can have versions with a higher major version without `/vN`: the repository has no go.mod. */
+async function hasIncompatibleVersions({ repositories, place, revision }: ChoiceParts): Promise<boolean> {
+  if (place.directory !== '' || place.major !== '') return false;
+  return (await repositories.goMod(place.project.id, revision.id, '')) === undefined;
+}
+
 /**
  * Whether a version with a higher major version may be used without `/vN`. This is allowed only if the repository has
- * no go.mod for that major version.
+ * no go.mod for that major version. A go.mod that was not read before is a call of `budget`.
  */
 async function mayBeIncompatible(
-  { repositories, place, revision }: ChoiceParts,
+  parts: ChoiceParts,
   version: string,
   requested: Version | undefined,
+  budget?: CallBudget,
 ): Promise<boolean> {
-  if (place.directory !== '' || place.major !== '') return false;
-  if (await repositories.goMod(place.project.id, revision.id, '')) return false;
+  if (!(await hasIncompatibleVersions(parts))) return false;
   // Old go commands did not read the directory vN, so a version that is requested as +incompatible stays valid
   // (golang.org/issue/51324).
   if (requested?.endsWith('+incompatible')) return true;
-  return (await repositories.goMod(place.project.id, revision.id, majorOf(version))) === undefined;
+  const { repositories, place, revision } = parts;
+  const versioned = [place.project.id, revision.id, majorOf(version)] as const;
+  if (!repositories.hasReadGoMod(...versioned)) budget?.spend();
+  return (await repositories.goMod(...versioned)) === undefined;
 }
 
 /** A handler for `catch`. Returns undefined for Skip and Refuse, and throws every other error again. */

@@ -4,6 +4,7 @@ import type { GitLabClient } from '../gitlab/client.ts';
 import { goModOf, type GoMod } from '../module/modfile.ts';
 import { MAX_GOMOD } from '../module/zip/writer.ts';
 import { joinPath } from '../module/path-elements.ts';
+import { Histories, type HistoryMemory } from './histories.ts';
 
 /** A tag, and the commit it points at. */
 export interface RepositoryTag {
@@ -18,14 +19,12 @@ export interface RepositoryTag {
 const TAGS_FRESH_MS = 5_000;
 /** The maximum number of repositories whose lists of tags are cached. */
 const MAX_TAG_LISTS = 500;
-/** The maximum number of pairs of commits that are cached. */
-const MAX_COMMIT_PAIRS = 50_000;
 /** The maximum size of the cache of go.mod files, in bytes. */
 const GOMOD_CACHE_BYTES = 32 * 2 ** 20;
 
 /**
- * Reads the repositories of modules through GitLab's API. It caches go.mod files of commits, and whether one commit is
- * an ancestor of another, because neither ever changes. It caches lists of tags for a few seconds. Its methods reject
+ * Reads the repositories of modules through GitLab's API. It caches go.mod files of commits, and which tagged commits are
+ * in the history of a commit, because neither ever changes. It caches lists of tags for a few seconds. Its methods reject
  * with Retry if GitLab cannot be reached.
  */
 export class Repositories {
@@ -37,7 +36,7 @@ export class Repositories {
     ignoreFetchAbort: true,
     fetchMethod: (projectId) => this.#readTags(projectId),
   });
-  readonly #ancestors = new LRUCache<string, boolean>({ max: MAX_COMMIT_PAIRS });
+  readonly #histories: Histories;
   /** The go.mod files. A missing file is cached too. */
   readonly #files = new LRUCache<string, { readonly gomod: GoMod | undefined }>({
     maxSize: GOMOD_CACHE_BYTES,
@@ -45,8 +44,10 @@ export class Repositories {
       (gomod ? gomod.bytes.length + gomod.declaredPath.length : 0) + key.length + 100,
   });
 
-  constructor(gitlab: GitLabClient) {
+  /** `memory` keeps what takes many calls to find. By default, nothing is kept. */
+  constructor(gitlab: GitLabClient, memory?: HistoryMemory) {
     this.#gitlab = gitlab;
+    this.#histories = new Histories(gitlab, memory);
   }
 
   /**
@@ -91,7 +92,7 @@ export class Repositories {
   /** Reads a go.mod as git stores it. Resolves to undefined if the directory has no go.mod at this commit. */
   async goMod(projectId: number, commit: CommitId, directory: string): Promise<GoMod | undefined> {
     const path = joinPath(directory, 'go.mod');
-    const key = `${projectId} ${commit} ${path}`;
+    const key = goModKey(projectId, commit, directory);
     const cached = this.#files.get(key);
     if (cached) return cached.gomod;
     const bytes = await this.#gitlab.file(projectId, commit, path, MAX_GOMOD);
@@ -100,22 +101,34 @@ export class Repositories {
     return gomod;
   }
 
-  /** Whether `ancestor` is the same commit as `descendant`, or one of its ancestors. */
-  async isAncestor(projectId: number, ancestor: CommitId, descendant: CommitId): Promise<boolean> {
-    if (ancestor === descendant) return true;
-    const key = `${projectId} ${ancestor} ${descendant}`;
-    const cached = this.#ancestors.get(key);
-    if (cached !== undefined) return cached;
-    const isAncestor = (await this.#gitlab.mergeBase(projectId, ancestor, descendant)) === ancestor;
-    this.#ancestors.set(key, isAncestor);
-    return isAncestor;
+  /**
+   * Whether `goMod` has read the go.mod in a directory of a commit before, so that it makes no call. The answer may be
+   * out of date at once, so it only helps to count calls.
+   */
+  hasReadGoMod(projectId: number, commit: CommitId, directory: string): boolean {
+    return this.#files.has(goModKey(projectId, commit, directory));
   }
 
-  /** Lists the names of the tags from which a commit can be reached. */
-  async tagsContaining(projectId: number, commit: CommitId): Promise<ReadonlySet<string>> {
-    const names = new Set<string>();
-    for await (const name of this.#gitlab.tagsContaining(projectId, commit)) names.add(name);
-    return names;
+  /**
+   * Resolves to the first of the candidates whose tag is on a commit or on one of its ancestors, and that `accepts`
+   * accepts; undefined if there is none. `accepts` is only called for such candidates. Rejects with Postponed if this
+   * takes too many calls for one request.
+   */
+  async firstInHistory<T extends { readonly tag: RepositoryTag }>(
+    projectId: number,
+    commit: CommitId,
+    candidates: readonly T[],
+    accepts: (candidate: T) => Promise<boolean>,
+  ): Promise<T | undefined> {
+    const tags = await this.tags(projectId);
+    const commits = candidates.map(({ tag }) => tag.commit);
+    return await this.#histories.open(projectId, commit, commits, tags, async (history) => {
+      for (const [index, candidate] of candidates.entries()) {
+        const isInHistory = await history.includes(candidate.tag.commit, candidates.length - index);
+        if (isInHistory && (await accepts(candidate))) return candidate;
+      }
+      return undefined;
+    });
   }
 
   async #readTags(projectId: number): Promise<readonly RepositoryTag[]> {
@@ -125,4 +138,8 @@ export class Repositories {
     }
     return tags;
   }
+}
+
+function goModKey(projectId: number, commit: CommitId, directory: string): string {
+  return `${projectId} ${commit} ${joinPath(directory, 'go.mod')}`;
 }

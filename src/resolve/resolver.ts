@@ -7,6 +7,7 @@ import { Retractions } from '../module/retractions.ts';
 import { isPseudoVersion, parseVersion, type Version } from '../module/version.ts';
 import { chooseVersion, undefinedIfRejected } from './choose-version.ts';
 import { chooseGoMod, versionDirectoryOf, type ChosenGoMod } from './go-mod.ts';
+import type { HistoryMemory } from './histories.ts';
 import { infoText, originOf, originWithTags, type Origin } from './origin.ts';
 import type { Ownership } from './ownership.ts';
 import { findPlace, type ModulePlace } from './place.ts';
@@ -38,6 +39,8 @@ export interface ResolverOptions {
   readonly projects?: ProjectCache;
   /** Resolves to the withdrawn versions of a module. By default, no version is withdrawn. */
   readonly withdrawnOf?: (module: ModulePath) => Promise<ReadonlySet<string>>;
+  /** Keeps what is known of the histories of projects. By default, nothing is kept. */
+  readonly histories?: HistoryMemory | undefined;
 }
 
 /**
@@ -56,11 +59,11 @@ export class Resolver {
   constructor(
     gitlab: GitLabClient,
     ownership: Ownership,
-    { projects = new ProjectCache(gitlab), withdrawnOf = async () => new Set() }: ResolverOptions = {},
+    { projects = new ProjectCache(gitlab), withdrawnOf = async () => new Set(), histories }: ResolverOptions = {},
   ) {
     this.#gitlab = gitlab;
     this.#ownership = ownership;
-    this.#repositories = new Repositories(gitlab);
+    this.#repositories = new Repositories(gitlab, histories);
     this.#projects = projects;
     this.#withdrawnOf = withdrawnOf;
   }

@@ -8,6 +8,7 @@ import {
   sortByVersion,
   type Version,
 } from '../module/version.ts';
+import { CallBudget } from './call-budget.ts';
 import type { ModulePlace } from './place.ts';
 import type { Repositories, RepositoryTag } from './repositories.ts';
 
@@ -65,8 +66,11 @@ async function incompatible(
   latestCompatible: TaggedVersion | undefined,
   higherMajors: readonly TaggedVersion[],
 ): Promise<TaggedVersion[]> {
-  const hasGoMod = async ({ tag }: TaggedVersion): Promise<boolean> =>
-    (await repositories.goMod(project.id, tag.commit, '')) !== undefined;
+  const budget = new CallBudget('reading the go.mod of each major version');
+  const hasGoMod = async ({ tag }: TaggedVersion): Promise<boolean> => {
+    if (!repositories.hasReadGoMod(project.id, tag.commit, '')) budget.spend();
+    return (await repositories.goMod(project.id, tag.commit, '')) !== undefined;
+  };
   if (higherMajors.length === 0 || (latestCompatible && (await hasGoMod(latestCompatible)))) return [];
   const latestOfMajor = new Map(higherMajors.map((tagged) => [majorOf(tagged.version), tagged]));
   const withGoMod = new Set<string>();

@@ -23,6 +23,14 @@ export const SUMDB_PREFIX = 'sumdb/';
  * next sweep then compares every project.
  */
 export const SWEEP_STATE_KEY = 'sweep/projects.json';
+/**
+ * Returns the key of what is known of the histories of a project's commits. It may be deleted at any time: it is then
+ * found again.
+ */
+export function historyKey(projectId: number): string {
+  return `history/${projectId}.json`;
+}
+
 /** A key that no object has. Reading it shows whether the store can be read. */
 export const PROBE_KEY = `${MODULES_PREFIX}ready`;
 

@@ -15,6 +15,7 @@ const TAGGED: Readonly<Record<string, number>> = {
   'new-major': 1,
   mono: 2,
   retracted: 3,
+  released: 21,
 };
 /** The ids of commits, by project and name. */
 const commits = new Map<string, string>();
@@ -76,6 +77,15 @@ test.beforeAll(async ({ both }) => {
     await commit(tree, 'legacy first', { 'legacy.go': 'package legacy\n' }, 'v2.0.0');
     await commit(tree, 'legacy last', { 'more.go': 'package legacy\n' });
   });
+  await repository(both, 'released', async (tree, module) => {
+    await commit(tree, 'released first', library(module, 'one'), 'v1.0.0');
+    for (let minor = 1; minor <= 20; minor++) {
+      await tree.branch(`release-${minor}`, { at: 'refs/heads/main' });
+      await commit(tree, `released ${minor}`, library(module, `release ${minor}`), `v1.${minor}.0`);
+      await tree.branch('main');
+    }
+    await commit(tree, 'released last', library(module, 'last'));
+  });
   await repository(both, 'retracted', async (tree, module) => {
     await commit(tree, 'retracted first', library(module, 'one'), 'v1.0.0');
     await commit(tree, 'retracted bad', library(module, 'bad'), 'v1.1.0');
@@ -103,7 +113,7 @@ describe('go get of a branch', { timeout: 60_000 }, () => {
     expect(await resolved(both, Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });
 
-  test('resolves to the tip for other major versions, directories, repositories without go.mod and retracted tags too', async ({
+  test('resolves to the tip for other major versions, directories, repositories without go.mod, retracted tags and release branches too', async ({
     both,
   }) => {
     const expected = {
@@ -112,6 +122,7 @@ describe('go get of a branch', { timeout: 60_000 }, () => {
       'mono/sub@main': 'v0.3.1-0.{mono last}',
       'legacy@main': 'v2.0.1-0.{legacy last}+incompatible',
       'retracted@stale': 'v1.0.1-0.{retracted stale}',
+      'released@main': 'v1.0.1-0.{released last}',
     };
     expect(await resolved(both, Object.keys(expected))).toEqual(Object.values(expected).map(filled));
   });

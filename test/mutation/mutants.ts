@@ -351,16 +351,35 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   resolve('choose-version.ts', 'retracted versions do not count for a commit', '!retracted.has(version) &&', ''),
   resolve(
-    'choose-version.ts',
+    'repositories.ts',
     'only a tag on an ancestor of a commit can be a base',
-    ' && (await repositories.isAncestor(place.project.id, tag.commit, revision.id))',
-    '',
+    'if (isInHistory && (await accepts(candidate))) return candidate;',
+    'if (await accepts(candidate)) return candidate;',
+  ),
+  resolve(
+    'history.ts',
+    'a history that may be truncated proves nothing',
+    "if (this.#endsInRoot) this.#verdicts.set(commit, 'other');",
+    "this.#verdicts.set(commit, 'other');",
+  ),
+  resolve(
+    'history.ts',
+    'commits since a known commit lead to it',
+    'if (isConnected) this.#adopt(ancestor);',
+    'this.#adopt(ancestor);',
+  ),
+  resolve('history.ts', 'the rest of a known history is read', 'this.#rest = rest;', 'this.#rest = undefined;'),
+  resolve(
+    'history.ts',
+    'an open verdict means nothing without the rest of its listing',
+    "if (verdict === 'open') verdicts.delete(commit);",
+    "if (verdict === 'open') verdicts.set(commit, 'other');",
   ),
   resolve(
     'choose-version.ts',
     '+incompatible needs a repository without go.mod',
-    "if (await repositories.goMod(place.project.id, revision.id, '')) return false;",
-    '',
+    "return (await repositories.goMod(place.project.id, revision.id, '')) === undefined;",
+    'return true;',
   ),
   resolve(
     'check-pseudo-version.ts',
@@ -377,7 +396,7 @@ export const MUTANTS: readonly Mutant[] = [
   resolve(
     'check-pseudo-version.ts',
     'the base of a pseudo-version is an ancestor of its commit',
-    'if (await repositories.isAncestor(place.project.id, candidate.commit, commit)) return undefined;',
+    'return found ? undefined : `its commit does not come after the tag ${prefix}${base}`;',
     'return undefined;',
   ),
   resolve(

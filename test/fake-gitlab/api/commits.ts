@@ -12,11 +12,11 @@ export function commitRoutes({ access, pagination, present }: ApiContext, git: G
 
   router.get('/projects/:id/repository/commits', async (request, response) => {
     const project = access.project(request, request.params.id);
-    const tip = await project.repository.commit(text(request, 'ref_name') ?? 'HEAD');
-    if (tip === undefined) throw notFound('Commit');
+    const revisions = await revisionsOf(project.repository, text(request, 'ref_name') ?? 'HEAD');
+    if (revisions === undefined) throw notFound('Commit');
     const path = text(request, 'path');
     const filter = path === undefined ? [] : ['--', path];
-    const ids = await lines(git, project.repository, ['rev-list', tip.id, ...filter]);
+    const ids = await lines(git, project.repository, ['rev-list', ...revisions, ...filter]);
     const page = pagination.page(request, response, ids, 'countless');
     const commits = await Promise.all(page.map((id) => project.repository.commit(id)));
     response.json(commits.filter((commit) => commit !== undefined).map((commit) => present.commit(project, commit)));
@@ -64,6 +64,15 @@ export function commitRoutes({ access, pagination, present }: ApiContext, git: G
   });
 
   return router;
+}
+
+/** Returns the arguments of git for a revision, or for a range such as `<from>..<to>`; undefined for an unknown one. */
+async function revisionsOf(repository: Repository, range: string): Promise<string[] | undefined> {
+  const [to = '', from] = range.split('..').toReversed();
+  const last = await repository.commit(to);
+  if (last === undefined || from === undefined) return last && [last.id];
+  const first = await repository.commit(from);
+  return first && [last.id, `^${first.id}`];
 }
 
 async function found(repository: Repository, revision: string): Promise<Commit> {

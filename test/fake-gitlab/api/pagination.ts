@@ -21,7 +21,8 @@ export class Pagination {
   /**
    * Returns one page of a list by its number. `gitaly` is for lists whose first page comes from Gitaly. For these
    * lists, the first page always links to page 2, and a full last page counts as two pages
-   * (lib/gitlab/pagination/gitaly_keyset_pager.rb). `countless` omits the totals, as for commits.
+   * (lib/gitlab/pagination/gitaly_keyset_pager.rb). `countless` omits the totals, as for commits. A full last page of such
+   * a list links to an empty one, because GitLab does not look ahead (lib/api/commits.rb).
    */
   page<T>(
     request: Request,
@@ -33,7 +34,9 @@ export class Pagination {
     const page = Math.max(1, integer(request, 'page', 1));
     const byGitaly = style === 'gitaly' && page === 1;
     const pages = byGitaly ? Math.floor(items.length / perPage) + 1 : Math.max(1, Math.ceil(items.length / perPage));
-    const next = byGitaly ? 2 : page < pages ? page + 1 : undefined;
+    const isFull = items.length >= page * perPage;
+    const hasNext = byGitaly || (style === 'countless' ? isFull : page < pages);
+    const next = hasNext ? page + 1 : undefined;
     const previous = page > 1 ? page - 1 : undefined;
     const counted = style !== 'countless' && items.length <= MAX_COUNTED_ITEMS;
 

@@ -53,12 +53,7 @@ export function treeRoutes({ access, pagination }: ApiContext): Router {
   });
 
   /** Returns a listing that all pages share. The id and the path of a tree determine its listing. */
-  function remembered(
-    repository: Repository,
-    id: string,
-    path: string,
-    recursive: boolean,
-  ): Promise<Listing> {
+  function remembered(repository: Repository, id: string, path: string, recursive: boolean): Promise<Listing> {
     const key = `${repository.directory}\0${id}\0${path}\0${String(recursive)}`;
     let listing = listings.get(key);
     if (listing === undefined) {
