@@ -146,7 +146,7 @@ function with64BitEnd(zip: Buffer): Buffer {
 async function moduleZip(files: Readonly<Record<string, string>>): Promise<Buffer> {
   const zip = new ModuleZip(MODULE, VERSION);
   const bytes = buffer(zip.output);
-  for (const [name, text] of Object.entries(files).sort()) {
+  for (const [name, text] of Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1))) {
     const content = Buffer.from(text);
     await zip.add({
       path: name,
