@@ -1,4 +1,4 @@
-import { isSliceOver, nextSlice } from '../async/in-slices.ts';
+import { inSlices, isSliceOver, nextSlice } from '../async/in-slices.ts';
 import { Refuse } from '../errors.ts';
 import { InvalidResponse } from '../gitlab/invalid-response.ts';
 import type { BlobId, TreeEntry } from '../gitlab/schema.ts';
@@ -45,6 +45,8 @@ const SYMLINK_MODE = '120000';
 /** A module with more files, or with longer names in total, is large. Its list of files takes 16 MB of memory or more. */
 const LARGE_FILES = 100_000;
 const LARGE_NAME_CHARACTERS = 16 * 2 ** 20;
+/** The number of files after which the work may be interrupted. */
+const STEP_FILES = 20;
 /** The maximum number of invalid files that an error message names. */
 const MAX_NAMED_FILES = 5;
 
@@ -57,9 +59,14 @@ export async function planZip(
   module: PlannedModule,
   options: PlanOptions = {},
 ): Promise<ZipPlan> {
-  const { commit, directory, gomod } = module;
+  const { directory, gomod } = module;
   const isGo124 = gomod !== undefined && (await isGo124OrLater(gomod));
   const listed = await listFiles(commitFiles, directory, isGo124, options);
+  return await inSlices(checkFiles(module, await withLicense(listed, commitFiles, directory)));
+}
+
+/** Checks the files of a module, which are in byte order of their paths. Interruptible work, see `inSlices`. */
+function* checkFiles(module: PlannedModule, listed: readonly PlannedFile[]): Generator<undefined, ZipPlan> {
   const limits = new NameLimits({ kind: 'module', prefix: `${module.path}@${module.version}/` });
   const checker = new FileChecker();
   const files: PlannedFile[] = [];
@@ -67,12 +74,12 @@ export async function planZip(
   const invalid: string[] = [];
   let invalidCount = 0;
   let hasGoMod = false;
-  for (const file of await withLicense(listed, commitFiles, directory)) {
-    if (isSliceOver()) await nextSlice();
+  for (const [index, file] of listed.entries()) {
+    if (index % STEP_FILES === 0) yield;
     hasGoMod ||= file.path === 'go.mod';
     // A .gitattributes file that the sieve dropped applies only to files that the sieve dropped as well.
     if (file.path === '.gitattributes' || file.path.endsWith('/.gitattributes')) attributes.push(file.treePath);
-    const verdict = checker.add(file);
+    const verdict = yield* checker.add(file);
     if (verdict === 'included') {
       limits.add(file.path);
       files.push(file);
@@ -81,9 +88,9 @@ export async function planZip(
       invalidCount++;
     }
   }
-  if (gomod && !hasGoMod) {
+  if (module.gomod && !hasGoMod) {
     throw new InvalidResponse(
-      `GitLab's tree of ${commit} lacks ${joinPath(directory, 'go.mod')}, which its files API contains`,
+      `GitLab's tree of ${module.commit} lacks ${joinPath(module.directory, 'go.mod')}, which its files API contains`,
     );
   }
   if (invalidCount > 0) {
@@ -121,7 +128,7 @@ async function listFiles(
       onLarge?.();
     }
   }
-  return sieve.files();
+  return await inSlices(sieve.files());
 }
 
 /** Adds the LICENSE of the repository to the files of a module in a directory that has none, at its place in the order. */

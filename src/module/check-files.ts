@@ -1,4 +1,3 @@
-import { compareBytes } from './hash.ts';
 import { NameCollisions } from './name-collisions.ts';
 import { checkFilePath } from './path.ts';
 
@@ -13,40 +12,6 @@ export interface TreeFile {
   readonly kind: 'file' | 'symlink';
 }
 
-/** A file that makes the whole module invalid, and the reason. */
-export interface InvalidFile {
-  readonly path: string;
-  readonly reason: string;
-}
-
-/**
- * The result of `checkFiles`. `included` contains the files of the zip in byte order of their paths. The module is
- * invalid if `invalid` is not empty.
- */
-export interface CheckedFiles<T extends TreeFile> {
-  readonly included: readonly T[];
-  readonly invalid: readonly InvalidFile[];
-}
-
-/**
- * Determines which files of a module belong in its zip, and which files make the module invalid. Omits vendored files,
- * files of nested modules, and symlinks with valid names. `isGo124` is true if the root go.mod declares go 1.24 or
- * later (see `isGo124OrLater`).
- */
-export function checkFiles<T extends TreeFile>(files: readonly T[], isGo124: boolean): CheckedFiles<T> {
-  const nested = nestedModules(files);
-  const checker = new FileChecker();
-  const included: T[] = [];
-  const invalid: InvalidFile[] = [];
-  for (const file of files.toSorted((a, b) => compareBytes(a.path, b.path))) {
-    if (isVendored(file.path, isGo124) || isInside(file.path, nested)) continue;
-    const verdict = checker.add(file);
-    if (verdict === 'included') included.push(file);
-    else if (verdict !== 'omitted') invalid.push({ path: file.path, reason: verdict.invalid });
-  }
-  return { included, invalid };
-}
-
 /** What becomes of a file: it is in the zip, it is not in the zip, or it makes the module invalid. */
 type Verdict = 'included' | 'omitted' | { readonly invalid: string };
 
@@ -57,23 +22,13 @@ type Verdict = 'included' | 'omitted' | { readonly invalid: string };
 export class FileChecker {
   readonly #names = new NameCollisions();
 
-  /** Adds the next file, and returns what becomes of it. */
-  add({ path, kind }: TreeFile): Verdict {
+  /** Adds the next file, and returns what becomes of it. Interruptible work, see `inSlices`. */
+  *add({ path, kind }: TreeFile): Generator<undefined, Verdict> {
     if (path === '.hg_archival.txt') return 'omitted';
-    const invalid = checkFilePath(path) ?? checkGoModCase(path) ?? this.#names.add(path);
+    const invalid = checkFilePath(path) ?? checkGoModCase(path) ?? (yield* this.#names.add(path));
     if (invalid !== undefined) return { invalid };
     return kind === 'file' ? 'included' : 'omitted';
   }
-}
-
-/** Returns the directories of the nested modules. */
-function nestedModules(files: readonly TreeFile[]): ReadonlySet<string> {
-  const directories = new Set<string>();
-  for (const file of files) {
-    const directory = nestedModule(file);
-    if (directory !== undefined) directories.add(directory);
-  }
-  return directories;
 }
 
 /**

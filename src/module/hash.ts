@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { isSliceOver, nextSlice } from '../async/in-slices.ts';
+import { inSlices, isSliceOver, nextSlice } from '../async/in-slices.ts';
+import { sortInSlices } from '../async/sort-in-slices.ts';
 
 declare const h1Brand: unique symbol;
 
@@ -40,7 +41,7 @@ export class H1Sum {
  */
 export async function hashFiles(files: readonly FileDigest[]): Promise<H1> {
   const sum = new H1Sum();
-  for (const file of files.toSorted((a, b) => compareBytes(a.name, b.name))) {
+  for (const file of await inSlices(sortInSlices(files, (a, b) => compareBytes(a.name, b.name)))) {
     if (isSliceOver()) await nextSlice();
     sum.add(file);
   }

@@ -18,13 +18,16 @@ export class NameCollisions {
    */
   readonly #results = new Map<string, string | undefined>();
 
-  /** Adds a file and its parent directories. Returns the reason if one of them collides with an earlier name. */
-  add(path: string): string | undefined {
+  /**
+   * Adds a file and its parent directories. Returns the reason if one of them collides with an earlier name. A path can
+   * have thousands of parents, so the work may be interrupted after each of them (see `inSlices`).
+   */
+  *add(path: string): Generator<undefined, string | undefined> {
     const reason = this.#check(path, false);
-    return reason ?? this.#addDirectory(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
+    return reason ?? (yield* this.#addDirectory(path.slice(0, Math.max(0, path.lastIndexOf('/')))));
   }
 
-  #addDirectory(path: string): string | undefined {
+  *#addDirectory(path: string): Generator<undefined, string | undefined> {
     const added: string[] = [];
     let reason: string | undefined;
     for (
@@ -37,6 +40,7 @@ export class NameCollisions {
         reason = this.#results.get(key);
         break;
       }
+      yield;
       added.push(key);
       reason = this.#check(directory, true);
       if (reason !== undefined) break;

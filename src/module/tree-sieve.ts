@@ -1,9 +1,13 @@
+import { sortInSlices } from '../async/sort-in-slices.ts';
 import { isInside, isVendored, nestedModule, type TreeFile } from './check-files.ts';
 import { compareBytes } from './hash.ts';
 
+/** The number of files after which the work may be interrupted. */
+const STEP_FILES = 20;
+
 /**
- * Collects the files of a tree one by one, and drops vendored files and files of nested modules. `checkFiles` returns
- * the same result for `files` as for the whole tree. The sieve saves memory, because a tree can contain many more
+ * Collects the files of a tree one by one, and drops vendored files and files of nested modules, as checkFiles of
+ * golang.org/x/mod/zip does. The sieve saves memory, because a tree can contain many more
  * dropped files than files of the module.
  *
  * The files should be added in git's order, which is the byte order of their paths and keeps the files of a directory
@@ -20,7 +24,7 @@ export class TreeSieve<T extends TreeFile> {
   #lastPath = '';
   #isInOrder = true;
 
-  /** `isGo124` has the same meaning as in `checkFiles`. */
+  /** `isGo124` is true if the root go.mod declares go 1.24 or later (see `isGo124OrLater`). */
   constructor(isGo124: boolean) {
     this.#isGo124 = isGo124;
   }
@@ -30,11 +34,8 @@ export class TreeSieve<T extends TreeFile> {
     return this.#kept.length;
   }
 
-  /**
-   * Adds the next file of the tree. `onDrop` is called with each file that was kept before and is dropped now. Returns
-   * whether the file is kept.
-   */
-  add(file: T, onDrop?: (dropped: T) => void): boolean {
+  /** Adds the next file of the tree. Returns whether the file is kept. */
+  add(file: T): boolean {
     this.#isInOrder &&= compareBytes(this.#lastPath, file.path) < 0;
     this.#lastPath = file.path;
     // A go.mod among vendored files can be ignored, because every file in its directory is vendored too.
@@ -46,17 +47,22 @@ export class TreeSieve<T extends TreeFile> {
     }
     this.#nested.add(directory);
     this.#lastNested = directory;
-    for (let last = this.#kept.at(-1); last?.path.startsWith(directory) === true; last = this.#kept.at(-1)) {
-      this.#kept.pop();
-      onDrop?.(last);
-    }
+    while (this.#kept.at(-1)?.path.startsWith(directory) === true) this.#kept.pop();
     return false;
   }
 
-  /** Returns the added files that are neither vendored nor in a nested module, in byte order of their paths. */
-  files(): readonly T[] {
+  /**
+   * Returns the added files that are neither vendored nor in a nested module, in byte order of their paths.
+   * Interruptible work, see `inSlices`.
+   */
+  *files(): Generator<undefined, readonly T[]> {
     if (this.#isInOrder) return this.#kept;
-    return this.#kept.filter((file) => !isInside(file.path, this.#nested)).sort((a, b) => compareBytes(a.path, b.path));
+    const files: T[] = [];
+    for (const [index, file] of this.#kept.entries()) {
+      if (index % STEP_FILES === 0) yield;
+      if (!isInside(file.path, this.#nested)) files.push(file);
+    }
+    return yield* sortInSlices(files, (a, b) => compareBytes(a.path, b.path));
   }
 
   #isInNested(path: string): boolean {

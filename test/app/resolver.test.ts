@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { expect } from 'vitest';
 import { withCore } from '../../src/app/with-core.ts';
 import { NO_FORWARD_PROXIES } from '../../src/http-client/forward-proxy.ts';
@@ -10,8 +11,8 @@ const test = base.extend('settings', ({ gitlab, folder }) => {
   return {
     store: { kind: 'disk', folder: join(folder, 'store') } as const,
     forwardProxies: NO_FORWARD_PROXIES,
-    certificates: [],
-    redisUrl: undefined,
+    trust: () => createSecureContext(),
+    redisLocation: undefined,
     gitlabUrl: gitlab.url,
     gitlabToken: gitlab.rootToken,
     gitlabRate: 1_000,

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { checkFiles, type TreeFile } from '../../src/module/check-files.ts';
+import type { TreeFile } from '../../src/module/check-files.ts';
 import { goModOf, isGo124OrLater } from '../../src/module/modfile.ts';
 import {
   checkFilePath,
@@ -24,6 +24,7 @@ import {
   prereleaseOf,
   unescapeVersion,
 } from '../../src/module/version.ts';
+import { checkFiles } from './check-files.ts';
 import { hashOf } from './hash-of.ts';
 import { isInRange, parsedModfile } from './parsed.ts';
 import {
@@ -214,7 +215,7 @@ async function zipAnswers(
     kind: symlink ? 'symlink' : 'file',
     content,
   }));
-  const checked = checkFiles(
+  const checked = await checkFiles(
     listed,
     gomod !== undefined && !gomod.symlink && (await isGo124OrLater(Buffer.from(gomod.content))),
   );

@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, describe, expect, test } from 'vitest';
-import { checkFiles, type TreeFile } from '../../src/module/check-files.ts';
+import type { TreeFile } from '../../src/module/check-files.ts';
 import { hashGoMod } from '../../src/module/hash.ts';
 import { isGo124OrLater } from '../../src/module/modfile.ts';
 import type { ModulePath } from '../../src/module/path.ts';
 import type { Version } from '../../src/module/version.ts';
 import { checkZipSize, MAX_GOMOD, MAX_LICENSE, MAX_ZIP, ModuleZip } from '../../src/module/zip/writer.ts';
+import { checkFiles } from './check-files.ts';
 import { Oracle } from './oracle.ts';
 
 const oracle = new Oracle();
@@ -169,7 +170,7 @@ describe('the zip of a tree', () => {
 
   test('has the same bytes for an equal tree', async () => {
     const tree = TREES['a small module'] ?? {};
-    const files = checkFiles(treeFiles(tree), true).included;
+    const files = (await checkFiles(treeFiles(tree), true)).included;
     expect((await writeZip(tree, files)).bytes.equals((await writeZip(tree, files)).bytes)).toBe(true);
   });
 });
@@ -269,7 +270,10 @@ function treeFiles(tree: Tree): TreeFile[] {
  * the tree.
  */
 async function ourZip(tree: Tree): Promise<{ h1: string; names: string[] } | { refused: string[] }> {
-  const { included, invalid } = checkFiles(treeFiles(tree), await isGo124OrLater(Buffer.from(tree['go.mod'] ?? '')));
+  const { included, invalid } = await checkFiles(
+    treeFiles(tree),
+    await isGo124OrLater(Buffer.from(tree['go.mod'] ?? '')),
+  );
   if (invalid.length > 0) return { refused: invalid.map((file) => file.path) };
   const { bytes, h1 } = await writeZip(tree, included);
   const read = await readByGo(bytes);

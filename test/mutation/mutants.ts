@@ -34,8 +34,8 @@ function sweep(file: string, breaks: string, find: string, replace: string): Mut
 
 /** Each mutant must make its tests fail. If a rule moves to another place, its mutant must follow. */
 export const MUTANTS: readonly Mutant[] = [
-  module('check-files.ts', 'vendored files are left out', 'if (isVendored(file.path, isGo124) || ', 'if ('),
-  module('check-files.ts', 'nested modules are left out', ' || isInside(file.path, nested)', ''),
+  module('tree-sieve.ts', 'vendored files are left out', 'if (isVendored(file.path, this.#isGo124) || ', 'if ('),
+  module('tree-sieve.ts', 'nested modules are left out', ' || this.#isInNested(file.path)', ''),
   module(
     'check-files.ts',
     'GO.MOD marks a nested module too',
@@ -98,10 +98,10 @@ export const MUTANTS: readonly Mutant[] = [
     'if (false as boolean) return',
   ),
   module(
-    'check-files.ts',
+    'tree-sieve.ts',
     'files are in byte order',
-    'files.toSorted((a, b) => compareBytes(a.path, b.path))',
-    'files.toSorted()',
+    'sortInSlices(files, (a, b) => compareBytes(a.path, b.path))',
+    'sortInSlices(files, (a, b) => (a.path < b.path ? -1 : 1))',
   ),
   module(
     'unicode.ts',
