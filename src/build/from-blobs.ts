@@ -4,7 +4,7 @@ import type { BlobId } from '../gitlab/schema.ts';
 import type { ResolvedVersion } from '../resolve/resolver.ts';
 import { readAttributes, type CommitFiles } from './commit-files.ts';
 import { canMakeFromBlob, makeFromBlob } from './file-from-blob.ts';
-import { planZip, type PlannedFile, type PlanOptions } from './plan-zip.ts';
+import { planZip, type PlannedFiles, type PlanOptions } from './plan-zip.ts';
 import { prefetchFromArchive, type PrefetchParts } from './prefetch.ts';
 import { ArchiveLimitReached, chooseBlobSource, isArchiveQuicker, type ArchiveLimit } from './archive-or-blobs.ts';
 import { writeZip, type BuiltZip } from './zip-file.ts';
@@ -55,7 +55,7 @@ export async function buildFromBlobs(
 async function supplyBlobs(
   parts: BlobSupplyParts,
   { project, commit, directory, gomod }: ResolvedVersion,
-  files: readonly PlannedFile[],
+  files: PlannedFiles,
   folder: string,
   reserve: () => Promise<number>,
 ): Promise<boolean> {

@@ -6,7 +6,7 @@ import { compareBytes, type H1 } from '../module/hash.ts';
 import type { ModuleZip } from '../module/zip/writer.ts';
 import { makeFromBlob, readBlob, type BlobSource } from './file-from-blob.ts';
 import { hashFile, type HashedFile } from './hashed-file.ts';
-import type { PlannedFile } from './plan-zip.ts';
+import type { PlannedFile, PlannedFiles } from './plan-zip.ts';
 
 /** The tar.gz archive of the module's directory, and the blobs of files that the archive lacks or has changed. */
 export interface ArchiveSource extends BlobSource {
@@ -21,11 +21,11 @@ export interface ArchiveSource extends BlobSource {
  * Throws Retry if the archive is truncated or damaged. Throws Refuse if the module is too large, or if modpress cannot
  * compute the conversion of a file.
  */
-export async function mergeArchive(plan: readonly PlannedFile[], source: ArchiveSource, zip: ModuleZip): Promise<H1> {
+export async function mergeArchive(plan: PlannedFiles, source: ArchiveSource, zip: ModuleZip): Promise<H1> {
   let next = 0;
   const add = (file: PlannedFile, hashed: HashedFile): Promise<void> => zip.add({ path: file.path, ...hashed });
   for await (const archived of readArchive(source.archive)) {
-    for (let file = plan[next]; file; file = plan[next]) {
+    for (let file = plan.at(next); file; file = plan.at(next)) {
       const order = compareBytes(file.treePath, archived.path);
       if (order > 0) break;
       next++;
@@ -37,7 +37,7 @@ export async function mergeArchive(plan: readonly PlannedFile[], source: Archive
       break;
     }
   }
-  for (const file of plan.slice(next)) await add(file, await missingFile(file, source));
+  for (let file = plan.at(next); file; file = plan.at(++next)) await add(file, await missingFile(file, source));
   return zip.finish();
 }
 

@@ -4,6 +4,7 @@ import { InvalidResponse } from '../gitlab/invalid-response.ts';
 import type { BlobId, TreeEntry } from '../gitlab/schema.ts';
 import { FileChecker, type TreeFile } from '../module/check-files.ts';
 import { isGo124OrLater } from '../module/modfile.ts';
+import { LongList } from '../module/long-list.ts';
 import { NameLimits } from '../module/name-limits.ts';
 import { joinPath } from '../module/path-elements.ts';
 import { TreeSieve } from '../module/tree-sieve.ts';
@@ -33,10 +34,12 @@ export interface PlannedFile extends TreeFile {
   readonly content: BlobId | Buffer;
 }
 
+/** The files of a zip, in byte order of the paths. An archive of git has the same order. */
+export type PlannedFiles = Pick<LongList<PlannedFile>, 'at' | 'length' | typeof Symbol.iterator>;
+
 /** The contents of a version's zip, decided before the archive is read. */
 export interface ZipPlan {
-  /** The files, in byte order of the paths. An archive of git has the same order. */
-  readonly files: readonly PlannedFile[];
+  readonly files: PlannedFiles;
   /** The paths in the repository of the .gitattributes files among the module's files. */
   readonly attributes: readonly string[];
 }
@@ -66,16 +69,17 @@ export async function planZip(
 }
 
 /** Checks the files of a module, which are in byte order of their paths. Interruptible work, see `inSlices`. */
-function* checkFiles(module: PlannedModule, listed: readonly PlannedFile[]): Generator<undefined, ZipPlan> {
+function* checkFiles(module: PlannedModule, listed: Iterable<PlannedFile>): Generator<undefined, ZipPlan> {
   const limits = new NameLimits({ kind: 'module', prefix: `${module.path}@${module.version}/` });
   const checker = new FileChecker();
-  const files: PlannedFile[] = [];
+  const files = new LongList<PlannedFile>();
   const attributes: string[] = [];
   const invalid: string[] = [];
   let invalidCount = 0;
   let hasGoMod = false;
-  for (const [index, file] of listed.entries()) {
-    if (index % STEP_FILES === 0) yield;
+  let count = 0;
+  for (const file of listed) {
+    if (count++ % STEP_FILES === 0) yield;
     hasGoMod ||= file.path === 'go.mod';
     // A .gitattributes file that the sieve dropped applies only to files that the sieve dropped as well.
     if (file.path === '.gitattributes' || file.path.endsWith('/.gitattributes')) attributes.push(file.treePath);
@@ -108,7 +112,7 @@ async function listFiles(
   directory: string,
   isGo124: boolean,
   { signal, onLarge }: PlanOptions,
-): Promise<readonly PlannedFile[]> {
+): Promise<Iterable<PlannedFile>> {
   const limits = new NameLimits({ kind: 'tree' });
   const sieve = new TreeSieve<PlannedFile>(isGo124);
   let isLarge = false;
@@ -133,16 +137,30 @@ async function listFiles(
 
 /** Adds the LICENSE of the repository to the files of a module in a directory that has none, at its place in the order. */
 async function withLicense(
-  files: readonly PlannedFile[],
+  files: Iterable<PlannedFile>,
   commitFiles: CommitFiles,
   directory: string,
-): Promise<readonly PlannedFile[]> {
-  const index = files.findIndex(({ path }) => path >= 'LICENSE');
-  if (directory === '' || files[index]?.path === 'LICENSE') return files;
+): Promise<Iterable<PlannedFile>> {
+  if (directory === '') return files;
+  for (const { path } of files) {
+    if (path === 'LICENSE') return files;
+    if (path > 'LICENSE') break;
+  }
   const content = await commitFiles.file('LICENSE', MAX_LICENSE);
   if (!content) return files;
-  const license = { path: 'LICENSE', treePath: `${directory}/LICENSE`, kind: 'file', content } as const;
-  return files.toSpliced(index < 0 ? files.length : index, 0, license);
+  return insertInOrder(files, { path: 'LICENSE', treePath: `${directory}/LICENSE`, kind: 'file', content });
+}
+
+function* insertInOrder(files: Iterable<PlannedFile>, inserted: PlannedFile): Generator<PlannedFile> {
+  let isInserted = false;
+  for (const file of files) {
+    if (!isInserted && file.path > inserted.path) {
+      isInserted = true;
+      yield inserted;
+    }
+    yield file;
+  }
+  if (!isInserted) yield inserted;
 }
 
 function plannedFile({ path, mode }: TreeEntry, directory: string, blob: BlobId): PlannedFile {

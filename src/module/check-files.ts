@@ -44,15 +44,6 @@ export function nestedModule({ path, kind }: TreeFile): string | undefined {
     : undefined;
 }
 
-export function isInside(path: string, directories: ReadonlySet<string>): boolean {
-  if (directories.size === 0) return false;
-  for (let slash = path.lastIndexOf('/'); slash >= 0; slash = path.lastIndexOf('/', slash - 1)) {
-    if (directories.has(path.slice(0, slash + 1))) return true;
-    if (slash === 0) return false;
-  }
-  return false;
-}
-
 /**
  * Implements isVendoredPackage of x/mod/zip. Before go 1.24, that function used a fixed offset for a `/vendor/` deeper
  * in the path, so more files counted as vendored than intended. The old rule still applies to modules with an older go

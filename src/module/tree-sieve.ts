@@ -1,14 +1,15 @@
 import { sortInSlices } from '../async/sort-in-slices.ts';
-import { isInside, isVendored, nestedModule, type TreeFile } from './check-files.ts';
+import { isVendored, nestedModule, type TreeFile } from './check-files.ts';
 import { compareBytes } from './hash.ts';
+import { LongList } from './long-list.ts';
 
 /** The number of files after which the work may be interrupted. */
 const STEP_FILES = 20;
 
 /**
  * Collects the files of a tree one by one, and drops vendored files and files of nested modules, as checkFiles of
- * golang.org/x/mod/zip does. The sieve saves memory, because a tree can contain many more
- * dropped files than files of the module.
+ * golang.org/x/mod/zip does. The sieve saves memory, because a tree can contain many more dropped files than files of
+ * the module.
  *
  * The files should be added in git's order, which is the byte order of their paths and keeps the files of a directory
  * together. In this order, the files of a nested module are dropped once its go.mod is added. In another order, some of
@@ -19,7 +20,7 @@ export class TreeSieve<T extends TreeFile> {
   readonly #nested = new Set<string>();
   /** The directory of the last nested module. In git's order, the next files can only be in this nested module. */
   #lastNested: string | undefined;
-  readonly #kept: T[] = [];
+  readonly #kept = new LongList<T>();
   /** The path of the last added file, kept or not. */
   #lastPath = '';
   #isInOrder = true;
@@ -39,7 +40,7 @@ export class TreeSieve<T extends TreeFile> {
     this.#isInOrder &&= compareBytes(this.#lastPath, file.path) < 0;
     this.#lastPath = file.path;
     // A go.mod among vendored files can be ignored, because every file in its directory is vendored too.
-    if (isVendored(file.path, this.#isGo124) || this.#isInNested(file.path)) return false;
+    if (isVendored(file.path, this.#isGo124) || this.#isInLastNested(file.path)) return false;
     const directory = nestedModule(file);
     if (directory === undefined) {
       this.#kept.push(file);
@@ -47,7 +48,7 @@ export class TreeSieve<T extends TreeFile> {
     }
     this.#nested.add(directory);
     this.#lastNested = directory;
-    while (this.#kept.at(-1)?.path.startsWith(directory) === true) this.#kept.pop();
+    while (this.#kept.at(this.#kept.length - 1)?.path.startsWith(directory) === true) this.#kept.pop();
     return false;
   }
 
@@ -55,18 +56,24 @@ export class TreeSieve<T extends TreeFile> {
    * Returns the added files that are neither vendored nor in a nested module, in byte order of their paths.
    * Interruptible work, see `inSlices`.
    */
-  *files(): Generator<undefined, readonly T[]> {
+  *files(): Generator<undefined, Iterable<T>> {
     if (this.#isInOrder) return this.#kept;
+    const kept = yield* sortInSlices([...this.#kept], (a, b) => compareBytes(a.path, b.path));
+    // A directory ends in `/`, so in byte order it comes right before the files in it.
+    const nested = (yield* sortInSlices([...this.#nested], compareBytes)).values();
+    let next = nested.next();
+    let outermost: string | undefined;
     const files: T[] = [];
-    for (const [index, file] of this.#kept.entries()) {
+    for (const [index, file] of kept.entries()) {
       if (index % STEP_FILES === 0) yield;
-      if (!isInside(file.path, this.#nested)) files.push(file);
+      for (; next.done !== true && compareBytes(next.value, file.path) < 0; next = nested.next())
+        if (outermost === undefined || !next.value.startsWith(outermost)) outermost = next.value;
+      if (outermost === undefined || !file.path.startsWith(outermost)) files.push(file);
     }
-    return yield* sortInSlices(files, (a, b) => compareBytes(a.path, b.path));
+    return files;
   }
 
-  #isInNested(path: string): boolean {
-    if (this.#lastNested !== undefined && path.startsWith(this.#lastNested)) return true;
-    return !this.#isInOrder && isInside(path, this.#nested);
+  #isInLastNested(path: string): boolean {
+    return this.#lastNested !== undefined && path.startsWith(this.#lastNested);
   }
 }

@@ -11,9 +11,8 @@ import type { CommitFiles } from '../../src/build/commit-files.ts';
 import { CommitTrees } from '../../src/build/commit-tree.ts';
 import { buildFromArchive } from '../../src/build/from-archive.ts';
 import { LargeModules } from '../../src/build/large-modules.ts';
-import { planZip } from '../../src/build/plan-zip.ts';
-import { writeZip } from '../../src/build/zip-file.ts';
 import { hashBytes } from '../../src/build/hashed-file.ts';
+import { planZip } from '../../src/build/plan-zip.ts';
 import { Refuse } from '../../src/errors.ts';
 import type { GitLabClient } from '../../src/gitlab/client.ts';
 import type { BlobId, CommitId, TreeEntry } from '../../src/gitlab/schema.ts';
@@ -111,13 +110,16 @@ describe('a tree without an end', () => {
 
   test('that four tags have is read for one tag at a time, in bounded memory', { timeout: 120_000 }, async () => {
     const trees = Array.from({ length: 4 }, () => new Tree(4_000_000, shortPath));
-    const largeModules = new LargeModules();
-    const parts = { gitlab: withoutArchive(), rateLimiter: new MemoryRateLimiter(), largeModules };
+    let largeModules = new LargeModules();
+    const parts = () => ({ gitlab: withoutArchive(), rateLimiter: new MemoryRateLimiter(), largeModules });
     const { result, longestBlockMs, grewBytes } = await measure(async () => {
+      // A repeated measurement must not find the traces of the one before.
+      largeModules = new LargeModules();
+      const shared = parts();
       for (const tree of trees) tree.read = 0;
       return await Promise.all(
         trees.map((files, index) =>
-          buildZip(parts, version(index), folder, { files }).catch((error: unknown) => error),
+          buildZip(shared, version(index), folder, { files }).catch((error: unknown) => error),
         ),
       );
     });
@@ -130,11 +132,11 @@ describe('a tree without an end', () => {
     const again = new Tree(200_000, shortPath);
     await largeModules.run('other', async (onLarge) => {
       onLarge();
-      const waiting = buildZip(parts, version(1), folder, { files: again });
+      const waiting = buildZip(parts(), version(1), folder, { files: again });
       await expect(waiting).rejects.toMatchObject({ name: 'Retry', afterMs: 60_000 });
     });
     expect(again.read).toBe(0);
-    await expect(buildZip(parts, version(1), folder, { files: again })).rejects.toThrow('the whole tree was read');
+    await expect(buildZip(parts(), version(1), folder, { files: again })).rejects.toThrow('the whole tree was read');
   });
 
   test('is no longer read once its archive has failed', async () => {
@@ -179,22 +181,6 @@ describe('a tree without an end', () => {
 });
 
 describe('a large tree that the go command accepts', () => {
-  test('of 200,000 files does not block the event loop', { timeout: 120_000 }, async () => {
-    const paths = ['go.mod', ...Array.from({ length: 200_000 }, (_, index) => `pkg/p${shortPath(index)}`)];
-    const files = inMemory(paths);
-    const planned = await measure(() => planZip(files, version(1)));
-    expect(planned.result.files).toHaveLength(200_001);
-    expect(planned.longestBlockMs).toBeLessThan(MAX_BLOCK_MS);
-    const hashed = hashBytes(Buffer.alloc(0), 40);
-    const written = await measure(() =>
-      writeZip(version(1), folder, async (zip) => {
-        for (const { path } of planned.result.files) await zip.add({ path, ...hashed });
-        return zip.finish();
-      }),
-    );
-    expect(written.longestBlockMs).toBeLessThan(MAX_BLOCK_MS);
-  });
-
   test('of deep directories does not take quadratic time', { timeout: 120_000 }, async () => {
     const directory = 'd/'.repeat(2_000);
     const paths = [
@@ -203,7 +189,7 @@ describe('a large tree that the go command accepts', () => {
       'nested/go.mod',
     ];
     const { result, longestBlockMs } = await measure(() => planZip(inMemory(paths), version(1)));
-    expect(result.files).toHaveLength(3_001);
+    expect(result.files.length).toBe(3_001);
     expect(longestBlockMs).toBeLessThan(MAX_BLOCK_MS);
   });
 });

@@ -35,7 +35,7 @@ function sweep(file: string, breaks: string, find: string, replace: string): Mut
 /** Each mutant must make its tests fail. If a rule moves to another place, its mutant must follow. */
 export const MUTANTS: readonly Mutant[] = [
   module('tree-sieve.ts', 'vendored files are left out', 'if (isVendored(file.path, this.#isGo124) || ', 'if ('),
-  module('tree-sieve.ts', 'nested modules are left out', ' || this.#isInNested(file.path)', ''),
+  module('tree-sieve.ts', 'nested modules are left out', ' || this.#isInLastNested(file.path)', ''),
   module(
     'check-files.ts',
     'GO.MOD marks a nested module too',
@@ -100,8 +100,8 @@ export const MUTANTS: readonly Mutant[] = [
   module(
     'tree-sieve.ts',
     'files are in byte order',
-    'sortInSlices(files, (a, b) => compareBytes(a.path, b.path))',
-    'sortInSlices(files, (a, b) => (a.path < b.path ? -1 : 1))',
+    'sortInSlices([...this.#kept], (a, b) => compareBytes(a.path, b.path))',
+    'sortInSlices([...this.#kept], (a, b) => (a.path < b.path ? -1 : 1))',
   ),
   module(
     'unicode.ts',
@@ -427,8 +427,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     file: 'src/build/plan-zip.ts',
     breaks: 'a module in a directory inherits LICENSE',
-    find: "if (directory === '' || files[index]?.path",
-    replace: "if (directory !== '/' || files[index]?.path",
+    find: "if (directory === '') return files;",
+    replace: 'if (directory !== "/") return files;',
     tests: 'test/publish/checksums.test.ts',
   },
   {
