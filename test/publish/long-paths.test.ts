@@ -66,7 +66,7 @@ describe('a path', () => {
     });
   });
 
-  test.for([20_000, 62_000, 250_000])(
+  test.for([20_000, 62_000])(
     'of %i bytes in so many directories that GitLab cannot list them is refused, and the go command cannot use it either',
     async (bytes, { gitlab, publishBoth }) => {
       gitlab.clearRequests();
