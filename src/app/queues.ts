@@ -13,11 +13,13 @@ import {
   keepMs,
   onDemandAnswerSchema,
   onDemandRequestSchema,
-  subjectsOf,
+  projectSubject,
   type OnDemandAnswer,
   type OnDemandRequest,
 } from '../requests/on-demand-request.ts';
 import type { Requests } from '../requests/requests.ts';
+import type { Ownership } from '../resolve/ownership.ts';
+import { possibleRoots } from '../resolve/place.ts';
 import type { Core } from './core.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -59,7 +61,9 @@ export function createQueues({ config, roles, log, metrics, core }: QueuesParts)
     core.onClose(() => tags.close());
     metrics.watchQueue(() => tags.counts());
   }
-  const requests = config.onDemand ? createRequests(config, log.child({ component: 'requests' })) : undefined;
+  const requests = config.onDemand
+    ? createRequests(config, core.ownership(), log.child({ component: 'requests' }))
+    : undefined;
   if (requests) core.onClose(() => requests.close());
   const backfills = tags && createBackfills(config, log.child({ component: 'backfill' }), roles);
   if (backfills) core.onClose(() => backfills.close());
@@ -71,7 +75,14 @@ function createTagQueue({ redisLocation }: Config, log: Logger, metrics: Metrics
   return redisLocation === undefined ? new MemoryQueue(options) : new BullQueue({ ...options, redisLocation });
 }
 
-function createRequests({ redisLocation }: Config, log: Logger): Requests<OnDemandRequest, OnDemandAnswer> {
+function createRequests(
+  { redisLocation }: Config,
+  ownership: Ownership,
+  log: Logger,
+): Requests<OnDemandRequest, OnDemandAnswer> {
+  // A change of any project that can contain the module may change the answer.
+  const subjectsOf = ({ module }: OnDemandRequest): string[] =>
+    possibleRoots(module, ownership).map(({ root }) => projectSubject(root));
   const options = { log, groupOf, keepMs, subjectsOf };
   if (redisLocation === undefined) return new MemoryRequests(options);
   return new BullRequests({

@@ -58,15 +58,6 @@ export function projectSubject(rootPath: string): string {
   return comparablePath(rootPath);
 }
 
-/**
- * Returns the subjects of a request: those of the module path and its parents, because one of them is the root of the
- * project.
- */
-export function subjectsOf({ module }: OnDemandRequest): string[] {
-  const elements = projectSubject(module).split('/');
-  return elements.map((_, index) => elements.slice(0, index + 1).join('/'));
-}
-
 /** Returns the group of a request, which is its module. */
 export function groupOf({ module }: OnDemandRequest): string {
   return module;

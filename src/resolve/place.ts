@@ -31,12 +31,7 @@ export async function findPlace(
   ownership: Ownership,
   projectAt: (projectPath: string) => Promise<Project | undefined>,
 ): Promise<ModulePlace> {
-  for (const root of possibleRoots(path)) {
-    const projectPath = ownership.projectPathOf(root.replace(/\.git$/, ''));
-    // A project is always in a group or in the namespace of a user, so its path contains a slash.
-    if (projectPath === undefined || !projectPath.includes('/')) continue;
-    // Each path takes a call, and a client can request a module path with many elements.
-    if (projectPath.split('/').length > MAX_PROJECT_ELEMENTS) continue;
+  for (const { root, projectPath } of possibleRoots(path, ownership)) {
     const project = await projectAt(projectPath);
     // GitLab ignores the case of a path and redirects former paths. The go command accepts only the current path.
     if (project?.path !== projectPath) continue;
@@ -62,11 +57,29 @@ export function placeIn(path: ModulePath, project: Project, root: string): Modul
   return { path, project, root, directory, major: split.major };
 }
 
+/** A module path that the root of a repository can have, and the path of the project that it belongs to. */
+export interface PossibleRoot {
+  readonly root: string;
+  readonly projectPath: string;
+}
+
 /**
- * Returns the module paths that the root of the repository can have: the path and its parents, longest first. If an
- * element ends in `.git`, the path up to this element is the only result.
+ * Returns the module paths that the root of the repository of a module can have: the path and its parents, longest
+ * first. If an element ends in `.git`, the path up to this element is the only result. A long path has only a few
+ * results, because GitLab limits the depth of a project.
  */
-function possibleRoots(path: ModulePath): string[] {
+export function possibleRoots(path: ModulePath, ownership: Ownership): PossibleRoot[] {
+  return pathAndParents(path).flatMap((root) => {
+    const projectPath = ownership.projectPathOf(root.replace(/\.git$/, ''));
+    const elements = projectPath?.split('/').length ?? 0;
+    // A project is always in a group or in the namespace of a user, so its path has at least two elements. Each path
+    // takes a call, and a client can request a module path with many elements.
+    const isPossible = elements >= 2 && elements <= MAX_PROJECT_ELEMENTS;
+    return projectPath !== undefined && isPossible ? [{ root, projectPath }] : [];
+  });
+}
+
+function pathAndParents(path: ModulePath): string[] {
   const elements = path.split('/');
   const gitElement = elements.findIndex((element, index) => index > 0 && /.\.git$/.test(element));
   if (gitElement >= 0) return [elements.slice(0, gitElement + 1).join('/')];
