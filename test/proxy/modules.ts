@@ -26,6 +26,9 @@ export function version(text: string): Version {
   return parsed;
 }
 
+/** The time of every file in a zip. With the current time, a second zip of the same module would be different. */
+const mtime = new Date('2024-02-03T04:05:06Z');
+
 /**
  * Creates the files of a module with a package of one function, and with an empty package in `inner/`. `gomod` replaces
  * the go.mod. `padding` is the size of an additional file in the zip, in bytes.
@@ -40,13 +43,14 @@ export async function makeModule(
     .replace(/[^a-z]/gi, '')
     .toLowerCase();
   const zip = new ZipFile();
-  zip.addBuffer(Buffer.from(gomod), `${path}@${at}/go.mod`);
+  zip.addBuffer(Buffer.from(gomod), `${path}@${at}/go.mod`, { mtime });
   zip.addBuffer(
     Buffer.from(`package ${name}\n\nfunc Version() string { return "${at}" }\n`),
     `${path}@${at}/${name}.go`,
+    { mtime },
   );
-  zip.addBuffer(Buffer.from('package inner\n'), `${path}@${at}/inner/inner.go`);
-  if (padding > 0) zip.addBuffer(Buffer.alloc(padding, 'x'), `${path}@${at}/padding.txt`, { compress: false });
+  zip.addBuffer(Buffer.from('package inner\n'), `${path}@${at}/inner/inner.go`, { mtime });
+  if (padding > 0) zip.addBuffer(Buffer.alloc(padding, 'x'), `${path}@${at}/padding.txt`, { mtime, compress: false });
   zip.end();
   return {
     info: Buffer.from(JSON.stringify({ Version: at, Time: '2024-02-03T04:05:06Z' })),
