@@ -1,5 +1,6 @@
 import { parseVersion } from '../module/version.ts';
 import { MAX_GOMOD } from '../module/zip/writer.ts';
+import type { Client } from './client.ts';
 import { Forbidden, NotFound, describe, type Answer, type FileAccess, type ModuleSource } from './module-source.ts';
 import { ZipCache } from './zip-cache.ts';
 import type { ZipDownloadsParts } from './zip-downloads.ts';
@@ -32,15 +33,15 @@ export class ExternalModules implements ModuleSource {
     this.#zips = new ZipCache(parts);
   }
 
-  async answer(request: ModuleRequest, access: FileAccess = 'stat', receivedVia?: string): Promise<Answer> {
-    if (request.kind === 'file' && request.file === 'zip') return await this.#zips.answer(request, access, receivedVia);
+  async answer(request: ModuleRequest, access: FileAccess = 'stat', { via }: Client = {}): Promise<Answer> {
+    if (request.kind === 'file' && request.file === 'zip') return await this.#zips.answer(request, access, via);
     const path = protocolPath(request);
     const problemOf = (body: Buffer): string | undefined => smallFileProblem(body, request);
     const response: CacheableResponse = {
       key: path,
       problemOf,
       download: () =>
-        this.#upstream.get(path, receivedVia, (download) =>
+        this.#upstream.get(path, via, (download) =>
           readValid(download, maxBytesOf(request), problemOf, describe(request)),
         ),
     };

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { ByteRange, OpenObject, StoredObject } from '../store/store.ts';
+import type { Client } from './client.ts';
 import type { ModuleRequest } from './protocol-request.ts';
 
 /**
@@ -9,9 +10,9 @@ import type { ModuleRequest } from './protocol-request.ts';
 export interface ModuleSource {
   /**
    * Resolves to an answer if the request succeeds. Otherwise rejects with StoreUnavailable or an error of this file.
-   * `receivedVia` is the `Via` header of the request.
+   * Rejects with ClientLeft if the client has left before.
    */
-  answer(request: ModuleRequest, access?: FileAccess, receivedVia?: string): Promise<Answer>;
+  answer(request: ModuleRequest, access?: FileAccess, client?: Client): Promise<Answer>;
 }
 
 /**

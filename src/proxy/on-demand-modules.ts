@@ -3,6 +3,7 @@ import { compareVersions, parseVersion } from '../module/version.ts';
 import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
 import type { RequestClient } from '../requests/requests.ts';
 import { StoreUnavailable } from '../store/store.ts';
+import type { Client } from './client.ts';
 import {
   Gone,
   NotFound,
@@ -41,12 +42,12 @@ export class OnDemandModules implements ModuleSource {
     this.#withdrawnOf = parts.withdrawnOf;
   }
 
-  async answer(request: ModuleRequest, access: FileAccess = 'stat'): Promise<Answer> {
+  async answer(request: ModuleRequest, access: FileAccess = 'stat', client: Client = {}): Promise<Answer> {
     const published = await this.#find(request, access);
-    if (request.kind === 'list' && published) return await this.#withTaggedVersions(request.module, published);
+    if (request.kind === 'list' && published) return await this.#withTaggedVersions(request.module, published, client);
     if (published) return published;
     try {
-      return await this.#fromWorker(request, access);
+      return await this.#fromWorker(request, access, client);
     } catch (error) {
       if (error instanceof TryAgainLater && (await this.#isPartOfPublished(request.module))) {
         throw new NotFound(`${describe(request)} is not published here, and modpress cannot query GitLab right now`);
@@ -76,9 +77,9 @@ export class OnDemandModules implements ModuleSource {
    * could be missing while a worker publishes the tags of a project. If the worker takes too long, returns only the
    * published versions.
    */
-  async #withTaggedVersions(module: ModulePath, published: Answer): Promise<Answer> {
+  async #withTaggedVersions(module: ModulePath, published: Answer, client: Client): Promise<Answer> {
     if (published.kind !== 'bytes') return published;
-    const tagged = await this.#worker.answerIfQuick({ kind: 'list', module });
+    const tagged = await this.#worker.answerIfQuick({ kind: 'list', module }, client);
     if (tagged?.kind !== 'list') return published;
     const publishedVersions = parseListText(published.body);
     const taggedVersions = new Set<string>(tagged.versions);
@@ -112,28 +113,28 @@ export class OnDemandModules implements ModuleSource {
     return tagged.filter((version) => !withdrawn.has(version));
   }
 
-  async #fromWorker(request: ModuleRequest, access: FileAccess): Promise<Answer> {
+  async #fromWorker(request: ModuleRequest, access: FileAccess, client: Client): Promise<Answer> {
     const { module } = request;
     if (request.kind === 'list') {
-      const { versions } = await this.#answerTo({ kind: 'list', module }, request, 'list');
+      const { versions } = await this.#answerTo({ kind: 'list', module }, request, 'list', client);
       return versionList(await this.#withoutWithdrawn(module, versions, []));
     }
     if (request.kind === 'latest' || request.file === 'info') {
       const query = request.kind === 'latest' ? 'latest' : request.version;
-      const { text } = await this.#answerTo({ kind: 'info', module, query }, request, 'info');
+      const { text } = await this.#answerTo({ kind: 'info', module, query }, request, 'info', client);
       return mutable(Buffer.from(text));
     }
-    return await this.#file(request, access);
+    return await this.#file(request, access, client);
   }
 
-  async #file(request: FileRequest, access: FileAccess): Promise<Answer> {
+  async #file(request: FileRequest, access: FileAccess, client: Client): Promise<Answer> {
     const version = parseVersion(request.version);
     if (version === undefined) throw new NotFound(`${describe(request)}: ${request.version} is not a version`);
     if (request.file === 'mod') {
-      const { base64 } = await this.#answerTo({ kind: 'mod', module: request.module, version }, request, 'mod');
+      const { base64 } = await this.#answerTo({ kind: 'mod', module: request.module, version }, request, 'mod', client);
       return mutable(Buffer.from(base64, 'base64'));
     }
-    await this.#answerTo({ kind: 'publish', module: request.module, version }, request, 'published');
+    await this.#answerTo({ kind: 'publish', module: request.module, version }, request, 'published', client);
     return await this.#modules.answer(request, access);
   }
 
@@ -142,9 +143,10 @@ export class OnDemandModules implements ModuleSource {
     onDemandRequest: OnDemandRequest,
     request: ModuleRequest,
     kind: Kind,
+    client: Client,
   ): Promise<Extract<OnDemandAnswer, { kind: Kind }>> {
     const isPublished = async (): Promise<boolean> => (await this.#find(request, 'stat')) !== undefined;
-    const answer = await this.#worker.answerTo(onDemandRequest, describe(request), isPublished);
+    const answer = await this.#worker.answerTo(onDemandRequest, describe(request), isPublished, client);
     if (!isOfKind(answer, kind))
       throw new Error(`expected an answer of kind ${kind}, but received kind ${answer.kind}`);
     return answer;

@@ -11,8 +11,10 @@ import {
   TryAgainLater,
   UpstreamFailed,
   type Answer,
+  type FileAccess,
   type ModuleSource,
 } from './module-source.ts';
+import { ClientLeft, Clients, type Client } from './client.ts';
 import { parseRequest, type ModuleRequest, type SumdbRequest } from './protocol-request.ts';
 import { fileAccessFor, respond } from './respond.ts';
 import type { Sumdb } from './sumdb.ts';
@@ -47,9 +49,10 @@ export interface ProxyParts {
  */
 export function createProxyRouter(parts: ProxyParts): Router {
   const router = Router();
+  const clients = new Clients();
   router.use((request, response, next) => {
     if (request.path === '/' || request.path.startsWith('/-/')) next();
-    else void serve(parts, request, response);
+    else void serve(parts, clients.of(request), request, response);
   });
   return router;
 }
@@ -59,7 +62,7 @@ type RoutedRequest =
   | { readonly scope: 'private' | 'external'; readonly parsed: ModuleRequest }
   | { readonly scope: 'sumdb'; readonly parsed: SumdbRequest };
 
-async function serve(parts: ProxyParts, request: Request, response: Response): Promise<void> {
+async function serve(parts: ProxyParts, client: Client, request: Request, response: Response): Promise<void> {
   const started = performance.now();
   let routed: RoutedRequest | undefined;
   response.once('close', () => {
@@ -69,7 +72,7 @@ async function serve(parts: ProxyParts, request: Request, response: Response): P
   response.setHeader('X-Content-Type-Options', 'nosniff');
   try {
     routed = routeOf(parts, request);
-    const answer = await answerOf(parts, routed, request);
+    const answer = await answerOf(parts, routed, fileAccessFor(request), client);
     setHeaders(response, routed, answer);
     await respond(request, response, answer);
   } catch (error) {
@@ -86,12 +89,16 @@ function routeOf({ isPrivate }: ProxyParts, request: Request): RoutedRequest {
 }
 
 /** Prevents dependency confusion: the module path alone determines the source, and no other source is tried. */
-async function answerOf(parts: ProxyParts, { scope, parsed }: RoutedRequest, request: Request): Promise<Answer> {
-  const via = request.get('Via');
-  if (isLoop(via, parts.viaName)) throw new Loop();
-  if (scope === 'sumdb') return await parts.sumdb.answer(parsed, via);
+async function answerOf(
+  parts: ProxyParts,
+  { scope, parsed }: RoutedRequest,
+  access: FileAccess,
+  client: Client,
+): Promise<Answer> {
+  if (isLoop(client.via, parts.viaName)) throw new Loop();
+  if (scope === 'sumdb') return await parts.sumdb.answer(parsed, client.via);
   const source = scope === 'private' ? parts.privateModules : parts.externalModules;
-  return await source.answer(parsed, fileAccessFor(request), via);
+  return await source.answer(parsed, access, client);
 }
 
 function nameOf(parsed: ModuleRequest | SumdbRequest): string {
@@ -172,8 +179,10 @@ function sendError(
   routed: RoutedRequest | undefined,
 ): void {
   const fields = { requestId: requestIdOf(response), path: request.path };
-  if (response.headersSent || response.destroyed) {
-    const clientLeft = error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';
+  const clientLeft =
+    error instanceof ClientLeft ||
+    (error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE');
+  if (response.headersSent || response.destroyed || clientLeft) {
     if (clientLeft) log.debug({ event: 'request.aborted', ...fields }, 'the client closed the connection');
     else log.error({ event: 'response.interrupted', err: error, ...fields }, 'a response could not be completed');
     response.destroy();

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { sleep } from '../async/sleep.ts';
 import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
-import { RequestFailed, type RequestClient } from '../requests/requests.ts';
+import { RequestFailed, type Client, type RequestClient } from '../requests/requests.ts';
 import { NotFound, TryAgainLater } from './module-source.ts';
 
 /** How long a client waits for the result of a query, a list or a go.mod, in milliseconds. */
@@ -37,16 +37,18 @@ export class WorkerClient {
    * job of the tag may publish the version too. `subject` is the module or version for messages.
    *
    * Rejects with NotFound if GitLab has no such module or version, and with TryAgainLater if no answer arrives in time.
+   * Rejects with the reason of the client's signal once it aborts.
    */
   async answerTo(
     request: OnDemandRequest,
     subject: string,
     isPublished: () => Promise<boolean>,
+    client: Client,
   ): Promise<OnDemandAnswer> {
     const isPublish = request.kind === 'publish';
     const deadline = performance.now() + (isPublish ? PUBLISH_TIMEOUT_MS : ANSWER_TIMEOUT_MS);
     for (;;) {
-      const answer = await this.#requestOnce(request, deadline - performance.now(), subject);
+      const answer = await this.#requestOnce(request, deadline - performance.now(), subject, client);
       if (answer.kind === 'absent') throw new NotFound(`${subject}: ${answer.reason}`);
       if (answer.kind !== 'later') return answer;
       if (!isPublish || performance.now() + answer.afterMs > deadline) {
@@ -59,17 +61,17 @@ export class WorkerClient {
           },
         );
       }
-      if (await this.#waitUntil(isPublished, answer.afterMs)) return { kind: 'published' };
+      if (await this.#waitUntil(isPublished, answer.afterMs, client)) return { kind: 'published' };
     }
   }
 
   /**
    * Resolves to a worker's answer. Resolves to undefined if no answer arrives within the timeout for lists, if the
-   * request fails, or after `close`.
+   * request fails, or after `close`. Rejects with the reason of the client's signal once it aborts.
    */
-  async answerIfQuick(request: OnDemandRequest): Promise<OnDemandAnswer | undefined> {
+  async answerIfQuick(request: OnDemandRequest, client: Client): Promise<OnDemandAnswer | undefined> {
     try {
-      return await this.#unlessClosed(this.#requests.request(request, LIST_TIMEOUT_MS));
+      return await this.#send(request, LIST_TIMEOUT_MS, client);
     } catch (error) {
       if (error instanceof RequestFailed || error instanceof TryAgainLater) return undefined;
       throw error;
@@ -82,19 +84,26 @@ export class WorkerClient {
   }
 
   /** Resolves to true once `isPublished` resolves to true, or to false after `waitMs` milliseconds. */
-  async #waitUntil(isPublished: () => Promise<boolean>, waitMs: number): Promise<boolean> {
+  async #waitUntil(isPublished: () => Promise<boolean>, waitMs: number, client: Client): Promise<boolean> {
     for (const end = performance.now() + waitMs; performance.now() < end;) {
       await this.#unlessClosed(sleep(Math.min(CHECK_MS, Math.max(0, end - performance.now())), this.#closing.signal));
+      client.signal?.throwIfAborted();
       if (await isPublished()) return true;
     }
     return false;
   }
 
-  async #requestOnce(request: OnDemandRequest, timeoutMs: number, subject: string): Promise<OnDemandAnswer> {
+  async #requestOnce(
+    request: OnDemandRequest,
+    timeoutMs: number,
+    subject: string,
+    client: Client,
+  ): Promise<OnDemandAnswer> {
     let answer: OnDemandAnswer | undefined;
     try {
-      answer = await this.#unlessClosed(this.#requests.request(request, timeoutMs));
+      answer = await this.#send(request, timeoutMs, client);
     } catch (cause) {
+      client.signal?.throwIfAborted();
       if (cause instanceof TryAgainLater) throw cause;
       throw new TryAgainLater(
         `${subject} has not been published yet, and modpress cannot query GitLab right now\nTry again in a moment.`,
@@ -108,6 +117,12 @@ export class WorkerClient {
       timedOut: true,
       retryAfter: RETRY_AFTER_SECONDS,
     });
+  }
+
+  async #send(request: OnDemandRequest, timeoutMs: number, client: Client): Promise<OnDemandAnswer | undefined> {
+    const answer = await this.#unlessClosed(this.#requests.request(request, timeoutMs, client));
+    client.signal?.throwIfAborted();
+    return answer;
   }
 
   /** Settles as `work` does. Rejects with TryAgainLater once `close` is called. */
