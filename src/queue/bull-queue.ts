@@ -7,7 +7,7 @@ import { retry } from '../async/retry.ts';
 import { withTimeout } from '../async/with-timeout.ts';
 import { jobOptions, openBull } from '../redis/bull.ts';
 import { checkRedis } from '../redis/check.ts';
-import { joinLines } from '../redis/line.ts';
+import { joinLine } from '../redis/line.ts';
 import { RedisConnection } from '../redis/connection.ts';
 import { WrongRedisSettings } from '../redis/wrong-settings.ts';
 import { bullPriority, lineOf, storedJobSchema, type BullQueueOptions, type StoredJob } from './bull-job.ts';
@@ -115,7 +115,7 @@ export class BullQueue implements Queue {
     let added: AddResult = 'queued';
     for (;;) {
       abandoned.throwIfAborted();
-      const place = await joinLines(this.#redis, [lineOf(job.projectId)], id, this.#bull.toKey(''));
+      const place = await joinLine(this.#redis, lineOf(job.projectId), id, this.#bull.toKey(''));
       await this.#bull.add(candidate, jobOptions(id, bullPriority(candidate.priority, place)));
       const data = await this.#redis.eval(READ_SCRIPT, 1, this.#bull.toKey(id));
       // 0: the job is already done. 1: Bull found a hash without data under this id and did not add the job (see

@@ -7,7 +7,7 @@ import { subjectOf } from './tag-job.ts';
 import type { Handler } from './queue.ts';
 import { handleFailures, type AfterFailure } from './job-failure.ts';
 import { ProjectSlots } from './project-slots.ts';
-import { leaveLines } from '../redis/line.ts';
+import { leaveLine } from '../redis/line.ts';
 import { takeLease } from '../redis/lease.ts';
 
 /**
@@ -59,7 +59,7 @@ export class BullWorker {
     } finally {
       this.#slots.free(projectId);
     }
-    await leaveLines(redis, [lineOf(projectId)], String(job.id));
+    await leaveLine(redis, lineOf(projectId), String(job.id));
   }
 
   async #runInSlot(job: Bull.Job<StoredJob>, data: StoredJob, redis: RedisConnection): Promise<void> {

@@ -12,13 +12,17 @@ export interface BullRequestsOptions<R, A> extends BullOptions, RequestsOptions<
   readonly answerSchema: z.ZodType<A>;
 }
 
-/** Parses a request in the queue. Equal requests have the same `id`, while `job` is unique. */
+/**
+ * Parses a request in the queue. Equal requests have the same `id`. If several clients wait for one of them, it is in
+ * the queue once for each client, with the same `job`. The first worker that takes it removes `job` from the lease, so
+ * the others are dropped.
+ */
 export const requestJobSchema = z.object({
   id: z.string(),
   job: z.string(),
   request: z.unknown(),
-  /** The lines in which the request waits. */
-  lines: z.array(z.string()).default([]),
+  client: z.string().default(''),
+  group: z.string().default(''),
 });
 /** A request in the queue. */
 export type RequestJob = z.infer<typeof requestJobSchema>;

@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { discard, lockMsOf } from '../redis/bull.ts';
 import { BullConsumer } from '../redis/bull-consumer.ts';
 import type { RedisConnection } from '../redis/connection.ts';
-import { leaveLines } from '../redis/line.ts';
 import {
   answerKey,
   changeKey,
@@ -12,6 +11,7 @@ import {
   type BullRequestsOptions,
   type RequestJob,
 } from './bull-request-job.ts';
+import { leaveRequestLine } from './request-line.ts';
 import { CHANGED_SCRIPT, FINISH_SCRIPT, HOLD_SCRIPT } from './request-scripts.ts';
 import type { RequestHandler } from './requests.ts';
 import type { StoredAnswer } from './stored-answer.ts';
@@ -31,7 +31,7 @@ export class BullRequestWorker<R extends object, A extends object> {
     this.#consumer = new BullConsumer<RequestJob>('requests', options, async (job, redis) => {
       const parsed = requestJobSchema.safeParse(job.data);
       if (!parsed.success) await discard(job, redis, options.log, 1_000);
-      else await this.#consumer.track(this.#workAndLeave(parsed.data, redis));
+      else await this.#consumer.track(this.#workAndLeave(parsed.data, String(job.id), redis));
     });
   }
 
@@ -50,9 +50,9 @@ export class BullRequestWorker<R extends object, A extends object> {
     return this.#consumer.close();
   }
 
-  async #workAndLeave(job: RequestJob, redis: RedisConnection): Promise<void> {
+  async #workAndLeave(job: RequestJob, jobId: string, redis: RedisConnection): Promise<void> {
     await this.#work(job, redis);
-    await leaveLines(redis, job.lines, job.job);
+    await leaveRequestLine(redis, job, jobId);
   }
 
   /**

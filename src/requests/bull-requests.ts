@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type Bull from 'bull';
 import type { z } from 'zod';
+import { sleep } from '../async/sleep.ts';
 import { withTimeout } from '../async/with-timeout.ts';
 import { jobOptions, lockMsOf, openBull } from '../redis/bull.ts';
 import { checkRedis } from '../redis/check.ts';
 import { RedisConnection } from '../redis/connection.ts';
-import { joinLines } from '../redis/line.ts';
 import { WrongRedisSettings } from '../redis/wrong-settings.ts';
 import { answerKey, changeKey, leaseKey, type BullRequestsOptions, type RequestJob } from './bull-request-job.ts';
 import { BullRequestWorker } from './bull-request-worker.ts';
+import { joinRequestLine } from './request-line.ts';
 import { INVALIDATE_SCRIPT, LOOK_SCRIPT, lookReplySchema } from './request-scripts.ts';
 import {
   MAX_WAITING_REQUESTS,
@@ -24,13 +24,25 @@ import {
 import { storedAnswerSchema, type StoredAnswer } from './stored-answer.ts';
 
 /**
- * The first interval at which a client looks for the answer, in milliseconds. It doubles up to MAX_POLL_MS, because
- * most answers need only a few calls to GitLab.
+ * The first interval at which a client looks for the answer, in milliseconds. It doubles up to a maximum, because most
+ * answers need only a few calls to GitLab.
  */
 const FIRST_POLL_MS = 20;
 const MAX_POLL_MS = 200;
 /** How long a client waits for a reply of Redis before the request fails, in milliseconds. */
 const REDIS_TIMEOUT_MS = 4_000;
+
+/** A client that waits for the answer to a request. */
+interface Waiter<R> {
+  readonly id: string;
+  readonly request: R;
+  readonly client: string;
+  readonly group: string;
+  /** The keys of the times of the last changes of the subjects. */
+  readonly changeKeys: readonly string[];
+  /** Whether the request is in the queue for this client. */
+  hasPlace: boolean;
+}
 
 /** An answer that a client has found in Redis. */
 interface FoundAnswer<A> {
@@ -67,31 +79,18 @@ export class BullRequests<R extends object, A extends object> implements Request
   }
 
   async request(request: R, timeoutMs: number, client: Client = {}): Promise<A | undefined> {
-    const { signal } = this.#closing;
-    if (signal.aborted) throw new RequestFailed('this process accepts no more requests');
-    const deadline = performance.now() + timeoutMs;
+    if (this.#closing.signal.aborted) throw new RequestFailed('this process accepts no more requests');
+    if (client.signal?.aborted) return undefined;
     const id = requestId(request);
-    let staleText = '';
-    let requiredChange: number | undefined;
-    for (let polls = 0; ; polls++) {
-      const { found, changedAt } = await this.#look(id, request, staleText, client);
-      // The answer has to contain all changes before this request.
-      requiredChange ??= changedAt;
-      if (found && ((polls === 0 && !found.isFresh) || found.changedAt < requiredChange)) {
-        staleText = found.text;
-        continue;
-      }
-      // An answer that is no longer valid for new requests is still valid for the clients that waited for it.
-      if (found?.answer) return found.answer;
-      if (found) throw new RequestFailed('the request could not be answered');
-      const leftMs = deadline - performance.now();
-      if (leftMs <= 0 || client.signal?.aborted) return undefined;
-      try {
-        await sleep(Math.min(FIRST_POLL_MS * 2 ** polls, MAX_POLL_MS, leftMs), undefined, { signal });
-      } catch (cause) {
-        throw new RequestFailed('the service is stopping', { cause });
-      }
-    }
+    const waiter: Waiter<R> = {
+      id,
+      request,
+      client: client.address ?? '',
+      group: this.#options.groupOf(request),
+      changeKeys: this.#options.subjectsOf(request).map((subject) => changeKey(this.#redis, subject)),
+      hasPlace: false,
+    };
+    return await this.#answerTo(waiter, performance.now() + timeoutMs, client.signal);
   }
 
   serve(concurrency: number, handler: RequestHandler<R, A>): void {
@@ -121,20 +120,41 @@ export class BullRequests<R extends object, A extends object> implements Request
     await withTimeout(REDIS_TIMEOUT_MS, this.#redis.eval(INVALIDATE_SCRIPT, 1, key, REMEMBER_CHANGES_MS));
   }
 
+  async #answerTo(waiter: Waiter<R>, deadline: number, gone: AbortSignal | undefined): Promise<A | undefined> {
+    const signals = [this.#closing.signal, ...(gone ? [gone] : [])];
+    let staleText = '';
+    let requiredChange: number | undefined;
+    for (let polls = 0; ; polls++) {
+      const { found, changedAt } = await this.#look(waiter, staleText);
+      // The answer has to contain all changes before this request.
+      requiredChange ??= changedAt;
+      if (found && ((polls === 0 && !found.isFresh) || found.changedAt < requiredChange)) {
+        staleText = found.text;
+        continue;
+      }
+      // An answer that is no longer valid for new requests is still valid for the clients that waited for it.
+      if (found?.answer) return found.answer;
+      if (found) throw new RequestFailed('the request could not be answered');
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) return undefined;
+      await sleep(Math.min(FIRST_POLL_MS * 2 ** polls, MAX_POLL_MS, leftMs), ...signals);
+      if (this.#closing.signal.aborted) throw new RequestFailed('the service is stopping');
+      if (gone?.aborted) return undefined;
+    }
+  }
+
   /**
    * Looks for the stored answer, unless its text is `staleText`. Without such an answer, puts the request into the
-   * queue unless it is already there or a worker handles it. Also returns the time of the last change of the subjects.
+   * queue unless it is already there for this client or a worker handles it. Also returns the time of the last change of
+   * the subjects.
    */
   async #look(
-    id: string,
-    request: R,
+    waiter: Waiter<R>,
     staleText: string,
-    client: Client,
   ): Promise<{ readonly found: FoundAnswer<A> | undefined; readonly changedAt: number }> {
-    const { log } = this.#options;
     let reply: z.infer<typeof lookReplySchema>;
     try {
-      reply = await withTimeout(REDIS_TIMEOUT_MS, this.#lookOrPut(id, request, staleText, client));
+      reply = await withTimeout(REDIS_TIMEOUT_MS, this.#lookOrPut(waiter, staleText));
     } catch (error) {
       throw new RequestFailed('the queue in Redis cannot be used', { cause: this.#redis.reasonFor(error) });
     }
@@ -144,8 +164,8 @@ export class BullRequests<R extends object, A extends object> implements Request
     const stored = this.#storedAnswerSchema.safeParse(text);
     // Only modpress writes this key, but the answer may come from another version of modpress.
     if (!stored.success)
-      log.warn(
-        { event: 'on-demand.answer-invalid', request, err: stored.error },
+      this.#options.log.warn(
+        { event: 'on-demand.answer-invalid', request: waiter.request, err: stored.error },
         'an answer in Redis is invalid and is ignored',
       );
     const { keepMs = 0, stayMs = 0, answer } = stored.data ?? {};
@@ -153,19 +173,10 @@ export class BullRequests<R extends object, A extends object> implements Request
     return { found: { text, answer, isFresh, changedAt: stored.data?.changedAt ?? 0 }, changedAt };
   }
 
-  async #lookOrPut(
-    id: string,
-    request: R,
-    staleText: string,
-    client: Client,
-  ): Promise<z.infer<typeof lookReplySchema>> {
-    const job = randomUUID();
-    const keys = [
-      answerKey(this.#redis, id),
-      leaseKey(this.#redis, id),
-      this.#bull.toKey('wait'),
-      ...this.#options.subjectsOf(request).map((subject) => changeKey(this.#redis, subject)),
-    ];
+  async #lookOrPut(waiter: Waiter<R>, staleText: string): Promise<z.infer<typeof lookReplySchema>> {
+    const { id, client, changeKeys } = waiter;
+    const job = `${randomUUID()},${client}`;
+    const keys = [answerKey(this.#redis, id), leaseKey(this.#redis, id), this.#bull.toKey('wait'), ...changeKeys];
     const reply = lookReplySchema.parse(
       await this.#redis.eval(
         LOOK_SCRIPT,
@@ -178,14 +189,20 @@ export class BullRequests<R extends object, A extends object> implements Request
         this.#bull.toKey(''),
       ),
     );
-    if (reply[0] === 'put') {
-      const lines = [
-        `group:${this.#options.groupOf(request)}`,
-        ...(client.address === undefined ? [] : [`client:${client.address}`]),
-      ];
-      const place = await joinLines(this.#redis, lines, job, this.#bull.toKey(''));
-      await this.#bull.add({ id, job, request, lines }, { ...jobOptions(job, place), attempts: 1 });
-    }
+    const [state, text] = reply;
+    if (state === 'put') await this.#put(waiter, job, job);
+    // The request of another client waits in the place of that client. This client gets a place of its own.
+    if (state === 'wait' && !waiter.hasPlace && text !== '')
+      await this.#put(waiter, text, `${text.split(',', 1)[0]},${client}`);
     return reply;
+  }
+
+  /** Puts a request into the queue in the place of a client, unless it is already there. */
+  async #put(waiter: Waiter<R>, job: string, jobId: string): Promise<void> {
+    const { id, request, client, group } = waiter;
+    const rank = await joinRequestLine(this.#redis, { client, group }, jobId, this.#bull.toKey(''));
+    if (rank !== undefined)
+      await this.#bull.add({ id, job, request, client, group }, { ...jobOptions(jobId, rank), attempts: 1 });
+    waiter.hasPlace = true;
   }
 }

@@ -12,20 +12,16 @@ import {
 } from './requests.ts';
 import { WaitingLine, type Place } from './waiting-line.ts';
 
-interface WaitingRequest<R, A> {
+/** A request that waits or runs. */
+interface OpenRequest<R, A> {
   readonly key: string;
   readonly request: R;
+  readonly answer: Promise<A>;
   readonly resolve: (answer: A) => void;
   readonly reject: (error: RequestFailed) => void;
-}
-
-/** A request that waits or runs. */
-interface OpenRequest<A> {
-  readonly answer: Promise<A>;
-  /** The number of clients that wait for the answer. */
-  clients: number;
-  /** Drops the request unless it runs. */
-  readonly drop: () => void;
+  /** The places in which its clients wait for a handler. */
+  readonly places: Set<Place<OpenRequest<R, A>>>;
+  isRunning: boolean;
 }
 
 /** The maximum number of changes that are remembered. */
@@ -45,9 +41,9 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
   readonly #changes = new LRUCache<string, number>({ max: MAX_CHANGES, ttl: REMEMBER_CHANGES_MS });
   #changeCount = 0;
   /** The requests that wait or run, by request id and the number of the last change. */
-  readonly #open = new Map<string, OpenRequest<A>>();
+  readonly #open = new Map<string, OpenRequest<R, A>>();
   /** The requests that wait for a handler. */
-  readonly #waiting = new WaitingLine<WaitingRequest<R, A>>();
+  readonly #line = new WaitingLine<OpenRequest<R, A>>();
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   #concurrency = 0;
@@ -61,13 +57,13 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
 
   async request(request: R, timeoutMs: number, client: Client = {}): Promise<A | undefined> {
     if (this.#closing.signal.aborted) throw new RequestFailed('this process accepts no more requests');
+    if (client.signal?.aborted) return undefined;
     const id = requestId(request);
     const changedAt = this.#changedAt(request);
     const cached = this.#answers.get(id);
     if (cached?.changedAt === changedAt) return cached.answer;
     const key = `${id} ${changedAt}`;
-    const open = this.#open.get(key) ?? this.#enqueue(key, request, client);
-    return await this.#wait(open, timeoutMs, client.signal);
+    return await this.#wait(this.#open.get(key) ?? this.#openRequest(key, request), timeoutMs, client);
   }
 
   async invalidate(subject: string): Promise<void> {
@@ -86,45 +82,53 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
 
   async close(): Promise<void> {
     this.#closing.abort();
-    for (let next = this.#waiting.take(); next; next = this.#waiting.take())
-      next.item.reject(new RequestFailed('the service is stopping'));
     await Promise.all(this.#running);
   }
 
-  #enqueue(key: string, request: R, { address }: Client): OpenRequest<A> {
-    if (this.#waiting.size >= MAX_WAITING_REQUESTS) throw new RequestFailed('too many requests are waiting');
-    let settle: Pick<WaitingRequest<R, A>, 'resolve' | 'reject'> | undefined;
+  #openRequest(key: string, request: R): OpenRequest<R, A> {
+    if (this.#open.size - this.#running.size >= MAX_WAITING_REQUESTS)
+      throw new RequestFailed('too many requests are waiting');
+    let settle: Pick<OpenRequest<R, A>, 'resolve' | 'reject'> | undefined;
     const answer = new Promise<A>((resolve, reject) => (settle = { resolve, reject }));
     // If all clients are gone, nobody handles the error.
     answer.catch(() => undefined);
     if (settle === undefined) throw new Error('a promise calls its executor at once');
-    const place = this.#waiting.join({ key, request, ...settle }, [
-      `group ${this.#options.groupOf(request)}`,
-      ...(address === undefined ? [] : [`client ${address}`]),
-    ]);
-    const open: OpenRequest<A> = { answer, clients: 0, drop: () => this.#drop(place) };
+    const open: OpenRequest<R, A> = { key, request, answer, ...settle, places: new Set(), isRunning: false };
     this.#open.set(key, open);
-    this.#start();
     return open;
   }
 
-  /** Drops a request that still waits for a handler. */
-  #drop(place: Place<WaitingRequest<R, A>>): void {
-    if (!this.#waiting.isWaiting(place)) return;
-    this.#open.delete(place.item.key);
-    this.#waiting.leave(place);
-    place.item.reject(new RequestFailed('all clients of the request are gone'));
+  /** Adds a place for a client of a request. The request runs when the first of its places is taken. */
+  #join(open: OpenRequest<R, A>, { address = '' }: Client): Place<OpenRequest<R, A>> {
+    const place = this.#line.join(open, address, this.#options.groupOf(open.request));
+    open.places.add(place);
+    this.#start();
+    return place;
+  }
+
+  /** Ends the place of a client. Without another client, drops the request unless it runs. */
+  #leave(place: Place<OpenRequest<R, A>>): void {
+    const open = place.item;
+    if (open.isRunning) return;
+    open.places.delete(place);
+    this.#line.leave(place);
+    if (open.places.size > 0) return;
+    this.#open.delete(open.key);
+    open.reject(new RequestFailed('all clients of the request are gone'));
   }
 
   #start(): void {
     const handler = this.#handler;
     if (handler === undefined) return;
     while (this.#running.size < this.#concurrency && !this.#closing.signal.aborted) {
-      const next = this.#waiting.take();
-      if (!next) return;
-      const run = this.#run(next.item, handler).finally(() => {
-        this.#open.delete(next.item.key);
-        this.#waiting.leave(next);
+      const place = this.#line.take();
+      if (!place) return;
+      const open = place.item;
+      open.isRunning = true;
+      for (const other of open.places) if (other !== place) this.#line.leave(other);
+      const run = this.#run(open, handler).finally(() => {
+        this.#open.delete(open.key);
+        this.#line.leave(place);
         this.#running.delete(run);
         this.#start();
       });
@@ -132,7 +136,7 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
     }
   }
 
-  async #run({ request, resolve, reject }: WaitingRequest<R, A>, handler: RequestHandler<R, A>): Promise<void> {
+  async #run({ request, resolve, reject }: OpenRequest<R, A>, handler: RequestHandler<R, A>): Promise<void> {
     // A change while the handler runs may be missing in its answer.
     const changedAt = this.#changedAt(request);
     try {
@@ -156,17 +160,16 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
   }
 
   /**
-   * Resolves to the answer, or to undefined after `timeoutMs` milliseconds, when the client is gone, or when the
-   * service stops. The last client that stops waiting drops the request.
+   * Waits in the line for a client. Resolves to the answer, or to undefined after `timeoutMs` milliseconds, when the
+   * client is gone, or when the service stops. The last client that stops waiting drops the request.
    */
-  #wait(open: OpenRequest<A>, timeoutMs: number, gone: AbortSignal | undefined): Promise<A | undefined> {
-    open.clients++;
+  #wait(open: OpenRequest<R, A>, timeoutMs: number, client: Client): Promise<A | undefined> {
+    const place = open.isRunning ? undefined : this.#join(open, client);
     return new Promise<A | undefined>((resolve, reject) => {
-      const signals = [this.#closing.signal, ...(gone ? [gone] : [])];
+      const signals = [this.#closing.signal, ...(client.signal ? [client.signal] : [])];
       const giveUp = (): void => {
         resolve(undefined);
-        open.clients--;
-        if (open.clients === 0) open.drop();
+        if (place) this.#leave(place);
         end();
       };
       const timer = setTimeout(giveUp, timeoutMs);
@@ -176,7 +179,6 @@ export class MemoryRequests<R extends object, A extends object> implements Reque
       };
       for (const signal of signals) signal.addEventListener('abort', giveUp, { once: true });
       void open.answer.then(resolve, reject).finally(end);
-      if (gone?.aborted) giveUp();
     });
   }
 }

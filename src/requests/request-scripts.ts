@@ -24,7 +24,8 @@ return 1`;
 /**
  * Returns `answer`, the text of the stored answer and the milliseconds until it expires, unless the text is ARGV[1].
  * The fourth value is the time of the last change of the subjects, whose keys are KEYS[4] and later. Without such an
- * answer, returns `wait` if the lease of the request is taken, or `full` if too many requests are waiting. Otherwise
+ * answer, returns `wait` if the lease of the request is taken; the text is then the id of the job that waits, or empty if
+ * no job waits or no more jobs may wait. Returns `full` if too many requests are waiting. Otherwise
  * takes the lease and returns `put`; the caller must then put the request into the queue.
  *
  * While the request waits in the queue, its lease is renewed as long as clients look for the answer. Afterwards it
@@ -35,14 +36,15 @@ export const LOOK_SCRIPT = `
 ${lastChange(4)}
 local text = redis.call('GET', KEYS[1])
 if text and text ~= ARGV[1] then return {'answer', text, redis.call('PTTL', KEYS[1]), changed} end
+local full = redis.call('LLEN', KEYS[3]) >= tonumber(ARGV[4])
 local holder = redis.call('GET', KEYS[2])
 if holder then
   local job = string.match(holder, '^waiting:(.*)')
   local waits = job and redis.call('LLEN', KEYS[3]) > 0 and redis.call('EXISTS', ARGV[5] .. job) == 1
   if waits then redis.call('PEXPIRE', KEYS[2], ARGV[3]) end
-  return {'wait', '', 0, changed}
+  return {'wait', waits and not full and job or '', 0, changed}
 end
-if redis.call('LLEN', KEYS[3]) >= tonumber(ARGV[4]) then return {'full', '', 0, changed} end
+if full then return {'full', '', 0, changed} end
 redis.call('SET', KEYS[2], 'waiting:' .. ARGV[2], 'PX', ARGV[3])
 return {'put', '', 0, changed}`;
 /** Parses the reply of LOOK_SCRIPT. */

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 
 /** The client for which a request is sent. */
 export interface Client {
-  /** The address of the client. If it is unknown, only the groups of requests take turns. */
+  /** The address of the client. Clients without an address count as one client. */
   readonly address?: string;
   /** Aborted when the client is gone. */
   readonly signal?: AbortSignal;
@@ -29,7 +29,7 @@ export interface RequestClient<R, A> {
  * - After `invalidate(subject)`, an answer that depends on the subject is not returned to any new request, even if its
  *   handler is still running. A new request runs the handler again.
  * - Clients take turns, and so do the groups of requests (see `groupOf`): many requests of one client or group do not
- *   delay those of others by more than a few requests.
+ *   delay those of others by more than a few requests. A request of several clients waits in a place for each of them.
  * - A waiting request is dropped when all its clients are gone.
  * - If 10,000 requests are already waiting, a new request is rejected with RequestFailed.
  */

@@ -1,69 +1,90 @@
-/** A place in the line. */
+import { Heap } from '../async/heap.ts';
+
+/** A place in the line. `take` and `leave` recognize it. */
 export interface Place<T> {
   readonly item: T;
-  readonly groups: readonly string[];
+  readonly client: string;
+  readonly group: string;
   readonly rank: number;
+  /** Decides between equal ranks. */
+  readonly number: number;
 }
 
+/** A place that has left the line stays in the heap. More than this many such places, and half of all, are removed. */
+const MAX_LEFT_PLACES = 1_000;
+
 /**
- * Items that wait, in the order in which they run. Each item belongs to some groups. Its rank is the sum of its places
- * in them. The first items of all groups therefore run before their second items, and so on: the groups take turns.
+ * Items that wait, in the order in which they run. Clients take turns, and so do groups: neither many items of one
+ * client nor many items of one group delay the items of others by more than a few items. An item waits in one place for
+ * each of its clients.
+ *
+ * The rank of a place is the round in which its turn comes. A client with items of three groups has its first item of
+ * each group in round 3 at the latest, and its second items in round 6. The same holds for a group with items of three
+ * clients.
  */
 export class WaitingLine<T> {
-  /** The waiting items by rank, and in the order in which they joined. */
-  readonly #ranks = new Map<number, Set<Place<T>>>();
-  /** The number of items of each group that have not left. */
-  readonly #groups = new Map<string, number>();
-  #size = 0;
+  readonly #heap = new Heap<Place<T>>(
+    (one, other) => one.rank < other.rank || (one.rank === other.rank && one.number < other.number),
+  );
+  /** The places that have not left. */
+  readonly #places = new Set<Place<T>>();
+  /** The number of places of each client that have not left, by group. */
+  readonly #clients = new Counts();
+  /** The number of places of each group that have not left, by client. */
+  readonly #groups = new Counts();
+  #joined = 0;
 
-  /** The number of waiting items. */
-  get size(): number {
-    return this.#size;
+  /** Adds a place for an item. It counts until `leave`. */
+  join(item: T, client: string, group: string): Place<T> {
+    const place = this.#clients.add(client, group);
+    this.#groups.add(group, client);
+    const rank = place * Math.max(this.#clients.of(client), this.#groups.of(group));
+    const joined = { item, client, group, rank, number: this.#joined++ };
+    this.#places.add(joined);
+    this.#heap.push(joined);
+    return joined;
   }
 
-  /** Adds an item. It counts in its groups until `leave`. */
-  join(item: T, groups: readonly string[]): Place<T> {
-    let rank = 0;
-    for (const group of groups) {
-      const place = (this.#groups.get(group) ?? 0) + 1;
-      this.#groups.set(group, place);
-      rank += place;
-    }
-    const place = { item, groups, rank };
-    const waiting = this.#ranks.get(rank);
-    if (waiting) waiting.add(place);
-    else this.#ranks.set(rank, new Set([place]));
-    this.#size++;
-    return place;
-  }
-
-  /** Takes the next item out of the line. It still counts in its groups until `leave`. */
+  /** Takes the next place out of the line. It still counts until `leave`. */
   take(): Place<T> | undefined {
-    if (this.#size === 0) return undefined;
-    const [place] = this.#ranks.get(Math.min(...this.#ranks.keys())) ?? [];
-    if (place) this.#remove(place);
-    return place;
-  }
-
-  /** Ends the place of an item in its groups. If the item still waits, takes it out of the line. */
-  leave(place: Place<T>): void {
-    this.#remove(place);
-    for (const group of place.groups) {
-      const left = (this.#groups.get(group) ?? 0) - 1;
-      if (left > 0) this.#groups.set(group, left);
-      else this.#groups.delete(group);
+    for (;;) {
+      const place = this.#heap.pop();
+      if (place === undefined || this.#places.has(place)) return place;
     }
   }
 
-  /** Whether the item still waits. */
-  isWaiting(place: Place<T>): boolean {
-    return this.#ranks.get(place.rank)?.has(place) === true;
+  /** Ends a place, whether or not it was taken. Has no effect on a place that has left. */
+  leave(place: Place<T>): void {
+    if (!this.#places.delete(place)) return;
+    this.#clients.subtract(place.client, place.group);
+    this.#groups.subtract(place.group, place.client);
+    if (this.#heap.size > 2 * this.#places.size + MAX_LEFT_PLACES) this.#heap.retain((one) => this.#places.has(one));
+  }
+}
+
+/** Counts by two keys. */
+class Counts {
+  readonly #counts = new Map<string, Map<string, number>>();
+
+  /** The number of second keys of a first key. */
+  of(first: string): number {
+    return this.#counts.get(first)?.size ?? 0;
   }
 
-  #remove(place: Place<T>): void {
-    const waiting = this.#ranks.get(place.rank);
-    if (!waiting?.delete(place)) return;
-    if (waiting.size === 0) this.#ranks.delete(place.rank);
-    this.#size--;
+  /** Adds 1, and returns the count. */
+  add(first: string, second: string): number {
+    const counts = this.#counts.get(first) ?? new Map<string, number>();
+    const count = (counts.get(second) ?? 0) + 1;
+    this.#counts.set(first, counts.set(second, count));
+    return count;
+  }
+
+  /** Subtracts 1. */
+  subtract(first: string, second: string): void {
+    const counts = this.#counts.get(first);
+    const count = (counts?.get(second) ?? 0) - 1;
+    if (count > 0) counts?.set(second, count);
+    else counts?.delete(second);
+    if (counts?.size === 0) this.#counts.delete(first);
   }
 }

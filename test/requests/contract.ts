@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { RequestFailed, type Requests } from '../../src/requests/requests.ts';
+import { RequestFailed, requestId, type Requests } from '../../src/requests/requests.ts';
 
 /** The schema of the requests in the tests. */
 export const requestSchema = z.object({ name: z.string(), extra: z.string().optional() });
@@ -189,24 +189,31 @@ export function describeRequests(create: () => Promise<RequestsUnderTest>): void
       expect(maxRunning).toBe(2);
     });
 
+    /** A client that sends many requests of one group. */
+    const FLOOD = [(index: number) => ({ name: 'flood', extra: `${index}` }), () => 'flood'] as const;
     test.each([
-      ['clients', (index: number) => ({ name: `${index}` }), () => 'a flood'],
-      ['groups', (index: number) => ({ name: 'a flood', extra: `${index}` }), (index: number) => `client ${index}`],
-    ] as const)('of different %s take turns', async (_name, requestOf, addressOf) => {
+      ['client and group', { name: 'single' }, 'person', ...FLOOD],
+      ['client', { name: 'flood', extra: 'single' }, 'person', ...FLOOD],
+      ['group', { name: 'single' }, 'flood', ...FLOOD],
+      ['client', { name: '7', extra: 'single' }, 'person', (index: number) => ({ name: `${index}` }), () => 'flood'],
+      ['group', { name: 'single' }, '7', FLOOD[0], (index: number) => `${index}`],
+      ['client, even if it repeats a request', FLOOD[0](19), 'person', ...FLOOD],
+    ] as const)('of another %s run before many others', async (_name, request, address, requestAt, addressAt) => {
       const flood = Array.from({ length: 20 }, (_, index) =>
-        requests.request(requestOf(index), TIMEOUT_MS, { address: addressOf(index) }),
+        requests.request(requestAt(index), TIMEOUT_MS, { address: addressAt(index) }),
       );
       // Requests in Redis are stored one after the other.
       await new Promise((resolve) => setTimeout(resolve, 200));
-      const single = requests.request({ name: 'a single one' }, TIMEOUT_MS, { address: 'a person' });
+      const single = requests.request(request, TIMEOUT_MS, { address });
       await new Promise((resolve) => setTimeout(resolve, 200));
-      requests.serve(1, async ({ name }) => {
-        handled.push(name);
-        return { text: name, keepMs: 0 };
+      const order: TestRequest[] = [];
+      requests.serve(1, async (next) => {
+        order.push(next);
+        return { text: next.name, keepMs: 0 };
       });
       await Promise.all([single, ...flood]);
-      expect(handled.indexOf('a single one')).toBeLessThan(5);
-      expect(handled).toHaveLength(21);
+      expect(order.findIndex((one) => requestId(one) === requestId(request))).toBeLessThan(5);
+      expect(new Set(order.map(requestId)).size).toBe(order.length);
     });
 
     test('resolve to undefined when the client is gone', async () => {
