@@ -11,7 +11,7 @@ import { WrongRedisSettings } from '../redis/wrong-settings.ts';
 import { answerKey, changeKey, leaseKey, type BullRequestsOptions, type RequestJob } from './bull-request-job.ts';
 import { BullRequestWorker } from './bull-request-worker.ts';
 import { joinRequestLine } from './request-line.ts';
-import { INVALIDATE_SCRIPT, LOOK_SCRIPT, lookReplySchema } from './request-scripts.ts';
+import { ABANDON_SCRIPT, INVALIDATE_SCRIPT, LOOK_SCRIPT, lookReplySchema } from './request-scripts.ts';
 import {
   MAX_WAITING_REQUESTS,
   REMEMBER_CHANGES_MS,
@@ -25,10 +25,18 @@ import { storedAnswerSchema, type StoredAnswer } from './stored-answer.ts';
 
 /**
  * The first interval at which a client looks for the answer, in milliseconds. It doubles up to a maximum, because most
- * answers need only a few calls to GitLab.
+ * answers need only a few calls to GitLab. The maximum grows by POLL_MS_PER_CLIENT for each client that waits in the
+ * process. The clients together then look at most 1,000 times a second.
  */
 const FIRST_POLL_MS = 20;
-const MAX_POLL_MS = 200;
+const MIN_MAX_POLL_MS = 200;
+const MAX_POLL_MS = 2_000;
+const POLL_MS_PER_CLIENT = 1;
+/**
+ * How long a waiting request stays in the queue after its last client in this process has left, in milliseconds. A
+ * client in another process looks for the answer in this time.
+ */
+const ABANDONED_MS = MAX_POLL_MS + 1_000;
 /** How long a client waits for a reply of Redis before the request fails, in milliseconds. */
 const REDIS_TIMEOUT_MS = 4_000;
 
@@ -67,6 +75,10 @@ export class BullRequests<R extends object, A extends object> implements Request
   readonly #redis: RedisConnection;
   readonly #bull: Bull.Queue<RequestJob>;
   readonly #closing = new AbortController();
+  /** The number of clients in this process that wait for the answer to the request with an id. */
+  readonly #clients = new Map<string, number>();
+  /** The number of clients in this process that wait for any answer. */
+  #clientCount = 0;
   #worker: BullRequestWorker<R, A> | undefined;
 
   constructor(options: BullRequestsOptions<R, A>) {
@@ -90,7 +102,20 @@ export class BullRequests<R extends object, A extends object> implements Request
       changeKeys: this.#options.subjectsOf(request).map((subject) => changeKey(this.#redis, subject)),
       hasPlace: false,
     };
-    return await this.#answerTo(waiter, performance.now() + timeoutMs, client.signal);
+    this.#clientCount++;
+    this.#clients.set(id, (this.#clients.get(id) ?? 0) + 1);
+    let isAbandoned = false;
+    try {
+      const answer = await this.#answerTo(waiter, performance.now() + timeoutMs, client.signal);
+      isAbandoned = answer === undefined;
+      return answer;
+    } finally {
+      this.#clientCount--;
+      const left = (this.#clients.get(id) ?? 0) - 1;
+      if (left > 0) this.#clients.set(id, left);
+      else this.#clients.delete(id);
+      if (left === 0 && isAbandoned) this.#abandon(id);
+    }
   }
 
   serve(concurrency: number, handler: RequestHandler<R, A>): void {
@@ -137,10 +162,24 @@ export class BullRequests<R extends object, A extends object> implements Request
       if (found) throw new RequestFailed('the request could not be answered');
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) return undefined;
-      await sleep(Math.min(FIRST_POLL_MS * 2 ** polls, MAX_POLL_MS, leftMs), ...signals);
+      await sleep(Math.min(FIRST_POLL_MS * 2 ** polls, this.#maxPollMs(), leftMs), ...signals);
       if (this.#closing.signal.aborted) throw new RequestFailed('the service is stopping');
       if (gone?.aborted) return undefined;
     }
+  }
+
+  #maxPollMs(): number {
+    const wantedMs = Math.max(MIN_MAX_POLL_MS, this.#clientCount * POLL_MS_PER_CLIENT);
+    // The lease of a waiting request must not expire between two looks.
+    return Math.min(wantedMs, MAX_POLL_MS, lockMsOf(this.#options) / 3);
+  }
+
+  /**
+   * Lets a request leave the queue soon, unless a client in another process waits for it. Ignores an outage of Redis:
+   * the lease of the request expires later.
+   */
+  #abandon(id: string): void {
+    void this.#redis.eval(ABANDON_SCRIPT, 1, leaseKey(this.#redis, id), ABANDONED_MS).catch(() => undefined);
   }
 
   /**

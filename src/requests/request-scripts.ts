@@ -56,6 +56,16 @@ export const lookReplySchema = z.tuple([
 ]);
 
 /**
+ * Shortens the lease of a request that waits to ARGV[1] milliseconds, because a client no longer looks for its answer.
+ * Another client renews it in this time.
+ */
+export const ABANDON_SCRIPT = `
+if string.match(redis.call('GET', KEYS[1]) or '', '^waiting:') and redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+end
+return 1`;
+
+/**
  * Transfers the lease from the holder ARGV[1] to the holder ARGV[2], or renews it if both are equal. If there is no
  * lease, ARGV[4] counts as its holder. Returns 0 if another holder has the lease.
  */
