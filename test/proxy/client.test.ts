@@ -41,7 +41,7 @@ describe('the client of a request', () => {
     [false, '203.0.113.7', '127.0.0.1'],
   ])('has, with the trusted proxy %s and X-Forwarded-For %s, the address %s', async (trusted, header, address) => {
     const server = closeAfterTest(await listen(app.set('trust proxy', trusted)));
-    await get(`${server.url}/answered`, { headers: { 'X-Forwarded-For': header } });
+    await get(`${server.url}/answered`, from(header));
     expect(clients.map((client) => client.address)).toEqual([address]);
   });
 
@@ -57,6 +57,10 @@ describe('the client of a request', () => {
     other.destroy();
   });
 });
+
+function from(address: string): RequestInit {
+  return { headers: { 'X-Forwarded-For': address } };
+}
 
 describe('an on-demand request', () => {
   const MODULE = 'gitlab.example/group/lib';
@@ -91,7 +95,7 @@ describe('an on-demand request', () => {
       viaName: 'modpress-test',
       log: logger,
     });
-    ({ url } = closeAfterTest(await listen(express().use(router))));
+    ({ url } = closeAfterTest(await listen(express().set('trust proxy', 'loopback').use(router))));
   });
 
   const infoPath = (query: string): string => `/${MODULE}/@v/${query}.info`;
@@ -116,6 +120,22 @@ describe('an on-demand request', () => {
     expect(asked).toEqual(['shared']);
     await expect.poll(() => linesWith('request.aborted')).toBe(4);
     expect(linesWith('"level":50')).toBe(0);
+    await requests.close();
+  });
+
+  test('is refused while 1,000 others of its client wait', async () => {
+    const queries = Array.from({ length: 1_000 }, (_, index) => infoPath(`query${index}`));
+    const socket = await send(url, queries, 'X-Forwarded-For: 203.0.113.1\r\n');
+    await expect.poll(() => waiting).toBe(1_000);
+    const { status, headers, text } = await get(`${url}${infoPath('one-more')}`, from('203.0.113.1'));
+    expect([status, headers.get('retry-after')]).toEqual([503, '10']);
+    expect(text).toContain('1000 requests of your address are waiting');
+    const other = get(`${url}${infoPath('other')}`, from('203.0.113.2'));
+    await expect.poll(() => waiting).toBe(1_001);
+    serve();
+    expect((await other).status).toBe(200);
+    expect((await get(`${url}${infoPath('one-more')}`, from('203.0.113.1'))).status).toBe(200);
+    socket.destroy();
     await requests.close();
   });
 });
