@@ -6,7 +6,7 @@ import type { Client as WaitingClient } from '../requests/requests.ts';
 /** The client of a request. Its address and its signal decide how an on-demand request waits for a worker. */
 export interface Client extends WaitingClient {
   /** The `Via` header of the request. */
-  readonly via?: string;
+  readonly via?: string | undefined;
 }
 
 /** The reason of the signal of a client. Nobody receives the answer any more, so its work can end. */
@@ -28,10 +28,9 @@ export class Clients {
    */
   of(request: Request): Client {
     const { ip = '', socket } = request;
-    const via = request.get('Via');
     // A trusted proxy can send any text in X-Forwarded-For.
     const address = isIP(ip) === 0 ? (socket.remoteAddress ?? '') : ip;
-    return { address, signal: this.#signalOf(socket), ...(via !== undefined && { via }) };
+    return { address, signal: this.#signalOf(socket), via: request.get('Via') };
   }
 
   /**

@@ -18,8 +18,8 @@ export interface DownloadTimeouts {
 /** The options of `download`. */
 export interface DownloadOptions extends Omit<RedirectOptions, 'signal'> {
   readonly timeouts: DownloadTimeouts;
-  /** Aborts the download, even while the body arrives. */
-  readonly signal: AbortSignal;
+  /** Each of them aborts the download, even while the body arrives. */
+  readonly signals: readonly AbortSignal[];
 }
 
 /** A response whose headers have arrived. The caller must read `body` to its end or call `cancel`. */
@@ -43,7 +43,7 @@ export interface Download {
  * if no response arrives or a redirect is not allowed.
  */
 export async function download(url: string, options: DownloadOptions): Promise<Download> {
-  const guard = new TimeoutGuard(new URL(url).host, options.signal);
+  const guard = new TimeoutGuard(new URL(url).host, options.signals);
   try {
     const response = await guard.withTimeout(options.timeouts.headersMs, () =>
       follow(url, { ...options, signal: guard.signal }),
@@ -102,20 +102,20 @@ export async function* limitBody(response: Download, maxBytes: number): AsyncGen
   }
 }
 
-/** Aborts one download when a timeout expires or the caller aborts its signal. */
+/** Aborts one download when a timeout expires or a signal of the caller aborts. */
 class TimeoutGuard {
   readonly host: string;
   readonly #controller = new AbortController();
-  readonly #stop: AbortSignal;
+  readonly #stops: readonly AbortSignal[];
   #timedOut = false;
 
-  constructor(host: string, stop: AbortSignal) {
+  constructor(host: string, stops: readonly AbortSignal[]) {
     this.host = host;
-    this.#stop = stop;
+    this.#stops = stops;
     // AbortSignal.any is not used, because a signal that lives as long as the process would keep every download in
     // memory.
-    stop.addEventListener('abort', this.end);
-    if (stop.aborted) this.end();
+    for (const stop of stops) stop.addEventListener('abort', this.end);
+    if (stops.some(({ aborted }) => aborted)) this.end();
   }
 
   get signal(): AbortSignal {
@@ -135,7 +135,7 @@ class TimeoutGuard {
   }
 
   readonly end = (): void => {
-    this.#stop.removeEventListener('abort', this.end);
+    for (const stop of this.#stops) stop.removeEventListener('abort', this.end);
     this.#controller.abort();
   };
 

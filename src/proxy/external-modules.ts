@@ -33,20 +33,22 @@ export class ExternalModules implements ModuleSource {
     this.#zips = new ZipCache(parts);
   }
 
-  async answer(request: ModuleRequest, access: FileAccess = 'stat', { via }: Client = {}): Promise<Answer> {
-    if (request.kind === 'file' && request.file === 'zip') return await this.#zips.answer(request, access, via);
+  async answer(request: ModuleRequest, access: FileAccess = 'stat', client: Client = {}): Promise<Answer> {
+    if (request.kind === 'file' && request.file === 'zip') return await this.#zips.answer(request, access, client.via);
     const path = protocolPath(request);
     const problemOf = (body: Buffer): string | undefined => smallFileProblem(body, request);
     const response: CacheableResponse = {
       key: path,
       problemOf,
-      download: () =>
-        this.#upstream.get(path, via, (download) =>
+      download: (signal) =>
+        this.#upstream.get(path, { ...client, signal }, (download) =>
           readValid(download, maxBytesOf(request), problemOf, describe(request)),
         ),
     };
     const immutable = request.kind === 'file' && parseVersion(request.version) !== undefined;
-    return immutable ? await this.#responses.immutable(response) : await this.#responses.lastGood(response);
+    return immutable
+      ? await this.#responses.immutable(response, client.signal)
+      : await this.#responses.lastGood(response, client.signal);
   }
 
   /** Resolves when all downloads and writes to the cache have ended, successfully or not. */

@@ -8,14 +8,24 @@ import { MemoryCache } from './memory-cache.ts';
 /** A response that can be cached. */
 export interface CacheableResponse {
   readonly key: string;
-  /** Requests the response from upstream. Rejects with UpstreamFailed if it is not valid. */
-  readonly download: () => Promise<Buffer>;
+  /**
+   * Requests the response from upstream. Rejects with UpstreamFailed if it is not valid, and with the reason of `signal`
+   * once it aborts.
+   */
+  readonly download: (signal: AbortSignal) => Promise<Buffer>;
   /**
    * Returns what is wrong with a body; undefined if it is valid. An earlier version may have stored a page of another
    * server as a response.
    */
   readonly problemOf: (body: Buffer) => string | undefined;
 }
+
+/**
+ * How many upstream requests may continue after all their clients have left. They fill the cache for the next client,
+ * because an upstream may need a minute for its first response about a module. Without a limit, clients that leave at
+ * once could start any number of requests.
+ */
+const MAX_ABANDONED_REQUESTS = 32;
 
 /**
  * Caches small responses of upstream servers in memory and in the store. Concurrent requests for one key share one
@@ -26,7 +36,7 @@ export class ResponseCache {
   readonly #cache: Cache;
   readonly #log: Logger;
   readonly #memory: MemoryCache;
-  readonly #requests = new SingleFlight<BytesAnswer>();
+  readonly #requests = new SingleFlight<BytesAnswer>(MAX_ABANDONED_REQUESTS);
   readonly #writes = new Map<string, Promise<void>>();
 
   /** `memoryBytes` limits the size of the in-memory cache. */
@@ -36,24 +46,28 @@ export class ResponseCache {
     this.#memory = new MemoryCache(memoryBytes);
   }
 
-  /** Returns content that never changes. Calls `download` only if the cache has no valid content. */
-  async immutable(response: CacheableResponse): Promise<BytesAnswer> {
+  /**
+   * Returns content that never changes. Calls `download` only if the cache has no valid content. `client` aborts when
+   * the client has left.
+   */
+  async immutable(response: CacheableResponse, client?: AbortSignal): Promise<BytesAnswer> {
     const { key, download } = response;
-    return await this.#requests.run(key, async () => {
-      const body = (await this.#get(response)) ?? this.#store(key, await download());
+    const find = async (signal: AbortSignal): Promise<BytesAnswer> => {
+      const body = (await this.#get(response)) ?? this.#store(key, await download(signal));
       return { kind: 'bytes', body, immutable: true };
-    });
+    };
+    return await this.#requests.run(key, find, client);
   }
 
   /**
    * Returns content that can change. Calls `download` each time. If the upstream server fails, returns the last good
-   * response, marked as stale.
+   * response, marked as stale. `client` aborts when the client has left.
    */
-  async lastGood(response: CacheableResponse): Promise<BytesAnswer> {
+  async lastGood(response: CacheableResponse, client?: AbortSignal): Promise<BytesAnswer> {
     const { key, download } = response;
-    return await this.#requests.run(key, async () => {
+    const request = async (signal: AbortSignal): Promise<BytesAnswer> => {
       try {
-        return { kind: 'bytes', body: this.#store(key, await download()), immutable: false };
+        return { kind: 'bytes', body: this.#store(key, await download(signal)), immutable: false };
       } catch (error) {
         const body = isOutage(error) ? await this.#get(response) : undefined;
         if (body === undefined) throw error;
@@ -63,7 +77,8 @@ export class ResponseCache {
         );
         return { kind: 'bytes', body, immutable: false, stale: true };
       }
-    });
+    };
+    return await this.#requests.run(key, request, client);
   }
 
   /** Resolves when all current writes to the store have ended, successfully or not. */

@@ -96,7 +96,7 @@ async function answerOf(
   client: Client,
 ): Promise<Answer> {
   if (isLoop(client.via, parts.viaName)) throw new Loop();
-  if (scope === 'sumdb') return await parts.sumdb.answer(parsed, client.via);
+  if (scope === 'sumdb') return await parts.sumdb.answer(parsed, client);
   const source = scope === 'private' ? parts.privateModules : parts.externalModules;
   return await source.answer(parsed, access, client);
 }

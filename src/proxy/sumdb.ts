@@ -1,9 +1,10 @@
 import type { Logger } from 'pino';
 import type { Cache } from '../store/cache.ts';
+import type { Client } from './client.ts';
 import { Forbidden, NotFound, type BytesAnswer } from './module-source.ts';
 import { readValid, type Download } from './download.ts';
 import { parseProxyUrl, type ProxyEntry } from './goproxy.ts';
-import { ResponseCache } from './response-cache.ts';
+import { ResponseCache, type CacheableResponse } from './response-cache.ts';
 import { sumdbOperation, sumdbPath, type SumdbRequest } from './protocol-request.ts';
 import type { Upstream } from './upstream.ts';
 import { sumdbProblem } from './validate-sumdb-response.ts';
@@ -58,7 +59,7 @@ export class Sumdb {
    * Returns the response of the checksum database, or the cached response. Rejects with NotFound, Forbidden or
    * UpstreamFailed.
    */
-  async answer(request: SumdbRequest, receivedVia?: string): Promise<BytesAnswer> {
+  async answer(request: SumdbRequest, client: Client = {}): Promise<BytesAnswer> {
     if (request.operation === 'lookup' && this.#parts.isPrivate(request.module)) {
       const patterns = this.#parts.privatePatterns.join(',');
       throw new Forbidden(
@@ -69,12 +70,14 @@ export class Sumdb {
     const cacheable = {
       key: sumdbPath(request),
       problemOf,
-      download: this.#downloadOf(request, receivedVia, (response) =>
+      download: this.#downloadOf(request, client, (response) =>
         readValid(response, MAX_BODY_BYTES, problemOf, sumdbPath(request)),
       ),
     };
     const changes = request.operation === 'supported' || request.operation === 'latest';
-    return changes ? await this.#responses.lastGood(cacheable) : await this.#responses.immutable(cacheable);
+    return changes
+      ? await this.#responses.lastGood(cacheable, client.signal)
+      : await this.#responses.immutable(cacheable, client.signal);
   }
 
   /** Resolves when all writes to the cache have ended, successfully or not. */
@@ -84,19 +87,20 @@ export class Sumdb {
 
   #downloadOf(
     request: SumdbRequest,
-    receivedVia: string | undefined,
+    client: Client,
     readBody: (response: Download) => Promise<Buffer>,
-  ): () => Promise<Buffer> {
+  ): CacheableResponse['download'] {
     const { databases, upstream } = this.#parts;
     const entry = databases?.find(({ name }) => name === request.database);
     if (databases !== undefined && entry === undefined) {
       throw new NotFound(`the checksum database ${request.database} is not available through this proxy`);
     }
     const server = entry?.server;
-    if (server === undefined) return () => upstream.get(`sumdb/${sumdbPath(request)}`, receivedVia, readBody);
+    if (server === undefined)
+      return (signal) => upstream.get(`sumdb/${sumdbPath(request)}`, { ...client, signal }, readBody);
     // A proxy implements "supported", but a database does not: https://go.dev/ref/mod#checksum-database.
     if (request.operation === 'supported') return async () => Buffer.alloc(0);
-    return () => upstream.getFrom(server, sumdbOperation(request), receivedVia, readBody);
+    return (signal) => upstream.getFrom(server, sumdbOperation(request), { ...client, signal }, readBody);
   }
 }
 

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { MatchesHost } from '../http-client/host-list.ts';
 import type { HttpClient } from '../http-client/http-client.ts';
 import { retryAfterSeconds } from '../http-client/retry-after.ts';
+import type { Client } from './client.ts';
 import { Forbidden, Gone, NotFound, UpstreamFailed } from './module-source.ts';
 import { download, readAll, type Download, type DownloadTimeouts } from './download.ts';
 import { urlBelow, type GoproxyEntry, type ProxyEntry } from './goproxy.ts';
@@ -51,19 +52,19 @@ export class Upstream {
   }
 
   /**
-   * Requests a path from the proxies of the list. `path` has no leading `/` and is not percent-encoded. `receivedVia`
-   * is the `Via` header of the client's request.
+   * Requests a path from the proxies of the list. `path` has no leading `/` and is not percent-encoded. The signal of
+   * `client` aborts the request, which then rejects with its reason.
    *
    * Calls `use` with a response of status 200. `use` must ensure that the response is read to its end. If `use` throws
    * UpstreamFailed, that proxy counts as failed. Rejects with NotFound, Gone, Forbidden or UpstreamFailed.
    */
-  async get<T>(path: string, receivedVia: string | undefined, use: (response: Download) => Promise<T>): Promise<T> {
+  async get<T>(path: string, client: Client, use: (response: Download) => Promise<T>): Promise<T> {
     let failure: NotFound | UpstreamFailed | Forbidden | undefined;
     for (const entry of this.#parts.entries) {
       if (entry.kind === 'off') break;
       if (entry.kind === 'direct') throw goDirect(failure);
       try {
-        return await this.getFrom(entry, path, receivedVia, use);
+        return await this.getFrom(entry, path, client, use);
       } catch (error) {
         if (!(error instanceof NotFound || error instanceof UpstreamFailed || error instanceof Forbidden)) throw error;
         if (failure === undefined || failure instanceof NotFound || !(error instanceof NotFound)) failure = error;
@@ -77,23 +78,25 @@ export class Upstream {
   async getFrom<T>(
     server: Pick<ProxyEntry, 'url' | 'authorization'>,
     path: string,
-    receivedVia: string | undefined,
+    client: Client,
     use: (response: Download) => Promise<T>,
   ): Promise<T> {
     const { http, timeouts, privateHosts, viaName } = this.#parts;
-    const response = await download(urlBelow(server.url, path), {
-      http,
-      timeouts,
-      privateHosts,
-      authorization: server.authorization,
-      via: nextVia(receivedVia, viaName),
-      signal: this.#stop.signal,
-    });
+    let response: Download | undefined;
     try {
+      response = await download(urlBelow(server.url, path), {
+        http,
+        timeouts,
+        privateHosts,
+        authorization: server.authorization,
+        via: nextVia(client.via, viaName),
+        signals: [this.#stop.signal, ...(client.signal ? [client.signal] : [])],
+      });
       if (response.status !== 200) throw await failureOf(response, path);
       return await use(response);
     } catch (error) {
-      response.cancel();
+      response?.cancel();
+      client.signal?.throwIfAborted();
       throw error;
     }
   }

@@ -62,7 +62,7 @@ export class ZipDownloads {
         retryAfter: RETRY_AFTER_SECONDS,
       });
     try {
-      return await upstream.get(protocolPath(request), receivedVia, async (response) => {
+      return await upstream.get(protocolPath(request), { via: receivedVia }, async (response) => {
         const size = sizeOf(response, request);
         const zip = { spool: await Spool.create(tmpdir(), MAX_END_BYTES), size };
         const download = this.#run(request, response, zip, onEnd).finally(release);
