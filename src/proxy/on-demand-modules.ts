@@ -27,6 +27,12 @@ export interface OnDemandParts {
 }
 
 /**
+ * How far below its module a package is looked for. No real package is deeper, and each parent of a path costs a listing
+ * of the store.
+ */
+const MAX_PACKAGE_DEPTH = 30;
+
+/**
  * Serves published private modules from the store. If the store lacks the requested content, sends an on-demand request
  * to a worker and waits for its answer. Clients can therefore also use branches, commits, and tags for which no webhook
  * has arrived.
@@ -159,7 +165,8 @@ export class OnDemandModules implements ModuleSource {
    * that the module contains the package.
    */
   async #isPartOfPublished(module: ModulePath): Promise<boolean> {
-    for (let slash = module.lastIndexOf('/'); slash > 0; slash = module.lastIndexOf('/', slash - 1)) {
+    let slash = module.lastIndexOf('/');
+    for (let depth = 1; depth <= MAX_PACKAGE_DEPTH && slash > 0; depth++, slash = module.lastIndexOf('/', slash - 1)) {
       const parent = parseModulePath(module.slice(0, slash));
       if (typeof parent === 'string' && (await this.#isPublished(parent))) return !(await this.#isPublished(module));
     }
