@@ -37,7 +37,7 @@ export function parseOidcRules(value: string, defaults: OidcDefaults): OidcRules
     );
   if (operators.length + projects.length === 0)
     throw new Error('allows nobody: add operators= or projects= with projects or groups, separated by commas');
-  return { issuer: issuer.replace(/\/+$/, ''), audience, operators, projects };
+  return { issuer: issuer.replace(/(?<!\/)\/+$/, ''), audience, operators, projects };
 }
 
 function readEntries(value: string): Map<Key, string> {
@@ -57,7 +57,7 @@ function readEntries(value: string): Map<Key, string> {
 
 function paths(value: string | undefined): string[] {
   if (value === undefined) return [];
-  const list = value.split(',').map((path) => path.replace(/^\/+|\/+$/g, ''));
+  const list = value.split(',').map((path) => path.replace(/^\/+|(?<!\/)\/+$/g, ''));
   if (list.includes(''))
     throw new Error('has an empty entry in operators= or projects=: expected paths separated by commas');
   return list;

@@ -8,7 +8,7 @@ const since = z.union([z.iso.date(), z.iso.datetime({ offset: true })], {
 const path = z
   .string()
   .max(1_000)
-  .transform((text) => text.trim().replace(/^\/+|\/+$/g, ''))
+  .transform((text) => text.trim().replace(/^\/+|(?<!\/)\/+$/g, ''))
   .refine((text) => text !== '', 'is empty: it must be the full path of a group or project');
 
 /** The schema of a backfill request, from the command line or over HTTP. */

@@ -41,7 +41,7 @@ export const hooks = defineCommand({
       throw new UsageError(['the first argument must be add or check; groups and projects follow it']);
     if (action === 'add' && (values.repair || values.json))
       throw new UsageError(['--repair and --json are options of hooks check only']);
-    const paths = targets.map((target) => target.replaceAll(/^\/+|\/+$/g, ''));
+    const paths = targets.map((target) => target.replaceAll(/^\/+|(?<!\/)\/+$/g, ''));
     if (paths.includes('')) throw new UsageError(['the path of a group or project is empty']);
     return {
       action,

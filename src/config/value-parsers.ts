@@ -38,7 +38,7 @@ export function headerToken(value: string): string {
  * Parses names and paths separated by commas, and removes the slashes around each. Not for secrets: see `secretList`.
  */
 export function list(value: string): string[] {
-  const items = value.split(',').map((item) => item.trim().replace(/^\/+|\/+$/g, ''));
+  const items = value.split(',').map((item) => item.trim().replace(/^\/+|(?<!\/)\/+$/g, ''));
   if (items.includes('')) throw new Error('has an empty entry: expected a list separated by commas');
   return items;
 }
@@ -97,7 +97,7 @@ export function baseUrl(value: string): string {
     throw new Error('must be an http:// or https:// URL without a query');
   }
   if (url.username !== '' || url.password !== '') throw new Error('must not contain credentials');
-  return url.origin + url.pathname.replace(/\/+$/, '');
+  return url.origin + url.pathname.replace(/(?<!\/)\/+$/, '');
 }
 
 /** Parses a list of hosts, in the syntax of NO_PROXY. */

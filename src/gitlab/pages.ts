@@ -52,6 +52,6 @@ function rejectItem(_item: unknown, reason: string): never {
 
 /** Returns the query of the page after this one; undefined if there is none. */
 export function nextQuery({ headers }: Page): PageQuery | undefined {
-  const next = /<([^>]+)>;\s*rel="next"/.exec(headers['link'] ?? '')?.[1];
+  const next = /<([^<>]+)>;\s*rel="next"/.exec(headers['link'] ?? '')?.[1];
   return next === undefined ? undefined : Object.fromEntries(new URL(next).searchParams);
 }

@@ -42,7 +42,7 @@ const EMBEDDING: readonly (readonly [BlockList, number])[] = [
 
 /** Returns the kind of an IP address. An IPv6 address that contains an IPv4 address has the kind of the latter. */
 export function addressKind(address: string): AddressKind {
-  const plain = address.replace(/%.*$/, '');
+  const [plain = ''] = address.split('%', 1);
   if (isIP(plain) === 4) return kindIn(plain, 'ipv4');
   const kind = kindIn(plain, 'ipv6');
   if (kind !== 'public') return kind;

@@ -22,7 +22,7 @@ export interface ProxyEntry {
  */
 export function parseGoproxy(text: string): GoproxyEntry[] {
   const entries: GoproxyEntry[] = [];
-  for (const [, item = '', separator = ''] of text.matchAll(/([^,|]*)([,|]|$)/g)) {
+  for (const [, item = '', separator = ''] of text.matchAll(/([^,|]+)([,|]?)/g)) {
     const word = item.trim();
     if (word === '') continue;
     if (word === 'direct' || word === 'off') {
@@ -51,7 +51,7 @@ export function parseProxyUrl(word: string): Pick<ProxyEntry, 'url' | 'authoriza
   if (url.search !== '' || url.hash !== '') throw new Error(`has an entry with a query or a fragment (${url.host})`);
   const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
   return {
-    url: url.origin + url.pathname.replace(/\/+$/, ''),
+    url: url.origin + url.pathname.replace(/(?<!\/)\/+$/, ''),
     authorization: credentials === ':' ? undefined : `Basic ${Buffer.from(credentials).toString('base64')}`,
   };
 }

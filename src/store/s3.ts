@@ -34,7 +34,7 @@ export class S3Store implements Store {
 
   /** Throws TypeError for an invalid endpoint or prefix. Sends no request. */
   constructor(options: S3Options) {
-    const prefix = (options.prefix ?? '').replace(/^\/+|\/+$/g, '');
+    const prefix = (options.prefix ?? '').replace(/^\/+|(?<!\/)\/+$/g, '');
     if (prefix !== '') checkKey(prefix);
     this.#prefix = prefix === '' ? '' : `${prefix}/`;
     this.#bucket = new S3Bucket(options);

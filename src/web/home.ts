@@ -41,7 +41,7 @@ function homePage(parts: HomeParts & { publicUrl: string }): string {
 <p class="lead">Push a tag, get a module: a Go module proxy for the modules under <code>${escapeHtml(prefix)}</code> and for all public modules.</p>
 <h2>On your machine</h2>
 <ol>
-${step('Download modules from this proxy', `go env -w GOPROXY=${publicUrl.replace(/\/+$/, '')}`)}
+${step('Download modules from this proxy', `go env -w GOPROXY=${publicUrl.replace(/(?<!\/)\/+$/, '')}`)}
 ${step('Keep the paths of private modules secret from checksum databases', `go env -w GONOSUMDB=${patterns}`)}
 ${step('Use a module', `go get ${prefix}/group/project@latest`)}
 </ol>

@@ -37,7 +37,7 @@ export function pointsToService(hook: Hook, desired: DesiredHook): boolean {
 }
 
 function normalizedUrl(url: string): string {
-  return URL.canParse(url) ? new URL(url).href.replace(/\/+$/, '') : url;
+  return URL.canParse(url) ? new URL(url).href.replace(/(?<!\/)\/+$/, '') : url;
 }
 
 /** Returns the wrong settings of a webhook, with the names in GitLab: `push_events should be false`. */
