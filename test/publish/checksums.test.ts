@@ -20,9 +20,12 @@ import { downloadDirect, type DownloadedModule } from '../fake-gitlab/direct-mod
 import { Git } from '../fake-gitlab/git.ts';
 import type { Project, StandIn } from '../fake-gitlab/stand-in.ts';
 import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
-import { CASES, REJECTIONS, type Case, type Rejection } from './cases.ts';
+import { CASES as USUAL_CASES, REJECTIONS, type Case, type Rejection } from './cases.ts';
 import { HOST, test as base } from './fixtures.ts';
+import { HOSTILE_CASES } from './hostile-cases.ts';
 import { startPublishing, type Publishing } from './publishing.ts';
+
+const CASES = [...USUAL_CASES, ...HOSTILE_CASES];
 
 /** The ways to build a version. All ways have to produce the same bytes. */
 const WAYS = [
