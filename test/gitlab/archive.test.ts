@@ -39,6 +39,5 @@ test('an archive ends before a symlink with a target of 100 megabytes, without a
 
 test('an archive that ends inside an entry makes the tag run again, even if gzip is complete', async () => {
   const tar = await tarWithSymlink(500);
-  for (const end of [700, 513, 100])
-    await expect(filesIn(tar.subarray(0, end))).rejects.toThrow(Retry);
+  for (const end of [700, 513, 100]) await expect(filesIn(tar.subarray(0, end))).rejects.toThrow(Retry);
 });
