@@ -220,8 +220,8 @@ function* readWords(
     const endOfWord = skipWord(text, at, end);
     const sign = text.charAt(at);
     const hasSign = sign === '-' || sign === '!';
-    const equals = text.indexOf('=', at);
-    const endOfName = equals < 0 || equals > endOfWord ? endOfWord : equals;
+    const nameBytes = text.slice(at, endOfWord).indexOf('=');
+    const endOfName = nameBytes < 0 ? endOfWord : at + nameBytes;
     const name = text.slice(hasSign ? at + 1 : at, endOfName);
     if (!ATTRIBUTE.test(name)) return undefined;
     if (name.startsWith('builtin_')) isSure = false;

@@ -48,6 +48,10 @@ const HOSTILE: Readonly<Record<string, Hostile>> = {
     paths: files(500),
     mayBeUnsure: true,
   },
+  'five million attributes without values': {
+    attributes: { '': `*.txt${' a'.repeat(5_000_000)}\n*.go eol=crlf\n` },
+    paths: files(10),
+  },
   'thousands of lines with hundreds of attributes': {
     attributes: { '': lines(500, (index) => `f${index}.* ${words(250, (word) => `a${word}`)} eol=crlf`) },
     paths: files(500),
