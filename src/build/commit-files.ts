@@ -26,12 +26,13 @@ export function filesInGitLab(gitlab: GitLabClient, projectId: number, commit: C
   };
 }
 
-/** The maximum size of a .gitattributes file, in bytes. */
-const MAX_ATTRIBUTES_BYTES = 2 ** 20;
+/** The maximum size of all .gitattributes files of a module, in bytes. Reading them takes about ten seconds at most. */
+const MAX_ATTRIBUTES_BYTES = 4 * 2 ** 20;
 
 /**
  * Reads the .gitattributes files that apply to a module. These are the files in the directories above the module's
- * directory, and the files in that directory, whose paths are `within`. A file that is too large counts as unread.
+ * directory, and the files in that directory, whose paths are `within`. If a file exceeds what is left of the limit, it
+ * and all further files count as unread.
  */
 export function readAttributes(files: CommitFiles, directory: string, within: readonly string[]): Promise<Attributes> {
   const elements = directory === '' ? [] : directory.split('/');
@@ -41,13 +42,20 @@ export function readAttributes(files: CommitFiles, directory: string, within: re
 }
 
 async function* attributesFiles(files: CommitFiles, paths: readonly string[]): AsyncGenerator<AttributesFile> {
+  let remaining = MAX_ATTRIBUTES_BYTES;
   for (const path of paths) {
     const directory = path.slice(0, -'/.gitattributes'.length);
+    if (remaining === 0) {
+      yield { directory, bytes: undefined };
+      continue;
+    }
     try {
-      const bytes = await files.file(path, MAX_ATTRIBUTES_BYTES);
+      const bytes = await files.file(path, remaining);
+      remaining -= bytes?.length ?? 0;
       if (bytes) yield { directory, bytes };
     } catch (error) {
       if (!(error instanceof Refuse)) throw error;
+      remaining = 0;
       yield { directory, bytes: undefined };
     }
   }

@@ -23,11 +23,27 @@ export const HOSTILE_CASES: readonly Case[] = [
     'sub/vendor/a/b.go': 'package a\n',
   }),
   accepted('a go.mod with a string of sixteen megabytes', { 'go.mod': `${GO_MOD}x "${'x'.repeat(16_000_000)}"\n` }),
+  // GitLab accepts no push with longer lines.
+  accepted('.gitattributes with 200,000 attributes', {
+    '.gitattributes': `${numbers(1000)
+      .map(
+        (line) =>
+          `* ${numbers(200)
+            .map((index) => `a${200 * line + index}`)
+            .join(' ')}\n`,
+      )
+      .join('')}*.txt eol=crlf export-ignore\n`,
+    ...files(500),
+  }),
   accepted('.gitattributes with 8,000 macros in a chain', {
     '.gitattributes': `${numbers(8000)
       .map((index) => `[attr]m${index} m${index + 1}\n`)
       .join('')}[attr]m8000 ident eol=crlf export-ignore\n* m0\ngo.mod !export-ignore\n`,
     ...files(100),
+  }),
+  accepted('.gitattributes of two megabytes', {
+    '.gitattributes': `${'# comment\n'.repeat(200_000)}*.txt ident eol=crlf\n`,
+    ...files(10),
   }),
   accepted('a symlink with a target of five megabytes', { link: { symlink: 'x'.repeat(5_000_000) }, ...files(3) }),
   accepted('a file of a million line ends', {
