@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { sleep } from '../async/sleep.ts';
 import type { OnDemandAnswer, OnDemandRequest } from '../requests/on-demand-request.ts';
 import { RequestFailed, type Client, type RequestClient } from '../requests/requests.ts';
+import { ClientLimits } from './client-limits.ts';
 import { NotFound, TryAgainLater } from './module-source.ts';
 
 /** How long a client waits for the result of a query, a list or a go.mod, in milliseconds. */
@@ -17,20 +18,13 @@ const LIST_TIMEOUT_MS = 3_000;
 /** How often modpress checks whether the version that a client waits for has been published, in milliseconds. */
 const CHECK_MS = 1_000;
 
-/**
- * The maximum number of requests of a client that wait for a worker. A worker handles fewer in the time that a client
- * waits. Without a limit, a single client could fill the queue (see MAX_WAITING_REQUESTS).
- */
-const MAX_WAITING_PER_CLIENT = 1_000;
-
 /** The Retry-After for clients if there is no better estimate, in seconds. */
 const RETRY_AFTER_SECONDS = 10;
 
 /** Sends on-demand requests to workers. Waits for an answer only as long as a client of the proxy can wait. */
 export class WorkerClient {
   readonly #requests: RequestClient<OnDemandRequest, OnDemandAnswer>;
-  /** The number of requests that wait, by the address of their client. */
-  readonly #waiting = new Map<string, number>();
+  readonly #limits = new ClientLimits();
   readonly #closing = new AbortController();
 
   constructor(requests: RequestClient<OnDemandRequest, OnDemandAnswer>) {
@@ -128,22 +122,18 @@ export class WorkerClient {
   }
 
   async #send(request: OnDemandRequest, timeoutMs: number, client: Client): Promise<OnDemandAnswer | undefined> {
-    const { address = '' } = client;
-    const waiting = this.#waiting.get(address) ?? 0;
-    if (waiting >= MAX_WAITING_PER_CLIENT)
-      throw new TryAgainLater(`${waiting} requests of your address are waiting for GitLab\nTry again in a moment.`, {
+    const leave = this.#limits.enter(client.address ?? '', request);
+    if (!leave)
+      throw new TryAgainLater('too many requests of your address are waiting for GitLab\nTry again in a moment.', {
         timedOut: false,
         retryAfter: RETRY_AFTER_SECONDS,
       });
-    this.#waiting.set(address, waiting + 1);
     try {
       const answer = await this.#unlessClosed(this.#requests.request(request, timeoutMs, client));
       client.signal?.throwIfAborted();
       return answer;
     } finally {
-      const left = (this.#waiting.get(address) ?? 0) - 1;
-      if (left > 0) this.#waiting.set(address, left);
-      else this.#waiting.delete(address);
+      leave();
     }
   }
 

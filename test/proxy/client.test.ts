@@ -123,17 +123,21 @@ describe('an on-demand request', () => {
     await requests.close();
   });
 
-  test('is refused while 1,000 others of its client wait', async () => {
+  test('is refused while 1,000 others of its client for the module wait', async () => {
     const queries = Array.from({ length: 1_000 }, (_, index) => infoPath(`query${index}`));
     const socket = await send(url, queries, 'X-Forwarded-For: 203.0.113.1\r\n');
     await expect.poll(() => waiting).toBe(1_000);
     const { status, headers, text } = await get(`${url}${infoPath('one-more')}`, from('203.0.113.1'));
     expect([status, headers.get('retry-after')]).toEqual([503, '10']);
-    expect(text).toContain('1000 requests of your address are waiting');
-    const other = get(`${url}${infoPath('other')}`, from('203.0.113.2'));
-    await expect.poll(() => waiting).toBe(1_001);
+    expect(text).toContain('too many requests of your address are waiting');
+    const others = [
+      get(`${url}${infoPath('query0')}`, from('203.0.113.1')),
+      get(`${url}${infoPath('one-more')}`, from('203.0.113.2')),
+      get(`${url}/gitlab.example/group/other/@v/one-more.info`, from('203.0.113.1')),
+    ];
+    await expect.poll(() => waiting).toBe(1_003);
     serve();
-    expect((await other).status).toBe(200);
+    for (const { status: otherStatus } of await Promise.all(others)) expect(otherStatus).toBe(200);
     expect((await get(`${url}${infoPath('one-more')}`, from('203.0.113.1'))).status).toBe(200);
     socket.destroy();
     await requests.close();
