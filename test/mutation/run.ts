@@ -92,6 +92,9 @@ async function succeeds(selection: readonly string[], folder: string, interrupte
     '--reporter=dot',
     '--config',
     'vitest.mutation.config.ts',
+    // These tests take a long time, and test no rule.
+    '--exclude',
+    'test/**/hostile-*.test.ts',
     ...selection,
   ];
   const child = spawn(process.execPath, command, {

@@ -15,6 +15,8 @@ export const SLOW_PARTS = [
   'test/e2e/in-process.ts',
   // This publishes from a git repository to the store, with hundreds of git processes.
   'test/publish/publishing.ts',
+  // This measures the work on megabytes of hostile input.
+  'test/hostile/event-loop.ts',
   // This checks ten thousand random trees.
   'test/module/properties.ts',
 ];
