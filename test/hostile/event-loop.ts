@@ -9,7 +9,7 @@ export const MAX_BLOCK_MS = 100;
 /** How often the probe looks at the event loop, in milliseconds. */
 const RESOLUTION_MS = 5;
 /** The maximum number of measurements. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 8;
 
 /** The result of work, and what it cost. */
 export interface Measured<T> {
