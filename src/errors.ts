@@ -54,6 +54,7 @@ const MAX_MESSAGE_CHARACTERS = 2_000;
 export function shortened(text: string): string {
   return text.length <= MAX_MESSAGE_CHARACTERS ? text : `${text.slice(0, MAX_MESSAGE_CHARACTERS)}…`;
 }
+
 /** A Retry because modpress itself limits its work. Its message may be shown to developers. */
 export class Postponed extends Retry {}
 

@@ -14,7 +14,7 @@ export interface BuildParts extends ArchiveLimit {
   readonly gitlab: GitLabClient;
   /** Undefined if all versions have to be built from archives. */
   readonly blobs?: Blobs | undefined;
-  /** The limit on large modules, which all builds share. By default, there is none. */
+  /** The limit on large modules, which all builds share. By default, large modules are built without a limit. */
   readonly largeModules?: LargeModules | undefined;
 }
 

@@ -50,7 +50,7 @@ function rejectItem(_item: unknown, reason: string): never {
   throw new InvalidResponse(reason);
 }
 
-/** Returns the query of the page after this one; undefined if there is none. */
+/** Returns the query of the page after this one; undefined for the last page. */
 export function nextQuery({ headers }: Page): PageQuery | undefined {
   const next = /<([^<>]+)>;\s*rel="next"/.exec(headers['link'] ?? '')?.[1];
   return next === undefined ? undefined : Object.fromEntries(new URL(next).searchParams);

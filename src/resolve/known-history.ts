@@ -60,7 +60,7 @@ const storedSchema = z.object({
     .max(MAX_HISTORIES),
 });
 
-/** Parses the stored histories of a project. Returns none if there are none, or if they are damaged. */
+/** Parses the stored histories of a project. Returns an empty list if the store has no histories, or damaged ones. */
 export function parseHistories(bytes: Buffer | undefined): KnownHistory[] {
   const { data } = storedSchema.safeParse(bytes && parseJson(bytes));
   return (data?.histories ?? []).map(({ commit, verdicts, rest }) => ({
