@@ -170,8 +170,8 @@ export class GitLabClient {
   }
 
   /**
-   * Returns the best common ancestor of a commit and of any of the others, as `git merge-base` does. Returns undefined if
-   * the commits have no common ancestor, and one of several best ones. All commits must exist.
+   * Returns the best common ancestor of a commit and of any of the others, as `git merge-base` does. If there are several
+   * best ones, returns one of them. Returns undefined if no commit is a common ancestor. All commits must exist.
    */
   async mergeBase(projectId: number, commit: CommitId, ...others: readonly CommitId[]): Promise<CommitId | undefined> {
     const call = this.#api.Repositories.mergeBase(projectId, [commit, ...others]);

@@ -111,8 +111,8 @@ export class Repositories {
 
   /**
    * Resolves to the first of the candidates whose tag is on a commit or on one of its ancestors, and that `accepts`
-   * accepts. Resolves to undefined without such a candidate. `accepts` is only called for such candidates. Rejects with Postponed if this
-   * takes too many calls for one request.
+   * accepts. Resolves to undefined without such a candidate. `accepts` is only called for candidates in the history.
+   * Rejects with Postponed if this takes too many calls for one request.
    */
   async firstInHistory<T extends { readonly tag: RepositoryTag }>(
     projectId: number,

@@ -5,7 +5,7 @@ import { withCore } from '../../src/app/with-core.ts';
 import { NO_FORWARD_PROXIES } from '../../src/http-client/forward-proxy.ts';
 import { historyKey } from '../../src/store/layout.ts';
 import { addCommits } from '../resolve/graph.ts';
-import { chain, moduleOf, START, test as base, withBranch } from '../resolve/history-fixtures.ts';
+import { chain, moduleOf, test as base, unrelatedTags, withBranch } from '../resolve/history-fixtures.ts';
 
 const test = base.extend('settings', ({ gitlab, folder }) => {
   return {
@@ -28,12 +28,7 @@ test('the resolver keeps what it knows of histories in the store, unless it must
   project,
   settings,
 }) => {
-  const tags = Array.from({ length: 20 }, (_, index) => ({
-    name: `other ${index}`,
-    parents: [],
-    seconds: START,
-    tags: [`v1.${index}.0`],
-  }));
+  const tags = unrelatedTags(20, (index) => `v1.${index}.0`);
   await addCommits(project, [...withBranch(chain(project, 'main', 5), 'main'), ...tags]);
   const resolve = async (isReadOnly: boolean): Promise<Buffer | undefined> => {
     gitlab.clearRequests();

@@ -1,18 +1,13 @@
 import { describe, expect } from 'vitest';
 import { addCommits } from './graph.ts';
-import { chain, moduleOf, START, test as base, withBranch } from './history-fixtures.ts';
+import { chain, moduleOf, START, test as base, unrelatedTags, withBranch } from './history-fixtures.ts';
 
 /** Each page of GitLab has one item, so that a small repository takes many calls. */
 const test = base.override('gitlabOptions', { archiveLimit: 'off', perPageMax: 1 });
 
 describe('work that takes too many calls for one request', () => {
   test('continues with the next request', { timeout: 120_000 }, async ({ project, startResolver, resolve, direct }) => {
-    const unrelated = Array.from({ length: 450 }, (_, index) => ({
-      name: `other ${index}`,
-      parents: [],
-      seconds: START + index,
-      tags: [`v1.${index}.0`],
-    }));
+    const unrelated = unrelatedTags(450, (index) => `v1.${index}.0`);
     await addCommits(project, [...withBranch(chain(project, 'main', 400), 'main'), ...unrelated]);
     await expect(resolve(startResolver(), 'main')).rejects.toMatchObject({
       name: 'Retry',

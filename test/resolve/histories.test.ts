@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
 import { parseHistories } from '../../src/resolve/known-history.ts';
 import { addCommits } from './graph.ts';
-import { chain, START, test, withBranch, withTag } from './history-fixtures.ts';
+import { chain, START, test, unrelatedTags, withBranch, withTag } from './history-fixtures.ts';
 
 const MANY = 1_500;
 
@@ -12,12 +12,7 @@ describe('a branch of a repository with many tags on other branches', () => {
     'resolves in a few calls if the tags are on unrelated commits',
     { timeout: 120_000 },
     async ({ project, startResolver, resolve, direct }) => {
-      const unrelated = Array.from({ length: MANY }, (_, index) => ({
-        name: `other ${index}`,
-        parents: [],
-        seconds: START + index,
-        tags: [`v1.${index}.0`],
-      }));
+      const unrelated = unrelatedTags(MANY, (index) => `v1.${index}.0`);
       const ids = await addCommits(project, [...withBranch(chain(project, 'main', 30), 'main'), ...unrelated]);
       const first = await resolve(startResolver(), 'main');
       expect(first.version).toBe(await direct('main'));
@@ -72,12 +67,7 @@ describe('a branch of a repository with many tags on other branches', () => {
     'resolves after a forced push that removed the commits that are known',
     { timeout: 60_000 },
     async ({ project, memory, startResolver, resolve, direct }) => {
-      const tags = Array.from({ length: 50 }, (_, index) => ({
-        name: `other ${index}`,
-        parents: [],
-        seconds: START,
-        tags: [`v1.${index}.0`],
-      }));
+      const tags = unrelatedTags(50, (index) => `v1.${index}.0`);
       const ids = await addCommits(project, [...withBranch(chain(project, 'main', 5), 'main'), ...tags]);
       await resolve(startResolver(), 'main');
       const [known] = parseHistories(await memory.read(project.id));
@@ -90,12 +80,7 @@ describe('a branch of a repository with many tags on other branches', () => {
   );
 
   test('resolves if what is known is damaged', async ({ project, memory, startResolver, resolve, direct }) => {
-    const tags = Array.from({ length: 50 }, (_, index) => ({
-      name: `other ${index}`,
-      parents: [],
-      seconds: START,
-      tags: [`v1.${index}.0`],
-    }));
+    const tags = unrelatedTags(50, (index) => `v1.${index}.0`);
     await addCommits(project, [...withBranch(chain(project, 'main', 5), 'main'), ...tags]);
     await memory.write(project.id, Buffer.from('{"tagged":["'));
     expect((await resolve(startResolver(), 'main')).version).toBe(await direct('main'));
@@ -109,12 +94,7 @@ describe('a branch of a repository with many tags on other branches', () => {
     direct,
   }) => {
     const main = withTag(withBranch(chain(project, 'main', 60), 'main'), 3, 'v1.0.0');
-    const tags = Array.from({ length: 50 }, (_, index) => ({
-      name: `other ${index}`,
-      parents: [],
-      seconds: START,
-      tags: [`v1.${index + 1}.0`],
-    }));
+    const tags = unrelatedTags(50, (index) => `v1.${index + 1}.0`);
     const ids = await addCommits(project, [...main, ...tags]);
     const body = main
       .slice(20)
@@ -137,12 +117,7 @@ describe('a branch of a repository with many tags on other branches', () => {
     resolve,
     direct,
   }) => {
-    const tags = Array.from({ length: 50 }, (_, index) => ({
-      name: `other ${index}`,
-      parents: [],
-      seconds: START,
-      tags: [`v1.${index + 1}.0`],
-    }));
+    const tags = unrelatedTags(50, (index) => `v1.${index + 1}.0`);
     const ids = await addCommits(project, [...withBranch(chain(project, 'main', 5), 'main'), ...tags]);
     await resolve(startResolver(), 'main');
     // The merge makes a tag part of the history, and is then missing in the list of the new commits.
@@ -173,12 +148,7 @@ describe('a branch of a repository with many tags on other branches', () => {
     { timeout: 120_000 },
     async ({ gitlab, project, startResolver, resolve, direct }) => {
       // In direct mode, each tag takes a process of git.
-      const unrelated = Array.from({ length: 200 }, (_, index) => ({
-        name: `other ${index}`,
-        parents: [],
-        seconds: START + index,
-        tags: [`v1.0.0+m${index}`],
-      }));
+      const unrelated = unrelatedTags(200, (index) => `v1.0.0+m${index}`);
       const ids = await addCommits(project, [...withBranch(chain(project, 'main', 30), 'main'), ...unrelated]);
       const pseudo = `v1.0.1-0.20240101002900-${ids.get('main 29')?.slice(0, 12)}`;
       await expect(resolve(startResolver(), pseudo)).rejects.toThrow('does not come after the tag');

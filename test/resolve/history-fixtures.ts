@@ -79,3 +79,13 @@ function changed(commits: readonly GraphCommit[], index: number, change: Partial
   const [commit] = commits.slice(index, index + 1);
   return commit ? commits.with(index, { ...commit, ...change }) : [...commits];
 }
+
+/** Returns commits that are not in the history of any other, each with the tag that `tagOf` returns for its index. */
+export function unrelatedTags(count: number, tagOf: (index: number) => string): GraphCommit[] {
+  return Array.from({ length: count }, (_, index) => ({
+    name: `other ${index}`,
+    parents: [],
+    seconds: START + index,
+    tags: [tagOf(index)],
+  }));
+}
