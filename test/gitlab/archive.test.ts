@@ -19,25 +19,25 @@ async function tarWithSymlink(targetLength: number): Promise<Buffer> {
   return await buffer(tar);
 }
 
-async function filesIn(tar: Buffer): Promise<Record<string, string>> {
+async function filesIn(compressed: Buffer): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
-  for await (const { path, body } of readArchive(Readable.from([gzipSync(tar)])))
+  for await (const { path, body } of readArchive(Readable.from([compressed])))
     files[path] = (await buffer(body)).toString();
   return files;
 }
 
 test('an archive is read past a symlink with a target of three megabytes', async () => {
-  expect(await filesIn(await tarWithSymlink(3_000_000))).toEqual({ [LONG_PATH]: 'first', z: 'second' });
+  expect(await filesIn(gzipSync(await tarWithSymlink(3_000_000)))).toEqual({ [LONG_PATH]: 'first', z: 'second' });
 });
 
 test('an archive ends before a symlink with a target of 100 megabytes, without an error', async () => {
-  const tar = await tarWithSymlink(100_000_000);
-  const { result, longestBlockMs } = await measure(() => filesIn(tar));
+  const archive = gzipSync(await tarWithSymlink(100_000_000));
+  const { result, longestBlockMs } = await measure(() => filesIn(archive));
   expect(result).toEqual({ [LONG_PATH]: 'first' });
   expect(longestBlockMs).toBeLessThan(MAX_BLOCK_MS);
 });
 
 test('an archive that ends inside an entry makes the tag run again, even if gzip is complete', async () => {
   const tar = await tarWithSymlink(500);
-  for (const end of [700, 513, 100]) await expect(filesIn(tar.subarray(0, end))).rejects.toThrow(Retry);
+  for (const end of [700, 513, 100]) await expect(filesIn(gzipSync(tar.subarray(0, end)))).rejects.toThrow(Retry);
 });

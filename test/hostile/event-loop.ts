@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
@@ -9,7 +10,7 @@ export const MAX_BLOCK_MS = 100;
 /** How often the probe looks at the event loop, in milliseconds. */
 const RESOLUTION_MS = 5;
 /** The maximum number of measurements. */
-const ATTEMPTS = 8;
+const ATTEMPTS = 3;
 
 /** The result of work, and what it cost. */
 export interface Measured<T> {
@@ -26,8 +27,8 @@ export interface Measured<T> {
  * Runs work, and measures how long it blocks the event loop of this process. The other work of the process counts too,
  * so tests of a file must not run at the same time.
  *
- * On a busy machine, the event loop also stands still while the process gets no processor. Therefore a block counts only
- * as far as the process used processor time in it. If the longest block is longer than MAX_BLOCK_MS, the work is
+ * On a busy machine, the event loop also stands still while its thread gets no processor. Therefore a block counts only
+ * as far as the thread used processor time in it. If the longest block is longer than MAX_BLOCK_MS, the work is
  * repeated, because a block by the work itself occurs each time.
  */
 export async function measure<T>(work: () => T | Promise<T>): Promise<Measured<T>> {
@@ -46,19 +47,18 @@ async function measureOnce<T>(work: () => T | Promise<T>): Promise<Measured<T>> 
   const before = process.memoryUsage().rss;
   let peak = before;
   let longestUseMs = 0;
-  let used = process.cpuUsage();
+  let usedMs = processorTimeMs();
   const sample = (): void => {
-    const { user, system } = process.cpuUsage(used);
-    used = process.cpuUsage();
-    longestUseMs = Math.max(longestUseMs, (user + system) / 1000);
+    const now = processorTimeMs();
+    longestUseMs = Math.max(longestUseMs, now - usedMs);
+    usedMs = now;
     peak = Math.max(peak, process.memoryUsage().rss);
   };
   const probe = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   probe.enable();
-  // The first sample of the probe is only the start of the first interval.
+  // The first sample of the probe is only the start of the first interval, so it must come before the work.
   await wait(3 * RESOLUTION_MS);
-  probe.reset();
-  used = process.cpuUsage();
+  usedMs = processorTimeMs();
   const sampler = setInterval(sample, RESOLUTION_MS);
   const started = performance.now();
   try {
@@ -71,4 +71,18 @@ async function measureOnce<T>(work: () => T | Promise<T>): Promise<Measured<T>> 
     clearInterval(sampler);
     probe.disable();
   }
+}
+
+/** The accounting of the scheduler for the current thread (sched-stats in the documentation of Linux). */
+const SCHEDULER_STATISTICS = '/proc/thread-self/schedstat';
+const hasStatistics = existsSync(SCHEDULER_STATISTICS);
+
+/**
+ * Returns the processor time that this thread has used, in milliseconds. Other systems than Linux only have the time of
+ * all threads of the process.
+ */
+export function processorTimeMs(): number {
+  if (hasStatistics) return Number.parseInt(readFileSync(SCHEDULER_STATISTICS, 'latin1'), 10) / 1e6;
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
