@@ -18,7 +18,7 @@ const MAY_IMPORT = {
   build: 'resolve rate-limit gitlab module io async errors.ts',
   queue: 'redis gitlab async errors.ts',
   requests: 'redis module async',
-  resolve: 'gitlab module io errors.ts',
+  resolve: 'gitlab module io async errors.ts',
   gitlab: 'http-client io async errors.ts',
   auth: 'http-client module',
   'rate-limit': 'redis errors.ts',

@@ -48,3 +48,21 @@ export async function nextSlice(): Promise<void> {
   })();
   await lastTurn;
 }
+
+/** The number of items after which `mapInSlices` may be interrupted. */
+const STEP_ITEMS = 50;
+
+/** Returns the results of `map` for all items, without those that are undefined. Runs in slices. */
+export async function mapInSlices<T, R>(items: readonly T[], map: (item: T) => R | undefined): Promise<R[]> {
+  return await inSlices(mapSteps(items, map));
+}
+
+function* mapSteps<T, R>(items: readonly T[], map: (item: T) => R | undefined): Generator<undefined, R[]> {
+  const results: R[] = [];
+  for (const [index, item] of items.entries()) {
+    if (index % STEP_ITEMS === 0) yield;
+    const result = map(item);
+    if (result !== undefined) results.push(result);
+  }
+  return results;
+}

@@ -1,4 +1,6 @@
 import type { Readable } from 'node:stream';
+import { inSlices } from '../async/in-slices.ts';
+import { blobHash } from '../gitlab/blob-hash.ts';
 import { InvalidResponse } from '../gitlab/invalid-response.ts';
 import type { BlobId } from '../gitlab/schema.ts';
 import { collect } from '../io/read-body.ts';
@@ -59,8 +61,20 @@ export async function readBlob(treePath: string, blob: BlobId, source: Pick<Blob
     MAX_CONVERTED_BYTES,
     `${treePath}, which .gitattributes converts,`,
   );
-  if (hashBytes(bytes, blob.length).blob !== blob) throw wrongBytes(treePath, blob);
+  if ((await inSlices(blobIdOf(bytes, blob.length))) !== blob) throw wrongBytes(treePath, blob);
   return bytes;
+}
+
+/** The number of bytes after which hashing may be interrupted. */
+const STEP_BYTES = 2 ** 18;
+
+function* blobIdOf(bytes: Buffer, idLength: number): Generator<undefined, string> {
+  const hash = blobHash(idLength, bytes.length);
+  for (let at = 0; at < bytes.length; at += STEP_BYTES) {
+    yield;
+    hash.update(bytes.subarray(at, at + STEP_BYTES));
+  }
+  return hash.digest('hex');
 }
 
 function wrongBytes(treePath: string, blob: BlobId): InvalidResponse {

@@ -40,7 +40,7 @@ function digestOf(bytes: Buffer | string): string {
 
 /** Resolves to the retracted ones of `versions`, without a cache. */
 export async function retractedVersions(gomod: Buffer, versions: Iterable<string>): Promise<ReadonlySet<string>> {
-  const ranges = new RetractedRanges(versions);
+  const ranges = await RetractedRanges.among(versions);
   const modfile = await parseModfileLax(gomod, (low, high) => ranges.add(low, high));
   return modfile ? ranges.versions() : new Set();
 }
@@ -54,9 +54,14 @@ export class RetractedRanges {
   readonly #changes: Int32Array;
   #last: readonly [low: string, high: string] | undefined;
 
-  constructor(versions: Iterable<string>) {
-    this.#sorted = new SortedVersions(versions);
-    this.#changes = new Int32Array(this.#sorted.versions.length + 1);
+  private constructor(sorted: SortedVersions) {
+    this.#sorted = sorted;
+    this.#changes = new Int32Array(sorted.versions.length + 1);
+  }
+
+  /** Begins without a range. `versions` are the versions of which the retracted ones are looked for. */
+  static async among(versions: Iterable<string>): Promise<RetractedRanges> {
+    return new RetractedRanges(await SortedVersions.of(versions));
   }
 
   /** Adds a range. Both bounds belong to the range. They need not be versions. */

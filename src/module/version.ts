@@ -1,3 +1,5 @@
+import { inSlices, mapInSlices } from '../async/in-slices.ts';
+import { sortInSlices } from '../async/sort-in-slices.ts';
 import { checkElement, escapeUpperCase, splitPathVersion, unescapeUpperCase, type ModulePath } from './path.ts';
 
 /**
@@ -65,13 +67,10 @@ export function compareVersions(a: string, b: string): number {
 
 /**
  * Sorts items by the precedence of their versions, in ascending order. Parses each version once. `compareVersions`
- * would parse it for each comparison.
+ * would parse it for each comparison. Runs in slices, because a repository can have any number of tags.
  */
-export function sortByVersion<T>(items: readonly T[], versionOf: (item: T) => string): T[] {
-  return items
-    .map((item) => ({ item, semver: parseSemver(versionOf(item)) }))
-    .sort((a, b) => compareParsed(a.semver, b.semver))
-    .map(({ item }) => item);
+export async function sortByVersion<T>(items: readonly T[], versionOf: (item: T) => string): Promise<T[]> {
+  return (await parsedAndSorted(items, versionOf)).map(({ item }) => item);
 }
 
 /** The versions of a list in ascending order, parsed once for many searches. */
@@ -79,9 +78,18 @@ export class SortedVersions {
   readonly versions: readonly string[];
   readonly #semvers: readonly (Semver | undefined)[];
 
-  constructor(versions: Iterable<string>) {
-    this.versions = sortByVersion([...new Set(versions)], (version) => version);
-    this.#semvers = this.versions.map(parseSemver);
+  private constructor(versions: readonly string[], semvers: readonly (Semver | undefined)[]) {
+    this.versions = versions;
+    this.#semvers = semvers;
+  }
+
+  /** Sorts the versions in slices. The result contains each of them once. */
+  static async of(versions: Iterable<string>): Promise<SortedVersions> {
+    const sorted = await parsedAndSorted([...new Set(versions)], (version) => version);
+    return new SortedVersions(
+      sorted.map(({ item }) => item),
+      sorted.map(({ semver }) => semver),
+    );
   }
 
   /**
@@ -156,6 +164,14 @@ export function unescapeVersion(escaped: string): string | undefined {
 
 const PSEUDO_VERSION =
   /^v[0-9]+\.(?:0\.0-|\d+\.\d+-(?:[^+]*\.)?0\.)\d{14}-[A-Za-z0-9]+(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/;
+
+async function parsedAndSorted<T>(
+  items: readonly T[],
+  versionOf: (item: T) => string,
+): Promise<readonly { readonly item: T; readonly semver: Semver | undefined }[]> {
+  const parsed = await mapInSlices(items, (item) => ({ item, semver: parseSemver(versionOf(item)) }));
+  return await inSlices(sortInSlices(parsed, (a, b) => compareParsed(a.semver, b.semver)));
+}
 
 function compareParsed(left: Semver | undefined, right: Semver | undefined): number {
   if (!left || !right) return left ? 1 : right ? -1 : 0;

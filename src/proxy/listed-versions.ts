@@ -1,3 +1,4 @@
+import { mapInSlices } from '../async/in-slices.ts';
 import { isPseudoVersion, prereleaseOf, sortByVersion, type Version } from '../module/version.ts';
 
 /**
@@ -9,8 +10,8 @@ export async function listedVersions(
   published: readonly Version[],
   hasOwnGoMod: (version: Version) => Promise<boolean>,
 ): Promise<Version[]> {
-  const versions = sortByVersion(
-    published.filter((version) => !isPseudoVersion(version)),
+  const versions = await sortByVersion(
+    await mapInSlices(published, (version) => (isPseudoVersion(version) ? undefined : version)),
     (version) => version,
   );
   const compatible = versions.filter((version) => !isIncompatible(version));
@@ -21,14 +22,14 @@ export async function listedVersions(
 
 /**
  * Sorts versions by the preference of `@latest`: releases before pre-releases, then higher versions before lower
- * versions. The go.mod of the first version, retracted or not, contains the retractions of the module.
+ * versions. `listed` is in ascending order, as `listedVersions` returns it. The go.mod of the first version, retracted
+ * or not, contains the retractions of the module.
  */
-export function byPreference(listed: readonly Version[]): Version[] {
-  const descending = sortByVersion(listed, (version) => version).toReversed();
-  return [
-    ...descending.filter((version) => prereleaseOf(version) === ''),
-    ...descending.filter((version) => prereleaseOf(version) !== ''),
-  ];
+export async function byPreference(listed: readonly Version[]): Promise<Version[]> {
+  const descending = listed.toReversed();
+  const releases = await mapInSlices(descending, (version) => (prereleaseOf(version) === '' ? version : undefined));
+  const isRelease = new Set(releases);
+  return [...releases, ...descending.filter((version) => !isRelease.has(version))];
 }
 
 /** Returns the text of `@v/list`, with one version per line. */

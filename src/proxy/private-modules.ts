@@ -97,7 +97,7 @@ export class PrivateModules implements ModuleSource {
   }
 
   async #latest(module: ModulePath): Promise<Buffer | undefined> {
-    const preferred = byPreference(await this.#versions(module));
+    const preferred = await byPreference(await this.#versions(module));
     const [highest] = preferred;
     if (highest === undefined) return undefined;
     const gomod = await this.#small(module, highest, 'mod');

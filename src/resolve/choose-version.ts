@@ -1,3 +1,4 @@
+import { mapInSlices } from '../async/in-slices.ts';
 import { Refuse, Skip } from '../errors.ts';
 import { hasFourDigitYear, pseudoVersion } from '../module/pseudo.ts';
 import {
@@ -50,7 +51,7 @@ export async function chooseVersion(parts: ChoiceParts, query: string): Promise<
     if (version !== undefined) return version;
   }
   const tags = await repositories.tags(place.project.id);
-  const onCommit = namedVersions(
+  const onCommit = await namedVersions(
     place,
     tags.filter(({ commit }) => commit === revision.id),
   );
@@ -58,7 +59,7 @@ export async function chooseVersion(parts: ChoiceParts, query: string): Promise<
   if (equivalent.some(({ isCanonical }) => isCanonical))
     return checkedVersion(parts, equivalent[0]?.version ?? '', requested);
 
-  const named = namedVersions(place, tags);
+  const named = await namedVersions(place, tags);
   const retracted = await parts.retractedAmong(named.map(({ version }) => version));
   const hasIncompatible = await hasIncompatibleVersions(parts);
   const mayAllow = ({ version }: NamedVersion): boolean =>
@@ -94,10 +95,10 @@ interface NamedVersion {
   readonly tag: RepositoryTag;
 }
 
-function namedVersions(place: ModulePlace, tags: readonly RepositoryTag[]): NamedVersion[] {
-  return tags.flatMap((tag) => {
+async function namedVersions(place: ModulePlace, tags: readonly RepositoryTag[]): Promise<NamedVersion[]> {
+  return await mapInSlices(tags, (tag) => {
     const named = tagVersion(place, tag.name);
-    return named ? [{ ...named, tag }] : [];
+    return named && { ...named, tag };
   });
 }
 
@@ -128,7 +129,7 @@ async function versionBefore(
   allows: (version: string) => Promise<boolean>,
 ): Promise<string | undefined> {
   // Of equal versions, the first tag counts.
-  const candidates = sortByVersion(named.toReversed(), ({ version }) => version).toReversed();
+  const candidates = (await sortByVersion(named.toReversed(), ({ version }) => version)).toReversed();
   const found = await repositories.firstInHistory(place.project.id, revision.id, candidates, ({ version }) =>
     allows(version),
   );

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { inSlices } from '../async/in-slices.ts';
+import { sortInSlices } from '../async/sort-in-slices.ts';
 import { parseJson } from '../io/json.ts';
 import { compareBytes } from '../module/hash.ts';
 import { hasFourDigitYear } from '../module/pseudo.ts';
@@ -44,12 +46,12 @@ export function originOf({ project, directory }: ModulePlace, { id, ref }: Revis
  * version to which the query resolves, so the origin contains a checksum of the tags (codeRepo.convert in cmd/go).
  * `tags` are all tags of the repository.
  */
-export function originWithTags(
+export async function originWithTags(
   place: ModulePlace,
   revision: Revision,
   version: Version,
   tags: readonly RepositoryTag[],
-): Origin {
+): Promise<Origin> {
   const { VCS, URL, Subdir, Hash } = originOf(place, revision, version);
   const directory = tagPrefixOf(place);
   const prefix = directory + (place.major === '' ? '' : `${place.major.slice(1)}.`);
@@ -59,7 +61,7 @@ export function originWithTags(
     ...(Subdir !== undefined && { Subdir }),
     Hash,
     ...(prefix !== '' && { TagPrefix: prefix }),
-    TagSum: tagSum(tags, prefix, directory),
+    TagSum: await inSlices(tagSum(tags, prefix, directory)),
     ...(revision.ref !== undefined && { Ref: revision.ref }),
   };
 }
@@ -87,9 +89,10 @@ export function originIn(info: string): { readonly URL: string; readonly Hash: s
  * Computes the checksum of tags as gitRepo.Tags in cmd/go does. JSON quotes these names as Go does, because a version
  * contains only printable ASCII characters.
  */
-function tagSum(tags: readonly RepositoryTag[], prefix: string, directory: string): string {
+function* tagSum(tags: readonly RepositoryTag[], prefix: string, directory: string): Generator<undefined, string> {
   const sum = createHash('sha256');
-  for (const { name, commit } of tags.toSorted((a, b) => compareBytes(a.name, b.name))) {
+  for (const { name, commit } of yield* sortInSlices(tags, (a, b) => compareBytes(a.name, b.name))) {
+    yield;
     if (name.startsWith(prefix) && isVersionTag(name.slice(directory.length)))
       sum.update(`${JSON.stringify(name)} ${commit}\n`);
   }

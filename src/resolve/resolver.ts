@@ -150,7 +150,7 @@ export class Resolver {
     if (!dependsOnTags) return resolved;
     return {
       ...resolved,
-      origin: originWithTags(place, revision, version, await this.#repositories.tags(place.project.id)),
+      origin: await originWithTags(place, revision, version, await this.#repositories.tags(place.project.id)),
     };
   }
 

@@ -1,3 +1,4 @@
+import { mapInSlices } from '../async/in-slices.ts';
 import type { Retractions } from '../module/retractions.ts';
 import {
   canonicalVersion,
@@ -35,16 +36,17 @@ export async function taggedVersions(repositories: Repositories, place: ModulePl
   // gopkg.in itself lists tags only under the stable path.
   if (place.path.startsWith('gopkg.in/') && place.path.endsWith('-unstable')) return [];
   const prefix = tagPrefixOf(place);
-  const tagged = (await repositories.tags(place.project.id)).flatMap((tag) => {
+  const tagged = await mapInSlices(await repositories.tags(place.project.id), (tag) => {
     const version = tag.name.slice(prefix.length);
     const isCanonical =
       tag.name.startsWith(prefix) && version !== '' && !version.includes('+') && canonicalVersion(version) === version;
-    return isCanonical && !isPseudoVersion(version) ? [{ version: version as Version, tag }] : [];
+    if (!isCanonical || isPseudoVersion(version)) return undefined;
+    return { version: version as Version, tag, isCompatible: matchesMajor(version, place.major) };
   });
-  const ascending = sortByVersion(tagged, ({ version }) => version);
-  const compatible = ascending.filter(({ version }) => matchesMajor(version, place.major));
+  const ascending = await sortByVersion(tagged, ({ version }) => version);
+  const compatible = ascending.filter(({ isCompatible }) => isCompatible);
   if (place.directory !== '' || place.major !== '') return compatible;
-  const higherMajors = ascending.filter(({ version }) => !matchesMajor(version, place.major));
+  const higherMajors = ascending.filter(({ isCompatible }) => !isCompatible);
   return [...compatible, ...(await incompatible(repositories, place, compatible.at(-1), higherMajors))];
 }
 

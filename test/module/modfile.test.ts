@@ -157,7 +157,7 @@ test.each([
     ['', 'v9.0.0'],
     ['nonsense', 'nonsense'],
   ] as const) {
-    const ranges = new RetractedRanges(['v7.0.0', version, 'v0.0.1']);
+    const ranges = await RetractedRanges.among(['v7.0.0', version, 'v0.0.1']);
     finish(ranges.add('v5.0.0', 'v5.0.0'));
     finish(ranges.add(low, high));
     expect(ranges.versions().has(version), `${low} to ${high}`).toBe(

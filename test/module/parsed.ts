@@ -17,8 +17,8 @@ export async function parsedModfile(
 }
 
 /** Whether a version is in a range of retracted versions. */
-export function isInRange(version: string, low: string, high: string): boolean {
-  const ranges = new RetractedRanges([version]);
+export async function isInRange(version: string, low: string, high: string): Promise<boolean> {
+  const ranges = await RetractedRanges.among([version]);
   finish(ranges.add(low, high));
   return ranges.versions().has(version);
 }

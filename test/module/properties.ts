@@ -150,7 +150,7 @@ export const PROPERTIES: readonly Property[] = [
     fc.tuple(versionText, versionText, versionText),
     2_000,
     async (oracle, [low, version, high]) => ({
-      ours: isInRange(version, low, high),
+      ours: await isInRange(version, low, high),
       theirs: (await oracle.ask({ Op: 'isRetracted', Text: version, Parts: [low, high] })).OK,
     }),
   ),
