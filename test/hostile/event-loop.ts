@@ -45,31 +45,56 @@ async function measureOnce<T>(work: () => T | Promise<T>): Promise<Measured<T>> 
   // The garbage of the test itself does not count.
   collectGarbage();
   const before = process.memoryUsage().rss;
-  let peak = before;
-  let longestUseMs = 0;
-  let usedMs = processorTimeMs();
-  const sample = (): void => {
-    const now = processorTimeMs();
-    longestUseMs = Math.max(longestUseMs, now - usedMs);
-    usedMs = now;
-    peak = Math.max(peak, process.memoryUsage().rss);
-  };
-  const probe = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-  probe.enable();
-  // The first sample of the probe is only the start of the first interval, so it must come before the work.
-  await wait(3 * RESOLUTION_MS);
-  usedMs = processorTimeMs();
-  const sampler = setInterval(sample, RESOLUTION_MS);
-  const started = performance.now();
+  const probe = await EventLoopProbe.start();
   try {
+    const started = performance.now();
     const result = await work();
     const tookMs = performance.now() - started;
+    const longestBlockMs = await probe.longestBlockMs();
+    return { result, longestBlockMs, tookMs, grewBytes: probe.peakBytes - before };
+  } finally {
+    probe.stop();
+  }
+}
+
+/** Observes the event loop of this thread and the memory of this process, until it is stopped. */
+export class EventLoopProbe {
+  /** The largest memory of the process so far, in bytes. It is sampled, so a short peak is missed. */
+  peakBytes = process.memoryUsage().rss;
+  readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  readonly #sampler: NodeJS.Timeout;
+  #usedMs = processorTimeMs();
+  #longestUseMs = 0;
+
+  private constructor() {
+    this.#delay.enable();
+    this.#sampler = setInterval(() => this.#sample(), RESOLUTION_MS);
+  }
+
+  static async start(): Promise<EventLoopProbe> {
+    const probe = new EventLoopProbe();
+    // The first sample of a delay is only the start of the first interval, so it must come before the work.
+    await wait(3 * RESOLUTION_MS);
+    return probe;
+  }
+
+  /** Resolves to the longest block so far, in milliseconds. See `measure` for what counts. */
+  async longestBlockMs(): Promise<number> {
     // A block is recorded by the first sample after it.
     await wait(3 * RESOLUTION_MS);
-    return { result, longestBlockMs: Math.min(probe.max / 1e6, longestUseMs), tookMs, grewBytes: peak - before };
-  } finally {
-    clearInterval(sampler);
-    probe.disable();
+    return Math.min(this.#delay.max / 1e6, this.#longestUseMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#sampler);
+    this.#delay.disable();
+  }
+
+  #sample(): void {
+    const now = processorTimeMs();
+    this.#longestUseMs = Math.max(this.#longestUseMs, now - this.#usedMs);
+    this.#usedMs = now;
+    this.peakBytes = Math.max(this.peakBytes, process.memoryUsage().rss);
   }
 }
 

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual, parseArgs } from 'node:util';
 import * as fc from 'fast-check';
+import { EventLoopProbe, MAX_BLOCK_MS } from '../hostile/event-loop.ts';
 import { Oracle } from './oracle.ts';
 import { PROPERTIES, type Property } from './properties.ts';
 import { keepRegression } from './regressions.ts';
@@ -11,7 +12,7 @@ const ROUND_INPUTS = 1_000;
 
 /**
  * Compares the results for random input with golang.org/x/mod until the time is over or the signal aborts. Resolves to
- * the exit status, which is 1 for a counter-example.
+ * the exit status, which is 1 for a counter-example, or if an input blocked the event loop.
  */
 async function fuzz(
   seconds: number,
@@ -21,19 +22,25 @@ async function fuzz(
 ): Promise<number> {
   const oracle = new Oracle();
   const end = performance.now() + seconds * 1000;
-  const tried = new Map(properties.map((property) => [property, { inputs: 0, milliseconds: 0 }]));
+  const tried = new Map(properties.map((property) => [property, { inputs: 0, milliseconds: 0, longestBlockMs: 0 }]));
   try {
     for (let seed = firstSeed; performance.now() < end && !interrupted.aborted; seed++) {
       for (const [property, count] of tried) {
         const { name, input, answers } = property;
         const from = performance.now();
         if (from >= end || interrupted.aborted) break;
+        const probe = await EventLoopProbe.start();
         const result = await fc.check(
           fc.asyncProperty(input, async (value) => sameAnswers(await answers(oracle, value))),
           { numRuns: ROUND_INPUTS, seed, interruptAfterTimeLimit: Math.ceil(end - from) },
         );
         count.inputs += result.numRuns;
         count.milliseconds += performance.now() - from;
+        const blockMs = await probe.longestBlockMs();
+        probe.stop();
+        count.longestBlockMs = Math.max(count.longestBlockMs, blockMs);
+        if (blockMs > MAX_BLOCK_MS)
+          process.stdout.write(`${name}, seed ${seed}: the event loop was blocked for ${Math.round(blockMs)} ms\n`);
         if (!result.failed) continue;
         const [value] = result.counterexample ?? [];
         process.stdout.write(
@@ -48,14 +55,18 @@ async function fuzz(
     oracle.close();
   }
   const counts = [...tried.values()];
-  for (const [{ name }, { inputs, milliseconds }] of tried)
-    process.stdout.write(`${String(inputs).padStart(9)} ${name}, ${perSecond(inputs, milliseconds)} a second\n`);
+  for (const [{ name }, { inputs, milliseconds, longestBlockMs }] of tried) {
+    const speed = `${perSecond(inputs, milliseconds)} a second`;
+    process.stdout.write(
+      `${String(inputs).padStart(9)} ${name}, ${speed}, longest block ${Math.round(longestBlockMs)} ms\n`,
+    );
+  }
   const all = counts.reduce((sum, { inputs }) => sum + inputs, 0);
   const took = counts.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
   process.stdout.write(
     `no difference in ${all} inputs, ${perSecond(all, took)} a second; the first seed was ${firstSeed}\n`,
   );
-  return 0;
+  return counts.some(({ longestBlockMs }) => longestBlockMs > MAX_BLOCK_MS) ? 1 : 0;
 }
 
 function sameAnswers({ ours, theirs }: { ours: unknown; theirs: unknown }): boolean {
