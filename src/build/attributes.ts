@@ -46,19 +46,21 @@ const MAX_WORK = 400_000_000;
 export class Attributes {
   readonly #vocabulary: Vocabulary;
   readonly #files: ReadonlyMap<string, ParsedFile>;
-  readonly #budget = new WorkBudget(MAX_WORK);
+  readonly #budget: WorkBudget;
   /** The directory of the last path, and the file that governs it. The files of a directory follow each other. */
   #last: { readonly directory: string; readonly file: ParsedFile | undefined } | undefined;
 
-  private constructor(vocabulary: Vocabulary, files: ReadonlyMap<string, ParsedFile>) {
+  private constructor(vocabulary: Vocabulary, files: ReadonlyMap<string, ParsedFile>, budget: WorkBudget) {
     this.#vocabulary = vocabulary;
     this.#files = files;
+    this.#budget = budget;
   }
 
   /** Reads the files. A file in a directory must come after the files in the directories above it. */
   static async read(files: AsyncIterable<AttributesFile> | Iterable<AttributesFile>): Promise<Attributes> {
     let vocabulary = await inSlices(readVocabulary());
     const parsed = new Map<string, ParsedFile>();
+    const budget = new WorkBudget(MAX_WORK);
     let remaining = MAX_LINES;
     for await (const { directory, bytes } of files) {
       // Only the file at the root of the repository can define macros.
@@ -66,10 +68,10 @@ export class Attributes {
       const lines = bytes && (await inSlices(readLines(bytes, vocabulary, directory === '', remaining)));
       remaining -= lines?.length ?? 0;
       if (lines?.length === 0) continue;
-      const above = directory === '' ? undefined : governing(parsed, parentOf(directory));
+      const above = directory === '' ? undefined : await inSlices(governing(parsed, parentOf(directory), budget));
       parsed.set(directory, { directory, lines: lines ?? [UNREAD_LINE], above });
     }
-    return new Attributes(vocabulary, parsed);
+    return new Attributes(vocabulary, parsed, budget);
   }
 
   /**
@@ -99,7 +101,7 @@ export class Attributes {
     const values: Values = Array.from<undefined>({ length });
     this.#budget.spend(length);
     let pauseAfter = PAUSE_LINES;
-    for (let file = this.#governing(parentOf(path)); file; file = file.above) {
+    for (let file = yield* this.#governing(parentOf(path)); file; file = file.above) {
       const name = bytesOf(below(path, file.directory) ?? path);
       const baseName = name.slice(name.lastIndexOf('/') + 1);
       this.#budget.spend(name.length);
@@ -146,12 +148,11 @@ export class Attributes {
     }
   }
 
-  #governing(directory: string): ParsedFile | undefined {
+  *#governing(directory: string): Generator<undefined, ParsedFile | undefined> {
     if (this.#last?.directory === directory) return this.#last.file;
-    // Each directory above is looked up by its whole path.
-    this.#budget.spend(directory.length ** 2 / 64);
-    this.#last = { directory, file: governing(this.#files, directory) };
-    return this.#last.file;
+    const file = yield* governing(this.#files, directory, this.#budget);
+    this.#last = { directory, file };
+    return file;
   }
 }
 
@@ -159,6 +160,8 @@ const UNCHANGED: Conversion = { ident: false, crlf: 'never', reencoded: false };
 
 /** The steps that it takes to compare a line with a path. */
 const LINE_STEPS = 5;
+/** The steps that it takes to look up a directory, without those for the length of its path. */
+const LOOKUP_STEPS = 5;
 /** The number of lines or assignments after which the work may be interrupted. */
 const PAUSE_LINES = 1000;
 
@@ -174,11 +177,19 @@ interface ParsedFile {
   readonly above: ParsedFile | undefined;
 }
 
-/** Returns the file in a directory, or in the nearest directory above it. */
-function governing(files: ReadonlyMap<string, ParsedFile>, directory: string): ParsedFile | undefined {
+/** Returns the file in a directory, or in the nearest directory above it. Returns undefined if the budget is spent. */
+function* governing(
+  files: ReadonlyMap<string, ParsedFile>,
+  directory: string,
+  budget: WorkBudget,
+): Generator<undefined, ParsedFile | undefined> {
   for (let each = directory; ; each = parentOf(each)) {
+    // Each directory above is looked up by its whole path, so a deep path takes quadratic time.
+    budget.spend(LOOKUP_STEPS + each.length / 64);
+    if (budget.isSpent) return undefined;
     const file = files.get(each);
     if (file || each === '') return file;
+    yield;
   }
 }
 

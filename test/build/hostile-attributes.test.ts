@@ -123,6 +123,20 @@ const HOSTILE: Readonly<Record<string, Hostile>> = {
     ),
     paths: nested.flatMap((directory) => [`${directory}f.go`, `${directory}f.txt`]),
   },
+  'files in 20 paths of 60 kilobytes': {
+    attributes: { '': '* ident\n' },
+    paths: numbers(20).map((index) => `${'d/'.repeat(30_000)}${index}/f.go`),
+    gitIsSlow: true,
+  },
+  'files in the last of 30,000 nested directories': {
+    attributes: Object.fromEntries([
+      ['', '* ident\n'],
+      ...numbers(100).map((index) => [`${'d/'.repeat(30_000)}${index}`, '* -ident\n']),
+    ]),
+    paths: ['f.go'],
+    mayBeUnsure: true,
+    gitIsSlow: true,
+  },
 };
 
 let gitlab: StandIn;
