@@ -12,6 +12,8 @@ import { ServiceLog, type LogLine } from './service-log.ts';
 export interface Service extends AsyncDisposable {
   /** Base URL, `http://127.0.0.1:<port>`. */
   readonly url: string;
+  /** The id of the process. */
+  readonly pid: number;
   /** Every line logged so far. */
   readonly log: readonly LogLine[];
   /** Resolves to the first line with this event and these fields. Rejects if the process ends without it. */
@@ -63,8 +65,10 @@ export async function startService(
   const startTimer = setTimeout(() => child.kill('SIGKILL'), START_MS);
   const ready = await log.logged('service.started');
   clearTimeout(startTimer);
+  if (child.pid === undefined) throw new Error('the process did not start');
   return {
     url: `http://127.0.0.1:${String(ready['port'])}`,
+    pid: child.pid,
     log: log.lines,
     logged: (event, fields) => log.logged(event, fields),
     stop,
