@@ -72,14 +72,16 @@ async function reencodedFile(
 }
 
 /**
- * Makes a file that the archive lacks. The go command ignores `export-ignore`, so the file belongs in the zip and is
- * converted like any other file.
+ * Makes a file that the archive lacks because it is export-ignore, or because the archive was read only up to a long
+ * symlink (see readArchive). The go command ignores `export-ignore`, so the file belongs in the zip and is converted
+ * like any other file.
  */
 async function missingFile(file: PlannedFile, source: ArchiveSource): Promise<HashedFile> {
   const hashed = await makeFromBlob(file, source);
   if (hashed) return hashed;
   throw new Refuse(
-    `${file.treePath} is export-ignore, and .gitattributes also converts it (eol, ident or working-tree-encoding): ` +
-      'modpress cannot compute the bytes that the go command would use',
+    `${file.treePath} is not in the archive, because it is export-ignore or follows a symlink of more than 4 MiB, and ` +
+      '.gitattributes also converts it (eol, ident or working-tree-encoding): modpress cannot compute the bytes that ' +
+      'the go command would use',
   );
 }

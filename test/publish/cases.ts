@@ -1019,7 +1019,7 @@ export const REJECTIONS: readonly Rejection[] = [
       'a.txt': LINES,
     },
     tag: 'v1.0.0',
-    reason: 'a.txt is export-ignore, and .gitattributes also converts it',
+    reason: '.gitattributes also converts it (eol, ident or working-tree-encoding)',
     query: undefined,
   },
   {
@@ -1027,7 +1027,7 @@ export const REJECTIONS: readonly Rejection[] = [
     status: 'refused',
     files: { 'go.mod': mod(), '.gitattributes': '[[:alpha:]].txt eol=crlf export-ignore\n', 'a.txt': LINES },
     tag: 'v1.0.0',
-    reason: 'a.txt is export-ignore, and .gitattributes also converts it',
+    reason: '.gitattributes also converts it (eol, ident or working-tree-encoding)',
     query: undefined,
   },
   {
