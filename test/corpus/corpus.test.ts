@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EventLoopProbe, MAX_BLOCK_MS } from '../hostile/event-loop.ts';
 import { goEnv } from '../proxy/go.ts';
 import { builtInProxy, downloadBothWays, type BothWays } from './both-ways.ts';
 import { readCorpus, type CorpusModule } from './corpus.ts';
@@ -8,6 +9,7 @@ import { dealOut } from './repositories.ts';
 const { modules, leftOut } = readCorpus(await goEnv('GOROOT'));
 const SAME = 'the same module';
 const results = new Map<CorpusModule, BothWays>();
+let longestBlockMs = 0;
 
 beforeAll(async () => {
   const agent = await builtInProxy();
@@ -17,7 +19,10 @@ beforeAll(async () => {
       for (const [module, both] of await downloadBothWays(share, agent)) results.set(module, both);
     }
   };
+  const probe = await EventLoopProbe.start();
   await Promise.all([work(), work()]);
+  longestBlockMs = await probe.longestBlockMs();
+  probe.stop();
 }, 600_000);
 afterAll(() => {
   process.stdout.write(`${table()}\n`);
@@ -40,6 +45,10 @@ test('the corpus contains every archive, except those that cannot be a module', 
     { name: 'rsc.io_badzip_v1.0.0', reason: 'a file that lies outside of the module: /rsc.io/badzip@v1.0.0.txt' },
   ]);
   expect(results.size).toBe(modules.length);
+});
+
+test('no module of the corpus blocks the event loop', () => {
+  expect(longestBlockMs).toBeLessThan(MAX_BLOCK_MS);
 });
 
 test('the corpus contains every kind of module', () => {
