@@ -46,21 +46,25 @@ function* identPieces(raw: Buffer, blob: BlobId): Generator<Buffer, void> {
   let done = 0;
   let lineFeed = 0;
   for (let at = 0; at < raw.length;) {
-    const found = raw.subarray(at, at + CHUNK_BYTES + KEYWORD.length - 1).indexOf(KEYWORD);
-    const keyword = at + found;
-    const start = keyword + KEYWORD.length;
+    if (at - done >= CHUNK_BYTES) {
+      yield raw.subarray(done, at);
+      done = at;
+    }
+    const keyword = raw.subarray(at, at + CHUNK_BYTES + KEYWORD.length - 1).indexOf(KEYWORD);
+    if (keyword < 0) {
+      at += CHUNK_BYTES;
+      continue;
+    }
+    const start = at + keyword + KEYWORD.length;
     // Each search begins where the last one ended. Otherwise, a line of keywords would take quadratic time.
-    if (found >= 0 && lineFeed >= 0 && lineFeed < start) lineFeed = raw.indexOf(LINE_FEED, start);
-    const end = found < 0 ? undefined : endOfIdent(raw, start, lineFeed < 0 ? raw.length : lineFeed);
+    if (lineFeed >= 0 && lineFeed < start) lineFeed = raw.indexOf(LINE_FEED, start);
+    const end = endOfIdent(raw, start, lineFeed < 0 ? raw.length : lineFeed);
     if (end !== undefined) {
-      yield raw.subarray(done, keyword);
+      yield raw.subarray(done, start - KEYWORD.length);
       yield expanded;
       done = end;
     }
-    at = end ?? (found < 0 ? at + CHUNK_BYTES : start);
-    if (at - done < CHUNK_BYTES) continue;
-    yield raw.subarray(done, at);
-    done = at;
+    at = end ?? start;
   }
   yield raw.subarray(done);
 }
