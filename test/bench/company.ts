@@ -1,10 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readFile } from 'node:fs/promises';
 import { metric } from '../e2e/metric.ts';
 import { library, openOffice, PREFIX, type Office } from '../e2e/office.ts';
 import { startModpress, startService } from '../e2e/service.ts';
 import type { Project } from '../fake-gitlab/stand-in.ts';
+import { readMemory } from '../services/memory.ts';
 import { WorkTree, type FileContent } from '../fake-gitlab/work-tree.ts';
 
 /**
@@ -78,8 +78,8 @@ async function peakOf(child: ChildProcess): Promise<number> {
   let peak = 0;
   while (child.exitCode === null && child.signalCode === null) {
     // The process may have ended since the check.
-    const text = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
-    peak = Math.max(peak, Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) / 1024);
+    const memory = await readMemory(child.pid ?? 0).catch(() => undefined);
+    peak = Math.max(peak, memory?.peak ?? 0);
     await sleep(200);
   }
   return peak;

@@ -1,21 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { StandIn } from '../fake-gitlab/stand-in.ts';
+import { readMemory, type Memory } from '../services/memory.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** A line of the service's log. */
 export type LogLine = Readonly<Record<string, unknown>>;
-
-/** The current and the highest resident memory of a process, in MB (2^20 bytes). */
-export interface Memory {
-  readonly now: number;
-  readonly peak: number;
-}
 
 /** The built service, in a separate process. */
 export interface Service extends AsyncDisposable {
@@ -121,14 +116,6 @@ export async function startService(
     await stop();
     throw error;
   }
-}
-
-/** Reads the current and the highest resident memory from Linux's /proc. */
-async function readMemory(pid: number): Promise<Memory> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  const megabytes = (field: string): number =>
-    Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024;
-  return { now: megabytes('VmRSS'), peak: megabytes('VmHWM') };
 }
 
 async function announce(
