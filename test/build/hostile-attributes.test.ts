@@ -12,6 +12,7 @@ import { Git } from '../fake-gitlab/git.ts';
 import { startGitLab, type Project, type StandIn } from '../fake-gitlab/stand-in.ts';
 import { WorkTree } from '../fake-gitlab/work-tree.ts';
 import { MAX_BLOCK_MS, measure } from '../hostile/event-loop.ts';
+import { lines, numbers, words } from '../hostile/text.ts';
 
 const LINES = 'one\n$Id$\ntwo\n';
 const BLOB = hashBytes(Buffer.from(LINES), 40).blob as BlobId;
@@ -26,9 +27,6 @@ interface Hostile {
   readonly gitIsSlow?: boolean;
 }
 
-const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
-const words = (count: number, word: (index: number) => string): string => numbers(count).map(word).join(' ');
-const lines = (count: number, line: (index: number) => string): string => numbers(count).map(line).join('\n');
 const files = (count: number): string[] => numbers(count).map((index) => `d${index % 10}/f${index}.go`);
 /** Directories in each other, with a file in each of them. */
 const nested = numbers(300).map((index) => 'd/'.repeat(index));

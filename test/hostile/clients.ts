@@ -1,5 +1,4 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { request as sendRequest } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -7,21 +6,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * A program with hostile clients of a service, until its stdin is closed. It also observes the service, and then
  * prints an Observation as JSON. It is a process of its own, so that nothing else delays its requests.
  *
- * The arguments are the URL and the process id of the service, the module path of a published module, the module path
- * of a hostile module, and the number of clients.
+ * The arguments are the URL of the service, the module path of a published module, and that of a hostile module.
  */
-const [url = '', pid = '', project = '', hostile = '', count = ''] = process.argv.slice(2);
+const [url = '', project = '', hostile = ''] = process.argv.slice(2);
 
 /** What the clients have seen of the service. */
 export interface Observation {
   /** The duration of the slowest response of healthz, in milliseconds. */
   readonly slowestHealthMs: number;
-  /** The largest resident memory of the service, in megabytes. */
-  readonly peakMegabytes: number;
   /** The number of requests by the hostile clients. */
   readonly requests: number;
 }
 
+/** The number of clients of each kind. There are five kinds. */
+const CLIENTS_OF_A_KIND = 10;
 /** How long a client holds a connection, in milliseconds. */
 const HOLD_MS = 5_000;
 /** How long a client waits before its next request, in milliseconds. */
@@ -88,7 +86,6 @@ async function runClient(client: () => Promise<void>): Promise<void> {
 }
 
 let slowestHealthMs = 0;
-let peakMegabytes = 0;
 async function observe(): Promise<void> {
   while (!stop.signal.aborted) {
     const started = performance.now();
@@ -96,14 +93,12 @@ async function observe(): Promise<void> {
     await response.text();
     if (response.status !== 200) throw new Error(`the service is not healthy: ${response.status}`);
     slowestHealthMs = Math.max(slowestHealthMs, performance.now() - started);
-    const status = await readFile(`/proc/${pid}/status`, 'utf8');
-    peakMegabytes = Math.max(peakMegabytes, Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024);
     await sleep(20);
   }
 }
 
 await Promise.all([
   observe(),
-  ...Array.from({ length: Number(count) }, (_, index) => runClient(CLIENTS[index % CLIENTS.length] ?? observe)),
+  ...CLIENTS.flatMap((client) => Array.from({ length: CLIENTS_OF_A_KIND }, () => runClient(client))),
 ]);
-process.stdout.write(JSON.stringify({ slowestHealthMs, peakMegabytes, requests } satisfies Observation));
+process.stdout.write(JSON.stringify({ slowestHealthMs, requests } satisfies Observation));

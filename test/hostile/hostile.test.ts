@@ -6,14 +6,17 @@ import { expect, test } from 'vitest';
 import { openOffice, PREFIX } from '../e2e/office.ts';
 import { startService, type Service } from '../e2e/service.ts';
 import type { StandIn } from '../fake-gitlab/stand-in.ts';
+import { readMemory } from '../services/memory.ts';
 import { startRedis } from '../services/redis.ts';
 import { signedHeaders, signingToken } from '../webhook/deliveries.ts';
 import type { Observation } from './clients.ts';
-import { ATTACKS, honest, pushAttack, type Pushed } from './repositories.ts';
+import { ATTACKS, honest, pushRepository, type Content, type Pushed } from './repositories.ts';
 
-const HONEST = 30;
-const HOSTILE = 30;
-const CLIENTS = 50;
+const HONEST = Array.from({ length: 30 }, () => honest);
+/** Each attack several times. */
+const HOSTILE = Array.from({ length: 4 }, () => Object.values(ATTACKS))
+  .flat()
+  .slice(0, 30);
 const MAX_MEGABYTES = 400;
 const MAX_HEALTH_MS = 250;
 /**
@@ -39,33 +42,27 @@ test.each(['in the process', 'in Redis'])(
       ...(queue === 'in Redis' && { REDIS_URL: redis.url }),
     });
     await modpress.logged('sweep.finished');
-    const alone = await pushAll(gitlab, 'honest/alone', HONEST, [honest]);
-    const beside = await pushAll(gitlab, 'honest/beside', HONEST, [honest]);
-    const hostile = await pushAll(gitlab, 'hostile/attack', HOSTILE, Object.values(ATTACKS));
+    const alone = await pushAll(gitlab, 'honest/alone', HONEST);
+    const beside = await pushAll(gitlab, 'honest/beside', HONEST);
+    const hostile = await pushAll(gitlab, 'hostile/attack', HOSTILE);
 
     const aloneMs = await publish(modpress, secret, alone);
     await using clients = startClients(modpress, `${PREFIX}/honest/alone-0`, `${PREFIX}/hostile/attack-1`);
     await Promise.all(hostile.map(({ event }) => deliver(modpress, secret, event)));
     const besideMs = await publish(modpress, secret, beside);
-    const { slowestHealthMs, peakMegabytes } = await clients.stop();
+    const { slowestHealthMs, requests } = await clients.stop();
 
     expect(besideMs / aloneMs).toBeLessThan(MAX_DELAY);
     expect(slowestHealthMs).toBeLessThan(MAX_HEALTH_MS);
-    expect(peakMegabytes).toBeLessThan(MAX_MEGABYTES);
+    expect((await readMemory(modpress.pid)).peak).toBeLessThan(MAX_MEGABYTES);
+    expect(requests).toBeGreaterThan(100);
   },
 );
 
-/** Pushes `count` repositories, which have the attacks in turn. GitLab sends no events for them. */
-async function pushAll(
-  gitlab: StandIn,
-  name: string,
-  count: number,
-  attacks: readonly Parameters<typeof pushAttack>[1][],
-): Promise<Pushed[]> {
+/** Pushes a repository with each content. GitLab sends no events for them. */
+async function pushAll(gitlab: StandIn, name: string, contents: readonly Content[]): Promise<Pushed[]> {
   return await Promise.all(
-    Array.from({ length: count }, async (_, index) =>
-      pushAttack(await gitlab.createProject(`${name}-${index}`), attacks[index % attacks.length] ?? honest),
-    ),
+    contents.map(async (content, index) => pushRepository(await gitlab.createProject(`${name}-${index}`), content)),
   );
 }
 
@@ -96,13 +93,11 @@ interface Clients extends AsyncDisposable {
 }
 
 /** Starts the program with the hostile clients. `project` and `hostile` are module paths that the clients request. */
-function startClients({ url, pid }: Service, project: string, hostile: string): Clients {
+function startClients({ url }: Service, project: string, hostile: string): Clients {
   const program = fileURLToPath(new URL('./clients.ts', import.meta.url));
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', program, url, String(pid), project, hostile, String(CLIENTS)],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  );
+  const child = spawn(process.execPath, ['--import', 'tsx', program, url, project, hostile], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const output = text(child.stdout);
   const closed = once(child, 'close');
   return {

@@ -1,8 +1,8 @@
+import { lines, numbers, words } from '../hostile/text.ts';
 import type { Case } from './cases.ts';
 
 const GO_MOD = 'module PROJECT\n\ngo 1.24\n';
 const LINES = 'one\n$Id$\ntwo\n';
-const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const files = (count: number): Record<string, string> =>
   Object.fromEntries(numbers(count).map((index) => [`f${index}.txt`, LINES]));
 
@@ -25,20 +25,11 @@ export const HOSTILE_CASES: readonly Case[] = [
   accepted('a go.mod with a string of sixteen megabytes', { 'go.mod': `${GO_MOD}x "${'x'.repeat(16_000_000)}"\n` }),
   // GitLab accepts no push with longer lines.
   accepted('.gitattributes with 200,000 attributes', {
-    '.gitattributes': `${numbers(1000)
-      .map(
-        (line) =>
-          `* ${numbers(200)
-            .map((index) => `a${200 * line + index}`)
-            .join(' ')}\n`,
-      )
-      .join('')}*.txt eol=crlf export-ignore\n`,
+    '.gitattributes': `${lines(1000, (line) => `* ${words(200, (index) => `a${200 * line + index}`)}`)}\n*.txt eol=crlf export-ignore\n`,
     ...files(500),
   }),
   accepted('.gitattributes with 8,000 macros in a chain', {
-    '.gitattributes': `${numbers(8000)
-      .map((index) => `[attr]m${index} m${index + 1}\n`)
-      .join('')}[attr]m8000 ident eol=crlf export-ignore\n* m0\ngo.mod !export-ignore\n`,
+    '.gitattributes': `${lines(8000, (index) => `[attr]m${index} m${index + 1}`)}\n[attr]m8000 ident eol=crlf export-ignore\n* m0\ngo.mod !export-ignore\n`,
     ...files(100),
   }),
   accepted('.gitattributes of two megabytes', {
