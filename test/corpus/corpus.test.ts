@@ -19,10 +19,9 @@ beforeAll(async () => {
       for (const [module, both] of await downloadBothWays(share, agent)) results.set(module, both);
     }
   };
-  const probe = await EventLoopProbe.start();
+  using probe = await EventLoopProbe.start();
   await Promise.all([work(), work()]);
   longestBlockMs = await probe.longestBlockMs();
-  probe.stop();
 }, 600_000);
 afterAll(() => {
   process.stdout.write(`${table()}\n`);

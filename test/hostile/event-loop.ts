@@ -45,20 +45,16 @@ async function measureOnce<T>(work: () => T | Promise<T>): Promise<Measured<T>> 
   // The garbage of the test itself does not count.
   collectGarbage();
   const before = process.memoryUsage().rss;
-  const probe = await EventLoopProbe.start();
-  try {
-    const started = performance.now();
-    const result = await work();
-    const tookMs = performance.now() - started;
-    const longestBlockMs = await probe.longestBlockMs();
-    return { result, longestBlockMs, tookMs, grewBytes: probe.peakBytes - before };
-  } finally {
-    probe.stop();
-  }
+  using probe = await EventLoopProbe.start();
+  const started = performance.now();
+  const result = await work();
+  const tookMs = performance.now() - started;
+  const longestBlockMs = await probe.longestBlockMs();
+  return { result, longestBlockMs, tookMs, grewBytes: probe.peakBytes - before };
 }
 
-/** Observes the event loop of this thread and the memory of this process, until it is stopped. */
-export class EventLoopProbe {
+/** Observes the event loop of this thread and the memory of this process, until it is disposed of. */
+export class EventLoopProbe implements Disposable {
   /** The largest memory of the process so far, in bytes. It is sampled, so a short peak is missed. */
   peakBytes = process.memoryUsage().rss;
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
@@ -71,6 +67,7 @@ export class EventLoopProbe {
     this.#sampler = setInterval(() => this.#sample(), RESOLUTION_MS);
   }
 
+  /** Resolves when the probe observes. */
   static async start(): Promise<EventLoopProbe> {
     const probe = new EventLoopProbe();
     // The first sample of a delay is only the start of the first interval, so it must come before the work.
@@ -85,7 +82,7 @@ export class EventLoopProbe {
     return Math.min(this.#delay.max / 1e6, this.#longestUseMs);
   }
 
-  stop(): void {
+  [Symbol.dispose](): void {
     clearInterval(this.#sampler);
     this.#delay.disable();
   }

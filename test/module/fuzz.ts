@@ -29,7 +29,7 @@ async function fuzz(
         const { name, input, answers } = property;
         const from = performance.now();
         if (from >= end || interrupted.aborted) break;
-        const probe = await EventLoopProbe.start();
+        using probe = await EventLoopProbe.start();
         const result = await fc.check(
           fc.asyncProperty(input, async (value) => sameAnswers(await answers(oracle, value))),
           { numRuns: ROUND_INPUTS, seed, interruptAfterTimeLimit: Math.ceil(end - from) },
@@ -37,7 +37,6 @@ async function fuzz(
         count.inputs += result.numRuns;
         count.milliseconds += performance.now() - from;
         const blockMs = await probe.longestBlockMs();
-        probe.stop();
         count.longestBlockMs = Math.max(count.longestBlockMs, blockMs);
         if (blockMs > MAX_BLOCK_MS)
           process.stdout.write(`${name}, seed ${seed}: the event loop was blocked for ${Math.round(blockMs)} ms\n`);
